@@ -1,0 +1,60 @@
+"""The command line of training."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sr.options.load import load_options
+from sr.training.loop import NonFiniteStepError
+from sr.training.run import train
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def command(
+    option_file: Annotated[
+        Path,
+        typer.Option(
+            "-opt", "--options", help="YAML option file, e.g. options/train/compact_x4.yml."
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY.SUB=VALUE]...",
+            help="Options that replace those of the file, e.g. train.steps=1000.",
+        ),
+    ] = None,
+    resume: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|never|PATH",
+            help="auto: go on from the run's last state file, if any. never: move an existing run "
+            "aside and start anew. PATH: go on from this .state file.",
+        ),
+    ] = "auto",
+) -> None:
+    """Train a super-resolution network as an option file says.
+
+    Checkpoints, logs and the resolved options are written to runs/NAME. Ctrl-C saves and leaves;
+    the same command goes on.
+
+    Exit codes: 0 done, 1 a fault of the program or a loss that is not finite, 2 bad options, data
+    or state file, 130 interrupted.
+    """
+    try:
+        finished = train(load_options(option_file, overrides or []), resume)
+    except (ValueError, NonFiniteStepError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1 if isinstance(error, NonFiniteStepError) else 2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if not finished:
+        raise typer.Exit(130)
+
+
+def main() -> None:
+    """Entry point of train.py and sr-train."""
+    app()

@@ -1,0 +1,64 @@
+"""HR folders whose LR pictures are made by MATLAB's bicubic downscaling."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from sr.data.crop_and_flip import Pair
+from sr.data.imresize import imresize
+from sr.data.sources import list_pictures, raise_faults
+from sr.io.image import ImageError, read_rgb8, read_size
+
+
+@dataclass(frozen=True)
+class DegradedPicture:
+    """An hr file at `downscale` of its size, cut to a multiple of `scale`, and its bicubic lr."""
+
+    path: Path
+    scale: int
+    downscale: float
+    file_size: tuple[int, int]  # (H, W) of the file
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def hr_size(self) -> tuple[int, int]:
+        height, width = (
+            -(-side * self._factor.numerator // self._factor.denominator) for side in self.file_size
+        )
+        return height - height % self.scale, width - width % self.scale
+
+    def load(self) -> Pair:
+        """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
+        picture = read_rgb8(self.path, grey_to_rgb=True)
+        if self._factor != 1:
+            picture = imresize(picture, self._factor)
+        height, width = self.hr_size
+        hr = picture[:height, :width]
+        return imresize(hr, Fraction(1, self.scale)), hr
+
+    @property
+    def _factor(self) -> Fraction:
+        return Fraction(self.downscale).limit_denominator(1000)
+
+
+def find_degraded(
+    folders: Sequence[Path], scale: int, exclude: Sequence[str], downscale: Sequence[float]
+) -> list[DegradedPicture]:
+    """Every picture of the folders at every size of `downscale`.
+
+    Raises DataError naming all unreadable files at once.
+    """
+    pictures, faults = [], []
+    for path in list_pictures(folders, exclude):
+        try:
+            size = read_size(path)
+        except ImageError as error:
+            faults.append(str(error))
+            continue
+        pictures += [DegradedPicture(path, scale, factor, size) for factor in downscale]
+    raise_faults("HR pictures", faults)
+    return pictures

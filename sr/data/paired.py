@@ -1,0 +1,86 @@
+"""Folders of LR and HR pictures that belong together by name."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr.data.crop_and_flip import Pair
+from sr.data.sources import DataError, list_pictures, raise_faults
+from sr.io.image import ImageError, read_rgb8, read_size
+
+
+@dataclass(frozen=True)
+class PairedPicture:
+    """An lr and an hr file of the same picture."""
+
+    lr_path: Path
+    hr_path: Path
+    scale: int
+    lr_size: tuple[int, int]  # (H, W) of the lr file
+
+    @property
+    def name(self) -> str:
+        return self.hr_path.stem
+
+    @property
+    def hr_size(self) -> tuple[int, int]:
+        return self.scale * self.lr_size[0], self.scale * self.lr_size[1]
+
+    def load(self) -> Pair:
+        """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
+        height, width = self.hr_size
+        hr = read_rgb8(self.hr_path, grey_to_rgb=True)
+        return read_rgb8(self.lr_path, grey_to_rgb=True), hr[:height, :width]
+
+
+def find_paired(
+    lr_folders: Sequence[Path], hr_folders: Sequence[Path], scale: int, exclude: Sequence[str]
+) -> list[PairedPicture]:
+    """Pairs in the order of the hr names.
+
+    `a.png` in an lr folder belongs to `a.png`, `ax4.png` and `a_x4.png` likewise (at x4); file
+    types may differ. The hr picture may exceed scale times the lr picture by fewer than `scale`
+    pixels a side, which are cut off. Raises DataError naming all files without a partner, with a
+    doubled name or a wrong size.
+    """
+    lr_paths, faults = _by_key(list_pictures(lr_folders, exclude), scale, "LR")
+    hr_paths, hr_faults = _by_key(list_pictures(hr_folders, exclude), None, "HR")
+    faults += hr_faults
+    faults += [f"{path}: no HR partner" for key, path in lr_paths.items() if key not in hr_paths]
+    faults += [f"{path}: no LR partner" for key, path in hr_paths.items() if key not in lr_paths]
+    pairs = []
+    for key, hr_path in hr_paths.items():
+        if key not in lr_paths:
+            continue
+        try:
+            pairs.append(_checked_pair(lr_paths[key], hr_path, scale))
+        except (ImageError, DataError) as error:
+            faults.append(str(error))
+    raise_faults(f"{len(lr_paths)} LR and {len(hr_paths)} HR pictures do not match", faults)
+    return pairs
+
+
+def _by_key(
+    paths: Sequence[Path], scale: int | None, kind: str
+) -> tuple[dict[str, Path], list[str]]:
+    """Paths by the name that pairs share, and the faults of names that occur twice."""
+    by_key: dict[str, Path] = {}
+    faults = []
+    for path in paths:
+        key = path.stem if scale is None else re.sub(rf"_?x{scale}$", "", path.stem)
+        if key in by_key:
+            faults.append(f"{path}: {kind} name already taken by {by_key[key]}")
+        by_key.setdefault(key, path)
+    return by_key, faults
+
+
+def _checked_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedPicture:
+    lr_size, hr_size = read_size(lr_path), read_size(hr_path)
+    excess = [hr - scale * lr for lr, hr in zip(lr_size, hr_size, strict=True)]
+    if not all(0 <= pixels < scale for pixels in excess):
+        raise DataError(
+            f"{hr_path}: expected {scale} x {lr_size[1]}x{lr_size[0]} of {lr_path}, "
+            f"got {hr_size[1]}x{hr_size[0]} (width x height)"
+        )
+    return PairedPicture(lr_path, hr_path, scale, lr_size)

@@ -1,0 +1,177 @@
+"""Which picture goes where: decided and checked before any work is done."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sr.io.image import PICTURE_SUFFIXES, find_images
+
+Extension = Literal["auto", "png", "jpg", "webp", "tif"]
+Existing = Literal["refuse", "overwrite", "skip"]
+
+_UNWRITABLE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".exr", ".gif", ".heic", ".jp2", ".jxl", ".ppm", ".svg", ".tga"}
+)
+_NUM_NAMED = 5  # files named in a message; the rest are counted
+
+
+class UsageError(ValueError):
+    """A request that cannot be met as it stands; the message says what to change."""
+
+
+class NoInputError(ValueError):
+    """There is no picture to upscale."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for, the model aside."""
+
+    inputs: Sequence[Path]
+    """Files and folders."""
+    output: Path
+    """A folder, or a file if there is one input."""
+    outscale: float | None = None
+    """Final factor; None for the model's. Others are reached by resampling its result."""
+    suffix: str | None = None
+    """Put after the input's stem; None for `_x` and the final factor."""
+    ext: Extension = "auto"
+    """File format; "auto" is the one of the output file, or PNG in a folder."""
+    existing: Existing = "refuse"
+    """What to do with outputs that exist."""
+    recursive: bool = False
+    """Search folders below the input folders."""
+    reference: Path | None = None
+    """Folder of the original pictures to score against."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to upscale."""
+
+    source: Path
+    output: Path
+    skipped: bool
+    """The output exists and stays as it is."""
+
+
+def plan(request: Request, *, outscale: float, others: Sequence[Path] = ()) -> list[Job]:
+    """Pair every input picture with its output, in the order of the work.
+
+    Folders found below an input folder reappear below the output folder. `others` are
+    further files that the run will write, checked like the outputs for being there.
+    Raises `NoInputError` if there is no picture or an input does not exist, `UsageError`
+    if two results would have one name, a result would replace an input, or one exists
+    and `request.existing` is "refuse".
+    """
+    folder = None if _is_file_name(request.output) else request.output
+    found = _find(request, folder)
+    if folder is None:
+        outputs = [_output_file(found, request)]
+    else:
+        outputs = _names(found, folder, request, outscale)
+    skip = request.existing == "skip"
+    jobs = [
+        Job(source, output, skipped=skip and output.exists())
+        for source, output in zip(found, outputs, strict=True)
+    ]
+    _refuse_collisions(jobs)
+    if request.existing == "refuse":
+        _refuse_existing([job.output for job in jobs] + list(others))
+    return jobs
+
+
+def folder_of_results(output: Path) -> Path:
+    """The folder that `-o` names, or the one of the file that it names."""
+    return output.parent if _is_file_name(output) else output
+
+
+def _find(request: Request, output: Path | None) -> dict[Path, Path]:
+    """Each input picture with its folder's path below the input folder that it was found in.
+
+    An output folder inside an input folder is not searched: it holds earlier results.
+    """
+    missing = [str(path) for path in request.inputs if not path.exists()]
+    if missing:
+        raise NoInputError(f"no such file or folder: {', '.join(missing)}")
+    found: dict[str, tuple[Path, Path]] = {}
+    for given in request.inputs:
+        for source in find_images([given], request.recursive):
+            below = source.parent.relative_to(given) if given.is_dir() else Path()
+            if output is None or not _holds_results(source, given, output):
+                found.setdefault(os.path.abspath(source), (source, below))
+    if not found:
+        names = ", ".join(str(path) for path in request.inputs)
+        suffixes = " ".join(sorted(PICTURE_SUFFIXES))
+        raise NoInputError(f"{names}: expected pictures ({suffixes}); came: none")
+    return dict(found.values())
+
+
+def _holds_results(source: Path, given: Path, output: Path) -> bool:
+    results, searched = Path(os.path.abspath(output)), Path(os.path.abspath(given))
+    inside = results != searched and results.is_relative_to(searched)
+    return inside and Path(os.path.abspath(source)).is_relative_to(results)
+
+
+def _is_file_name(output: Path) -> bool:
+    suffix = output.suffix.lower()
+    if output.is_dir():
+        return False
+    if suffix in _UNWRITABLE_SUFFIXES:
+        raise UsageError(f"-o {output}: expected .png, .jpg, .webp or .tif; came: {suffix}")
+    if output.exists() and suffix not in PICTURE_SUFFIXES:
+        raise UsageError(f"-o {output}: expected a folder; came: a file")
+    return suffix in PICTURE_SUFFIXES
+
+
+def _names(found: dict[Path, Path], folder: Path, request: Request, outscale: float) -> list[Path]:
+    suffix = f"_x{outscale:g}" if request.suffix is None else request.suffix
+    if Path(suffix).name != suffix:
+        raise UsageError(f"--suffix: expected a part of a file name; came: {suffix!r}")
+    ext = "png" if request.ext == "auto" else request.ext
+    return [folder / below / f"{source.stem}{suffix}.{ext}" for source, below in found.items()]
+
+
+def _output_file(found: dict[Path, Path], request: Request) -> Path:
+    output = request.output
+    if len(found) > 1:
+        raise UsageError(f"-o {output}: expected a folder for {len(found)} inputs; came: a file")
+    if request.suffix is not None:
+        raise UsageError(f"--suffix {request.suffix}: has no place when -o is a file ({output})")
+    same = {"jpeg": "jpg", "tiff": "tif"}
+    ext = output.suffix.lower().removeprefix(".")
+    if request.ext not in ("auto", same.get(ext, ext)):
+        raise UsageError(f"--ext {request.ext}: does not fit the output file {output}")
+    return output
+
+
+def _refuse_collisions(jobs: list[Job]) -> None:
+    inputs = {os.path.realpath(job.source): job.source for job in jobs}
+    outputs: dict[str, Path] = {}
+    for job in jobs:
+        place = os.path.realpath(job.output)
+        if place in inputs:
+            raise UsageError(
+                f"{job.output}: the result of {job.source} would replace the input"
+                f" {inputs[place]}. Choose another output folder or --suffix"
+            )
+        if place in outputs:
+            raise UsageError(
+                f"{job.output}: two results would have this name, those of {outputs[place]}"
+                f" and {job.source}. Upscale them into different folders"
+            )
+        outputs[place] = job.source
+
+
+def _refuse_existing(outputs: list[Path]) -> None:
+    existing = [str(path) for path in outputs if path.exists()]
+    if existing:
+        named = ", ".join(existing[:_NUM_NAMED])
+        rest = f" and {len(existing) - _NUM_NAMED} more" if len(existing) > _NUM_NAMED else ""
+        verb = "exists" if len(existing) == 1 else "exist"
+        raise UsageError(
+            f"{named}{rest} already {verb}."
+            " Add --overwrite or --skip-existing, or choose another -o"
+        )

@@ -1,0 +1,59 @@
+"""What a run over pictures tells while it goes: events, given to whoever listens.
+
+Events and their fields:
+  start        pictures, model, scale, outscale, tile_size, halo (LR pixels), device, precision
+  progress     tile (tiles done), tiles
+  item_done    output, skipped, seconds; when upscaled: lr_size and sr_size (width, height),
+               tiles, network_seconds; when scored: scores
+  item_failed  error
+  warning      message
+  done         done, skipped, failed, seconds, interrupted; when scored: scores (their mean)
+progress, item_done and item_failed also have picture (counted from 1), pictures, source.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sr.io.event_log import Event
+
+
+class Emit(Protocol):
+    """Takes one event."""
+
+    def __call__(self, event: Event, /, **fields: Any) -> None: ...
+
+
+def to_all(listeners: Sequence[Emit]) -> Emit:
+    """One `Emit` that passes each event to all listeners."""
+
+    def emit(event: Event, /, **fields: Any) -> None:
+        for listener in listeners:
+            listener(event, **fields)
+
+    return emit
+
+
+def with_fields(listener: Emit, **more: Any) -> Emit:
+    """`listener`, given `more` with every event."""
+
+    def emit(event: Event, /, **fields: Any) -> None:
+        listener(event, **more, **fields)
+
+    return emit
+
+
+def with_rare_progress(listener: Emit, interval: float) -> Emit:
+    """`listener`, told of progress at most once in `interval` seconds."""
+    last = -interval
+
+    def emit(event: Event, /, **fields: Any) -> None:
+        nonlocal last
+        if event == "progress":
+            now = time.monotonic()
+            if now - last < interval:
+                return
+            last = now
+        listener(event, **fields)
+
+    return emit

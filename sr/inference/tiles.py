@@ -1,0 +1,98 @@
+"""How a picture is cut into tiles: arithmetic on boxes, without pixels.
+
+A tile's core is what it contributes to the result; cores cover the picture once. Its
+haloed box is what the network reads: the core and `halo` pixels around it, cut off at
+the picture's edge. Nothing is padded there, so the network pads as it would for the
+whole picture, and a tiled result equals the whole one if the halo is at least the
+network's receptive radius.
+
+Unit: LR pixels.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows top..bottom-1 and columns left..right-1."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.right - self.left
+
+    @property
+    def rows(self) -> slice:
+        """Index of the box's rows."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """Index of the box's columns."""
+        return slice(self.left, self.right)
+
+    def scaled(self, scale: int) -> "Box":
+        """The same box on a grid `scale` times as fine."""
+        return Box(self.top * scale, self.left * scale, self.bottom * scale, self.right * scale)
+
+    def relative_to(self, other: "Box") -> "Box":
+        """The same box with its origin in the top left corner of `other`."""
+        return Box(
+            self.top - other.top,
+            self.left - other.left,
+            self.bottom - other.top,
+            self.right - other.left,
+        )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of the picture and the larger part read to compute it."""
+
+    core: Box
+    haloed: Box
+
+
+def split(height: int, width: int, *, tile_size: int, halo: int) -> list[Tile]:
+    """Cut a picture into the fewest tiles with cores of at most `tile_size` a side.
+
+    Cores differ by one pixel at most in height and in width. A `tile_size` of 0 gives
+    one tile, the whole picture. Tiles come row by row.
+    """
+    if height < 1 or width < 1:
+        raise ValueError(f"expected a picture of at least 1x1 pixel; came: {width}x{height}")
+    if tile_size < 0 or halo < 0:
+        raise ValueError(
+            f"expected tile_size and halo of 0 or more pixels; came: {tile_size} and {halo}"
+        )
+    return [
+        _tile(Box(top, left, bottom, right), height, width, halo)
+        for top, bottom in _spans(height, tile_size)
+        for left, right in _spans(width, tile_size)
+    ]
+
+
+def _spans(length: int, tile_size: int) -> list[tuple[int, int]]:
+    """Cut 0..length into spans of nearly the same length, none above `tile_size`."""
+    num_spans = -(-length // tile_size) if tile_size else 1
+    return [(i * length // num_spans, (i + 1) * length // num_spans) for i in range(num_spans)]
+
+
+def _tile(core: Box, height: int, width: int, halo: int) -> Tile:
+    haloed = Box(
+        max(core.top - halo, 0),
+        max(core.left - halo, 0),
+        min(core.bottom + halo, height),
+        min(core.right + halo, width),
+    )
+    return Tile(core, haloed)

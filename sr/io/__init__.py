@@ -1,0 +1,1 @@
+"""Files <-> arrays and tensors: the only place where pictures are converted."""

@@ -1,0 +1,276 @@
+"""Picture files <-> 8-bit RGB arrays <-> tensors, through libvips.
+
+Read and written are 8-bit RGB pictures in sRGB: PNG, JPEG, WebP and TIFF. Whatever else
+comes (16 bit, grey, alpha, CMYK, several pages, other colour profiles) is refused with
+an `ImageError`, so that no picture is silently damaged.
+
+Letters: H, W height and width of the picture in pixels.
+"""
+
+import os
+import re
+import struct
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+import torch
+from torch import Tensor
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
+
+_LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
+_EXPECTED = "expected an 8-bit RGB picture (PNG, JPEG, WebP or TIFF)"
+_MAX_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # of the formats' encoders
+_SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read or written; the message names the file."""
+
+
+def read_rgb8(path: Path, *, grey_to_rgb: bool = False) -> npt.NDArray[np.uint8]:
+    """Read a picture of 8-bit RGB in sRGB, turned upright as its EXIF orientation tells.
+
+    With `grey_to_rgb` an 8-bit grey picture is taken as well, its values repeated in
+    the three channels; some benchmarks have one.
+
+    Returns: (H, W, 3), uint8, C-contiguous.
+    Raises `ImageError` for every other kind of picture and for damaged files.
+    """
+    with _opened(path) as image:
+        _refuse_other_kinds(path, image, grey_to_rgb)
+        if image.get_typeof("icc-profile-data") and not _profile_is_srgb(image):
+            raise ImageError(
+                f"{path}: expected colours in sRGB; came: an embedded colour profile that is"
+                " not sRGB, or is damaged. Convert the picture to sRGB first"
+            )
+        pixels = image.autorot().numpy()  # (H, W, 3), or (H, W) when grey
+    if pixels.ndim == 2:
+        pixels = np.stack([pixels] * 3, axis=-1)
+    return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """(height, width) in pixels of the upright picture, from the file's header alone."""
+    with _opened(path) as image:
+        height, width = image.height, image.width
+        sideways = image.get_typeof("orientation") and image.get("orientation") >= 5
+    return (width, height) if sideways else (height, width)
+
+
+def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -> None:
+    """Write a picture in the format of the suffix: .png, .jpg, .webp or .tif.
+
+    PNG and TIFF keep every pixel; JPEG and WebP are lossy, with `quality` 1 to 100. The
+    file is written under a hidden name beside `path` and renamed when it is complete.
+
+    array: (H, W, 3), uint8, sRGB.
+    """
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise ValueError(
+            f"{path}: expected a uint8 array (H, W, 3); came: {array.dtype} {array.shape}"
+        )
+    suffix, height, width = path.suffix.lower(), array.shape[0], array.shape[1]
+    options = _save_options(path, quality, array.nbytes)
+    check_writable_size(path, height, width)
+    memory = np.ascontiguousarray(array).data
+    image = pyvips.Image.new_from_memory(memory, width, height, 3, "uchar")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
+    try:
+        with temporary.open("x+b") as file:
+            target = pyvips.Target.new_to_descriptor(file.fileno())
+            image.copy(interpretation="srgb").write_to_target(target, suffix, **options)
+        os.replace(temporary, path)
+    except pyvips.Error as error:
+        raise ImageError(f"{path}: could not be written: {_first_line(error)}") from error
+    except OSError as error:
+        raise ImageError(f"{path}: could not be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable_size(path: Path, height: int, width: int) -> None:
+    """Raise `ImageError` if the format of `path` cannot hold a picture of this size."""
+    limit = _MAX_SIDE.get(path.suffix.lower())
+    if limit is not None and max(height, width) > limit:
+        raise ImageError(
+            f"{path}: expected at most {limit} pixels a side for {path.suffix};"
+            f" came: {width}x{height}. Write a .png or .tif instead"
+        )
+
+
+def image_to_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3), uint8, RGB -> (1, 3, H, W), float32, RGB in [0, 1], own memory."""
+    pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))  # (3, H, W)
+    return pixels.to(torch.float32).div_(255).unsqueeze(0)
+
+
+def tensor_to_rgb8(tensor: Tensor) -> npt.NDArray[np.uint8]:
+    """Clamp to [0, 1] and round to the nearest of 256 levels, halves up.
+
+    tensor: (1, 3, H, W), RGB, on any device.
+    Returns: (H, W, 3), uint8. Raises `ImageError` if a value is not finite.
+    """
+    if tensor.ndim != 4 or tensor.shape[0] != 1 or tensor.shape[1] != 3:
+        raise ValueError(f"expected a tensor (1, 3, H, W); came: {tuple(tensor.shape)}")
+    picture = tensor.detach()[0].to(device="cpu", dtype=torch.float32)  # (3, H, W)
+    if not bool(torch.isfinite(picture).all()):
+        raise ImageError(
+            "expected finite values; came: NaN or infinity in the upscaled picture."
+            " A higher precision may help"
+        )
+    levels = picture.clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)  # the cast cuts off
+    return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())
+
+
+def find_images(inputs: Sequence[Path], recursive: bool) -> list[Path]:
+    """The pictures that `inputs` name, each once, in the order given.
+
+    A folder gives its picture files, hidden ones left out, in natural order (2 before
+    10), with those of its sub-folders if `recursive`. A file is taken whatever its
+    suffix. Raises `FileNotFoundError` naming every input that does not exist.
+    """
+    missing = [str(path) for path in inputs if not path.exists()]
+    if missing:
+        raise FileNotFoundError(f"no such file or folder: {', '.join(missing)}")
+    found: dict[str, Path] = {}
+    for path in inputs:
+        pictures = _pictures_in(path, recursive) if path.is_dir() else [path]
+        for picture in pictures:
+            found.setdefault(os.path.abspath(picture), picture)
+    return list(found.values())
+
+
+def _pictures_in(folder: Path, recursive: bool) -> list[Path]:
+    pictures: list[Path] = []
+    seen: set[str] = set()  # a linked folder may lead back to one of its parents
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        repeated = real in seen
+        seen.add(real)
+        if repeated or not recursive:
+            folders.clear()
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if not repeated:
+            pictures += [Path(root, name) for name in files if _is_picture_name(name)]
+    return sorted((path for path in pictures if path.is_file()), key=_natural_order)
+
+
+def _is_picture_name(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def _natural_order(path: Path) -> list[list[tuple[int, str]]]:
+    """Compare part by part, digits by their value: a2.png before a10.png."""
+    return [
+        [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces if piece]
+        for pieces in (re.split(r"(\d+)", part) for part in path.parts)
+    ]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pyvips.Image]:
+    """Open a picture lazily; faults of the file and of its content become `ImageError`.
+
+    A descriptor is opened instead of a name, because libvips remembers pictures by name
+    (a changed file would come back unchanged) and takes "[...]" in a name for options.
+    """
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise ImageError(f"{path}: {_EXPECTED}; came: an empty file")
+            if _has_animation_chunk(file):
+                raise ImageError(f"{path}: {_EXPECTED}; came: an animated PNG")
+            file.seek(0)
+            source = pyvips.Source.new_from_descriptor(file.fileno())
+            yield pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
+    except pyvips.Error as error:
+        raise ImageError(
+            f"{path}: {_EXPECTED}; came: a file of another kind, damaged or cut short"
+            f" ({_first_line(error)})"
+        ) from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{path}: {_EXPECTED}; came: a folder") from error
+    except OSError as error:
+        raise ImageError(f"{path}: could not be read: {error.strerror}") from error
+
+
+def _has_animation_chunk(file: BinaryIO) -> bool:
+    """True for a PNG with an acTL chunk, which libvips would read as its first frame."""
+    if file.read(8) != b"\x89PNG\r\n\x1a\n":
+        return False
+    while len(header := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", header)
+        if kind in (b"acTL", b"IDAT"):
+            return bool(kind == b"acTL")
+        file.seek(length + 4, os.SEEK_CUR)  # the chunk and its checksum
+    return False
+
+
+def _refuse_other_kinds(path: Path, image: pyvips.Image, grey_to_rgb: bool) -> None:
+    loader = image.get("vips-loader")
+    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    grey = image.bands == 1 and image.interpretation == "b-w"
+    rgb = image.bands == 3 and image.interpretation == "srgb"
+    came = None
+    if not loader.startswith(_LOADERS):
+        came = f"a file read by libvips' {loader.removesuffix('_source')}"
+    elif pages != 1:
+        came = f"{pages} pages or frames"
+    elif image.format != "uchar":
+        came = f"{image.bands} channel(s) of type {image.format} ({image.interpretation})"
+    elif image.hasalpha():
+        came = "a picture with an alpha channel (transparency)"
+    elif grey and not grey_to_rgb:
+        came = "a grey picture"
+    elif not grey and not rgb:
+        came = f"{image.bands} channel(s) of colour space {image.interpretation}"
+    if came is not None:
+        raise ImageError(f"{path}: {_EXPECTED}; came: {came}")
+
+
+def _profile_is_srgb(image: pyvips.Image) -> bool:
+    """Whether the embedded profile maps a grid of colours onto themselves in sRGB."""
+    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
+    axes = np.meshgrid(*[levels] * image.bands, indexing="ij")
+    grid = np.stack(axes, axis=-1).reshape(1, -1, image.bands)
+    colours = pyvips.Image.new_from_memory(grid.data, grid.shape[1], 1, image.bands, "uchar")
+    colours = colours.copy(interpretation=image.interpretation)
+    profile = image.get("icc-profile-data")
+    colours.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        mapped = colours.icc_transform("srgb", embedded=True).numpy()  # (1, N, 3)
+    except pyvips.Error:
+        return False
+    return bool(np.abs(mapped.astype(int) - grid.astype(int)).max() <= _SRGB_TOLERANCE)
+
+
+def _save_options(path: Path, quality: int, num_bytes: int) -> dict[str, object]:
+    match path.suffix.lower():
+        case ".png":
+            return {"filter": "all", "compression": 3}  # 0.6 of the default's size for photographs
+        case ".jpg" | ".jpeg":
+            return {"Q": quality}  # libvips keeps full colour resolution from 90 on
+        case ".webp":
+            return {"Q": quality, "smart_subsample": True}
+        case ".tif" | ".tiff":
+            return {
+                "compression": "deflate",
+                "predictor": "horizontal",
+                "bigtiff": num_bytes > 4_000_000_000,  # 32-bit offsets end there
+            }
+    raise ImageError(
+        f"{path}: expected the suffix .png, .jpg, .webp or .tif; came: {path.suffix!r}"
+    )
+
+
+def _first_line(error: pyvips.Error) -> str:
+    """The most telling line of libvips' message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[1] if len(lines) > 1 else lines[0] if lines else "unknown fault"

@@ -1,0 +1,71 @@
+"""Model files: safetensors with metadata, so that a file says what it is.
+
+The metadata is one JSON object under the key `sr` of the safetensors header:
+format, generator (its options), scale, step, ema, receptive_radius (LR pixels), training_data,
+licence, options (of the whole run).
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+FORMAT = "sr-model-1"
+
+
+class ModelFileError(ValueError):
+    """A model file that cannot be used; the message names the file and what was looked at."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model file holds."""
+
+    state_dict: dict[str, Tensor]
+    metadata: dict[str, Any]
+
+
+def write_model_file(
+    path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping[str, Any]
+) -> None:
+    """Write weights and metadata; the file appears whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
+    header = json.dumps({"format": FORMAT, **metadata})
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        save_file(tensors, temporary, metadata={"sr": header})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read a file written by `write_model_file`, onto the CPU.
+
+    Raises ModelFileError for a missing or broken file and for one of another origin.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            header = (file.metadata() or {}).get("sr")
+            state_dict = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{path}: expected a safetensors file written by train.py, got something else ({error})"
+        ) from None
+    if header is None:
+        raise ModelFileError(
+            f"{path}: a safetensors file, but without the metadata that train.py writes, "
+            "so the network is unknown"
+        )
+    metadata = json.loads(header)
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(f"{path}: expected format {FORMAT}, got {metadata.get('format')!r}")
+    return ModelFile(state_dict, metadata)

@@ -1,0 +1,1 @@
+"""Loss terms as pure functions, and the one place where they are weighted and summed."""

@@ -1,0 +1,63 @@
+"""The pixel values that full-reference metrics compare: 8 bits, a cropped border, Y or RGB.
+
+Y is ITU-R BT.601 luma as MATLAB's `rgb2ycbcr` has it, which published super-resolution tables use:
+Y = 16 + 65.481 R + 128.553 G + 24.966 B for R, G, B in [0, 1]; here it is not rounded.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Channel = Literal["y", "rgb"]
+
+_LUMA_WEIGHTS = (65.481, 128.553, 24.966)  # ITU-R BT.601, for R, G, B in [0, 1]
+_LUMA_OFFSET = 16.0  # black
+
+
+def compared_values(
+    sr: Tensor, hr: Tensor, *, border: int, channel: Channel
+) -> tuple[Tensor, Tensor]:
+    """Both pictures as the metrics see them.
+
+    sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1]; values outside are clamped.
+    border: pixels left out on each side.
+    Returns two (C, H - 2*border, W - 2*border), float64; C = 1: Y in [16, 235], or C = 3: RGB in
+    [0, 255].
+    """
+    if channel not in ("y", "rgb"):
+        raise ValueError(f"channel: expected 'y' or 'rgb'; came {channel!r}")
+    if border < 0:
+        raise ValueError(f"border: expected 0 or more pixels; came {border}")
+    for name, picture in (("sr", sr), ("hr", hr)):
+        if picture.shape[:-2] not in ((3,), (1, 3)) or not picture.is_floating_point():
+            raise ValueError(
+                f"{name}: expected a tensor (3, H, W) or (1, 3, H, W), float in [0, 1]; "
+                f"came {tuple(picture.shape)}, {picture.dtype}"
+            )
+    if sr.shape[-2:] != hr.shape[-2:]:
+        raise ValueError(
+            "sr and hr: expected pictures of the same height and width; "
+            f"came {tuple(sr.shape[-2:])} and {tuple(hr.shape[-2:])}"
+        )
+    height, width = hr.shape[-2:]
+    if min(height, width) <= 2 * border:
+        raise ValueError(
+            f"expected pictures larger than twice the border of {border} px; "
+            f"came height {height}, width {width}"
+        )
+    inside = (..., slice(border, height - border), slice(border, width - border))
+    return _values(sr[inside], channel), _values(hr[inside], channel)
+
+
+def _values(picture: Tensor, channel: Channel) -> Tensor:
+    """(3, H, W) or (1, 3, H, W), RGB in [0, 1], to (1, H, W) Y or (3, H, W) RGB, float64."""
+    picture = picture.detach().reshape(3, *picture.shape[-2:])
+    if picture.device.type == "mps":  # has no float64
+        picture = picture.cpu()
+    # The 8 bits that a picture file would hold, rounded half upwards.
+    rgb = (picture.to(torch.float64).clamp(0, 1) * 255 + 0.5).floor()
+    if channel == "rgb":
+        return rgb
+    weights = rgb.new_tensor(_LUMA_WEIGHTS) / 255
+    return _LUMA_OFFSET + (weights[:, None, None] * rgb).sum(dim=0, keepdim=True)

@@ -1,0 +1,42 @@
+"""The receptive radius of a network, measured."""
+
+import copy
+
+import torch
+from torch import nn
+
+GRADIENT_SCALE = 1e12  # keeps products of many small weights above float32's underflow
+
+
+def measure_receptive_radius(network: nn.Module, limit: int = 32) -> int:
+    """Largest distance, in LR pixels, at which an input pixel still changes an output pixel.
+
+    The gradient of the output pixels of one central LR pixel is taken with respect to a random
+    input; the farthest non-zero entry is the radius. Measured in float32 on the CPU, on a growing
+    patch. network: `(1, 3, H, W) -> (1, 3, scale*H, scale*W)`, its `scale` as attribute.
+    Returns at most `limit`.
+    """
+    probe = copy.deepcopy(network).to(device="cpu", dtype=torch.float32).eval()
+    for parameter in probe.parameters():
+        parameter.requires_grad_(False)
+    reach = 8
+    while True:
+        reach = min(2 * reach, limit)
+        radius = _radius_within(probe, reach)
+        if radius < reach or reach == limit:
+            return radius
+
+
+def _radius_within(probe: nn.Module, reach: int) -> int:
+    """Radius as seen on a patch of 2 * reach + 1 pixels (at most `reach`)."""
+    side = 2 * reach + 1
+    generator = torch.Generator().manual_seed(0)
+    lr = torch.rand(1, 3, side, side, generator=generator)
+    lr.requires_grad_(True)
+    with torch.enable_grad():
+        sr = probe(lr)
+        scale = sr.shape[-1] // side
+        centre = slice(reach * scale, (reach + 1) * scale)
+        (gradient,) = torch.autograd.grad(sr[:, :, centre, centre].sum() * GRADIENT_SCALE, lr)
+    touched = gradient.abs().sum(dim=(0, 1)).nonzero() - reach
+    return int(touched.abs().max()) if len(touched) else 0

@@ -1,0 +1,1 @@
+"""Options: every setting of a run, checked before anything is touched."""

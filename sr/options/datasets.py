@@ -1,0 +1,84 @@
+"""Options of the pictures to learn from and to measure on."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+
+from sr.options.section import Factor, Section
+
+
+class HRFolders(Section):
+    """Folders of HR pictures; LR is made by MATLAB's bicubic downscaling."""
+
+    type: Literal["HRFolders"]
+    hr: tuple[Path, ...] = Field(min_length=1)
+    """Folders, searched recursively."""
+    exclude: tuple[str, ...] = ()
+    """File name patterns (`*` and `?`) that are left out."""
+    downscale: tuple[Factor, ...] = Field((1.0,), min_length=1)
+    """Each picture is used at each of these sizes; 0.5 adds a half-size copy, finer in detail."""
+
+
+class PairedFolders(Section):
+    """Folders of LR and HR pictures, matched by name (`a.png`, `ax4.png` and `a_x4.png`)."""
+
+    type: Literal["PairedFolders"]
+    hr: tuple[Path, ...] = Field(min_length=1)
+    """Folders with the HR pictures, searched recursively."""
+    lr: tuple[Path, ...] = Field(min_length=1)
+    """Folders with the LR pictures, searched recursively."""
+    exclude: tuple[str, ...] = ()
+    """File name patterns (`*` and `?`) that are left out."""
+
+
+DatasetOptions = Annotated[HRFolders | PairedFolders, Field(discriminator="type")]
+
+
+class TrainingData(Section):
+    """What is learned from, and how it is cut into batches."""
+
+    source: DatasetOptions
+    """Where the pictures are."""
+    crop_size: PositiveInt = 96
+    """Side of the square HR crops, in pixels; a multiple of the scale."""
+    batch_size: PositiveInt = 16
+    """Crops in one step."""
+    detail_candidates: PositiveInt = 1
+    """Random crops drawn for each one used; the most detailed is kept. 1 draws uniformly."""
+    flips: bool = True
+    """Flip crops horizontally and vertically at random."""
+    transposes: bool = True
+    """Swap rows and columns at random (with flips: all eight orientations)."""
+    num_workers: NonNegativeInt = 1
+    """Processes that prepare batches; 0 prepares them in the training process."""
+    cache_gib: NonNegativeFloat = 16.0
+    """Decoded pictures are kept, in one memory-mapped file, up to this size in GiB; the rest is
+    decoded at each use."""
+    description: str = ""
+    """What the data is, for the checkpoints' metadata."""
+    licence: str = ""
+    """Licence of the trained weights, for the checkpoints' metadata."""
+
+
+class ValidationData(Section):
+    """One set of pictures that the generator is measured on."""
+
+    name: str = Field(min_length=1)
+    """Name in logs."""
+    source: DatasetOptions
+    """Where the pictures are."""
+
+
+class DatasetsOptions(Section):
+    """Pictures to learn from and to measure on."""
+
+    train: TrainingData
+    validation: tuple[ValidationData, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [data.name for data in self.validation]
+        if len(set(names)) != len(names):
+            raise ValueError(f"validation sets need different names, got {names}")
+        return self

@@ -1,0 +1,184 @@
+"""YAML file and command-line overrides -> Options, or one error that lists every fault."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from sr.options.schema import Options
+from sr.options.section import Section
+
+
+class OptionsError(ValueError):
+    """Options that cannot be used; the message names file, key, what came and what is allowed."""
+
+
+def load_options(path: Path, overrides: Sequence[str] = ()) -> Options:
+    """Options of the YAML file `path` with `key.sub=value` overrides merged in before checking.
+
+    Raises OptionsError with all faults at once.
+    """
+    tree = _read_yaml(path)
+    for override in overrides:
+        _merge(tree, override)
+    try:
+        return Options.model_validate(tree)
+    except ValidationError as error:
+        faults = [_describe(fault) for fault in error.errors(include_url=False)]
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    raise OptionsError(f"{path}: {count}\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def dump_options(options: Options) -> str:
+    """The full options, defaults included, as YAML that `load_options` reads."""
+    return yaml.safe_dump(options.model_dump(mode="json", by_alias=True), sort_keys=False)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """safe_load that refuses a key given twice, which YAML would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise OptionsError(f"key {key!r} is given twice in the section of line {line}")
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise OptionsError(f"{path}: no such option file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionsError(f"{path}: cannot be read as a text file ({error})") from None
+    try:
+        tree = yaml.load(text, Loader=_UniqueKeyLoader)
+    except OptionsError as error:
+        raise OptionsError(f"{path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise OptionsError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise OptionsError(f"{path}: expected sections of options, got {type(tree).__name__}")
+    return tree
+
+
+def _merge(tree: dict[str, Any], override: str) -> None:
+    """Put one `key.sub=value` into the tree; a number in the key is an index of a list."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise OptionsError(f"override {override!r}: expected key.sub=value, e.g. train.steps=1000")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise OptionsError(f"override {override!r}: value is not valid YAML: {error}") from None
+    *parents, last = key.split(".")
+    node: Any = tree
+    for part in parents:
+        node = _child(node, part, override)
+    if isinstance(node, list):
+        node[_index(node, last, override)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise OptionsError(f"override {override!r}: {'.'.join(parents)} is a value, not a section")
+
+
+def _child(node: Any, part: str, override: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, override)]
+    if not isinstance(node, dict):
+        raise OptionsError(f"override {override!r}: {part!r} lies below a value, not a section")
+    if node.get(part) is None:
+        node[part] = {}
+    return node[part]
+
+
+def _index(node: list[Any], part: str, override: str) -> int:
+    if not part.isdecimal() or int(part) >= len(node):
+        raise OptionsError(
+            f"override {override!r}: expected an index from 0 to {len(node) - 1}, got {part!r}"
+        )
+    return int(part)
+
+
+def _describe(fault: ErrorDetails) -> str:
+    """One line: key path, what is wrong, what came, what is allowed."""
+    path, sections = _walk(fault["loc"])
+    key = ".".join(path) or "the whole file"
+    came = fault["input"]
+    if fault["type"] == "extra_forbidden":
+        allowed = sorted(_keys(sections))
+        hint = _did_you_mean(path[-1], allowed)
+        return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
+    if fault["type"] == "union_tag_not_found":
+        return f"{key}.type: missing"
+    if fault["type"] == "union_tag_invalid":
+        context = fault["ctx"]
+        allowed = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
+        tag = str(context["tag"])
+        return f"{key}.type: unknown type {tag!r}{_did_you_mean(tag, allowed)}; allowed: " + (
+            ", ".join(allowed)
+        )
+    message = fault["msg"].removeprefix("Value error, ")
+    if isinstance(came, Mapping | Sequence) and not isinstance(came, str):
+        return f"{key}: {message}"
+    return f"{key}: {message}, got {came!r}"
+
+
+def _did_you_mean(word: str, allowed: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[type[Section]]]:
+    """The key path as written in the file, and the sections that hold its last key.
+
+    Pydantic's location of a fault inside a union also holds the member's `type`, which is not a
+    key of the file; it selects the member here.
+    """
+    path: list[str] = []
+    holders: list[type[Section]] = []
+    members: list[type[Section]] = [Options]
+    for part in location:
+        tagged = [member for member in members if _tag(member) == part]
+        if tagged and len(members) > 1:
+            members = tagged
+            continue
+        path.append(str(part))
+        if isinstance(part, int):
+            continue
+        holders = members
+        members = [
+            section
+            for member in members
+            for name, field in member.model_fields.items()
+            if (field.alias or name) == part
+            for section in _sections_in(field.annotation)
+        ]
+    return path, holders
+
+
+def _sections_in(annotation: Any) -> list[type[Section]]:
+    """All Section classes that an annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections_in(part)]
+
+
+def _tag(section: type[Section]) -> str | None:
+    field = section.model_fields.get("type")
+    return None if field is None else str(get_args(field.annotation)[0])
+
+
+def _keys(sections: Sequence[type[Section]]) -> set[str]:
+    return {
+        field.alias or name for section in sections for name, field in section.model_fields.items()
+    }

@@ -1,0 +1,76 @@
+"""The state of a run on disk: model files to use and state files to go on from.
+
+`checkpoints/step_000001000.safetensors` holds the averaged weights, ready for infer.py;
+`step_000001000.state` everything that the next step depends on; `best.safetensors` the averaged
+weights of the best validation.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+STATE_FORMAT = "sr-state-1"
+
+
+class CheckpointError(ValueError):
+    """A state file that cannot be resumed from, with its name and the reason."""
+
+
+def model_path(folder: Path, step: int) -> Path:
+    """Model file of a step."""
+    return folder / f"step_{step:09d}.safetensors"
+
+
+def state_path(folder: Path, step: int) -> Path:
+    """State file of a step."""
+    return folder / f"step_{step:09d}.state"
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a run's state; the file appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            torch.save({"format": STATE_FORMAT, **state}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a state file onto the CPU. Raises CheckpointError for anything else."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such state file to resume from")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001, torch reports broken files by many types
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path}: expected a .state file written by train.py; cannot be read ({reason})"
+        ) from None
+    if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
+        raise CheckpointError(f"{path}: expected a .state file of format {STATE_FORMAT}")
+    return state
+
+
+def latest_state(folder: Path) -> Path | None:
+    """The state file of the highest step, or None."""
+    found = _steps(folder)
+    return state_path(folder, found[-1]) if found else None
+
+
+def prune(folder: Path, keep_last: int) -> None:
+    """Delete the model and state files of all but the last `keep_last` steps."""
+    for step in _steps(folder)[:-keep_last]:
+        state_path(folder, step).unlink()
+        model_path(folder, step).unlink(missing_ok=True)
+
+
+def _steps(folder: Path) -> list[int]:
+    matches = (re.fullmatch(r"step_(\d+)\.state", path.name) for path in folder.glob("step_*"))
+    return sorted(int(match[1]) for match in matches if match)

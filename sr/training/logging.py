@@ -1,0 +1,143 @@
+"""What a run tells: a progress line, JSON lines, TensorBoard."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.utils import make_grid
+
+from sr.io.event_log import EventLog
+from sr.training.steps import StepResult
+from sr.training.validate import Scores
+
+
+class RunLog:
+    """Tells of one run, on the terminal and in its folder. A context manager."""
+
+    def __init__(self, folder: Path, steps: int, first_step: int, interval: int) -> None:
+        """steps: of the whole run; interval: steps between two entries."""
+        self.events = EventLog(folder / "log.jsonl")
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        self.console = Console(stderr=True)
+        self.steps = steps
+        self.interval = interval
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.progress.add_task(
+            "training", total=steps, completed=first_step - 1, detail=""
+        )
+        self._since = time.perf_counter()
+        self._since_step = first_step - 1
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.progress.stop()
+        self.board.close()
+        self.events.close()
+
+    def say(self, message: str) -> None:
+        """A line on the terminal, above the progress line."""
+        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def start(self, **fields: Any) -> None:
+        """The run begins or goes on."""
+        self.events.write("start", **fields)
+        self._restart_clock(self._since_step)
+
+    def step(self, step: int, result: StepResult, learning_rate: float) -> None:
+        """A step is done; every `interval` steps it is written down."""
+        self.progress.update(self.task, completed=step)
+        if step % self.interval and step != self.steps:
+            return
+        speed = (step - self._since_step) / (time.perf_counter() - self._since)
+        memory = _memory_gib()
+        terms = "  ".join(f"{name} {value:.5f}" for name, value in result.terms.items())
+        detail = f"{terms}  {speed:.2f} it/s  {memory:.1f} GiB"
+        self.progress.update(self.task, detail=detail)
+        if self.progress.disable:
+            remaining = _duration((self.steps - step) / speed)
+            self.say(f"step {step}/{self.steps}  {detail}  {remaining} left")
+        fields = {
+            "loss": result.loss,
+            **{f"loss_{name}": value for name, value in result.terms.items()},
+            "learning_rate": learning_rate,
+            "steps_per_second": speed,
+            "memory_gib": memory,
+        }
+        if result.gradient_norm is not None:
+            fields["gradient_norm"] = result.gradient_norm
+        self.events.write("progress", step=step, steps=self.steps, **fields)
+        self._plot("train", step, fields)
+        self._restart_clock(step)
+
+    def validation(self, step: int, scores: Scores, bicubic: Scores, best: bool) -> None:
+        """Scores of the averaged weights at a step, next to bicubic's."""
+        mark = "  (best)" if best else ""
+        for name, values in scores.items():
+            gain = values["psnr_y"] - bicubic[name]["psnr_y"]
+            self.say(
+                f"step {step}  {name}: PSNR-Y {values['psnr_y']:.3f} dB, "
+                f"{gain:+.3f} to bicubic; SSIM-Y {values['ssim_y']:.4f}{mark}"
+            )
+            self._plot(f"validation/{name}", step, values)
+        self.events.write(
+            "item_done", item="validation", step=step, scores=scores, bicubic=bicubic, best=best
+        )
+
+    def picture(self, step: int, tag: str, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+        """Bicubic enlargement, sr and hr side by side in TensorBoard; (1, 3, H, W) each."""
+        bicubic = functional.interpolate(lr, size=hr.shape[-2:], mode="bicubic")
+        row = torch.cat([bicubic, sr, hr]).clamp(0, 1)
+        self.board.add_image(tag, make_grid(row, nrow=3), step)
+
+    def skip_time(self, step: int) -> None:
+        """What was done since the last step does not count in the speed."""
+        self._restart_clock(step)
+
+    def done(self, **fields: Any) -> None:
+        """The run has ended."""
+        self.events.write("done", **fields)
+
+    def _plot(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.board.add_scalar(f"{group}/{name}", value, step)
+
+    def _restart_clock(self, step: int) -> None:
+        self._since, self._since_step = time.perf_counter(), step
+
+
+def _memory_gib() -> float:
+    """Memory in use: the GPU's peak where there is one, else this process's."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return int(psutil.Process().memory_info().rss) / 2**30
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,0 +1,229 @@
+"""A whole training run, in the order in which things happen."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sr.build import build_generator, build_loss, build_optimizer, build_schedule, find_sources
+from sr.data.cache import CachedPairs, cache_pairs
+from sr.data.crops import Crop, CropDataset, CropSettings, refuse_small_pictures
+from sr.data.sampler import EndlessBatchSampler
+from sr.devices import resolve_device, resolve_precision
+from sr.io.model_file import write_model_file
+from sr.networks.receptive import measure_receptive_radius
+from sr.options.load import dump_options
+from sr.options.schema import Options
+from sr.training.checkpoint import (
+    CheckpointError,
+    model_path,
+    prune,
+    read_state,
+    state_path,
+    write_state,
+)
+from sr.training.ema import Ema
+from sr.training.interruption import Interruption
+from sr.training.logging import RunLog
+from sr.training.loop import Plan, Trainee, make_accelerator, restore, run_loop, state_of
+from sr.training.run_folder import describe_run, hardware, open_folder
+from sr.training.validate import Sets, mean_psnr, validate, validate_bicubic
+
+
+def train(options: Options, resume: str = "auto") -> bool:
+    """Train as the options say. Returns False when interrupted by Ctrl-C or SIGTERM.
+
+    resume: auto goes on from the run's last state file if there is one; never moves an existing
+    run aside and starts anew; anything else is the state file to go on from.
+    Raises ValueError (DataError, CheckpointError, ...) for what the user can mend.
+    """
+    device = resolve_device(options.train.device)
+    dtype = resolve_precision(options.train.precision, device)
+    data = options.datasets.train
+    sources = find_sources(data.source, options.scale)
+    refuse_small_pictures(sources, data.crop_size)
+    sets: Sets = {
+        part.name: find_sources(part.source, options.scale) for part in options.datasets.validation
+    }
+
+    folder = options.log.folder / options.name
+    state_file = open_folder(folder, resume)
+    accelerator = make_accelerator(device, dtype)
+    trainee = _make_trainee(options, accelerator)
+    base_learning_rates = [group["lr"] for group in trainee.optimizer.param_groups]
+    if state_file is not None:
+        _resume(trainee, options, accelerator, state_file)
+    describe_run(folder, dump_options(options), options.seed, str(device), str(dtype))
+    channels_last = _channels_last(options, dtype)
+    if channels_last:
+        trainee.generator.to(memory_format=torch.channels_last)
+    forward = torch.compile(trainee.generator) if options.train.compile else trainee.generator
+    plan = Plan(
+        steps=options.train.steps,
+        clip_norm=options.train.clip_norm,
+        base_learning_rates=base_learning_rates,
+        learning_rate_factor=build_schedule(options.train),
+        validate_interval=options.validate_.interval,
+        checkpoint_interval=options.train.checkpoint_interval,
+        channels_last=channels_last,
+    )
+    first_step = trainee.step + 1
+    with (
+        Interruption() as interruption,
+        RunLog(folder, plan.steps, first_step, options.log.interval) as log,
+    ):
+        pairs = cache_pairs(sources, folder / "pictures.bin", int(data.cache_gib * 2**30))
+        log.say(_opening(options, pairs, trainee, f"{device}, {dtype}"))
+        log.start(
+            step=trainee.step,
+            steps=plan.steps,
+            folder=folder,
+            device=str(device),
+            precision=str(dtype),
+            options=json.loads(options.model_dump_json(by_alias=True)),
+        )
+        finished = run_loop(
+            trainee,
+            forward,
+            build_loss(options.losses),
+            _batches(options, pairs, first_step),
+            plan,
+            accelerator,
+            log,
+            validate=_validator(options, trainee, sets, accelerator, folder, log),
+            save=partial(_save, options, trainee, accelerator, folder),
+            interrupted=interruption.requested,
+        )
+        (folder / "pictures.bin").unlink()
+        log.done(step=trainee.step, finished=finished)
+        path = model_path(folder / "checkpoints", trainee.step)
+        log.say(f"{'finished' if finished else 'interrupted'}, saved {path}")
+    return finished
+
+
+def _make_trainee(options: Options, accelerator: Accelerator) -> Trainee:
+    """Network, its mean and optimizer before the first step."""
+    torch.manual_seed(options.seed)
+    generator = build_generator(options.generator, options.scale).to(accelerator.device)
+    optimizer = build_optimizer(options.train.optimizer, generator)
+    optimizer = accelerator.prepare_optimizer(optimizer)
+    return Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)
+
+
+def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_file: Path) -> None:
+    """Take over a state file, unless it is of another network."""
+    state = read_state(state_file)
+    theirs = state["options"]
+    ours = json.loads(options.model_dump_json(by_alias=True))
+    for key in ("scale", "generator"):
+        if theirs[key] != ours[key]:
+            raise CheckpointError(
+                f"{state_file}: expected a state with {key} {ours[key]}, got {theirs[key]}; "
+                "use another name for a new run, or --resume never"
+            )
+    if theirs["train"]["optimizer"]["type"] != options.train.optimizer.type:
+        raise CheckpointError(
+            f"{state_file}: its optimizer is {theirs['train']['optimizer']['type']}, "
+            f"the options ask for {options.train.optimizer.type}"
+        )
+    restore(trainee, state, accelerator)
+
+
+def _channels_last(options: Options, dtype: torch.dtype) -> bool:
+    choice = options.train.memory_format
+    return choice == "channels_last" or (choice == "auto" and dtype != torch.float32)
+
+
+def _batches(options: Options, pairs: CachedPairs, first_step: int) -> Iterator[Crop]:
+    """Batches from `first_step` on, prepared by worker processes."""
+    data = options.datasets.train
+    settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
+    loader: DataLoader[Crop] = DataLoader(
+        CropDataset(pairs, options.scale, settings, options.seed),
+        batch_sampler=EndlessBatchSampler(len(pairs), data.batch_size, options.seed, first_step),
+        num_workers=data.num_workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_ignore_interrupts,
+        prefetch_factor=4 if data.num_workers else None,
+    )
+    return iter(loader)
+
+
+def _ignore_interrupts(_worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal; the main one ends the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _validator(
+    options: Options,
+    trainee: Trainee,
+    sets: Sets,
+    accelerator: Accelerator,
+    folder: Path,
+    log: RunLog,
+) -> Callable[[], None]:
+    """A function that measures the averaged weights, logs the scores and keeps the best."""
+    if not sets:
+        return lambda: None
+    bicubic = validate_bicubic(sets, options.scale)
+
+    def run() -> None:
+        def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+            if index < options.log.num_images:
+                log.picture(trainee.step, f"{name}/{index}", lr, sr, hr)
+
+        scores = validate(
+            trainee.ema.network, sets, options.scale, accelerator.device, accelerator.autocast, show
+        )
+        best = mean_psnr(scores) > trainee.best
+        if best:
+            trainee.best = mean_psnr(scores)
+            _write_model(options, trainee, folder / "checkpoints" / "best.safetensors")
+        log.validation(trainee.step, scores, bicubic, best)
+
+    return run
+
+
+def _save(options: Options, trainee: Trainee, accelerator: Accelerator, folder: Path) -> None:
+    """Model and state of the step, the state last: where it is, the model is too."""
+    checkpoints = folder / "checkpoints"
+    _write_model(options, trainee, model_path(checkpoints, trainee.step))
+    state = state_of(trainee, accelerator)
+    state["options"] = json.loads(options.model_dump_json(by_alias=True))
+    write_state(state_path(checkpoints, trainee.step), state)
+    prune(checkpoints, options.train.keep_last)
+
+
+def _write_model(options: Options, trainee: Trainee, path: Path) -> None:
+    data = options.datasets.train
+    metadata: dict[str, Any] = {
+        "generator": json.loads(options.generator.model_dump_json()),
+        "scale": options.scale,
+        "step": trainee.step,
+        "ema": options.train.ema_decay > 0,
+        "receptive_radius": measure_receptive_radius(trainee.ema.network),
+        "training_data": data.description,
+        "licence": data.licence,
+        "hardware": hardware(),
+        "options": json.loads(options.model_dump_json(by_alias=True)),
+    }
+    write_model_file(path, trainee.ema.network.state_dict(), metadata)
+
+
+def _opening(options: Options, pairs: CachedPairs, trainee: Trainee, where: str) -> str:
+    """The first line of a run: what is trained on what."""
+    count = sum(parameter.numel() for parameter in trainee.generator.parameters())
+    begun = f"from step {trainee.step}" if trainee.step else "from scratch"
+    decoded = len(pairs.sources) - len(pairs.blocks)
+    uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
+    return (
+        f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
+        f"{len(pairs)} pictures{uncached}, {begun} to {options.train.steps}, on {where}"
+    )

@@ -1,0 +1,82 @@
+"""Scores of a generator on whole pictures, next to bicubic's."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+
+from sr.data.imresize import imresize
+from sr.data.sources import Source
+from sr.io.image import image_to_tensor
+from sr.metrics.psnr import psnr
+from sr.metrics.ssim import ssim
+
+Sets = Mapping[str, Sequence[Source]]
+Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its pictures
+Upscale = Callable[[Tensor], Tensor]
+OnPicture = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
+
+
+def validate(
+    network: nn.Module,
+    sets: Sets,
+    scale: int,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[None]],
+    on_picture: OnPicture,
+) -> Scores:
+    """Means of PSNR (dB) and SSIM on Y and on RGB, with a border of `scale` pixels left out.
+
+    network: in eval mode, in its own device's memory. on_picture is shown each result.
+    """
+
+    def upscale(lr: Tensor) -> Tensor:
+        with torch.inference_mode(), autocast():
+            sr: Tensor = network(lr.to(device))
+        return sr.float().cpu()
+
+    return _score(upscale, sets, scale, on_picture)
+
+
+def validate_bicubic(sets: Sets, scale: int) -> Scores:
+    """The same scores of MATLAB's bicubic upscaling: what a network must beat."""
+
+    def upscale(lr: Tensor) -> Tensor:
+        picture = (lr[0] * 255).round().byte().permute(1, 2, 0).numpy()
+        return image_to_tensor(imresize(picture, scale))
+
+    return _score(upscale, sets, scale, lambda *_: None)
+
+
+def mean_psnr(scores: Scores) -> float:
+    """Mean of the sets' Y-PSNR, by which the best checkpoint is chosen."""
+    return sum(values["psnr_y"] for values in scores.values()) / len(scores)
+
+
+def _score(upscale: Upscale, sets: Sets, scale: int, on_picture: OnPicture) -> Scores:
+    scores: Scores = {}
+    for name, sources in sets.items():
+        rows = []
+        for index, (lr, hr) in enumerate(_pairs(sources)):
+            sr = upscale(lr)
+            rows.append(_measure(sr, hr, scale))
+            on_picture(name, index, lr, sr, hr)
+        scores[name] = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+    return scores
+
+
+def _pairs(sources: Sequence[Source]) -> Iterator[tuple[Tensor, Tensor]]:
+    """(1, 3, h, w), (1, 3, scale*h, scale*w) in [0, 1]."""
+    for source in sources:
+        lr, hr = source.load()
+        yield image_to_tensor(lr), image_to_tensor(hr)
+
+
+def _measure(sr: Tensor, hr: Tensor, border: int) -> dict[str, float]:
+    return {
+        "psnr_y": psnr(sr, hr, border=border, channel="y"),
+        "ssim_y": ssim(sr, hr, border=border, channel="y"),
+        "psnr_rgb": psnr(sr, hr, border=border, channel="rgb"),
+        "ssim_rgb": ssim(sr, hr, border=border, channel="rgb"),
+    }
