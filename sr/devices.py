@@ -53,6 +53,11 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
+def precision_name(dtype: torch.dtype) -> str:
+    """The name that the user knows a floating-point type by."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
 def cpu_has_bf16() -> bool:
     """Whether bf16 convolutions run on instructions made for them.
 

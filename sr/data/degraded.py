@@ -50,7 +50,7 @@ def find_degraded(
 ) -> list[DegradedPicture]:
     """Every picture of the folders at every size of `downscale`.
 
-    Raises DataError naming all unreadable files at once.
+    Raises DataError naming all files that are unreadable or too small for one lr pixel.
     """
     pictures, faults = [], []
     for path in list_pictures(folders, exclude):
@@ -59,6 +59,13 @@ def find_degraded(
         except ImageError as error:
             faults.append(str(error))
             continue
-        pictures += [DegradedPicture(path, scale, factor, size) for factor in downscale]
+        for factor in downscale:
+            picture = DegradedPicture(path, scale, factor, size)
+            pictures.append(picture)
+            if min(picture.hr_size) == 0:
+                faults.append(
+                    f"{path}: {size[1]}x{size[0]} (width x height) is too small for scale {scale} "
+                    f"at {factor} of its size"
+                )
     raise_faults("HR pictures", faults)
     return pictures

@@ -1,7 +1,7 @@
 """Folders of LR and HR pictures that belong together by name."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,16 @@ def find_paired(
     pixels a side, which are cut off. Raises DataError naming all files without a partner, with a
     doubled name or a wrong size.
     """
-    lr_paths, faults = _by_key(list_pictures(lr_folders, exclude), scale, "LR")
-    hr_paths, hr_faults = _by_key(list_pictures(hr_folders, exclude), None, "HR")
-    faults += hr_faults
+    hr_files = list_pictures(hr_folders, exclude)
+    lr_files = list_pictures(lr_folders, exclude)
+    hr_names = {path.stem for path in hr_files}
+    hr_paths, hr_faults = _by_key(hr_files, "HR", lambda name: name)
+    lr_paths, lr_faults = _by_key(
+        lr_files,
+        "LR",  # a name that is also an HR name keeps its end, be it `x4`
+        lambda name: name if name in hr_names else re.sub(rf"_?x{scale}$", "", name),
+    )
+    faults = lr_faults + hr_faults
     faults += [f"{path}: no HR partner" for key, path in lr_paths.items() if key not in hr_paths]
     faults += [f"{path}: no LR partner" for key, path in hr_paths.items() if key not in lr_paths]
     pairs = []
@@ -57,18 +64,18 @@ def find_paired(
             pairs.append(_checked_pair(lr_paths[key], hr_path, scale))
         except (ImageError, DataError) as error:
             faults.append(str(error))
-    raise_faults(f"{len(lr_paths)} LR and {len(hr_paths)} HR pictures do not match", faults)
+    raise_faults(f"{len(lr_files)} LR and {len(hr_files)} HR pictures do not match", faults)
     return pairs
 
 
 def _by_key(
-    paths: Sequence[Path], scale: int | None, kind: str
+    paths: Sequence[Path], kind: str, key_of: Callable[[str], str]
 ) -> tuple[dict[str, Path], list[str]]:
     """Paths by the name that pairs share, and the faults of names that occur twice."""
     by_key: dict[str, Path] = {}
     faults = []
     for path in paths:
-        key = path.stem if scale is None else re.sub(rf"_?x{scale}$", "", path.stem)
+        key = key_of(path.stem)
         if key in by_key:
             faults.append(f"{path}: {kind} name already taken by {by_key[key]}")
         by_key.setdefault(key, path)

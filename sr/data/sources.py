@@ -33,11 +33,11 @@ class Source(Protocol):
 def list_pictures(folders: Sequence[Path], exclude: Sequence[str]) -> list[Path]:
     """Pictures of all folders and their subfolders, in natural order, without `exclude`.
 
-    Raises DataError when a folder is missing or nothing is found.
+    Raises DataError naming the folders that are missing, or when nothing is found.
     """
-    for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f"{folder}: expected a folder of pictures, found none")
+    missing = ", ".join(str(folder) for folder in folders if not folder.is_dir())
+    if missing:
+        raise DataError(f"no such folder of pictures: {missing}")
     found = find_images(folders, recursive=True)
     kept = [path for path in found if not any(fnmatch(path.name, rule) for rule in exclude)]
     if not kept:
@@ -53,4 +53,5 @@ def raise_faults(title: str, faults: Sequence[str]) -> None:
     lines = [f"  {fault}" for fault in faults[:LISTED_FAULTS]]
     if len(faults) > LISTED_FAULTS:
         lines.append(f"  ... and {len(faults) - LISTED_FAULTS} more")
-    raise DataError("\n".join([f"{title}: {len(faults)} faults", *lines]))
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    raise DataError("\n".join([f"{title}: {count}", *lines]))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from sr.build import load_generator
+from sr.devices import precision_name
 from sr.inference.plan import Job, Request, UsageError, folder_of_results, plan
 from sr.inference.report import Emit, with_fields
 from sr.inference.scores import (
@@ -209,7 +210,7 @@ def _describe(upscaler: Upscaler) -> dict[str, Any]:
         "tile_size": upscaler.tile_size,
         "halo": upscaler.halo,
         "device": str(upscaler.device),
-        "precision": str(upscaler.dtype).removeprefix("torch."),
+        "precision": precision_name(upscaler.dtype),
     }
 
 

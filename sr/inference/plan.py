@@ -1,20 +1,29 @@
 """Which picture goes where: decided and checked before any work is done."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
 from sr.io.image import PICTURE_SUFFIXES, find_images
 
-Extension = Literal["auto", "png", "jpg", "webp", "tif"]
 Existing = Literal["refuse", "overwrite", "skip"]
 
 _UNWRITABLE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".exr", ".gif", ".heic", ".jp2", ".jxl", ".ppm", ".svg", ".tga"}
 )
 _NUM_NAMED = 5  # files named in a message; the rest are counted
+
+
+class Extension(StrEnum):
+    """Format of the results; AUTO is the one of the output file, or PNG in a folder."""
+
+    AUTO = "auto"
+    PNG = "png"
+    JPG = "jpg"
+    WEBP = "webp"
+    TIF = "tif"
 
 
 class UsageError(ValueError):
@@ -37,8 +46,7 @@ class Request:
     """Final factor; None for the model's. Others are reached by resampling its result."""
     suffix: str | None = None
     """Put after the input's stem; None for `_x` and the final factor."""
-    ext: Extension = "auto"
-    """File format; "auto" is the one of the output file, or PNG in a folder."""
+    ext: Extension = Extension.AUTO
     existing: Existing = "refuse"
     """What to do with outputs that exist."""
     recursive: bool = False
@@ -71,7 +79,7 @@ def plan(request: Request, *, outscale: float, others: Sequence[Path] = ()) -> l
     if folder is None:
         outputs = [_output_file(found, request)]
     else:
-        outputs = _names(found, folder, request, outscale)
+        outputs = _output_names(found, folder, request, outscale)
     skip = request.existing == "skip"
     jobs = [
         Job(source, output, skipped=skip and output.exists())
@@ -96,12 +104,12 @@ def _find(request: Request, output: Path | None) -> dict[Path, Path]:
     missing = [str(path) for path in request.inputs if not path.exists()]
     if missing:
         raise NoInputError(f"no such file or folder: {', '.join(missing)}")
-    found: dict[str, tuple[Path, Path]] = {}
+    found: dict[Path, tuple[Path, Path]] = {}
     for given in request.inputs:
         for source in find_images([given], request.recursive):
             below = source.parent.relative_to(given) if given.is_dir() else Path()
             if output is None or not _holds_results(source, given, output):
-                found.setdefault(os.path.abspath(source), (source, below))
+                found.setdefault(source.parent.resolve() / source.name, (source, below))
     if not found:
         names = ", ".join(str(path) for path in request.inputs)
         suffixes = " ".join(sorted(PICTURE_SUFFIXES))
@@ -110,9 +118,9 @@ def _find(request: Request, output: Path | None) -> dict[Path, Path]:
 
 
 def _holds_results(source: Path, given: Path, output: Path) -> bool:
-    results, searched = Path(os.path.abspath(output)), Path(os.path.abspath(given))
+    results, searched = output.resolve(), given.resolve()
     inside = results != searched and results.is_relative_to(searched)
-    return inside and Path(os.path.abspath(source)).is_relative_to(results)
+    return inside and source.parent.resolve().is_relative_to(results)
 
 
 def _is_file_name(output: Path) -> bool:
@@ -126,11 +134,13 @@ def _is_file_name(output: Path) -> bool:
     return suffix in PICTURE_SUFFIXES
 
 
-def _names(found: dict[Path, Path], folder: Path, request: Request, outscale: float) -> list[Path]:
+def _output_names(
+    found: dict[Path, Path], folder: Path, request: Request, outscale: float
+) -> list[Path]:
     suffix = f"_x{outscale:g}" if request.suffix is None else request.suffix
     if Path(suffix).name != suffix:
         raise UsageError(f"--suffix: expected a part of a file name; came: {suffix!r}")
-    ext = "png" if request.ext == "auto" else request.ext
+    ext = Extension.PNG if request.ext is Extension.AUTO else request.ext
     return [folder / below / f"{source.stem}{suffix}.{ext}" for source, below in found.items()]
 
 
@@ -142,16 +152,16 @@ def _output_file(found: dict[Path, Path], request: Request) -> Path:
         raise UsageError(f"--suffix {request.suffix}: has no place when -o is a file ({output})")
     same = {"jpeg": "jpg", "tiff": "tif"}
     ext = output.suffix.lower().removeprefix(".")
-    if request.ext not in ("auto", same.get(ext, ext)):
+    if request.ext not in (Extension.AUTO, same.get(ext, ext)):
         raise UsageError(f"--ext {request.ext}: does not fit the output file {output}")
     return output
 
 
 def _refuse_collisions(jobs: list[Job]) -> None:
-    inputs = {os.path.realpath(job.source): job.source for job in jobs}
-    outputs: dict[str, Path] = {}
+    inputs = {job.source.resolve(): job.source for job in jobs}
+    outputs: dict[Path, Path] = {}
     for job in jobs:
-        place = os.path.realpath(job.output)
+        place = job.output.resolve()
         if place in inputs:
             raise UsageError(
                 f"{job.output}: the result of {job.source} would replace the input"

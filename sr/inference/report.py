@@ -21,13 +21,13 @@ from sr.io.event_log import Event
 class Emit(Protocol):
     """Takes one event."""
 
-    def __call__(self, event: Event, /, **fields: Any) -> None: ...
+    def __call__(self, event: Event, **fields: Any) -> None: ...
 
 
 def to_all(listeners: Sequence[Emit]) -> Emit:
     """One `Emit` that passes each event to all listeners."""
 
-    def emit(event: Event, /, **fields: Any) -> None:
+    def emit(event: Event, **fields: Any) -> None:
         for listener in listeners:
             listener(event, **fields)
 
@@ -37,7 +37,7 @@ def to_all(listeners: Sequence[Emit]) -> Emit:
 def with_fields(listener: Emit, **more: Any) -> Emit:
     """`listener`, given `more` with every event."""
 
-    def emit(event: Event, /, **fields: Any) -> None:
+    def emit(event: Event, **fields: Any) -> None:
         listener(event, **more, **fields)
 
     return emit
@@ -47,7 +47,7 @@ def with_rare_progress(listener: Emit, interval: float) -> Emit:
     """`listener`, told of progress at most once in `interval` seconds."""
     last = -interval
 
-    def emit(event: Event, /, **fields: Any) -> None:
+    def emit(event: Event, **fields: Any) -> None:
         nonlocal last
         if event == "progress":
             now = time.monotonic()

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -103,6 +102,6 @@ def write_scores(path: Path, about: Mapping[str, object], scores: Mapping[Path, 
     temporary = path.with_name(f".{uuid.uuid4().hex}.json")
     try:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -86,7 +86,7 @@ def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -
         with temporary.open("x+b") as file:
             target = pyvips.Target.new_to_descriptor(file.fileno())
             image.copy(interpretation="srgb").write_to_target(target, suffix, **options)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except pyvips.Error as error:
         raise ImageError(f"{path}: could not be written: {_first_line(error)}") from error
     except OSError as error:
@@ -139,11 +139,11 @@ def find_images(inputs: Sequence[Path], recursive: bool) -> list[Path]:
     missing = [str(path) for path in inputs if not path.exists()]
     if missing:
         raise FileNotFoundError(f"no such file or folder: {', '.join(missing)}")
-    found: dict[str, Path] = {}
+    found: dict[Path, Path] = {}
     for path in inputs:
         pictures = _pictures_in(path, recursive) if path.is_dir() else [path]
         for picture in pictures:
-            found.setdefault(os.path.abspath(picture), picture)
+            found.setdefault(picture.parent.resolve() / picture.name, picture)
     return list(found.values())
 
 

@@ -12,6 +12,12 @@ from pydantic_core import ErrorDetails
 from sr.options.schema import Options
 from sr.options.section import Section
 
+_MESSAGES = {  # instead of pydantic's, which speak of Python's types
+    "model_type": "expected a section of keys",
+    "model_attributes_type": "expected a section of keys",
+    "tuple_type": "expected a list, such as [a, b]",
+}
+
 
 class OptionsError(ValueError):
     """Options that cannot be used; the message names file, key, what came and what is allowed."""
@@ -24,7 +30,7 @@ def load_options(path: Path, overrides: Sequence[str] = ()) -> Options:
     """
     tree = _read_yaml(path)
     for override in overrides:
-        _merge(tree, override)
+        tree = _merge(tree, override)
     try:
         return Options.model_validate(tree)
     except ValidationError as error:
@@ -41,13 +47,16 @@ def dump_options(options: Options) -> str:
 class _UniqueKeyLoader(yaml.SafeLoader):
     """safe_load that refuses a key given twice, which YAML would let the last one win."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise OptionsError(f"key {key!r} is given twice in the section of line {line}")
-        return super().construct_mapping(node, deep)
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        section = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in section.value:
+            if (key.tag, str(key.value)) in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark
+                )
+            seen.add((key.tag, str(key.value)))
+        return section
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -59,8 +68,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise OptionsError(f"{path}: cannot be read as a text file ({error})") from None
     try:
         tree = yaml.load(text, Loader=_UniqueKeyLoader)
-    except OptionsError as error:
-        raise OptionsError(f"{path}: {error}") from None
     except yaml.YAMLError as error:
         raise OptionsError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(tree, dict):
@@ -68,42 +75,36 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _merge(tree: dict[str, Any], override: str) -> None:
-    """Put one `key.sub=value` into the tree; a number in the key is an index of a list."""
+def _merge(tree: dict[str, Any], override: str) -> dict[str, Any]:
+    """The tree with one `key.sub=value` in it; a number in the key is an index of a list."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise OptionsError(f"override {override!r}: expected key.sub=value, e.g. train.steps=1000")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise OptionsError(f"override {override!r}: value is not valid YAML: {error}") from None
-    *parents, last = key.split(".")
-    node: Any = tree
-    for part in parents:
-        node = _child(node, part, override)
-    if isinstance(node, list):
-        node[_index(node, last, override)] = value
-    elif isinstance(node, dict):
-        node[last] = value
-    else:
-        raise OptionsError(f"override {override!r}: {'.'.join(parents)} is a value, not a section")
+    merged: dict[str, Any] = _replaced(tree, key.split("."), value, override)
+    return merged
 
 
-def _child(node: Any, part: str, override: str) -> Any:
+def _replaced(node: Any, keys: Sequence[str], value: Any, override: str) -> Any:
+    """A copy of the node with a value below it; an alias elsewhere keeps the old one."""
+    if not keys:
+        return value
+    key, *below = keys
     if isinstance(node, list):
-        return node[_index(node, part, override)]
-    if not isinstance(node, dict):
-        raise OptionsError(f"override {override!r}: {part!r} lies below a value, not a section")
-    if node.get(part) is None:
-        node[part] = {}
-    return node[part]
+        index = _index(node, key, override)
+        return [*node[:index], _replaced(node[index], below, value, override), *node[index + 1 :]]
+    if not isinstance(node, dict | None):
+        raise OptionsError(f"override {override!r}: {key!r} lies below a value, not a section")
+    section = node or {}
+    return {**section, key: _replaced(section.get(key), below, value, override)}
 
 
 def _index(node: list[Any], part: str, override: str) -> int:
     if not part.isdecimal() or int(part) >= len(node):
-        raise OptionsError(
-            f"override {override!r}: expected an index from 0 to {len(node) - 1}, got {part!r}"
-        )
+        raise OptionsError(f"override {override!r}: {part!r} is no index of a list of {len(node)}")
     return int(part)
 
 
@@ -119,7 +120,8 @@ def _describe(fault: ErrorDetails) -> str:
     if fault["type"] == "missing":
         return f"{key}: missing"
     if fault["type"] == "union_tag_not_found":
-        return f"{key}.type: missing"
+        _, members = _walk((*fault["loc"], "type"))
+        return f"{key}.type: missing; allowed: {', '.join(str(_tag(part)) for part in members)}"
     if fault["type"] == "union_tag_invalid":
         context = fault["ctx"]
         allowed = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
@@ -127,7 +129,8 @@ def _describe(fault: ErrorDetails) -> str:
         return f"{key}.type: unknown type {tag!r}{_did_you_mean(tag, allowed)}; allowed: " + (
             ", ".join(allowed)
         )
-    message = fault["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    message = message.replace("Tuple should", "List should")
     if isinstance(came, Mapping | Sequence) and not isinstance(came, str):
         return f"{key}: {message}"
     return f"{key}: {message}, got {came!r}"

@@ -9,6 +9,11 @@ Factor = Annotated[float, Field(gt=0, le=1)]
 
 
 class Section(BaseModel):
-    """Frozen; unknown keys are refused; the docstring under a field is its description."""
+    """Frozen; unknown keys and infinite numbers are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    The docstring under a field is its description.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )

@@ -60,6 +60,11 @@ def train(options: Options, resume: str = "auto") -> bool:
     base_learning_rates = [group["lr"] for group in trainee.optimizer.param_groups]
     if state_file is not None:
         _resume(trainee, options, accelerator, state_file)
+        if trainee.step >= options.train.steps:
+            raise CheckpointError(
+                f"{state_file}: already at step {trainee.step} of {options.train.steps}; raise "
+                "train.steps to go on, or use --resume never for a new run"
+            )
     describe_run(folder, dump_options(options), options.seed, str(device), str(dtype))
     channels_last = _channels_last(options, dtype)
     if channels_last:

@@ -1,0 +1,119 @@
+"""How a run over pictures looks on the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sr.inference.scores import Score, mean_score
+from sr.io.event_log import Event
+
+
+class Display:
+    """Shows a run's events on stderr: bars over pictures and tiles, or plain lines.
+
+    The bars show where stderr is a terminal; elsewhere each picture gives one line.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[name]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._pictures = self._progress.add_task("pictures", visible=False, name="")
+        self._tiles = self._progress.add_task("tiles", visible=False, name="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, message: str) -> None:
+        """A line of its own, not wrapped, brackets taken literally."""
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def __call__(self, event: Event, **fields: Any) -> None:
+        match event:
+            case "start":
+                self._progress.update(self._pictures, total=fields["pictures"], visible=True)
+                self.say(_describe(fields))
+            case "progress":
+                self._show_tile(fields)
+            case "item_done" | "item_failed":
+                self._progress.update(self._pictures, completed=fields["picture"])
+                if self._progress.disable:
+                    self.say(_line(event, fields))
+            case "warning":
+                self.say(f"warning: {fields['message']}")
+            case "done":
+                ended = "interrupted: " if fields["interrupted"] else ""
+                counts = ", ".join(f"{fields[name]} {name}" for name in _counted(fields))
+                self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
+
+    def _show_tile(self, fields: Mapping[str, Any]) -> None:
+        if fields["tile"] == 1:  # a new picture: the old one's speed says nothing of it
+            self._progress.reset(self._tiles, visible=True, name=fields["source"].name)
+        self._progress.update(self._tiles, completed=fields["tile"], total=fields["tiles"])
+
+
+def show_scores(scores: Mapping[Path, Score]) -> None:
+    """A table on stdout: a row a picture, then the mean."""
+    table = Table()
+    table.add_column("picture", overflow="fold")
+    for title in ("PSNR Y (dB)", "SSIM Y", "PSNR RGB (dB)", "SSIM RGB"):
+        table.add_column(title, justify="right")
+    for source, score in scores.items():
+        table.add_row(source.name, *_cells(score))
+    table.add_section()
+    table.add_row("mean", *_cells(mean_score(list(scores.values()))))
+    Console().print(table)
+
+
+def _cells(score: Score) -> tuple[str, str, str, str]:
+    return (
+        f"{score.psnr_y:.2f}",
+        f"{score.ssim_y:.4f}",
+        f"{score.psnr_rgb:.2f}",
+        f"{score.ssim_rgb:.4f}",
+    )
+
+
+def _describe(fields: Mapping[str, Any]) -> str:
+    tiles = f"tiles of {fields['tile_size']} px" if fields["tile_size"] else "no tiles"
+    return (
+        f"{fields['model']}: x{fields['outscale']:g}, {fields['pictures']} picture(s),"
+        f" {fields['device']}, {fields['precision']}, {tiles}, halo {fields['halo']} px"
+    )
+
+
+def _line(event: Event, fields: Mapping[str, Any]) -> str:
+    place = f"[{fields['picture']}/{fields['pictures']}]"
+    if event == "item_failed":
+        return f"{place} failed: {fields['source']}"
+    if fields["skipped"]:
+        return f"{place} skipped: {fields['output']} exists"
+    width, height = fields["sr_size"]
+    size = f"{width}x{height}"
+    return f"{place} {fields['source']} -> {fields['output']} ({size}, {fields['seconds']:.2f} s)"
+
+
+def _counted(fields: Mapping[str, Any]) -> list[str]:
+    return [name for name in ("done", "skipped", "failed") if fields[name] or name == "done"]

@@ -1,0 +1,290 @@
+"""The command line of upscaling: exit codes, messages without traceback, and what is shown."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sr.cli import infer
+from sr.cli.infer import main, repeat_inputs
+from sr.inference.upscaler import Upscaler
+from sr.io.image import read_rgb8, read_size, write_rgb8
+from sr.io.model_file import write_model_file
+from sr.networks.compact import Compact
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = Compact(2, num_features=4, num_convs=1)
+    generator = {"type": "Compact", "num_features": 4, "num_convs": 1}
+    path = tmp_path / "tiny.safetensors"
+    metadata = {"generator": generator, "scale": 2, "receptive_radius": 3}
+    write_model_file(path, network.state_dict(), metadata)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        write_rgb8(folder / f"{name}.png", random.integers(0, 256, (20, 25, 3), dtype=np.uint8))
+    return folder
+
+
+def call(*arguments: object) -> Any:
+    """The exit code of a call with these arguments."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return stop.value.code
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_is_upscaled(
+    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert call("-i", pictures, "-o", output, "-m", model) == 0
+    assert names(output) == ["a_x2.png", "b_x2.png"]
+    assert read_size(output / "a_x2.png") == (40, 50)
+    shown = capsys.readouterr()
+    lines = shown.err.splitlines()
+    assert lines[0].startswith("tiny.safetensors: x2, 2 picture(s), ")
+    assert lines[1].startswith(f"[1/2] {pictures}/a.png -> {output}/a_x2.png (50x40, ")
+    assert lines[3].startswith("2 done in ")
+    assert shown.out == ""
+
+
+def test_all_options_of_a_picture_work_together(
+    pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "logs" / "run.jsonl"
+    arguments = ["-i", pictures / "a.png", pictures / "b.png", "-o", tmp_path / "out", "-m", model]
+    arguments += ["-s", "3", "-t", "8", "--halo", "3", "--precision", "fp32", "--device", "cpu"]
+    arguments += ["--suffix", "_big", "--ext", "tif", "--overwrite", "--recursive", "--log", log]
+    assert call(*arguments) == 0
+    assert names(tmp_path / "out") == ["a_big.tif", "b_big.tif"]
+    assert read_size(tmp_path / "out" / "a_big.tif") == (60, 75)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    events = [event for event in events if event["event"] != "progress"]  # as time allows
+    assert all(event["time"] for event in events)
+    assert [event["event"] for event in events] == ["start", "item_done", "item_done", "done"]
+    assert (events[0]["tile_size"], events[0]["precision"]) == (8, "fp32")
+    assert (events[1]["lr_size"], events[1]["sr_size"]) == ([25, 20], [75, 60])
+    assert events[1]["seconds"] >= events[1]["network_seconds"] > 0
+
+
+def test_tiles_do_not_change_the_result(pictures: Path, model: Path, tmp_path: Path) -> None:
+    for tile_size in (0, 7):
+        output = tmp_path / f"{tile_size}.png"
+        arguments = ["-i", pictures / "a.png", "-o", output, "-m", model, "-t", tile_size]
+        assert call(*arguments, "--precision", "fp32") == 0
+    whole, tiled = (read_rgb8(tmp_path / f"{size}.png").astype(int) for size in (0, 7))
+    assert np.abs(whole - tiled).max() <= 1  # 1e-5 apart may round to two sides
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "none.safetensors"], "none.safetensors: no such model file"),
+        (["-m", "in/a.png"], "expected a safetensors file"),
+        (["-s", "0"], "-s 0: expected a number above 0"),
+        (["-s", "nan"], "-s nan: expected a number above 0"),
+        (["--overwrite", "--skip-existing"], "expected one of them; came: both"),
+        (["--device", "gpu"], "expected auto, cpu, cuda, cuda:N or mps; came: 'gpu'"),
+        (["--device", "cpu", "--precision", "fp16"], "precision fp16: too slow on a CPU"),
+        (["--precision", "int8"], "expected auto, fp32, bf16 or fp16"),
+        (["--suffix", "a/b"], "--suffix: expected a part of a file name"),
+        (["--reference", "none"], "--reference none: expected a folder"),
+        (["--log", "in"], "--log in: cannot be written"),
+        (["-o", "o.png"], "-o o.png: expected a folder for 2 inputs"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_one_line(
+    pictures: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(pictures.parent)
+    assert call("-i", "in", "-o", "out", "-m", model, *arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("error: ")
+    assert message in shown.err
+    assert len(shown.err.splitlines()) == 1
+    assert not (pictures.parent / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-i", "in"], ["-o", "out"], ["-i", "in", "-o", "out", "-t", "-1"], ["in", "-o", "out"]]
+    + [["-i", "in", "-o", "out", more, "x"] for more in ("--ext", "--halo", "--unknown", "-s")],
+)
+def test_options_that_cannot_be_parsed_exit_with_2(arguments: list[str]) -> None:
+    assert call(*arguments) == 2
+
+
+def test_the_default_model_is_the_bundled_one() -> None:
+    assert infer.BUNDLED_MODEL.name == "compact_x4.safetensors"
+    assert infer.BUNDLED_MODEL.parent == Path(infer.__file__).parents[1] / "weights"
+
+
+def test_existing_results_exit_with_2_and_are_kept(
+    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["-i", pictures, "-o", tmp_path / "out", "-m", model]
+    assert call(*arguments) == 0
+    capsys.readouterr()
+    before = (tmp_path / "out" / "a_x2.png").stat().st_mtime_ns
+    assert call(*arguments) == 2
+    assert "b_x2.png already exist. Add --overwrite or --skip-existing" in capsys.readouterr().err
+    assert call(*arguments, "--skip-existing") == 0
+    assert "2 skipped" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a_x2.png").stat().st_mtime_ns == before
+    assert call(*arguments, "--overwrite") == 0
+    assert (tmp_path / "out" / "a_x2.png").stat().st_mtime_ns > before
+
+
+def test_some_failures_exit_with_3_and_a_summary(
+    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "b.png").write_text("only words")
+    assert call("-i", pictures, "-o", tmp_path / "out", "-m", model) == 3
+    shown = capsys.readouterr().err
+    assert "1 done, 1 failed in " in shown
+    assert "1 picture(s) failed:" in shown
+    assert f"  {pictures}/b.png: expected an 8-bit RGB picture" in shown
+    assert names(tmp_path / "out") == ["a_x2.png"]
+
+
+@pytest.mark.parametrize("source", ["text.png", "none.png", "empty"])
+def test_no_usable_input_exits_with_4(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    (tmp_path / "text.png").write_text("only words")
+    (tmp_path / "empty").mkdir()
+    assert call("-i", tmp_path / source, "-o", tmp_path / "out", "-m", model) == 4
+    shown = capsys.readouterr().err
+    assert source in shown
+    assert "Traceback" not in shown
+
+
+class Interrupted(nn.Module):
+    """An interrupt at the second picture."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.num_calls = 0
+        self.error = error
+
+    def forward(self, lr: Tensor) -> Tensor:
+        self.num_calls += 1
+        if self.num_calls == 2:
+            raise self.error
+        return lr
+
+
+def use_network(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> None:
+    upscaler = Upscaler(
+        network,
+        scale=1,
+        halo=0,
+        tile_size=0,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+    monkeypatch.setattr(infer, "load_upscaler", lambda *_, **__: upscaler)
+
+
+def test_an_interrupt_exits_with_130_and_leaves_whole_files(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    use_network(monkeypatch, Interrupted(KeyboardInterrupt()))
+    log = tmp_path / "log.jsonl"
+    assert call("-i", pictures, "-o", tmp_path / "out", "--log", log) == 130
+    assert "interrupted: 1 done in " in capsys.readouterr().err
+    assert names(tmp_path / "out") == ["a_x1.png"]
+    assert json.loads(log.read_text().splitlines()[-1])["interrupted"] is True
+
+
+def test_a_fault_of_ours_is_not_hidden(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_network(monkeypatch, Interrupted(AssertionError("ours")))
+    with pytest.raises(AssertionError, match="ours"):
+        main(["-i", str(pictures), "-o", str(tmp_path / "out")])
+
+
+def test_scores_are_shown_as_a_table_on_stdout(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    use_network(monkeypatch, nn.Identity())
+    assert call("-i", pictures, "-o", tmp_path / "out", "--reference", pictures) == 0
+    shown = capsys.readouterr().out
+    assert "PSNR Y (dB)" in shown
+    assert all(name in shown for name in ("a.png", "b.png", "mean", "inf", "1.0000"))
+    assert (tmp_path / "out" / "scores.json").is_file()
+
+
+def test_bars_are_shown_on_a_terminal(
+    pictures: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes stderr for a terminal
+    assert call("-i", pictures, "-o", tmp_path / "out", "-m", model, "-t", "8") == 0
+    shown = capsys.readouterr().err
+    assert "pictures" in shown
+    assert "tiles" in shown
+    assert "[1/2]" not in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "repeated"),
+    [
+        ("-i a b c -o d", "-i a -i b -i c -o d"),
+        ("-o d --input a b", "-o d --input a -i b"),
+        ("-i a -i b c", "-i a -i b -i c"),
+        ("-i a -o d e", "-i a -o d e"),
+        ("--input=a b", "--input=a b"),
+        ("-i -o d", "-i -o d"),
+    ],
+)
+def test_one_option_takes_several_inputs(given: str, repeated: str) -> None:
+    assert repeat_inputs(given.split()) == repeated.split()
+
+
+def test_the_script_upscales_from_any_folder(
+    repository: Path, pictures: Path, model: Path, tmp_path: Path
+) -> None:
+    arguments = ["-i", "in/a.png", "in/b.png", "-o", "out", "-m", model.name]
+    done = subprocess.run(
+        [sys.executable, repository / "infer.py", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert names(tmp_path / "out") == ["a_x2.png", "b_x2.png"]

@@ -1,0 +1,128 @@
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from sr.data.cache import CachedPairs, cache_pairs
+from sr.data.crop_and_flip import Pair
+from sr.data.crops import Crop, CropDataset, CropSettings, refuse_small_pictures
+from sr.data.degraded import DegradedPicture, find_degraded
+from sr.data.sampler import EndlessBatchSampler
+from sr.data.sources import DataError, Source
+from sr.io.image import write_rgb8
+
+SETTINGS = CropSettings(crop_size=16, detail_candidates=2, flips=True, transposes=True)
+
+
+@dataclass
+class Repeated:
+    """hr is lr with every pixel repeated, so that a shifted or unlike turned crop is seen."""
+
+    hr_size: tuple[int, int]
+    name: str = "repeated"
+    scale: int = 4
+
+    def load(self) -> Pair:
+        height, width = (side // self.scale for side in self.hr_size)
+        lr = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        return lr, lr.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
+
+
+def dataset(
+    tmp_path: Path, sources: Sequence[Source], seed: int = 0, settings: CropSettings = SETTINGS
+) -> CropDataset:
+    return CropDataset(cache_pairs(sources, tmp_path / "cache.bin", 10**9), 4, settings, seed)
+
+
+def same(one: Crop, other: Crop) -> bool:
+    return torch.equal(one["lr"], other["lr"]) and torch.equal(one["hr"], other["hr"])
+
+
+@pytest.mark.parametrize("transposes", [True, False])
+def test_lr_and_hr_of_a_crop_show_the_same_place_in_the_same_orientation(
+    tmp_path: Path, transposes: bool
+) -> None:
+    settings = CropSettings(16, 1, flips=True, transposes=transposes)
+    crops = dataset(tmp_path, [Repeated((40, 64)), Repeated((80, 32))], settings=settings)
+    for number in range(30):
+        crop = crops[number % 2, number]
+        assert crop["lr"].shape == (3, 4, 4)
+        assert crop["lr"].dtype == crop["hr"].dtype == torch.float32
+        enlarged = functional.interpolate(crop["lr"][None], scale_factor=4.0, mode="nearest")
+        torch.testing.assert_close(crop["hr"], enlarged[0], rtol=0, atol=0)
+        assert 0 <= crop["hr"].min() < 0.5 < crop["hr"].max() <= 1
+
+
+def test_a_crop_depends_on_the_number_of_its_draw_alone(tmp_path: Path) -> None:
+    crops = dataset(tmp_path, [Repeated((64, 64))])
+    first = crops[0, 5]
+    for number in (3, 9, 2):
+        assert not same(crops[0, number], first)
+    assert same(crops[0, 5], first)
+    assert not same(dataset(tmp_path, [Repeated((64, 64))], seed=1)[0, 5], first)
+
+
+def test_a_crop_carries_the_name_of_its_picture(tmp_path: Path) -> None:
+    crops = dataset(tmp_path, [Repeated((32, 32), "a"), Repeated((32, 32), "b")])
+    assert [crops[index, 0]["name"] for index in (0, 1)] == ["a", "b"]
+    assert len(crops) == 2
+
+
+def test_a_pickled_data_set_gives_the_same_crops(tmp_path: Path) -> None:
+    crops = dataset(tmp_path, [Repeated((64, 64))])
+    copy = pickle.loads(pickle.dumps(crops))  # noqa: S301, our own
+    assert all(same(crops[0, number], copy[0, number]) for number in range(5))
+
+
+def test_a_picture_gives_the_same_crops_cached_or_not(tmp_path: Path) -> None:
+    cached = dataset(tmp_path, [Repeated((64, 64))])
+    decoded = CropDataset(CachedPairs([Repeated((64, 64))], Path(), []), 4, SETTINGS, 0)
+    assert all(same(cached[0, number], decoded[0, number]) for number in range(5))
+
+
+def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for side in (40, 48, 56):
+        picture = np.random.default_rng(side).integers(0, 256, (side, 64, 3), dtype=np.uint8)
+        write_rgb8(folder / f"{side}.png", picture)
+    crops = dataset(tmp_path, find_degraded([folder], 4, (), (1.0,)))
+
+    def batches(num_workers: int, **others: str) -> list[Crop]:
+        sampler = EndlessBatchSampler(3, 2, seed=0, first_step=3)
+        loader: DataLoader[Crop] = DataLoader(
+            crops, batch_sampler=sampler, num_workers=num_workers, **others
+        )
+        return list(islice(loader, 4))
+
+    # A spawned worker shares nothing with this process but what was pickled.
+    there = batches(1, multiprocessing_context="spawn")
+    for ours, theirs in zip(batches(0), there, strict=True):
+        assert same(ours, theirs)
+        assert ours["name"] == theirs["name"]
+        assert ours["lr"].shape == (2, 3, 4, 4)
+
+
+def test_pictures_that_a_crop_does_not_fit_into_are_all_named() -> None:
+    sizes = {"wide": (12, 90), "large": (90, 90), "fits": (16, 16), "tall": (90, 15)}
+    sources = [DegradedPicture(Path(f"{name}.png"), 1, 1.0, size) for name, size in sizes.items()]
+    with pytest.raises(DataError) as caught:
+        refuse_small_pictures(sources, 16)
+    assert str(caught.value).splitlines() == [
+        "pictures smaller than the crop of 16 HR pixels: 2 faults",
+        "  wide: 90x12 (width x height)",
+        "  tall: 15x90 (width x height)",
+    ]
+
+
+def test_pictures_that_a_crop_just_fits_into_are_taken(tmp_path: Path) -> None:
+    refuse_small_pictures([Repeated((16, 16))], 16)
+    crop = dataset(tmp_path, [Repeated((16, 16))])[0, 0]
+    assert crop["hr"].shape == (3, 16, 16)

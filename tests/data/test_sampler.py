@@ -1,0 +1,61 @@
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from sr.data.sampler import Draw, EndlessBatchSampler
+
+
+def draws(sampler: EndlessBatchSampler, steps: int) -> list[Draw]:
+    return [draw for batch in islice(sampler, steps) for draw in batch]
+
+
+def test_two_samplers_of_the_same_seed_give_the_same_endless_order() -> None:
+    one = list(islice(EndlessBatchSampler(7, 3, seed=5), 20))
+    assert one == list(islice(EndlessBatchSampler(7, 3, seed=5), 20))
+    assert all(len(batch) == 3 for batch in one)
+
+
+def test_another_seed_gives_another_order() -> None:
+    orders = {tuple(draws(EndlessBatchSampler(20, 4, seed), 5)) for seed in range(10)}
+    assert len(orders) == 10
+
+
+def test_the_order_of_an_epoch_does_not_depend_on_the_batch_size() -> None:
+    expected = draws(EndlessBatchSampler(7, 1, seed=2), 60)
+    for batch_size in (2, 3, 5, 12):
+        assert draws(EndlessBatchSampler(7, batch_size, seed=2), 60 // batch_size) == expected
+
+
+@pytest.mark.parametrize(("num_pictures", "batch_size"), [(12, 4), (7, 3), (3, 8), (1, 2)])
+def test_starting_at_any_step_gives_what_the_unbroken_order_gives(
+    num_pictures: int, batch_size: int
+) -> None:
+    unbroken = list(islice(EndlessBatchSampler(num_pictures, batch_size, seed=1), 20))
+    for steps_done in range(12):
+        resumed = EndlessBatchSampler(num_pictures, batch_size, 1, first_step=steps_done + 1)
+        assert list(islice(resumed, 8)) == unbroken[steps_done : steps_done + 8]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 30])
+def test_every_picture_comes_once_in_every_epoch(batch_size: int) -> None:
+    order = draws(EndlessBatchSampler(7, batch_size, seed=0), 42)
+    for epoch in range(len(order) // 7):
+        indices = [index for index, _ in order[7 * epoch : 7 * epoch + 7]]
+        assert Counter(indices) == Counter(range(7))
+
+
+def test_epochs_have_different_orders() -> None:
+    order = [index for index, _ in draws(EndlessBatchSampler(20, 20, seed=0), 6)]
+    epochs = {tuple(order[start : start + 20]) for start in range(0, 120, 20)}
+    assert len(epochs) == 6
+
+
+def test_draws_are_numbered_from_zero_without_gaps() -> None:
+    numbers = [number for _, number in draws(EndlessBatchSampler(5, 3, seed=0), 10)]
+    assert numbers == list(range(30))
+
+
+def test_a_sampler_can_be_run_through_again() -> None:
+    sampler = EndlessBatchSampler(5, 2, seed=0, first_step=4)
+    assert draws(sampler, 6) == draws(sampler, 6)

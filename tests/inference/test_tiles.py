@@ -1,0 +1,63 @@
+"""Tiles: cores cover the picture once, haloed boxes stay inside it."""
+
+import numpy as np
+import pytest
+
+from sr.inference.tiles import Box, split
+
+SIZES = [(1, 1), (1, 50), (7, 5), (16, 16), (17, 33), (40, 64)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("tile_size", [0, 1, 5, 16, 100])
+@pytest.mark.parametrize("halo", [0, 3, 40])
+def test_cores_cover_each_pixel_once(height: int, width: int, tile_size: int, halo: int) -> None:
+    covered = np.zeros((height, width), int)
+    for tile in split(height, width, tile_size=tile_size, halo=halo):
+        covered[tile.core.rows, tile.core.columns] += 1
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("tile_size", [1, 5, 16])
+def test_cores_are_even_and_no_larger_than_asked(height: int, width: int, tile_size: int) -> None:
+    cores = [tile.core for tile in split(height, width, tile_size=tile_size, halo=2)]
+    for sides in ([core.height for core in cores], [core.width for core in cores]):
+        assert max(sides) <= tile_size
+        assert max(sides) - min(sides) <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize("halo", [0, 3, 40])
+def test_halos_are_whole_but_for_the_pictures_edge(height: int, width: int, halo: int) -> None:
+    for tile in split(height, width, tile_size=6, halo=halo):
+        assert tile.haloed.top == max(tile.core.top - halo, 0)
+        assert tile.haloed.left == max(tile.core.left - halo, 0)
+        assert tile.haloed.bottom == min(tile.core.bottom + halo, height)
+        assert tile.haloed.right == min(tile.core.right + halo, width)
+
+
+def test_tile_size_zero_gives_the_whole_picture() -> None:
+    (tile,) = split(700, 500, tile_size=0, halo=9)
+    assert tile.core == tile.haloed == Box(0, 0, 700, 500)
+
+
+def test_a_picture_just_larger_than_a_tile_is_halved() -> None:
+    first, second = split(385, 10, tile_size=384, halo=0)
+    assert (first.core.height, second.core.height) == (192, 193)
+
+
+def test_boxes_scale_and_move() -> None:
+    box = Box(top=3, left=4, bottom=7, right=10)
+    assert (box.height, box.width) == (4, 6)
+    assert box.scaled(2) == Box(6, 8, 14, 20)
+    assert box.relative_to(Box(1, 1, 20, 20)) == Box(2, 3, 6, 9)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "tile_size", "halo"),
+    [(0, 5, 4, 1), (5, 0, 4, 1), (5, 5, -1, 1), (5, 5, 4, -1)],
+)
+def test_impossible_sizes_are_refused(height: int, width: int, tile_size: int, halo: int) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        split(height, width, tile_size=tile_size, halo=halo)

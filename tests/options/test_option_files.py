@@ -1,0 +1,83 @@
+"""Every option file of the repository works; a new one is found by itself."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sr.build import build_generator, build_loss, build_optimizer, build_schedule, load_generator
+from sr.io.image import write_rgb8
+from sr.options.load import load_options
+from sr.training.run import train
+
+OPTIONS = Path(__file__).resolve().parents[2] / "options"
+FILES = sorted(OPTIONS.rglob("*.yml")) + sorted(OPTIONS.rglob("*.yaml"))
+
+
+def each_file(argument: str = "file") -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        argument, FILES, ids=[file.relative_to(OPTIONS).as_posix() for file in FILES]
+    )
+
+
+def test_there_are_option_files() -> None:
+    assert FILES
+
+
+@each_file()
+def test_the_first_line_names_the_schema(file: Path) -> None:
+    first = file.read_text(encoding="utf-8").splitlines()[0]
+    prefix = "# yaml-language-server: $schema="
+    assert first.startswith(prefix)
+    schema = (file.parent / first.removeprefix(prefix)).resolve()
+    assert schema == OPTIONS / "schema.json"
+    assert schema.is_file()
+
+
+@each_file()
+def test_the_file_loads_and_builds(file: Path) -> None:
+    options = load_options(file)
+    generator = build_generator(options.generator, options.scale)
+    build_loss(options.losses)
+    build_optimizer(options.train.optimizer, generator)
+    factor = build_schedule(options.train)
+    assert all(0 <= factor(step) <= 1 for step in range(1, options.train.steps + 1, 97))
+    assert file.stem == options.name
+
+
+@each_file()
+def test_the_file_trains_two_steps_on_tiny_pictures(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    picture = np.random.default_rng(0).integers(0, 256, (96, 80, 3), dtype=np.uint8)
+    write_rgb8(folder / "noise.png", picture)
+    source = f"{{type: HRFolders, hr: [{folder}]}}"
+    scale = load_options(file).scale
+    options = load_options(
+        file,
+        [
+            f"datasets.train.source={source}",
+            f"datasets.validation=[{{name: tiny, source: {source}}}]",
+            f"datasets.train.crop_size={8 * scale}",
+            "datasets.train.batch_size=2",
+            "datasets.train.num_workers=0",
+            "train.steps=2",
+            "train.device=cpu",
+            "train.precision=fp32",
+            "train.compile=false",
+            f"log.folder={tmp_path}",
+            "log.interval=1",
+        ],
+    )
+    assert train(options)
+    run = tmp_path / options.name
+    assert load_options(run / "options.yml") == options
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    losses = [event["loss"] for event in events if event["event"] == "progress"]
+    assert len(losses) == 2
+    assert all(math.isfinite(loss) for loss in losses)
+    loaded = load_generator(run / "checkpoints" / "step_000000002.safetensors")
+    assert loaded.scale == scale
+    assert loaded.metadata["step"] == 2

@@ -1,0 +1,70 @@
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+
+from sr.losses import pixel
+from sr.networks.compact import Compact
+from sr.networks.srresnet import SRResNet
+from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
+from sr.options.losses import CharbonnierOptions, L1Options, MSEOptions, PixelOptions
+from sr.options.schema import Options
+from sr.options.section import Section
+
+NETWORKS: dict[type[Section], Callable[..., Any]] = {
+    SRResNetOptions: SRResNet,
+    CompactOptions: Compact,
+}
+LOSSES: dict[type[Section], Callable[..., Any]] = {
+    L1Options: pixel.l1,
+    MSEOptions: pixel.mse,
+    CharbonnierOptions: pixel.charbonnier,
+}
+
+
+def members(union: Any) -> set[type[Section]]:
+    """Classes of `Annotated[A | B, ...]`."""
+    return set(get_args(get_args(union)[0]))
+
+
+def sections_in(annotation: Any) -> set[type[Section]]:
+    """The sections that a type mentions, and all below them."""
+    if not (isinstance(annotation, type) and issubclass(annotation, Section)):
+        return {section for part in get_args(annotation) for section in sections_in(part)}
+    fields = annotation.model_fields.values()
+    return {annotation}.union(*(sections_in(field.annotation) for field in fields))
+
+
+def test_the_tables_of_this_file_are_complete() -> None:
+    assert members(GeneratorOptions) == set(NETWORKS)
+    assert members(PixelOptions) == set(LOSSES)
+    assert set(NETWORKS) | set(LOSSES) < sections_in(Options)
+
+
+@pytest.mark.parametrize("options", NETWORKS)
+def test_generator_options_are_the_arguments_of_the_network(options: type[Section]) -> None:
+    arguments = inspect.signature(NETWORKS[options]).parameters
+    assert set(arguments) - {"scale"} == set(options.model_fields) - {"type"}
+    for name in set(arguments) - {"scale"}:
+        assert options.model_fields[name].default == arguments[name].default
+
+
+@pytest.mark.parametrize("options", LOSSES)
+def test_loss_options_are_the_arguments_of_the_term_and_its_weight(options: type[Section]) -> None:
+    arguments = inspect.signature(LOSSES[options]).parameters
+    assert set(arguments) - {"sr", "hr"} == set(options.model_fields) - {"type", "weight"}
+
+
+@pytest.mark.parametrize("section", sorted(sections_in(Options), key=lambda each: each.__name__))
+def test_every_section_is_frozen_strict_and_described(section: type[Section]) -> None:
+    assert section.model_config["frozen"]
+    assert section.model_config["extra"] == "forbid"
+    assert section.__doc__
+    # Sections describe themselves; `type` and `learning_rate` need no words.
+    undescribed = {
+        name
+        for name, field in section.model_fields.items()
+        if not field.description and not sections_in(field.annotation)
+    }
+    assert undescribed <= {"type", "learning_rate"}

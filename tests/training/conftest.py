@@ -1,0 +1,62 @@
+"""A data set and options small enough for a run of seconds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from sr.io.image import write_rgb8
+from sr.options.load import load_options
+from sr.options.schema import Options
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Four smooth 40x48 pictures."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        coarse = rng.integers(0, 256, (5, 6, 3))
+        picture = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
+        write_rgb8(folder / f"picture_{index}.png", picture)
+    return folder
+
+
+@pytest.fixture
+def tiny_options(tmp_path: Path, photographs: Path) -> Callable[..., Options]:
+    """Options of a tiny run in tmp_path; arguments are overrides."""
+    tree = {
+        "name": "tiny",
+        "scale": 2,
+        "generator": {"type": "Compact", "num_features": 4, "num_convs": 2},
+        "losses": {"pixel": {"type": "L1"}},
+        "datasets": {
+            "train": {
+                "source": {"type": "HRFolders", "hr": [str(photographs)]},
+                "crop_size": 16,
+                "batch_size": 3,
+                "detail_candidates": 2,
+                "num_workers": 0,
+            },
+            "validation": [
+                {"name": "same", "source": {"type": "HRFolders", "hr": [str(photographs)]}}
+            ],
+        },
+        "train": {
+            "steps": 6,
+            "device": "cpu",
+            "precision": "fp32",
+            "clip_norm": 1.0,
+            "optimizer": {"type": "AdamW", "learning_rate": 1e-3},
+            "schedule": {"type": "cosine", "warmup_steps": 2},
+            "checkpoint_interval": 2,
+        },
+        "validate": {"interval": 3},
+        "log": {"folder": str(tmp_path / "runs"), "interval": 1},
+    }
+    path = tmp_path / "options.yml"
+    path.write_text(yaml.safe_dump(tree))
+    return lambda *overrides: load_options(path, overrides)

@@ -1,0 +1,193 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sr.build import load_generator
+from sr.losses import pixel
+from sr.options.load import load_options
+from sr.options.schema import Options
+from sr.training import run
+from sr.training.checkpoint import CheckpointError, read_state
+from sr.training.loop import NonFiniteStepError
+
+MakeOptions = Callable[..., Options]
+MUON = "train.optimizer={type: Muon}"
+ADAMW = "train.optimizer={type: AdamW, learning_rate: 1e-3}"
+SRRESNET = "generator={type: SRResNet, num_features: 4, num_blocks: 1}"
+COMPACT = "generator={type: Compact, num_features: 4, num_convs: 2}"
+
+
+def stop_after(steps: int) -> type:
+    """Stands for Ctrl-C after so many steps of a run."""
+
+    class Interruption:
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def requested(self) -> bool:
+            self.asked += 1
+            return self.asked > steps
+
+        def __enter__(self) -> "Interruption":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    return Interruption
+
+
+def final_state(options: Options, step: int) -> dict[str, Any]:
+    folder = options.log.folder / options.name / "checkpoints"
+    return read_state(folder / f"step_{step:09d}.state")
+
+
+def assert_equal(first: Any, second: Any) -> None:
+    """Equal to the bit, through dicts and lists."""
+    if isinstance(first, torch.Tensor):
+        assert torch.equal(first, second)
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys()
+        for key in first:
+            assert_equal(first[key], second[key])
+    elif isinstance(first, list | tuple):
+        for one, other in zip(first, second, strict=True):
+            assert_equal(one, other)
+    else:
+        assert first == second
+
+
+@pytest.mark.parametrize("optimizer", [ADAMW, MUON])
+@pytest.mark.parametrize("generator", [COMPACT, SRRESNET])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
+    tiny_options: MakeOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    optimizer: str,
+    generator: str,
+    num_workers: int,
+) -> None:
+    common = (optimizer, generator, f"datasets.train.num_workers={num_workers}")
+    whole = tiny_options("name=whole", *common)
+    assert run.train(whole)
+
+    halves = tiny_options("name=halves", *common)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Interruption", stop_after(3))
+        assert not run.train(halves)
+    torch.manual_seed(123)  # whatever the process did meanwhile must not matter
+    assert run.train(halves)
+
+    first, second = final_state(whole, 6), final_state(halves, 6)
+    for part in ("step", "best", "generator", "ema", "optimizer"):
+        assert_equal(first[part], second[part])
+
+
+def test_another_seed_gives_other_weights(tiny_options: MakeOptions) -> None:
+    run.train(tiny_options("name=a"))
+    run.train(tiny_options("name=b", "seed=1"))
+    first = final_state(tiny_options("name=a"), 6)["generator"]["body.0.weight"]
+    second = final_state(tiny_options("name=b"), 6)["generator"]["body.0.weight"]
+    assert not torch.equal(first, second)
+
+
+def test_a_run_leaves_options_environment_log_and_usable_models(tiny_options: MakeOptions) -> None:
+    options = tiny_options()
+    run.train(options)
+    folder = options.log.folder / "tiny"
+    assert load_options(folder / "options.yml") == options
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["seed"] == 0
+    assert environment["versions"]["torch"] == torch.__version__.split("+")[0]
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events][:2] == ["start", "progress"]
+    assert events[-1]["event"] == "done"
+    scores = [event for event in events if event.get("item") == "validation"]
+    assert [event["step"] for event in scores] == [3, 6]
+    assert scores[0]["scores"]["same"].keys() == {"psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb"}
+    assert scores[0]["bicubic"]["same"]["psnr_y"] > 10
+    for name in ("best", "step_000000006"):
+        loaded = load_generator(folder / "checkpoints" / f"{name}.safetensors")
+        assert loaded.scale == 2
+        assert loaded.receptive_radius == 4
+        assert loaded.network(torch.rand(1, 3, 5, 4)).shape == (1, 3, 10, 8)
+    assert list((folder / "tensorboard").iterdir())
+    assert not (folder / "pictures.bin").exists()
+
+
+def test_only_the_last_checkpoints_are_kept(tiny_options: MakeOptions) -> None:
+    options = tiny_options("train.keep_last=2")
+    run.train(options)
+    states = sorted((options.log.folder / "tiny" / "checkpoints").glob("*.state"))
+    assert [path.stem for path in states] == ["step_000000004", "step_000000006"]
+
+
+def test_the_shipped_weights_are_the_mean_not_the_last(tiny_options: MakeOptions) -> None:
+    options = tiny_options()
+    run.train(options)
+    state = final_state(options, 6)
+    path = options.log.folder / "tiny" / "checkpoints" / "step_000000006.safetensors"
+    weight = load_generator(path).network.state_dict()["body.0.weight"]
+    assert torch.equal(weight, state["ema"]["body.0.weight"])
+    assert not torch.equal(weight, state["generator"]["body.0.weight"])
+
+
+def test_a_finished_run_says_so_instead_of_training_again(tiny_options: MakeOptions) -> None:
+    run.train(tiny_options())
+    with pytest.raises(CheckpointError, match="already at step 6 of 6"):
+        run.train(tiny_options())
+
+
+def test_never_moves_the_old_run_aside(tiny_options: MakeOptions, tmp_path: Path) -> None:
+    run.train(tiny_options())
+    run.train(tiny_options(), resume="never")
+    folders = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert folders[0] == "tiny"
+    assert folders[1].startswith("tiny.until-")
+
+
+def test_a_state_of_another_network_is_refused(tiny_options: MakeOptions) -> None:
+    run.train(tiny_options())
+    with pytest.raises(CheckpointError, match=r"expected a state with generator .* got"):
+        run.train(tiny_options(SRRESNET))
+    with pytest.raises(CheckpointError, match="its optimizer is AdamW, the options ask for Muon"):
+        run.train(tiny_options(MUON))
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_terms_and_pictures(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def breaks_at_the_fourth(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return (sr - hr).abs().mean() * (float("nan") if len(calls) == 4 else 1.0)
+
+    monkeypatch.setattr(pixel, "l1", breaks_at_the_fourth)
+    options = tiny_options()
+    with pytest.raises(NonFiniteStepError, match=r"step 4: .*l1 nan.*pictures: picture_"):
+        run.train(options)
+    weights = final_state(options, 2)["generator"].values()
+    assert all(weight.isfinite().all() for weight in weights)
+
+
+def test_training_on_one_picture_beats_bicubic(tiny_options: MakeOptions) -> None:
+    options = tiny_options(
+        "train.steps=300",
+        "train.schedule.warmup_steps=10",
+        "train.optimizer={type: Muon}",
+        "generator.num_features=16",
+        "validate.interval=300",
+        "train.checkpoint_interval=300",
+        "log.interval=300",
+        "train.ema_decay=0.9",
+    )
+    run.train(options)
+    lines = (options.log.folder / "tiny" / "log.jsonl").read_text().splitlines()
+    (event,) = [json.loads(line) for line in lines if '"validation"' in line]
+    gain = event["scores"]["same"]["psnr_y"] - event["bicubic"]["same"]["psnr_y"]
+    assert gain > 3
