@@ -188,6 +188,6 @@ def test_training_on_one_picture_beats_bicubic(tiny_options: MakeOptions) -> Non
     )
     run.train(options)
     lines = (options.log.folder / "tiny" / "log.jsonl").read_text().splitlines()
-    (event,) = [json.loads(line) for line in lines if '"validation"' in line]
+    (event,) = [event for event in map(json.loads, lines) if event.get("item") == "validation"]
     gain = event["scores"]["same"]["psnr_y"] - event["bicubic"]["same"]["psnr_y"]
     assert gain > 3

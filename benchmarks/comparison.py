@@ -1,0 +1,76 @@
+"""Enlarged crops side by side: bicubic, a model's result and the original.
+
+    python benchmarks/comparison.py OUT.png PICTURE:X,Y,W,H [PICTURE:X,Y,W,H ...] [-m MODEL]
+
+Each PICTURE is an HR picture; LR is made from the whole of it by MATLAB's bicubic downscaling and
+upscaled again. X, Y, W, H is the part to show, in HR pixels; it is enlarged by whole pixels.
+"""
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sr.build import load_generator
+from sr.cli.infer import BUNDLED_MODEL
+from sr.data.crop_and_flip import Picture
+from sr.data.imresize import imresize
+from sr.inference.upscaler import Upscaler
+from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
+
+GAP = 8  # white pixels between pictures
+
+
+def main() -> None:
+    """Write the picture."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("output", type=Path)
+    parser.add_argument("crops", nargs="+", metavar="PICTURE:X,Y,W,H")
+    parser.add_argument("-m", "--model", type=Path, default=BUNDLED_MODEL)
+    parser.add_argument("--zoom", type=int, default=2, help="size of an HR pixel in the result")
+    arguments = parser.parse_args()
+
+    loaded = load_generator(arguments.model)
+    upscaler = Upscaler(
+        loaded.network,
+        scale=loaded.scale,
+        halo=loaded.receptive_radius,
+        tile_size=256,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
+    rows = [_row(crop, upscaler, arguments.zoom) for crop in arguments.crops]
+    write_rgb8(arguments.output, _join(rows, axis=0))
+
+
+def _row(crop: str, upscaler: Upscaler, zoom: int) -> Picture:
+    """bicubic | sr | hr of one crop."""
+    path, _, numbers = crop.rpartition(":")
+    x, y, width, height = (int(number) for number in numbers.split(","))
+    scale = upscaler.scale
+    hr = read_rgb8(Path(path))
+    hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
+    lr = imresize(hr, Fraction(1, scale))
+    sr = tensor_to_rgb8(upscaler(image_to_tensor(lr)))
+    parts = [picture[y : y + height, x : x + width] for picture in (imresize(lr, scale), sr, hr)]
+    return _join([part.repeat(zoom, axis=0).repeat(zoom, axis=1) for part in parts], axis=1)
+
+
+def _join(pictures: list[Picture], axis: int) -> Picture:
+    """Pictures in a row or column, with white gaps; narrower rows are filled up with white."""
+    if axis == 0:
+        widest = max(picture.shape[1] for picture in pictures)
+        pictures = [
+            np.pad(p, ((0, 0), (0, widest - p.shape[1]), (0, 0)), constant_values=255)
+            for p in pictures
+        ]
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, 255, np.uint8)
+    return np.concatenate([part for p in pictures for part in (p, gap)][:-1], axis=axis)
+
+
+if __name__ == "__main__":
+    main()

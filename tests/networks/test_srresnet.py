@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from sr.networks.receptive import measure_receptive_radius
+from sr.networks.srresnet import SRResNet
+
+
+def test_the_papers_size_has_1_547_350_parameters() -> None:
+    assert sum(parameter.numel() for parameter in SRResNet(4).parameters()) == 1_547_350
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (8, 16)])
+def test_the_result_is_scale_times_as_large(scale: int, size: tuple[int, int]) -> None:
+    network = SRResNet(scale, num_features=4, num_blocks=1).eval()
+    height, width = size
+    with torch.no_grad():
+        sr = network(torch.rand(2, 3, height, width))
+    assert sr.shape == (2, 3, scale * height, scale * width)
+    assert network.scale == scale
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_the_gradient_reaches_every_parameter(scale: int) -> None:
+    torch.manual_seed(0)
+    network = SRResNet(scale, num_features=8, num_blocks=2)
+    sr = network(torch.rand(2, 3, 6, 6))
+    (sr - torch.rand_like(sr)).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 1e-8, name
+
+
+def test_in_eval_mode_a_picture_does_not_depend_on_its_batch() -> None:
+    network = SRResNet(2, num_features=4, num_blocks=2)
+    network(torch.rand(4, 3, 8, 8))  # moves the statistics of the normalisation
+    network.eval()
+    pictures = torch.rand(3, 3, 8, 8)
+    with torch.no_grad():
+        together = network(pictures)
+        alone = torch.cat([network(picture[None]) for picture in pictures])
+    torch.testing.assert_close(together, alone)
+
+
+def test_the_receptive_radius_grows_by_two_with_each_block() -> None:
+    radii = [measure_receptive_radius(SRResNet(4, 4, num_blocks).eval()) for num_blocks in (1, 2)]
+    assert radii[1] - radii[0] == 2
+    # 4 of the head, 2 of a block, 1 of the fusion, 1 and 1/2 of the upsampling, 4/4 of the tail
+    assert 8 <= radii[0] <= 10
+
+
+def test_the_result_is_not_bounded() -> None:
+    network = SRResNet(2, num_features=4, num_blocks=1).eval()
+    with torch.no_grad():
+        network.tail.bias.fill_(5.0)  # type: ignore[union-attr]  # made with a bias
+        assert network(torch.rand(1, 3, 4, 4)).mean() > 1

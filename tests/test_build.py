@@ -1,0 +1,220 @@
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+from torch.optim import Adam, AdamW
+
+from sr.build import (
+    build_generator,
+    build_loss,
+    build_optimizer,
+    build_schedule,
+    find_sources,
+    load_generator,
+)
+from sr.data.degraded import DegradedPicture
+from sr.data.paired import PairedPicture
+from sr.io.image import write_rgb8
+from sr.io.model_file import ModelFileError, write_model_file
+from sr.networks.compact import Compact
+from sr.networks.srresnet import SRResNet
+from sr.options.datasets import HRFolders, PairedFolders
+from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
+from sr.options.losses import LossesOptions
+from sr.options.train import OptimizerOptions, ScheduleOptions, TrainOptions
+from sr.training.muon import Muon
+
+SMALL_COMPACT = {"type": "Compact", "num_features": 4, "num_convs": 2}
+
+
+def types(union: Any) -> list[str]:
+    """The `type` of every member of a union of options."""
+    members = get_args(get_args(union)[0])
+    return [get_args(member.model_fields["type"].annotation)[0] for member in members]
+
+
+def small_model(path: Path, network: nn.Module | None = None, **metadata: Any) -> Path:
+    network = Compact(4, 4, 2) if network is None else network
+    known = {"generator": SMALL_COMPACT, "scale": 4, "receptive_radius": 4}
+    write_model_file(path, network.state_dict(), {**known, **metadata})
+    return path
+
+
+def train_options(**parts: Any) -> TrainOptions:
+    known = {"steps": 100, "optimizer": {"type": "Adam"}, "schedule": {"type": "cosine"}}
+    return TrainOptions.model_validate({**known, **parts})
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("type_", types(GeneratorOptions))
+def test_every_generator_is_built_for_every_scale(type_: str, scale: int) -> None:
+    options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(
+        {"type": type_, "num_features": 4}
+    )
+    network = build_generator(options, scale).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 3, 3, 4)).shape == (1, 3, 3 * scale, 4 * scale)
+
+
+def test_the_options_of_a_generator_reach_its_constructor() -> None:
+    compact = build_generator(CompactOptions(type="Compact", num_features=5, num_convs=3), 2)
+    assert isinstance(compact, Compact)
+    assert compact.state_dict().keys() == Compact(2, 5, 3).state_dict().keys()
+    assert compact.body[0].weight.shape[0] == 5
+    resnet = build_generator(SRResNetOptions(type="SRResNet", num_features=6, num_blocks=2), 4)
+    assert isinstance(resnet, SRResNet)
+    assert len(resnet.blocks) == 2
+    assert resnet.tail.weight.shape[1] == 6
+
+
+@pytest.mark.parametrize(
+    ("pixel", "distance"),
+    [
+        ({"type": "L1"}, 0.5),
+        ({"type": "MSE"}, 0.25),
+        ({"type": "Charbonnier", "epsilon": 1.2}, 1.3),
+    ],
+)
+def test_a_loss_has_the_term_and_the_weight_of_the_options(
+    pixel: dict[str, Any], distance: float
+) -> None:
+    loss = build_loss(LossesOptions.model_validate({"pixel": {**pixel, "weight": 3.0}}))
+    sr = torch.full((1, 3, 2, 2), 0.75, requires_grad=True)
+    total, terms = loss(sr, torch.full((1, 3, 2, 2), 0.25))
+    assert list(terms) == [pixel["type"].lower()]
+    assert next(iter(terms.values())).item() == pytest.approx(distance)
+    assert total.item() == pytest.approx(3 * distance)
+    total.backward()
+    assert sr.grad is not None
+    assert (sr.grad > 0).all()
+
+
+def test_an_optimizer_has_the_numbers_of_the_options() -> None:
+    network = Compact(2, 4, 2)
+    parts = {"type": "Adam", "learning_rate": 0.3, "betas": [0.1, 0.2]}
+    adam = build_optimizer(train_options(optimizer=parts).optimizer, network)
+    assert type(adam) is Adam
+    assert (adam.defaults["lr"], adam.defaults["betas"]) == (0.3, (0.1, 0.2))
+    parts |= {"type": "AdamW", "weight_decay": 0.05}
+    adamw = build_optimizer(train_options(optimizer=parts).optimizer, network)
+    assert type(adamw) is AdamW
+    assert (adamw.defaults["lr"], adamw.defaults["betas"]) == (0.3, (0.1, 0.2))
+    assert adamw.defaults["weight_decay"] == 0.05
+    parts = {
+        "type": "Muon",
+        "learning_rate": 0.3,
+        "momentum": 0.8,
+        "adamw_learning_rate": 0.4,
+        "adamw_betas": [0.1, 0.2],
+    }
+    muon = build_optimizer(train_options(optimizer=parts).optimizer, network)
+    assert type(muon) is Muon
+    inner, rest = muon.param_groups
+    assert (inner["lr"], inner["momentum"]) == (0.3, 0.8)
+    assert (rest["lr"], rest["betas"]) == (0.4, (0.1, 0.2))
+
+
+@pytest.mark.parametrize("type_", types(OptimizerOptions))
+def test_every_optimizer_moves_every_parameter(type_: str) -> None:
+    torch.manual_seed(0)
+    network = Compact(2, 4, 2)
+    optimizer = build_optimizer(train_options(optimizer={"type": type_}).optimizer, network)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.rand(1, 3, 8, 8)).square().mean().backward()
+    optimizer.step()
+    for name, value in network.state_dict().items():
+        assert not torch.equal(value, before[name]), name
+
+
+def test_a_schedule_has_the_numbers_of_the_options() -> None:
+    cosine = {"type": "cosine", "warmup_steps": 10, "final_factor": 0.2}
+    factor = build_schedule(train_options(schedule=cosine))
+    assert factor(5) == pytest.approx(0.5)
+    assert factor(10) == pytest.approx(1)
+    assert factor(55) == pytest.approx(0.6)
+    assert factor(100) == pytest.approx(0.2)
+    multi_step = {"type": "multi_step", "milestones": [50, 80], "gamma": 0.1, "warmup_steps": 4}
+    factor = build_schedule(train_options(schedule=multi_step))
+    steps = (1, 50, 51, 80, 81)
+    assert [factor(step) for step in steps] == pytest.approx([0.25, 1, 0.1, 0.1, 0.01])
+
+
+def test_the_tables_of_schedules_above_are_complete() -> None:
+    assert types(ScheduleOptions) == ["cosine", "multi_step"]
+
+
+def test_sources_are_found_in_hr_folders_and_in_paired_folders(tmp_path: Path) -> None:
+    for folder, side in (("hr", 16), ("lr", 4)):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b"):
+            write_rgb8(tmp_path / folder / f"{name}.png", np.zeros((side, side, 3), np.uint8))
+    hr = HRFolders(type="HRFolders", hr=(tmp_path / "hr",), exclude=("b*",), downscale=(1.0, 0.5))
+    degraded = find_sources(hr, 4)
+    assert [(type(source), source.name) for source in degraded] == [(DegradedPicture, "a")] * 2
+    assert [source.hr_size for source in degraded] == [(16, 16), (8, 8)]
+    folders = {"hr": (tmp_path / "hr",), "lr": (tmp_path / "lr",)}
+    paired = find_sources(PairedFolders(type="PairedFolders", exclude=("a*",), **folders), 4)
+    assert [(type(source), source.name) for source in paired] == [(PairedPicture, "b")]
+
+
+def test_a_generator_comes_back_from_its_model_file(tmp_path: Path) -> None:
+    network = Compact(4, 4, 2)
+    loaded = load_generator(small_model(tmp_path / "a.safetensors", network, step=12))
+    assert (loaded.scale, loaded.receptive_radius) == (4, 4)
+    assert loaded.metadata["step"] == 12
+    lr = torch.rand(1, 3, 5, 6)
+    assert torch.equal(loaded.network(lr), network(lr))
+    assert not loaded.network.training
+    assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
+
+
+def test_a_radius_that_the_file_does_not_tell_is_measured(tmp_path: Path) -> None:
+    path = small_model(tmp_path / "a.safetensors", receptive_radius=None)
+    assert load_generator(path).receptive_radius == 4
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"generator": {"type": "IMDN"}},
+        {"generator": {**SMALL_COMPACT, "num_convs": 3}},
+        {"generator": {**SMALL_COMPACT, "num_features": 5}},
+        {"generator": {**SMALL_COMPACT, "colour": "red"}},
+        {"generator": {"type": "SRResNet"}},
+        {"generator": None},
+        {"scale": 2},
+    ],
+)
+def test_metadata_that_do_not_fit_the_weights_are_refused_by_file(
+    tmp_path: Path, metadata: dict[str, Any]
+) -> None:
+    path = small_model(tmp_path / "odd.safetensors", **metadata)
+    with pytest.raises(ModelFileError, match=r"odd\.safetensors: its metadata and weights do not"):
+        load_generator(path)
+
+
+def test_metadata_without_a_generator_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.safetensors"
+    write_model_file(path, Compact(4, 4, 2).state_dict(), {"scale": 4})
+    with pytest.raises(ModelFileError, match="generator"):
+        load_generator(path)
+
+
+def test_missing_and_additional_weights_are_refused_with_their_names(tmp_path: Path) -> None:
+    weights = Compact(4, 4, 2).state_dict()
+    weights["extra"] = weights.pop("body.0.bias")
+    path = tmp_path / "odd.safetensors"
+    write_model_file(path, weights, {"generator": SMALL_COMPACT, "scale": 4})
+    with pytest.raises(ModelFileError) as caught:
+        load_generator(path)
+    assert "body.0.bias" in str(caught.value)
+    assert "extra" in str(caught.value)
+
+
+def test_weights_of_an_unknown_network_are_refused(shared_data: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"IMDN_x4\.pth"):
+        load_generator(shared_data / "weights" / "IMDN_x4.pth")
