@@ -75,6 +75,24 @@ def load_generator(path: Path) -> LoadedGenerator:
     return LoadedGenerator(network, scale, int(radius), file.metadata)
 
 
+def load_initial_weights(network: nn.Module, path: Path, scale: int) -> None:
+    """Start a network from a model file's weights.
+
+    Raises ModelFileError where the file is of another scale or network.
+    """
+    file = read_model_file(path)
+    if file.metadata.get("scale") != scale:
+        raise ModelFileError(
+            f"{path}: expected a model of scale {scale}, got {file.metadata.get('scale')}"
+        )
+    try:
+        network.load_state_dict(file.state_dict)
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"{path}: its generator {file.metadata.get('generator')} does not fit: {error}"
+        ) from None
+
+
 def build_loss(options: LossesOptions) -> CombinedLoss:
     """All terms of the generator's loss."""
     term = WeightedTerm(_pixel_term(options.pixel), options.pixel.weight)

@@ -1,5 +1,6 @@
 """Options of the loop: length, optimizer, schedule, precision, checkpoints."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -89,6 +90,8 @@ class TrainOptions(Section):
     """Optimizer updates of the whole run."""
     optimizer: OptimizerOptions
     schedule: ScheduleOptions
+    initial_generator: Path | None = None
+    """Model file whose weights a new run starts from; network and scale must be the same."""
     ema_decay: Decay = 0.999
     """Decay of the running mean of the weights, which is validated and shipped; 0 is off."""
     clip_norm: PositiveFloat | None = None

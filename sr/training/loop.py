@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.optim import Optimizer
 
@@ -130,7 +131,12 @@ def restore(trainee: Trainee, state: dict[str, object], accelerator: Accelerator
 
 
 def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
-    """Accelerate on one device, in one precision."""
+    """Accelerate on one device, in one precision.
+
+    Accelerate keeps both for the whole process; they are forgotten first, so that a second run in
+    the process may choose anew.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # Accelerate takes the current one
     precision = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]

@@ -1,8 +1,8 @@
 """A whole training run, in the order in which things happen."""
 
-import json
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,14 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from sr.build import build_generator, build_loss, build_optimizer, build_schedule, find_sources
+from sr.build import (
+    build_generator,
+    build_loss,
+    build_optimizer,
+    build_schedule,
+    find_sources,
+    load_initial_weights,
+)
 from sr.data.cache import CachedPairs, cache_pairs
 from sr.data.crops import Crop, CropDataset, CropSettings, refuse_small_pictures
 from sr.data.sampler import EndlessBatchSampler
@@ -80,6 +87,7 @@ def train(options: Options, resume: str = "auto") -> bool:
         channels_last=channels_last,
     )
     first_step = trainee.step + 1
+    checkpoints = _Checkpoints(folder / "checkpoints", options, _metadata(options, trainee))
     with (
         Interruption() as interruption,
         RunLog(folder, plan.steps, first_step, options.log.interval) as log,
@@ -92,7 +100,7 @@ def train(options: Options, resume: str = "auto") -> bool:
             folder=folder,
             device=str(device),
             precision=str(dtype),
-            options=json.loads(options.model_dump_json(by_alias=True)),
+            options=checkpoints.metadata["options"],
         )
         finished = run_loop(
             trainee,
@@ -102,13 +110,13 @@ def train(options: Options, resume: str = "auto") -> bool:
             plan,
             accelerator,
             log,
-            validate=_validator(options, trainee, sets, accelerator, folder, log),
-            save=partial(_save, options, trainee, accelerator, folder),
+            validate=_validator(options, trainee, sets, accelerator, checkpoints, log),
+            save=partial(_save, trainee, accelerator, checkpoints),
             interrupted=interruption.requested,
         )
         (folder / "pictures.bin").unlink()
         log.done(step=trainee.step, finished=finished)
-        path = model_path(folder / "checkpoints", trainee.step)
+        path = model_path(checkpoints.folder, trainee.step)
         log.say(f"{'finished' if finished else 'interrupted'}, saved {path}")
     return finished
 
@@ -117,6 +125,8 @@ def _make_trainee(options: Options, accelerator: Accelerator) -> Trainee:
     """Network, its mean and optimizer before the first step."""
     torch.manual_seed(options.seed)
     generator = build_generator(options.generator, options.scale).to(accelerator.device)
+    if options.train.initial_generator is not None:
+        load_initial_weights(generator, options.train.initial_generator, options.scale)
     optimizer = build_optimizer(options.train.optimizer, generator)
     optimizer = accelerator.prepare_optimizer(optimizer)
     return Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)
@@ -126,7 +136,7 @@ def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_
     """Take over a state file, unless it is of another network."""
     state = read_state(state_file)
     theirs = state["options"]
-    ours = json.loads(options.model_dump_json(by_alias=True))
+    ours = options.model_dump(mode="json", by_alias=True)
     for key in ("scale", "generator"):
         if theirs[key] != ours[key]:
             raise CheckpointError(
@@ -171,7 +181,7 @@ def _validator(
     trainee: Trainee,
     sets: Sets,
     accelerator: Accelerator,
-    folder: Path,
+    checkpoints: "_Checkpoints",
     log: RunLog,
 ) -> Callable[[], None]:
     """A function that measures the averaged weights, logs the scores and keeps the best."""
@@ -190,36 +200,48 @@ def _validator(
         best = mean_psnr(scores) > trainee.best
         if best:
             trainee.best = mean_psnr(scores)
-            _write_model(options, trainee, folder / "checkpoints" / "best.safetensors")
+            checkpoints.write_model(trainee, checkpoints.folder / "best.safetensors")
         log.validation(trainee.step, scores, bicubic, best)
 
     return run
 
 
-def _save(options: Options, trainee: Trainee, accelerator: Accelerator, folder: Path) -> None:
-    """Model and state of the step, the state last: where it is, the model is too."""
-    checkpoints = folder / "checkpoints"
-    _write_model(options, trainee, model_path(checkpoints, trainee.step))
-    state = state_of(trainee, accelerator)
-    state["options"] = json.loads(options.model_dump_json(by_alias=True))
-    write_state(state_path(checkpoints, trainee.step), state)
-    prune(checkpoints, options.train.keep_last)
+@dataclass(frozen=True)
+class _Checkpoints:
+    """Where checkpoints go and what their metadata says beside the step."""
+
+    folder: Path
+    options: Options
+    metadata: dict[str, Any]
+
+    def write_model(self, trainee: Trainee, path: Path) -> None:
+        """The averaged weights, ready for infer.py."""
+        metadata = {**self.metadata, "step": trainee.step}
+        write_model_file(path, trainee.ema.network.state_dict(), metadata)
 
 
-def _write_model(options: Options, trainee: Trainee, path: Path) -> None:
+def _metadata(options: Options, trainee: Trainee) -> dict[str, Any]:
+    """What a model file says of itself."""
     data = options.datasets.train
-    metadata: dict[str, Any] = {
-        "generator": json.loads(options.generator.model_dump_json()),
+    return {
+        "generator": options.generator.model_dump(mode="json"),
         "scale": options.scale,
-        "step": trainee.step,
         "ema": options.train.ema_decay > 0,
-        "receptive_radius": measure_receptive_radius(trainee.ema.network),
+        "receptive_radius": measure_receptive_radius(trainee.generator),
         "training_data": data.description,
         "licence": data.licence,
         "hardware": hardware(),
-        "options": json.loads(options.model_dump_json(by_alias=True)),
+        "options": options.model_dump(mode="json", by_alias=True),
     }
-    write_model_file(path, trainee.ema.network.state_dict(), metadata)
+
+
+def _save(trainee: Trainee, accelerator: Accelerator, checkpoints: _Checkpoints) -> None:
+    """Model and state of the step, the state last: where it is, the model is too."""
+    checkpoints.write_model(trainee, model_path(checkpoints.folder, trainee.step))
+    state = state_of(trainee, accelerator)
+    state["options"] = checkpoints.metadata["options"]
+    write_state(state_path(checkpoints.folder, trainee.step), state)
+    prune(checkpoints.folder, checkpoints.options.train.keep_last)
 
 
 def _opening(options: Options, pairs: CachedPairs, trainee: Trainee, where: str) -> str:

@@ -99,6 +99,6 @@ def test_a_missing_data_folder_is_one_clear_message_and_code_2(
 ) -> None:
     result = run(repository, str(option_file), "datasets.train.source.hr=[nowhere]")
     assert result.returncode == 2
-    assert "nowhere: expected a folder of pictures" in result.stderr
+    assert "no such folder of pictures: nowhere" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (option_file.parent / "runs").exists()

@@ -62,7 +62,7 @@ def test_no_fault_raises_nothing() -> None:
 
 
 def test_faults_are_counted_and_listed_up_to_a_limit() -> None:
-    with pytest.raises(DataError, match="^pictures: 1 fault\n  a.png$"):
+    with pytest.raises(DataError, match=r"^pictures: 1 fault\n  a\.png$"):
         raise_faults("pictures", ["a.png"])
     faults = [f"{number}.png" for number in range(LISTED_FAULTS + 3)]
     with pytest.raises(DataError) as caught:

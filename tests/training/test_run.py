@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sr.build import load_generator
+from sr.io.model_file import ModelFileError
 from sr.losses import pixel
 from sr.options.load import load_options
 from sr.options.schema import Options
@@ -191,3 +192,40 @@ def test_training_on_one_picture_beats_bicubic(tiny_options: MakeOptions) -> Non
     (event,) = [event for event in map(json.loads, lines) if event.get("item") == "validation"]
     gain = event["scores"]["same"]["psnr_y"] - event["bicubic"]["same"]["psnr_y"]
     assert gain > 3
+
+
+def test_bf16_trains_and_keeps_weights_and_losses_in_fp32(tiny_options: MakeOptions) -> None:
+    options = tiny_options("train.precision=bf16")
+    run.train(options)
+    state = final_state(options, 6)
+    assert all(weight.dtype == torch.float32 for weight in state["generator"].values())
+    lines = (options.log.folder / "tiny" / "log.jsonl").read_text().splitlines()
+    losses = [event["loss"] for event in map(json.loads, lines) if event["event"] == "progress"]
+    in_fp32 = run.train(tiny_options("name=fp32"))
+    assert in_fp32
+    exact = (options.log.folder / "fp32" / "log.jsonl").read_text().splitlines()
+    expected = [event["loss"] for event in map(json.loads, exact) if event["event"] == "progress"]
+    assert losses == pytest.approx(expected, rel=0.02)
+    assert losses != expected
+
+
+def test_a_run_starts_from_the_weights_of_a_model_file(tiny_options: MakeOptions) -> None:
+    first = tiny_options("name=first")
+    run.train(first)
+    path = first.log.folder / "first" / "checkpoints" / "step_000000006.safetensors"
+    still = ("train.optimizer.learning_rate=1e-12", "train.ema_decay=0")
+    second = tiny_options("name=second", f"train.initial_generator={path}", *still)
+    run.train(second)
+    ours = final_state(second, 6)["generator"]
+    for name, weight in load_generator(path).network.state_dict().items():
+        torch.testing.assert_close(ours[name], weight)
+
+
+def test_initial_weights_of_another_scale_or_network_are_refused(tiny_options: MakeOptions) -> None:
+    first = tiny_options("name=first")
+    run.train(first)
+    path = first.log.folder / "first" / "checkpoints" / "step_000000006.safetensors"
+    with pytest.raises(ModelFileError, match="expected a model of scale 4, got 2"):
+        run.train(tiny_options("name=x4", "scale=4", f"train.initial_generator={path}"))
+    with pytest.raises(ModelFileError, match="does not fit"):
+        run.train(tiny_options("name=other", SRRESNET, f"train.initial_generator={path}"))
