@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, NonNegativeInt, ValidationError
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 
@@ -35,6 +35,14 @@ from sr.training import schedules
 from sr.training.muon import Muon, split_parameters
 
 
+class _Header(BaseModel):
+    """What of a model file's metadata makes the generator; the rest is for people."""
+
+    generator: GeneratorOptions
+    scale: Literal[2, 3, 4, 8]
+    receptive_radius: NonNegativeInt | None = None
+
+
 @dataclass(frozen=True)
 class LoadedGenerator:
     """A generator from a model file, in eval mode on the CPU, and what the file says of it."""
@@ -58,21 +66,18 @@ def load_generator(path: Path) -> LoadedGenerator:
     """The generator of a model file. Raises ModelFileError for a file that is not one."""
     file = read_model_file(path)
     try:
-        options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(
-            file.metadata["generator"]
-        )
-        scale = int(file.metadata["scale"])
-        network = build_generator(options, scale)
+        header = _Header.model_validate(file.metadata)
+        network = build_generator(header.generator, header.scale)
         network.load_state_dict(file.state_dict)
-    except (KeyError, ValidationError, RuntimeError) as error:
+    except (ValidationError, RuntimeError) as error:
         raise ModelFileError(
             f"{path}: its metadata and weights do not make a generator: {error}"
         ) from None
     network.eval().requires_grad_(False)
-    radius = file.metadata.get("receptive_radius")
+    radius = header.receptive_radius
     if radius is None:
         radius = measure_receptive_radius(network)
-    return LoadedGenerator(network, scale, int(radius), file.metadata)
+    return LoadedGenerator(network, header.scale, radius, file.metadata)
 
 
 def load_initial_weights(network: nn.Module, path: Path, scale: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from sr.inference.scores import Score, mean_score
 from sr.io.event_log import Event
@@ -26,7 +27,7 @@ class Display:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[name]}"),
+            TextColumn("{task.fields[name]}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,
@@ -81,7 +82,7 @@ def show_scores(scores: Mapping[Path, Score]) -> None:
     for title in ("PSNR Y (dB)", "SSIM Y", "PSNR RGB (dB)", "SSIM RGB"):
         table.add_column(title, justify="right")
     for source, score in scores.items():
-        table.add_row(source.name, *_cells(score))
+        table.add_row(Text(source.name), *_cells(score))
     table.add_section()
     table.add_row("mean", *_cells(mean_score(list(scores.values()))))
     Console().print(table)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from sr.options.load import load_options
@@ -12,7 +13,7 @@ from sr.training.run import train
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def command(
     option_file: Annotated[
         Path,
@@ -42,13 +43,19 @@ def command(
     the same command goes on.
 
     Exit codes: 0 done, 1 a fault of the program or a loss that is not finite, 2 bad options, data
-    or state file, 130 interrupted.
+    state file or folder, 130 interrupted.
     """
     try:
         finished = train(load_options(option_file, overrides or []), resume)
     except (ValueError, NonFiniteStepError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1 if isinstance(error, NonFiniteStepError) else 2) from None
+    except torch.OutOfMemoryError as error:
+        typer.echo(f"error: {error}; lower batch_size or crop_size", err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
+        raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if not finished:

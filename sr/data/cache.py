@@ -67,6 +67,7 @@ def cache_pairs(sources: Sequence[Source], file: Path, limit_bytes: int) -> Cach
     Raises DataError with the names of all pictures that cannot be decoded, or when the disk has
     no room.
     """
+    file.unlink(missing_ok=True)  # of a run that was killed
     fitting = _num_fitting(sources, limit_bytes)
     needed = sum(_num_bytes(source) for source in sources[:fitting])
     free = shutil.disk_usage(file.parent).free

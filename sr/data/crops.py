@@ -47,7 +47,7 @@ class CropDataset(Dataset[Crop]):
 
     def __getitem__(self, draw: Draw) -> Crop:
         index, number = draw
-        rng = np.random.default_rng((self.seed, 1, number))  # 1: apart from the sampler's streams
+        rng = np.random.default_rng((self.seed, 1, number))  # 1: streams apart from the sampler's
         lr, hr = self.pairs[index]
         settings = self.settings
         lr_size = settings.crop_size // self.scale

@@ -22,7 +22,8 @@ class DegradedPicture:
 
     @property
     def name(self) -> str:
-        return self.path.stem
+        size = "" if self.downscale == 1 else f" at {self.downscale:g} of its size"
+        return f"{self.path}{size}"
 
     @property
     def hr_size(self) -> tuple[int, int]:

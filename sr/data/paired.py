@@ -21,7 +21,7 @@ class PairedPicture:
 
     @property
     def name(self) -> str:
-        return self.hr_path.stem
+        return str(self.hr_path)
 
     @property
     def hr_size(self) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 Draw = tuple[int, int]  # (index of the picture, number of the draw since the run's start)
@@ -22,6 +23,10 @@ class EndlessBatchSampler(Sampler[list[Draw]]):
         self.seed = seed
         self.first_step = first_step
 
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        """Order of the pictures; 0: streams apart from the crops'."""
+        return np.random.default_rng((self.seed, 0, epoch)).permutation(self.num_pictures)
+
     def __iter__(self) -> Iterator[list[Draw]]:
         number = (self.first_step - 1) * self.batch_size
         epoch = -1
@@ -31,7 +36,7 @@ class EndlessBatchSampler(Sampler[list[Draw]]):
             for _ in range(self.batch_size):
                 if number // self.num_pictures != epoch:
                     epoch = number // self.num_pictures
-                    order = np.random.default_rng((self.seed, epoch)).permutation(self.num_pictures)
+                    order = self._permutation(epoch)
                 batch.append((int(order[number % self.num_pictures]), number))
                 number += 1
             yield batch

@@ -20,7 +20,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the picture in logs and messages."""
+        """Path of the hr file, for messages."""
 
     @property
     def hr_size(self) -> tuple[int, int]:

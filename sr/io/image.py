@@ -50,6 +50,8 @@ def read_rgb8(path: Path, *, grey_to_rgb: bool = False) -> npt.NDArray[np.uint8]
                 f"{path}: expected colours in sRGB; came: an embedded colour profile that is"
                 " not sRGB, or is damaged. Convert the picture to sRGB first"
             )
+        if image.get_typeof("orientation") and image.get("orientation") > 1:
+            image = image.copy_memory()  # turning reads rows out of order, a file gives them once
         pixels = image.autorot().numpy()  # (H, W, 3), or (H, W) when grey
     if pixels.ndim == 2:
         pixels = np.stack([pixels] * 3, axis=-1)
@@ -57,8 +59,12 @@ def read_rgb8(path: Path, *, grey_to_rgb: bool = False) -> npt.NDArray[np.uint8]
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """(height, width) in pixels of the upright picture, from the file's header alone."""
+    """(height, width) in pixels of the upright picture, from the file's header alone.
+
+    Raises `ImageError` for a picture that `read_rgb8(path, grey_to_rgb=True)` refuses by its kind.
+    """
     with _opened(path) as image:
+        _refuse_other_kinds(path, image, grey_to_rgb=True)
         height, width = image.height, image.width
         sideways = image.get_typeof("orientation") and image.get("orientation") >= 5
     return (width, height) if sideways else (height, width)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 FORMAT = "sr-model-1"
@@ -39,7 +39,10 @@ def write_model_file(
     header = json.dumps({"format": FORMAT, **metadata})
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        save_file(tensors, temporary, metadata={"sr": header})
+        with temporary.open("wb") as stream:
+            stream.write(save(tensors, metadata={"sr": header}))
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -65,7 +68,12 @@ def read_model_file(path: Path) -> ModelFile:
             f"{path}: a safetensors file, but without the metadata that train.py writes, "
             "so the network is unknown"
         )
-    metadata = json.loads(header)
+    try:
+        metadata = json.loads(header)
+    except json.JSONDecodeError as error:
+        raise ModelFileError(f"{path}: its metadata is not JSON ({error})") from None
+    if not isinstance(metadata, dict):
+        raise ModelFileError(f"{path}: expected metadata with keys, got {metadata!r}")
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"{path}: expected format {FORMAT}, got {metadata.get('format')!r}")
     return ModelFile(state_dict, metadata)

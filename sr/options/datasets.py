@@ -16,7 +16,7 @@ class HRFolders(Section):
     """Folders, searched recursively."""
     exclude: tuple[str, ...] = ()
     """File name patterns (`*` and `?`) that are left out."""
-    downscale: tuple[Factor, ...] = Field((1.0,), min_length=1)
+    downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
     """Each picture is used at each of these sizes; 0.5 adds a half-size copy, finer in detail."""
 
 

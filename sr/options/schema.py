@@ -47,7 +47,7 @@ class Options(Section):
     losses: LossesOptions
     datasets: DatasetsOptions
     train: TrainOptions
-    validate_: ValidateOptions = Field(ValidateOptions(), alias="validate")
+    validate_: ValidateOptions = Field(default=ValidateOptions(), alias="validate")
     log: LogOptions = LogOptions()
 
     @model_validator(mode="after")

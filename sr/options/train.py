@@ -96,7 +96,7 @@ class TrainOptions(Section):
     """Decay of the running mean of the weights, which is validated and shipped; 0 is off."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of the gradient; longer ones are scaled down. Off by default."""
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
     """auto takes a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the networks; losses stay fp32. auto: bf16 where the hardware has it."""

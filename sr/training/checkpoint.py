@@ -71,6 +71,15 @@ def prune(folder: Path, keep_last: int) -> None:
         model_path(folder, step).unlink(missing_ok=True)
 
 
+def move_later(folder: Path, step: int, aside: Path) -> None:
+    """Move model and state files of later steps than `step` into the new folder `aside`."""
+    for later in _steps(folder):
+        if later > step:
+            aside.mkdir(exist_ok=True)
+            for path in (state_path(folder, later), model_path(folder, later)):
+                path.rename(aside / path.name)
+
+
 def _steps(folder: Path) -> list[int]:
     matches = (re.fullmatch(r"step_(\d+)\.state", path.name) for path in folder.glob("step_*"))
     return sorted(int(match[1]) for match in matches if match)

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM end a run after the step at hand, with its state saved."""
 
 import signal
+import sys
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -34,3 +35,4 @@ class Interruption:
         if self._requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._requested = True
+        sys.stderr.write("\nstopping after this step; once more ends at once without saving\n")

@@ -87,9 +87,8 @@ class RunLog:
             "learning_rate": learning_rate,
             "steps_per_second": speed,
             "memory_gib": memory,
+            "gradient_norm": result.gradient_norm,
         }
-        if result.gradient_norm is not None:
-            fields["gradient_norm"] = result.gradient_norm
         self.events.write("progress", step=step, steps=self.steps, **fields)
         self._plot("train", step, fields)
         self._restart_clock(step)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -72,7 +73,12 @@ def run_loop(
     trainee.generator.train()
     while trainee.step < plan.steps and not interrupted():
         step = trainee.step + 1
-        batch = next(batches)
+        try:
+            batch = next(batches)
+        except RuntimeError:
+            if interrupted():  # the signal that asks to stop has ended the workers, too
+                break
+            raise
         lr = to_device(batch["lr"], accelerator.device, plan.channels_last)
         hr = to_device(batch["hr"], accelerator.device, plan.channels_last)
         factor = plan.learning_rate_factor(step)
@@ -113,21 +119,24 @@ def state_of(trainee: Trainee, accelerator: Accelerator) -> dict[str, object]:
     }
 
 
-def restore(trainee: Trainee, state: dict[str, object], accelerator: Accelerator) -> None:
-    """The reverse of `state_of`. Raises RuntimeError when networks do not match."""
-    weights, means, scaler = state["generator"], state["ema"], state["scaler"]
-    step, best, optimizer = state["step"], state["best"], state["optimizer"]
-    assert isinstance(weights, dict)
-    assert isinstance(means, dict)
-    assert isinstance(optimizer, dict)
-    assert isinstance(step, int)
-    assert isinstance(best, float)
-    trainee.generator.load_state_dict(weights)
-    trainee.ema.network.load_state_dict(means)
-    trainee.optimizer.load_state_dict(optimizer)
-    trainee.step, trainee.best = step, best
-    if accelerator.scaler is not None and isinstance(scaler, dict):
-        accelerator.scaler.load_state_dict(scaler)
+def restore(trainee: Trainee, state: dict[str, Any], accelerator: Accelerator) -> None:
+    """The reverse of `state_of`.
+
+    The optimizer's running means come from the state, its settings (betas and the like) stay those
+    of the options. Raises KeyError, RuntimeError or ValueError where the state does not fit.
+    """
+    trainee.generator.load_state_dict(state["generator"])
+    trainee.ema.network.load_state_dict(state["ema"])
+    settings = [
+        {key: value for key, value in group.items() if key != "params"}
+        for group in trainee.optimizer.param_groups
+    ]
+    trainee.optimizer.load_state_dict(state["optimizer"])
+    for group, own in zip(trainee.optimizer.param_groups, settings, strict=True):
+        group.update(own)
+    trainee.step, trainee.best = int(state["step"]), float(state["best"])
+    if accelerator.scaler is not None and state["scaler"] is not None:
+        accelerator.scaler.load_state_dict(state["scaler"])
 
 
 def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:

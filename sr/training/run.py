@@ -1,7 +1,7 @@
 """A whole training run, in the order in which things happen."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,13 @@ from sr.build import (
 from sr.data.cache import CachedPairs, cache_pairs
 from sr.data.crops import Crop, CropDataset, CropSettings, refuse_small_pictures
 from sr.data.sampler import EndlessBatchSampler
-from sr.devices import resolve_device, resolve_precision
+from sr.data.sources import Source
+from sr.devices import (
+    precision_name,
+    refuse_several_processes,
+    resolve_device,
+    resolve_precision,
+)
 from sr.io.model_file import write_model_file
 from sr.networks.receptive import measure_receptive_radius
 from sr.options.load import dump_options
@@ -40,7 +46,7 @@ from sr.training.ema import Ema
 from sr.training.interruption import Interruption
 from sr.training.logging import RunLog
 from sr.training.loop import Plan, Trainee, make_accelerator, restore, run_loop, state_of
-from sr.training.run_folder import describe_run, hardware, open_folder
+from sr.training.run_folder import PICTURES, describe_run, hardware, locked, open_folder
 from sr.training.validate import Sets, mean_psnr, validate, validate_bicubic
 
 
@@ -49,30 +55,38 @@ def train(options: Options, resume: str = "auto") -> bool:
 
     resume: auto goes on from the run's last state file if there is one; never moves an existing
     run aside and starts anew; anything else is the state file to go on from.
-    Raises ValueError (DataError, CheckpointError, ...) for what the user can mend.
+    Raises ValueError (DataError, CheckpointError, ...) or OSError for what the user can mend.
     """
+    refuse_several_processes()
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
-    data = options.datasets.train
-    sources = find_sources(data.source, options.scale)
-    refuse_small_pictures(sources, data.crop_size)
+    sources = find_sources(options.datasets.train.source, options.scale)
+    refuse_small_pictures(sources, options.datasets.train.crop_size)
     sets: Sets = {
         part.name: find_sources(part.source, options.scale) for part in options.datasets.validation
     }
-
     folder = options.log.folder / options.name
-    state_file = open_folder(folder, resume)
-    accelerator = make_accelerator(device, dtype)
-    trainee = _make_trainee(options, accelerator)
-    base_learning_rates = [group["lr"] for group in trainee.optimizer.param_groups]
-    if state_file is not None:
-        _resume(trainee, options, accelerator, state_file)
-        if trainee.step >= options.train.steps:
-            raise CheckpointError(
-                f"{state_file}: already at step {trainee.step} of {options.train.steps}; raise "
-                "train.steps to go on, or use --resume never for a new run"
-            )
-    describe_run(folder, dump_options(options), options.seed, str(device), str(dtype))
+    with locked(folder):
+        state_file = open_folder(folder, resume)
+        accelerator = make_accelerator(device, dtype)
+        trainee = _make_trainee(options, accelerator, state_file)
+        describe_run(folder, dump_options(options), options.seed, device, precision_name(dtype))
+        try:
+            return _train(options, trainee, sources, sets, accelerator, dtype, folder)
+        finally:
+            (folder / PICTURES).unlink(missing_ok=True)
+
+
+def _train(
+    options: Options,
+    trainee: Trainee,
+    sources: Sequence[Source],
+    sets: Sets,
+    accelerator: Accelerator,
+    dtype: torch.dtype,
+    folder: Path,
+) -> bool:
+    """From the first picture decoded to the last step saved."""
     channels_last = _channels_last(options, dtype)
     if channels_last:
         trainee.generator.to(memory_format=torch.channels_last)
@@ -80,75 +94,95 @@ def train(options: Options, resume: str = "auto") -> bool:
     plan = Plan(
         steps=options.train.steps,
         clip_norm=options.train.clip_norm,
-        base_learning_rates=base_learning_rates,
+        base_learning_rates=[group["lr"] for group in trainee.optimizer.param_groups],
         learning_rate_factor=build_schedule(options.train),
         validate_interval=options.validate_.interval,
         checkpoint_interval=options.train.checkpoint_interval,
         channels_last=channels_last,
     )
     first_step = trainee.step + 1
-    checkpoints = _Checkpoints(folder / "checkpoints", options, _metadata(options, trainee))
+    checkpoints = _Checkpoints(
+        folder / "checkpoints", options, _metadata(options, trainee, accelerator.device)
+    )
     with (
         Interruption() as interruption,
         RunLog(folder, plan.steps, first_step, options.log.interval) as log,
     ):
-        pairs = cache_pairs(sources, folder / "pictures.bin", int(data.cache_gib * 2**30))
-        log.say(_opening(options, pairs, trainee, f"{device}, {dtype}"))
+        limit = int(options.datasets.train.cache_gib * 2**30)
+        pairs = cache_pairs(sources, folder / PICTURES, limit)
+        where = f"{accelerator.device}, {precision_name(dtype)}"
+        log.say(_opening(options, pairs, trainee, where))
         log.start(
             step=trainee.step,
             steps=plan.steps,
             folder=folder,
-            device=str(device),
-            precision=str(dtype),
+            device=str(accelerator.device),
+            precision=precision_name(dtype),
             options=checkpoints.metadata["options"],
         )
+        validator = _validator(options, trainee, sets, accelerator, checkpoints, log)
+        log.skip_time(trainee.step)
         finished = run_loop(
             trainee,
             forward,
             build_loss(options.losses),
-            _batches(options, pairs, first_step),
+            _batches(options, pairs, first_step, accelerator.device),
             plan,
             accelerator,
             log,
-            validate=_validator(options, trainee, sets, accelerator, checkpoints, log),
+            validate=validator,
             save=partial(_save, trainee, accelerator, checkpoints),
             interrupted=interruption.requested,
         )
-        (folder / "pictures.bin").unlink()
         log.done(step=trainee.step, finished=finished)
         path = model_path(checkpoints.folder, trainee.step)
         log.say(f"{'finished' if finished else 'interrupted'}, saved {path}")
     return finished
 
 
-def _make_trainee(options: Options, accelerator: Accelerator) -> Trainee:
-    """Network, its mean and optimizer before the first step."""
+def _make_trainee(options: Options, accelerator: Accelerator, state_file: Path | None) -> Trainee:
+    """Network, its mean and optimizer: before the first step, or as a state file has them."""
     torch.manual_seed(options.seed)
     generator = build_generator(options.generator, options.scale).to(accelerator.device)
-    if options.train.initial_generator is not None:
+    if options.train.initial_generator is not None and state_file is None:
         load_initial_weights(generator, options.train.initial_generator, options.scale)
     optimizer = build_optimizer(options.train.optimizer, generator)
     optimizer = accelerator.prepare_optimizer(optimizer)
-    return Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)
+    trainee = Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)
+    if state_file is not None:
+        _resume(trainee, options, accelerator, state_file)
+    return trainee
 
 
 def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_file: Path) -> None:
-    """Take over a state file, unless it is of another network."""
+    """Take over a state file, unless it is of another network or already at the end."""
     state = read_state(state_file)
-    theirs = state["options"]
-    ours = options.model_dump(mode="json", by_alias=True)
-    for key in ("scale", "generator"):
-        if theirs[key] != ours[key]:
-            raise CheckpointError(
-                f"{state_file}: expected a state with {key} {ours[key]}, got {theirs[key]}; "
-                "use another name for a new run, or --resume never"
-            )
-    if theirs["train"]["optimizer"]["type"] != options.train.optimizer.type:
+    try:
+        theirs, ours = state["options"], options.model_dump(mode="json", by_alias=True)
+        for name, expected, came in (
+            ("scale", ours["scale"], theirs["scale"]),
+            ("generator", ours["generator"], theirs["generator"]),
+            (
+                "optimizer",
+                ours["train"]["optimizer"]["type"],
+                theirs["train"]["optimizer"]["type"],
+            ),
+        ):
+            if expected != came:
+                raise CheckpointError(
+                    f"{state_file}: expected a state with {name} {expected}, got {came}; use "
+                    "another name for a new run, or --resume never"
+                )
+        restore(trainee, state, accelerator)
+        if theirs["datasets"]["validation"] != ours["datasets"]["validation"]:
+            trainee.best = float("-inf")  # of other sets
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{state_file}: does not fit these options: {error}") from None
+    if trainee.step >= options.train.steps:
         raise CheckpointError(
-            f"{state_file}: its optimizer is {theirs['train']['optimizer']['type']}, "
-            f"the options ask for {options.train.optimizer.type}"
+            f"{state_file}: already at step {trainee.step} of {options.train.steps}; raise "
+            "train.steps to go on, or use --resume never for a new run"
         )
-    restore(trainee, state, accelerator)
 
 
 def _channels_last(options: Options, dtype: torch.dtype) -> bool:
@@ -156,7 +190,9 @@ def _channels_last(options: Options, dtype: torch.dtype) -> bool:
     return choice == "channels_last" or (choice == "auto" and dtype != torch.float32)
 
 
-def _batches(options: Options, pairs: CachedPairs, first_step: int) -> Iterator[Crop]:
+def _batches(
+    options: Options, pairs: CachedPairs, first_step: int, device: torch.device
+) -> Iterator[Crop]:
     """Batches from `first_step` on, prepared by worker processes."""
     data = options.datasets.train
     settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
@@ -164,16 +200,17 @@ def _batches(options: Options, pairs: CachedPairs, first_step: int) -> Iterator[
         CropDataset(pairs, options.scale, settings, options.seed),
         batch_sampler=EndlessBatchSampler(len(pairs), data.batch_size, options.seed, first_step),
         num_workers=data.num_workers,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_ignore_interrupts,
+        pin_memory=device.type == "cuda",
         prefetch_factor=4 if data.num_workers else None,
+        # Forked workers would hang: libvips has started threads in this process.
+        multiprocessing_context="spawn" if data.num_workers else None,
     )
-    return iter(loader)
-
-
-def _ignore_interrupts(_worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the main one ends the workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches all processes of a terminal; workers inherit that they are to ignore it.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return iter(loader)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _validator(
@@ -220,7 +257,7 @@ class _Checkpoints:
         write_model_file(path, trainee.ema.network.state_dict(), metadata)
 
 
-def _metadata(options: Options, trainee: Trainee) -> dict[str, Any]:
+def _metadata(options: Options, trainee: Trainee, device: torch.device) -> dict[str, Any]:
     """What a model file says of itself."""
     data = options.datasets.train
     return {
@@ -230,7 +267,7 @@ def _metadata(options: Options, trainee: Trainee) -> dict[str, Any]:
         "receptive_radius": measure_receptive_radius(trainee.generator),
         "training_data": data.description,
         "licence": data.licence,
-        "hardware": hardware(),
+        "hardware": hardware(device),
         "options": options.model_dump(mode="json", by_alias=True),
     }
 

@@ -13,42 +13,67 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
-from sr.training.checkpoint import latest_state
+from sr.training.checkpoint import CheckpointError, latest_state, move_later, read_state
 
+PICTURES = "pictures.bin"  # the cache of decoded pictures, while a run lasts
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pyvips", "safetensors", "pydantic")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from running in the same folder meanwhile.
+
+    Raises CheckpointError where one does.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0):
+            yield
+    except Timeout:
+        raise CheckpointError(f"{folder}: another process is training there") from None
 
 
 def open_folder(folder: Path, resume: str) -> Path | None:
     """Make the run's folder and return the state file to go on from, or None for a new run.
 
     resume: auto takes the folder's last state file if there is one; never moves an existing
-    folder aside, so that nothing is lost; anything else names a state file.
+    folder aside; anything else names a state file, and checkpoints of later steps are moved
+    aside, so that nothing is lost and nothing of them is taken for this run's.
     """
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    checkpoints = folder / "checkpoints"
     if resume == "never" and folder.exists():
-        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         folder.rename(folder.with_name(f"{folder.name}.until-{stamp}"))
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    checkpoints.mkdir(parents=True, exist_ok=True)
     if resume == "auto":
-        return latest_state(folder / "checkpoints")
-    return None if resume == "never" else Path(resume)
+        return latest_state(checkpoints)
+    if resume == "never":
+        return None
+    move_later(checkpoints, int(read_state(Path(resume))["step"]), folder / f"left-{stamp}")
+    return Path(resume)
 
 
-def describe_run(folder: Path, options_yaml: str, seed: int, device: str, precision: str) -> None:
+def describe_run(
+    folder: Path, options_yaml: str, seed: int, device: torch.device, precision: str
+) -> None:
     """Write options.yml and environment.json; a resumed run writes them anew."""
     (folder / "options.yml").write_text(options_yaml, encoding="utf-8")
     environment = {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": sys.argv,
         "seed": seed,
-        "device": device,
+        "device": str(device),
         "precision": precision,
-        "hardware": hardware(),
+        "hardware": hardware(device),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -58,10 +83,10 @@ def describe_run(folder: Path, options_yaml: str, seed: int, device: str, precis
     (folder / "environment.json").write_text(text, encoding="utf-8")
 
 
-def hardware() -> str:
+def hardware(device: torch.device) -> str:
     """The GPU's name, or the number of CPU cores and the vector instructions that torch uses."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{platform.machine()} CPU, {os.cpu_count()} cores, {capability}"
 

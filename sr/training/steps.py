@@ -24,7 +24,7 @@ class StepResult:
 
     loss: float
     terms: dict[str, float]
-    gradient_norm: float | None  # before clipping; None without clipping
+    gradient_norm: float  # before clipping
 
 
 def generator_step(
@@ -47,18 +47,17 @@ def generator_step(
     with accelerator.autocast():
         sr = forward(lr)
     total, terms = loss(sr.float(), hr)
-    # One synchronisation a step on a GPU; without it a NaN would be in the weights when seen.
+    # Reading values makes a GPU wait; without, a NaN would be in the weights when it is seen.
     value = total.item()
     if not math.isfinite(value):
         named = ", ".join(f"{name} {term.item():g}" for name, term in terms.items())
         raise NonFiniteLossError(f"loss is {value} (terms: {named})")
     accelerator.backward(total)
-    norm = None
-    if clip_norm is not None:
-        norm = float(accelerator.clip_grad_norm_(parameters, clip_norm))
-        # With fp16 an overflowing step is skipped by the scaler, which then lowers its factor.
-        if not math.isfinite(norm) and accelerator.scaler is None:
-            raise NonFiniteLossError(f"norm of the gradient is {norm} at loss {value:g}")
+    limit = math.inf if clip_norm is None else clip_norm
+    norm = float(accelerator.clip_grad_norm_(parameters, limit))
+    # With fp16 an overflowing step is skipped by the scaler, which then lowers its factor.
+    if not math.isfinite(norm) and accelerator.scaler is None:
+        raise NonFiniteLossError(f"norm of the gradient is {norm} at loss {value:g}")
     optimizer.step()
     return StepResult(value, {name: term.item() for name, term in terms.items()}, norm)
 

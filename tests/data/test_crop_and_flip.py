@@ -6,8 +6,8 @@ from sr.data.crop_and_flip import Pair, Picture, detail, random_crop, random_ori
 
 def pair(height: int, width: int, scale: int) -> Pair:
     """hr is lr with every pixel repeated; all pixels of lr differ from each other."""
-    lr = np.arange(height * width, dtype=np.uint16).reshape(height, width, 1)
-    lr = np.concatenate([lr >> 8, lr & 255, 0 * lr], axis=2).astype(np.uint8)
+    numbers = np.arange(height * width).reshape(height, width, 1)
+    lr = np.concatenate([numbers // 256, numbers % 256, 0 * numbers], axis=2).astype(np.uint8)
     return lr, repeated(lr, scale)
 
 

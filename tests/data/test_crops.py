@@ -95,16 +95,17 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
         write_rgb8(folder / f"{side}.png", picture)
     crops = dataset(tmp_path, find_degraded([folder], 4, (), (1.0,)))
 
-    def batches(num_workers: int, **others: str) -> list[Crop]:
-        sampler = EndlessBatchSampler(3, 2, seed=0, first_step=3)
+    def batches(num_workers: int, start_method: str | None) -> list[Crop]:
         loader: DataLoader[Crop] = DataLoader(
-            crops, batch_sampler=sampler, num_workers=num_workers, **others
+            crops,
+            batch_sampler=EndlessBatchSampler(3, 2, seed=0, first_step=3),
+            num_workers=num_workers,
+            multiprocessing_context=start_method,
         )
         return list(islice(loader, 4))
 
     # A spawned worker shares nothing with this process but what was pickled.
-    there = batches(1, multiprocessing_context="spawn")
-    for ours, theirs in zip(batches(0), there, strict=True):
+    for ours, theirs in zip(batches(0, None), batches(1, "spawn"), strict=True):
         assert same(ours, theirs)
         assert ours["name"] == theirs["name"]
         assert ours["lr"].shape == (2, 3, 4, 4)
@@ -117,8 +118,8 @@ def test_pictures_that_a_crop_does_not_fit_into_are_all_named() -> None:
         refuse_small_pictures(sources, 16)
     assert str(caught.value).splitlines() == [
         "pictures smaller than the crop of 16 HR pixels: 2 faults",
-        "  wide: 90x12 (width x height)",
-        "  tall: 15x90 (width x height)",
+        "  wide.png: 90x12 (width x height)",
+        "  tall.png: 15x90 (width x height)",
     ]
 
 

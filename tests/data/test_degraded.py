@@ -50,7 +50,7 @@ def test_every_picture_comes_at_every_downscale(tmp_path: Path) -> None:
     picture = write(tmp_path / "a.png", 40, 48)
     write(tmp_path / "sub" / "b.png", 21, 16)
     sources = find_degraded([tmp_path], 4, (), (1.0, 0.5))
-    assert sorted((source.name, source.hr_size) for source in sources) == [
+    assert sorted((source.path.stem, source.hr_size) for source in sources) == [
         ("a", (20, 24)),
         ("a", (40, 48)),
         ("b", (8, 8)),  # 11 x 8, cut
@@ -84,7 +84,8 @@ def test_a_grey_picture_gets_three_equal_channels(tmp_path: Path) -> None:
 def test_excluded_pictures_are_left_out(tmp_path: Path) -> None:
     write(tmp_path / "a.png", 16, 16)
     write(tmp_path / "b.png", 16, 16)
-    assert [source.name for source in find_degraded([tmp_path], 4, ("a*",), (1.0,))] == ["b"]
+    (source,) = find_degraded([tmp_path], 4, ("a*",), (1.0,))
+    assert source.path == tmp_path / "b.png"
 
 
 def test_all_unreadable_pictures_are_named_at_once(tmp_path: Path) -> None:
@@ -106,5 +107,7 @@ def test_a_picture_smaller_than_one_lr_pixel_is_named(tmp_path: Path, downscale:
         find_degraded([tmp_path], 4, ("large*",), (1.0, downscale))
 
 
-def test_the_picture_is_known_by_its_file_name() -> None:
-    assert DegradedPicture(Path("x/cat.png"), 4, 1.0, (8, 8)).name == "cat"
+def test_the_picture_is_known_by_its_path_and_size() -> None:
+    path = Path("x") / "cat.png"
+    assert DegradedPicture(path, 4, 1.0, (8, 8)).name == str(path)
+    assert DegradedPicture(path, 4, 0.5, (8, 8)).name == f"{path} at 0.5 of its size"

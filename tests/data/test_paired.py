@@ -92,7 +92,7 @@ def test_the_files_are_loaded_as_they_are(folders: tuple[Path, Path]) -> None:
     loaded_lr, loaded_hr = pair.load()
     np.testing.assert_array_equal(loaded_lr, lr_picture)
     np.testing.assert_array_equal(loaded_hr, hr_picture)
-    assert pair.name == "a"
+    assert pair.name == str(hr / "a.png")
     assert pair.hr_size == (20, 24)
 
 

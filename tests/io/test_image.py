@@ -292,3 +292,17 @@ def test_missing_inputs_are_all_named(tmp_path: Path) -> None:
     inputs = [tmp_path / "x", tmp_path / "a.png", tmp_path / "y"]
     with pytest.raises(FileNotFoundError, match=r"/x, .*/y"):
         find_images(inputs, recursive=False)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_a_large_rotated_photograph_is_turned_upright(tmp_path: Path, suffix: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    path = tmp_path / f"turned{suffix}"
+    image = pyvips.Image.new_from_array(picture).copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    image.write_to_file(str(path))
+    assert read_size(path) == (1200, 900)
+    turned = read_rgb8(path)
+    assert turned.shape == (1200, 900, 3)
+    if suffix != ".jpg":
+        assert np.array_equal(turned, np.rot90(picture, -1))

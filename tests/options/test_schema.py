@@ -56,7 +56,7 @@ def test_loss_options_are_the_arguments_of_the_term_and_its_weight(options: type
     assert set(arguments) - {"sr", "hr"} == set(options.model_fields) - {"type", "weight"}
 
 
-@pytest.mark.parametrize("section", sorted(sections_in(Options), key=lambda each: each.__name__))
+@pytest.mark.parametrize("section", sorted(sections_in(Options), key=str))
 def test_every_section_is_frozen_strict_and_described(section: type[Section]) -> None:
     assert section.model_config["frozen"]
     assert section.model_config["extra"] == "forbid"
