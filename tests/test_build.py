@@ -15,6 +15,7 @@ from sr.build import (
     build_schedule,
     find_sources,
     load_generator,
+    load_initial_weights,
 )
 from sr.data.degraded import DegradedPicture
 from sr.data.paired import PairedPicture
@@ -153,11 +154,16 @@ def test_sources_are_found_in_hr_folders_and_in_paired_folders(tmp_path: Path) -
             write_rgb8(tmp_path / folder / f"{name}.png", np.zeros((side, side, 3), np.uint8))
     hr = HRFolders(type="HRFolders", hr=(tmp_path / "hr",), exclude=("b*",), downscale=(1.0, 0.5))
     degraded = find_sources(hr, 4)
-    assert [(type(source), source.name) for source in degraded] == [(DegradedPicture, "a")] * 2
+    assert [(type(source), source.name) for source in degraded] == [
+        (DegradedPicture, str(tmp_path / "hr" / "a.png")),
+        (DegradedPicture, f"{tmp_path / 'hr' / 'a.png'} at 0.5 of its size"),
+    ]
     assert [source.hr_size for source in degraded] == [(16, 16), (8, 8)]
     folders = {"hr": (tmp_path / "hr",), "lr": (tmp_path / "lr",)}
     paired = find_sources(PairedFolders(type="PairedFolders", exclude=("a*",), **folders), 4)
-    assert [(type(source), source.name) for source in paired] == [(PairedPicture, "b")]
+    assert [(type(source), source.name) for source in paired] == [
+        (PairedPicture, str(tmp_path / "hr" / "b.png"))
+    ]
 
 
 def test_a_generator_comes_back_from_its_model_file(tmp_path: Path) -> None:
@@ -186,6 +192,10 @@ def test_a_radius_that_the_file_does_not_tell_is_measured(tmp_path: Path) -> Non
         {"generator": {"type": "SRResNet"}},
         {"generator": None},
         {"scale": 2},
+        {"scale": 5},
+        {"scale": "four"},
+        {"scale": None},
+        {"receptive_radius": -1},
     ],
 )
 def test_metadata_that_do_not_fit_the_weights_are_refused_by_file(
@@ -212,6 +222,21 @@ def test_missing_and_additional_weights_are_refused_with_their_names(tmp_path: P
         load_generator(path)
     assert "body.0.bias" in str(caught.value)
     assert "extra" in str(caught.value)
+
+
+def test_initial_weights_are_taken_over(tmp_path: Path) -> None:
+    theirs, ours = Compact(4, 4, 2), Compact(4, 4, 2)
+    load_initial_weights(ours, small_model(tmp_path / "a.safetensors", theirs), scale=4)
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value)
+
+
+def test_initial_weights_of_another_scale_or_network_are_refused_by_file(tmp_path: Path) -> None:
+    path = small_model(tmp_path / "a.safetensors")
+    with pytest.raises(ModelFileError, match=r"a\.safetensors: expected a model of scale 2, got 4"):
+        load_initial_weights(Compact(2, 4, 2), path, scale=2)
+    with pytest.raises(ModelFileError, match=r"a\.safetensors: its generator .* does not fit"):
+        load_initial_weights(Compact(4, 4, 3), path, scale=4)
 
 
 def test_weights_of_an_unknown_network_are_refused(shared_data: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sr.io import model_file
 from sr.io.model_file import ModelFileError, read_model_file, write_model_file
 
 WEIGHTS = {
@@ -65,11 +65,10 @@ def test_a_second_write_replaces_the_first(file: Path) -> None:
 
 
 def test_a_failing_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill_the_disk(_tensors: object, path: Path, **_: object) -> None:
-        path.write_bytes(b"half of it")
+    def full_disk(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(model_file, "save_file", fill_the_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_model_file(tmp_path / "model.safetensors", WEIGHTS, METADATA)
     assert list(tmp_path.iterdir()) == []
@@ -122,6 +121,14 @@ def test_a_model_file_of_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "future.safetensors"
     save_file(WEIGHTS, path, metadata={"sr": '{"format": "sr-model-2"}'})
     with pytest.raises(ModelFileError, match="expected format sr-model-1, got 'sr-model-2'"):
+        read_model_file(path)
+
+
+@pytest.mark.parametrize("header", ["{", "[]", "3", "null"])
+def test_metadata_that_are_no_json_object_are_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "odd.safetensors"
+    save_file(WEIGHTS, path, metadata={"sr": header})
+    with pytest.raises(ModelFileError, match=r"odd\.safetensors: .*metadata"):
         read_model_file(path)
 
 
