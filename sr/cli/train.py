@@ -47,14 +47,11 @@ def command(
     """
     try:
         finished = train(load_options(option_file, overrides or []), resume)
-    except (ValueError, NonFiniteStepError) as error:
+    except (ValueError, OSError, NonFiniteStepError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1 if isinstance(error, NonFiniteStepError) else 2) from None
     except torch.OutOfMemoryError as error:
         typer.echo(f"error: {error}; lower batch_size or crop_size", err=True)
-        raise typer.Exit(2) from None
-    except OSError as error:
-        typer.echo(f"error: {error.filename}: {error.strerror}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -55,6 +55,8 @@ def read_state(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
         raise CheckpointError(f"{path}: expected a .state file of format {STATE_FORMAT}")
+    if not isinstance(state.get("step"), int):
+        raise CheckpointError(f"{path}: expected a step number, got {state.get('step')!r}")
     return state
 
 

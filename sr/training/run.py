@@ -101,9 +101,8 @@ def _train(
         channels_last=channels_last,
     )
     first_step = trainee.step + 1
-    checkpoints = _Checkpoints(
-        folder / "checkpoints", options, _metadata(options, trainee, accelerator.device)
-    )
+    metadata = _metadata(options, trainee, accelerator.device)
+    checkpoints = _Checkpoints(folder / "checkpoints", options.train.keep_last, metadata)
     with (
         Interruption() as interruption,
         RunLog(folder, plan.steps, first_step, options.log.interval) as log,
@@ -248,7 +247,7 @@ class _Checkpoints:
     """Where checkpoints go and what their metadata says beside the step."""
 
     folder: Path
-    options: Options
+    keep_last: int
     metadata: dict[str, Any]
 
     def write_model(self, trainee: Trainee, path: Path) -> None:
@@ -278,7 +277,7 @@ def _save(trainee: Trainee, accelerator: Accelerator, checkpoints: _Checkpoints)
     state = state_of(trainee, accelerator)
     state["options"] = checkpoints.metadata["options"]
     write_state(state_path(checkpoints.folder, trainee.step), state)
-    prune(checkpoints.folder, checkpoints.options.train.keep_last)
+    prune(checkpoints.folder, checkpoints.keep_last)
 
 
 def _opening(options: Options, pairs: CachedPairs, trainee: Trainee, where: str) -> str:

@@ -102,3 +102,13 @@ def test_a_missing_data_folder_is_one_clear_message_and_code_2(
     assert "no such folder of pictures: nowhere" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (option_file.parent / "runs").exists()
+
+
+def test_a_run_folder_that_cannot_be_made_is_one_clear_message_and_code_2(
+    repository: Path, option_file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    result = run(repository, str(option_file), f"log.folder={tmp_path / 'file'}")
+    assert result.returncode == 2
+    assert str(tmp_path / "file") in result.stderr
+    assert "Traceback" not in result.stderr

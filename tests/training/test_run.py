@@ -292,3 +292,21 @@ def test_a_state_with_missing_parts_is_refused(tiny_options: MakeOptions) -> Non
     write_state(path, state)
     with pytest.raises(CheckpointError, match=r"does not fit these options: 'ema'"):
         run.train(tiny_options())
+
+
+def test_a_gradient_that_is_not_finite_stops_also_without_clipping(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finite_with_infinite_slope(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
+        return (sr - sr.detach()).sum().square().sqrt() + (sr - hr).abs().mean()
+
+    monkeypatch.setattr(pixel, "l1", finite_with_infinite_slope)
+    options = tiny_options("train.clip_norm=null")
+    with pytest.raises(NonFiniteStepError, match="step 1: norm of the gradient is nan"):
+        run.train(options)
+
+
+def test_a_state_without_its_step_is_refused(tiny_options: MakeOptions, tmp_path: Path) -> None:
+    write_state(tmp_path / "odd.state", {"generator": {}})
+    with pytest.raises(CheckpointError, match=r"odd\.state: expected a step number, got None"):
+        run.train(tiny_options(), resume=str(tmp_path / "odd.state"))
