@@ -14,8 +14,10 @@ from sr.devices import DeviceError, resolve_device, resolve_precision
 from sr.inference.engine import Outcome, load_upscaler, run
 from sr.inference.plan import Existing, Extension, NoInputError, Request, UsageError
 from sr.inference.report import to_all, with_rare_progress
+from sr.inference.upscaler import DEFAULT_TILE_SIZE
 from sr.io.event_log import EventLog
 from sr.io.model_file import ModelFileError
+from sr.memory import keep_freed_memory
 
 BUNDLED_MODEL = Path(str(resources.files("sr").joinpath("weights", "compact_x4.safetensors")))
 
@@ -74,7 +76,7 @@ def command(
             metavar="PIXELS",
             help="Largest side of a tile in input pixels; smaller tiles take less memory, 0 takes"
             " the whole picture at once.",
-            show_default="384 on a CPU, else 512",
+            show_default=str(DEFAULT_TILE_SIZE),
         ),
     ] = None,
     halo: Annotated[
@@ -185,6 +187,7 @@ def command(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of infer.py and sr-infer."""
+    keep_freed_memory()
     app(args=repeat_inputs(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import torch
 import typer
 
+from sr.memory import keep_freed_memory
 from sr.options.load import load_options
 from sr.training.loop import NonFiniteStepError
 from sr.training.run import train
@@ -61,4 +62,5 @@ def command(
 
 def main() -> None:
     """Entry point of train.py and sr-train."""
+    keep_freed_memory()
     app()

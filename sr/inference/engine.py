@@ -23,7 +23,7 @@ from sr.inference.scores import (
     score_against,
     write_scores,
 )
-from sr.inference.upscaler import Upscaler, default_tile_size, resample
+from sr.inference.upscaler import DEFAULT_TILE_SIZE, Upscaler, resample
 from sr.io.image import (
     ImageError,
     check_writable_size,
@@ -64,8 +64,8 @@ def load_upscaler(
 ) -> Upscaler:
     """The upscaler of a model file.
 
-    tile_size, halo: LR pixels; None for what suits the device, and for the network's
-    receptive radius. Raises `ModelFileError` for a file that is no model.
+    tile_size, halo: LR pixels; None for `DEFAULT_TILE_SIZE`, and for the network's receptive
+    radius. Raises `ModelFileError` for a file that is no model.
     """
     generator = load_generator(model)
     radius = generator.receptive_radius
@@ -76,7 +76,7 @@ def load_upscaler(
         generator.network,
         scale=generator.scale,
         halo=min(radius, MAX_DEFAULT_HALO) if halo is None else halo,
-        tile_size=default_tile_size(device) if tile_size is None else tile_size,
+        tile_size=DEFAULT_TILE_SIZE if tile_size is None else tile_size,
         device=device,
         dtype=dtype,
     )

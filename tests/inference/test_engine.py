@@ -265,7 +265,7 @@ def model(tmp_path: Path) -> Path:
 def test_a_model_files_own_halo_is_the_default(model: Path) -> None:
     listener = Listener()
     loaded = load_upscaler(model, listener, device=CPU, dtype=torch.float32)
-    assert (loaded.scale, loaded.halo, loaded.tile_size) == (2, 3, 384)
+    assert (loaded.scale, loaded.halo, loaded.tile_size) == (2, 3, 512)
     assert listener.heard == []
 
 

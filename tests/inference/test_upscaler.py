@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.inference.upscaler import Upscaler, default_tile_size, resample
+from sr.inference.upscaler import Upscaler, resample
 
 CPU = torch.device("cpu")
 RADIUS = 6  # LR pixels, of `convolutions`
@@ -117,10 +117,6 @@ def test_only_single_rgb_pictures_are_taken() -> None:
     for shape in ((3, 5, 5), (2, 3, 5, 5), (1, 4, 5, 5)):
         with pytest.raises(ValueError, match="expected a picture"):
             upscaler(nn.Identity(), scale=1)(torch.zeros(shape))
-
-
-def test_tiles_are_larger_on_a_gpu() -> None:
-    assert default_tile_size(CPU) < default_tile_size(torch.device("cuda"))
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 7), (30, 61), (1, 1), (40, 2)])

@@ -1,0 +1,40 @@
+"""The C library keeps freed memory when asked to."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from sr.memory import keep_freed_memory
+
+PAGE_FAULTS_OF_40_BLOCKS = """
+import resource, sys
+import torch
+from sr.memory import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(40):
+    torch.ones(9 * 2**20)  # 36 MiB, freed at once
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+with_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+
+
+def page_faults(how: str) -> int:
+    command = [sys.executable, "-c", PAGE_FAULTS_OF_40_BLOCKS, how]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@with_glibc
+def test_most_blocks_that_were_freed_are_used_again_without_page_faults() -> None:
+    # Not all: something small is put beside the first ones, then an equal one does not fit there.
+    assert page_faults("keep") < page_faults("default") / 2
+
+
+def test_a_system_without_the_setting_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
+    assert not keep_freed_memory()
