@@ -1,0 +1,188 @@
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sr.networks.patchgan import PatchGAN
+
+Normalisation = Literal["batch", "instance", "spectral", "none"]
+
+every_normalisation = pytest.mark.parametrize(
+    "normalisation", ["batch", "instance", "spectral", "none"]
+)
+
+
+def convolutions(network: nn.Module) -> list[nn.Conv2d]:
+    return [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+
+
+def seen_by(network: nn.Module, size: int, row: int, column: int) -> Tensor:
+    """Which pixels of a picture of `size` change one logit: (size, size), bool."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, 3, size, size, generator=generator).double().requires_grad_(True)
+    logit = network.double()(picture)[0, 0, row, column]
+    (gradient,) = torch.autograd.grad(logit, picture)
+    return gradient.abs().sum(dim=(0, 1)) > 0
+
+
+def sides(seen: Tensor) -> tuple[int, int]:
+    """Height and width of the smallest rectangle around what is seen."""
+    rows, columns = seen.nonzero().unbind(dim=1)
+    return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
+
+
+def test_the_papers_layers_have_2_765_633_parameters() -> None:
+    # The paper's discriminator less the three channels of its condition: 3 * 64 * 4 * 4 weights.
+    network = PatchGAN()
+    assert sum(parameter.numel() for parameter in network.parameters()) == 2_768_705 - 3_072
+
+
+def test_the_convolutions_are_those_of_the_paper() -> None:
+    network = PatchGAN()
+    layers = [(conv.out_channels, conv.stride[0]) for conv in convolutions(network)]
+    assert layers == [(64, 2), (128, 2), (256, 2), (512, 1), (1, 1)]
+    assert {conv.kernel_size for conv in convolutions(network)} == {(4, 4)}
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) == 3
+
+
+@pytest.mark.parametrize(("num_layers", "side"), [(1, 16), (2, 34), (3, 70), (4, 142)])
+def test_the_measured_patch_is_70_pixels_with_three_layers(num_layers: int, side: int) -> None:
+    torch.manual_seed(0)
+    network = PatchGAN(2, num_layers).eval()
+    size = 2 * side
+    middle = network(torch.rand(1, 3, size, size)).shape[-1] // 2
+    seen = seen_by(network, size, middle, middle)
+    assert sides(seen) == (side, side)
+    assert seen.sum() == side**2
+
+
+def test_neighbouring_patches_are_8_pixels_apart() -> None:
+    torch.manual_seed(0)
+    network = PatchGAN(2).eval()
+    here = seen_by(network, 128, 6, 6)
+    beside = seen_by(network, 128, 6, 7)
+    assert torch.equal(here.roll(8, dims=1), beside)
+
+
+@every_normalisation
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("extra", [0, 1, 7, 16])
+def test_there_is_a_logit_for_every_patch(
+    num_layers: int, extra: int, normalisation: Normalisation
+) -> None:
+    network = PatchGAN(2, num_layers, normalisation)
+    height, width = network.min_size, network.min_size + extra
+    logits = network(torch.rand(2, 3, height, width))
+    reduction = 2**num_layers
+    assert logits.shape == (2, 1, height // reduction - 2, width // reduction - 2)
+
+
+@pytest.mark.parametrize("size", [(23, 64), (64, 23)])
+def test_a_picture_too_small_for_a_patch_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=f"at least 24x24 pixels, got {size[0]}x{size[1]}"):
+        PatchGAN(2)(torch.rand(1, 3, *size))
+
+
+def test_four_channels_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="to have 3 channels, but got 4"):
+        PatchGAN(2)(torch.rand(1, 4, 24, 24))
+
+
+def test_the_result_is_a_logit_and_not_bounded() -> None:
+    network = PatchGAN(2).eval()
+    picture = torch.rand(1, 3, 32, 32)
+    last = convolutions(network)[-1]
+    assert last.bias is not None
+    with torch.no_grad():
+        last.bias.fill_(7.0)
+        assert network(picture).min() > 6
+        last.bias.fill_(-7.0)
+        assert network(picture).max() < -6
+
+
+@every_normalisation
+def test_the_initial_weights_have_the_papers_deviation_of_0_02(
+    normalisation: Normalisation,
+) -> None:
+    torch.manual_seed(0)
+    network = PatchGAN(16, normalisation=normalisation)
+    for name, parameter in network.named_parameters():
+        if parameter.dim() == 4:
+            spread = parameter.std().item()
+            assert spread == pytest.approx(0.02, rel=0.1), name
+            assert abs(parameter.mean().item()) < 0.002, name
+        if name.endswith("bias"):
+            assert not parameter.any(), name
+
+
+@every_normalisation
+def test_the_gradient_reaches_the_picture_and_every_parameter(
+    normalisation: Normalisation,
+) -> None:
+    torch.manual_seed(0)
+    network = PatchGAN(4, normalisation=normalisation)
+    picture = torch.rand(2, 3, 40, 40, requires_grad=True)
+    logits = network(picture)
+    (logits - torch.randn_like(logits)).square().mean().backward()
+    assert picture.grad is not None
+    assert picture.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 1e-8, name
+
+
+def test_spectral_normalisation_holds_every_layer_at_norm_1() -> None:
+    torch.manual_seed(0)
+    network = PatchGAN(4, normalisation="spectral")
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("weight_orig"):
+                parameter.normal_()
+        for _ in range(60):
+            network(torch.rand(1, 3, 24, 24))
+    assert len(convolutions(network)) == 5
+    for conv in convolutions(network):
+        norm = torch.linalg.matrix_norm(conv.weight.detach().flatten(1), ord=2)
+        assert norm.item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("normalisation", ["instance", "spectral", "none"])
+def test_without_batch_normalisation_no_picture_depends_on_its_batch(
+    normalisation: Normalisation,
+) -> None:
+    torch.manual_seed(0)
+    network = PatchGAN(4, normalisation=normalisation)
+    pictures = torch.rand(3, 3, 32, 32)
+    with torch.no_grad():
+        network(pictures)
+        network.eval()
+        together = network(pictures)
+        alone = torch.cat([network(picture[None]) for picture in pictures])
+    torch.testing.assert_close(together, alone)
+
+
+@every_normalisation
+def test_a_state_dict_carries_the_whole_discriminator(normalisation: Normalisation) -> None:
+    network = PatchGAN(4, 2, normalisation)
+    pictures = torch.rand(3, 3, 24, 24)
+    other = PatchGAN(4, 2, normalisation).eval()
+    with torch.no_grad():
+        network(pictures)  # moves the statistics of the normalisation
+        network.eval()
+        assert not torch.equal(network(pictures), other(pictures))
+        other.load_state_dict(network.state_dict())
+        assert torch.equal(network(pictures), other(pictures))
+
+
+@every_normalisation
+def test_it_runs_in_bf16(normalisation: Normalisation) -> None:
+    torch.manual_seed(0)
+    network = PatchGAN(4, 2, normalisation).eval()
+    pictures = torch.rand(2, 3, 24, 24)
+    with torch.no_grad():
+        expected = network(pictures)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = network(pictures)
+    assert logits.dtype == torch.bfloat16
+    torch.testing.assert_close(logits.float(), expected, rtol=0.05, atol=0.05)
