@@ -23,11 +23,21 @@ class CombinedLoss:
 
     terms: Mapping[str, WeightedTerm]
 
-    def __call__(self, sr: Tensor, hr: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(
+        self, sr: Tensor, hr: Tensor, factors: Mapping[str, float] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """sr, hr: (B, 3, H, W) float32, RGB in [0, 1].
 
-        Returns the weighted total, and each term unweighted and detached, by name.
+        factors: by which the weights of the named terms are multiplied now; a term of factor 0 is
+        not computed. Returns the weighted total, and each term unweighted and detached, by name.
         """
-        values = {name: part.term(sr, hr) for name, part in self.terms.items()}
-        total = torch.stack([self.terms[name].weight * value for name, value in values.items()])
-        return total.sum(), {name: value.detach() for name, value in values.items()}
+        weights = self.weights(factors)
+        values = {name: self.terms[name].term(sr, hr) for name in weights}
+        total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
+        return total, {name: value.detach() for name, value in values.items()}
+
+    def weights(self, factors: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Each term's weight now, without the terms that are off."""
+        factors = factors or {}
+        weights = {name: part.weight * factors.get(name, 1.0) for name, part in self.terms.items()}
+        return {name: weight for name, weight in weights.items() if weight}

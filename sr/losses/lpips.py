@@ -1,0 +1,67 @@
+"""LPIPS: a distance of feature maps, weighted by what people see.
+
+Zhang, Isola, Efros, Shechtman, Wang 2018, "The Unreasonable Effectiveness of Deep Features as a
+Perceptual Metric" (arXiv 1801.03924), eq. 1, the variant `lin` of version 0.1 on VGG16.
+
+The learned weights of the channels are the authors', from the file that torchmetrics brings along;
+the result equals torchmetrics'. VGG16 is ours, because the authors' normalisation of a picture in
+[-1, 1], shift (-0.030, -0.088, -0.188) and scale (0.458, 0.448, 0.450), is ImageNet's of [0, 1].
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sr.networks.vgg_features import FeatureWeights, VGGFeatures
+
+_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")  # sec. 3.2
+_EPSILON = 1e-8  # keeps the gradient finite where all channels are 0; torchmetrics'
+
+
+class LPIPS(nn.Module):
+    """sum over layers of mean over h, w of sum over c of w_c * (y_c(sr) - y_c(hr))^2.
+
+    y is a layer's feature map with each pixel's channels scaled to length 1. weights: of VGG16,
+    as in VGGFeatures. Frozen and always in eval mode.
+    """
+
+    def __init__(self, weights: FeatureWeights) -> None:
+        super().__init__()
+        self.features = VGGFeatures("VGG16", _LAYERS, weights)
+        channel_weights = _read_channel_weights()
+        for layer, channels in zip(_LAYERS, channel_weights, strict=True):
+            self.register_buffer(f"weights_{layer}", channels, persistent=False)
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """sr, hr: (B, 3, H, W), RGB in [0, 1]; H, W at least 16.
+
+        Returns a float32 scalar, the mean over the batch. The network runs in autocast's
+        precision where the caller has one; distances in float32.
+        """
+        with torch.no_grad():
+            wanted = self.features(hr)
+        total = torch.zeros((), device=sr.device)
+        for layer, phi in self.features(sr).items():
+            squares = (_unit(phi) - _unit(wanted[layer])).square()  # (B, C, h, w)
+            weights = self.get_buffer(f"weights_{layer}")  # (1, C, 1, 1)
+            total = total + (weights * squares).sum(dim=1).mean()
+        return total
+
+
+def _unit(phi: Tensor) -> Tensor:
+    """Each pixel's channels scaled to length 1."""
+    phi = phi.float()
+    return phi / (phi.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
+
+
+def _read_channel_weights() -> list[Tensor]:
+    """Of each layer in turn, (1, C, 1, 1), none negative."""
+    # Found, not imported: importing torchmetrics takes seconds.
+    spec = find_spec("torchmetrics")
+    assert spec is not None
+    assert spec.origin is not None
+    path = Path(spec.origin).parent / "functional" / "image" / "lpips_models" / "vgg.pth"
+    read = torch.load(path, map_location="cpu", weights_only=True)
+    return [read[f"lin{index}.model.1.weight"] for index in range(len(_LAYERS))]
