@@ -4,11 +4,12 @@ The file lies in the run's folder. Worker processes share its pages, whatever wa
 started, and the system drops pages when memory is short.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,28 @@ def cache_pairs(sources: Sequence[Source], file: Path, limit_bytes: int) -> Cach
             blocks.append((_append(stream, result[0]), _append(stream, result[1])))
     raise_faults("pictures that cannot be decoded", faults)
     return CachedPairs(sources, file, blocks)
+
+
+def write_index(pairs: CachedPairs) -> None:
+    """Write where the pairs lie, for other processes on this machine; see `open_cached`."""
+    rows = [[asdict(block) for block in pair] for pair in pairs.blocks]
+    index_path(pairs.file).write_text(json.dumps(rows), encoding="utf-8")
+
+
+def open_cached(sources: Sequence[Source], file: Path) -> CachedPairs:
+    """The pairs that another process has decoded into `file`, after its `write_index`."""
+    rows = json.loads(index_path(file).read_text(encoding="utf-8"))
+    blocks = [(_block(lr), _block(hr)) for lr, hr in rows]
+    return CachedPairs(sources, file, blocks)
+
+
+def index_path(file: Path) -> Path:
+    """The file that says where in `file` the pairs lie."""
+    return file.with_suffix(".json")
+
+
+def _block(row: dict[str, Any]) -> _Block:
+    return _Block(row["offset"], tuple(row["shape"]))
 
 
 def _load(source: Source) -> Pair | str:

@@ -8,28 +8,41 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 Pair = tuple[Picture, Picture]  # lr, hr
+Place = tuple[int, int]  # top, left
 
 
-def random_crop(
-    lr: Picture, hr: Picture, lr_size: int, candidates: int, rng: np.random.Generator
-) -> Pair:
-    """Square crops of lr_size and scale * lr_size pixels at the same place.
+def random_place(lr: Picture, lr_size: int, candidates: int, rng: np.random.Generator) -> Place:
+    """Where a square crop of lr_size pixels lies in lr.
 
     Of `candidates` random places the one with the most detail is taken: the largest mean absolute
     difference of neighbouring lr pixels.
     """
-    scale = hr.shape[0] // lr.shape[0]
     places = [
         (int(rng.integers(lr.shape[0] - lr_size + 1)), int(rng.integers(lr.shape[1] - lr_size + 1)))
         for _ in range(candidates)
     ]
     if candidates > 1:
-        places.sort(key=lambda place: detail(_cut(lr, place, lr_size)))
-    top, left = places[-1]
-    return (
-        _cut(lr, (top, left), lr_size),
-        _cut(hr, (scale * top, scale * left), scale * lr_size),
-    )
+        places.sort(key=lambda place: detail(cut(lr, place, lr_size)))
+    return places[-1]
+
+
+def cut(picture: Picture, place: Place, size: int, margin: int = 0) -> Picture:
+    """The square of `size` pixels at a place, with `margin` more on each side.
+
+    What the margin lacks beyond the picture's borders is mirrored.
+    """
+    top, left = place[0] - margin, place[1] - margin
+    bottom, right = place[0] + size + margin, place[1] + size + margin
+    height, width = picture.shape[:2]
+    inside = picture[max(top, 0) : bottom, max(left, 0) : right]
+    lacking = [
+        (max(-top, 0), max(bottom - height, 0)),
+        (max(-left, 0), max(right - width, 0)),
+        (0, 0),
+    ]
+    if not any(sum(sides) for sides in lacking):
+        return inside
+    return np.pad(inside, lacking, mode="symmetric")
 
 
 def detail(picture: Picture) -> float:
@@ -53,8 +66,3 @@ def random_orientation(
     if transposes and swap:
         pair = [picture.transpose(1, 0, 2) for picture in pair]
     return pair[0], pair[1]
-
-
-def _cut(picture: Picture, place: tuple[int, int], size: int) -> Picture:
-    top, left = place
-    return picture[top : top + size, left : left + size]

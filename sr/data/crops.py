@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+import cv2
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from sr.data.cache import CachedPairs
-from sr.data.crop_and_flip import random_crop, random_orientation
+from sr.data.crop_and_flip import Pair, Picture, cut, random_orientation, random_place
+from sr.data.degradation_plan import Degradation, degrade, draw_plan
 from sr.data.sampler import Draw
 from sr.data.sources import Source, raise_faults
 from sr.io.image import image_to_tensor
@@ -36,11 +38,20 @@ class CropSettings:
 class CropDataset(Dataset[Crop]):
     """Crops of cached pairs. A crop depends only on the seed and the number of its draw."""
 
-    def __init__(self, pairs: CachedPairs, scale: int, settings: CropSettings, seed: int) -> None:
+    def __init__(
+        self,
+        pairs: CachedPairs,
+        scale: int,
+        settings: CropSettings,
+        seed: int,
+        degradation: Degradation | None = None,
+    ) -> None:
+        """degradation: makes lr from hr, crop by crop, instead of the pairs' own lr."""
         self.pairs = pairs
         self.scale = scale
         self.settings = settings
         self.seed = seed
+        self.degradation = degradation
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -48,16 +59,36 @@ class CropDataset(Dataset[Crop]):
     def __getitem__(self, draw: Draw) -> Crop:
         index, number = draw
         rng = np.random.default_rng((self.seed, 1, number))  # 1: streams apart from the sampler's
-        lr, hr = self.pairs[index]
-        settings = self.settings
-        lr_size = settings.crop_size // self.scale
-        lr, hr = random_crop(lr, hr, lr_size, settings.detail_candidates, rng)
-        lr, hr = random_orientation(lr, hr, settings.flips, settings.transposes, rng)
+        lr, hr = self._cut_and_degrade(*self.pairs[index], rng)
         return {
             "lr": image_to_tensor(lr)[0],
             "hr": image_to_tensor(hr)[0],
             "name": self.pairs.sources[index].name,
         }
+
+    def _cut_and_degrade(self, lr: Picture, hr: Picture, rng: np.random.Generator) -> Pair:
+        """A random crop of the pair, turned at random.
+
+        Turned before it is degraded: codecs treat rows and columns in their own way.
+        """
+        settings, scale = self.settings, self.scale
+        size = settings.crop_size // scale  # LR pixels
+        top, left = random_place(lr, size, settings.detail_candidates, rng)
+        plan = None if self.degradation is None else draw_plan(self.degradation, rng)
+        margin = 0 if plan is None else plan.margin(scale)  # LR pixels
+        hr = cut(hr, (scale * top, scale * left), scale * size, scale * margin)
+        lr = cut(lr, (top, left), size)
+        lr, hr = random_orientation(lr, hr, settings.flips, settings.transposes, rng)
+        if plan is None:
+            return lr, hr
+        lr = degrade(hr, plan, scale, rng)
+        middle, hr_middle = (margin, margin), (scale * margin, scale * margin)
+        return cut(lr, middle, size), cut(hr, hr_middle, scale * size)
+
+
+def one_thread(_worker: int) -> None:
+    """For a DataLoader's worker_init_fn: OpenCV would start a thread a core in every worker."""
+    cv2.setNumThreads(1)
 
 
 def refuse_small_pictures(sources: Sequence[Source], crop_size: int) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from sr.options.degradations import DegradationOptions
 from sr.options.section import Factor, Section
 
 
@@ -40,6 +41,8 @@ class TrainingData(Section):
 
     source: DatasetOptions
     """Where the pictures are."""
+    degradation: DegradationOptions | None = None
+    """Blind degradations, drawn anew for every crop; none: lr as the source has it."""
     crop_size: PositiveInt = 96
     """Side of the square HR crops, in pixels; a multiple of the scale."""
     batch_size: PositiveInt = 16
@@ -59,6 +62,15 @@ class TrainingData(Section):
     """What the data is, for the checkpoints' metadata."""
     licence: str = ""
     """Licence of the trained weights, for the checkpoints' metadata."""
+
+    @model_validator(mode="after")
+    def _only_hr_folders_are_degraded(self) -> Self:
+        if self.degradation is not None and not isinstance(self.source, HRFolders):
+            raise ValueError(
+                "degradation makes lr from hr: source.type must be HRFolders, "
+                f"got {self.source.type!r}"
+            )
+        return self
 
 
 class ValidationData(Section):

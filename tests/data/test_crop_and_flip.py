@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from sr.data.crop_and_flip import Pair, Picture, detail, random_crop, random_orientation
+from sr.data.crop_and_flip import (
+    Pair,
+    Picture,
+    Place,
+    cut,
+    detail,
+    random_orientation,
+    random_place,
+)
 
 
 def pair(height: int, width: int, scale: int) -> Pair:
@@ -15,45 +23,50 @@ def repeated(lr: Picture, scale: int) -> Picture:
     return lr.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4, 8])
-@pytest.mark.parametrize("candidates", [1, 3])
-def test_crops_of_lr_and_hr_show_the_same_place(scale: int, candidates: int) -> None:
-    rng = np.random.default_rng(0)
-    lr, hr = pair(19, 31, scale)
-    for _ in range(20):
-        lr_crop, hr_crop = random_crop(lr, hr, 6, candidates, rng)
-        assert lr_crop.shape == (6, 6, 3)
-        np.testing.assert_array_equal(hr_crop, repeated(lr_crop, scale))
-
-
 def test_every_place_is_drawn_also_those_at_the_borders() -> None:
     rng = np.random.default_rng(0)
-    lr, hr = pair(5, 6, 2)
-    corners = {tuple(random_crop(lr, hr, 3, 1, rng)[0][0, 0]) for _ in range(300)}
-    assert corners == {tuple(lr[top, left]) for top in range(3) for left in range(4)}
+    lr, _ = pair(5, 6, 2)
+    places = {random_place(lr, 3, 1, rng) for _ in range(300)}
+    assert places == {(top, left) for top in range(3) for left in range(4)}
 
 
 def test_a_crop_as_large_as_the_picture_is_the_picture() -> None:
-    lr, hr = pair(6, 6, 3)
-    lr_crop, hr_crop = random_crop(lr, hr, 6, 2, np.random.default_rng(0))
-    np.testing.assert_array_equal(lr_crop, lr)
-    np.testing.assert_array_equal(hr_crop, hr)
+    lr, _ = pair(6, 6, 3)
+    assert random_place(lr, 6, 2, np.random.default_rng(0)) == (0, 0)
+    np.testing.assert_array_equal(cut(lr, (0, 0), 6), lr)
 
 
 def test_of_several_candidates_the_most_detailed_is_taken() -> None:
-    lr, hr = pair(40, 40, 2)
-    lr[:, :20], hr[:, :40] = 0, 0  # the left half is flat
+    lr, _ = pair(40, 40, 2)
+    lr[:, :20] = 0  # the left half is flat
     means = {}
     for candidates in (1, 8):
         rng = np.random.default_rng(0)
-        crops = [random_crop(lr, hr, 8, candidates, rng)[0] for _ in range(100)]
-        means[candidates] = np.mean([detail(crop) for crop in crops])
+        places = [random_place(lr, 8, candidates, rng) for _ in range(100)]
+        means[candidates] = np.mean([detail(cut(lr, place, 8)) for place in places])
     assert means[8] > 1.5 * means[1]
+    best = random_place(lr, 8, 5, np.random.default_rng(3))
     rng = np.random.default_rng(3)
-    best, _ = random_crop(lr, hr, 8, 5, rng)
-    rng = np.random.default_rng(3)
-    singles = [detail(random_crop(lr, hr, 8, 1, rng)[0]) for _ in range(5)]
-    assert detail(best) == max(singles)
+    singles = [detail(cut(lr, random_place(lr, 8, 1, rng), 8)) for _ in range(5)]
+    assert detail(cut(lr, best, 8)) == max(singles)
+
+
+def test_a_cut_shows_the_square_of_its_place() -> None:
+    lr, _ = pair(12, 15, 2)
+    np.testing.assert_array_equal(cut(lr, (3, 5), 4), lr[3:7, 5:9])
+    np.testing.assert_array_equal(cut(lr, (3, 5), 4, margin=2), lr[1:9, 3:11])
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, 7), (4, 7), (2, 3)])
+def test_a_margin_beyond_the_picture_is_its_mirror_image(place: Place) -> None:
+    lr, _ = pair(9, 12, 2)
+    window = cut(lr, place, 5, margin=6)
+    assert window.shape == (17, 17, 3)
+    np.testing.assert_array_equal(cut(window, (6, 6), 5), cut(lr, place, 5))
+    mirrored = np.concatenate([lr[::-1], lr, lr[::-1]])
+    mirrored = np.concatenate([mirrored[:, ::-1], mirrored, mirrored[:, ::-1]], axis=1)
+    top, left = place[0] + 9 - 6, place[1] + 12 - 6
+    np.testing.assert_array_equal(window, mirrored[top : top + 17, left : left + 17])
 
 
 def test_detail_is_the_mean_difference_of_neighbours_down_and_across() -> None:
@@ -90,12 +103,13 @@ def test_flips_and_transposes_can_be_switched_off() -> None:
     assert orientations(True, False) == {picture.tobytes() for picture in flipped}
 
 
-def test_the_same_random_generator_gives_the_same_crop_and_orientation() -> None:
+def test_the_same_random_generator_gives_the_same_place_and_orientation() -> None:
     lr, hr = pair(30, 30, 4)
     results = []
     for _ in range(2):
         rng = np.random.default_rng(11)
-        crop = random_crop(lr, hr, 5, 2, rng)
-        results.append(random_orientation(*crop, True, True, rng))
-    np.testing.assert_array_equal(results[0][0], results[1][0])
+        place = random_place(lr, 5, 2, rng)
+        results.append((place, *random_orientation(lr, hr, True, True, rng)))
+    assert results[0][0] == results[1][0]
     np.testing.assert_array_equal(results[0][1], results[1][1])
+    np.testing.assert_array_equal(results[0][2], results[1][2])

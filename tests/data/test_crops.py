@@ -1,9 +1,11 @@
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,13 +14,47 @@ from torch.utils.data import DataLoader
 
 from sr.data.cache import CachedPairs, cache_pairs
 from sr.data.crop_and_flip import Pair
-from sr.data.crops import Crop, CropDataset, CropSettings, refuse_small_pictures
+from sr.data.crops import Crop, CropDataset, CropSettings, one_thread, refuse_small_pictures
+from sr.data.degradation_plan import Degradation, Stage
 from sr.data.degraded import DegradedPicture, find_degraded
+from sr.data.imresize import imresize
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import DataError, Source
 from sr.io.image import write_rgb8
 
 SETTINGS = CropSettings(crop_size=16, detail_candidates=2, flips=True, transposes=True)
+STAGE = Stage(
+    blur_probability=1.0,
+    kernel_sizes=(7, 21),
+    blur_sigma=(0.2, 3.0),
+    sinc_probability=0.1,
+    resize_probabilities=(0.2, 0.7, 0.1),
+    resize_factor=(0.3, 1.5),
+    resize_filters=("area", "bilinear", "bicubic"),
+    gaussian_probability=0.5,
+    gaussian_sigma=(1.0, 30.0),
+    poisson_scale=(0.05, 3.0),
+    grey_probability=0.4,
+    compression_probability=1.0,
+    webp_probability=0.2,
+    quality=(30, 95),
+)
+BLIND = Degradation((STAGE, STAGE), final_sinc_probability=0.8, clean_probability=0.0)
+QUIET = replace(  # nothing but the area average
+    BLIND,
+    stages=(
+        replace(
+            STAGE,
+            blur_probability=0.0,
+            resize_probabilities=(0.0, 0.0, 1.0),
+            resize_filters=("area",),
+            gaussian_sigma=(0.0, 0.0),
+            poisson_scale=(0.0, 0.0),
+            compression_probability=0.0,
+        ),
+    ),
+    final_sinc_probability=0.0,
+)
 
 
 @dataclass
@@ -36,9 +72,14 @@ class Repeated:
 
 
 def dataset(
-    tmp_path: Path, sources: Sequence[Source], seed: int = 0, settings: CropSettings = SETTINGS
+    tmp_path: Path,
+    sources: Sequence[Source],
+    seed: int = 0,
+    settings: CropSettings = SETTINGS,
+    degradation: Degradation | None = None,
 ) -> CropDataset:
-    return CropDataset(cache_pairs(sources, tmp_path / "cache.bin", 10**9), 4, settings, seed)
+    pairs = cache_pairs(sources, tmp_path / "cache.bin", 10**9)
+    return CropDataset(pairs, 4, settings, seed, degradation)
 
 
 def same(one: Crop, other: Crop) -> bool:
@@ -60,13 +101,17 @@ def test_lr_and_hr_of_a_crop_show_the_same_place_in_the_same_orientation(
         assert 0 <= crop["hr"].min() < 0.5 < crop["hr"].max() <= 1
 
 
-def test_a_crop_depends_on_the_number_of_its_draw_alone(tmp_path: Path) -> None:
-    crops = dataset(tmp_path, [Repeated((64, 64))])
+@pytest.mark.parametrize("degradation", [None, BLIND])
+def test_a_crop_depends_on_the_number_of_its_draw_alone(
+    tmp_path: Path, degradation: Degradation | None
+) -> None:
+    crops = dataset(tmp_path, [Repeated((64, 64))], degradation=degradation)
     first = crops[0, 5]
     for number in (3, 9, 2):
         assert not same(crops[0, number], first)
     assert same(crops[0, 5], first)
-    assert not same(dataset(tmp_path, [Repeated((64, 64))], seed=1)[0, 5], first)
+    other = dataset(tmp_path, [Repeated((64, 64))], seed=1, degradation=degradation)
+    assert not same(other[0, 5], first)
 
 
 def test_a_crop_carries_the_name_of_its_picture(tmp_path: Path) -> None:
@@ -93,14 +138,16 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
     for side in (40, 48, 56):
         picture = np.random.default_rng(side).integers(0, 256, (side, 64, 3), dtype=np.uint8)
         write_rgb8(folder / f"{side}.png", picture)
-    crops = dataset(tmp_path, find_degraded([folder], 4, (), (1.0,)))
+    half = replace(BLIND, clean_probability=0.5)
+    crops = dataset(tmp_path, find_degraded([folder], 4, (), (1.0,)), degradation=half)
 
     def batches(num_workers: int, start_method: str | None) -> list[Crop]:
         loader: DataLoader[Crop] = DataLoader(
             crops,
-            batch_sampler=EndlessBatchSampler(3, 2, seed=0, first_step=3),
+            batch_sampler=EndlessBatchSampler(3, 2, seed=0, first_batch=2),
             num_workers=num_workers,
             multiprocessing_context=start_method,
+            worker_init_fn=one_thread,
         )
         return list(islice(loader, 4))
 
@@ -109,6 +156,65 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
         assert same(ours, theirs)
         assert ours["name"] == theirs["name"]
         assert ours["lr"].shape == (2, 3, 4, 4)
+
+
+def repeated(degradation: Degradation | None, size: tuple[int, int] = (64, 64)) -> CropDataset:
+    """Crops in the pictures' own orientation."""
+    settings = CropSettings(16, 1, flips=False, transposes=False)
+    return CropDataset(CachedPairs([Repeated(size)], Path(), []), 4, settings, 0, degradation)
+
+
+def test_degraded_crops_lie_in_the_places_of_those_that_are_not(tmp_path: Path) -> None:
+    plain, blind, quiet = (repeated(degradation) for degradation in (None, BLIND, QUIET))
+    for number in range(12):
+        clean = plain[0, number]
+        assert torch.equal(blind[0, number]["hr"], clean["hr"])
+        assert blind[0, number]["lr"].shape == clean["lr"].shape
+        assert not torch.equal(blind[0, number]["lr"], clean["lr"])
+        # The area average of repeated pixels is the pixel, whatever the margin was.
+        assert same(quiet[0, number], clean)
+
+
+def test_degraded_lr_and_hr_show_the_same_place_in_the_same_orientation(tmp_path: Path) -> None:
+    crops = dataset(tmp_path, [Repeated((40, 64)), Repeated((16, 16))], degradation=QUIET)
+    for number in range(20):
+        crop = crops[number % 2, number]
+        enlarged = functional.interpolate(crop["lr"][None], scale_factor=4.0, mode="nearest")
+        torch.testing.assert_close(crop["hr"], enlarged[0], rtol=0, atol=0)
+
+
+def test_degraded_crops_have_their_size_at_the_borders_of_small_pictures_too() -> None:
+    for size in ((16, 16), (16, 40), (24, 20)):
+        crops = repeated(BLIND, size)
+        for number in range(5):
+            crop = crops[0, number]
+            assert crop["lr"].shape == (3, 4, 4)
+            assert crop["hr"].shape == (3, 16, 16)
+            assert 0 <= crop["lr"].min() < crop["lr"].max() <= 1
+
+
+def test_a_clean_crop_has_the_bicubic_lr_of_its_source(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    write_rgb8(tmp_path / "a.png", picture)
+    sources = find_degraded([tmp_path], 4, (), (1.0,))
+    bicubic = torch.from_numpy(imresize(picture, Fraction(1, 4)).transpose(2, 0, 1) / 255).float()
+    settings = CropSettings(16, 1, flips=False, transposes=False)
+    mixed = replace(BLIND, clean_probability=0.25)
+    crops = dataset(tmp_path, sources, settings=settings, degradation=mixed)
+    clean = [torch.equal(crops[0, number]["lr"], bicubic) for number in range(60)]
+    assert np.mean(clean) == pytest.approx(0.25, abs=0.17)
+    none_clean = replace(BLIND, clean_probability=0.0)
+    crops = dataset(tmp_path, sources, settings=settings, degradation=none_clean)
+    assert not any(torch.equal(crops[0, number]["lr"], bicubic) for number in range(20))
+
+
+def test_a_worker_keeps_opencv_to_one_thread() -> None:
+    before = cv2.getNumThreads()
+    try:
+        one_thread(3)
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_pictures_that_a_crop_does_not_fit_into_are_all_named() -> None:

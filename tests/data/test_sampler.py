@@ -28,12 +28,12 @@ def test_the_order_of_an_epoch_does_not_depend_on_the_batch_size() -> None:
 
 
 @pytest.mark.parametrize(("num_pictures", "batch_size"), [(12, 4), (7, 3), (3, 8), (1, 2)])
-def test_starting_at_any_step_gives_what_the_unbroken_order_gives(
+def test_starting_at_any_batch_gives_what_the_unbroken_order_gives(
     num_pictures: int, batch_size: int
 ) -> None:
     unbroken = list(islice(EndlessBatchSampler(num_pictures, batch_size, seed=1), 20))
     for steps_done in range(12):
-        resumed = EndlessBatchSampler(num_pictures, batch_size, 1, first_step=steps_done + 1)
+        resumed = EndlessBatchSampler(num_pictures, batch_size, 1, first_batch=steps_done)
         assert list(islice(resumed, 8)) == unbroken[steps_done : steps_done + 8]
 
 
@@ -57,5 +57,13 @@ def test_draws_are_numbered_from_zero_without_gaps() -> None:
 
 
 def test_a_sampler_can_be_run_through_again() -> None:
-    sampler = EndlessBatchSampler(5, 2, seed=0, first_step=4)
+    sampler = EndlessBatchSampler(5, 2, seed=0, first_batch=3)
     assert draws(sampler, 6) == draws(sampler, 6)
+
+
+def test_two_processes_draw_together_what_one_draws_in_batches_of_twice_the_size() -> None:
+    together = list(islice(EndlessBatchSampler(7, 6, seed=3), 5))
+    shares = [
+        list(islice(EndlessBatchSampler(7, 3, 3, first_batch=rank, stride=2), 5)) for rank in (0, 1)
+    ]
+    assert [first + second for first, second in zip(*shares, strict=True)] == together

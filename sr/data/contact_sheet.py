@@ -1,0 +1,54 @@
+"""Training crops side by side in one picture, to see what a network is about to learn from."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from math import ceil, sqrt
+from pathlib import Path
+
+import numpy as np
+
+from sr.data.crop_and_flip import Picture
+from sr.data.crops import Crop
+from sr.io.image import tensor_to_rgb8, write_rgb8
+
+_GAP = 4  # pixels between pairs
+_GREY = 96  # of the gaps, in 8-bit levels
+
+
+def contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Picture:
+    """The first pairs of the batches, each lr with its pixels repeated to hr's size, hr beside it.
+
+    Pairs run from left to right, row by row, about as many rows as crops in a row; a place
+    without a pair is grey. Fewer pairs are shown where the batches end before.
+
+    batches: lr (B, 3, h, w), hr (B, 3, scale*h, scale*w), both RGB in [0, 1].
+    Returns (H, W, 3), uint8 RGB. Raises ValueError if there is no pair to show.
+    """
+    pairs = list(islice(_pairs(batches), num_pairs))
+    if not pairs:
+        raise ValueError(f"contact sheet: expected a pair to show, got none of {num_pairs}")
+    height, width, _ = pairs[0].shape
+    num_columns = ceil(sqrt(len(pairs) / 2))
+    num_rows = ceil(len(pairs) / num_columns)
+    shape = num_rows * (height + _GAP) - _GAP, num_columns * (width + _GAP) - _GAP, 3
+    sheet = np.full(shape, _GREY, np.uint8)
+    for index, pair in enumerate(pairs):
+        row, column = divmod(index, num_columns)
+        top, left = row * (height + _GAP), column * (width + _GAP)
+        sheet[top : top + height, left : left + width] = pair
+    return sheet
+
+
+def write_contact_sheet(path: Path, batches: Iterable[Crop], num_pairs: int) -> None:
+    """Write a contact sheet; path ends in .png. Raises ImageError where it cannot be written."""
+    write_rgb8(path, contact_sheet(batches, num_pairs))
+
+
+def _pairs(batches: Iterable[Crop]) -> Iterator[Picture]:
+    """lr, enlarged, and hr of each crop, side by side: (scale*h, 2*scale*w, 3)."""
+    for batch in batches:
+        for lr, hr in zip(batch["lr"], batch["hr"], strict=True):
+            scale = hr.shape[-1] // lr.shape[-1]
+            small, large = tensor_to_rgb8(lr[None]), tensor_to_rgb8(hr[None])
+            enlarged = small.repeat(scale, axis=0).repeat(scale, axis=1)
+            yield np.concatenate([enlarged, large], axis=1)

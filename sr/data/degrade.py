@@ -1,0 +1,102 @@
+"""The single steps by which pictures lose quality, as pure functions.
+
+Pictures are (H, W, 3) float32, RGB in [0, 1], C-contiguous; none is written to. Noise comes from
+the random generator alone: the same state gives the same picture. Definitions follow Real-ESRGAN
+(Wang et al. 2021, arXiv 2107.10833, sec. 3.1).
+
+Deviation: JPEG comes from libjpeg through OpenCV, with chroma at half resolution, whereas the
+authors use a differentiable imitation; WebP is not in the paper.
+"""
+
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sr.data.kernels import Kernel
+
+FloatPicture = npt.NDArray[np.float32]
+Codec = Literal["jpeg", "webp"]
+Filter = Literal["area", "bilinear", "bicubic"]
+
+_LEVELS = 255
+_FILTERS = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+_CODECS = {
+    "jpeg": (".jpg", cv2.IMWRITE_JPEG_QUALITY),
+    "webp": (".webp", cv2.IMWRITE_WEBP_QUALITY),
+}
+
+
+def to_float(picture: npt.NDArray[np.uint8]) -> FloatPicture:
+    """(H, W, 3) uint8 -> float32 in [0, 1]."""
+    return np.divide(picture, _LEVELS, dtype=np.float32)
+
+
+def to_uint8(picture: FloatPicture) -> npt.NDArray[np.uint8]:
+    """Clipped to [0, 1] and rounded to 8 bits, halves up."""
+    return (np.clip(picture, 0, 1) * _LEVELS + np.float32(0.5)).astype(np.uint8)
+
+
+def blur(picture: FloatPicture, kernel: Kernel) -> FloatPicture:
+    """Convolve with a kernel, borders mirrored, clipped to [0, 1] (sinc kernels overshoot)."""
+    # filter2D correlates; the kernels are symmetric about their centre.
+    blurred = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return _clipped(blurred)
+
+
+def resize(picture: FloatPicture, size: tuple[int, int], kind: Filter) -> FloatPicture:
+    """Resize to (H, W) with the borders of both pictures in the same place.
+
+    area averages, bilinear and bicubic sample without antialiasing, as the paper's code does.
+    """
+    if picture.shape[:2] == size:
+        return picture
+    resized = cv2.resize(picture, (size[1], size[0]), interpolation=_FILTERS[kind])
+    return _clipped(resized)
+
+
+def add_gaussian_noise(
+    picture: FloatPicture, sigma: float, grey: bool, rng: np.random.Generator
+) -> FloatPicture:
+    """Add normal noise and clip to [0, 1].
+
+    sigma: standard deviation in 8-bit levels. grey: the same noise in all channels.
+    """
+    shape = (*picture.shape[:2], 1 if grey else 3)
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    return _clipped(picture + noise * np.float32(sigma / _LEVELS))
+
+
+def add_poisson_noise(
+    picture: FloatPicture, scale: float, grey: bool, rng: np.random.Generator
+) -> FloatPicture:
+    """Add `scale` times the error of counting one photon a level, and clip to [0, 1].
+
+    At scale 1 a value of v levels has noise of standard deviation sqrt(v) levels. grey: the noise
+    is that of the luma (BT.601), the same in all channels.
+
+    Deviation: the paper's code counts 2^n photons for white, 2^n >= the picture's number of
+    distinct levels, so that a crop with few levels gets more noise; here it is 255 for every crop.
+    """
+    levels = np.clip(picture, 0, 1) * _LEVELS
+    if grey:
+        levels = (levels @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
+    noise = (rng.poisson(levels) - levels) * (scale / _LEVELS)
+    return _clipped(picture + noise)
+
+
+def compress(picture: FloatPicture, codec: Codec, quality: int) -> FloatPicture:
+    """Encode to JPEG or WebP in memory and decode; rounds to 8 bits. quality: 1 to 100."""
+    suffix, flag = _CODECS[codec]
+    bgr = cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2BGR)
+    encoded, data = cv2.imencode(suffix, bgr, [flag, quality])
+    assert encoded
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return to_float(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
+
+
+def _clipped(picture: npt.NDArray[Any]) -> FloatPicture:
+    clipped: FloatPicture = np.clip(picture, 0, 1).astype(np.float32, copy=False)
+    return clipped
