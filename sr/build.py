@@ -1,38 +1,68 @@
 """Options -> objects. The only file that knows both sides."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, NonNegativeInt, ValidationError
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
+from sr.data.degradation_plan import Degradation, Stage
 from sr.data.degraded import find_degraded
 from sr.data.paired import find_paired
 from sr.data.sources import Source
 from sr.io.model_file import ModelFileError, read_model_file
-from sr.losses import pixel
+from sr.losses import pixel, total_variation
+from sr.losses.adversarial_term import AdversarialTerm
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
+from sr.losses.discriminator import DiscriminatorLoss
+from sr.losses.lpips import LPIPS
+from sr.losses.ms_ssim import ms_ssim_loss
+from sr.losses.perceptual import PerceptualLoss
 from sr.networks.compact import Compact
+from sr.networks.patchgan import PatchGAN
 from sr.networks.receptive import measure_receptive_radius
+from sr.networks.srgan_discriminator import SRGANDiscriminator
 from sr.networks.srresnet import SRResNet
+from sr.networks.unet_discriminator import UNetDiscriminator
+from sr.networks.vgg_features import VGGFeatures
 from sr.options.datasets import DatasetOptions, HRFolders
+from sr.options.degradations import DegradationOptions, LightOptions
+from sr.options.discriminator import (
+    DiscriminatorOptions,
+    PatchGANOptions,
+    SRGANDiscriminatorOptions,
+    UNetDiscriminatorOptions,
+)
 from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
-from sr.options.losses import CharbonnierOptions, L1Options, LossesOptions, MSEOptions, PixelOptions
-from sr.options.train import (
+from sr.options.losses import (
+    AdversarialOptions,
+    CharbonnierOptions,
+    L1Options,
+    LossesOptions,
+    MSEOptions,
+    PerceptualOptions,
+    PixelOptions,
+)
+from sr.options.optimization import (
     AdamOptions,
     AdamWOptions,
     CosineOptions,
     MultiStepOptions,
     MuonOptions,
     OptimizerOptions,
-    TrainOptions,
+    ScheduleOptions,
 )
+from sr.options.section import Section
 from sr.training import schedules
 from sr.training.muon import Muon, split_parameters
+
+Autocast = Callable[[], AbstractContextManager[None]]
 
 
 class _Header(BaseModel):
@@ -98,10 +128,69 @@ def load_initial_weights(network: nn.Module, path: Path, scale: int) -> None:
         ) from None
 
 
-def build_loss(options: LossesOptions) -> CombinedLoss:
-    """All terms of the generator's loss."""
-    term = WeightedTerm(_pixel_term(options.pixel), options.pixel.weight)
-    return CombinedLoss({options.pixel.type.lower(): term})
+def build_discriminator(options: DiscriminatorOptions, crop_size: int) -> nn.Module:
+    """An untrained discriminator of HR crops; draws from torch's global generator."""
+    match options:
+        case SRGANDiscriminatorOptions():
+            return SRGANDiscriminator(crop_size, **_fields(options))
+        case PatchGANOptions():
+            return PatchGAN(**_fields(options))
+        case UNetDiscriminatorOptions():
+            return UNetDiscriminator(**_fields(options))
+
+
+def build_loss(
+    options: LossesOptions,
+    discriminator: nn.Module | None = None,
+    autocast: Autocast = nullcontext,
+    device: torch.device | None = None,
+) -> CombinedLoss:
+    """All terms of the generator's loss.
+
+    discriminator: needed by the adversarial term. autocast: the context in which networks inside
+    of terms run; their comparisons stay fp32. Raises ValueError for weights that cannot be had.
+    """
+    terms: dict[str, WeightedTerm] = {}
+    if options.pixel is not None:
+        name = options.pixel.type.lower()
+        terms[name] = WeightedTerm(_pixel_term(options.pixel), options.pixel.weight)
+    if options.perceptual is not None:
+        perceptual = _perceptual_term(options.perceptual).to(device)
+        terms["perceptual"] = _network_term(perceptual, autocast, options.perceptual.weight)
+    if options.adversarial is not None:
+        assert discriminator is not None  # the schema asks for both
+        judged = AdversarialTerm(options.adversarial.type, discriminator)
+        terms["adversarial"] = _network_term(judged, autocast, options.adversarial.weight)
+    if options.total_variation is not None:
+        variation = getattr(total_variation, options.total_variation.type)
+        weight = options.total_variation.weight
+        terms["total_variation"] = WeightedTerm(lambda sr, _hr: variation(sr), weight)
+    if options.ms_ssim is not None:
+        terms["ms_ssim"] = WeightedTerm(ms_ssim_loss, options.ms_ssim.weight)
+    if options.lpips is not None:
+        lpips = LPIPS(options.lpips.weights).to(device)
+        terms["lpips"] = _network_term(lpips, autocast, options.lpips.weight)
+    return CombinedLoss(terms)
+
+
+def build_discriminator_loss(options: AdversarialOptions) -> DiscriminatorLoss:
+    """What the discriminator is trained with."""
+    return DiscriminatorLoss(
+        options.type, options.label_smoothing, options.r1_weight, options.r1_interval
+    )
+
+
+def _network_term(term: Term, autocast: Autocast, weight: float) -> WeightedTerm:
+    def run(sr: Tensor, hr: Tensor) -> Tensor:
+        with autocast():
+            return term(sr, hr)
+
+    return WeightedTerm(run, weight)
+
+
+def _perceptual_term(options: PerceptualOptions) -> PerceptualLoss:
+    features = VGGFeatures(options.type, list(options.layers), options.weights)
+    return PerceptualLoss(features, options.layers, options.criterion)
 
 
 def _pixel_term(options: PixelOptions) -> Term:
@@ -119,6 +208,18 @@ def find_sources(options: DatasetOptions, scale: int) -> list[Source]:
     if isinstance(options, HRFolders):
         return list(find_degraded(options.hr, scale, options.exclude, options.downscale))
     return list(find_paired(options.lr, options.hr, scale, options.exclude))
+
+
+def build_degradation(options: DegradationOptions) -> Degradation:
+    """What makes lr from hr, crop by crop."""
+    stages = (
+        (options.only,) if isinstance(options, LightOptions) else (options.first, options.second)
+    )
+    return Degradation(
+        tuple(Stage(**_fields(stage)) for stage in stages),
+        options.final_sinc_probability,
+        options.clean_probability,
+    )
 
 
 def build_optimizer(options: OptimizerOptions, network: nn.Module) -> Optimizer:
@@ -145,14 +246,13 @@ def build_optimizer(options: OptimizerOptions, network: nn.Module) -> Optimizer:
             )
 
 
-def build_schedule(options: TrainOptions) -> Callable[[int], float]:
-    """step, counted from 1 -> factor of the learning rate."""
-    schedule = options.schedule
+def build_schedule(schedule: ScheduleOptions, steps: int) -> Callable[[int], float]:
+    """step, counted from 1 -> factor of the learning rate. steps: of the whole run."""
     match schedule:
         case CosineOptions():
             return partial(
                 schedules.cosine,
-                steps=options.steps,
+                steps=steps,
                 warmup_steps=schedule.warmup_steps,
                 final_factor=schedule.final_factor,
             )
@@ -163,3 +263,8 @@ def build_schedule(options: TrainOptions) -> Callable[[int], float]:
                 milestones=schedule.milestones,
                 gamma=schedule.gamma,
             )
+
+
+def _fields(options: Section) -> dict[str, Any]:
+    """A section's fields as keyword arguments, without the `type` that selected it."""
+    return {name: value for name, value in options if name != "type"}

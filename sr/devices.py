@@ -1,6 +1,5 @@
 """Device and precision as the user named them -> what torch is given, decided once."""
 
-import os
 import re
 from pathlib import Path
 
@@ -12,13 +11,6 @@ _BF16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16", "sve_bf16"}) 
 
 class DeviceError(ValueError):
     """A device or a precision that this machine cannot give; the message says what to change."""
-
-
-def refuse_several_processes() -> None:
-    """Raise `DeviceError` under torchrun and `accelerate launch` with several processes."""
-    count = os.environ.get("WORLD_SIZE", "1")
-    if count != "1":
-        raise DeviceError(f"expected one process, came WORLD_SIZE={count}; use plain `train.py`")
 
 
 def resolve_device(name: str) -> torch.device:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,7 +27,7 @@ from sr.networks.srresnet import SRResNet
 from sr.options.datasets import HRFolders, PairedFolders
 from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
 from sr.options.losses import LossesOptions
-from sr.options.train import OptimizerOptions, ScheduleOptions, TrainOptions
+from sr.options.optimization import OptimizerOptions, ScheduleOptions
 from sr.training.muon import Muon
 
 SMALL_COMPACT = {"type": "Compact", "num_features": 4, "num_convs": 2}
@@ -45,9 +46,14 @@ def small_model(path: Path, network: nn.Module | None = None, **metadata: Any) -
     return path
 
 
-def train_options(**parts: Any) -> TrainOptions:
-    known = {"steps": 100, "optimizer": {"type": "Adam"}, "schedule": {"type": "cosine"}}
-    return TrainOptions.model_validate({**known, **parts})
+def optimizer_options(**parts: Any) -> OptimizerOptions:
+    options: OptimizerOptions = TypeAdapter(OptimizerOptions).validate_python(parts)
+    return options
+
+
+def schedule_of(**parts: Any) -> Callable[[int], float]:
+    options: ScheduleOptions = TypeAdapter(ScheduleOptions).validate_python(parts)
+    return build_schedule(options, steps=100)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
@@ -96,11 +102,11 @@ def test_a_loss_has_the_term_and_the_weight_of_the_options(
 def test_an_optimizer_has_the_numbers_of_the_options() -> None:
     network = Compact(2, 4, 2)
     parts = {"type": "Adam", "learning_rate": 0.3, "betas": [0.1, 0.2]}
-    adam = build_optimizer(train_options(optimizer=parts).optimizer, network)
+    adam = build_optimizer(optimizer_options(**parts), network)
     assert type(adam) is Adam
     assert (adam.defaults["lr"], adam.defaults["betas"]) == (0.3, (0.1, 0.2))
     parts |= {"type": "AdamW", "weight_decay": 0.05}
-    adamw = build_optimizer(train_options(optimizer=parts).optimizer, network)
+    adamw = build_optimizer(optimizer_options(**parts), network)
     assert type(adamw) is AdamW
     assert (adamw.defaults["lr"], adamw.defaults["betas"]) == (0.3, (0.1, 0.2))
     assert adamw.defaults["weight_decay"] == 0.05
@@ -111,7 +117,7 @@ def test_an_optimizer_has_the_numbers_of_the_options() -> None:
         "adamw_learning_rate": 0.4,
         "adamw_betas": [0.1, 0.2],
     }
-    muon = build_optimizer(train_options(optimizer=parts).optimizer, network)
+    muon = build_optimizer(optimizer_options(**parts), network)
     assert type(muon) is Muon
     inner, rest = muon.param_groups
     assert (inner["lr"], inner["momentum"]) == (0.3, 0.8)
@@ -122,7 +128,7 @@ def test_an_optimizer_has_the_numbers_of_the_options() -> None:
 def test_every_optimizer_moves_every_parameter(type_: str) -> None:
     torch.manual_seed(0)
     network = Compact(2, 4, 2)
-    optimizer = build_optimizer(train_options(optimizer={"type": type_}).optimizer, network)
+    optimizer = build_optimizer(optimizer_options(type=type_), network)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     network(torch.rand(1, 3, 8, 8)).square().mean().backward()
     optimizer.step()
@@ -131,14 +137,12 @@ def test_every_optimizer_moves_every_parameter(type_: str) -> None:
 
 
 def test_a_schedule_has_the_numbers_of_the_options() -> None:
-    cosine = {"type": "cosine", "warmup_steps": 10, "final_factor": 0.2}
-    factor = build_schedule(train_options(schedule=cosine))
+    factor = schedule_of(type="cosine", warmup_steps=10, final_factor=0.2)
     assert factor(5) == pytest.approx(0.5)
     assert factor(10) == pytest.approx(1)
     assert factor(55) == pytest.approx(0.6)
     assert factor(100) == pytest.approx(0.2)
-    multi_step = {"type": "multi_step", "milestones": [50, 80], "gamma": 0.1, "warmup_steps": 4}
-    factor = build_schedule(train_options(schedule=multi_step))
+    factor = schedule_of(type="multi_step", milestones=[50, 80], gamma=0.1, warmup_steps=4)
     steps = (1, 50, 51, 80, 81)
     assert [factor(step) for step in steps] == pytest.approx([0.25, 1, 0.1, 0.1, 0.01])
 

@@ -8,6 +8,8 @@ import typer
 
 from sr.memory import keep_freed_memory
 from sr.options.load import load_options
+from sr.training.check import check, preview
+from sr.training.health import UnhealthyError
 from sr.training.loop import NonFiniteStepError
 from sr.training.run import train
 
@@ -37,20 +39,43 @@ def command(
             "aside and start anew. PATH: go on from this .state file.",
         ),
     ] = "auto",
+    check_only: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Rehearse: open every picture, build everything, make a few steps and one "
+            "validation, tell parameters, memory and time, and write nothing.",
+        ),
+    ] = False,
+    preview_data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write a sheet of lr/hr pairs as the network will see them, and leave.",
+        ),
+    ] = None,
 ) -> None:
     """Train a super-resolution network as an option file says.
 
     Checkpoints, logs and the resolved options are written to runs/NAME. Ctrl-C saves and leaves;
     the same command goes on.
 
-    Exit codes: 0 done, 1 a fault of the program or a loss that is not finite, 2 bad options, data
-    state file or folder, 130 interrupted.
+    Exit codes: 0 done, 1 a fault of the program, losses that are not finite or an alarm that stops
+    the run, 2 bad options, data, state file or folder, 130 interrupted.
     """
     try:
-        finished = train(load_options(option_file, overrides or []), resume)
-    except (ValueError, OSError, NonFiniteStepError) as error:
+        options = load_options(option_file, overrides or [])
+        if preview_data is not None:
+            typer.echo(f"saved {preview(options, preview_data)}")
+        if check_only:
+            check(options, typer.echo)
+        if check_only or preview_data is not None:
+            return
+        finished = train(options, resume)
+    except (ValueError, OSError, NonFiniteStepError, UnhealthyError) as error:
         typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1 if isinstance(error, NonFiniteStepError) else 2) from None
+        broken = isinstance(error, NonFiniteStepError | UnhealthyError)
+        raise typer.Exit(1 if broken else 2) from None
     except torch.OutOfMemoryError as error:
         typer.echo(f"error: {error}; lower batch_size or crop_size", err=True)
         raise typer.Exit(2) from None

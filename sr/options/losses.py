@@ -1,8 +1,10 @@
 """Options of the loss terms, each a union told apart by `type`."""
 
-from typing import Annotated, Literal
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from sr.options.section import Section
 
@@ -36,8 +38,104 @@ class CharbonnierOptions(Section):
 PixelOptions = Annotated[L1Options | MSEOptions | CharbonnierOptions, Field(discriminator="type")]
 
 
-class LossesOptions(Section):
-    """The terms of the generator's loss."""
+FeatureWeights = Literal["torchvision", "random"] | Path
+"""torchvision's ImageNet weights (downloaded once), random ones, or a local file."""
 
-    pixel: PixelOptions
+_VGG_CONVOLUTIONS = {"VGG16": (2, 2, 3, 3, 3), "VGG19": (2, 2, 4, 4, 4)}  # a block
+
+
+class PerceptualOptions(Section):
+    """Distance of features of a VGG network, Johnson et al. 2016."""
+
+    type: Literal["VGG16", "VGG19"]
+    layers: dict[str, PositiveFloat] = Field(min_length=1)
+    """Layer and its weight; conv5_4 is before, relu5_4 after the activation."""
+    weight: PositiveFloat = 1.0
+    """Factor of this term in the total loss."""
+    criterion: Literal["L1", "MSE"] = "L1"
+    """Distance of two feature maps."""
+    weights: FeatureWeights = "torchvision"
+    """torchvision: ImageNet, downloaded once. Else a local safetensors or pth file with
+    torchvision's key names; or `random`, which is for tests."""
+
+    @model_validator(mode="after")
+    def _layers_exist(self) -> Self:
+        for name in self.layers:
+            match = re.fullmatch(r"(?:conv|relu)([1-5])_([1-4])", name)
+            if match is None or int(match[2]) > _VGG_CONVOLUTIONS[self.type][int(match[1]) - 1]:
+                counts = _VGG_CONVOLUTIONS[self.type]
+                last = ", ".join(f"{block}_{count}" for block, count in enumerate(counts, start=1))
+                raise ValueError(
+                    f"{self.type} has no layer {name!r}; expected conv or relu and block_number, "
+                    f"up to {last}"
+                )
+        return self
+
+
+class AdversarialOptions(Section):
+    """The discriminator's verdict on sr."""
+
+    type: Literal["standard", "least_squares", "hinge", "wasserstein", "relativistic_average"]
+    weight: PositiveFloat
+    """Factor of this term in the total loss."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """The discriminator's target for hr is 1 less this; not with hinge and wasserstein."""
+    r1_weight: NonNegativeFloat = 0.0
+    """Weight of the R1 penalty in the discriminator's loss (Mescheder et al. 2018); 0 is off."""
+    r1_interval: PositiveInt = 1
+    """R1 is computed in every N-th step, with N times the weight."""
+
+    @model_validator(mode="after")
+    def _smoothing_has_a_meaning(self) -> Self:
+        if self.label_smoothing and self.type in ("hinge", "wasserstein"):
+            raise ValueError(f"label_smoothing has no meaning with {self.type}; leave it out")
+        return self
+
+
+class TotalVariationOptions(Section):
+    """Differences of neighbouring pixels of sr; smooths."""
+
+    type: Literal["squared", "absolute"]
+    weight: PositiveFloat
+    """Factor of this term in the total loss; does not depend on the crop's size."""
+
+
+class MSSSIMOptions(Section):
+    """1 - MS-SSIM, Snell et al. 2017."""
+
+    weight: PositiveFloat
+    """Factor of this term in the total loss."""
+
+
+class LPIPSOptions(Section):
+    """LPIPS with VGG16, Zhang et al. 2018."""
+
+    weight: PositiveFloat
+    """Factor of this term in the total loss."""
+    weights: FeatureWeights = "torchvision"
+    """As in the perceptual term; a VGG16 file."""
+
+
+class LossesOptions(Section):
+    """The terms of the generator's loss: total = sum of weight * term."""
+
+    pixel: PixelOptions | None = None
     """Distance of sr and hr, pixel by pixel."""
+    perceptual: PerceptualOptions | None = None
+    """Distance of sr and hr in the features of a network."""
+    adversarial: AdversarialOptions | None = None
+    """Needs a discriminator."""
+    total_variation: TotalVariationOptions | None = None
+    """Smoothness of sr."""
+    ms_ssim: MSSSIMOptions | None = None
+    """Structural distance of sr and hr."""
+    lpips: LPIPSOptions | None = None
+    """Learned perceptual distance of sr and hr."""
+
+    @model_validator(mode="after")
+    def _compares_with_hr(self) -> Self:
+        if not any((self.pixel, self.perceptual, self.ms_ssim, self.lpips)):
+            raise ValueError(
+                "expected a term that compares sr with hr: pixel, perceptual, ms_ssim or lpips"
+            )
+        return self

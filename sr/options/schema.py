@@ -10,6 +10,11 @@ from typing import Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from sr.options.datasets import DatasetsOptions
+from sr.options.discriminator import (
+    DiscriminatorOptions,
+    PatchGANOptions,
+    UNetDiscriminatorOptions,
+)
 from sr.options.generator import GeneratorOptions
 from sr.options.losses import LossesOptions
 from sr.options.section import Section
@@ -44,6 +49,8 @@ class Options(Section):
     scale: Literal[2, 3, 4, 8]
     """Upscaling factor."""
     generator: GeneratorOptions
+    discriminator: DiscriminatorOptions | None = None
+    """Judges sr against hr in the adversarial term."""
     losses: LossesOptions
     datasets: DatasetsOptions
     train: TrainOptions
@@ -57,5 +64,36 @@ class Options(Section):
             raise ValueError(
                 f"datasets.train.crop_size must be a multiple of scale {self.scale}, "
                 f"got {crop_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _crop_size_fits_discriminator(self) -> Self:
+        least = 1
+        if isinstance(self.discriminator, PatchGANOptions):
+            least = 3 * 2**self.discriminator.num_layers
+        elif isinstance(self.discriminator, UNetDiscriminatorOptions):
+            least = 8
+        crop_size = self.datasets.train.crop_size
+        if crop_size < least:
+            raise ValueError(
+                f"datasets.train.crop_size must be at least {least} for this discriminator, "
+                f"got {crop_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _adversarial_parts_come_together(self) -> Self:
+        parts = {
+            "discriminator": self.discriminator,
+            "losses.adversarial": self.losses.adversarial,
+            "train.gan": self.train.gan,
+        }
+        missing = [name for name, part in parts.items() if part is None]
+        if missing and len(missing) < len(parts):
+            given = [name for name in parts if name not in missing]
+            raise ValueError(
+                f"{' and '.join(given)} given without {' and '.join(missing)}; adversarial "
+                "training needs all three"
             )
         return self

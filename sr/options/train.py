@@ -1,86 +1,13 @@
 """Options of the loop: length, optimizer, schedule, precision, checkpoints."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from sr.options.section import Decay, Factor, Section
-
-
-class AdamOptions(Section):
-    """Adam, Kingma and Ba 2015."""
-
-    type: Literal["Adam"]
-    learning_rate: PositiveFloat = 1e-4
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
-    """Decay of the running means of gradient and squared gradient."""
-
-
-class AdamWOptions(Section):
-    """AdamW, Loshchilov and Hutter 2019."""
-
-    type: Literal["AdamW"]
-    learning_rate: PositiveFloat = 2e-4
-    betas: tuple[Decay, Decay] = (0.9, 0.99)
-    """Decay of the running means of gradient and squared gradient."""
-    weight_decay: NonNegativeFloat = 0.0
-    """Decoupled weight decay."""
-
-
-class MuonOptions(Section):
-    """Muon, Jordan et al. 2024: orthogonalised momentum for inner convolutions, AdamW elsewhere."""
-
-    type: Literal["Muon"]
-    learning_rate: PositiveFloat = 0.02
-    """For the orthogonalised updates of the inner convolutions."""
-    momentum: Decay = 0.95
-    """Decay of the running mean of the gradient."""
-    adamw_learning_rate: PositiveFloat = 1e-3
-    """For all other parameters (first and last layer, biases, slopes, norms)."""
-    adamw_betas: tuple[Decay, Decay] = (0.9, 0.99)
-    """Decay of the running means of gradient and squared gradient in AdamW."""
-
-
-OptimizerOptions = Annotated[AdamOptions | AdamWOptions | MuonOptions, Field(discriminator="type")]
-
-
-class CosineOptions(Section):
-    """Half a cosine from the full learning rate down to `final_factor` of it."""
-
-    type: Literal["cosine"]
-    warmup_steps: NonNegativeInt = 0
-    """Steps of linear growth from zero."""
-    final_factor: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Share of the learning rate at the last step."""
-
-
-class MultiStepOptions(Section):
-    """The learning rate is multiplied by `gamma` at each milestone."""
-
-    type: Literal["multi_step"]
-    warmup_steps: NonNegativeInt = 0
-    """Steps of linear growth from zero."""
-    milestones: tuple[PositiveInt, ...]
-    """Steps after which the factor falls, rising."""
-    gamma: Factor = 0.5
-    """Factor at each milestone."""
-
-    @model_validator(mode="after")
-    def _milestones_rise(self) -> Self:
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones must rise, got {list(self.milestones)}")
-        return self
-
-
-ScheduleOptions = Annotated[CosineOptions | MultiStepOptions, Field(discriminator="type")]
+from sr.options.gan import GANOptions
+from sr.options.optimization import OptimizerOptions, ScheduleOptions
+from sr.options.section import Decay, Section
 
 
 class TrainOptions(Section):
@@ -90,10 +17,17 @@ class TrainOptions(Section):
     """Optimizer updates of the whole run."""
     optimizer: OptimizerOptions
     schedule: ScheduleOptions
+    gan: GANOptions | None = None
+    """Needed with a discriminator."""
     initial_generator: Path | None = None
     """Model file whose weights a new run starts from; network and scale must be the same."""
     ema_decay: Decay = 0.999
     """Decay of the running mean of the weights, which is validated and shipped; 0 is off."""
+    accumulation: PositiveInt = 1
+    """Batches whose gradients make one update: memory of one, effect of all."""
+    max_nonfinite_steps: PositiveInt = 10
+    """Steps in a row whose loss or gradient is not finite, at which the run stops; fewer are
+    skipped with a warning."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of the gradient; longer ones are scaled down. Off by default."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
@@ -103,7 +37,7 @@ class TrainOptions(Section):
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     """Layout of activations. auto: channels_last with bf16 and fp16."""
     compile: bool = False
-    """Compile the generator with torch.compile: a minute at the start, faster steps later."""
+    """Compile the networks with torch.compile: a minute at the start, faster steps later."""
     checkpoint_interval: PositiveInt = 1000
     """Steps between two checkpoints."""
     keep_last: PositiveInt = 3

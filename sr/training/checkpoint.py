@@ -7,6 +7,7 @@ weights of the best validation.
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,11 @@ def latest_state(folder: Path) -> Path | None:
     return state_path(folder, found[-1]) if found else None
 
 
-def prune(folder: Path, keep_last: int) -> None:
-    """Delete the model and state files of all but the last `keep_last` steps."""
+def prune(folder: Path, keep_last: int, kept: Collection[int | None] = ()) -> None:
+    """Delete the model and state files of all but the last `keep_last` steps and those `kept`."""
     for step in _steps(folder)[:-keep_last]:
+        if step in kept:
+            continue
         state_path(folder, step).unlink()
         model_path(folder, step).unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
 """What a run tells: a progress line, JSON lines, TensorBoard."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,18 +17,23 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
 from sr.io.event_log import EventLog
-from sr.training.steps import StepResult
+from sr.training.liveness import TermShare
 from sr.training.validate import Scores
 
 
 class RunLog:
     """Tells of one run, on the terminal and in its folder. A context manager."""
 
-    def __init__(self, folder: Path, steps: int, first_step: int, interval: int) -> None:
-        """steps: of the whole run; interval: steps between two entries."""
-        self.events = EventLog(folder / "log.jsonl")
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
-        self.console = Console(stderr=True)
+    def __init__(self, folder: Path | None, steps: int, first_step: int, interval: int) -> None:
+        """folder: None for a process that is not to tell anything (all but the first).
+
+        steps: of the whole run; interval: steps between two entries.
+        """
+        self.events = EventLog(None if folder is None else folder / "log.jsonl")
+        self.board = None
+        if folder is not None:
+            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        self.console = Console(stderr=True, quiet=folder is None)
         self.steps = steps
         self.interval = interval
         self.progress = Progress(
@@ -56,7 +62,8 @@ class RunLog:
         traceback: TracebackType | None,
     ) -> None:
         self.progress.stop()
-        self.board.close()
+        if self.board is not None:
+            self.board.close()
         self.events.close()
 
     def say(self, message: str) -> None:
@@ -68,30 +75,38 @@ class RunLog:
         self.events.write("start", **fields)
         self._restart_clock(self._since_step)
 
-    def step(self, step: int, result: StepResult, learning_rate: float) -> None:
-        """A step is done; every `interval` steps it is written down."""
+    def step(self, step: int, fields: Mapping[str, float]) -> None:
+        """A step is done; every `interval` steps its numbers are written down.
+
+        With several processes they are those of the first one's share of the batch.
+        """
         self.progress.update(self.task, completed=step)
         if step % self.interval and step != self.steps:
             return
         speed = (step - self._since_step) / (time.perf_counter() - self._since)
         memory = _memory_gib()
-        terms = "  ".join(f"{name} {value:.5f}" for name, value in result.terms.items())
-        detail = f"{terms}  {speed:.2f} it/s  {memory:.1f} GiB"
+        detail = f"{_terms(fields)}  {speed:.2f} it/s  {memory:.1f} GiB"
         self.progress.update(self.task, detail=detail)
         if self.progress.disable:
-            remaining = _duration((self.steps - step) / speed)
+            remaining = as_duration((self.steps - step) / speed)
             self.say(f"step {step}/{self.steps}  {detail}  {remaining} left")
-        fields = {
-            "loss": result.loss,
-            **{f"loss_{name}": value for name, value in result.terms.items()},
-            "learning_rate": learning_rate,
-            "steps_per_second": speed,
-            "memory_gib": memory,
-            "gradient_norm": result.gradient_norm,
-        }
+        fields = {**fields, "steps_per_second": speed, "memory_gib": memory}
         self.events.write("progress", step=step, steps=self.steps, **fields)
         self._plot("train", step, fields)
         self._restart_clock(step)
+
+    def liveness(self, step: int, table: Sequence[str], shares: Sequence[TermShare]) -> None:
+        """What each term of the loss does to the generator."""
+        for line in table:
+            self.say(line)
+        self.events.write(
+            "item_done", item="liveness", step=step, terms=[asdict(share) for share in shares]
+        )
+
+    def warn(self, step: int, message: str) -> None:
+        """Something is wrong, but the run goes on."""
+        self.say(f"step {step}  warning: {message}")
+        self.events.write("warning", step=step, message=message)
 
     def validation(self, step: int, scores: Scores, bicubic: Scores, best: bool) -> None:
         """Scores of the averaged weights at a step, next to bicubic's."""
@@ -111,7 +126,8 @@ class RunLog:
         """Bicubic enlargement, sr and hr side by side in TensorBoard; (1, 3, H, W) each."""
         bicubic = functional.interpolate(lr, size=hr.shape[-2:], mode="bicubic")
         row = torch.cat([bicubic, sr, hr]).clamp(0, 1)
-        self.board.add_image(tag, make_grid(row, nrow=3), step)
+        if self.board is not None:
+            self.board.add_image(tag, make_grid(row, nrow=3), step)
 
     def skip_time(self, step: int) -> None:
         """What was done since the last step does not count in the speed."""
@@ -122,11 +138,26 @@ class RunLog:
         self.events.write("done", **fields)
 
     def _plot(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        if self.board is None:
+            return
         for name, value in values.items():
             self.board.add_scalar(f"{group}/{name}", value, step)
 
     def _restart_clock(self, step: int) -> None:
         self._since, self._since_step = time.perf_counter(), step
+
+
+def _terms(fields: Mapping[str, float]) -> str:
+    """Unweighted terms and, with a discriminator, its mean logits."""
+    named = {
+        name.removeprefix("loss_"): value
+        for name, value in fields.items()
+        if name.startswith("loss_")
+    }
+    for name in ("d_real", "d_sr"):
+        if f"health_{name}" in fields:
+            named[name] = fields[f"health_{name}"]
+    return "  ".join(f"{name} {value:.5f}" for name, value in named.items())
 
 
 def _memory_gib() -> float:
@@ -136,7 +167,8 @@ def _memory_gib() -> float:
     return int(psutil.Process().memory_info().rss) / 2**30
 
 
-def _duration(seconds: float) -> str:
+def as_duration(seconds: float) -> str:
+    """h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -123,9 +123,15 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 
 def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(inner, rest): weights of convolutions between the first and the last, and all others."""
+    """(inner, rest): weights of convolutions between the first and the last, and all others.
+
+    With spectral normalisation `weight` is computed, and the parameter is `weight_orig`.
+    """
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    inner = [cast(nn.Parameter, module.weight) for module in convolutions[1:-1]]
+    inner = [
+        cast(nn.Parameter, getattr(module, "weight_orig", module.weight))
+        for module in convolutions[1:-1]
+    ]
     chosen = {id(weight) for weight in inner}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
     return inner, rest

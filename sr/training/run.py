@@ -1,52 +1,38 @@
 """A whole training run, in the order in which things happen."""
 
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from sr.build import (
-    build_generator,
-    build_loss,
-    build_optimizer,
-    build_schedule,
-    find_sources,
-    load_initial_weights,
-)
-from sr.data.cache import CachedPairs, cache_pairs
-from sr.data.crops import Crop, CropDataset, CropSettings, refuse_small_pictures
-from sr.data.sampler import EndlessBatchSampler
+from sr.build import find_sources
+from sr.data.cache import CachedPairs, index_path
+from sr.data.crops import refuse_small_pictures
 from sr.data.sources import Source
-from sr.devices import (
-    precision_name,
-    refuse_several_processes,
-    resolve_device,
-    resolve_precision,
-)
-from sr.io.model_file import write_model_file
-from sr.networks.receptive import measure_receptive_radius
+from sr.devices import precision_name, resolve_device, resolve_precision
 from sr.options.load import dump_options
 from sr.options.schema import Options
-from sr.training.checkpoint import (
-    CheckpointError,
-    model_path,
-    prune,
-    read_state,
-    state_path,
-    write_state,
-)
-from sr.training.ema import Ema
 from sr.training.interruption import Interruption
+from sr.training.liveness import TermShare, as_table, measure_terms
 from sr.training.logging import RunLog
-from sr.training.loop import Plan, Trainee, make_accelerator, restore, run_loop, state_of
-from sr.training.run_folder import PICTURES, describe_run, hardware, locked, open_folder
+from sr.training.loop import Training, run_loop
+from sr.training.prepare import (
+    decode,
+    endless_batches,
+    make_trainee,
+    make_training,
+    one_batch,
+    pictures_path,
+)
+from sr.training.processes import any_process, local_device, make_accelerator
+from sr.training.run_folder import describe_run, locked, open_folder
+from sr.training.saving import Checkpoints, make_checkpoints
+from sr.training.steps import Batch
+from sr.training.trainee import Trainee
 from sr.training.validate import Sets, mean_psnr, validate, validate_bicubic
 
 
@@ -57,24 +43,36 @@ def train(options: Options, resume: str = "auto") -> bool:
     run aside and starts anew; anything else is the state file to go on from.
     Raises ValueError (DataError, CheckpointError, ...) or OSError for what the user can mend.
     """
-    refuse_several_processes()
-    device = resolve_device(options.train.device)
+    device = local_device(resolve_device(options.train.device))
     dtype = resolve_precision(options.train.precision, device)
+    sources, sets = find_pictures(options)
+    folder = options.log.folder / options.name
+    accelerator = make_accelerator(device, dtype)
+    with ExitStack() as stack:
+        state_file = None
+        if accelerator.is_main_process:
+            stack.enter_context(locked(folder))
+            state_file = open_folder(folder, resume)
+        (state_file,) = broadcast_object_list([state_file])
+        trainee = make_trainee(options, accelerator, state_file)
+        if accelerator.is_main_process:
+            describe_run(folder, dump_options(options), options.seed, device, precision_name(dtype))
+        try:
+            return _train(options, trainee, sources, sets, accelerator, dtype, folder)
+        finally:
+            if accelerator.is_local_main_process:
+                pictures_path(folder).unlink(missing_ok=True)
+                index_path(pictures_path(folder)).unlink(missing_ok=True)
+
+
+def find_pictures(options: Options) -> tuple[list[Source], Sets]:
+    """Training and validation pictures, headers read. Raises DataError naming all faults."""
     sources = find_sources(options.datasets.train.source, options.scale)
     refuse_small_pictures(sources, options.datasets.train.crop_size)
     sets: Sets = {
         part.name: find_sources(part.source, options.scale) for part in options.datasets.validation
     }
-    folder = options.log.folder / options.name
-    with locked(folder):
-        state_file = open_folder(folder, resume)
-        accelerator = make_accelerator(device, dtype)
-        trainee = _make_trainee(options, accelerator, state_file)
-        describe_run(folder, dump_options(options), options.seed, device, precision_name(dtype))
-        try:
-            return _train(options, trainee, sources, sets, accelerator, dtype, folder)
-        finally:
-            (folder / PICTURES).unlink(missing_ok=True)
+    return sources, sets
 
 
 def _train(
@@ -87,143 +85,62 @@ def _train(
     folder: Path,
 ) -> bool:
     """From the first picture decoded to the last step saved."""
-    channels_last = _channels_last(options, dtype)
-    if channels_last:
-        trainee.generator.to(memory_format=torch.channels_last)
-    forward = torch.compile(trainee.generator) if options.train.compile else trainee.generator
-    plan = Plan(
-        steps=options.train.steps,
-        clip_norm=options.train.clip_norm,
-        base_learning_rates=[group["lr"] for group in trainee.optimizer.param_groups],
-        learning_rate_factor=build_schedule(options.train),
-        validate_interval=options.validate_.interval,
-        checkpoint_interval=options.train.checkpoint_interval,
-        channels_last=channels_last,
-    )
-    first_step = trainee.step + 1
-    metadata = _metadata(options, trainee, accelerator.device)
-    checkpoints = _Checkpoints(folder / "checkpoints", options.train.keep_last, metadata)
+    main = accelerator.is_main_process
+    checkpoints = make_checkpoints(options, trainee, folder, accelerator.device)
+    steps, first_step = options.train.steps, trainee.step + 1
     with (
         Interruption() as interruption,
-        RunLog(folder, plan.steps, first_step, options.log.interval) as log,
+        RunLog(folder if main else None, steps, first_step, options.log.interval) as log,
     ):
-        limit = int(options.datasets.train.cache_gib * 2**30)
-        pairs = cache_pairs(sources, folder / PICTURES, limit)
-        where = f"{accelerator.device}, {precision_name(dtype)}"
-        log.say(_opening(options, pairs, trainee, where))
+        pairs = decode(sources, folder, options.datasets.train.cache_gib, accelerator)
+        log.say(opening(options, pairs, trainee, accelerator, dtype))
         log.start(
             step=trainee.step,
-            steps=plan.steps,
+            steps=steps,
             folder=folder,
             device=str(accelerator.device),
+            processes=accelerator.num_processes,
             precision=precision_name(dtype),
             options=checkpoints.metadata["options"],
         )
-        validator = _validator(options, trainee, sets, accelerator, checkpoints, log)
+        training = make_training(options, trainee, accelerator, log)
+        shares = liveness_of(training, one_batch(options, pairs, accelerator))
+        log.liveness(trainee.step, as_table(shares), shares)
+        validator = make_validator(training, sets, options, checkpoints)
         log.skip_time(trainee.step)
         finished = run_loop(
-            trainee,
-            forward,
-            build_loss(options.losses),
-            _batches(options, pairs, first_step, accelerator.device),
-            plan,
-            accelerator,
-            log,
-            validate=validator,
-            save=partial(_save, trainee, accelerator, checkpoints),
-            interrupted=interruption.requested,
+            training,
+            endless_batches(options, pairs, training),
+            validate=_by_the_first(validator, accelerator),
+            save=_by_the_first(lambda: checkpoints.save(trainee, accelerator), accelerator),
+            interrupted=lambda: any_process(interruption.requested(), accelerator),
         )
         log.done(step=trainee.step, finished=finished)
-        path = model_path(checkpoints.folder, trainee.step)
+        path = checkpoints.path_of(trainee.step)
         log.say(f"{'finished' if finished else 'interrupted'}, saved {path}")
     return finished
 
 
-def _make_trainee(options: Options, accelerator: Accelerator, state_file: Path | None) -> Trainee:
-    """Network, its mean and optimizer: before the first step, or as a state file has them."""
-    torch.manual_seed(options.seed)
-    generator = build_generator(options.generator, options.scale).to(accelerator.device)
-    if options.train.initial_generator is not None and state_file is None:
-        load_initial_weights(generator, options.train.initial_generator, options.scale)
-    optimizer = build_optimizer(options.train.optimizer, generator)
-    optimizer = accelerator.prepare_optimizer(optimizer)
-    trainee = Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)
-    if state_file is not None:
-        _resume(trainee, options, accelerator, state_file)
-    return trainee
-
-
-def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_file: Path) -> None:
-    """Take over a state file, unless it is of another network or already at the end."""
-    state = read_state(state_file)
-    try:
-        theirs, ours = state["options"], options.model_dump(mode="json", by_alias=True)
-        for name, expected, came in (
-            ("scale", ours["scale"], theirs["scale"]),
-            ("generator", ours["generator"], theirs["generator"]),
-            (
-                "optimizer",
-                ours["train"]["optimizer"]["type"],
-                theirs["train"]["optimizer"]["type"],
-            ),
-        ):
-            if expected != came:
-                raise CheckpointError(
-                    f"{state_file}: expected a state with {name} {expected}, got {came}; use "
-                    "another name for a new run, or --resume never"
-                )
-        restore(trainee, state, accelerator)
-        if theirs["datasets"]["validation"] != ours["datasets"]["validation"]:
-            trainee.best = float("-inf")  # of other sets
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{state_file}: does not fit these options: {error}") from None
-    if trainee.step >= options.train.steps:
-        raise CheckpointError(
-            f"{state_file}: already at step {trainee.step} of {options.train.steps}; raise "
-            "train.steps to go on, or use --resume never for a new run"
-        )
-
-
-def _channels_last(options: Options, dtype: torch.dtype) -> bool:
-    choice = options.train.memory_format
-    return choice == "channels_last" or (choice == "auto" and dtype != torch.float32)
-
-
-def _batches(
-    options: Options, pairs: CachedPairs, first_step: int, device: torch.device
-) -> Iterator[Crop]:
-    """Batches from `first_step` on, prepared by worker processes."""
-    data = options.datasets.train
-    settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
-    loader: DataLoader[Crop] = DataLoader(
-        CropDataset(pairs, options.scale, settings, options.seed),
-        batch_sampler=EndlessBatchSampler(len(pairs), data.batch_size, options.seed, first_step),
-        num_workers=data.num_workers,
-        pin_memory=device.type == "cuda",
-        prefetch_factor=4 if data.num_workers else None,
-        # Forked workers would hang: libvips has started threads in this process.
-        multiprocessing_context="spawn" if data.num_workers else None,
+def liveness_of(training: Training, batch: Batch) -> list[TermShare]:
+    """What each term of the loss does to the generator. Raises DeadTermError for nothing."""
+    adversarial = training.trainee.adversarial
+    return measure_terms(
+        training.generator.network,
+        None if adversarial is None else adversarial.discriminator,
+        training.loss,
+        batch,
+        training.accelerator,
     )
-    # Ctrl-C reaches all processes of a terminal; workers inherit that they are to ignore it.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return iter(loader)
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
-def _validator(
-    options: Options,
-    trainee: Trainee,
-    sets: Sets,
-    accelerator: Accelerator,
-    checkpoints: "_Checkpoints",
-    log: RunLog,
+def make_validator(
+    training: Training, sets: Sets, options: Options, checkpoints: Checkpoints
 ) -> Callable[[], None]:
     """A function that measures the averaged weights, logs the scores and keeps the best."""
     if not sets:
         return lambda: None
-    bicubic = validate_bicubic(sets, options.scale)
+    trainee, accelerator, log = training.trainee, training.accelerator, training.log
+    bicubic = validate_bicubic(sets, options.scale) if accelerator.is_main_process else {}
 
     def run() -> None:
         def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
@@ -236,56 +153,42 @@ def _validator(
         best = mean_psnr(scores) > trainee.best
         if best:
             trainee.best = mean_psnr(scores)
-            checkpoints.write_model(trainee, checkpoints.folder / "best.safetensors")
+            checkpoints.write_best(trainee)
         log.validation(trainee.step, scores, bicubic, best)
 
     return run
 
 
-@dataclass(frozen=True)
-class _Checkpoints:
-    """Where checkpoints go and what their metadata says beside the step."""
+def _by_the_first(work: Callable[[], object], accelerator: Accelerator) -> Callable[[], None]:
+    """Done by the first process, while the others wait."""
 
-    folder: Path
-    keep_last: int
-    metadata: dict[str, Any]
+    def run() -> None:
+        if accelerator.is_main_process:
+            work()
+        accelerator.wait_for_everyone()
 
-    def write_model(self, trainee: Trainee, path: Path) -> None:
-        """The averaged weights, ready for infer.py."""
-        metadata = {**self.metadata, "step": trainee.step}
-        write_model_file(path, trainee.ema.network.state_dict(), metadata)
+    return run
 
 
-def _metadata(options: Options, trainee: Trainee, device: torch.device) -> dict[str, Any]:
-    """What a model file says of itself."""
-    data = options.datasets.train
-    return {
-        "generator": options.generator.model_dump(mode="json"),
-        "scale": options.scale,
-        "ema": options.train.ema_decay > 0,
-        "receptive_radius": measure_receptive_radius(trainee.generator),
-        "training_data": data.description,
-        "licence": data.licence,
-        "hardware": hardware(device),
-        "options": options.model_dump(mode="json", by_alias=True),
-    }
-
-
-def _save(trainee: Trainee, accelerator: Accelerator, checkpoints: _Checkpoints) -> None:
-    """Model and state of the step, the state last: where it is, the model is too."""
-    checkpoints.write_model(trainee, model_path(checkpoints.folder, trainee.step))
-    state = state_of(trainee, accelerator)
-    state["options"] = checkpoints.metadata["options"]
-    write_state(state_path(checkpoints.folder, trainee.step), state)
-    prune(checkpoints.folder, checkpoints.keep_last)
-
-
-def _opening(options: Options, pairs: CachedPairs, trainee: Trainee, where: str) -> str:
+def opening(
+    options: Options,
+    pairs: CachedPairs,
+    trainee: Trainee,
+    accelerator: Accelerator,
+    dtype: torch.dtype,
+) -> str:
     """The first line of a run: what is trained on what."""
     count = sum(parameter.numel() for parameter in trainee.generator.parameters())
-    begun = f"from step {trainee.step}" if trainee.step else "from scratch"
+    begun = "from scratch"
+    if trainee.step:
+        begun = f"from step {trainee.step}"
+    elif options.train.initial_generator is not None:
+        begun = f"from {options.train.initial_generator}"
     decoded = len(pairs.sources) - len(pairs.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
+    where = f"{accelerator.device}, {precision_name(dtype)}"
+    if accelerator.num_processes > 1:
+        where += f", {accelerator.num_processes} processes"
     return (
         f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
         f"{len(pairs)} pictures{uncached}, {begun} to {options.train.steps}, on {where}"

@@ -1,7 +1,8 @@
-"""One optimizer step, as a function of its arguments."""
+"""One update of the generator and one of the discriminator, as functions of their arguments."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -10,56 +11,108 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sr.losses.combined import CombinedLoss
+from sr.losses.discriminator import DiscriminatorLoss
 
 Forward = Callable[[Tensor], Tensor]
 
 
-class NonFiniteLossError(ArithmeticError):
-    """The loss or the gradient is NaN or infinite; the weights are still those of the last step."""
+@dataclass(frozen=True)
+class Batch:
+    """Pictures of one backward pass, on the device; RGB in [0, 1]."""
+
+    lr: Tensor  # (B, 3, h, w)
+    hr: Tensor  # (B, 3, scale*h, scale*w)
+    names: Sequence[str]
 
 
 @dataclass(frozen=True)
-class StepResult:
-    """What a step has to tell; the loss is the weighted total, the terms are unweighted."""
+class Update:
+    """What one update has to tell; means over its batches."""
 
-    loss: float
-    terms: dict[str, float]
+    loss: float  # weighted total
+    terms: dict[str, float]  # unweighted
     gradient_norm: float  # before clipping
+    finite: bool  # where not, nothing was updated
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One network in training: how it is called and how it is updated."""
+
+    network: nn.Module  # without wrappers
+    forward: nn.Module | Forward  # compiled, over several processes, or the network itself
+    optimizer: Optimizer
+    clip_norm: float | None
 
 
 def generator_step(
-    forward: Forward,
-    parameters: Sequence[nn.Parameter],
-    optimizer: Optimizer,
+    generator: Trained,
     loss: CombinedLoss,
-    lr: Tensor,
-    hr: Tensor,
-    clip_norm: float | None,
+    batches: Sequence[Batch],
+    factors: Mapping[str, float],
     accelerator: Accelerator,
-) -> StepResult:
-    """Predict, compare, update once.
+) -> tuple[Update, list[Tensor]]:
+    """Predict, compare, update the generator once with the mean gradient of the batches.
 
-    forward: the generator, perhaps compiled. lr: (B, 3, H, W), hr: (B, 3, scale*H, scale*W),
-    RGB in [0, 1]. The networks run in the accelerator's precision, the loss in fp32.
-    Raises NonFiniteLossError before anything is updated.
+    factors: of terms whose weight differs from the options' now; see `CombinedLoss`. The networks
+    run in the accelerator's precision, the losses in fp32.
+    Returns the update and each batch's sr, (B, 3, scale*h, scale*w), detached.
     """
-    optimizer.zero_grad()
-    with accelerator.autocast():
-        sr = forward(lr)
-    total, terms = loss(sr.float(), hr)
-    # Reading values makes a GPU wait; without, a NaN would be in the weights when it is seen.
-    value = total.item()
-    if not math.isfinite(value):
-        named = ", ".join(f"{name} {term.item():g}" for name, term in terms.items())
-        raise NonFiniteLossError(f"loss is {value} (terms: {named})")
-    accelerator.backward(total)
-    limit = math.inf if clip_norm is None else clip_norm
-    norm = float(accelerator.clip_grad_norm_(parameters, limit))
-    # With fp16 an overflowing step is skipped by the scaler, which then lowers its factor.
-    if not math.isfinite(norm) and accelerator.scaler is None:
-        raise NonFiniteLossError(f"norm of the gradient is {norm} at loss {value:g}")
-    optimizer.step()
-    return StepResult(value, {name: term.item() for name, term in terms.items()}, norm)
+    generator.optimizer.zero_grad()
+    totals, all_terms, pictures = [], [], []
+    for number, batch in enumerate(batches, start=1):
+        with _gradients_shared(generator, accelerator, last=number == len(batches)):
+            with accelerator.autocast():
+                sr = generator.forward(batch.lr)
+            sr = sr.float()
+            total, terms = loss(sr, batch.hr, factors)
+            accelerator.backward(total / len(batches))
+        totals.append(total.detach())
+        all_terms.append(terms)
+        pictures.append(sr.detach())
+    return _update(generator, totals, all_terms, accelerator), pictures
+
+
+def discriminator_step(
+    discriminator: Trained,
+    loss: DiscriminatorLoss,
+    batches: Sequence[Batch],
+    pictures: Sequence[Tensor],
+    step: int,
+    accelerator: Accelerator,
+) -> Update:
+    """Judge hr and sr, update the discriminator once with the mean gradient of the batches.
+
+    pictures: sr of each batch, without a graph: the generator does not learn here. The terms also
+    hold the mean logits `d_real` and `d_sr`.
+    """
+    discriminator.optimizer.zero_grad()
+    totals, all_terms = [], []
+    for number, (batch, sr) in enumerate(zip(batches, pictures, strict=True), start=1):
+        with _gradients_shared(discriminator, accelerator, last=number == len(batches)):
+            total, terms = loss(
+                discriminator.forward, batch.hr, sr.detach(), step, accelerator.autocast
+            )
+            accelerator.backward(total / len(batches))
+        totals.append(total.detach())
+        all_terms.append(terms)
+    return _update(discriminator, totals, all_terms, accelerator)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Gradients pass through the network, but its parameters get none.
+
+    Under `torch.no_grad` instead, nothing would come through to the generator either.
+    """
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
 
 
 def set_learning_rates(optimizer: Optimizer, base: Sequence[float], factor: float) -> None:
@@ -72,3 +125,41 @@ def to_device(tensor: Tensor, device: torch.device, channels_last: bool) -> Tens
     """A batch on the device, in the layout of the networks."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return tensor.to(device, non_blocking=True).contiguous(memory_format=layout)
+
+
+@contextmanager
+def _gradients_shared(trained: Trained, accelerator: Accelerator, last: bool) -> Iterator[None]:
+    """Several processes exchange gradients in the last of the backward passes only."""
+    if last or not isinstance(trained.forward, nn.Module):
+        yield
+        return
+    with accelerator.no_sync(trained.forward):
+        yield
+
+
+def _update(
+    trained: Trained,
+    totals: Sequence[Tensor],
+    terms: Sequence[Mapping[str, Tensor]],
+    accelerator: Accelerator,
+) -> Update:
+    """Clip the gradients that have been summed up, and step unless they are not finite.
+
+    Every process sees the same gradients, so all of them step or none does.
+    """
+    accelerator.unscale_gradients(trained.optimizer)
+    parameters = list(trained.network.parameters())
+    limit = math.inf if trained.clip_norm is None else trained.clip_norm
+    norm = float(nn.utils.clip_grad_norm_(parameters, limit))
+    # With fp16 the scaler is told of every step, so that it lowers its factor where one overflows.
+    if math.isfinite(norm) or accelerator.scaler is not None:
+        trained.optimizer.step()
+    else:
+        trained.optimizer.zero_grad()
+    names = terms[0].keys()
+    return Update(
+        loss=torch.stack(list(totals)).mean().item(),
+        terms={name: torch.stack([part[name] for part in terms]).mean().item() for name in names},
+        gradient_norm=norm,
+        finite=math.isfinite(norm),
+    )

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from sr.options.datasets import HRFolders
 from sr.options.generator import CompactOptions, SRResNetOptions
 from sr.options.load import OptionsError, dump_options, load_options
+from sr.options.optimization import AdamOptions, CosineOptions, MultiStepOptions
 from sr.options.schema import Options
-from sr.options.train import AdamOptions, CosineOptions, MultiStepOptions
 
 SMALLEST = """
 name: a_run
@@ -104,8 +104,8 @@ def test_all_faults_are_told_at_once_with_the_file_and_their_keys(file: Path) ->
 
 def test_a_misspelt_key_is_answered_with_the_nearest_one_and_all_allowed(file: Path) -> None:
     assert faults_of(file, "trian=1") == [
-        "trian: unknown key, did you mean 'train'?; allowed: datasets, generator, log, losses, "
-        "name, scale, seed, train, validate"
+        "trian: unknown key, did you mean 'train'?; allowed: datasets, discriminator, generator, "
+        "log, losses, name, scale, seed, train, validate"
     ]
 
 

@@ -60,3 +60,15 @@ def tiny_options(tmp_path: Path, photographs: Path) -> Callable[..., Options]:
     path = tmp_path / "options.yml"
     path.write_text(yaml.safe_dump(tree))
     return lambda *overrides: load_options(path, overrides)
+
+
+@pytest.fixture
+def gan_options(tiny_options: Callable[..., Options]) -> Callable[..., Options]:
+    """Options of a tiny adversarial run; arguments are overrides."""
+    adversarial = (
+        "discriminator={type: UNet, num_features: 4}",
+        "losses.adversarial={type: standard, weight: 0.01}",
+        "losses.total_variation={type: squared, weight: 1e-4}",
+        "train.gan={optimizer: {type: Adam, learning_rate: 1e-3}}",
+    )
+    return lambda *overrides: tiny_options(*adversarial, *overrides)

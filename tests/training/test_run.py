@@ -1,5 +1,6 @@
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_a_run_leaves_options_environment_log_and_usable_models(tiny_options: Ma
     assert environment["seed"] == 0
     assert environment["versions"]["torch"] == torch.__version__.split("+")[0]
     events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    assert [event["event"] for event in events][:2] == ["start", "progress"]
+    assert [event["event"] for event in events][:3] == ["start", "item_done", "progress"]
     assert events[-1]["event"] == "done"
     scores = [event for event in events if event.get("item") == "validation"]
     assert [event["step"] for event in scores] == [3, 6]
@@ -173,21 +174,45 @@ def test_a_state_of_another_network_is_refused(tiny_options: MakeOptions) -> Non
         run.train(tiny_options(MUON))
 
 
-def test_a_loss_that_is_not_finite_stops_with_step_terms_and_pictures(
+def breaking_l1(steps: Sequence[int]) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """L1 that is NaN in these steps; the first call is the liveness check's."""
+    calls = itertools.count()
+
+    def l1(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
+        return (sr - hr).abs().mean() * (float("nan") if next(calls) in steps else 1.0)
+
+    return l1
+
+
+def test_losses_that_are_not_finite_stop_with_step_terms_and_pictures(
     tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
-
-    def breaks_at_the_fourth(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
-        calls.append(1)
-        return (sr - hr).abs().mean() * (float("nan") if len(calls) == 4 else 1.0)
-
-    monkeypatch.setattr(pixel, "l1", breaks_at_the_fourth)
-    options = tiny_options()
+    monkeypatch.setattr(pixel, "l1", breaking_l1(steps=[4]))
+    options = tiny_options("train.max_nonfinite_steps=1")
     with pytest.raises(NonFiniteStepError, match=r"step 4: .*l1 nan.*pictures: .*picture_"):
         run.train(options)
     weights = final_state(options, 2)["generator"].values()
     assert all(weight.isfinite().all() for weight in weights)
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_the_run_goes_on(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixel, "l1", breaking_l1(steps=[3, 4]))
+    options = tiny_options(
+        "train.max_nonfinite_steps=3", "train.checkpoint_interval=1", "train.keep_last=6"
+    )
+    assert run.train(options)
+    for before, after, equal in ((2, 3, True), (3, 4, True), (4, 5, False)):
+        first, second = (final_state(options, step) for step in (before, after))
+        for part in ("generator", "ema"):
+            weights = zip(first[part].values(), second[part].values(), strict=True)
+            assert all(torch.equal(one, other) for one, other in weights) is equal
+    lines = (options.log.folder / "tiny" / "log.jsonl").read_text().splitlines()
+    warnings = [event for event in map(json.loads, lines) if event["event"] == "warning"]
+    assert [event["step"] for event in warnings] == [3, 4]
+    assert "l1 nan" in warnings[0]["message"]
+    assert "picture_" in warnings[0]["message"]
 
 
 def test_training_on_one_picture_beats_bicubic(tiny_options: MakeOptions) -> None:
@@ -297,12 +322,17 @@ def test_a_state_with_missing_parts_is_refused(tiny_options: MakeOptions) -> Non
 def test_a_gradient_that_is_not_finite_stops_also_without_clipping(
     tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    calls = itertools.count()
+
     def finite_with_infinite_slope(sr: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
-        return (sr - sr.detach()).sum().square().sqrt() + (sr - hr).abs().mean()
+        value = (sr - hr).abs().mean()
+        if next(calls) == 0:  # the liveness check
+            return value
+        return (sr - sr.detach()).sum().square().sqrt() + value
 
     monkeypatch.setattr(pixel, "l1", finite_with_infinite_slope)
-    options = tiny_options("train.clip_norm=null")
-    with pytest.raises(NonFiniteStepError, match="step 1: norm of the gradient is nan"):
+    options = tiny_options("train.clip_norm=null", "train.max_nonfinite_steps=1")
+    with pytest.raises(NonFiniteStepError, match=r"step 1: .*norm of the gradient nan"):
         run.train(options)
 
 

@@ -1,0 +1,257 @@
+"""Options -> what a run works with: networks, their optimizers, batches, the loop's numbers."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from sr.build import (
+    build_degradation,
+    build_discriminator,
+    build_discriminator_loss,
+    build_generator,
+    build_loss,
+    build_optimizer,
+    build_schedule,
+    load_initial_weights,
+)
+from sr.data.cache import CachedPairs, cache_pairs, open_cached, write_index
+from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
+from sr.data.sampler import EndlessBatchSampler
+from sr.data.sources import Source
+from sr.options.schema import Options
+from sr.training.checkpoint import CheckpointError, read_state
+from sr.training.ema import Ema
+from sr.training.health import Health, Limits
+from sr.training.logging import RunLog
+from sr.training.loop import Adversary, LearningRates, Plan, Training
+from sr.training.processes import in_all_processes, with_shared_statistics
+from sr.training.steps import Batch, Forward, Trained, to_device
+from sr.training.trainee import Adversarial, Trainee, restore
+
+
+def make_trainee(options: Options, accelerator: Accelerator, state_file: Path | None) -> Trainee:
+    """Networks, means and optimizers: before the first step, or as a state file has them."""
+    torch.manual_seed(options.seed)
+    layout = torch.channels_last if _channels_last(options, accelerator) else None
+    generator = build_generator(options.generator, options.scale)
+    if options.train.initial_generator is not None and state_file is None:
+        load_initial_weights(generator, options.train.initial_generator, options.scale)
+    generator = _placed(generator, layout, accelerator)
+    optimizer = accelerator.prepare_optimizer(build_optimizer(options.train.optimizer, generator))
+    trainee = Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)
+    gan = options.train.gan
+    if options.discriminator is not None and gan is not None:
+        discriminator = build_discriminator(options.discriminator, options.datasets.train.crop_size)
+        discriminator = _placed(discriminator, layout, accelerator)
+        own = accelerator.prepare_optimizer(build_optimizer(gan.optimizer, discriminator))
+        health = Health(Limits(**gan.monitor.model_dump()))
+        trainee.adversarial = Adversarial(discriminator, own, health)
+    if state_file is not None:
+        _resume(trainee, options, accelerator, state_file)
+    return trainee
+
+
+def make_training(
+    options: Options, trainee: Trainee, accelerator: Accelerator, log: RunLog
+) -> Training:
+    """What the loop works with."""
+    train = options.train
+    adversarial = trainee.adversarial
+    judge = None if adversarial is None else adversarial.discriminator
+    return Training(
+        trainee=trainee,
+        generator=_trained(
+            options, trainee.generator, trainee.optimizer, train.clip_norm, accelerator
+        ),
+        loss=build_loss(options.losses, judge, accelerator.autocast, accelerator.device),
+        learning_rates=LearningRates(
+            _base_learning_rates(trainee.optimizer), build_schedule(train.schedule, train.steps)
+        ),
+        adversary=_make_adversary(options, trainee, accelerator),
+        plan=Plan(
+            steps=train.steps,
+            accumulation=train.accumulation,
+            max_nonfinite_steps=train.max_nonfinite_steps,
+            validate_interval=options.validate_.interval,
+            checkpoint_interval=train.checkpoint_interval,
+        ),
+        accelerator=accelerator,
+        log=log,
+    )
+
+
+def decode(
+    sources: Sequence[Source], folder: Path, cache_gib: float, accelerator: Accelerator
+) -> CachedPairs:
+    """Decoded pictures in a file of this machine's own in the run's folder.
+
+    Where several processes share a machine, one of them decodes and the others wait.
+    """
+    file = pictures_path(folder)
+    if accelerator.is_local_main_process:
+        pairs = cache_pairs(sources, file, int(cache_gib * 2**30))
+        write_index(pairs)
+    accelerator.wait_for_everyone()
+    return open_cached(sources, file)
+
+
+def pictures_path(folder: Path) -> Path:
+    """The file of decoded pictures; machines that share the folder have one each."""
+    return folder / f"pictures.{os.environ.get('GROUP_RANK', '0')}.bin"
+
+
+def endless_batches(options: Options, pairs: CachedPairs, training: Training) -> Iterator[Batch]:
+    """This process's batches from the trainee's next step on, prepared by worker processes."""
+    accelerator = training.accelerator
+    done = training.trainee.step * training.batches_a_step
+    crops = endless_crops(
+        options,
+        pairs,
+        num_workers=options.datasets.train.num_workers,
+        first_batch=done * accelerator.num_processes + accelerator.process_index,
+        stride=accelerator.num_processes,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    channels_last = _channels_last(options, accelerator)
+    return (_batch(crop, accelerator.device, channels_last) for crop in crops)
+
+
+def endless_crops(
+    options: Options,
+    pairs: CachedPairs,
+    *,
+    num_workers: int,
+    first_batch: int = 0,
+    stride: int = 1,
+    pin_memory: bool = False,
+) -> Iterator[Crop]:
+    """Batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when asked for."""
+    data = options.datasets.train
+    settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
+    degradation = None if data.degradation is None else build_degradation(data.degradation)
+    loader: DataLoader[Crop] = DataLoader(
+        CropDataset(pairs, options.scale, settings, options.seed, degradation),
+        batch_sampler=EndlessBatchSampler(
+            len(pairs), data.batch_size, options.seed, first_batch, stride
+        ),
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if num_workers else None,
+        worker_init_fn=one_thread,
+        # Forked workers would hang: libvips has started threads in this process.
+        multiprocessing_context="spawn" if num_workers else None,
+    )
+    # Ctrl-C reaches all processes of a terminal; workers inherit that they are to ignore it.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return iter(loader)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def one_batch(options: Options, pairs: CachedPairs, accelerator: Accelerator) -> Batch:
+    """The run's first batch, without touching the order of the others."""
+    crop = next(endless_crops(options, pairs, num_workers=0))
+    return _batch(crop, accelerator.device, _channels_last(options, accelerator))
+
+
+def _batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
+    lr, hr = (to_device(crop[part], device, channels_last) for part in ("lr", "hr"))
+    return Batch(lr, hr, list(crop["name"]))
+
+
+def _placed(
+    network: nn.Module, layout: torch.memory_format | None, accelerator: Accelerator
+) -> nn.Module:
+    """On the device, in its layout, with statistics as the processes share them."""
+    network = with_shared_statistics(network, accelerator).to(accelerator.device)
+    return network if layout is None else network.to(memory_format=layout)
+
+
+def _trained(
+    options: Options,
+    network: nn.Module,
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    accelerator: Accelerator,
+) -> Trained:
+    forward: nn.Module | Forward = in_all_processes(network, accelerator)
+    if options.train.compile:
+        forward = torch.compile(forward)
+    return Trained(network, forward, optimizer, clip_norm)
+
+
+def _make_adversary(
+    options: Options, trainee: Trainee, accelerator: Accelerator
+) -> Adversary | None:
+    gan, judged = options.train.gan, options.losses.adversarial
+    if trainee.adversarial is None or gan is None or judged is None:
+        return None
+    optimizer = trainee.adversarial.optimizer
+    schedule = gan.schedule or options.train.schedule
+    return Adversary(
+        trained=_trained(
+            options, trainee.adversarial.discriminator, optimizer, gan.clip_norm, accelerator
+        ),
+        loss=build_discriminator_loss(judged),
+        learning_rates=LearningRates(
+            _base_learning_rates(optimizer), build_schedule(schedule, options.train.steps)
+        ),
+        health=trainee.adversarial.health,
+        start_step=gan.start_step,
+        lead_steps=gan.lead_steps,
+        interval=gan.interval,
+        updates=gan.updates,
+    )
+
+
+def _base_learning_rates(optimizer: Optimizer) -> list[float]:
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+def _channels_last(options: Options, accelerator: Accelerator) -> bool:
+    choice = options.train.memory_format
+    reduced = accelerator.mixed_precision != "no"
+    return choice == "channels_last" or (choice == "auto" and reduced)
+
+
+def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_file: Path) -> None:
+    """Take over a state file, unless it is of other networks or already at the end."""
+    state = read_state(state_file)
+    try:
+        theirs, ours = state["options"], options.model_dump(mode="json", by_alias=True)
+        for name, keys in (
+            ("scale", ("scale",)),
+            ("generator", ("generator",)),
+            ("discriminator", ("discriminator",)),
+            ("optimizer", ("train", "optimizer", "type")),
+        ):
+            expected, came = _at(ours, keys), _at(theirs, keys)
+            if expected != came:
+                raise CheckpointError(
+                    f"{state_file}: expected a state with {name} {expected}, got {came}; use "
+                    "another name for a new run, or --resume never"
+                )
+        restore(trainee, state, accelerator)
+        if theirs["datasets"]["validation"] != ours["datasets"]["validation"]:
+            trainee.best = float("-inf")  # of other sets
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{state_file}: does not fit these options: {error}") from None
+    if trainee.step >= options.train.steps:
+        raise CheckpointError(
+            f"{state_file}: already at step {trainee.step} of {options.train.steps}; raise "
+            "train.steps to go on, or use --resume never for a new run"
+        )
+
+
+def _at(tree: object, keys: Sequence[str]) -> object:
+    for key in keys:
+        tree = tree[key]  # type: ignore[index]  # a missing section is the caller's KeyError
+    return tree

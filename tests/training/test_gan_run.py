@@ -1,0 +1,200 @@
+"""Adversarial runs as a whole: options to checkpoints."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from sr.options.load import OptionsError
+from sr.options.schema import Options
+from sr.training import run
+from sr.training.checkpoint import CheckpointError, read_state
+from sr.training.health import UnhealthyError
+
+MakeOptions = Callable[..., Options]
+
+PATCHGAN = "discriminator={type: PatchGAN, num_features: 4, num_layers: 1}"
+SRGAN = "discriminator={type: SRGAN, num_features: 4}"
+SRRESNET = "generator={type: SRResNet, num_features: 4, num_blocks: 1}"
+HINGE_R1 = "losses.adversarial={type: hinge, weight: 0.01, r1_weight: 0.1, r1_interval: 2}"
+RELATIVISTIC = "losses.adversarial={type: relativistic_average, weight: 0.01}"
+
+
+def events_of(options: Options) -> list[dict[str, Any]]:
+    lines = (options.log.folder / options.name / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def progress_of(options: Options) -> list[dict[str, Any]]:
+    return [event for event in events_of(options) if event["event"] == "progress"]
+
+
+def state_of(options: Options, step: int) -> dict[str, Any]:
+    folder = options.log.folder / options.name / "checkpoints"
+    return read_state(folder / f"step_{step:09d}.state")
+
+
+def flat(tree: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of a state by their path."""
+    if isinstance(tree, dict):
+        items = tree.items()
+    elif isinstance(tree, list | tuple):
+        items = dict(enumerate(tree)).items()
+    else:
+        return {path: tree}
+    return {k: v for key, value in items for k, v in flat(value, f"{path}/{key}").items()}
+
+
+def interrupted_after(steps: int) -> type:
+    """Stands for Ctrl-C after so many steps of a run."""
+
+    class Interruption:
+        asked = 0
+
+        def requested(self) -> bool:
+            self.asked += 1
+            return self.asked > steps
+
+        def __enter__(self) -> "Interruption":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    return Interruption
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("train.gan.lead_steps=1",),
+        (PATCHGAN, SRRESNET, HINGE_R1, "train.accumulation=2", "datasets.train.num_workers=1"),
+        (SRGAN, RELATIVISTIC, "train.gan.updates=2", "train.gan.interval=2"),
+        ("train.precision=bf16", "train.gan.start_step=3", "train.gan.clip_norm=0.1"),
+    ],
+    ids=["unet", "patchgan-r1-accumulation", "srgan-relativistic-updates", "bf16-late-start"],
+)
+def test_k_steps_and_resume_and_k_steps_equal_2k_steps_with_a_discriminator(
+    gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    whole = gan_options("name=whole", *overrides)
+    assert run.train(whole)
+    halves = gan_options("name=halves", *overrides)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Interruption", interrupted_after(3))
+        assert not run.train(halves)
+    torch.manual_seed(123)  # whatever the process did meanwhile must not matter
+    assert run.train(halves)
+    first, second = (flat(state_of(options, 6)) for options in (whole, halves))
+    assert first.keys() == second.keys()
+    for path, value in first.items():
+        if path.startswith("/options"):
+            continue
+        other = second[path]
+        same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
+        assert same, path
+
+
+def test_the_log_holds_each_term_unweighted_and_weighted(gan_options: MakeOptions) -> None:
+    options = gan_options()
+    run.train(options)
+    first = progress_of(options)[0]
+    weights = {"l1": 1.0, "adversarial": 0.01, "total_variation": 1e-4}
+    for name, weight in weights.items():
+        assert first[f"weighted_{name}"] == pytest.approx(weight * first[f"loss_{name}"])
+    assert first["loss"] == pytest.approx(sum(first[f"weighted_{name}"] for name in weights))
+    assert {"discriminator_loss", "health_d_real", "health_d_sr", "health_margin"} <= first.keys()
+    shares = next(event for event in events_of(options) if event.get("item") == "liveness")
+    assert [term["name"] for term in shares["terms"]] == list(weights)
+
+
+def test_the_discriminator_starts_leads_and_pauses_as_the_options_say(
+    gan_options: MakeOptions,
+) -> None:
+    options = gan_options(
+        "train.gan.start_step=2", "train.gan.lead_steps=2", "train.gan.interval=2"
+    )
+    run.train(options)
+    trained = [event["step"] for event in progress_of(options) if "discriminator_loss" in event]
+    heeded = [event["step"] for event in progress_of(options) if "loss_adversarial" in event]
+    assert trained == [2, 4, 6]
+    assert heeded == [4, 5, 6]
+
+
+def test_the_adversarial_term_changes_what_the_generator_learns(gan_options: MakeOptions) -> None:
+    runs = []
+    for weight in ("1e-2", "1e-1"):
+        options = gan_options(f"name=w{weight}", f"losses.adversarial.weight={weight}")
+        run.train(options)
+        runs.append(state_of(options, 6)["generator"]["body.0.weight"])
+    assert not torch.equal(*runs)
+
+
+def test_r1_is_computed_in_every_nth_step(gan_options: MakeOptions) -> None:
+    options = gan_options(HINGE_R1)
+    run.train(options)
+    with_r1 = [event["step"] for event in progress_of(options) if "loss_r1" in event]
+    assert with_r1 == [2, 4, 6]
+
+
+def test_an_alarm_warns_and_the_last_healthy_checkpoint_stays(gan_options: MakeOptions) -> None:
+    options = gan_options(
+        "train.gan.monitor={window: 3, max_colour_drift: 1e-6}",
+        "train.checkpoint_interval=1",
+        "train.keep_last=1",
+    )
+    run.train(options)
+    warnings = [event for event in events_of(options) if event["event"] == "warning"]
+    assert {event["step"] for event in warnings} == {3, 6}
+    assert "colours drift" in warnings[0]["message"]
+    kept = sorted((options.log.folder / "tiny" / "checkpoints").glob("step_*.safetensors"))
+    assert [path.stem for path in kept] == ["step_000000002", "step_000000006"]
+
+
+def test_an_alarm_stops_the_run_where_asked(gan_options: MakeOptions) -> None:
+    options = gan_options("train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}")
+    with pytest.raises(UnhealthyError, match=r"step 3: mean .* of sr .* colours drift"):
+        run.train(options)
+
+
+def test_an_alarm_lowers_the_adversarial_weight_where_asked(gan_options: MakeOptions) -> None:
+    options = gan_options(
+        "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: lower_weight}"
+    )
+    run.train(options)
+    last = progress_of(options)[-1]
+    assert last["health_adversarial_factor"] < 0.5
+    before = progress_of(options)[3]
+    assert before["weighted_adversarial"] == pytest.approx(
+        0.01 * before["health_adversarial_factor"] * before["loss_adversarial"]
+    )
+
+
+def test_a_state_without_the_discriminator_is_refused(
+    tiny_options: MakeOptions, gan_options: MakeOptions
+) -> None:
+    run.train(tiny_options("train.steps=2"))
+    with pytest.raises(CheckpointError, match=r"expected a state with discriminator .*UNet"):
+        run.train(gan_options())
+
+
+@pytest.mark.parametrize("missing", ["discriminator", "losses.adversarial", "train.gan"])
+def test_adversarial_parts_come_together_or_are_refused(
+    gan_options: MakeOptions, missing: str
+) -> None:
+    with pytest.raises(OptionsError, match=f"given without {missing}; adversarial"):
+        gan_options(f"{missing}=null")
+
+
+def test_an_adversarial_run_starts_from_a_pixel_trained_checkpoint(
+    tiny_options: MakeOptions, gan_options: MakeOptions
+) -> None:
+    pixel = tiny_options("name=pixel")
+    run.train(pixel)
+    path = pixel.log.folder / "pixel" / "checkpoints" / "step_000000006.safetensors"
+    options = gan_options(f"train.initial_generator={path}", "train.ema_decay=0")
+    run.train(options)
+    first = progress_of(options)[0]["loss_l1"]
+    assert first < progress_of(pixel)[0]["loss_l1"]
