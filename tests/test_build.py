@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,9 @@ from torch import nn
 from torch.optim import Adam, AdamW
 
 from sr.build import (
+    build_degradation,
+    build_discriminator,
+    build_discriminator_loss,
     build_generator,
     build_loss,
     build_optimizer,
@@ -22,11 +26,16 @@ from sr.data.degraded import DegradedPicture
 from sr.data.paired import PairedPicture
 from sr.io.image import write_rgb8
 from sr.io.model_file import ModelFileError, write_model_file
+from sr.losses import total_variation
+from sr.losses.discriminator import DiscriminatorLoss
 from sr.networks.compact import Compact
+from sr.networks.patchgan import PatchGAN
 from sr.networks.srresnet import SRResNet
 from sr.options.datasets import HRFolders, PairedFolders
+from sr.options.degradations import DegradationOptions
+from sr.options.discriminator import DiscriminatorOptions
 from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
-from sr.options.losses import LossesOptions
+from sr.options.losses import AdversarialOptions, LossesOptions
 from sr.options.optimization import OptimizerOptions, ScheduleOptions
 from sr.training.muon import Muon
 
@@ -97,6 +106,71 @@ def test_a_loss_has_the_term_and_the_weight_of_the_options(
     assert total.item() == pytest.approx(3 * distance)
     (gradient,) = torch.autograd.grad(total, sr)
     assert (gradient > 0).all()
+
+
+def test_every_term_of_the_options_is_in_the_loss_with_its_weight() -> None:
+    options = LossesOptions.model_validate(
+        {
+            "pixel": {"type": "MSE", "weight": 1.0},
+            "perceptual": {"type": "VGG16", "layers": {"conv1_2": 2.0}, "weights": "random"},
+            "adversarial": {"type": "hinge", "weight": 0.2},
+            "total_variation": {"type": "absolute", "weight": 0.3},
+            "ms_ssim": {"weight": 0.4},
+            "lpips": {"weight": 0.5, "weights": "random"},
+        }
+    )
+    torch.manual_seed(0)
+    sr, hr = torch.rand(2, 1, 3, 32, 32)
+    judge = PatchGAN(4, 1, "none")
+    contexts = []
+
+    @contextmanager
+    def autocast() -> Iterator[None]:
+        contexts.append(1)
+        yield
+
+    loss = build_loss(options, judge, autocast)
+    total, terms = loss(sr, hr)
+    assert loss.weights() == {
+        "mse": 1.0,
+        "perceptual": 1.0,
+        "adversarial": 0.2,
+        "total_variation": 0.3,
+        "ms_ssim": 0.4,
+        "lpips": 0.5,
+    }
+    assert len(contexts) == 3  # networks run in reduced precision, all else does not
+    assert terms["adversarial"] == pytest.approx(-judge(sr).mean().item(), rel=1e-4)
+    assert terms["total_variation"] == pytest.approx(total_variation.absolute(sr).item())
+    summed = sum(loss.weights()[name] * value.item() for name, value in terms.items())
+    assert total.item() == pytest.approx(summed, rel=1e-5)
+
+
+@pytest.mark.parametrize("type_", types(DiscriminatorOptions))
+def test_every_discriminator_is_built_for_the_crops(type_: str) -> None:
+    options: DiscriminatorOptions = TypeAdapter(DiscriminatorOptions).validate_python(
+        {"type": type_, "num_features": 4}
+    )
+    logits = build_discriminator(options, crop_size=32)(torch.rand(2, 3, 32, 32))
+    assert logits.shape[:2] == (2, 1)
+
+
+def test_the_discriminators_loss_has_the_numbers_of_the_options() -> None:
+    options = AdversarialOptions(
+        type="least_squares", weight=0.1, label_smoothing=0.1, r1_weight=3.0, r1_interval=4
+    )
+    assert build_discriminator_loss(options) == DiscriminatorLoss("least_squares", 0.1, 3.0, 4)
+
+
+@pytest.mark.parametrize(("type_", "num_stages"), [("RealESRGAN", 2), ("Real", 2), ("Light", 1)])
+def test_a_degradation_has_the_stages_of_the_options(type_: str, num_stages: int) -> None:
+    options: DegradationOptions = TypeAdapter(DegradationOptions).validate_python(
+        {"type": type_, "clean_probability": 0.3}
+    )
+    degradation = build_degradation(options)
+    assert len(degradation.stages) == num_stages
+    assert degradation.clean_probability == 0.3
+    assert degradation.final_sinc_probability == options.final_sinc_probability
 
 
 def test_an_optimizer_has_the_numbers_of_the_options() -> None:

@@ -5,8 +5,9 @@ The high-order degradation of Real-ESRGAN, Wang et al. 2021, arXiv 2107.10833, f
 before or after, by a coin, the resizing to lr's size with a sinc filter. With two stages that is
 the paper's recipe, with one the classical degradation (sec. 3.1).
 
-Deviations: those of `kernels` and `degrade`; lr is degraded crop by crop, with a margin, so that
-no pool of earlier samples is needed to mix a batch.
+Deviations: those of `kernels` and `degrade`; hr is degraded as it is, where the authors' code
+sharpens it first (unsharp mask); crops are degraded one by one, with a margin, so that no pool of
+earlier samples is needed to mix a batch.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,7 @@ the random generator alone: the same state gives the same picture. Definitions f
 (Wang et al. 2021, arXiv 2107.10833, sec. 3.1).
 
 Deviation: JPEG comes from libjpeg through OpenCV, with chroma at half resolution, whereas the
-authors use a differentiable imitation; WebP is not in the paper.
+authors imitate it in tensors on the GPU; WebP is not in the paper.
 """
 
 from typing import Any, Literal

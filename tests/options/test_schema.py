@@ -1,14 +1,25 @@
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
 from sr.losses import pixel
+from sr.losses.adversarial import KINDS_WITH_LABEL_SMOOTHING, AdversarialKind
 from sr.networks.compact import Compact
 from sr.networks.srresnet import SRResNet
+from sr.networks.vgg_features import Architecture, layer_names
 from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
-from sr.options.losses import CharbonnierOptions, L1Options, MSEOptions, PixelOptions
+from sr.options.losses import (
+    AdversarialOptions,
+    CharbonnierOptions,
+    L1Options,
+    MSEOptions,
+    PerceptualOptions,
+    PixelOptions,
+)
 from sr.options.schema import Options
 from sr.options.section import Section
 
@@ -68,3 +79,29 @@ def test_every_section_is_frozen_strict_and_described(section: type[Section]) ->
         if not field.description and not sections_in(field.annotation)
     }
     assert undescribed <= {"type", "learning_rate"}
+
+
+def test_the_layers_of_perceptual_options_are_those_of_the_networks() -> None:
+    architectures: tuple[Architecture, ...] = ("VGG16", "VGG19")
+    for architecture in architectures:
+        known = set(layer_names(architecture))
+        for block, number, kind in itertools.product(range(1, 7), range(1, 6), ("conv", "relu")):
+            name = f"{kind}{block}_{number}"
+            try:
+                PerceptualOptions.model_validate({"type": architecture, "layers": {name: 1.0}})
+            except ValidationError:
+                assert name not in known
+            else:
+                assert name in known
+
+
+def test_kinds_that_refuse_label_smoothing_are_those_of_the_loss() -> None:
+    kinds = get_args(AdversarialOptions.model_fields["type"].annotation)
+    assert set(kinds) == set(get_args(AdversarialKind))
+    for kind in kinds:
+        try:
+            AdversarialOptions(type=kind, weight=1.0, label_smoothing=0.1)
+        except ValidationError:
+            assert kind not in KINDS_WITH_LABEL_SMOOTHING
+        else:
+            assert kind in KINDS_WITH_LABEL_SMOOTHING

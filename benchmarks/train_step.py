@@ -1,0 +1,174 @@
+"""Time of the training loop against the same step written as a plain PyTorch loop.
+
+    python benchmarks/train_step.py [--rounds 7] [--steps 10] [--gan] [KEY.SUB=VALUE ...]
+
+Ours: `run_loop` as train.py runs it (loader with its worker, checks for finite numbers, clipping,
+mean of the weights, log). Plain: a DataLoader over the same crops, forward, loss, backward,
+optimizer, as one would write it in ten lines. Blocks of steps alternate in one run; the first block
+of each is not counted. Pictures are noise made for the occasion. --gan adds a U-Net discriminator
+with 32 features to both. Overrides change the options of options/train/compact_x4.yml.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sr.build import build_discriminator, build_generator, build_optimizer
+from sr.data.cache import CachedPairs, cache_pairs
+from sr.devices import resolve_device, resolve_precision
+from sr.io.image import write_rgb8
+from sr.memory import keep_freed_memory
+from sr.options.load import load_options
+from sr.options.schema import Options
+from sr.training.logging import RunLog
+from sr.training.loop import run_loop
+from sr.training.prepare import endless_batches, endless_crops, make_trainee, make_training
+from sr.training.processes import make_accelerator
+from sr.training.run import find_pictures
+
+OPTION_FILE = Path(__file__).resolve().parents[1] / "options" / "train" / "compact_x4.yml"
+GAN = (
+    "discriminator={type: UNet, num_features: 32}",
+    "losses.adversarial={type: standard, weight: 0.01}",
+    "train.gan={optimizer: {type: AdamW}}",
+)
+
+Block = Callable[[int], None]  # runs so many steps
+
+
+def main() -> None:
+    """Print medians and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7, help="timed blocks of each")
+    parser.add_argument("--steps", type=int, default=10, help="steps of a block")
+    parser.add_argument("--gan", action="store_true", help="with a discriminator")
+    parser.add_argument("overrides", nargs="*", help="options, as for train.py")
+    arguments = parser.parse_args()
+
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        options = _options(folder, arguments.overrides, arguments.gan)
+        sources, _ = find_pictures(options)
+        pairs = cache_pairs(sources, folder / "pictures.bin", 2**30)
+        blocks = {"plain loop": _plain(options, pairs), "ours": _ours(options, pairs)}
+        seconds: dict[str, list[float]] = {name: [] for name in blocks}
+        for round_number in range(arguments.rounds + 1):
+            for name, block in blocks.items():
+                started = time.perf_counter()
+                block(arguments.steps)
+                if round_number:
+                    seconds[name].append((time.perf_counter() - started) / arguments.steps)
+
+    plain = statistics.median(seconds["plain loop"])
+    data = options.datasets.train
+    sys.stdout.write(
+        f"{options.generator.type}, {data.batch_size} crops of {data.crop_size} px, torch "
+        f"{torch.__version__}, {torch.get_num_threads()} threads, median (least) of "
+        f"{arguments.rounds} blocks\n"
+    )
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        sys.stdout.write(
+            f"{name:12} {1000 * median:8.1f} ms a step ({1000 * min(values):.1f})  "
+            f"ratio {median / plain:.3f}\n"
+        )
+
+
+def _options(folder: Path, overrides: list[str], gan: bool) -> Options:
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        picture = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)
+        write_rgb8(folder / f"{index}.png", picture)
+    own = [
+        f"datasets.train.source={{type: HRFolders, hr: [{folder}]}}",
+        "train.optimizer={type: AdamW}",
+        "train.steps=1000000",
+        *(GAN if gan else ()),
+    ]
+    return load_options(OPTION_FILE, [*own, *overrides])
+
+
+def _ours(options: Options, pairs: CachedPairs) -> Block:
+    device = resolve_device(options.train.device)
+    accelerator = make_accelerator(device, resolve_precision(options.train.precision, device))
+    trainee = make_trainee(options, accelerator, state_file=None)
+    log = RunLog(None, options.train.steps, first_step=1, interval=options.log.interval)
+    training = make_training(options, trainee, accelerator, log)
+    batches = endless_batches(options, pairs, training)
+
+    def block(steps: int) -> None:
+        plan = replace(training.plan, steps=trainee.step + steps)
+        run_loop(
+            replace(training, plan=plan),
+            batches,
+            validate=lambda: None,
+            save=lambda: None,
+            interrupted=lambda: False,
+        )
+
+    return block
+
+
+def _plain(options: Options, pairs: CachedPairs) -> Block:
+    device = resolve_device(options.train.device)
+    dtype = resolve_precision(options.train.precision, device)
+    generator = build_generator(options.generator, options.scale).to(device)
+    optimizer = build_optimizer(options.train.optimizer, generator)
+    batches = _pictures(options, pairs, device)
+    discriminator = None
+    if options.discriminator is not None and options.train.gan is not None:
+        crop_size = options.datasets.train.crop_size
+        discriminator = build_discriminator(options.discriminator, crop_size).to(device)
+        judge_optimizer = build_optimizer(options.train.gan.optimizer, discriminator)
+
+    def autocast() -> torch.autocast:
+        return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+    def block(steps: int) -> None:
+        for _ in range(steps):
+            lr, hr = next(batches)
+            with autocast():
+                sr = generator(lr)
+            loss = functional.l1_loss(sr.float(), hr)
+            if discriminator is not None:
+                discriminator.requires_grad_(False)
+                with autocast():
+                    logits = discriminator(sr)
+                loss = loss + 0.01 * functional.softplus(-logits.float()).mean()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            optimizer.step()
+            if discriminator is not None:
+                discriminator.requires_grad_(True)
+                with autocast():
+                    real, judged = discriminator(hr), discriminator(sr.detach())
+                verdict = functional.softplus(-real.float()).mean()
+                verdict = verdict + functional.softplus(judged.float()).mean()
+                judge_optimizer.zero_grad()
+                verdict.backward()  # type: ignore[no-untyped-call]  # torch's own
+                judge_optimizer.step()
+
+    return block
+
+
+def _pictures(
+    options: Options, pairs: CachedPairs, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    workers = options.datasets.train.num_workers
+    for crop in endless_crops(options, pairs, num_workers=workers):
+        yield crop["lr"].to(device), crop["hr"].to(device)
+
+
+if __name__ == "__main__":
+    main()
