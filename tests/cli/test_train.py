@@ -112,3 +112,56 @@ def test_a_run_folder_that_cannot_be_made_is_one_clear_message_and_code_2(
     assert result.returncode == 2
     assert str(tmp_path / "file") in result.stderr
     assert "Traceback" not in result.stderr
+
+
+GAN = (
+    "discriminator={type: PatchGAN, num_features: 4, num_layers: 1}",
+    "losses.adversarial={type: standard, weight: 0.1}",
+)
+
+
+def test_an_alarm_that_stops_the_run_is_code_1(repository: Path, option_file: Path) -> None:
+    monitor = "{window: 2, max_colour_drift: 1e-9, action: stop}"
+    gan = f"train.gan={{optimizer: {{type: Adam}}, monitor: {monitor}}}"
+    result = run(repository, str(option_file), *GAN, gan, "train.steps=20")
+    assert result.returncode == 1
+    assert "colours drift" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_weights_that_cannot_be_had_are_one_clear_message_and_code_2(
+    repository: Path, option_file: Path
+) -> None:
+    term = "losses.perceptual={type: VGG16, layers: {conv1_2: 1}, weights: nowhere.safetensors}"
+    result = run(repository, str(option_file), term)
+    assert result.returncode == 2
+    assert "nowhere.safetensors" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_fault_of_the_program_is_not_code_0(repository: Path, option_file: Path) -> None:
+    program = (
+        "import sys\n"
+        "from sr.cli import train\n"
+        "def crash(*_): raise KeyError('a fault of ours')\n"
+        "train.train = crash\n"
+        f"sys.argv = ['train.py', '-opt', {str(option_file)!r}]\n"
+        "train.main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 1
+    assert "a fault of ours" in result.stderr
+
+
+def test_check_and_preview_tell_show_and_leave(
+    repository: Path, option_file: Path, tmp_path: Path
+) -> None:
+    sheets = tmp_path / "sheets"
+    result = run(repository, str(option_file), "--check", "--preview-data", str(sheets))
+    assert result.returncode == 0, result.stderr
+    assert "1 pictures to train on" in result.stdout
+    assert "1000000 take" in result.stdout
+    assert (sheets / "tiny.png").is_file()
+    assert not (tmp_path / "runs").exists()
