@@ -22,16 +22,18 @@ class DiscriminatorLoss:
     def __call__(
         self,
         discriminator: Callable[[Tensor], Tensor],
+        plain: Callable[[Tensor], Tensor],
         hr: Tensor,
         sr: Tensor,
-        step: int,
+        number: int,
         autocast: Callable[[], AbstractContextManager[None]],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """hr, sr: (B, 3, H, W) float32, RGB in [0, 1]; sr without a graph.
 
-        step: counted from 1; R1 is computed in every `r1_interval`-th, with as many times the
-        weight (Karras et al. 2020, arXiv 1912.04958, "lazy regularisation"), in fp32, because its
-        second derivative overflows in lower precision.
+        plain: the discriminator without wrappers; compiled, it has no second derivative. number: of
+        the step among those in which the discriminator learns, counted from 1; R1 is computed in
+        every `r1_interval`-th, with as many times the weight (Karras et al. 2020, arXiv 1912.04958,
+        "lazy regularisation"), in fp32, because its second derivative overflows in lower precision.
         Returns the total, and detached: `d_real` and `d_sr`, mean logits; `discriminator` and,
         where it was computed, `r1`, both unweighted.
         """
@@ -40,7 +42,7 @@ class DiscriminatorLoss:
         real, judged = real.float(), judged.float()
         total = discriminator_loss(self.kind, real, judged, self.label_smoothing)
         terms = {"discriminator": total, "d_real": real.mean(), "d_sr": judged.mean()}
-        if self.r1_weight and step % self.r1_interval == 0:
-            terms["r1"] = r1_penalty(discriminator, hr)
+        if self.r1_weight and number % self.r1_interval == 0:
+            terms["r1"] = r1_penalty(plain, hr)
             total = total + self.r1_weight * self.r1_interval * terms["r1"]
         return total, {name: value.detach() for name, value in terms.items()}

@@ -46,7 +46,7 @@ class TrainingData(Section):
     crop_size: PositiveInt = 96
     """Side of the square HR crops, in pixels; a multiple of the scale."""
     batch_size: PositiveInt = 16
-    """Crops in one step."""
+    """Crops in one backward pass of one process."""
     detail_candidates: PositiveInt = 1
     """Random crops drawn for each one used; the most detailed is kept. 1 draws uniformly."""
     flips: bool = True

@@ -12,7 +12,7 @@ class MonitorOptions(Section):
     """Signs that generator and discriminator no longer learn from each other."""
 
     window: PositiveInt = 200
-    """Steps that the running means look back; no alarm before so many adversarial steps."""
+    """Steps that the running means look back; a value measured less often raises no alarm."""
     max_margin: PositiveFloat = 10.0
     """Alarm when mean D(hr) - D(sr), in logits, is larger: sr is told apart without effort."""
     max_colour_drift: Annotated[float, Field(gt=0, le=1)] = 0.02
@@ -22,7 +22,7 @@ class MonitorOptions(Section):
     action: Literal["warn", "lower_weight", "pause_discriminator", "stop"] = "warn"
     """What an alarm does beside the warning."""
     lower_factor: Factor = 0.5
-    """lower_weight: the adversarial weight is multiplied by this, once a window."""
+    """lower_weight: the adversarial weight is multiplied by this, once a window, down to 1e-3."""
 
 
 class GANOptions(Section):
@@ -31,7 +31,8 @@ class GANOptions(Section):
     optimizer: OptimizerOptions
     """The discriminator's; it has one of its own."""
     schedule: ScheduleOptions | None = None
-    """Of the discriminator's learning rate; null takes the generator's."""
+    """Of the discriminator's learning rate, counted from the run's first step; null takes the
+    generator's."""
     start_step: PositiveInt = 1
     """First step in which the discriminator is trained."""
     lead_steps: NonNegativeInt = 0

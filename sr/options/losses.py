@@ -83,7 +83,7 @@ class AdversarialOptions(Section):
     r1_weight: NonNegativeFloat = 0.0
     """Weight of the R1 penalty in the discriminator's loss (Mescheder et al. 2018); 0 is off."""
     r1_interval: PositiveInt = 1
-    """R1 is computed in every N-th step, with N times the weight."""
+    """R1 is computed in every N-th of the discriminator's steps, with N times the weight."""
 
     @model_validator(mode="after")
     def _smoothing_has_a_meaning(self) -> Self:

@@ -83,6 +83,33 @@ class Options(Section):
         return self
 
     @model_validator(mode="after")
+    def _crop_size_fits_losses(self) -> Self:
+        losses, crop_size = self.losses, self.datasets.train.crop_size
+        least = {"losses.ms_ssim": 11 if losses.ms_ssim else 1, "losses.lpips": 1}
+        if losses.lpips:
+            least["losses.lpips"] = 16
+        if losses.perceptual:
+            # conv5_4 comes after four halvings.
+            blocks = [int(name[4]) for name in losses.perceptual.layers]
+            least["losses.perceptual"] = 2 ** (max(blocks) - 1)
+        for name, size in least.items():
+            if crop_size < size:
+                raise ValueError(
+                    f"datasets.train.crop_size must be at least {size} for {name}, got {crop_size}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _adversarial_term_comes_in(self) -> Self:
+        gan = self.train.gan
+        if gan is not None and gan.start_step + gan.lead_steps > self.train.steps:
+            raise ValueError(
+                "the adversarial term would never count: train.gan.start_step + lead_steps is "
+                f"{gan.start_step + gan.lead_steps}, train.steps {self.train.steps}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _adversarial_parts_come_together(self) -> Self:
         parts = {
             "discriminator": self.discriminator,

@@ -41,4 +41,4 @@ class TrainOptions(Section):
     checkpoint_interval: PositiveInt = 1000
     """Steps between two checkpoints."""
     keep_last: PositiveInt = 3
-    """Checkpoints kept, beside the best one."""
+    """Checkpoints kept, beside the best one and the last without an alarm."""

@@ -1,13 +1,14 @@
 """A rehearsal of a run: everything is opened, built and tried once, and nothing is written."""
 
 import os
+import resource
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-import psutil
 import torch
 from torch import nn
 
@@ -19,7 +20,8 @@ from sr.io.image import ImageError
 from sr.options.schema import Options
 from sr.training.liveness import as_table
 from sr.training.logging import RunLog, as_duration
-from sr.training.loop import Training, train_step
+from sr.training.loop import train_step
+from sr.training.parts import Adversary, Training
 from sr.training.prepare import endless_batches, endless_crops, make_trainee, make_training
 from sr.training.processes import make_accelerator, num_processes
 from sr.training.run import find_pictures, liveness_of
@@ -55,12 +57,13 @@ def check(options: Options, say: Say) -> None:
     with RunLog(None, options.train.steps, first_step=1, interval=1) as log:
         training = make_training(options, trainee, accelerator, log)
         batches = endless_batches(options, CachedPairs(sources, Path(), []), training)
-        for line in as_table(liveness_of(training, next(batches))):
+        drawn = list(islice(batches, training.batches_a_step))
+        for line in as_table(liveness_of(training, drawn[0])):
             say(line)
-        seconds = _seconds_a_step(training, batches)
+        seconds = _seconds_of_all_steps(training, drawn)
     say(
-        f"steps: {seconds:.3f} s each on {device} in {precision_name(dtype)}, so "
-        f"{options.train.steps} take {as_duration(seconds * options.train.steps)}"
+        f"steps: {seconds / options.train.steps:.3f} s each on {device} in {precision_name(dtype)},"
+        f" so {options.train.steps} take {as_duration(seconds)}, if workers keep up"
     )
     validating = _seconds_a_validation(training, sets, options.scale)
     times = options.train.steps // options.validate_.interval
@@ -96,16 +99,44 @@ def _fault(source: Source) -> str | None:
     return None
 
 
-def _seconds_a_step(training: Training, batches: Iterator[Batch]) -> float:
-    """Of steps in which both networks learn; the first, which warms up, is not counted."""
-    adversary = training.adversary
-    step = 1 if adversary is None else adversary.start_step + adversary.lead_steps
+def _seconds_of_all_steps(training: Training, drawn: Sequence[Batch]) -> float:
+    """Of a whole run, from steps of each kind: alone, with the discriminator, and with R1."""
+    steps, adversary = training.plan.steps, training.adversary
     training.generator.network.train()
+    if adversary is None:
+        return steps * _seconds_a_step(training, drawn, 1)
+    first = adversary.start_step + adversary.lead_steps  # the first in which all terms count
+    kinds = _kinds_of_steps(adversary, first)
+    seconds = {name: _seconds_a_step(training, drawn, step) for name, step in kinds.items()}
+    learning = (steps - adversary.start_step) // adversary.interval + 1
+    with_r1 = learning // adversary.loss.r1_interval if "r1" in kinds else 0
+    alone = seconds.get("alone", seconds["both"]) * (steps - learning)
+    return alone + seconds["both"] * (learning - with_r1) + seconds.get("r1", 0.0) * with_r1
+
+
+def _kinds_of_steps(adversary: Adversary, first: int) -> dict[str, int]:
+    """A step of each kind, from `first` on, by name."""
+    numbers = range(first, first + 2 * adversary.interval * adversary.loss.r1_interval + 1)
+    kinds: dict[str, int] = {}
+    for step in numbers:
+        kind = "alone"
+        if adversary.learns(step):
+            number = adversary.number(step)
+            lazy = adversary.loss.r1_weight and number % adversary.loss.r1_interval == 0
+            kind = "r1" if lazy else "both"
+        kinds.setdefault(kind, step)
+    kinds.setdefault("both", kinds.get("r1", first))  # R1 in every step
+    return kinds
+
+
+def _seconds_a_step(training: Training, drawn: Sequence[Batch], step: int) -> float:
+    """Mean of a few steps; the first, which warms up, is not counted."""
     started = time.perf_counter()
     for number in range(TIMED_STEPS + 1):
-        updates, _ = train_step(training, list(islice(batches, training.batches_a_step)), step)
+        updates, _ = train_step(training, drawn, step)
         for name, update in updates.items():
-            if not update.finite:
+            # fp16 begins with a scale that overflows, and lowers it.
+            if not update.finite and training.accelerator.scaler is None:
                 raise ValueError(f"{name}: its first steps are not finite (loss {update.loss:g})")
         if number == 0:
             started = time.perf_counter()
@@ -133,5 +164,5 @@ def _size(network: nn.Module) -> str:
 def _peak_gib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    memory = psutil.Process().memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss)) / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, else KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-STATE_FORMAT = "sr-state-1"
+STATE_FORMAT = "sr-state-2"
 
 
 class CheckpointError(ValueError):

@@ -1,10 +1,14 @@
 """A watch over adversarial training: running means, limits, alarms, and what an alarm does."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Action = Literal["warn", "lower_weight", "pause_discriminator", "stop"]
+
+
+LEAST_FACTOR = 1e-3  # of the adversarial weight, however often it is lowered
 
 
 class UnhealthyError(ArithmeticError):
@@ -30,7 +34,9 @@ class Health:
     limits: Limits
     means: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    alarms: dict[str, int] = field(default_factory=dict)  # lasting alarm -> step last told
+    alarms: list[str] = field(default_factory=list)  # that last
+    told: dict[str, int] = field(default_factory=dict)  # alarm -> step in which it was last told
+    last_acted: int | None = None  # step of the last action
     weight_factor: float = 1.0  # of the adversarial weight
     paused_until: int = 0  # last step of the discriminator's pause
     last_healthy: int | None = None  # step of the last checkpoint without an alarm
@@ -40,26 +46,29 @@ class Health:
 
         values, any of them: `d_real` and `d_sr`, mean logits; `drift_red`, `drift_green`,
         `drift_blue`, mean of sr less mean of lr; `nonfinite`, 1 for a skipped step. Means run over
-        `window` steps. A lasting alarm is told once a window. Raises UnhealthyError where an alarm
-        is to stop the run.
+        `window` steps and leave out what is not finite. An alarm is told once a window at most, and
+        acted upon once a window, however many there are.
         """
         for name, value in values.items():
+            if not math.isfinite(value):
+                continue
             count = self.counts.get(name, 0) + 1
             share = max(1 / count, 1 / self.limits.window)  # plain mean at first
             self.means[name] = self.means.get(name, 0.0) * (1 - share) + value * share
             self.counts[name] = count
         faults = self._faults()
-        self.alarms = {name: told for name, told in self.alarms.items() if name in faults}
-        fresh = [
-            name
-            for name in faults
-            if step >= self.alarms.get(name, -self.limits.window) + self.limits.window
-        ]
-        for name in fresh:
-            self.alarms[name] = step
-        if fresh:
-            self._act(step, [faults[name] for name in fresh])
+        self.alarms = list(faults)
+        fresh = [name for name in faults if self._window_is_over(step, self.told.get(name))]
+        self.told |= dict.fromkeys(fresh, step)
+        if faults and self._window_is_over(step, self.last_acted):
+            self.last_acted = step
+            self._act(step)
         return [faults[name] for name in fresh]
+
+    @property
+    def stops(self) -> bool:
+        """Whether the run is to end now."""
+        return bool(self.alarms) and self.limits.action == "stop"
 
     def summary(self) -> dict[str, float]:
         """Running means and the margin, for logs."""
@@ -80,6 +89,9 @@ class Health:
         """The reverse of `state_dict`."""
         for name, value in state.items():
             setattr(self, name, value)
+
+    def _window_is_over(self, step: int, since: int | None) -> bool:
+        return since is None or step >= since + self.limits.window
 
     def _margin(self) -> float:
         return self.means["d_real"] - self.means["d_sr"]
@@ -108,10 +120,13 @@ class Health:
             )
         return faults
 
-    def _act(self, step: int, faults: list[str]) -> None:
+    def _act(self, step: int) -> None:
         if self.limits.action == "lower_weight":
-            self.weight_factor *= self.limits.lower_factor
+            lowered = self.weight_factor * self.limits.lower_factor
+            self.weight_factor = max(lowered, LEAST_FACTOR)
         elif self.limits.action == "pause_discriminator":
             self.paused_until = step + self.limits.window
-        elif self.limits.action == "stop":
-            raise UnhealthyError(f"step {step}: {'; '.join(faults)}")
+            # Nothing is measured meanwhile; the old means would prolong the pause for ever.
+            for name in ("d_real", "d_sr"):
+                self.means.pop(name, None)
+                self.counts.pop(name, None)

@@ -4,16 +4,18 @@ A term that is detached somewhere, or so small that nothing of it arrives, would
 found after days, if at all.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from sr.losses.combined import CombinedLoss
-from sr.training.steps import Batch, frozen
+from sr.training.steps import Batch, frozen, restore_buffers, snapshot_of_buffers
+
+FP16_SCALE = 1024.0
 
 
 class DeadTermError(ValueError):
@@ -46,26 +48,21 @@ def measure_terms(
     """
     parameters = [p for p in generator.parameters() if p.requires_grad]
     judges = nn.Module() if discriminator is None else discriminator
-    scaler = accelerator.scaler
-    scale = 1.0 if scaler is None else scaler.get_scale()  # fp16 would round small ones to zero
+    # fp16 would round small gradients inside of the terms' networks to zero.
+    scale = 1.0 if accelerator.scaler is None else FP16_SCALE
     norms: dict[str, float] = {}
     values: dict[str, float] = {}
-    with _buffers_kept([generator, judges]), frozen(judges):
+    buffers = snapshot_of_buffers([generator, judges])
+    with frozen(judges):
         with accelerator.autocast():
             sr = generator(batch.lr)
-        sr = sr.float()
         for name, part in loss.terms.items():
-            value = part.term(sr, batch.hr)
+            seen = sr.detach().float().requires_grad_()
+            value = part.term(seen, batch.hr)
             values[name] = value.item()
-            gradients = (
-                torch.autograd.grad(
-                    scale * part.weight * value, parameters, retain_graph=True, allow_unused=True
-                )
-                if value.requires_grad
-                else []
-            )
-            squares = [g.double().square().sum() for g in gradients if g is not None]
-            norms[name] = float(sum(squares, torch.zeros((), dtype=torch.float64)).sqrt()) / scale
+            norm = part.weight / scale * _through(value * scale, seen, sr, parameters)
+            norms[name] = norm
+    restore_buffers(buffers)
     _refuse_dead(norms)
     total = sum(norms.values())
     return [
@@ -93,13 +90,21 @@ def _refuse_dead(norms: dict[str, float]) -> None:
         raise DeadTermError("loss terms that do not reach the generator: " + "; ".join(faults))
 
 
-@contextmanager
-def _buffers_kept(networks: Sequence[nn.Module]) -> Iterator[None]:
-    """Put back what batch and spectral normalisation remember."""
-    kept = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in kept:
-                buffer.copy_(value)
+def _through(value: Tensor, seen: Tensor, sr: Tensor, parameters: Sequence[nn.Parameter]) -> float:
+    """Norm of the gradient of a term with respect to the parameters.
+
+    seen: a copy of sr that the term was computed of. What comes out of the term is passed on at
+    length 1, so that nothing of it is lost in lower precision, however small it is.
+    """
+    if not value.requires_grad:
+        return 0.0
+    (gradient,) = torch.autograd.grad(value, seen, allow_unused=True)
+    if gradient is None:
+        return 0.0
+    length = float(gradient.double().norm())
+    if length == 0 or not math.isfinite(length):
+        return length
+    direction = (gradient / length).to(sr.dtype)
+    parts = torch.autograd.grad(sr, parameters, direction, retain_graph=True, allow_unused=True)
+    squares = [float(part.double().square().sum()) for part in parts if part is not None]
+    return length * math.sqrt(sum(squares))

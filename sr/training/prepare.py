@@ -30,7 +30,7 @@ from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.ema import Ema
 from sr.training.health import Health, Limits
 from sr.training.logging import RunLog
-from sr.training.loop import Adversary, LearningRates, Plan, Training
+from sr.training.parts import Adversary, LearningRates, Plan, Training
 from sr.training.processes import in_all_processes, with_shared_statistics
 from sr.training.steps import Batch, Forward, Trained, to_device
 from sr.training.trainee import Adversarial, Trainee, restore
@@ -232,6 +232,7 @@ def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_
             ("generator", ("generator",)),
             ("discriminator", ("discriminator",)),
             ("optimizer", ("train", "optimizer", "type")),
+            ("discriminator's optimizer", ("train", "gan", "optimizer", "type")),
         ):
             expected, came = _at(ours, keys), _at(theirs, keys)
             if expected != came:
@@ -242,7 +243,9 @@ def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_
         restore(trainee, state, accelerator)
         if theirs["datasets"]["validation"] != ours["datasets"]["validation"]:
             trainee.best = float("-inf")  # of other sets
-    except (KeyError, TypeError, RuntimeError) as error:
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{state_file}: does not fit these options: {error}") from None
     if trainee.step >= options.train.steps:
         raise CheckpointError(
@@ -253,5 +256,7 @@ def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_
 
 def _at(tree: object, keys: Sequence[str]) -> object:
     for key in keys:
-        tree = tree[key]  # type: ignore[index]  # a missing section is the caller's KeyError
+        if tree is None:  # a section that was left out
+            return None
+        tree = tree[key]  # type: ignore[index]  # a missing key is the caller's KeyError
     return tree

@@ -10,6 +10,8 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sr.devices import DeviceError
+
 PATIENCE = timedelta(hours=2)  # others wait while one validates or decodes pictures
 
 
@@ -32,10 +34,18 @@ def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
 
 
 def local_device(device: torch.device) -> torch.device:
-    """The device of this process: several on one machine take one GPU each."""
+    """The device of this process: several on one machine take one GPU each.
+
+    Raises DeviceError where there are too few, or where one was named.
+    """
     if device.type != "cuda" or num_processes() == 1:
         return device
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if device.index is not None:
+        raise DeviceError(f"train.device {device}: several processes take one GPU each; use auto")
+    rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if rank >= count:
+        raise DeviceError(f"process {rank + 1} of this machine has no GPU; there are {count}")
+    return torch.device("cuda", rank)
 
 
 def num_processes() -> int:
@@ -49,6 +59,15 @@ def any_process(flag: bool, accelerator: Accelerator) -> bool:
         return flag
     flags = torch.tensor(float(flag), device=accelerator.device)
     return bool(accelerator.reduce(flags, reduction="sum").item() > 0)
+
+
+def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
+    """Each value's mean; all processes must ask together, with the same names."""
+    if accelerator.num_processes == 1:
+        return values
+    own = torch.tensor(list(values.values()), device=accelerator.device)
+    means = accelerator.reduce(own, reduction="mean").tolist()
+    return dict(zip(values, means, strict=True))
 
 
 def in_all_processes(network: nn.Module, accelerator: Accelerator) -> nn.Module:

@@ -19,7 +19,8 @@ from sr.options.schema import Options
 from sr.training.interruption import Interruption
 from sr.training.liveness import TermShare, as_table, measure_terms
 from sr.training.logging import RunLog
-from sr.training.loop import Training, run_loop
+from sr.training.loop import run_loop
+from sr.training.parts import Training
 from sr.training.prepare import (
     decode,
     endless_batches,
@@ -28,7 +29,7 @@ from sr.training.prepare import (
     one_batch,
     pictures_path,
 )
-from sr.training.processes import any_process, local_device, make_accelerator
+from sr.training.processes import local_device, make_accelerator
 from sr.training.run_folder import describe_run, locked, open_folder
 from sr.training.saving import Checkpoints, make_checkpoints
 from sr.training.steps import Batch
@@ -113,7 +114,7 @@ def _train(
             endless_batches(options, pairs, training),
             validate=_by_the_first(validator, accelerator),
             save=_by_the_first(lambda: checkpoints.save(trainee, accelerator), accelerator),
-            interrupted=lambda: any_process(interruption.requested(), accelerator),
+            interrupted=interruption.requested,
         )
         log.done(step=trainee.step, finished=finished)
         path = checkpoints.path_of(trainee.step)
@@ -150,7 +151,8 @@ def make_validator(
         scores = validate(
             trainee.ema.network, sets, options.scale, accelerator.device, accelerator.autocast, show
         )
-        best = mean_psnr(scores) > trainee.best
+        # Adversarial training lowers PSNR; its best would be the one that has learned least.
+        best = trainee.adversarial is None and mean_psnr(scores) > trainee.best
         if best:
             trainee.best = mean_psnr(scores)
             checkpoints.write_best(trainee)

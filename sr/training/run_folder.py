@@ -5,7 +5,7 @@ runs/<name>/options.yml          the resolved options
             log.jsonl            one line an event
             tensorboard/         losses, learning rate, scores, pictures
             checkpoints/         see sr.training.checkpoint
-            pictures.bin         decoded pictures while the run lasts
+            pictures.N.bin,json  decoded pictures of machine N while the run lasts
 """
 
 import json
@@ -24,7 +24,6 @@ from filelock import FileLock, Timeout
 
 from sr.training.checkpoint import CheckpointError, latest_state, move_later, read_state
 
-PICTURES = "pictures.bin"  # the cache of decoded pictures, while a run lasts
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pyvips", "safetensors", "pydantic")
 
 

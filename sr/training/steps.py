@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from sr.losses.combined import CombinedLoss
 from sr.losses.discriminator import DiscriminatorLoss
+from sr.training.processes import any_process
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -60,8 +61,8 @@ def generator_step(
     """
     generator.optimizer.zero_grad()
     totals, all_terms, pictures = [], [], []
-    for number, batch in enumerate(batches, start=1):
-        with _gradients_shared(generator, accelerator, last=number == len(batches)):
+    for count, batch in enumerate(batches, start=1):
+        with _gradients_shared(generator, accelerator, last=count == len(batches)):
             with accelerator.autocast():
                 sr = generator.forward(batch.lr)
             sr = sr.float()
@@ -78,20 +79,26 @@ def discriminator_step(
     loss: DiscriminatorLoss,
     batches: Sequence[Batch],
     pictures: Sequence[Tensor],
-    step: int,
+    number: int,
     accelerator: Accelerator,
 ) -> Update:
     """Judge hr and sr, update the discriminator once with the mean gradient of the batches.
 
-    pictures: sr of each batch, without a graph: the generator does not learn here. The terms also
-    hold the mean logits `d_real` and `d_sr`.
+    pictures: sr of each batch, without a graph: the generator does not learn here. number: of the
+    step among those in which the discriminator learns, counted from 1. The terms also hold the mean
+    logits `d_real` and `d_sr`.
     """
     discriminator.optimizer.zero_grad()
     totals, all_terms = [], []
-    for number, (batch, sr) in enumerate(zip(batches, pictures, strict=True), start=1):
-        with _gradients_shared(discriminator, accelerator, last=number == len(batches)):
+    for count, (batch, sr) in enumerate(zip(batches, pictures, strict=True), start=1):
+        with _gradients_shared(discriminator, accelerator, last=count == len(batches)):
             total, terms = loss(
-                discriminator.forward, batch.hr, sr.detach(), step, accelerator.autocast
+                discriminator.forward,
+                discriminator.network,
+                batch.hr,
+                sr.detach(),
+                number,
+                accelerator.autocast,
             )
             accelerator.backward(total / len(batches))
         totals.append(total.detach())
@@ -113,6 +120,18 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def snapshot_of_buffers(networks: Sequence[nn.Module]) -> list[tuple[Tensor, Tensor]]:
+    """What batch and spectral normalisation remember: each buffer and a copy of it."""
+    return [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
+
+
+def restore_buffers(snapshot: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Put the copies back."""
+    with torch.no_grad():
+        for buffer, value in snapshot:
+            buffer.copy_(value)
 
 
 def set_learning_rates(optimizer: Optimizer, base: Sequence[float], factor: float) -> None:
@@ -143,23 +162,26 @@ def _update(
     terms: Sequence[Mapping[str, Tensor]],
     accelerator: Accelerator,
 ) -> Update:
-    """Clip the gradients that have been summed up, and step unless they are not finite.
+    """Clip the gradients that have been summed up, and step if they and the loss are finite.
 
-    Every process sees the same gradients, so all of them step or none does.
+    All processes step or none does.
     """
+    loss = torch.stack(list(totals)).mean().item()
     accelerator.unscale_gradients(trained.optimizer)
     parameters = list(trained.network.parameters())
     limit = math.inf if trained.clip_norm is None else trained.clip_norm
     norm = float(nn.utils.clip_grad_norm_(parameters, limit))
-    # With fp16 the scaler is told of every step, so that it lowers its factor where one overflows.
-    if math.isfinite(norm) or accelerator.scaler is not None:
+    finite = not any_process(not math.isfinite(norm + loss), accelerator)
+    if finite:
         trained.optimizer.step()
     else:
         trained.optimizer.zero_grad()
+        if accelerator.scaler is not None:
+            accelerator.scaler.update()  # lowers its factor where gradients overflow
     names = terms[0].keys()
     return Update(
-        loss=torch.stack(list(totals)).mean().item(),
+        loss=loss,
         terms={name: torch.stack([part[name] for part in terms]).mean().item() for name in names},
         gradient_norm=norm,
-        finite=math.isfinite(norm),
+        finite=finite,
     )

@@ -1,6 +1,6 @@
 """What changes during a run, and its way into a state file and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from accelerate import Accelerator
@@ -30,7 +30,7 @@ class Trainee:
     adversarial: Adversarial | None = None
     step: int = 0  # steps done
     best: float = float("-inf")  # highest mean Y-PSNR of a validation
-    nonfinite_in_row: int = 0  # last steps that were not finite
+    nonfinite_in_row: dict[str, int] = field(default_factory=dict)  # last updates, by network
 
 
 def state_of(trainee: Trainee, accelerator: Accelerator) -> dict[str, object]:
@@ -69,7 +69,7 @@ def restore(trainee: Trainee, state: dict[str, Any], accelerator: Accelerator) -
         _restore_optimizer(trainee.adversarial.optimizer, theirs["optimizer"])
         trainee.adversarial.health.load_state_dict(theirs["health"])
     trainee.step, trainee.best = int(state["step"]), float(state["best"])
-    trainee.nonfinite_in_row = int(state["nonfinite_in_row"])
+    trainee.nonfinite_in_row = dict(state["nonfinite_in_row"])
     if accelerator.scaler is not None and state["scaler"] is not None:
         accelerator.scaler.load_state_dict(state["scaler"])
 

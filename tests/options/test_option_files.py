@@ -36,6 +36,8 @@ def quick_losses(options: Options) -> list[str]:
     overrides = []
     if options.losses.perceptual is not None:
         overrides.append("losses.perceptual.weights=random")
+    if options.train.gan is not None:
+        overrides.append("train.gan.lead_steps=0")
     return overrides
 
 

@@ -20,7 +20,7 @@ def told(options: Options) -> list[str]:
 
 
 def test_a_check_tells_parameters_terms_time_and_memory(gan_options: MakeOptions) -> None:
-    options = gan_options("train.gan.start_step=50")
+    options = gan_options("train.gan.start_step=4")
     lines = told(options)
     assert lines[0] == "data: 4 pictures to train on, 4 to validate on; all can be read"
     assert lines[1] == "generator: Compact x2, 864 parameters"

@@ -1,5 +1,6 @@
 """Adversarial runs as a whole: options to checkpoints."""
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from sr.losses import discriminator
 from sr.options.load import OptionsError
 from sr.options.schema import Options
-from sr.training import run
+from sr.training import prepare, run
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.health import UnhealthyError
+from sr.training.loop import NonFiniteStepError
+from sr.training.steps import to_device
 
 MakeOptions = Callable[..., Options]
 
@@ -137,6 +141,47 @@ def test_r1_is_computed_in_every_nth_step(gan_options: MakeOptions) -> None:
     run.train(options)
     with_r1 = [event["step"] for event in progress_of(options) if "loss_r1" in event]
     assert with_r1 == [2, 4, 6]
+
+
+def test_r1_counts_the_steps_in_which_the_discriminator_learns(gan_options: MakeOptions) -> None:
+    options = gan_options(HINGE_R1, "train.gan.interval=2", "train.steps=8")
+    run.train(options)
+    assert [e["step"] for e in progress_of(options) if "discriminator_loss" in e] == [1, 3, 5, 7]
+    assert [e["step"] for e in progress_of(options) if "loss_r1" in e] == [3, 7]
+
+
+@pytest.mark.parametrize("overrides", [(), ("train.gan.updates=3",), ("train.gan.interval=2",)])
+def test_a_discriminator_that_is_never_finite_ends_the_run(
+    gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    def broken(*_: object) -> torch.Tensor:
+        return torch.full((), float("nan"), requires_grad=True)
+
+    monkeypatch.setattr(discriminator, "discriminator_loss", broken)
+    options = gan_options("train.max_nonfinite_steps=2", *overrides)
+    with pytest.raises(NonFiniteStepError, match=r"2 in a row were not finite.*discriminator:"):
+        run.train(options)
+
+
+def test_statistics_of_batches_survive_a_step_that_is_not_finite(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = itertools.count()
+
+    def with_an_infinite_pixel(tensor: torch.Tensor, *rest: Any) -> torch.Tensor:
+        moved = to_device(tensor, *rest)
+        if next(calls) == 6:  # lr of step 3, after the two of the liveness check
+            moved[0, 0, 0, 0] = float("inf")
+        return moved
+
+    monkeypatch.setattr(prepare, "to_device", with_an_infinite_pixel)
+    options = tiny_options(SRRESNET)
+    assert run.train(options)
+    warnings = [event["step"] for event in events_of(options) if event["event"] == "warning"]
+    assert warnings == [3]
+    state = state_of(options, 6)
+    for part in ("generator", "ema"):
+        assert all(value.isfinite().all() for value in state[part].values())
 
 
 def test_an_alarm_warns_and_the_last_healthy_checkpoint_stays(gan_options: MakeOptions) -> None:

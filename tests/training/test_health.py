@@ -1,6 +1,6 @@
 import pytest
 
-from sr.training.health import Action, Health, Limits, UnhealthyError
+from sr.training.health import LEAST_FACTOR, Action, Health, Limits
 
 
 def watch(action: Action = "warn", window: int = 10) -> Health:
@@ -61,15 +61,51 @@ def test_the_weight_is_lowered_at_each_alarm() -> None:
     assert health.weight_factor == 0.25
 
 
+def test_several_alarms_and_wavering_ones_lower_the_weight_once_a_window() -> None:
+    health = watch("lower_weight")
+    for step in range(1, 41):
+        wavering = 5.5 if step % 2 else 4.5
+        health.observe(step, {"d_real": wavering, "d_sr": 0.0, "drift_red": 0.1})
+    assert health.weight_factor == 0.5**4
+
+
+def test_the_weight_is_never_lowered_to_nothing() -> None:
+    health = watch("lower_weight", window=1)
+    feed(health, range(1, 2000), drift_red=1.0)
+    assert health.weight_factor == LEAST_FACTOR
+
+
 def test_the_discriminator_is_paused_for_a_window() -> None:
     health = watch("pause_discriminator")
     feed(health, range(1, 11), d_real=4.0, d_sr=-4.0)
     assert [health.pauses(step) for step in (11, 20, 21)] == [True, True, False]
 
 
+def test_after_a_pause_the_discriminator_is_measured_anew() -> None:
+    health, learned = watch("pause_discriminator"), []
+    for step in range(1, 101):
+        judged = {}
+        if not health.pauses(step):
+            learned.append(step)
+            judged = {"d_real": 4.0, "d_sr": -4.0 if step <= 10 else 0.0}
+        health.observe(step, {"drift_red": 0.0, **judged})
+    assert learned == [*range(1, 11), *range(21, 101)]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_leave_the_means_alone(odd: float) -> None:
+    health = watch()
+    feed(health, range(1, 11), drift_red=0.01)
+    health.observe(11, {"drift_red": odd})
+    assert health.means["drift_red"] == pytest.approx(0.01)
+
+
 def test_the_run_is_stopped_where_asked() -> None:
-    with pytest.raises(UnhealthyError, match=r"step 10: D\(hr\) - D\(sr\) is 8\.00"):
-        feed(watch("stop"), range(1, 11), d_real=4.0, d_sr=-4.0)
+    health = watch("stop")
+    feed(health, range(1, 10), d_real=4.0, d_sr=-4.0)
+    assert not health.stops
+    feed(health, range(10, 11), d_real=4.0, d_sr=-4.0)
+    assert health.stops
 
 
 def test_warnings_alone_change_nothing() -> None:

@@ -166,6 +166,36 @@ def test_nothing_is_updated_by_a_gradient_that_is_not_finite(
     assert not changed(learner.network, before)
 
 
+def test_an_infinite_loss_is_not_finite_though_its_gradient_is(accelerator: Accelerator) -> None:
+    learner = generator()
+    before = weights(learner.network)
+
+    def infinite(sr: Tensor, hr: Tensor) -> Tensor:
+        return l1(sr, hr) + float("inf")
+
+    loss = CombinedLoss({"broken": WeightedTerm(infinite, 1.0)})
+    update, _ = generator_step(learner, loss, [batch()], {}, accelerator)
+    assert not update.finite
+    assert not changed(learner.network, before)
+
+
+def test_r1_goes_through_the_network_without_wrappers(accelerator: Accelerator) -> None:
+    judge, calls = discriminator(), []
+
+    def wrapped(pictures: Tensor) -> Tensor:
+        calls.append(1)
+        logits: Tensor = judge.network(pictures)
+        return logits
+
+    loss = DiscriminatorLoss("standard", r1_weight=1.0, r1_interval=2)
+    trained = Trained(judge.network, wrapped, judge.optimizer, None)
+    one = batch()
+    for number, with_r1 in ((1, False), (2, True)):
+        update = discriminator_step(trained, loss, [one], [one.hr], number, accelerator)
+        assert ("r1" in update.terms) is with_r1
+    assert len(calls) == 4  # hr and sr, twice
+
+
 def test_a_term_of_factor_zero_is_not_computed(accelerator: Accelerator) -> None:
     def fails(_sr: Tensor, _hr: Tensor) -> Tensor:
         raise AssertionError("computed all the same")
