@@ -60,5 +60,5 @@ def test_a_missing_state_and_another_format_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such state file"):
         read_state(tmp_path / "none.state")
     torch.save({"format": "other"}, tmp_path / "other.state")
-    with pytest.raises(CheckpointError, match="sr-state-1"):
+    with pytest.raises(CheckpointError, match="sr-state-2"):
         read_state(tmp_path / "other.state")
