@@ -162,7 +162,8 @@ def build_loss(
         judged = AdversarialTerm(options.adversarial.type, discriminator)
         terms["adversarial"] = _network_term(judged, autocast, options.adversarial.weight)
     if options.total_variation is not None:
-        variation = getattr(total_variation, options.total_variation.type)
+        variations = {"squared": total_variation.squared, "absolute": total_variation.absolute}
+        variation = variations[options.total_variation.type]
         weight = options.total_variation.weight
         terms["total_variation"] = WeightedTerm(lambda sr, _hr: variation(sr), weight)
     if options.ms_ssim is not None:

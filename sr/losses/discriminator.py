@@ -42,7 +42,11 @@ class DiscriminatorLoss:
         real, judged = real.float(), judged.float()
         total = discriminator_loss(self.kind, real, judged, self.label_smoothing)
         terms = {"discriminator": total, "d_real": real.mean(), "d_sr": judged.mean()}
-        if self.r1_weight and number % self.r1_interval == 0:
+        if self.has_r1(number):
             terms["r1"] = r1_penalty(plain, hr)
             total = total + self.r1_weight * self.r1_interval * terms["r1"]
         return total, {name: value.detach() for name, value in terms.items()}
+
+    def has_r1(self, number: int) -> bool:
+        """Whether R1 is part of the discriminator's step of this number."""
+        return self.r1_weight > 0 and number % self.r1_interval == 0

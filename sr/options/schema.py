@@ -85,7 +85,9 @@ class Options(Section):
     @model_validator(mode="after")
     def _crop_size_fits_losses(self) -> Self:
         losses, crop_size = self.losses, self.datasets.train.crop_size
-        least = {"losses.ms_ssim": 11 if losses.ms_ssim else 1, "losses.lpips": 1}
+        least = {}
+        if losses.ms_ssim:
+            least["losses.ms_ssim"] = 11
         if losses.lpips:
             least["losses.lpips"] = 16
         if losses.perceptual:

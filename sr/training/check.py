@@ -121,9 +121,7 @@ def _kinds_of_steps(adversary: Adversary, first: int) -> dict[str, int]:
     for step in numbers:
         kind = "alone"
         if adversary.learns(step):
-            number = adversary.number(step)
-            lazy = adversary.loss.r1_weight and number % adversary.loss.r1_interval == 0
-            kind = "r1" if lazy else "both"
+            kind = "r1" if adversary.loss.has_r1(adversary.number(step)) else "both"
         kinds.setdefault(kind, step)
     kinds.setdefault("both", kinds.get("r1", first))  # R1 in every step
     return kinds

@@ -60,8 +60,7 @@ def measure_terms(
             seen = sr.detach().float().requires_grad_()
             value = part.term(seen, batch.hr)
             values[name] = value.item()
-            norm = part.weight / scale * _through(value * scale, seen, sr, parameters)
-            norms[name] = norm
+            norms[name] = part.weight / scale * _through(value * scale, seen, sr, parameters)
     restore_buffers(buffers)
     _refuse_dead(norms)
     total = sum(norms.values())

@@ -39,9 +39,9 @@ def run_loop(
     """Train from the trainee's step to the last step, or until interrupted.
 
     validate, save: called with the trainee up to date. interrupted: asked in each process, heeded
-    if any of them is. Returns whether the last step was reached;
-    either way the state is saved. Raises NonFiniteStepError, or UnhealthyError where the options
-    ask for it, with the state of the last checkpoint on disk.
+    if any of them is. Returns whether the last step was reached; either way the state is saved.
+    Raises NonFiniteStepError, or UnhealthyError where the options ask for it, with the state of the
+    last checkpoint on disk.
     """
     trainee, plan, log = training.trainee, training.plan, training.log
     training.generator.network.train()
@@ -84,11 +84,8 @@ def train_step(
 
     Returns them by name, and the pictures that the generator made of the first batches.
     """
-    generator, accelerator, adversary = (
-        training.generator,
-        training.accelerator,
-        training.adversary,
-    )
+    generator, adversary = training.generator, training.adversary
+    accelerator = training.accelerator
     networks = [generator.network]
     if adversary is not None:
         networks.append(adversary.trained.network)

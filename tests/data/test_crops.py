@@ -21,24 +21,10 @@ from sr.data.imresize import imresize
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import DataError, Source
 from sr.io.image import write_rgb8
+from sr.options.degradations import StageOptions
 
 SETTINGS = CropSettings(crop_size=16, detail_candidates=2, flips=True, transposes=True)
-STAGE = Stage(
-    blur_probability=1.0,
-    kernel_sizes=(7, 21),
-    blur_sigma=(0.2, 3.0),
-    sinc_probability=0.1,
-    resize_probabilities=(0.2, 0.7, 0.1),
-    resize_factor=(0.3, 1.5),
-    resize_filters=("area", "bilinear", "bicubic"),
-    gaussian_probability=0.5,
-    gaussian_sigma=(1.0, 30.0),
-    poisson_scale=(0.05, 3.0),
-    grey_probability=0.4,
-    compression_probability=1.0,
-    webp_probability=0.2,
-    quality=(30, 95),
-)
+STAGE = Stage(**dict(StageOptions(resize_factor=(0.3, 1.5), webp_probability=0.2)))
 BLIND = Degradation((STAGE, STAGE), final_sinc_probability=0.8, clean_probability=0.0)
 QUIET = replace(  # nothing but the area average
     BLIND,

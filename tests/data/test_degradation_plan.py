@@ -10,25 +10,11 @@ from sr.data.degradation_plan import Degradation, Plan, Stage, StagePlan, degrad
 from sr.data.degrade import FloatPicture, blur, compress, resize, to_float, to_uint8
 from sr.data.imresize import imresize
 from sr.data.kernels import gaussian_kernel
+from sr.options.degradations import StageOptions
 
 Picture = NDArray[np.uint8]
 
-FIRST = Stage(
-    blur_probability=1.0,
-    kernel_sizes=(7, 21),
-    blur_sigma=(0.2, 3.0),
-    sinc_probability=0.1,
-    resize_probabilities=(0.2, 0.7, 0.1),
-    resize_factor=(0.15, 1.5),
-    resize_filters=("area", "bilinear", "bicubic"),
-    gaussian_probability=0.5,
-    gaussian_sigma=(1.0, 30.0),
-    poisson_scale=(0.05, 3.0),
-    grey_probability=0.4,
-    compression_probability=1.0,
-    webp_probability=0.2,
-    quality=(30, 95),
-)
+FIRST = Stage(**dict(StageOptions(webp_probability=0.2)))
 SECOND = replace(
     FIRST,
     blur_probability=0.8,

@@ -72,3 +72,27 @@ def gan_options(tiny_options: Callable[..., Options]) -> Callable[..., Options]:
         "train.gan={optimizer: {type: Adam, learning_rate: 1e-3}}",
     )
     return lambda *overrides: tiny_options(*adversarial, *overrides)
+
+
+@pytest.fixture
+def stop_after() -> Callable[[int], type]:
+    """Makes what stands for Ctrl-C after so many steps of a run."""
+
+    def stop_after(steps: int) -> type:
+        class Interruption:
+            def __init__(self) -> None:
+                self.asked = 0
+
+            def requested(self) -> bool:
+                self.asked += 1
+                return self.asked > steps
+
+            def __enter__(self) -> "Interruption":
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+        return Interruption
+
+    return stop_after

@@ -51,25 +51,6 @@ def flat(tree: Any, path: str = "") -> dict[str, Any]:
     return {k: v for key, value in items for k, v in flat(value, f"{path}/{key}").items()}
 
 
-def interrupted_after(steps: int) -> type:
-    """Stands for Ctrl-C after so many steps of a run."""
-
-    class Interruption:
-        asked = 0
-
-        def requested(self) -> bool:
-            self.asked += 1
-            return self.asked > steps
-
-        def __enter__(self) -> "Interruption":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    return Interruption
-
-
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -81,13 +62,16 @@ def interrupted_after(steps: int) -> type:
     ids=["unet", "patchgan-r1-accumulation", "srgan-relativistic-updates", "bf16-late-start"],
 )
 def test_k_steps_and_resume_and_k_steps_equal_2k_steps_with_a_discriminator(
-    gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+    gan_options: MakeOptions,
+    stop_after: Callable[[int], type],
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: tuple[str, ...],
 ) -> None:
     whole = gan_options("name=whole", *overrides)
     assert run.train(whole)
     halves = gan_options("name=halves", *overrides)
     with monkeypatch.context() as patch:
-        patch.setattr(run, "Interruption", interrupted_after(3))
+        patch.setattr(run, "Interruption", stop_after(3))
         assert not run.train(halves)
     torch.manual_seed(123)  # whatever the process did meanwhile must not matter
     assert run.train(halves)

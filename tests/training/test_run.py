@@ -24,26 +24,6 @@ SRRESNET = "generator={type: SRResNet, num_features: 4, num_blocks: 1}"
 COMPACT = "generator={type: Compact, num_features: 4, num_convs: 2}"
 
 
-def stop_after(steps: int) -> type:
-    """Stands for Ctrl-C after so many steps of a run."""
-
-    class Interruption:
-        def __init__(self) -> None:
-            self.asked = 0
-
-        def requested(self) -> bool:
-            self.asked += 1
-            return self.asked > steps
-
-        def __enter__(self) -> "Interruption":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    return Interruption
-
-
 def final_state(options: Options, step: int) -> dict[str, Any]:
     folder = options.log.folder / options.name / "checkpoints"
     return read_state(folder / f"step_{step:09d}.state")
@@ -76,6 +56,7 @@ def assert_equal(first: Any, second: Any) -> None:
 )
 def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
     tiny_options: MakeOptions,
+    stop_after: Callable[[int], type],
     monkeypatch: pytest.MonkeyPatch,
     generator: str,
     optimizer: str,
