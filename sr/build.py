@@ -58,6 +58,7 @@ from sr.options.optimization import (
     OptimizerOptions,
     ScheduleOptions,
 )
+from sr.options.schema import ValidateOptions
 from sr.options.section import Section
 from sr.training import schedules
 from sr.training.muon import Muon, split_parameters
@@ -172,6 +173,11 @@ def build_loss(
         lpips = LPIPS(options.lpips.weights).to(device)
         terms["lpips"] = _network_term(lpips, autocast, options.lpips.weight)
     return CombinedLoss(terms)
+
+
+def build_validation_lpips(options: ValidateOptions, device: torch.device) -> LPIPS | None:
+    """What validation measures LPIPS with, if it does. Raises ValueError as build_loss does."""
+    return None if options.lpips is None else LPIPS(options.lpips).to(device)
 
 
 def build_discriminator_loss(options: AdversarialOptions) -> DiscriminatorLoss:

@@ -16,7 +16,7 @@ from sr.options.discriminator import (
     UNetDiscriminatorOptions,
 )
 from sr.options.generator import GeneratorOptions
-from sr.options.losses import LossesOptions
+from sr.options.losses import FeatureWeights, LossesOptions
 from sr.options.section import Section
 from sr.options.train import TrainOptions
 
@@ -26,6 +26,9 @@ class ValidateOptions(Section):
 
     interval: PositiveInt = 1000
     """Steps between two validations."""
+    lpips: FeatureWeights | None = None
+    """Measure LPIPS too, with these VGG16 weights, as in losses.lpips. An adversarial run keeps
+    as its best the checkpoint of the lowest."""
 
 
 class LogOptions(Section):

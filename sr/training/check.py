@@ -12,11 +12,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from sr.build import build_validation_lpips
 from sr.data.cache import CachedPairs
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
 from sr.devices import precision_name, resolve_device, resolve_precision
 from sr.io.image import ImageError
+from sr.losses.lpips import LPIPS
 from sr.options.schema import Options
 from sr.training.liveness import as_table
 from sr.training.logging import RunLog, as_duration
@@ -65,9 +67,10 @@ def check(options: Options, say: Say) -> None:
         f"steps: {seconds / options.train.steps:.3f} s each on {device} in {precision_name(dtype)},"
         f" so {options.train.steps} take {as_duration(seconds)}, if workers keep up"
     )
-    validating = _seconds_a_validation(training, sets, options.scale)
-    times = options.train.steps // options.validate_.interval
     if sets:
+        lpips = build_validation_lpips(options.validate_, device)
+        validating = _seconds_a_validation(training, sets, options.scale, lpips)
+        times = options.train.steps // options.validate_.interval
         say(f"validation: {validating:.1f} s each, {as_duration(validating * times)} in all")
     say(f"memory: {_peak_gib(device):.2f} GiB")
 
@@ -141,7 +144,7 @@ def _seconds_a_step(training: Training, drawn: Sequence[Batch], step: int) -> fl
     return (time.perf_counter() - started) / TIMED_STEPS
 
 
-def _seconds_a_validation(training: Training, sets: Sets, scale: int) -> float:
+def _seconds_a_validation(training: Training, sets: Sets, scale: int, lpips: LPIPS | None) -> float:
     started = time.perf_counter()
     accelerator = training.accelerator
     validate(
@@ -151,6 +154,7 @@ def _seconds_a_validation(training: Training, sets: Sets, scale: int) -> float:
         accelerator.device,
         accelerator.autocast,
         lambda *_: None,
+        lpips,
     )
     return time.perf_counter() - started
 

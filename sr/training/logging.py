@@ -113,9 +113,12 @@ class RunLog:
         mark = "  (best)" if best else ""
         for name, values in scores.items():
             gain = values["psnr_y"] - bicubic[name]["psnr_y"]
+            lpips = ""
+            if "lpips" in values:
+                lpips = f"; LPIPS {values['lpips']:.4f}, bicubic's {bicubic[name]['lpips']:.4f}"
             self.say(
                 f"step {step}  {name}: PSNR-Y {values['psnr_y']:.3f} dB, "
-                f"{gain:+.3f} to bicubic; SSIM-Y {values['ssim_y']:.4f}{mark}"
+                f"{gain:+.3f} to bicubic; SSIM-Y {values['ssim_y']:.4f}{lpips}{mark}"
             )
             self._plot(f"validation/{name}", step, values)
         self.events.write(

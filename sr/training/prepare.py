@@ -241,8 +241,10 @@ def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_
                     "another name for a new run, or --resume never"
                 )
         restore(trainee, state, accelerator)
-        if theirs["datasets"]["validation"] != ours["datasets"]["validation"]:
-            trainee.best = float("-inf")  # of other sets
+        other_sets = theirs["datasets"]["validation"] != ours["datasets"]["validation"]
+        other_lpips = theirs["validate"].get("lpips") != ours["validate"]["lpips"]
+        if other_sets or (other_lpips and trainee.adversarial is not None):
+            trainee.best = float("-inf")
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from sr.build import find_sources
+from sr.build import build_validation_lpips, find_sources
 from sr.data.cache import CachedPairs, index_path
 from sr.data.crops import refuse_small_pictures
 from sr.data.sources import Source
@@ -34,7 +34,7 @@ from sr.training.run_folder import describe_run, locked, open_folder
 from sr.training.saving import Checkpoints, make_checkpoints
 from sr.training.steps import Batch
 from sr.training.trainee import Trainee
-from sr.training.validate import Sets, mean_psnr, validate, validate_bicubic
+from sr.training.validate import Sets, rating, validate, validate_bicubic
 
 
 def train(options: Options, resume: str = "auto") -> bool:
@@ -141,7 +141,10 @@ def make_validator(
     if not sets:
         return lambda: None
     trainee, accelerator, log = training.trainee, training.accelerator, training.log
-    bicubic = validate_bicubic(sets, options.scale) if accelerator.is_main_process else {}
+    if not accelerator.is_main_process:
+        return lambda: None
+    lpips = build_validation_lpips(options.validate_, accelerator.device)
+    bicubic = validate_bicubic(sets, options.scale, lpips)
 
     def run() -> None:
         def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
@@ -149,12 +152,18 @@ def make_validator(
                 log.picture(trainee.step, f"{name}/{index}", lr, sr, hr)
 
         scores = validate(
-            trainee.ema.network, sets, options.scale, accelerator.device, accelerator.autocast, show
+            trainee.ema.network,
+            sets,
+            options.scale,
+            accelerator.device,
+            accelerator.autocast,
+            show,
+            lpips,
         )
-        # Adversarial training lowers PSNR; its best would be the one that has learned least.
-        best = trainee.adversarial is None and mean_psnr(scores) > trainee.best
-        if best:
-            trainee.best = mean_psnr(scores)
+        rated = rating(scores, adversarial=trainee.adversarial is not None)
+        best = rated is not None and rated > trainee.best
+        if rated is not None and best:
+            trainee.best = rated
             checkpoints.write_best(trainee)
         log.validation(trainee.step, scores, bicubic, best)
 

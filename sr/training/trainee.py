@@ -29,7 +29,7 @@ class Trainee:
     optimizer: Optimizer
     adversarial: Adversarial | None = None
     step: int = 0  # steps done
-    best: float = float("-inf")  # highest mean Y-PSNR of a validation
+    best: float = float("-inf")  # highest rating of a validation
     nonfinite_in_row: dict[str, int] = field(default_factory=dict)  # last updates, by network
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from sr.data.imresize import imresize
 from sr.data.sources import Source
 from sr.io.image import image_to_tensor
+from sr.losses.lpips import LPIPS
+from sr.metrics.luma import compared_values
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 
@@ -25,9 +28,11 @@ def validate(
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
     on_picture: OnPicture,
+    lpips: LPIPS | None = None,
 ) -> Scores:
     """Means of PSNR (dB) and SSIM on Y and on RGB, with a border of `scale` pixels left out.
 
+    With lpips, which is on `device`, also LPIPS of the same pixels, in 8 bits, computed in fp32.
     network: in eval mode, in its own device's memory. on_picture is shown each result.
     """
 
@@ -36,31 +41,41 @@ def validate(
             sr: Tensor = network(lr.to(device))
         return sr.float().cpu()
 
-    return _score(upscale, sets, scale, on_picture)
+    return _score(upscale, sets, scale, on_picture, lpips)
 
 
-def validate_bicubic(sets: Sets, scale: int) -> Scores:
+def validate_bicubic(sets: Sets, scale: int, lpips: LPIPS | None = None) -> Scores:
     """The same scores of MATLAB's bicubic upscaling: what a network must beat."""
 
     def upscale(lr: Tensor) -> Tensor:
         picture = (lr[0] * 255).round().byte().permute(1, 2, 0).numpy()
         return image_to_tensor(imresize(picture, scale))
 
-    return _score(upscale, sets, scale, lambda *_: None)
+    return _score(upscale, sets, scale, lambda *_: None, lpips)
 
 
-def mean_psnr(scores: Scores) -> float:
-    """Mean of the sets' Y-PSNR, by which the best checkpoint is chosen."""
-    return sum(values["psnr_y"] for values in scores.values()) / len(scores)
+def rating(scores: Scores, *, adversarial: bool) -> float | None:
+    """By which the best checkpoint is chosen, higher being better; a mean over the sets.
+
+    It is Y-PSNR. Adversarial training lowers that, and its best would be the one that has learned
+    least: there it is closeness by LPIPS, and None where that was not measured.
+    """
+    if not adversarial:
+        return fmean(values["psnr_y"] for values in scores.values())
+    if not all("lpips" in values for values in scores.values()):
+        return None
+    return -fmean(values["lpips"] for values in scores.values())
 
 
-def _score(upscale: Upscale, sets: Sets, scale: int, on_picture: OnPicture) -> Scores:
+def _score(
+    upscale: Upscale, sets: Sets, scale: int, on_picture: OnPicture, lpips: LPIPS | None
+) -> Scores:
     scores: Scores = {}
     for name, sources in sets.items():
         rows = []
         for index, (lr, hr) in enumerate(_pairs(sources)):
             sr = upscale(lr)
-            rows.append(_measure(sr, hr, scale))
+            rows.append(_measure(sr, hr, scale, lpips))
             on_picture(name, index, lr, sr, hr)
         scores[name] = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
     return scores
@@ -73,10 +88,17 @@ def _pairs(sources: Sequence[Source]) -> Iterator[tuple[Tensor, Tensor]]:
         yield image_to_tensor(lr), image_to_tensor(hr)
 
 
-def _measure(sr: Tensor, hr: Tensor, border: int) -> dict[str, float]:
-    return {
+def _measure(sr: Tensor, hr: Tensor, border: int, lpips: LPIPS | None) -> dict[str, float]:
+    scores = {
         "psnr_y": psnr(sr, hr, border=border, channel="y"),
         "ssim_y": ssim(sr, hr, border=border, channel="y"),
         "psnr_rgb": psnr(sr, hr, border=border, channel="rgb"),
         "ssim_rgb": ssim(sr, hr, border=border, channel="rgb"),
     }
+    if lpips is not None:
+        pictures = compared_values(sr, hr, border=border, channel="rgb")  # in [0, 255]
+        device = lpips.features.mean.device
+        x, y = ((picture[None] / 255).to(device, torch.float32) for picture in pictures)
+        with torch.inference_mode():
+            scores["lpips"] = float(lpips(x, y))
+    return scores

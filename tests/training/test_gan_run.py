@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from sr.io.model_file import read_model_file
 from sr.losses import discriminator
 from sr.options.load import OptionsError
 from sr.options.schema import Options
@@ -180,6 +181,39 @@ def test_an_alarm_warns_and_the_last_healthy_checkpoint_stays(gan_options: MakeO
     assert "colours drift" in warnings[0]["message"]
     kept = sorted((options.log.folder / "tiny" / "checkpoints").glob("step_*.safetensors"))
     assert [path.stem for path in kept] == ["step_000000002", "step_000000006"]
+
+
+def test_the_best_checkpoint_is_that_of_the_lowest_lpips(gan_options: MakeOptions) -> None:
+    options = gan_options("validate={interval: 1, lpips: random}", "train.checkpoint_interval=6")
+    run.train(options)
+    done = [event for event in events_of(options) if event.get("item") == "validation"]
+    measured = [event["scores"]["same"]["lpips"] for event in done]
+    lowest_so_far = [min(measured[: index + 1]) for index in range(len(measured))]
+    assert len(set(measured)) == 6
+    assert [event["best"] for event in done] == [
+        value == lowest and value not in measured[:index]
+        for index, (value, lowest) in enumerate(zip(measured, lowest_so_far, strict=True))
+    ]
+    best = read_model_file(options.log.folder / "tiny" / "checkpoints" / "best.safetensors")
+    assert best.metadata["step"] == 1 + measured.index(min(measured))
+    assert state_of(options, 6)["best"] == -min(measured)
+
+
+def test_without_lpips_an_adversarial_run_has_no_best(gan_options: MakeOptions) -> None:
+    options = gan_options()
+    run.train(options)
+    assert not (options.log.folder / "tiny" / "checkpoints" / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize(("weights", "kept"), [("random", True), ("null", False)])
+def test_another_measure_makes_the_best_so_far_void(
+    gan_options: MakeOptions, weights: str, kept: bool
+) -> None:
+    lpips = "validate.lpips=random"
+    run.train(gan_options(lpips, "train.steps=3"))
+    options = gan_options(lpips, "train.steps=6", f"validate.lpips={weights}")
+    run.train(options)
+    assert (state_of(options, 6)["best"] > float("-inf")) == kept
 
 
 def test_an_alarm_stops_the_run_where_asked(gan_options: MakeOptions) -> None:

@@ -1,0 +1,76 @@
+"""Scores of whole pictures, and which validation is the best."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sr.build import find_sources
+from sr.losses.lpips import LPIPS
+from sr.options.datasets import HRFolders
+from sr.training.validate import Scores, Sets, rating, validate, validate_bicubic
+
+
+class Nearest(nn.Module):
+    """Enlarges; `offset` reaches over the range that a picture file holds."""
+
+    def __init__(self, offset: float = 0.0) -> None:
+        super().__init__()
+        self.offset = offset
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return functional.interpolate(lr, scale_factor=2, mode="nearest") + self.offset
+
+
+@pytest.fixture
+def sets(photographs: Path) -> Sets:
+    source = HRFolders(type="HRFolders", hr=(photographs,))
+    return {"same": find_sources(source, scale=2)}
+
+
+@pytest.fixture(scope="module")
+def lpips() -> LPIPS:
+    torch.manual_seed(0)
+    return LPIPS("random")
+
+
+def scores_of(network: nn.Module, sets: Sets, lpips: LPIPS | None) -> Scores:
+    device = torch.device("cpu")
+    return validate(network, sets, 2, device, contextlib.nullcontext, lambda *_: None, lpips)
+
+
+def test_lpips_is_measured_only_where_asked(sets: Sets, lpips: LPIPS) -> None:
+    without, measured = scores_of(Nearest(), sets, None), scores_of(Nearest(), sets, lpips)
+    assert "lpips" not in without["same"]
+    assert measured["same"].pop("lpips") > 0
+    assert measured == without
+    assert "lpips" in validate_bicubic(sets, 2, lpips)["same"]
+
+
+def test_lpips_is_that_of_8_bit_pixels_inside_the_border(sets: Sets, lpips: LPIPS) -> None:
+    distances = []
+    for source in sets["same"]:
+        lr, hr = (
+            torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+            for picture in source.load()
+        )
+        sr = ((Nearest(0.11)(lr).clamp(0, 1) * 255).round() / 255)[..., 2:-2, 2:-2]
+        with torch.no_grad():
+            distances.append(float(lpips(sr, hr[..., 2:-2, 2:-2])))
+    expected = sum(distances) / len(distances)
+    assert scores_of(Nearest(0.11), sets, lpips)["same"]["lpips"] == pytest.approx(expected)
+
+
+def test_the_rating_is_psnr_and_after_adversarial_training_closeness_by_lpips() -> None:
+    scores = {
+        "a": {"psnr_y": 30.0, "lpips": 0.3},
+        "b": {"psnr_y": 26.0, "lpips": 0.1},
+    }
+    assert rating(scores, adversarial=False) == pytest.approx(28.0)
+    assert rating(scores, adversarial=True) == pytest.approx(-0.2)
+    del scores["b"]["lpips"]
+    assert rating(scores, adversarial=False) == pytest.approx(28.0)
+    assert rating(scores, adversarial=True) is None
