@@ -25,12 +25,12 @@ from sr.losses.lpips import LPIPS
 from sr.losses.ms_ssim import ms_ssim_loss
 from sr.losses.perceptual import PerceptualLoss
 from sr.networks.compact import Compact
+from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.patchgan import PatchGAN
 from sr.networks.receptive import measure_receptive_radius
 from sr.networks.srgan_discriminator import SRGANDiscriminator
 from sr.networks.srresnet import SRResNet
 from sr.networks.unet_discriminator import UNetDiscriminator
-from sr.networks.vgg_features import VGGFeatures
 from sr.options.datasets import DatasetOptions, HRFolders
 from sr.options.degradations import DegradationOptions, LightOptions
 from sr.options.discriminator import (
@@ -170,14 +170,16 @@ def build_loss(
     if options.ms_ssim is not None:
         terms["ms_ssim"] = WeightedTerm(ms_ssim_loss, options.ms_ssim.weight)
     if options.lpips is not None:
-        lpips = LPIPS(options.lpips.weights).to(device)
+        lpips = LPIPS(options.lpips.network, options.lpips.weights).to(device)
         terms["lpips"] = _network_term(lpips, autocast, options.lpips.weight)
     return CombinedLoss(terms)
 
 
 def build_validation_lpips(options: ValidateOptions, device: torch.device) -> LPIPS | None:
     """What validation measures LPIPS with, if it does. Raises ValueError as build_loss does."""
-    return None if options.lpips is None else LPIPS(options.lpips).to(device)
+    if options.lpips is None:
+        return None
+    return LPIPS(options.lpips.network, options.lpips.weights).to(device)
 
 
 def build_discriminator_loss(options: AdversarialOptions) -> DiscriminatorLoss:
@@ -196,7 +198,7 @@ def _network_term(term: Term, autocast: Autocast, weight: float) -> WeightedTerm
 
 
 def _perceptual_term(options: PerceptualOptions) -> PerceptualLoss:
-    features = VGGFeatures(options.type, list(options.layers), options.weights)
+    features = ImageNetFeatures(options.type, list(options.layers), options.weights)
     return PerceptualLoss(features, options.layers, options.criterion)
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sr.networks.vgg_features import VGGFeatures
+from sr.networks.imagenet_features import ImageNetFeatures
 
 Criterion = Literal["L1", "MSE"]
 
@@ -33,7 +33,7 @@ class PerceptualLoss(nn.Module):
     """sum over layers of weight * criterion(phi(sr), phi(hr)), phi a layer's feature map."""
 
     def __init__(
-        self, features: VGGFeatures, layer_weights: Mapping[str, float], criterion: Criterion
+        self, features: ImageNetFeatures, layer_weights: Mapping[str, float], criterion: Criterion
     ) -> None:
         super().__init__()
         if set(layer_weights) != set(features.layers):

@@ -108,12 +108,14 @@ class MSSSIMOptions(Section):
 
 
 class LPIPSOptions(Section):
-    """LPIPS with VGG16, Zhang et al. 2018."""
+    """LPIPS, Zhang et al. 2018."""
 
+    network: Literal["AlexNet", "VGG16"] = "VGG16"
+    """Whose features are compared."""
     weight: PositiveFloat
     """Factor of this term in the total loss."""
     weights: FeatureWeights = "torchvision"
-    """As in the perceptual term; a VGG16 file."""
+    """As in the perceptual term; those of `network`."""
 
 
 class LossesOptions(Section):

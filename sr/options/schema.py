@@ -21,14 +21,22 @@ from sr.options.section import Section
 from sr.options.train import TrainOptions
 
 
+class MeasuredLPIPSOptions(Section):
+    """LPIPS, Zhang et al. 2018, as a measure; published numbers are AlexNet's."""
+
+    network: Literal["AlexNet", "VGG16"] = "AlexNet"
+    """Whose features are compared; better not those that the loss compares."""
+    weights: FeatureWeights = "torchvision"
+    """Of `network`, as in losses.lpips."""
+
+
 class ValidateOptions(Section):
     """When the averaged weights are measured."""
 
     interval: PositiveInt = 1000
     """Steps between two validations."""
-    lpips: FeatureWeights | None = None
-    """Measure LPIPS too, with these VGG16 weights, as in losses.lpips. An adversarial run keeps
-    as its best the checkpoint of the lowest."""
+    lpips: MeasuredLPIPSOptions | None = None
+    """Measure LPIPS too. An adversarial run keeps as its best the checkpoint of the lowest."""
 
 
 class LogOptions(Section):
@@ -92,7 +100,7 @@ class Options(Section):
         if losses.ms_ssim:
             least["losses.ms_ssim"] = 11
         if losses.lpips:
-            least["losses.lpips"] = 16
+            least["losses.lpips"] = 31 if losses.lpips.network == "AlexNet" else 16
         if losses.perceptual:
             # conv5_4 comes after four halvings.
             blocks = [int(name[4]) for name in losses.perceptual.layers]

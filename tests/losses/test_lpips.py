@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -7,23 +8,27 @@ from torch.nn import functional
 from torchmetrics.functional.image import lpips as reference_module
 
 from sr.losses.lpips import LPIPS
-from sr.networks.vgg_features import FeatureWeightsError
+from sr.networks.imagenet_features import FeatureWeightsError
 
 
-@pytest.fixture(scope="module")
-def lpips() -> LPIPS:
+@pytest.fixture(scope="module", params=["AlexNet", "VGG16"])
+def lpips(request: pytest.FixtureRequest) -> LPIPS:
     torch.manual_seed(0)
-    return LPIPS("random")
+    return LPIPS(request.param, "random")
 
 
 @pytest.fixture
 def hr() -> Tensor:
-    return torch.rand(2, 3, 24, 20)
+    return torch.rand(2, 3, 36, 31)
+
+
+def is_alexnet(lpips: LPIPS) -> bool:
+    return "relu5" in lpips.features.layers
 
 
 def assert_grows_with_blur(lpips: LPIPS) -> None:
     torch.manual_seed(0)
-    hr = torch.rand(1, 3, 32, 32)
+    hr = torch.rand(1, 3, 40, 40)
     blurred = [functional.avg_pool2d(hr, size, 1, size // 2) for size in (1, 3, 7)]
     with torch.no_grad():
         distances = [lpips(sr, hr).item() for sr in blurred]
@@ -36,10 +41,12 @@ def reference(lpips: LPIPS, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
 
     def backbone(net: str, pretrained: bool) -> nn.Sequential:
         assert not pretrained
+        assert net == ("alexnet" if is_alexnet(lpips) else "vgg16")
         return lpips.features.features
 
     monkeypatch.setattr(reference_module, "_get_tv_model_features", backbone)
-    return reference_module._LPIPS(pretrained=True, net="vgg", pnet_rand=True)
+    net: Literal["alex", "vgg"] = "alex" if is_alexnet(lpips) else "vgg"
+    return reference_module._LPIPS(pretrained=True, net=net, pnet_rand=True)
 
 
 def test_it_equals_torchmetrics(lpips: LPIPS, hr: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +71,7 @@ def test_with_imagenet_weights_it_grows_with_blur(shared_data: Path) -> None:
     path = shared_data / "weights" / "vgg16_features_imagenet.safetensors"
     if not path.is_file():
         pytest.skip("needs ../shared/data/weights/vgg16_features_imagenet.safetensors")
-    assert_grows_with_blur(LPIPS(path))
+    assert_grows_with_blur(LPIPS("VGG16", path))
 
 
 def test_the_gradient_of_the_term_alone_reaches_every_pixel_of_sr(lpips: LPIPS, hr: Tensor) -> None:
@@ -80,7 +87,7 @@ def test_the_gradient_of_the_term_alone_reaches_every_pixel_of_sr(lpips: LPIPS, 
 
 
 def test_maps_without_any_activity_have_no_distance_and_a_finite_gradient() -> None:
-    dead = LPIPS("random")
+    dead = LPIPS("VGG16", "random")
     for parameter in dead.parameters():
         parameter.zero_()
     sr = torch.rand(1, 3, 16, 16, requires_grad=True)
@@ -97,7 +104,8 @@ def test_it_is_frozen_and_stays_in_eval_mode(lpips: LPIPS) -> None:
 
 def test_the_weights_of_the_channels_follow_to_the_device(lpips: LPIPS) -> None:
     buffers = dict(lpips.named_buffers())
-    assert sum(tensor.numel() for tensor in buffers.values()) == 64 + 128 + 256 + 512 + 512 + 6
+    channels = [64, 192, 384, 256, 256] if is_alexnet(lpips) else [64, 128, 256, 512, 512]
+    assert sum(tensor.numel() for tensor in buffers.values()) == sum(channels) + 6
 
 
 def test_under_autocast_the_loss_is_float32(lpips: LPIPS, hr: Tensor) -> None:
@@ -109,12 +117,15 @@ def test_under_autocast_the_loss_is_float32(lpips: LPIPS, hr: Tensor) -> None:
         torch.testing.assert_close(value, lpips(sr, hr), rtol=0.05, atol=0)
 
 
-def test_a_picture_smaller_than_16_pixels_is_refused(lpips: LPIPS) -> None:
-    small = torch.rand(1, 3, 16, 15)
-    with pytest.raises(ValueError, match="at least 16 x 16 px"):
+def test_a_picture_too_small_for_the_network_is_refused(lpips: LPIPS) -> None:
+    size = 31 if is_alexnet(lpips) else 16
+    least = torch.rand(1, 3, size, size)
+    assert lpips(least, least) == 0
+    small = torch.rand(1, 3, size, size - 1)
+    with pytest.raises(ValueError, match=f"at least {size} x {size} px"):
         lpips(small, small)
 
 
 def test_weights_that_do_not_fit_are_refused_as_by_the_features(tmp_path: Path) -> None:
-    with pytest.raises(FeatureWeightsError, match=r"vgg\.pth: no such file"):
-        LPIPS(tmp_path / "vgg.pth")
+    with pytest.raises(FeatureWeightsError, match=r"alexnet\.pth: no such file"):
+        LPIPS("AlexNet", tmp_path / "alexnet.pth")

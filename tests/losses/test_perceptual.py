@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from sr.losses.perceptual import Criterion, PerceptualLoss
-from sr.networks.vgg_features import VGGFeatures
+from sr.networks.imagenet_features import ImageNetFeatures
 
 LAYER_WEIGHTS = {"conv1_2": 0.1, "relu2_1": 2.0}
 
 
 @pytest.fixture(scope="module")
-def features() -> VGGFeatures:
-    return VGGFeatures("VGG16", tuple(LAYER_WEIGHTS), "random")
+def features() -> ImageNetFeatures:
+    return ImageNetFeatures("VGG16", tuple(LAYER_WEIGHTS), "random")
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def hr() -> Tensor:
 
 @pytest.mark.parametrize("criterion", ["L1", "MSE"])
 def test_it_is_the_weighted_sum_of_the_layers_distances(
-    features: VGGFeatures, sr: Tensor, hr: Tensor, criterion: Criterion
+    features: ImageNetFeatures, sr: Tensor, hr: Tensor, criterion: Criterion
 ) -> None:
     value = PerceptualLoss(features, LAYER_WEIGHTS, criterion)(sr, hr)
     power = 1 if criterion == "L1" else 2
@@ -42,14 +42,14 @@ def test_it_is_the_weighted_sum_of_the_layers_distances(
 
 @pytest.mark.parametrize("criterion", ["L1", "MSE"])
 def test_equal_pictures_have_no_distance(
-    features: VGGFeatures, hr: Tensor, criterion: Criterion
+    features: ImageNetFeatures, hr: Tensor, criterion: Criterion
 ) -> None:
     assert PerceptualLoss(features, LAYER_WEIGHTS, criterion)(hr, hr) == 0
 
 
 @pytest.mark.parametrize("criterion", ["L1", "MSE"])
 def test_the_gradient_of_the_term_alone_reaches_every_pixel_of_sr(
-    features: VGGFeatures, sr: Tensor, hr: Tensor, criterion: Criterion
+    features: ImageNetFeatures, sr: Tensor, hr: Tensor, criterion: Criterion
 ) -> None:
     PerceptualLoss(features, LAYER_WEIGHTS, criterion)(sr, hr).backward()
     assert sr.grad is not None
@@ -58,7 +58,7 @@ def test_the_gradient_of_the_term_alone_reaches_every_pixel_of_sr(
 
 
 def test_a_step_against_the_gradient_lowers_the_loss(
-    features: VGGFeatures, sr: Tensor, hr: Tensor
+    features: ImageNetFeatures, sr: Tensor, hr: Tensor
 ) -> None:
     loss = PerceptualLoss(features, LAYER_WEIGHTS, "L1")
     before = loss(sr, hr)
@@ -67,13 +67,17 @@ def test_a_step_against_the_gradient_lowers_the_loss(
         assert loss(sr - 1e-3 * gradient / gradient.norm(), hr) < before
 
 
-def test_hr_gets_no_gradient_and_no_graph(features: VGGFeatures, sr: Tensor, hr: Tensor) -> None:
+def test_hr_gets_no_gradient_and_no_graph(
+    features: ImageNetFeatures, sr: Tensor, hr: Tensor
+) -> None:
     hr.requires_grad_()
     PerceptualLoss(features, LAYER_WEIGHTS, "L1")(sr, hr).backward()
     assert hr.grad is None
 
 
-def test_under_autocast_the_loss_is_float32(features: VGGFeatures, sr: Tensor, hr: Tensor) -> None:
+def test_under_autocast_the_loss_is_float32(
+    features: ImageNetFeatures, sr: Tensor, hr: Tensor
+) -> None:
     loss = PerceptualLoss(features, LAYER_WEIGHTS, "MSE")
     with torch.autocast("cpu", torch.bfloat16):
         assert features(hr)["conv1_2"].dtype == torch.bfloat16
@@ -83,14 +87,14 @@ def test_under_autocast_the_loss_is_float32(features: VGGFeatures, sr: Tensor, h
 
 
 def test_maps_in_low_precision_are_compared_in_float32(
-    features: VGGFeatures, sr: Tensor, hr: Tensor
+    features: ImageNetFeatures, sr: Tensor, hr: Tensor
 ) -> None:
     low = copy.deepcopy(features).bfloat16()
     value = PerceptualLoss(low, LAYER_WEIGHTS, "L1")(sr.bfloat16(), hr.bfloat16())
     assert value.dtype == torch.float32
 
 
-def test_layers_without_a_weight_or_a_map_are_refused(features: VGGFeatures) -> None:
+def test_layers_without_a_weight_or_a_map_are_refused(features: ImageNetFeatures) -> None:
     for weights in ({"conv1_2": 1.0}, LAYER_WEIGHTS | {"conv5_4": 1.0}):
         with pytest.raises(ValueError, match=r"expected a weight .* conv1_2, relu2_1; came"):
             PerceptualLoss(features, weights, "L1")

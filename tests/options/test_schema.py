@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from sr.losses import pixel
 from sr.losses.adversarial import KINDS_WITH_LABEL_SMOOTHING, AdversarialKind
 from sr.networks.compact import Compact
+from sr.networks.feature_layers import Architecture, layer_names
 from sr.networks.srresnet import SRResNet
-from sr.networks.vgg_features import Architecture, layer_names
 from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
 from sr.options.losses import (
     AdversarialOptions,

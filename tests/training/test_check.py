@@ -32,8 +32,8 @@ def test_a_check_tells_parameters_terms_time_and_memory(gan_options: MakeOptions
 
 
 def test_a_check_finds_missing_weights_of_lpips(tiny_options: MakeOptions, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"none\.pth: no such file of VGG weights"):
-        told(tiny_options(f"validate.lpips={tmp_path / 'none.pth'}"))
+    with pytest.raises(ValueError, match=r"none\.pth: no such file of weights"):
+        told(tiny_options(f"validate.lpips.weights={tmp_path / 'none.pth'}"))
 
 
 def test_a_check_leaves_nothing_behind(tiny_options: MakeOptions, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ PATCHGAN = "discriminator={type: PatchGAN, num_features: 4, num_layers: 1}"
 SRGAN = "discriminator={type: SRGAN, num_features: 4}"
 SRRESNET = "generator={type: SRResNet, num_features: 4, num_blocks: 1}"
 HINGE_R1 = "losses.adversarial={type: hinge, weight: 0.01, r1_weight: 0.1, r1_interval: 2}"
+LPIPS = "{network: VGG16, weights: random}"
 RELATIVISTIC = "losses.adversarial={type: relativistic_average, weight: 0.01}"
 
 
@@ -184,7 +185,9 @@ def test_an_alarm_warns_and_the_last_healthy_checkpoint_stays(gan_options: MakeO
 
 
 def test_the_best_checkpoint_is_that_of_the_lowest_lpips(gan_options: MakeOptions) -> None:
-    options = gan_options("validate={interval: 1, lpips: random}", "train.checkpoint_interval=6")
+    options = gan_options(
+        f"validate={{interval: 1, lpips: {LPIPS}}}", "train.checkpoint_interval=6"
+    )
     run.train(options)
     done = [event for event in events_of(options) if event.get("item") == "validation"]
     measured = [event["scores"]["same"]["lpips"] for event in done]
@@ -205,13 +208,12 @@ def test_without_lpips_an_adversarial_run_has_no_best(gan_options: MakeOptions) 
     assert not (options.log.folder / "tiny" / "checkpoints" / "best.safetensors").exists()
 
 
-@pytest.mark.parametrize(("weights", "kept"), [("random", True), ("null", False)])
-def test_another_measure_makes_the_best_so_far_void(
-    gan_options: MakeOptions, weights: str, kept: bool
+@pytest.mark.parametrize(("lpips", "kept"), [(LPIPS, True), ("null", False)])
+def test_without_its_measure_the_best_so_far_is_void(
+    gan_options: MakeOptions, lpips: str, kept: bool
 ) -> None:
-    lpips = "validate.lpips=random"
-    run.train(gan_options(lpips, "train.steps=3"))
-    options = gan_options(lpips, "train.steps=6", f"validate.lpips={weights}")
+    run.train(gan_options(f"validate.lpips={LPIPS}", "train.steps=3"))
+    options = gan_options("train.steps=6", f"validate.lpips={lpips}")
     run.train(options)
     assert (state_of(options, 6)["best"] > float("-inf")) == kept
 

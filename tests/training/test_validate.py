@@ -34,7 +34,7 @@ def sets(photographs: Path) -> Sets:
 @pytest.fixture(scope="module")
 def lpips() -> LPIPS:
     torch.manual_seed(0)
-    return LPIPS("random")
+    return LPIPS("VGG16", "random")
 
 
 def scores_of(network: nn.Module, sets: Sets, lpips: LPIPS | None) -> Scores:

@@ -1,8 +1,6 @@
-"""Feature maps of the VGG networks, to compare pictures by.
+"""Feature maps of networks that were trained on ImageNet, to compare pictures by.
 
-Simonyan and Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
-(arXiv 1409.1556), table 1, columns D (VGG16) and E (VGG19). The keys of the state dict
-(`features.N.weight`) are torchvision's, so its files load.
+The keys of the state dict (`features.N.weight`) are torchvision's, so its files load.
 
 Deviations: only the convolutional part, cut after the last layer that is asked for. Frozen, and
 always in eval mode; only gradients with respect to the picture flow.
@@ -21,14 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-Architecture = Literal["VGG16", "VGG19"]
+from sr.networks.feature_layers import Architecture, layer_names, named_layers
+
 FeatureWeights = Path | Literal["torchvision", "random"]
 
-_NUM_CONVS: dict[Architecture, tuple[int, ...]] = {  # a block; table 1
-    "VGG16": (2, 2, 3, 3, 3),
-    "VGG19": (2, 2, 4, 4, 4),
-}
-_NUM_FEATURES = (64, 128, 256, 512, 512)  # a block; table 1
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels, RGB; as torchvision's weights were trained
 _STD = (0.229, 0.224, 0.225)
 
@@ -41,11 +35,11 @@ class FeatureWeightsError(ValueError):
     """Weights that cannot be had or do not fit; the message says what was tried."""
 
 
-class VGGFeatures(nn.Module):
-    """Named feature maps of VGG16 or VGG19.
+class ImageNetFeatures(nn.Module):
+    """Named feature maps of AlexNet, VGG16 or VGG19.
 
-    layers: of `layer_names`; "conv5_4" is the fourth convolution of the fifth block before, and
-        "relu5_4" after its ReLU.
+    layers: of `layer_names`; of VGG19, "conv5_4" is the fourth convolution of the fifth block
+        before, and "relu5_4" after its ReLU.
     weights: a local safetensors or pth file with torchvision's key names; "torchvision" for
         its ImageNet weights, downloaded once into torch's cache; "random" for tests, drawn from
         torch's global generator.
@@ -58,14 +52,13 @@ class VGGFeatures(nn.Module):
         self, architecture: Architecture, layers: Sequence[str], weights: FeatureWeights
     ) -> None:
         super().__init__()
-        places = _places(architecture, layers)
+        wanted = _checked(architecture, layers)
         self.layers = tuple(layers)
-        self._names = {place: name for name, place in places.items()}
-        with torch.device("meta"):  # no time and no random numbers for weights that are replaced
-            stack = _stack(architecture)
-        self.features = stack[: max(self._names) + 1]
-        num_pools = sum(isinstance(layer, nn.MaxPool2d) for layer in self.features)
-        self.min_size = 2**num_pools  # pixels
+        named = named_layers(architecture)
+        end = 1 + max(place for place, (name, _) in enumerate(named) if name in wanted)
+        self._names = [name if name in wanted else "" for name, _ in named[:end]]
+        self.features = nn.Sequential(*(layer for _, layer in named[:end]))
+        self.min_size = _min_size(self.features)  # pixels
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
         if weights == "random":
@@ -79,20 +72,21 @@ class VGGFeatures(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """x: (B, 3, H, W), RGB in [0, 1]; H, W at least `min_size`.
 
-        Returns the map of each layer, (B, C, H / 2**k, W / 2**k) with k poolings before it.
+        Returns the map of each layer, (B, C, h, w), in the order of the layers; h and w are those
+        of the picture divided by the strides before it.
         """
         if min(x.shape[-2:]) < self.min_size:
             raise ValueError(
-                f"VGG features {', '.join(self.layers)}: expected pictures of at least "
+                f"features {', '.join(self.layers)}: expected pictures of at least "
                 f"{self.min_size} x {self.min_size} px; came height {x.shape[-2]}, "
                 f"width {x.shape[-1]}"
             )
         x = (x - self.mean) / self.std
         maps: dict[str, Tensor] = {}
-        for place, layer in enumerate(self.features):
+        for name, layer in zip(self._names, self.features, strict=True):
             x = layer(x)
-            if place in self._names:
-                maps[self._names[place]] = x
+            if name:
+                maps[name] = x
         return maps
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002, a fixed measure does not train
@@ -100,42 +94,29 @@ class VGGFeatures(nn.Module):
         return super().train(False)
 
 
-def layer_names(architecture: Architecture) -> tuple[str, ...]:
-    """All layers that can be asked for, from the picture on; needs no network."""
-    return tuple(
-        f"{kind}{block}_{index}"
-        for block, count in enumerate(_NUM_CONVS[architecture], start=1)
-        for index in range(1, count + 1)
-        for kind in ("conv", "relu")
-    )
-
-
-def _places(architecture: Architecture, layers: Sequence[str]) -> dict[str, int]:
-    """Layer name -> its place in the stack, in torchvision's numbering."""
+def _checked(architecture: Architecture, layers: Sequence[str]) -> set[str]:
     if not layers:
         raise ValueError(f"{architecture} features: expected at least one layer, came none")
     known = layer_names(architecture)
-    places = {}
     for name in layers:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
             raise ValueError(f"{architecture} has no layer {name!r}; {hint}")
-        pools_before = int(name[4]) - 1
-        places[name] = known.index(name) + pools_before
-    return places
+    return set(layers)
 
 
-def _stack(architecture: Architecture) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    width = 3
-    for count, num_features in zip(_NUM_CONVS[architecture], _NUM_FEATURES, strict=True):
-        for _ in range(count):
-            layers.append(nn.Conv2d(width, num_features, 3, padding=1))
-            layers.append(nn.ReLU())  # not inplace, which would change the map before it
-            width = num_features
-        layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
+def _min_size(stack: nn.Sequential) -> int:
+    """Side of the smallest picture that leaves one value in the last map."""
+    size = 1
+    for layer in reversed(stack):
+        if isinstance(layer, nn.Conv2d):
+            size = (size - 1) * layer.stride[0] + layer.kernel_size[0] - 2 * int(layer.padding[0])
+        elif isinstance(layer, nn.MaxPool2d):
+            assert isinstance(layer.stride, int)
+            assert isinstance(layer.kernel_size, int)
+            size = (size - 1) * layer.stride + layer.kernel_size
+    return size
 
 
 def _initialise(stack: nn.Sequential) -> None:
@@ -150,7 +131,7 @@ def _initialise(stack: nn.Sequential) -> None:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise FeatureWeightsError(f"{path}: no such file of VGG weights")
+        raise FeatureWeightsError(f"{path}: no such file of weights")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -172,10 +153,9 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _download(architecture: Architecture) -> dict[str, Tensor]:
     """torchvision's ImageNet weights, from torch's cache or the network."""
     # Imported here: it takes seconds, and programs that only upscale never come here.
-    from torchvision.models import VGG16_Weights, VGG19_Weights
+    from torchvision.models import get_weight
 
-    source = VGG16_Weights if architecture == "VGG16" else VGG19_Weights
-    weights = source.IMAGENET1K_V1
+    weights = get_weight(f"{architecture}_Weights.IMAGENET1K_V1")
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     logger.info("%s: ImageNet weights from %s or %s", architecture, cache, weights.url)
     try:
@@ -191,12 +171,12 @@ def _download(architecture: Architecture) -> dict[str, Tensor]:
 
 
 def _fitting(
-    features: VGGFeatures, architecture: Architecture, read: dict[str, Tensor], origin: object
+    features: ImageNetFeatures, architecture: Architecture, read: dict[str, Tensor], origin: object
 ) -> dict[str, Tensor]:
     """Of the tensors read, those of `features`, as float32."""
     expected = features.state_dict()
-    convs = layer_names(architecture)[::2]
-    every = {f"features.{place}" for place in _places(architecture, convs).values()}
+    named = enumerate(named_layers(architecture))
+    every = {f"features.{place}" for place, (_, layer) in named if isinstance(layer, nn.Conv2d)}
     faults = [f"{name} is missing" for name in expected if name not in read]
     for name, tensor in read.items():
         if name in expected and tensor.shape != expected[name].shape:

@@ -8,12 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torchvision.models import vgg16, vgg19
+from torchvision.models import alexnet, vgg16, vgg19
 
-from sr.networks.vgg_features import Architecture, FeatureWeightsError, VGGFeatures, layer_names
+from sr.networks.feature_layers import Architecture, layer_names
+from sr.networks.imagenet_features import FeatureWeightsError, ImageNetFeatures
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
+REFERENCES = {"AlexNet": alexnet, "VGG16": vgg16, "VGG19": vgg19}
 SMALL = ("conv1_1", "relu1_1", "conv1_2", "relu1_2")
 
 
@@ -38,19 +40,19 @@ def saved(weights: dict[str, Tensor], path: Path) -> Path:
 @each_architecture
 def test_all_named_layers_equal_torchvisions(architecture: Architecture) -> None:
     names = layer_names(architecture)
-    features = VGGFeatures(architecture, names, "random")
+    features = ImageNetFeatures(architecture, names, "random")
     with torch.device("meta"):  # without the weights of its classifier
-        reference = (vgg16 if architecture == "VGG16" else vgg19)(weights=None).features
+        reference = REFERENCES[architecture](weights=None).features
     reference.load_state_dict(
         {key.removeprefix("features."): tensor for key, tensor in features.state_dict().items()},
         assign=True,
     )
-    x = torch.rand(1, 3, 16, 17)
+    x = torch.rand(1, 3, 31, 35)
     expected = []
     y = (x - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
         [0.229, 0.224, 0.225]
     ).view(3, 1, 1)
-    for layer in reference[:-1]:  # no layer is named after the last pooling
+    for layer in reference[:-1]:  # nothing is named after the last pooling
         y = layer(y.clone())
         if not isinstance(layer, torch.nn.MaxPool2d):
             expected.append(y.clone())
@@ -59,26 +61,31 @@ def test_all_named_layers_equal_torchvisions(architecture: Architecture) -> None
     torch.testing.assert_close(list(maps.values()), expected)
 
 
-def test_layer_names_count_the_convolutions_of_the_papers_table() -> None:
-    assert [len(layer_names(architecture)) for architecture in ARCHITECTURES] == [2 * 13, 2 * 16]
+def test_layer_names_count_the_convolutions_of_the_papers() -> None:
+    assert [len(layer_names(architecture)) for architecture in ARCHITECTURES] == [
+        2 * 5,
+        2 * 13,
+        2 * 16,
+    ]
     assert layer_names("VGG19")[-2:] == ("conv5_4", "relu5_4")
+    assert layer_names("AlexNet")[-2:] == ("conv5", "relu5")
     assert layer_names("VGG16")[:3] == ("conv1_1", "relu1_1", "conv1_2")
 
 
 def test_a_map_before_the_relu_is_not_changed_by_it() -> None:
-    maps = VGGFeatures("VGG16", SMALL, "random")(torch.rand(1, 3, 8, 8))
+    maps = ImageNetFeatures("VGG16", SMALL, "random")(torch.rand(1, 3, 8, 8))
     assert (maps["conv1_2"] < 0).any()
     assert torch.equal(maps["conv1_2"].relu(), maps["relu1_2"])
 
 
 def test_the_stack_ends_with_the_last_layer_asked_for() -> None:
-    features = VGGFeatures("VGG19", ["conv2_1", "conv1_1"], "random")
+    features = ImageNetFeatures("VGG19", ["conv2_1", "conv1_1"], "random")
     assert len(features.features) == 6  # conv, relu, conv, relu, pool, conv
     assert set(features(torch.rand(1, 3, 4, 4))) == {"conv1_1", "conv2_1"}
 
 
 def test_it_is_frozen_and_stays_in_eval_mode_but_the_picture_gets_a_gradient() -> None:
-    features = VGGFeatures("VGG16", ["conv2_2"], "random").train()
+    features = ImageNetFeatures("VGG16", ["conv2_2"], "random").train()
     assert not any(module.training for module in features.modules())
     assert not any(parameter.requires_grad for parameter in features.parameters())
     x = torch.rand(1, 3, 8, 8, requires_grad=True)
@@ -87,21 +94,21 @@ def test_it_is_frozen_and_stays_in_eval_mode_but_the_picture_gets_a_gradient() -
 
 
 def test_the_normalisation_is_not_in_the_state_dict() -> None:
-    assert set(VGGFeatures("VGG16", SMALL, "random").state_dict()) == set(small_weights())
+    assert set(ImageNetFeatures("VGG16", SMALL, "random").state_dict()) == set(small_weights())
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_a_file_loads_and_its_classifier_is_ignored(suffix: str, tmp_path: Path) -> None:
     weights = small_weights()
     path = saved(weights | {"classifier.0.weight": torch.rand(2)}, tmp_path / f"vgg{suffix}")
-    features = VGGFeatures("VGG16", SMALL, path)
+    features = ImageNetFeatures("VGG16", SMALL, path)
     assert all(torch.equal(weights[key], value) for key, value in features.state_dict().items())
     assert not any(parameter.requires_grad for parameter in features.parameters())
 
 
 def test_a_file_in_half_precision_computes_in_float32(tmp_path: Path) -> None:
     weights = {key: tensor.half() for key, tensor in small_weights().items()}
-    features = VGGFeatures("VGG16", SMALL, saved(weights, tmp_path / "vgg.safetensors"))
+    features = ImageNetFeatures("VGG16", SMALL, saved(weights, tmp_path / "vgg.safetensors"))
     assert all(tensor.dtype == torch.float32 for tensor in features.state_dict().values())
     assert features(torch.rand(1, 3, 4, 4))["conv1_2"].dtype == torch.float32
 
@@ -109,7 +116,7 @@ def test_a_file_in_half_precision_computes_in_float32(tmp_path: Path) -> None:
 def test_loading_a_file_draws_no_random_numbers(tmp_path: Path) -> None:
     path = saved(small_weights(), tmp_path / "vgg.safetensors")
     before = torch.get_rng_state()
-    VGGFeatures("VGG16", SMALL, path)
+    ImageNetFeatures("VGG16", SMALL, path)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -139,7 +146,7 @@ def test_a_file_that_does_not_fit_is_refused(
     with pytest.raises(
         FeatureWeightsError, match=f"{re.escape(str(path))}.*VGG16.*{keys}.*{fault}"
     ):
-        VGGFeatures("VGG16", SMALL, path)
+        ImageNetFeatures("VGG16", SMALL, path)
 
 
 @pytest.mark.parametrize("name", ["vgg.safetensors", "vgg.pth"])
@@ -150,19 +157,19 @@ def test_a_broken_file_is_refused(name: str, content: bytes, tmp_path: Path) -> 
     with pytest.raises(
         FeatureWeightsError, match=f"{re.escape(str(path))}: expected a safetensors"
     ):
-        VGGFeatures("VGG16", SMALL, path)
+        ImageNetFeatures("VGG16", SMALL, path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FeatureWeightsError, match=r"vgg\.pth: no such file"):
-        VGGFeatures("VGG16", SMALL, tmp_path / "vgg.pth")
+        ImageNetFeatures("VGG16", SMALL, tmp_path / "vgg.pth")
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "vgg.pth"
     torch.save({"step": 3}, path)
     with pytest.raises(FeatureWeightsError, match="expected a state dict"):
-        VGGFeatures("VGG16", SMALL, path)
+        ImageNetFeatures("VGG16", SMALL, path)
 
 
 def test_torchvisions_weights_are_taken_from_torchs_cache(
@@ -172,7 +179,7 @@ def test_torchvisions_weights_are_taken_from_torchs_cache(
     (tmp_path / "checkpoints").mkdir()
     weights = small_weights()
     saved(weights, tmp_path / "checkpoints" / "vgg16-397923af.pth")
-    features = VGGFeatures("VGG16", SMALL, "torchvision")
+    features = ImageNetFeatures("VGG16", SMALL, "torchvision")
     assert all(torch.equal(weights[key], value) for key, value in features.state_dict().items())
 
 
@@ -188,12 +195,12 @@ def test_without_a_network_the_error_says_what_was_tried(
         FeatureWeightsError,
         match=f"VGG19.*{re.escape(str(tmp_path))}.*vgg19-.*no route to host.*`weights: PATH`",
     ):
-        VGGFeatures("VGG19", SMALL, "torchvision")
+        ImageNetFeatures("VGG19", SMALL, "torchvision")
 
 
 @pytest.mark.parametrize(("layer", "size"), [("relu1_2", 1), ("conv2_1", 2), ("relu5_3", 16)])
 def test_a_picture_that_the_poolings_would_leave_empty_is_refused(layer: str, size: int) -> None:
-    features = VGGFeatures("VGG16", [layer], "random")
+    features = ImageNetFeatures("VGG16", [layer], "random")
     assert features.min_size == size
     assert features(torch.rand(1, 3, size, size + 1))[layer].shape[-2:] == (
         1,
@@ -203,20 +210,26 @@ def test_a_picture_that_the_poolings_would_leave_empty_is_refused(layer: str, si
         features(torch.rand(1, 3, size, 0))
 
 
+def test_the_smallest_picture_for_alexnet_leaves_one_value() -> None:
+    features = ImageNetFeatures("AlexNet", ["relu5"], "random")
+    assert features.min_size == 31
+    assert features(torch.rand(1, 3, 31, 31))["relu5"].shape == (1, 256, 1, 1)
+
+
 def test_an_unknown_layer_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ValueError, match=r"VGG16 has no layer 'conv5_4'; did you mean conv5_3\?"):
-        VGGFeatures("VGG16", ["conv5_4"], "random")
+        ImageNetFeatures("VGG16", ["conv5_4"], "random")
     with pytest.raises(ValueError, match=r"no layer 'x'; expected one of conv1_1, relu1_1"):
-        VGGFeatures("VGG16", ["x"], "random")
+        ImageNetFeatures("VGG16", ["x"], "random")
     with pytest.raises(ValueError, match="at least one layer"):
-        VGGFeatures("VGG16", [], "random")
+        ImageNetFeatures("VGG16", [], "random")
 
 
 def test_the_local_imagenet_file_loads(shared_data: Path) -> None:
     path = shared_data / "weights" / "vgg16_features_imagenet.safetensors"
     if not path.is_file():
         pytest.skip("needs ../shared/data/weights/vgg16_features_imagenet.safetensors")
-    features = VGGFeatures("VGG16", ["conv1_1", "relu5_3"], path)
+    features = ImageNetFeatures("VGG16", ["conv1_1", "relu5_3"], path)
     torch.testing.assert_close(
         features.state_dict()["features.28.bias"], load_file(path)["features.28.bias"].float()
     )
