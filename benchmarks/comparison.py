@@ -1,12 +1,13 @@
-"""Enlarged crops side by side: bicubic, a model's result and the original.
+"""Enlarged crops side by side: bicubic, each model's result and the original.
 
-    python benchmarks/comparison.py OUT.png PICTURE:X,Y,W,H [PICTURE:X,Y,W,H ...] [-m MODEL]
+    python benchmarks/comparison.py OUT.png PICTURE:X,Y,W,H [PICTURE:X,Y,W,H ...] [-m MODEL ...]
 
 Each PICTURE is an HR picture; LR is made from the whole of it by MATLAB's bicubic downscaling and
 upscaled again. X, Y, W, H is the part to show, in HR pixels; it is enlarged by whole pixels.
 """
 
 import argparse
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,12 +29,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("crops", nargs="+", metavar="PICTURE:X,Y,W,H")
-    parser.add_argument("-m", "--model", type=Path, default=BUNDLED_MODEL)
+    parser.add_argument("-m", "--model", type=Path, nargs="+", default=[BUNDLED_MODEL])
     parser.add_argument("--zoom", type=int, default=2, help="size of an HR pixel in the result")
     arguments = parser.parse_args()
 
-    loaded = load_generator(arguments.model)
-    upscaler = Upscaler(
+    upscalers = [_upscaler(path) for path in arguments.model]
+    scales = {upscaler.scale for upscaler in upscalers}
+    if len(scales) > 1:
+        parser.error(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")
+    rows = [_row(crop, upscalers, arguments.zoom) for crop in arguments.crops]
+    write_rgb8(arguments.output, _join(rows, axis=0))
+
+
+def _upscaler(model: Path) -> Upscaler:
+    loaded = load_generator(model)
+    return Upscaler(
         loaded.network,
         scale=loaded.scale,
         halo=loaded.receptive_radius,
@@ -41,20 +51,19 @@ def main() -> None:
         device=torch.device("cpu"),
         dtype=torch.float32,
     )
-    rows = [_row(crop, upscaler, arguments.zoom) for crop in arguments.crops]
-    write_rgb8(arguments.output, _join(rows, axis=0))
 
 
-def _row(crop: str, upscaler: Upscaler, zoom: int) -> Picture:
-    """bicubic | sr | hr of one crop."""
+def _row(crop: str, upscalers: Sequence[Upscaler], zoom: int) -> Picture:
+    """bicubic | sr of each model | hr of one crop."""
     path, _, numbers = crop.rpartition(":")
     x, y, width, height = (int(number) for number in numbers.split(","))
-    scale = upscaler.scale
+    scale = upscalers[0].scale
     hr = read_rgb8(Path(path))
     hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
     lr = imresize(hr, Fraction(1, scale))
-    sr = tensor_to_rgb8(upscaler(image_to_tensor(lr)))
-    parts = [picture[y : y + height, x : x + width] for picture in (imresize(lr, scale), sr, hr)]
+    results = [tensor_to_rgb8(upscaler(image_to_tensor(lr))) for upscaler in upscalers]
+    pictures = (imresize(lr, scale), *results, hr)
+    parts = [picture[y : y + height, x : x + width] for picture in pictures]
     return _join([part.repeat(zoom, axis=0).repeat(zoom, axis=1) for part in parts], axis=1)
 
 

@@ -49,7 +49,7 @@ def check(options: Options, say: Say) -> None:
     sources, sets = find_pictures(options)
     open_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
-    say(f"data: {len(sources)} pictures to train on, {count} to validate on; all can be read")
+    say(f"data: pictures to train on {len(sources)}, to validate on {count}; all can be read")
     accelerator = make_accelerator(device, dtype)
     trainee = make_trainee(options, accelerator, state_file=None)
     say(f"generator: {options.generator.type} x{options.scale}, {_size(trainee.generator)}")

@@ -22,7 +22,7 @@ def told(options: Options) -> list[str]:
 def test_a_check_tells_parameters_terms_time_and_memory(gan_options: MakeOptions) -> None:
     options = gan_options("train.gan.start_step=4")
     lines = told(options)
-    assert lines[0] == "data: 4 pictures to train on, 4 to validate on; all can be read"
+    assert lines[0] == "data: pictures to train on 4, to validate on 4; all can be read"
     assert lines[1] == "generator: Compact x2, 864 parameters"
     assert lines[2].startswith("discriminator: UNet, 17,")
     assert [line.split()[0] for line in lines[4:7]] == ["l1", "adversarial", "total_variation"]

@@ -111,3 +111,18 @@ def test_a_fault_of_one_process_ends_all_without_a_hang(
     done = launch(script, options, tmp_path, "torchrun")
     assert done.returncode != 0
     assert "the disk is gone" in done.stderr
+
+
+def test_an_alarm_of_the_watch_ends_all_processes_alike(
+    gan_options: Callable[..., Options], tmp_path: Path
+) -> None:
+    monitor = "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}"
+    done = launch(
+        ROOT / "train.py",
+        gan_options("name=watch", "train.steps=100000", monitor),
+        tmp_path,
+        "torchrun",
+    )
+    assert done.returncode != 0
+    assert "step 3: mean" in done.stderr
+    assert "colours drift" in done.stderr
