@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from sr.build import find_sources, load_generator
+from sr.build import find_sources
 from sr.cli.infer import BUNDLED_MODEL
 from sr.losses.lpips import LPIPS
+from sr.models.load import load_generator
 from sr.options.datasets import DatasetOptions, HRFolders, PairedFolders
 from sr.training.validate import Scores, Sets, validate, validate_bicubic
 

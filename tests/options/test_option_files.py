@@ -13,9 +13,9 @@ from sr.build import (
     build_loss,
     build_optimizer,
     build_schedule,
-    load_generator,
 )
 from sr.io.image import write_rgb8
+from sr.models.load import load_generator
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training.run import train
@@ -36,6 +36,8 @@ def quick_losses(options: Options) -> list[str]:
     overrides = []
     if options.losses.perceptual is not None:
         overrides.append("losses.perceptual.weights=random")
+    if options.validate_.lpips is not None:
+        overrides.append("validate.lpips={network: VGG16, weights: random}")
     if options.train.gan is not None:
         overrides.append("train.gan.lead_steps=0")
     return overrides
