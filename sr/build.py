@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, NonNegativeInt, ValidationError
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
@@ -16,7 +13,6 @@ from sr.data.degradation_plan import Degradation, Stage
 from sr.data.degraded import find_degraded
 from sr.data.paired import find_paired
 from sr.data.sources import Source
-from sr.io.model_file import ModelFileError, read_model_file
 from sr.losses import pixel, total_variation
 from sr.losses.adversarial_term import AdversarialTerm
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
@@ -25,9 +21,14 @@ from sr.losses.lpips import LPIPS
 from sr.losses.ms_ssim import ms_ssim_loss
 from sr.losses.perceptual import PerceptualLoss
 from sr.networks.compact import Compact
+from sr.networks.dbpn import DBPN
+from sr.networks.edsr import EDSR
 from sr.networks.imagenet_features import ImageNetFeatures
+from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
+from sr.networks.msrresnet import MSRResNet
 from sr.networks.patchgan import PatchGAN
-from sr.networks.receptive import measure_receptive_radius
+from sr.networks.rrdb import RRDBNet
+from sr.networks.span import SPAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
 from sr.networks.srresnet import SRResNet
 from sr.networks.unet_discriminator import UNetDiscriminator
@@ -39,7 +40,17 @@ from sr.options.discriminator import (
     SRGANDiscriminatorOptions,
     UNetDiscriminatorOptions,
 )
-from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
+from sr.options.generator import (
+    CompactOptions,
+    DBPNOptions,
+    EDSROptions,
+    GeneratorOptions,
+    ISeeBetterSRResNetOptions,
+    MSRResNetOptions,
+    RRDBNetOptions,
+    SPANOptions,
+    SRResNetOptions,
+)
 from sr.options.losses import (
     AdversarialOptions,
     CharbonnierOptions,
@@ -65,68 +76,21 @@ from sr.training.muon import Muon, split_parameters
 
 Autocast = Callable[[], AbstractContextManager[None]]
 
-
-class _Header(BaseModel):
-    """What of a model file's metadata makes the generator; the rest is for people."""
-
-    generator: GeneratorOptions
-    scale: Literal[2, 3, 4, 8]
-    receptive_radius: NonNegativeInt | None = None
-
-
-@dataclass(frozen=True)
-class LoadedGenerator:
-    """A generator from a model file, in eval mode on the CPU, and what the file says of it."""
-
-    network: nn.Module
-    scale: int
-    receptive_radius: int  # LR pixels, measured; at most 32
-    metadata: dict[str, Any]
+_GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
+    SRResNetOptions: SRResNet,
+    MSRResNetOptions: MSRResNet,
+    EDSROptions: EDSR,
+    RRDBNetOptions: RRDBNet,
+    CompactOptions: Compact,
+    SPANOptions: SPAN,
+    DBPNOptions: DBPN,
+    ISeeBetterSRResNetOptions: ISeeBetterSRResNet,
+}
 
 
 def build_generator(options: GeneratorOptions, scale: int) -> nn.Module:
     """An untrained generator; its initialisation draws from torch's global generator."""
-    match options:
-        case SRResNetOptions():
-            return SRResNet(scale, options.num_features, options.num_blocks)
-        case CompactOptions():
-            return Compact(scale, options.num_features, options.num_convs)
-
-
-def load_generator(path: Path) -> LoadedGenerator:
-    """The generator of a model file. Raises ModelFileError for a file that is not one."""
-    file = read_model_file(path)
-    try:
-        header = _Header.model_validate(file.metadata)
-        network = build_generator(header.generator, header.scale)
-        network.load_state_dict(file.state_dict)
-    except (ValidationError, RuntimeError) as error:
-        raise ModelFileError(
-            f"{path}: its metadata and weights do not make a generator: {error}"
-        ) from None
-    network.eval().requires_grad_(False)
-    radius = header.receptive_radius
-    if radius is None:
-        radius = measure_receptive_radius(network)
-    return LoadedGenerator(network, header.scale, radius, file.metadata)
-
-
-def load_initial_weights(network: nn.Module, path: Path, scale: int) -> None:
-    """Start a network from a model file's weights.
-
-    Raises ModelFileError where the file is of another scale or network.
-    """
-    file = read_model_file(path)
-    if file.metadata.get("scale") != scale:
-        raise ModelFileError(
-            f"{path}: expected a model of scale {scale}, got {file.metadata.get('scale')}"
-        )
-    try:
-        network.load_state_dict(file.state_dict)
-    except RuntimeError as error:
-        raise ModelFileError(
-            f"{path}: its generator {file.metadata.get('generator')} does not fit: {error}"
-        ) from None
+    return _GENERATORS[type(options)](scale, **_fields(options))
 
 
 def build_discriminator(options: DiscriminatorOptions, crop_size: int) -> nn.Module:

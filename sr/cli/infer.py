@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sr.cli.display import Display, show_scores
-from sr.devices import DeviceError, resolve_device, resolve_precision
+from sr.devices import DeviceError, resolve_device
 from sr.inference.engine import Outcome, load_upscaler, run
 from sr.inference.plan import Existing, Extension, NoInputError, Request, UsageError
 from sr.inference.report import to_all, with_rare_progress
@@ -52,7 +52,9 @@ def command(
             "-m",
             "--model",
             metavar="FILE",
-            help="Model file, from train.py.",
+            help="Model file: of train.py; published weights (.pth, .safetensors, .ckpt) of"
+            " Real-ESRGAN, BasicSR and whatever spandrel knows; .onnx with the extra `onnx`."
+            " `sr-info FILE` tells what a file is.",
             show_default="the bundled compact_x4",
         ),
     ] = BUNDLED_MODEL,
@@ -168,7 +170,7 @@ def command(
                     model,
                     emit,
                     device=chosen_device,
-                    dtype=resolve_precision(precision, chosen_device),
+                    precision=precision,
                     tile_size=tile_size,
                     halo=halo,
                 )

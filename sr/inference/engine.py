@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sr.build import load_generator
-from sr.devices import precision_name
+from sr.devices import DeviceError, precision_name, resolve_precision
 from sr.inference.plan import Job, Request, UsageError, folder_of_results, plan
 from sr.inference.report import Emit, with_fields
 from sr.inference.scores import (
@@ -32,6 +31,7 @@ from sr.io.image import (
     tensor_to_rgb8,
     write_rgb8,
 )
+from sr.models.load import load_generator
 
 MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
 
@@ -58,16 +58,30 @@ def load_upscaler(
     emit: Emit,
     *,
     device: torch.device,
-    dtype: torch.dtype,
+    precision: str = "auto",
     tile_size: int | None = None,
     halo: int | None = None,
 ) -> Upscaler:
-    """The upscaler of a model file.
+    """The upscaler of a model file of any origin.
 
-    tile_size, halo: LR pixels; None for `DEFAULT_TILE_SIZE`, and for the network's receptive
-    radius. Raises `ModelFileError` for a file that is no model.
+    precision: as in `resolve_precision`. tile_size, halo: LR pixels; None for
+    `DEFAULT_TILE_SIZE`, and for the network's receptive radius. Raises `ModelFileError` for a
+    file that is no model, `DeviceError` for a precision that cannot be had.
     """
+    dtype = resolve_precision(precision, device)
     generator = load_generator(model)
+    if dtype != torch.float32 and dtype not in generator.reduced_precisions:
+        if precision != "auto":
+            raise DeviceError(f"precision {precision}: {generator.architecture} needs fp32")
+        dtype = torch.float32
+    if tile_size is None:
+        tile_size = 0 if generator.tiling == "internal" else DEFAULT_TILE_SIZE
+    if tile_size and generator.tiling != "exact":
+        message = (
+            f"{generator.architecture} looks at the picture as a whole; tiles may not match, and "
+            "-t 0 takes the whole picture at once"
+        )
+        emit("warning", message=message)
     radius = generator.receptive_radius
     if halo is not None and halo < min(radius, MAX_DEFAULT_HALO):
         message = f"--halo {halo}: the network sees {radius} px far, so tiles may show seams"
@@ -76,9 +90,10 @@ def load_upscaler(
         generator.network,
         scale=generator.scale,
         halo=min(radius, MAX_DEFAULT_HALO) if halo is None else halo,
-        tile_size=DEFAULT_TILE_SIZE if tile_size is None else tile_size,
+        tile_size=tile_size,
         device=device,
         dtype=dtype,
+        multiple=generator.size_multiple,
     )
 
 

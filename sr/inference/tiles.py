@@ -63,11 +63,15 @@ class Tile:
     haloed: Box
 
 
-def split(height: int, width: int, *, tile_size: int, halo: int) -> list[Tile]:
+def split(height: int, width: int, *, tile_size: int, halo: int, multiple: int = 1) -> list[Tile]:
     """Cut a picture into the fewest tiles with cores of at most `tile_size` a side.
 
     Cores differ by one pixel at most in height and in width. A `tile_size` of 0 gives
     one tile, the whole picture. Tiles come row by row.
+
+    multiple: cores and haloed boxes begin at multiples of it, for networks whose result depends
+    on where lr begins; cores differ by one `multiple` then, the halo is rounded up to one, and no
+    core is smaller than one.
     """
     if height < 1 or width < 1:
         raise ValueError(f"expected a picture of at least 1x1 pixel; came: {width}x{height}")
@@ -75,17 +79,22 @@ def split(height: int, width: int, *, tile_size: int, halo: int) -> list[Tile]:
         raise ValueError(
             f"expected tile_size and halo of 0 or more pixels; came: {tile_size} and {halo}"
         )
+    if multiple < 1:
+        raise ValueError(f"expected a multiple of 1 or more pixels; came: {multiple}")
+    halo = -(-halo // multiple) * multiple
     return [
         _tile(Box(top, left, bottom, right), height, width, halo)
-        for top, bottom in _spans(height, tile_size)
-        for left, right in _spans(width, tile_size)
+        for top, bottom in _spans(height, tile_size, multiple)
+        for left, right in _spans(width, tile_size, multiple)
     ]
 
 
-def _spans(length: int, tile_size: int) -> list[tuple[int, int]]:
+def _spans(length: int, tile_size: int, multiple: int) -> list[tuple[int, int]]:
     """Cut 0..length into spans of nearly the same length, none above `tile_size`."""
-    num_spans = -(-length // tile_size) if tile_size else 1
-    return [(i * length // num_spans, (i + 1) * length // num_spans) for i in range(num_spans)]
+    units = -(-length // multiple)
+    num_spans = -(-units // max(tile_size // multiple, 1)) if tile_size else 1
+    cuts = [i * units // num_spans * multiple for i in range(num_spans)]
+    return list(zip(cuts, [*cuts[1:], length], strict=True))
 
 
 def _tile(core: Box, height: int, width: int, halo: int) -> Tile:

@@ -27,6 +27,7 @@ class Upscaler:
     halo: LR pixels read around each tile; the network's receptive radius for exact results.
     tile_size: LR pixels a side, halo not counted; 0 for the whole picture at once.
     dtype: float32, or bfloat16 or float16 for autocast.
+    multiple: tiles begin at multiples of so many LR pixels.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class Upscaler:
         tile_size: int,
         device: torch.device,
         dtype: torch.dtype,
+        multiple: int = 1,
     ) -> None:
         self.scale = scale
+        self._multiple = multiple
         self.halo = halo
         self.tile_size = tile_size
         self.device = device
@@ -51,7 +54,7 @@ class Upscaler:
 
     def num_tiles(self, height: int, width: int) -> int:
         """How many tiles a picture of this size takes."""
-        return len(split(height, width, tile_size=self.tile_size, halo=self.halo))
+        return len(self._tiles(height, width))
 
     def __call__(self, lr: Tensor, on_tile: OnTile | None = None) -> Tensor:
         """Upscale one picture.
@@ -62,7 +65,7 @@ class Upscaler:
         if lr.ndim != 4 or lr.shape[:2] != (1, 3):
             raise ValueError(f"expected a picture (1, 3, H, W); came: {tuple(lr.shape)}")
         height, width = lr.shape[2:]
-        tiles = split(height, width, tile_size=self.tile_size, halo=self.halo)
+        tiles = self._tiles(height, width)
         sr = torch.empty(1, 3, self.scale * height, self.scale * width)
         for index, tile in enumerate(tiles):
             core = tile.core.scaled(self.scale)
@@ -70,6 +73,11 @@ class Upscaler:
             if on_tile is not None:
                 on_tile(index + 1, len(tiles))
         return sr
+
+    def _tiles(self, height: int, width: int) -> list[Tile]:
+        return split(
+            height, width, tile_size=self.tile_size, halo=self.halo, multiple=self._multiple
+        )
 
     def _upscale_tile(self, lr: Tensor, tile: Tile) -> Tensor:
         """The core of one tile: (1, 3, scale*core.height, scale*core.width), float32."""

@@ -77,3 +77,12 @@ def read_model_file(path: Path) -> ModelFile:
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"{path}: expected format {FORMAT}, got {metadata.get('format')!r}")
     return ModelFile(state_dict, metadata)
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether a file says of itself that `write_model_file` wrote it."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return "sr" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False

@@ -16,7 +16,7 @@ def measure_receptive_radius(network: nn.Module, limit: int = 32) -> int:
     patch. network: `(1, 3, H, W) -> (1, 3, scale*H, scale*W)`, its `scale` as attribute.
     Returns at most `limit`.
     """
-    probe = copy.deepcopy(network).to(device="cpu", dtype=torch.float32).eval()
+    probe = copy.deepcopy(network).to(device="cpu", dtype=torch.float64).eval()
     for parameter in probe.parameters():
         parameter.requires_grad_(False)
     reach = 8
@@ -31,7 +31,7 @@ def _radius_within(probe: nn.Module, reach: int) -> int:
     """Radius as seen on a patch of 2 * reach + 1 pixels (at most `reach`)."""
     side = 2 * reach + 1
     generator = torch.Generator().manual_seed(0)
-    lr = torch.rand(1, 3, side, side, generator=generator)
+    lr = torch.rand(1, 3, side, side, generator=generator, dtype=torch.float64)
     lr.requires_grad_(True)
     with torch.enable_grad():
         sr = probe(lr)

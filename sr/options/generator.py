@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from sr.options.section import Section
 
@@ -17,6 +17,40 @@ class SRResNetOptions(Section):
     """Residual blocks."""
 
 
+class MSRResNetOptions(Section):
+    """MSRResNet of BasicSR: SRResNet without batch normalisation, on a bilinear enlargement."""
+
+    type: Literal["MSRResNet"]
+    num_features: PositiveInt = 64
+    """Channels of the hidden layers."""
+    num_blocks: PositiveInt = 16
+    """Residual blocks."""
+
+
+class EDSROptions(Section):
+    """EDSR, Lim et al. 2017: residual blocks without batch normalisation."""
+
+    type: Literal["EDSR"]
+    num_features: PositiveInt = 64
+    """Channels of the hidden layers; 256 in the paper's large network."""
+    num_blocks: PositiveInt = 16
+    """Residual blocks; 32 in the large network."""
+    residual_scale: PositiveFloat = 1.0
+    """Factor of each block's residual; 0.1 in the large network, which is unstable without."""
+
+
+class RRDBNetOptions(Section):
+    """RRDBNet of ESRGAN and Real-ESRGAN, Wang et al. 2018 and 2021: dense residual blocks."""
+
+    type: Literal["RRDBNet"]
+    num_features: PositiveInt = 64
+    """Channels between the blocks."""
+    num_blocks: PositiveInt = 23
+    """Blocks of three dense blocks; 6 in Real-ESRGAN's network for drawings."""
+    num_growth: PositiveInt = 32
+    """Channels that each convolution of a dense block adds."""
+
+
 class CompactOptions(Section):
     """Compact, the SRVGGNetCompact design of Real-ESRGAN: plain 3x3 convolutions, fast."""
 
@@ -27,4 +61,54 @@ class CompactOptions(Section):
     """Convolutions between the first and the last."""
 
 
-GeneratorOptions = Annotated[SRResNetOptions | CompactOptions, Field(discriminator="type")]
+class SPANOptions(Section):
+    """SPAN, Wan et al. 2024: few convolutions and attention without parameters, fast."""
+
+    type: Literal["SPAN"]
+    num_features: PositiveInt = 48
+    """Channels of the hidden layers."""
+    num_blocks: PositiveInt = 6
+    """Attention blocks of three convolutions."""
+    normalise: bool = True
+    """Take the mean colour of DIV2K from lr and multiply by 255 first, as published."""
+
+
+class DBPNOptions(Section):
+    """DBPN, Haris et al. 2018: up- and down-projections with dense connections."""
+
+    type: Literal["DBPN"]
+    num_shallow_features: PositiveInt = 256
+    """Channels of the first convolution, the paper's n_0."""
+    num_features: PositiveInt = 64
+    """Channels of the projections, the paper's n_R."""
+    num_stages: PositiveInt = 7
+    """Up-projections, the paper's T; one less lead down."""
+    bicubic_skip: bool = False
+    """Add the bicubic enlargement of lr to the result; not in the paper."""
+
+
+class ISeeBetterSRResNetOptions(Section):
+    """SRResNet as in iSeeBetter's repository, for the weights published there."""
+
+    type: Literal["ISeeBetterSRResNet"]
+    num_features: PositiveInt = 64
+    """Channels of the hidden layers."""
+
+
+GeneratorOptions = Annotated[
+    SRResNetOptions
+    | MSRResNetOptions
+    | EDSROptions
+    | RRDBNetOptions
+    | CompactOptions
+    | SPANOptions
+    | DBPNOptions
+    | ISeeBetterSRResNetOptions,
+    Field(discriminator="type"),
+]
+
+SCALES: dict[str, tuple[int, ...]] = {
+    "RRDBNet": (1, 2, 4, 8),
+    "ISeeBetterSRResNet": (2, 4, 8),
+}
+"""Of the generators that do not come in all of 2, 3, 4 and 8."""

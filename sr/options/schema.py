@@ -15,7 +15,7 @@ from sr.options.discriminator import (
     PatchGANOptions,
     UNetDiscriminatorOptions,
 )
-from sr.options.generator import GeneratorOptions
+from sr.options.generator import SCALES, GeneratorOptions
 from sr.options.losses import FeatureWeights, LossesOptions
 from sr.options.section import Section
 from sr.options.train import TrainOptions
@@ -67,6 +67,16 @@ class Options(Section):
     train: TrainOptions
     validate_: ValidateOptions = Field(default=ValidateOptions(), alias="validate")
     log: LogOptions = LogOptions()
+
+    @model_validator(mode="after")
+    def _scale_fits_generator(self) -> Self:
+        allowed = SCALES.get(self.generator.type, (2, 3, 4, 8))
+        if self.scale not in allowed:
+            raise ValueError(
+                f"scale must be one of {', '.join(map(str, allowed))} for {self.generator.type}, "
+                f"got {self.scale}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _crop_size_fits_scale(self) -> Self:

@@ -19,12 +19,12 @@ from sr.build import (
     build_loss,
     build_optimizer,
     build_schedule,
-    load_initial_weights,
 )
 from sr.data.cache import CachedPairs, cache_pairs, open_cached, write_index
 from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Source
+from sr.models.load import load_initial_weights
 from sr.options.schema import Options
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.ema import Ema

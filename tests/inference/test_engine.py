@@ -1,5 +1,6 @@
 """The engine: every picture is upscaled, or said to have failed; nothing is half done."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ import pyvips
 import torch
 from torch import Tensor, nn
 
+from sr.devices import DeviceError
 from sr.inference import engine
 from sr.inference.engine import load_upscaler, run
 from sr.inference.plan import NoInputError, Request, UsageError
-from sr.inference.upscaler import Upscaler
+from sr.inference.upscaler import DEFAULT_TILE_SIZE, Upscaler
 from sr.io.event_log import Event
 from sr.io.image import read_rgb8, write_rgb8
 from sr.io.model_file import write_model_file
@@ -264,14 +266,14 @@ def model(tmp_path: Path) -> Path:
 
 def test_a_model_files_own_halo_is_the_default(model: Path) -> None:
     listener = Listener()
-    loaded = load_upscaler(model, listener, device=CPU, dtype=torch.float32)
+    loaded = load_upscaler(model, listener, device=CPU, precision="fp32")
     assert (loaded.scale, loaded.halo, loaded.tile_size) == (2, 3, 512)
     assert listener.heard == []
 
 
 def test_a_halo_below_the_networks_reach_is_warned_of(model: Path) -> None:
     listener = Listener()
-    load = load_upscaler(model, listener, device=CPU, dtype=torch.float32, halo=2, tile_size=8)
+    load = load_upscaler(model, listener, device=CPU, precision="fp32", halo=2, tile_size=8)
     assert (load.halo, load.tile_size) == (2, 8)
     assert "--halo 2: the network sees 3 px far" in listener.fields("warning")[0]["message"]
 
@@ -279,8 +281,8 @@ def test_a_halo_below_the_networks_reach_is_warned_of(model: Path) -> None:
 def test_a_model_file_upscales_as_its_network_does(
     model: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    tiled = load_upscaler(model, Listener(), device=CPU, dtype=torch.float32, tile_size=7)
-    whole = load_upscaler(model, Listener(), device=CPU, dtype=torch.float32, tile_size=0)
+    tiled = load_upscaler(model, Listener(), device=CPU, precision="fp32", tile_size=7)
+    whole = load_upscaler(model, Listener(), device=CPU, precision="fp32", tile_size=0)
     lr = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
     assert (tiled(lr) - whole(lr)).abs().max() < 1e-5
     outcome = run(tiled, Request([pictures], tmp_path / "out"), Listener())
@@ -292,7 +294,50 @@ def test_very_deep_networks_get_a_halo_of_32(model: Path, monkeypatch: pytest.Mo
 
     def deep(path: Path) -> Any:
         loaded = load(path)
-        return type(loaded)(loaded.network, loaded.scale, 80, loaded.metadata)
+        return dataclasses.replace(loaded, receptive_radius=80)
 
     monkeypatch.setattr(engine, "load_generator", deep)
-    assert load_upscaler(model, Listener(), device=CPU, dtype=torch.float32).halo == 32
+    assert load_upscaler(model, Listener(), device=CPU, precision="fp32").halo == 32
+
+
+def test_a_network_that_needs_fp32_gets_it_or_says_so(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = engine.load_generator
+    monkeypatch.setattr(
+        engine,
+        "load_generator",
+        lambda path: dataclasses.replace(load(path), reduced_precisions=frozenset()),
+    )
+    monkeypatch.setattr(engine, "resolve_precision", lambda *_: torch.bfloat16)
+    upscaler = load_upscaler(model, Listener(), device=CPU, precision="auto")
+    assert upscaler.dtype == torch.float32
+    with pytest.raises(DeviceError, match=r"precision bf16: .* needs fp32"):
+        load_upscaler(model, Listener(), device=CPU, precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("tiling", "tile_size", "chosen", "warned"),
+    [
+        ("internal", None, 0, False),
+        ("internal", 64, 64, True),
+        ("discouraged", None, DEFAULT_TILE_SIZE, True),
+        ("discouraged", 0, 0, False),
+    ],
+)
+def test_the_advice_on_tiles_is_heeded(
+    tiling: str,
+    tile_size: int | None,
+    chosen: int,
+    warned: bool,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = engine.load_generator
+    monkeypatch.setattr(
+        engine, "load_generator", lambda path: dataclasses.replace(load(path), tiling=tiling)
+    )
+    listener = Listener()
+    upscaler = load_upscaler(model, listener, device=CPU, precision="fp32", tile_size=tile_size)
+    assert upscaler.tile_size == chosen
+    assert any("as a whole" in str(event) for event in listener.fields("warning")) == warned

@@ -61,3 +61,21 @@ def test_boxes_scale_and_move() -> None:
 def test_impossible_sizes_are_refused(height: int, width: int, tile_size: int, halo: int) -> None:
     with pytest.raises(ValueError, match="expected"):
         split(height, width, tile_size=tile_size, halo=halo)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 130), (64, 65), (100, 33)])
+@pytest.mark.parametrize("multiple", [2, 4])
+@pytest.mark.parametrize(("tile_size", "halo"), [(0, 0), (3, 1), (16, 5), (17, 8)])
+def test_tiles_begin_at_multiples_and_still_cover_the_picture_once(
+    height: int, width: int, multiple: int, tile_size: int, halo: int
+) -> None:
+    covered = np.zeros((height, width), int)
+    for tile in split(height, width, tile_size=tile_size, halo=halo, multiple=multiple):
+        covered[tile.core.rows, tile.core.columns] += 1
+        for box in (tile.core, tile.haloed):
+            assert box.top % multiple == box.left % multiple == 0
+            assert box.bottom % multiple == 0 or box.bottom == height
+            assert box.right % multiple == 0 or box.right == width
+        assert tile.core.height <= max(tile_size, multiple) or not tile_size
+        assert min(tile.core.top, tile.core.top - tile.haloed.top) in (0, *range(halo, halo + 4))
+    assert (covered == 1).all()

@@ -28,6 +28,8 @@ TWO_SETS = (
     " {name: b, source: {type: PairedFolders, hr: [y], lr: [z]}}]"
 )
 
+GENERATORS = "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, DBPN, ISeeBetterSRResNet"
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -78,7 +80,7 @@ def test_all_faults_are_told_at_once_with_the_file_and_their_keys(file: Path) ->
         "trian.steps=1",
         "seed=-1",
         "scale=5",
-        "generator.type=EDSR",
+        "generator.type=IMDN",
         "generator.num_features=0",
         "losses.pixel.wieght=1",
         "datasets.train.source.hr=photos",
@@ -134,7 +136,7 @@ def test_a_key_in_a_list_is_named_by_its_index(file: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "allowed"),
     [
-        ("generator", "SRResNet, Compact"),
+        ("generator", GENERATORS),
         ("losses.pixel", "L1, MSE, Charbonnier"),
         ("datasets.train.source", "HRFolders, PairedFolders"),
         ("train.optimizer", "Adam, AdamW, Muon"),
@@ -153,7 +155,7 @@ def test_an_unknown_or_missing_type_is_answered_with_the_allowed_ones(
 def test_a_misspelt_type_is_answered_with_the_nearest_one(file: Path) -> None:
     assert faults_of(file, "generator.type=compact") == [
         "generator.type: unknown type 'compact', did you mean 'Compact'?; "
-        "allowed: SRResNet, Compact"
+        f"allowed: {GENERATORS}"
     ]
 
 

@@ -9,9 +9,25 @@ from pydantic import ValidationError
 from sr.losses import pixel
 from sr.losses.adversarial import KINDS_WITH_LABEL_SMOOTHING, AdversarialKind
 from sr.networks.compact import Compact
+from sr.networks.dbpn import DBPN
+from sr.networks.edsr import EDSR
 from sr.networks.feature_layers import Architecture, layer_names
+from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
+from sr.networks.msrresnet import MSRResNet
+from sr.networks.rrdb import RRDBNet
+from sr.networks.span import SPAN
 from sr.networks.srresnet import SRResNet
-from sr.options.generator import CompactOptions, GeneratorOptions, SRResNetOptions
+from sr.options.generator import (
+    CompactOptions,
+    DBPNOptions,
+    EDSROptions,
+    GeneratorOptions,
+    ISeeBetterSRResNetOptions,
+    MSRResNetOptions,
+    RRDBNetOptions,
+    SPANOptions,
+    SRResNetOptions,
+)
 from sr.options.losses import (
     AdversarialOptions,
     CharbonnierOptions,
@@ -25,7 +41,13 @@ from sr.options.section import Section
 
 NETWORKS: dict[type[Section], Callable[..., Any]] = {
     SRResNetOptions: SRResNet,
+    MSRResNetOptions: MSRResNet,
+    EDSROptions: EDSR,
+    RRDBNetOptions: RRDBNet,
     CompactOptions: Compact,
+    SPANOptions: SPAN,
+    DBPNOptions: DBPN,
+    ISeeBetterSRResNetOptions: ISeeBetterSRResNet,
 }
 LOSSES: dict[type[Section], Callable[..., Any]] = {
     L1Options: pixel.l1,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from sr.build import load_generator
 from sr.io.model_file import ModelFileError
 from sr.losses import pixel
+from sr.models.load import load_generator
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training import run

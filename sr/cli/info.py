@@ -1,0 +1,44 @@
+"""The command line that tells what a model file is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sr.io.model_file import ModelFileError
+from sr.models.describe import describe
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def command(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Model files of any origin.")
+    ],
+) -> None:
+    """Tell what model files hold: network, scale, size, work, training data, licence.
+
+    Exit codes: 0 all told, 2 a file that is no model.
+    """
+    wrong = False
+    for number, file in enumerate(files):
+        try:
+            lines = describe(file)
+        except ModelFileError as error:
+            wrong = True
+            Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+            continue
+        if number:
+            typer.echo()
+        width = max(map(len, lines))
+        for label, text in lines.items():
+            typer.echo(f"{label:{width}}  {text}")
+    raise typer.Exit(2 if wrong else 0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of sr-info."""
+    app(args=arguments)

@@ -1,0 +1,108 @@
+"""Weights of any origin: files of PyTorch and safetensors -> tensors by name.
+
+No code in a file is run: of a pickle, only tensors and plain containers are read.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from sr.io.model_file import ModelFileError
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net")
+"""Keys under which training programs put the weights; averaged ones first, as they are shipped."""
+_PREFIXES = ("module.", "_orig_mod.", "netG.", "net_g.", "generator.")
+"""What DataParallel, torch.compile and training programs put before every name."""
+_BROKEN = (EOFError, OSError, RuntimeError, ValueError, KeyError, AttributeError, IndexError)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file, on the CPU, without wrappers and common prefixes.
+
+    Raises ModelFileError for a missing, broken or foreign file, and for a pickle that would run
+    code.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    if path.suffix.lower() not in SUFFIXES:
+        raise ModelFileError(
+            f"{path}: expected a model file ({', '.join(SUFFIXES)}), got {path.suffix or path.name}"
+        )
+    read: Any = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    weights = _unwrapped(read)
+    tensors = {str(name): value for name, value in weights.items() if isinstance(value, Tensor)}
+    if not tensors:
+        keys = ", ".join(map(str, list(weights)[:8])) or "nothing"
+        raise ModelFileError(f"{path}: expected tensors by name, as in a state dict; got {keys}")
+    return _without_prefixes(tensors)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By name or content, since files are renamed: a length, then JSON."""
+    with path.open("rb") as file:
+        return path.suffix.lower() == ".safetensors" or file.read(9)[8:] == b"{"
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: a broken safetensors file ({error})") from None
+
+
+def _read_pickle(path: Path) -> object:
+    if _is_torchscript(path):
+        raise ModelFileError(
+            f"{path}: a TorchScript program, which would run code of its own; expected weights"
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelFileError(
+            f"{path}: expected weights only; it is no pickle of PyTorch, is cut off, or holds "
+            f"objects that could run code, which are never loaded ({_first_sentence(error)})"
+        ) from None
+    except _BROKEN as error:
+        raise ModelFileError(
+            f"{path}: expected a file of PyTorch or safetensors; it is broken, cut off or "
+            f"something else ({_first_sentence(error)})"
+        ) from None
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
+
+
+def _first_sentence(error: Exception) -> str:
+    return (str(error) or type(error).__name__).split("\n")[0].split(". ")[0]
+
+
+def _unwrapped(read: object) -> Mapping[str, Any]:
+    """The innermost mapping that a training program wrapped its weights in."""
+    while isinstance(read, Mapping):
+        if any(isinstance(value, Tensor) for value in read.values()):
+            return read
+        wrapper = next((key for key in _WRAPPERS if isinstance(read.get(key), Mapping)), None)
+        if wrapper is None:
+            return read
+        read = read[wrapper]
+    return {}
+
+
+def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    while True:
+        prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in tensors)), None)
+        if prefix is None:
+            return tensors
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}

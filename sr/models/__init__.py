@@ -1,0 +1,1 @@
+"""Model files of any origin: read, recognised, told about and converted."""

@@ -1,0 +1,67 @@
+"""What a model file holds, in words and numbers."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from sr.models.load import load_generator
+from sr.models.loaded import LoadedGenerator
+
+PROBED_SIDE = 64  # LR pixels
+
+
+def describe(path: Path) -> dict[str, str]:
+    """Label -> what is known, for people. Raises ModelFileError for a file that is no model."""
+    generator = load_generator(path)
+    metadata = generator.metadata
+    told = {
+        "file": str(path),
+        "network": f"{generator.architecture} ({generator.origin})",
+        "options": _joined(metadata.get("generator")),
+        "scale": str(generator.scale),
+        "parameters": f"{sum(p.numel() for p in generator.network.parameters()):,}",
+        "receptive radius": f"{generator.receptive_radius} LR pixels",
+        "work": _work(generator),
+        "precisions": _precisions(generator),
+        "tiles": generator.tiling,
+        "step": _step(metadata.get("step"), metadata.get("ema")),
+        "training data": str(metadata.get("training_data") or "not stated"),
+        "licence": str(metadata.get("licence") or "not stated"),
+    }
+    return {label: text for label, text in told.items() if text}
+
+
+def mflop_per_pixel(network: nn.Module) -> float:
+    """Floating-point operations, two a multiplication and addition, in millions an LR pixel.
+
+    Counted by torch over a picture of 64x64 pixels: convolutions and matrix products.
+    """
+    lr = torch.rand(1, 3, PROBED_SIDE, PROBED_SIDE)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(lr)
+    return float(counter.get_total_flops()) / PROBED_SIDE**2 / 1e6
+
+
+def _work(generator: LoadedGenerator) -> str:
+    if not any(True for _ in generator.network.parameters()):
+        return ""  # a session of onnxruntime, which torch cannot look into
+    return f"{mflop_per_pixel(generator.network):.3g} MFLOP per LR pixel"
+
+
+def _precisions(generator: LoadedGenerator) -> str:
+    reduced = sorted(str(dtype).removeprefix("torch.") for dtype in generator.reduced_precisions)
+    return ", ".join(["float32", *reduced])
+
+
+def _joined(options: object) -> str:
+    if not isinstance(options, dict):
+        return ""
+    return ", ".join(f"{name} {value}" for name, value in options.items() if name != "type")
+
+
+def _step(step: object, ema: object) -> str:
+    if step is None:
+        return ""
+    return f"{step}{', averaged weights' if ema else ''}"

@@ -1,0 +1,148 @@
+"""A model file of any origin -> a generator.
+
+Looked at in this order: what train.py wrote; the published weights of networks that are here; the
+weights of those that spandrel knows.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, NonNegativeInt, ValidationError
+from torch import Tensor, nn
+
+from sr.build import build_generator
+from sr.io.model_file import ModelFileError, is_model_file, read_model_file
+from sr.io.weights_file import read_weights
+from sr.models.loaded import LoadedGenerator
+from sr.models.onnx_file import read_onnx
+from sr.models.published import Published, recognise
+from sr.networks.receptive import measure_receptive_radius
+from sr.networks.rrdb import UNSHUFFLE_FACTORS, RRDBNet
+from sr.options.generator import GeneratorOptions
+
+MAX_NAMES = 6  # of tensors, in a message
+
+
+class _Header(BaseModel):
+    """What of a model file's metadata makes the generator; the rest is for people."""
+
+    generator: GeneratorOptions
+    scale: Literal[1, 2, 3, 4, 8]
+    receptive_radius: NonNegativeInt | None = None
+
+
+def load_generator(path: Path) -> LoadedGenerator:
+    """The generator of a model file. Raises ModelFileError for a file that is not one."""
+    if path.suffix.lower() == ".onnx":
+        return read_onnx(path)
+    if is_model_file(path):
+        return _load_ours(path)
+    state_dict = read_weights(path)
+    published = recognise(state_dict)
+    if published is not None:
+        return _load_published(path, published)
+    # Imported here: it takes seconds, and our own files never come here.
+    from sr.models.community import known_architectures, recognise_community
+
+    try:
+        loaded = recognise_community(state_dict)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    if loaded is None:
+        raise ModelFileError(_unknown(path, state_dict, known_architectures()))
+    return loaded
+
+
+def load_initial_weights(network: nn.Module, path: Path, scale: int) -> None:
+    """Start a network from the weights in a file, of train.py or published ones of this network.
+
+    Raises ModelFileError where the file is of another scale or network.
+    """
+    if is_model_file(path):
+        file = read_model_file(path)
+        state_dict = file.state_dict
+        theirs, what = file.metadata.get("scale"), file.metadata.get("generator")
+    else:
+        state_dict = read_weights(path)
+        published = recognise(state_dict)
+        if published is None:
+            raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
+        state_dict, theirs = published.state_dict, published.scale
+        what = published.options.model_dump()
+    if theirs != scale:
+        raise ModelFileError(f"{path}: expected a model of scale {scale}, got {theirs}")
+    try:
+        network.load_state_dict(state_dict)
+    except RuntimeError as error:
+        raise ModelFileError(f"{path}: its generator {what} does not fit: {error}") from None
+
+
+def _load_ours(path: Path) -> LoadedGenerator:
+    file = read_model_file(path)
+    try:
+        header = _Header.model_validate(file.metadata)
+        network = build_generator(header.generator, header.scale)
+        network.load_state_dict(file.state_dict)
+    except (ValidationError, RuntimeError) as error:
+        raise ModelFileError(
+            f"{path}: its metadata and weights do not make a generator: {error}"
+        ) from None
+    return _loaded(
+        network,
+        header.scale,
+        header.generator.type,
+        "train.py",
+        header.receptive_radius,
+        file.metadata,
+    )
+
+
+def _load_published(path: Path, published: Published) -> LoadedGenerator:
+    try:
+        network = build_generator(published.options, published.scale)
+        network.load_state_dict({name: x.float() for name, x in published.state_dict.items()})
+    except (RuntimeError, ValueError) as error:
+        raise ModelFileError(
+            f"{path}: it looks like {published.options.type} x{published.scale}, but does not fit: "
+            f"{error}"
+        ) from None
+    radius = measure_receptive_radius(build_generator(_narrow(published.options), published.scale))
+    metadata = {"generator": published.options.model_dump(mode="json"), "scale": published.scale}
+    return _loaded(
+        network, published.scale, published.options.type, "published weights", radius, metadata
+    )
+
+
+def _narrow(options: GeneratorOptions) -> GeneratorOptions:
+    """The same network with few channels: it sees as far, and is measured in a fraction."""
+    widths = {"num_features": 4, "num_shallow_features": 4, "num_growth": 2}
+    narrow = {name: width for name, width in widths.items() if name in type(options).model_fields}
+    return options.model_copy(update=narrow)
+
+
+def _loaded(
+    network: nn.Module,
+    scale: int,
+    architecture: str,
+    origin: str,
+    radius: int | None,
+    metadata: dict[str, Any],
+) -> LoadedGenerator:
+    network.eval().requires_grad_(False)
+    if radius is None:
+        radius = measure_receptive_radius(network)
+    multiple = UNSHUFFLE_FACTORS[scale] if isinstance(network, RRDBNet) else 1
+    return LoadedGenerator(
+        network, scale, radius, architecture, origin, metadata, size_multiple=multiple
+    )
+
+
+def _unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:
+    names = ", ".join(list(state_dict)[:MAX_NAMES])
+    kinds = get_args(get_args(GeneratorOptions)[0])
+    ours = ", ".join(kind.__name__.removesuffix("Options") for kind in kinds)
+    return (
+        f"{path}: no known network has these {len(state_dict)} weights ({names}, ...); known are "
+        f"files of train.py, published weights of {ours}, and what spandrel recognises: "
+        f"{', '.join(community)}"
+    )

@@ -1,0 +1,29 @@
+"""A generator from a file, and what running it needs to know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+REDUCED_PRECISIONS = frozenset({torch.bfloat16, torch.float16})
+
+Tiling = Literal["exact", "discouraged", "internal"]
+"""exact: tiles with a halo equal the whole; discouraged: the network looks at the picture as a
+whole, so tiles may differ; internal: the network splits the picture by itself."""
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """A generator in eval mode on the CPU: (1, 3, H, W) -> (1, 3, scale*H, scale*W)."""
+
+    network: nn.Module
+    scale: int
+    receptive_radius: int  # LR pixels, measured; at most 32
+    architecture: str
+    origin: str  # who wrote the file, or who knows its network
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # as in the file, for people
+    reduced_precisions: frozenset[torch.dtype] = REDUCED_PRECISIONS
+    tiling: Tiling = "exact"
+    size_multiple: int = 1  # LR pixels; the result depends on where lr begins, down to this

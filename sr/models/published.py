@@ -1,0 +1,151 @@
+"""State dicts that other projects published -> the options of our networks.
+
+Our networks have the published key names, so recognising is reading numbers off names and shapes.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isqrt
+
+from torch import Tensor
+
+from sr.options.generator import (
+    CompactOptions,
+    DBPNOptions,
+    EDSROptions,
+    GeneratorOptions,
+    ISeeBetterSRResNetOptions,
+    MSRResNetOptions,
+    RRDBNetOptions,
+    SPANOptions,
+)
+
+Weights = Mapping[str, Tensor]
+Found = tuple[GeneratorOptions, int]  # with the scale
+
+
+@dataclass(frozen=True)
+class Published:
+    """A generator's options and its weights."""
+
+    options: GeneratorOptions
+    scale: int
+    state_dict: dict[str, Tensor]
+
+
+def recognise(state_dict: Weights) -> Published | None:
+    """What a state dict is, or None where it is of none of our networks.
+
+    Names and shapes of a few weights decide; whether all fit is seen when they are loaded.
+    """
+    for names, read in _NETWORKS:
+        if all(name in state_dict for name in names):
+            found = read(state_dict)
+            if found is not None:
+                return Published(*found, dict(state_dict))
+    return None
+
+
+def _compact(weights: Weights) -> Found | None:
+    last = _count(weights, r"body\.(\d+)\.weight") - 1
+    scale = _shuffled(weights.get(f"body.{last}.weight"))
+    first, slopes = weights["body.0.weight"], weights.get("body.1.weight")
+    if scale is None or slopes is None or slopes.ndim != 1 or first.shape[1] != 3 or last % 2:
+        return None  # another activation than PReLU, or grey pictures
+    return CompactOptions(
+        type="Compact", num_features=first.shape[0], num_convs=last // 2 - 1
+    ), scale
+
+
+def _rrdbnet(weights: Weights) -> Found | None:
+    num_features, channels = weights["conv_first.weight"].shape[:2]
+    scale = {3: 8 if "conv_up3.weight" in weights else 4, 12: 2, 48: 1}.get(channels)
+    if scale is None:
+        return None
+    return RRDBNetOptions(
+        type="RRDBNet",
+        num_features=num_features,
+        num_blocks=_count(weights, r"body\.(\d+)\."),
+        num_growth=weights["body.0.rdb1.conv1.weight"].shape[0],
+    ), scale
+
+
+def _msrresnet(weights: Weights) -> Found | None:
+    num_features = weights["conv_first.weight"].shape[0]
+    factors = isqrt(weights["upconv1.weight"].shape[0] // num_features)
+    doublings = sum(f"upconv{number}.weight" in weights for number in (1, 2, 3))
+    num_blocks = _count(weights, r"body\.(\d+)\.")
+    options = MSRResNetOptions(type="MSRResNet", num_features=num_features, num_blocks=num_blocks)
+    return options, factors**doublings
+
+
+def _edsr(weights: Weights) -> Found | None:
+    num_features = weights["conv_first.weight"].shape[0]
+    num_blocks = _count(weights, r"body\.(\d+)\.")
+    factor = isqrt(weights["upsample.0.weight"].shape[0] // num_features)
+    doublings = sum(f"upsample.{place}.weight" in weights for place in (0, 2, 4))
+    return EDSROptions(
+        type="EDSR",
+        num_features=num_features,
+        num_blocks=num_blocks,
+        # Not in the file: the authors and BasicSR scale the residuals of wide networks only.
+        residual_scale=0.1 if num_features >= 256 else 1.0,
+    ), factor**doublings
+
+
+def _span(weights: Weights) -> Found | None:
+    scale = _shuffled(weights["upsampler.0.weight"])
+    if scale is None:
+        return None
+    return SPANOptions(
+        type="SPAN",
+        num_features=weights["conv_cat.weight"].shape[0],
+        num_blocks=sum(f"block_{n}.c1_r.sk.weight" in weights for n in range(1, 100)),
+        normalise="no_norm" not in weights,
+    ), scale
+
+
+def _dbpn(weights: Weights) -> Found | None:
+    scale = {6: 2, 7: 3, 8: 4, 12: 8}.get(weights["up1.up_conv1.deconv.weight"].shape[-1])
+    if scale is None or weights["output_conv.conv.weight"].shape[0] != 3:
+        return None
+    return DBPNOptions(
+        type="DBPN",
+        num_shallow_features=weights["feat0.conv.weight"].shape[0],
+        num_features=weights["feat1.conv.weight"].shape[0],
+        num_stages=sum(f"up{n}.up_conv1.deconv.weight" in weights for n in range(1, 100)),
+    ), scale
+
+
+def _iseebetter(weights: Weights) -> Found | None:
+    doublings = sum(f"block8.{place}.prelu.weight" in weights for place in (0, 1, 2))
+    num_features = weights["block1.0.weight"].shape[0]
+    options = ISeeBetterSRResNetOptions(type="ISeeBetterSRResNet", num_features=num_features)
+    return options, 2**doublings
+
+
+def _count(weights: Weights, pattern: str) -> int:
+    """One more than the highest number that names have at the place of the group."""
+    matches = (re.match(pattern, name) for name in weights)
+    return 1 + max((int(match[1]) for match in matches if match), default=-1)
+
+
+def _shuffled(last: Tensor | None) -> int | None:
+    """The scale of a pixel shuffle into RGB after this convolution's weight."""
+    if last is None or last.ndim != 4 or last.shape[0] % 3:
+        return None
+    scale = isqrt(last.shape[0] // 3)
+    return scale if 3 * scale**2 == last.shape[0] and scale in (2, 3, 4, 8) else None
+
+
+_NETWORKS: tuple[tuple[tuple[str, ...], Callable[[Weights], Found | None]], ...] = (
+    # names that only this network has together, and what reads its numbers
+    (("conv_first.weight", "body.0.rdb1.conv1.weight", "conv_up1.weight"), _rrdbnet),
+    (("conv_first.weight", "body.0.conv1.weight", "upconv1.weight", "conv_hr.weight"), _msrresnet),
+    (("conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight"), _edsr),
+    (("conv_1.sk.weight", "block_1.c1_r.sk.weight", "upsampler.0.weight"), _span),
+    (("feat0.conv.weight", "up1.up_conv1.deconv.weight", "output_conv.conv.weight"), _dbpn),
+    (("block1.0.weight", "block2.bn1.running_mean", "block8.0.prelu.weight"), _iseebetter),
+    (("body.0.weight", "body.1.weight", "body.2.weight"), _compact),
+)

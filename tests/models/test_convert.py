@@ -1,0 +1,150 @@
+"""Model files in other formats: nothing is lost on the way, nothing broken is left."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sr.io.model_file import ModelFileError, read_model_file, write_model_file
+from sr.models.convert import convert
+from sr.models.describe import describe, mflop_per_pixel
+from sr.models.load import load_generator
+from sr.networks.compact import Compact
+from sr.networks.rrdb import RRDBNet
+from sr.networks.srresnet import SRResNet
+
+SMALL: dict[str, tuple[nn.Module, dict[str, Any]]] = {
+    "compact": (Compact(4, 8, 2), {"type": "Compact", "num_features": 8, "num_convs": 2}),
+    "rrdb": (
+        RRDBNet(2, 64, 1, 32),  # spandrel takes these widths for granted
+        {"type": "RRDBNet", "num_features": 64, "num_blocks": 1, "num_growth": 32},
+    ),
+}
+
+
+@pytest.fixture(params=SMALL)
+def ours(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A small model as train.py writes it."""
+    network, options = SMALL[request.param]
+    path = tmp_path / f"{request.param}.safetensors"
+    metadata = {
+        "generator": options,
+        "scale": network.scale,
+        "step": 7,
+        "ema": True,
+        "licence": "CC0-1.0",
+        "training_data": "two photographs",
+    }
+    write_model_file(path, network.state_dict(), metadata)
+    return path
+
+
+def assert_same_result(a: Path, b: Path, tolerance: float = 0) -> None:
+    lr = torch.rand(1, 3, 12, 15)
+    first, second = (load_generator(path).network(lr) for path in (a, b))
+    assert (first - second).abs().max() <= tolerance
+
+
+def test_a_round_trip_through_pth_changes_no_weight(ours: Path, tmp_path: Path) -> None:
+    convert(ours, tmp_path / "theirs.pth")
+    convert(tmp_path / "theirs.pth", tmp_path / "back.safetensors")
+    before, after = read_model_file(ours), read_model_file(tmp_path / "back.safetensors")
+    assert before.state_dict.keys() == after.state_dict.keys()
+    for name, tensor in before.state_dict.items():
+        assert torch.equal(after.state_dict[name], tensor)
+    assert after.metadata["generator"] == before.metadata["generator"]
+    assert_same_result(ours, tmp_path / "back.safetensors")
+
+
+def test_what_a_file_says_of_itself_is_kept(ours: Path, tmp_path: Path) -> None:
+    convert(ours, tmp_path / "copy.safetensors")
+    told = read_model_file(tmp_path / "copy.safetensors").metadata
+    assert (told["step"], told["licence"]) == (7, "CC0-1.0")
+
+
+def test_spandrel_reads_what_is_written_for_others(ours: Path, tmp_path: Path) -> None:
+    spandrel = pytest.importorskip("spandrel")
+    convert(ours, tmp_path / "theirs.pth")
+    model = spandrel.ModelLoader().load_from_file(tmp_path / "theirs.pth")
+    loaded = load_generator(ours)
+    assert model.scale == loaded.scale
+    lr = torch.rand(1, 3, 12, 16)
+    with torch.no_grad():
+        expected = loaded.network(lr).clamp(0, 1)
+    torch.testing.assert_close(model(lr), expected, rtol=0, atol=1e-5)
+
+
+def test_half_the_size_where_asked(ours: Path, tmp_path: Path) -> None:
+    convert(ours, tmp_path / "half.pth", half=True)
+    weights = torch.load(tmp_path / "half.pth", weights_only=True)["params_ema"]
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    assert_same_result(ours, tmp_path / "half.pth", tolerance=0.01)
+    convert(ours, tmp_path / "half.safetensors", half=True)
+    assert_same_result(ours, tmp_path / "half.safetensors", tolerance=0.01)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    network, options = SMALL["compact"]
+    ours = tmp_path / "ours.safetensors"
+    write_model_file(ours, network.state_dict(), {"generator": options, "scale": 4})
+    told = convert(ours, tmp_path / "a.onnx", half=half)
+    assert "onnxruntime's result differs from torch's by" in told
+    loaded = load_generator(tmp_path / "a.onnx")
+    assert (loaded.scale, loaded.receptive_radius, loaded.architecture) == (4, 4, "Compact")
+    lr = torch.rand(3, 3, 9, 14)
+    with torch.no_grad():
+        expected = network(lr)
+    torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=0.02 if half else 1e-5)
+    assert describe(tmp_path / "a.onnx")["network"] == "Compact (ONNX)"
+
+
+def test_a_broken_onnx_file_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "a.onnx").write_bytes(b"not a program")
+    with pytest.raises(ModelFileError, match=r"a\.onnx: not an ONNX file"):
+        load_generator(tmp_path / "a.onnx")
+    with pytest.raises(ModelFileError, match="no such model file"):
+        load_generator(tmp_path / "none.onnx")
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(ours: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"a\.bin: expected .*\.safetensors: .*\.onnx: "):
+        convert(ours, tmp_path / "a.bin")
+
+
+def test_a_failed_conversion_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"")
+    with pytest.raises(ModelFileError):
+        convert(tmp_path / "a.pth", tmp_path / "b.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_a_file_is_described(ours: Path) -> None:
+    told = describe(ours)
+    assert told["parameters"].replace(",", "").isdigit()
+    assert told["licence"] == "CC0-1.0"
+    assert told["training data"] == "two photographs"
+    assert told["step"] == "7, averaged weights"
+    assert told["network"].endswith("(train.py)")
+    assert told["precisions"] == "float32, bfloat16, float16"
+    assert told["work"].endswith("MFLOP per LR pixel")
+
+
+def test_flops_are_two_a_weight_and_pixel() -> None:
+    # 4 convolutions of 3x3 at LR size, without biases and slopes: 2 * 9 * (3*8 + 8*8*2 + 8*48).
+    assert mflop_per_pixel(Compact(4, 8, 2)) == pytest.approx(2 * 9 * 536 / 1e6)
+
+
+def test_batch_normalisation_survives(tmp_path: Path) -> None:
+    network = SRResNet(2, 4, 1)
+    network(torch.rand(2, 3, 8, 8))  # moves its statistics
+    options = {"type": "SRResNet", "num_features": 4, "num_blocks": 1}
+    path = tmp_path / "a.safetensors"
+    write_model_file(path, network.state_dict(), {"generator": options, "scale": 2})
+    convert(path, tmp_path / "b.safetensors", half=False)
+    assert_same_result(path, tmp_path / "b.safetensors")

@@ -1,0 +1,195 @@
+"""Model files of any origin -> generators."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sr.build import build_generator
+from sr.io.model_file import ModelFileError, write_model_file
+from sr.models.load import load_generator, load_initial_weights
+from sr.networks.compact import Compact
+from sr.networks.msrresnet import MSRResNet
+from sr.networks.receptive import measure_receptive_radius
+from sr.networks.rrdb import RRDBNet
+from sr.networks.srresnet import SRResNet
+from sr.options.generator import DBPNOptions, EDSROptions, GeneratorOptions, RRDBNetOptions
+
+SMALL_COMPACT = {"type": "Compact", "num_features": 4, "num_convs": 2}
+
+
+def small_model(path: Path, network: nn.Module | None = None, **metadata: Any) -> Path:
+    network = Compact(4, 4, 2) if network is None else network
+    known = {"generator": SMALL_COMPACT, "scale": 4, "receptive_radius": 4}
+    write_model_file(path, network.state_dict(), {**known, **metadata})
+    return path
+
+
+def test_a_generator_comes_back_from_its_model_file(tmp_path: Path) -> None:
+    network = Compact(4, 4, 2)
+    loaded = load_generator(small_model(tmp_path / "a.safetensors", network, step=12))
+    assert (loaded.scale, loaded.receptive_radius) == (4, 4)
+    assert loaded.metadata["step"] == 12
+    lr = torch.rand(1, 3, 5, 6)
+    assert torch.equal(loaded.network(lr), network(lr))
+    assert not loaded.network.training
+    assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
+
+
+def test_a_radius_that_the_file_does_not_tell_is_measured(tmp_path: Path) -> None:
+    path = small_model(tmp_path / "a.safetensors", receptive_radius=None)
+    assert load_generator(path).receptive_radius == 4
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"generator": {"type": "IMDN"}},
+        {"generator": {**SMALL_COMPACT, "num_convs": 3}},
+        {"generator": {**SMALL_COMPACT, "num_features": 5}},
+        {"generator": {**SMALL_COMPACT, "colour": "red"}},
+        {"generator": {"type": "SRResNet"}},
+        {"generator": None},
+        {"scale": 2},
+        {"scale": 5},
+        {"scale": "four"},
+        {"scale": None},
+        {"receptive_radius": -1},
+    ],
+)
+def test_metadata_that_do_not_fit_the_weights_are_refused_by_file(
+    tmp_path: Path, metadata: dict[str, Any]
+) -> None:
+    path = small_model(tmp_path / "odd.safetensors", **metadata)
+    with pytest.raises(ModelFileError, match=r"odd\.safetensors: its metadata and weights do not"):
+        load_generator(path)
+
+
+def test_metadata_without_a_generator_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.safetensors"
+    write_model_file(path, Compact(4, 4, 2).state_dict(), {"scale": 4})
+    with pytest.raises(ModelFileError, match="generator"):
+        load_generator(path)
+
+
+def test_missing_and_additional_weights_are_refused_with_their_names(tmp_path: Path) -> None:
+    weights = Compact(4, 4, 2).state_dict()
+    weights["extra"] = weights.pop("body.0.bias")
+    path = tmp_path / "odd.safetensors"
+    write_model_file(path, weights, {"generator": SMALL_COMPACT, "scale": 4})
+    with pytest.raises(ModelFileError) as caught:
+        load_generator(path)
+    assert "body.0.bias" in str(caught.value)
+    assert "extra" in str(caught.value)
+
+
+def test_initial_weights_are_taken_over(tmp_path: Path) -> None:
+    theirs, ours = Compact(4, 4, 2), Compact(4, 4, 2)
+    load_initial_weights(ours, small_model(tmp_path / "a.safetensors", theirs), scale=4)
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value)
+
+
+def test_initial_weights_of_another_scale_or_network_are_refused_by_file(tmp_path: Path) -> None:
+    path = small_model(tmp_path / "a.safetensors")
+    with pytest.raises(ModelFileError, match=r"a\.safetensors: expected a model of scale 2, got 4"):
+        load_initial_weights(Compact(2, 4, 2), path, scale=2)
+    with pytest.raises(ModelFileError, match=r"a\.safetensors: its generator .* does not fit"):
+        load_initial_weights(Compact(4, 4, 3), path, scale=4)
+
+
+def test_published_weights_make_the_generator_of_their_shapes(tmp_path: Path) -> None:
+    network = MSRResNet(3, num_features=5, num_blocks=2).eval()
+    path = tmp_path / "published.pth"
+    torch.save({"params": {}, "params_ema": network.state_dict()}, path)
+    loaded = load_generator(path)
+    assert (loaded.scale, loaded.architecture) == (3, "MSRResNet")
+    assert loaded.metadata["generator"]["num_features"] == 5
+    assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
+    lr = torch.rand(1, 3, 5, 6)
+    assert torch.equal(loaded.network(lr), network(lr))
+
+
+def test_half_precision_weights_compute_in_fp32(tmp_path: Path) -> None:
+    network = Compact(2, 4, 1).half()
+    torch.save(network.state_dict(), tmp_path / "half.pth")
+    loaded = load_generator(tmp_path / "half.pth").network
+    assert loaded(torch.rand(1, 3, 4, 4)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        RRDBNetOptions(type="RRDBNet", num_features=8, num_blocks=1, num_growth=4),
+        EDSROptions(type="EDSR", num_features=8, num_blocks=2),
+        DBPNOptions(type="DBPN", num_shallow_features=8, num_features=6, num_stages=2),
+    ],
+)
+def test_the_radius_of_published_weights_is_that_of_their_network(
+    options: GeneratorOptions, tmp_path: Path
+) -> None:
+    network = build_generator(options, 2)
+    torch.save(network.state_dict(), tmp_path / "published.pth")
+    loaded = load_generator(tmp_path / "published.pth")
+    assert loaded.receptive_radius == measure_receptive_radius(network)
+
+
+def test_tiles_of_folded_networks_begin_at_multiples_of_the_folding(tmp_path: Path) -> None:
+    for scale, multiple in ((1, 4), (2, 2), (4, 1)):
+        path = tmp_path / f"x{scale}.pth"
+        torch.save(RRDBNet(scale, 4, 1, 2).state_dict(), path)
+        assert load_generator(path).size_multiple == multiple
+
+
+def test_weights_that_lack_a_part_of_their_network_are_refused(tmp_path: Path) -> None:
+    weights = RRDBNet(4, 4, 1, 2).state_dict()
+    del weights["conv_last.bias"]
+    torch.save(weights, tmp_path / "part.pth")
+    with pytest.raises(
+        ModelFileError, match=r"(?s)part\.pth: it looks like RRDBNet x4.*_last\.bias"
+    ):
+        load_generator(tmp_path / "part.pth")
+
+
+def test_weights_of_an_unknown_network_are_refused_with_what_is_known(tmp_path: Path) -> None:
+    torch.save({"a.weight": torch.rand(3)}, tmp_path / "odd.pth")
+    with pytest.raises(ModelFileError, match=r"odd\.pth: no known .* 1 weights \(a\.w.*SwinIR"):
+        load_generator(tmp_path / "odd.pth")
+
+
+def test_weights_of_an_unpublished_architecture_are_refused(shared_data: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"IMDN_x4\.pth: no known network has these 92"):
+        load_generator(shared_data / "weights" / "IMDN_x4.pth")
+
+
+def test_training_starts_from_published_weights(tmp_path: Path) -> None:
+    theirs, ours = Compact(4, 4, 2), Compact(4, 4, 2)
+    torch.save({"params": theirs.state_dict()}, tmp_path / "a.pth")
+    load_initial_weights(ours, tmp_path / "a.pth", scale=4)
+    assert torch.equal(ours.body[0].weight, theirs.body[0].weight)  # type: ignore[arg-type]
+    with pytest.raises(ModelFileError, match="expected a model of scale 2, got 4"):
+        load_initial_weights(Compact(2, 4, 2), tmp_path / "a.pth", scale=2)
+    torch.save(SRResNet(2, 4, 1).state_dict(), tmp_path / "b.pth")
+    with pytest.raises(ModelFileError, match="not the weights of a network that can be trained"):
+        load_initial_weights(Compact(2, 4, 2), tmp_path / "b.pth", scale=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        ("RealESRGAN_x4plus_anime_6B", 4),
+        ("realesr-animevideov3", 4),
+        ("srgan_iseebetter_x4", 4),
+        ("srgan_iseebetter_x2", 2),
+    ],
+)
+def test_the_published_files_load_and_keep_the_colours(
+    name: str, scale: int, shared_data: Path
+) -> None:
+    loaded = load_generator(shared_data / "weights" / f"{name}.pth")
+    assert loaded.scale == scale
+    grey = torch.full((1, 3, 20, 20), 0.5)
+    sr = loaded.network(grey)[..., 8 * scale : -8 * scale, 8 * scale : -8 * scale]
+    assert (sr - 0.5).abs().max() < 0.05

@@ -1,0 +1,50 @@
+"""State dicts of our networks, whose key names are the published ones, are recognised."""
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from sr.build import build_generator
+from sr.models.published import recognise
+from sr.options.generator import SCALES, GeneratorOptions
+
+SMALL: list[dict[str, Any]] = [
+    {"type": "MSRResNet", "num_features": 6, "num_blocks": 3},
+    {"type": "EDSR", "num_features": 6, "num_blocks": 12},
+    {"type": "EDSR", "num_features": 256, "num_blocks": 1, "residual_scale": 0.1},
+    {"type": "RRDBNet", "num_features": 6, "num_blocks": 2, "num_growth": 4},
+    {"type": "Compact", "num_features": 6, "num_convs": 3},
+    {"type": "SPAN", "num_features": 6, "num_blocks": 4},
+    {"type": "SPAN", "num_features": 6, "num_blocks": 6, "normalise": False},
+    {"type": "DBPN", "num_shallow_features": 8, "num_features": 6, "num_stages": 3},
+    {"type": "ISeeBetterSRResNet", "num_features": 6},
+]
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("tree", SMALL, ids=lambda tree: str(tree["type"]))
+def test_options_and_scale_are_read_off_the_weights(tree: dict[str, Any], scale: int) -> None:
+    if scale not in SCALES.get(tree["type"], (2, 3, 4, 8)):
+        pytest.skip("not a scale of this network")
+    options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(tree)
+    with torch.device("meta"):
+        state_dict = build_generator(options, scale).state_dict()
+    found = recognise(state_dict)
+    assert found is not None
+    assert found.options == options
+    assert found.scale == scale
+
+
+def test_networks_without_published_names_are_not_recognised() -> None:
+    options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(
+        {"type": "SRResNet", "num_features": 4, "num_blocks": 1}
+    )
+    assert recognise(build_generator(options, 4).state_dict()) is None
+    assert recognise({"a": torch.rand(1)}) is None
+
+
+def test_another_activation_than_prelu_is_left_to_others() -> None:
+    weights = {f"body.{n}.weight": torch.rand(4, 4, 3, 3) for n in (0, 2, 4)}
+    assert recognise({**weights, "body.0.weight": torch.rand(4, 3, 3, 3)}) is None

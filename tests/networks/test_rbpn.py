@@ -1,0 +1,216 @@
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sr.networks.rbpn import RBPN
+
+Clip = tuple[Tensor, Tensor, Tensor]  # reference, neighbours, flows
+
+
+def random_clip(num_frames: int, height: int, width: int, batch_size: int = 1) -> Clip:
+    num_neighbours = num_frames - 1
+    reference = torch.rand(batch_size, 3, height, width)
+    neighbours = torch.rand(batch_size, num_neighbours, 3, height, width)
+    return reference, neighbours, torch.randn(batch_size, num_neighbours, 2, height, width)
+
+
+def tiny(scale: int, num_frames: int = 3, bicubic_skip: bool = False) -> RBPN:
+    return RBPN(scale, 8, 4, 2, 1, num_frames, bicubic_skip)
+
+
+@pytest.mark.parametrize(
+    ("scale", "count"), [(2, 10_134_119), (3, 11_358_823), (4, 12_771_943), (8, 20_308_583)]
+)
+def test_the_published_size_has_the_published_number_of_parameters(scale: int, count: int) -> None:
+    with torch.device("meta"):
+        network = RBPN(scale)
+    assert sum(parameter.numel() for parameter in network.parameters()) == count
+
+
+@pytest.mark.parametrize("bicubic_skip", [False, True])
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (8, 16)])
+def test_the_result_is_scale_times_as_large(
+    scale: int, size: tuple[int, int], bicubic_skip: bool
+) -> None:
+    network = tiny(scale, bicubic_skip=bicubic_skip)
+    height, width = size
+    with torch.no_grad():
+        sr = network(*random_clip(3, height, width, batch_size=2))
+    assert sr.shape == (2, 3, scale * height, scale * width)
+    assert network.scale == scale
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_the_gradient_reaches_every_parameter(scale: int) -> None:
+    torch.manual_seed(0)
+    network = RBPN(scale, 8, 8, num_stages=2, num_res_blocks=2, num_frames=4)
+    sr = network(*random_clip(4, 6, 6))
+    (sr - torch.rand_like(sr)).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 1e-8, name
+
+
+def test_each_neighbour_and_each_flow_changes_the_result() -> None:
+    torch.manual_seed(0)
+    network = tiny(2, num_frames=5)
+    clip = random_clip(5, 6, 6)
+    for frames in clip:
+        frames.requires_grad_(True)
+    network(*clip).square().sum().backward()
+    for frames in clip[1:]:
+        assert frames.grad is not None
+        assert (frames.grad.abs().amax(dim=(0, 2, 3, 4)) > 1e-6).all()
+
+
+def test_the_order_of_the_neighbours_matters() -> None:
+    torch.manual_seed(0)
+    network = tiny(2)
+    reference, neighbours, flows = random_clip(3, 6, 6)
+    with torch.no_grad():
+        forward = network(reference, neighbours, flows)
+        backward = network(reference, neighbours.flip(1), flows.flip(1))
+    assert (forward - backward).abs().max() > 1e-3
+
+
+def test_a_clip_does_not_depend_on_its_batch() -> None:
+    network = tiny(2)
+    clips = random_clip(3, 5, 4, batch_size=3)
+    with torch.no_grad():
+        together = network(*clips)
+        alone = torch.cat(
+            [network(*(frames[index : index + 1] for frames in clips)) for index in range(3)]
+        )
+    torch.testing.assert_close(together, alone)
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, 12), (4, 12), (8, 6)])
+@pytest.mark.parametrize("flow_size", [0, 2])
+def test_an_untrained_network_of_the_published_depth_gives_values_near_1(
+    scale: int, size: int, flow_size: int
+) -> None:
+    torch.manual_seed(0)
+    network = RBPN(scale, 64, 16)
+    reference, neighbours, flows = random_clip(7, size, size)
+    with torch.no_grad():
+        sr = network(reference, neighbours, flow_size * flows)
+    assert 1e-3 < sr.std() < 10
+
+
+def test_an_untrained_network_of_the_published_size_gives_values_near_1() -> None:
+    torch.manual_seed(0)
+    reference, neighbours, flows = random_clip(7, 6, 6)
+    with torch.no_grad():
+        assert 1e-3 < RBPN(4)(reference, neighbours, flows).std() < 10
+
+
+def test_without_its_last_convolution_it_is_the_bicubic_enlargement_or_nothing() -> None:
+    clip = random_clip(3, 4, 5)
+    bicubic = functional.interpolate(clip[0], scale_factor=3.0, mode="bicubic")
+    for bicubic_skip, expected in ((True, bicubic), (False, torch.zeros_like(bicubic))):
+        network = tiny(3, bicubic_skip=bicubic_skip)
+        nn.init.zeros_(network.output.conv.weight)  # type: ignore[arg-type]  # a Conv2d
+        assert torch.equal(network(*clip), expected)
+
+
+def test_the_state_dict_has_the_published_key_names() -> None:
+    with torch.device("meta"):
+        state_dict = RBPN(4).state_dict()
+    shapes = {name: tuple(weights.shape) for name, weights in state_dict.items()}
+    parts = {"feat0", "feat1", "DBPN", "res_feat1", "res_feat2", "res_feat3", "output"}
+    assert {name.split(".")[0] for name in shapes} == parts
+    single = {name.split(".")[1] for name in shapes if name.startswith("DBPN.")}
+    assert single == {"feat1", "up1", "down1", "up2", "down2", "up3", "output"}
+    expected = {
+        "feat0.conv.weight": (256, 3, 3, 3),
+        "feat1.conv.weight": (256, 8, 3, 3),
+        "feat1.act.weight": (1,),
+        "DBPN.feat1.conv.weight": (64, 256, 1, 1),
+        "DBPN.up1.up_conv1.deconv.weight": (64, 64, 8, 8),
+        "DBPN.down2.down_conv3.act.weight": (1,),
+        "DBPN.output.conv.weight": (64, 192, 1, 1),
+        "res_feat1.0.conv1.weight": (256, 256, 3, 3),
+        "res_feat1.4.act.weight": (1,),
+        "res_feat1.5.deconv.weight": (256, 64, 8, 8),
+        "res_feat2.4.conv2.bias": (64,),
+        "res_feat2.5.conv.weight": (64, 64, 3, 3),
+        "res_feat3.5.conv.weight": (256, 64, 8, 8),
+        "output.conv.weight": (3, 384, 3, 3),
+    }
+    assert expected.items() <= shapes.items()
+    assert "DBPN.up3.conv.conv.weight" not in shapes
+    assert "DBPN.output.act.weight" not in shapes
+    assert "output.act.weight" not in shapes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ((3, 3, 4, 5), r"neighbours of shape \(2, 4, 3, 4, 5\); came \(2, 2, 3, 4, 5\)"),
+        ((5, 3, 4, 6), r"neighbours of shape \(2, 4, 3, 4, 5\); came \(2, 4, 3, 4, 6\)"),
+        ((5, 1, 4, 5), r"neighbours of shape \(2, 4, 3, 4, 5\); came \(2, 4, 1, 4, 5\)"),
+    ],
+)
+def test_neighbours_of_another_number_or_shape_are_refused(
+    wrong: tuple[int, int, int, int], message: str
+) -> None:
+    num_frames, channels, height, width = wrong
+    reference, _, flows = random_clip(5, 4, 5, batch_size=2)
+    neighbours = torch.rand(2, num_frames - 1, channels, height, width)
+    with pytest.raises(ValueError, match=f"RBPN: expected {message}"):
+        tiny(2, num_frames=5)(reference, neighbours, flows)
+
+
+def test_flows_and_references_of_another_shape_are_refused() -> None:
+    network = tiny(2)
+    reference, neighbours, flows = random_clip(3, 4, 5)
+    message = r"flows of shape \(1, 2, 2, 4, 5\); came \(1, 1, 2, 4, 5\)"
+    with pytest.raises(ValueError, match=f"RBPN: expected {message}"):
+        network(reference, neighbours, flows[:, :1])
+    message = r"a reference of shape \(B, 3, H, W\); came \(3, 4, 5\)"
+    with pytest.raises(ValueError, match=f"RBPN: expected {message}"):
+        network(reference[0], neighbours, flows)
+
+
+def test_a_clip_without_two_neighbours_and_a_scale_without_a_kernel_are_refused() -> None:
+    with pytest.raises(ValueError, match="RBPN: expected num_frames of at least 3; came 2"):
+        RBPN(4, num_frames=2)
+    with pytest.raises(ValueError, match="RBPN: expected a scale of 2, 3, 4 or 8; came 5"):
+        RBPN(5)
+
+
+@pytest.mark.parametrize("bicubic_skip", [False, True])
+@pytest.mark.parametrize("motion", [0, 1])
+def test_a_tiny_network_learns_one_crop_with_and_without_flow(
+    bicubic_skip: bool, motion: int
+) -> None:
+    torch.manual_seed(0)
+    frames = [functional.avg_pool2d(waves(16, shift * 2), 2) for shift in (-motion, 0, motion)]
+    neighbours = torch.stack((frames[0], frames[2]), dim=1)
+    flows = torch.zeros(1, 2, 2, 8, 8)
+    flows[:, 0, 0], flows[:, 1, 0] = motion, -motion
+    hr = waves(16, 0)
+    network = RBPN(2, 16, 8, 2, 1, 3, bicubic_skip)
+    optimizer = torch.optim.Adam(network.parameters(), 5e-3)
+    best = torch.tensor(1.0)
+    for _ in range(300):
+        optimizer.zero_grad()
+        error = (network(frames[1], neighbours, flows) - hr).square().mean()
+        best = torch.minimum(best, error.detach())
+        if best < 1e-4:
+            break
+        error.backward()
+        optimizer.step()
+    assert best < 1e-4  # 40 dB
+
+
+def waves(size: int, shift: int) -> Tensor:
+    """(1, 3, size, size) in [0, 1], moved left by `shift` pixels."""
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size) + shift, indexing="ij")
+    y, x = y / size, x / size
+    diagonal = 0.5 + 0.4 * torch.sin(9 * x + 4 * y)
+    disc = 0.1 + 0.8 * ((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.1).float()
+    chirp = 0.5 + 0.3 * torch.cos(14 * x * y)
+    return torch.stack((diagonal, disc, chirp))[None]

@@ -1,0 +1,312 @@
+import copy
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sr.networks.receptive import measure_receptive_radius
+from sr.networks.span import SPAN, Conv3XC
+from sr.training.ema import Ema
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def shaken(network: nn.Module) -> nn.Module:
+    """All parameters moved, biases too, as training does."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+def both_forms(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(computed by the branches, computed by the fused kernels)."""
+    with torch.no_grad():
+        return network.train()(x), network.eval()(x)
+
+
+def num_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def num_fused(network: nn.Module) -> int:
+    """Of the weights that are left when every Conv3XC is one convolution."""
+    weights = network.state_dict()
+    return sum(
+        weight.numel()
+        for name, weight in weights.items()
+        if "eval_conv" in name or name.startswith(("conv_cat", "upsampler"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("scale", "num_features", "trained", "fused"),
+    [
+        (2, 48, 1_824_900, 410_700),
+        (3, 48, 1_831_395, 417_195),
+        (4, 48, 1_840_488, 426_288),
+        (8, 48, 1_902_840, 488_640),
+        (4, 28, 634_048, 150_688),
+        (4, 52, 2_157_136, 498_208),
+    ],
+)
+def test_the_published_sizes_have_these_many_parameters(
+    scale: int, num_features: int, trained: int, fused: int
+) -> None:
+    with torch.device("meta"):
+        network = SPAN(scale, num_features)
+    assert num_parameters(network) == trained
+    assert num_fused(network) == fused
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (8, 16)])
+def test_the_result_is_scale_times_as_large(
+    scale: int, size: tuple[int, int], training: bool
+) -> None:
+    network = SPAN(scale, num_features=4, num_blocks=1).train(training)
+    height, width = size
+    with torch.no_grad():
+        sr = network(torch.rand(2, 3, height, width))
+    assert sr.shape == (2, 3, scale * height, scale * width)
+    assert network.scale == scale
+
+
+@pytest.mark.parametrize("num_features", [1, 2, 3])
+def test_it_can_have_fewer_features_than_colours(num_features: int) -> None:
+    assert SPAN(2, num_features, 1)(torch.rand(1, 3, 4, 4)).shape == (1, 3, 8, 8)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("normalise", [True, False])
+def test_the_gradient_reaches_every_parameter(normalise: bool, training: bool) -> None:
+    network = SPAN(4, normalise=normalise).train(training)
+    (network(torch.rand(1, 3, 12, 12)) - torch.rand(1, 3, 48, 48)).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 1e-8, name
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5)])
+def test_a_fused_convolution_equals_its_branches_at_the_borders_too(size: tuple[int, int]) -> None:
+    layer = Conv3XC(5, 7)
+    with torch.no_grad():
+        for parameter in layer.parameters():  # biases, too
+            parameter.normal_(std=0.3)
+    branches, fused = both_forms(layer, torch.randn(2, 5, *size))
+    assert branches.std() > 0.1
+    assert (branches - fused).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_the_fused_network_equals_the_trained_one(normalise: bool) -> None:
+    network = shaken(SPAN(2, 8, 3, normalise))
+    branches, fused = both_forms(network, torch.rand(2, 3, 9, 13))
+    assert (branches - fused).abs().max() < 1e-5 * branches.abs().max()
+
+
+def test_both_forms_have_the_same_gradients() -> None:
+    network = SPAN(2, 8, 2)
+    lr, hr = torch.rand(1, 3, 7, 6), torch.rand(1, 3, 14, 12)
+    gradients = []
+    for training in (True, False):
+        loss = (network.train(training)(lr) - hr).square().mean()
+        gradients.append(torch.autograd.grad(loss, list(network.parameters())))
+    for branches, fused in zip(*gradients, strict=True):
+        torch.testing.assert_close(branches, fused, rtol=1e-3, atol=1e-6)
+
+
+def test_a_convolution_in_bf16_autocast_is_fused_to_bf16_precision() -> None:
+    layer, x = Conv3XC(8, 8).eval(), torch.randn(1, 8, 6, 6)
+    with torch.no_grad():
+        exact = layer(x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = layer(x)
+    assert rounded.dtype == torch.bfloat16
+    assert (rounded - exact).abs().max() < 0.02 * exact.abs().max()
+
+
+def change_by_optimizer(network: nn.Module) -> None:
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    network(torch.rand(1, 3, 4, 4)).square().mean().backward()
+    optimizer.step()
+
+
+def change_by_loading(network: nn.Module) -> None:
+    network.load_state_dict(shaken(copy.deepcopy(network)).state_dict())
+
+
+def change_by_assigning(network: nn.Module) -> None:
+    network.load_state_dict(shaken(copy.deepcopy(network)).state_dict(), assign=True)
+
+
+@pytest.mark.parametrize("change", [change_by_optimizer, change_by_loading, change_by_assigning])
+def test_in_eval_mode_a_change_of_the_branches_is_seen_at_once(
+    change: Callable[[nn.Module], None],
+) -> None:
+    network, lr = SPAN(2, 6, 2).eval(), torch.rand(1, 3, 6, 7)
+    with torch.no_grad():
+        before = network(lr)
+    change(network)
+    assert not network.training
+    with torch.no_grad():
+        after = network(lr)
+    assert (after - before).abs().max() > 1e-3
+    branches, fused = both_forms(network, lr)
+    assert torch.equal(fused, after)
+    assert (branches - fused).abs().max() < 1e-5 * branches.abs().max()
+
+
+def test_a_mean_of_weights_computes_with_the_mean() -> None:
+    network, lr = SPAN(2, 6, 1), torch.rand(1, 3, 5, 5)
+    ema = Ema(network, decay=0.5)
+    shaken(network)
+    ema.update(network, num_updates=100)
+    with torch.no_grad():
+        mean = ema.network(lr)
+        branches = copy.deepcopy(ema.network).train()(lr)
+        assert (mean - branches).abs().max() < 1e-5 * mean.abs().max()
+        assert (mean - network.eval()(lr)).abs().max() > 1e-3
+
+
+def test_a_copy_changes_alone() -> None:
+    network, lr = SPAN(2, 6, 2).eval(), torch.rand(1, 3, 6, 7)
+    with torch.no_grad():
+        before = network(lr)
+        twin = copy.deepcopy(network)
+        assert torch.equal(twin(lr), before)
+        shaken(twin)
+        assert (twin(lr) - before).abs().max() > 1e-3
+        assert torch.equal(network(lr), before)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_the_state_dict_has_the_published_keys_and_shapes(normalise: bool) -> None:
+    layers = {"conv_1": 3, "conv_2": 8}  # with their input channels
+    layers |= {f"block_{block}.c{conv}_r": 8 for block in (1, 2, 3) for conv in (1, 2, 3)}
+    expected = {"conv_cat.weight": (8, 32, 1, 1), "conv_cat.bias": (8,)}
+    expected |= {"upsampler.0.weight": (48, 8, 3, 3), "upsampler.0.bias": (48,)}
+    for name, num_inputs in layers.items():
+        for part, shape in (
+            ("sk", (8, num_inputs, 1, 1)),
+            ("conv.0", (2 * num_inputs, num_inputs, 1, 1)),
+            ("conv.1", (16, 2 * num_inputs, 3, 3)),
+            ("conv.2", (8, 16, 1, 1)),
+            ("eval_conv", (8, num_inputs, 3, 3)),
+        ):
+            expected[f"{name}.{part}.weight"] = shape
+            expected[f"{name}.{part}.bias"] = shape[:1]
+    if not normalise:
+        expected["no_norm"] = (1,)
+    network = SPAN(4, num_features=8, num_blocks=3, normalise=normalise)
+    found = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+    assert found == expected
+
+
+def published_forward(weights: Mapping[str, Tensor], lr: Tensor) -> Tensor:
+    """Figure 2 of the paper by `eval_conv` alone, two blocks, x2."""
+
+    def conv(name: str, x: Tensor) -> Tensor:
+        name += "" if f"{name}.weight" in weights else ".eval_conv"
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        return functional.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
+
+    def block(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
+        first = conv(f"{name}.c1_r", x)
+        first = first * first.sigmoid()
+        second = conv(f"{name}.c2_r", first)
+        third = conv(f"{name}.c3_r", second * second.sigmoid())
+        return (third + x) * (third.sigmoid() - 0.5), first
+
+    mean = torch.tensor([0.4488, 0.4371, 0.4040])[:, None, None]
+    shallow = conv("conv_1", 255 * (lr - mean))
+    one, _ = block("block_1", shallow)
+    two, activation = block("block_2", one)
+    maps = torch.cat([shallow, conv("conv_2", two), one, activation], dim=1)
+    return functional.pixel_shuffle(conv("upsampler.0", conv("conv_cat", maps)), 2)
+
+
+def test_a_reader_of_the_fused_kernels_alone_gets_the_same_picture() -> None:
+    network, lr = shaken(SPAN(2, 6, 2)).eval(), torch.rand(1, 3, 6, 9)
+    with torch.no_grad():
+        sr = network(lr)
+        theirs = published_forward(network.state_dict(), lr)
+    torch.testing.assert_close(theirs, sr, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_a_state_dict_makes_the_same_network(normalise: bool) -> None:
+    network = shaken(SPAN(3, 6, 2, normalise)).eval()
+    weights = network.state_dict()
+    other = SPAN(3, 6, 2, normalise).eval()
+    other.load_state_dict(weights, strict=True)
+    for name, weight in other.state_dict().items():
+        assert torch.equal(weight, weights[name]), name
+    lr = torch.rand(1, 3, 5, 6)
+    with torch.no_grad():
+        assert torch.equal(other(lr), network(lr))
+
+
+def test_fused_kernels_of_a_file_are_not_needed_and_not_believed() -> None:
+    network = SPAN(2, 4, 1)
+    weights = network.state_dict()
+    fused = [name for name in weights if "eval_conv" in name]
+    stale = {**weights, **{name: torch.full_like(weights[name], 9.0) for name in fused}}
+    without = {name: weight for name, weight in weights.items() if name not in fused}
+    for given in (stale, without):
+        other = SPAN(2, 4, 1)
+        other.load_state_dict(given, strict=True)
+        for name, weight in other.state_dict().items():
+            assert torch.equal(weight, weights[name]), name
+
+
+@pytest.mark.parametrize(
+    ("normalise", "num_blocks"), [(False, 2), (True, 1)], ids=["normalisation", "blocks"]
+)
+def test_weights_of_another_network_are_refused(normalise: bool, num_blocks: int) -> None:
+    with pytest.raises(RuntimeError, match=r"no_norm|block_2"):
+        SPAN(2, 4, 2).load_state_dict(SPAN(2, 4, num_blocks, normalise).state_dict())
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_the_published_size_sees_21_pixels_far(normalise: bool) -> None:
+    assert measure_receptive_radius(SPAN(4, normalise=normalise)) == 21
+
+
+@pytest.mark.parametrize("num_blocks", [1, 2, 4])
+def test_each_block_sees_three_pixels_farther(num_blocks: int) -> None:
+    assert measure_receptive_radius(SPAN(2, 6, num_blocks)) == 3 * num_blocks + 3
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_an_untrained_network_is_already_near_the_nearest_neighbour(
+    scale: int, normalise: bool
+) -> None:
+    lr = torch.rand(1, 3, 24, 24)
+    nearest = functional.interpolate(lr, scale_factor=float(scale), mode="nearest")
+    with torch.no_grad():
+        sr = SPAN(scale, normalise=normalise)(lr)
+    assert (sr - nearest).abs().mean() < 0.25
+
+
+def test_the_seed_determines_the_weights() -> None:
+    def weights(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return nn.utils.parameters_to_vector(SPAN(2, 4, 1).parameters())
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_it_learns_one_crop_by_heart(
+    normalise: bool, overfit: Callable[[nn.Module, int, float], float]
+) -> None:
+    assert overfit(SPAN(2, 16, 2, normalise), 400, 3e-3) > 40
