@@ -27,9 +27,11 @@ def convert(source: Path, target: Path, *, half: bool = False) -> str:
         known = "; ".join(f"{suffix}: {meaning}" for suffix, meaning in FORMATS.items())
         raise ModelFileError(f"{target}: expected a name with one of these endings. {known}")
     generator = load_generator(source)
-    if target.suffix == ".onnx":
+    if target.suffix == ".onnx" != source.suffix.lower():
         difference = write_onnx(target, generator, half=half)
         return f"{target}: onnxruntime's result differs from torch's by {difference:.1e} at most"
+    if source.suffix.lower() == ".onnx":
+        raise ModelFileError(f"{source}: a program; weights cannot be taken out of it again")
     if "generator" not in generator.metadata:
         raise ModelFileError(
             f"{source}: {generator.architecture} ({generator.origin}) has no counterpart here; "

@@ -21,7 +21,7 @@ def describe(path: Path) -> dict[str, str]:
         "network": f"{generator.architecture} ({generator.origin})",
         "options": _joined(metadata.get("generator")),
         "scale": str(generator.scale),
-        "parameters": f"{sum(p.numel() for p in generator.network.parameters()):,}",
+        "parameters": _count(generator.network),
         "receptive radius": f"{generator.receptive_radius} LR pixels",
         "work": _work(generator),
         "precisions": _precisions(generator),
@@ -44,9 +44,15 @@ def mflop_per_pixel(network: nn.Module) -> float:
     return float(counter.get_total_flops()) / PROBED_SIDE**2 / 1e6
 
 
+def _count(network: nn.Module) -> str:
+    """Empty for a session of onnxruntime, which torch cannot look into."""
+    count = sum(parameter.numel() for parameter in network.parameters())
+    return f"{count:,}" if count else ""
+
+
 def _work(generator: LoadedGenerator) -> str:
-    if not any(True for _ in generator.network.parameters()):
-        return ""  # a session of onnxruntime, which torch cannot look into
+    if not _count(generator.network):
+        return ""
     return f"{mflop_per_pixel(generator.network):.3g} MFLOP per LR pixel"
 
 

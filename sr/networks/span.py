@@ -32,7 +32,7 @@ class Conv3XC(nn.Module):
     the whole is equal to one 3x3 convolution everywhere.
 
     In training the branches compute. In eval mode the one kernel does, made from the branches in
-    each forward pass: over all of SPAN that takes as long as some 300 LR pixels, and what is not
+    each forward pass: over all of SPAN that takes as long as some 1500 LR pixels, and what is not
     kept cannot be stale, whether an optimizer, a mean of weights or a file changed the branches.
 
     The published code keeps the kernel in a layer `eval_conv`. Here it is no parameter, but state

@@ -100,7 +100,13 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
     with torch.no_grad():
         expected = network(lr)
     torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=0.02 if half else 1e-5)
-    assert describe(tmp_path / "a.onnx")["network"] == "Compact (ONNX)"
+    described = describe(tmp_path / "a.onnx")
+    assert described["network"] == "Compact (ONNX)"
+    assert not {"parameters", "work"} & set(described)
+    for name in ("back.pth", "back.safetensors", "back.onnx"):
+        with pytest.raises(ModelFileError, match=r"a\.onnx: a program; weights cannot"):
+            convert(tmp_path / "a.onnx", tmp_path / name)
+        assert not (tmp_path / name).exists()
 
 
 def test_a_broken_onnx_file_is_refused(tmp_path: Path) -> None:

@@ -181,21 +181,18 @@ def test_a_clip_without_two_neighbours_and_a_scale_without_a_kernel_are_refused(
         RBPN(5)
 
 
-@pytest.mark.parametrize("bicubic_skip", [False, True])
-@pytest.mark.parametrize("motion", [0, 1])
-def test_a_tiny_network_learns_one_crop_with_and_without_flow(
-    bicubic_skip: bool, motion: int
-) -> None:
+@pytest.mark.parametrize(("bicubic_skip", "motion"), [(False, 1), (True, 0)])
+def test_a_tiny_network_learns_one_clip_moving_or_still(bicubic_skip: bool, motion: int) -> None:
     torch.manual_seed(0)
-    frames = [functional.avg_pool2d(waves(16, shift * 2), 2) for shift in (-motion, 0, motion)]
+    frames = [functional.avg_pool2d(waves(12, 2 * shift), 2) for shift in (-motion, 0, motion)]
     neighbours = torch.stack((frames[0], frames[2]), dim=1)
-    flows = torch.zeros(1, 2, 2, 8, 8)
+    flows = torch.zeros(1, 2, 2, 6, 6)
     flows[:, 0, 0], flows[:, 1, 0] = motion, -motion
-    hr = waves(16, 0)
-    network = RBPN(2, 16, 8, 2, 1, 3, bicubic_skip)
-    optimizer = torch.optim.Adam(network.parameters(), 5e-3)
+    hr = waves(12, 0)
+    network = RBPN(2, 16, 16, 2, 1, 3, bicubic_skip)
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
     best = torch.tensor(1.0)
-    for _ in range(300):
+    for _ in range(250):
         optimizer.zero_grad()
         error = (network(frames[1], neighbours, flows) - hr).square().mean()
         best = torch.minimum(best, error.detach())

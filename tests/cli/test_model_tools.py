@@ -1,0 +1,48 @@
+"""sr-info and sr-convert, from the command line."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from sr.cli import convert, info
+from sr.io.model_file import read_model_file
+from sr.networks.compact import Compact
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    path = tmp_path / "theirs.pth"
+    torch.save({"params": Compact(2, 4, 1).state_dict()}, path)
+    return path
+
+
+def test_info_tells_of_each_file_and_of_what_is_none(theirs: Path, tmp_path: Path) -> None:
+    (tmp_path / "odd.pth").write_bytes(b"odd")
+    done = CliRunner().invoke(info.app, [str(theirs), str(tmp_path / "odd.pth"), str(theirs)])
+    assert done.exit_code == 2
+    assert done.stdout.count("Compact (published weights)") == 2
+    assert "odd.pth" in done.stderr
+    assert "Traceback" not in done.output
+    assert CliRunner().invoke(info.app, [str(theirs)]).exit_code == 0
+
+
+def test_convert_writes_and_does_not_overwrite_unasked(theirs: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "ours.safetensors"
+    done = CliRunner().invoke(convert.app, [str(theirs), str(ours)])
+    assert done.exit_code == 0
+    assert "Compact x2" in done.stdout
+    assert read_model_file(ours).metadata["generator"]["num_convs"] == 1
+    again = CliRunner().invoke(convert.app, [str(theirs), str(ours)])
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
+    assert CliRunner().invoke(convert.app, [str(theirs), str(ours), "--overwrite"]).exit_code == 0
+
+
+@pytest.mark.parametrize("target", ["a.bin", "nowhere/a.pth"])
+def test_convert_refuses_what_cannot_be_written(theirs: Path, target: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(convert.app, [str(theirs), str(tmp_path / target)])
+    assert done.exit_code == 2
+    assert "expected a" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs.pth"]
