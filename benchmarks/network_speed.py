@@ -12,6 +12,7 @@ multiplication and an addition being two, over the pixels of this very picture.
 """
 
 import argparse
+import copy
 import statistics
 import sys
 import time
@@ -30,8 +31,13 @@ from sr.networks.receptive import measure_receptive_radius
 from sr.options.generator import GeneratorOptions
 
 GENERATORS: dict[str, dict[str, object]] = {
+    "SPAN": {"type": "SPAN"},
     "Compact": {"type": "Compact"},
+    "EDSR": {"type": "EDSR"},
+    "MSRResNet": {"type": "MSRResNet"},
     "SRResNet": {"type": "SRResNet"},
+    "RRDBNet": {"type": "RRDBNet"},
+    "DBPN": {"type": "DBPN"},
 }
 """Options of each known generator, by the name in the table and on the command line."""
 
@@ -75,8 +81,8 @@ def main() -> None:
     networks = {name: _build(name, arguments.scale) for name in names}
     sizes = {name: _size_columns(network, lr) for name, network in networks.items()}
     variants = {
-        (name, precision): _variant(_build(name, arguments.scale), lr, precision)
-        for name in names
+        (name, precision): _variant(network, lr, precision)
+        for name, network in networks.items()
         for precision in PRECISIONS
     }
     taken = _time_in_turn(list(variants.values()), arguments.rounds)
@@ -114,7 +120,7 @@ def _variant(network: nn.Module, lr: Tensor, precision: str) -> Variant:
         return Variant(network, lr, nullcontext())
     layout = torch.channels_last
     return Variant(
-        network.to(memory_format=layout),
+        copy.deepcopy(network).to(memory_format=layout),
         lr.contiguous(memory_format=layout),
         torch.autocast("cpu", dtype=torch.bfloat16),
     )

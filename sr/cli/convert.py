@@ -1,5 +1,6 @@
-"""The command line that converts model files."""
+"""The command line that converts model files, and option files of BasicSR."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +10,31 @@ from rich.console import Console
 
 from sr.io.model_file import ModelFileError
 from sr.models.convert import convert
+from sr.options.import_basicsr import import_basicsr
+from sr.options.load import OptionsError
+
+OPTION_FILES = (".yml", ".yaml")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def command(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Model file of any origin.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="Model file of any origin; or a training option file (.yml) of BasicSR or"
+            " Real-ESRGAN.",
+        ),
+    ],
     target: Annotated[
         Path,
         typer.Argument(
             metavar="OUT",
             help="Its new name: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel,"
-            " chaiNNer and ncnn's converters; .onnx (opset 20; needs the extra `onnx`).",
+            " chaiNNer and ncnn's converters; .onnx (opset 20; needs the extra `onnx`); .yml for"
+            " options.",
         ),
     ],
     half: Annotated[bool, typer.Option("--fp16", help="Write the weights as float16.")] = False,
@@ -29,21 +42,54 @@ def command(
         False
     ),
 ) -> None:
-    """Convert a model file.
+    """Convert a model file, or an option file of BasicSR into one of ours.
 
-    An ONNX file is run in onnxruntime and compared with torch before it appears.
+    An ONNX file is run in onnxruntime and compared with torch before it appears. Of an option file
+    it is said, here and in its head, what was not taken over.
 
-    Exit codes: 0 converted, 2 a file that is no model or cannot be had in that format.
+    Exit codes: 0 converted, 2 a file that is neither or cannot be had in that format.
     """
     try:
         if target.exists() and not overwrite:
             raise ModelFileError(f"{target}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
             raise ModelFileError(f"{target.parent}: expected a folder")
-        typer.echo(convert(source, target, half=half))
-    except ModelFileError as error:
+        if any(path.suffix in OPTION_FILES for path in (source, target)):
+            typer.echo(_translate(source, target, half=half))
+        else:
+            typer.echo(convert(source, target, half=half))
+    except (ModelFileError, OptionsError) as error:
         Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
+
+
+def _translate(source: Path, target: Path, *, half: bool) -> str:
+    """Write our option file, whole or not at all. Returns what was written and what was not."""
+    if not all(path.suffix in OPTION_FILES for path in (source, target)):
+        raise OptionsError(
+            f"{source}, {target}: expected two option files, both ending in .yml or .yaml, or two "
+            "model files"
+        )
+    if half:
+        raise OptionsError(f"{source}: --fp16 is for model files, this is an option file")
+    try:
+        imported = import_basicsr(source.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise OptionsError(f"{source}: cannot be read as a text file ({error})") from None
+    except ValueError as error:
+        raise OptionsError(f"{source}: {error}") from None
+    except OSError as error:
+        raise OptionsError(f"{source}: cannot be read ({error.strerror})") from None
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        temporary.write_text(imported.text, encoding="utf-8")
+        os.replace(temporary, target)
+    except OSError as error:
+        raise OptionsError(f"{target}: cannot be written ({error.strerror})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    title = "not taken over, or not quite:" if imported.dropped else "all taken over"
+    return "\n".join([f"{target}: {title}", *(f"  {line}" for line in imported.dropped)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

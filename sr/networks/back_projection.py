@@ -10,6 +10,7 @@ Deviation: the paper has no x3; its kernel, 7, is the one between x2's and x4's.
 
 from collections import OrderedDict
 
+import torch
 from torch import Tensor, nn
 
 PADDING = 2
@@ -73,6 +74,11 @@ class UpProjection(nn.Module):
         correction: Tensor = self.up_conv3(low_error)
         return high + correction
 
+    @torch.no_grad()
+    def scale_correction(self, gain: float) -> None:
+        """Multiply the weights of D2."""
+        self.up_conv3.get_parameter("deconv.weight").mul_(gain)
+
 
 class DownProjection(nn.Module):
     """L = C2(D(C1(H)) - H) + C1(H), Haris et al. 2018, equations 6 to 10.
@@ -97,6 +103,11 @@ class DownProjection(nn.Module):
         high_error = self.down_conv2(low) - high
         correction: Tensor = self.down_conv3(high_error)
         return low + correction
+
+    @torch.no_grad()
+    def scale_correction(self, gain: float) -> None:
+        """Multiply the weights of C2."""
+        self.down_conv3.get_parameter("conv.weight").mul_(gain)
 
 
 def initialise_as_published(network: nn.Module) -> None:

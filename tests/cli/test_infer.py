@@ -98,7 +98,7 @@ def test_tiles_do_not_change_the_result(pictures: Path, model: Path, tmp_path: P
     ("arguments", "message"),
     [
         (["-m", "none.safetensors"], "none.safetensors: no such model file"),
-        (["-m", "in/a.png"], "expected a safetensors file"),
+        (["-m", "in/a.png"], "expected a model file"),
         (["-s", "0"], "-s 0: expected a number above 0"),
         (["-s", "nan"], "-s nan: expected a number above 0"),
         (["--overwrite", "--skip-existing"], "expected one of them; came: both"),

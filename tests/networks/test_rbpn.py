@@ -86,24 +86,18 @@ def test_a_clip_does_not_depend_on_its_batch() -> None:
     torch.testing.assert_close(together, alone)
 
 
-@pytest.mark.parametrize(("scale", "size"), [(2, 12), (4, 12), (8, 6)])
-@pytest.mark.parametrize("flow_size", [0, 2])
-def test_an_untrained_network_of_the_published_depth_gives_values_near_1(
-    scale: int, size: int, flow_size: int
+@pytest.mark.parametrize(("scale", "size"), [(2, 12), (3, 8), (4, 8), (8, 6)])
+def test_an_untrained_network_of_the_published_size_gives_values_near_1(
+    scale: int, size: int
 ) -> None:
+    # With the published initialisation: 1e5 to 1e10.
     torch.manual_seed(0)
-    network = RBPN(scale, 64, 16)
+    network = RBPN(scale)
     reference, neighbours, flows = random_clip(7, size, size)
-    with torch.no_grad():
-        sr = network(reference, neighbours, flow_size * flows)
-    assert 1e-3 < sr.std() < 10
-
-
-def test_an_untrained_network_of_the_published_size_gives_values_near_1() -> None:
-    torch.manual_seed(0)
-    reference, neighbours, flows = random_clip(7, 6, 6)
-    with torch.no_grad():
-        assert 1e-3 < RBPN(4)(reference, neighbours, flows).std() < 10
+    for flow in (torch.zeros_like(flows), 2 * flows):
+        with torch.no_grad():
+            sr = network(reference, neighbours, flow)
+        assert 1e-2 < sr.std() < 3
 
 
 def test_without_its_last_convolution_it_is_the_bicubic_enlargement_or_nothing() -> None:

@@ -1,0 +1,207 @@
+"""The values of a BasicSR file by key path, and an account of which of them are translated.
+
+A value that is never taken counts as dropped, so that none is lost silently.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+REASONS = (  # (pattern of key paths, why there is no counterpart or what to do instead)
+    ("num_gpu", "torchrun --nproc-per-node N starts one process a GPU; see also train.device"),
+    ("dist_params.*", "the launcher chooses: torchrun or accelerate launch"),
+    ("find_unused_parameters", "not needed by our networks"),
+    ("queue_size", "not needed: crops are degraded one by one, so every batch is mixed"),
+    ("datasets.train.name", "the data set is named by its folders"),
+    ("datasets.*.meta_info*", "all pictures of the folders are used; leave some out by `exclude`"),
+    ("datasets.*.io_backend.*", "pictures are files in folders"),
+    ("datasets.*.dataset_enlarge_ratio", "lengths are in steps; epochs have no bounds"),
+    ("datasets.*.prefetch_mode", "batches are always prepared ahead"),
+    ("datasets.*.num_prefetch_queue", "batches are always prepared ahead"),
+    ("datasets.*.pin_memory", "chosen by the device"),
+    ("datasets.*.color", "pictures are RGB"),
+    ("datasets.*.mean", "pictures stay in [0, 1]"),
+    ("datasets.*.std", "pictures stay in [0, 1]"),
+    ("network_d.*", "no adversarial training with this model_type"),
+    ("train.optim_d.*", "no adversarial training with this model_type"),
+    ("train.gan_opt.*", "no adversarial training with this model_type"),
+    ("train.net_d_*", "no adversarial training with this model_type"),
+    ("path.pretrain_network_d", "the discriminator starts untrained; train.gan.lead_steps helps"),
+    ("path.*_d", "the discriminator starts untrained"),
+    ("path.pretrain_*", "our optimizers start anew"),
+    ("path.param_key_g", "chosen by itself: params_ema before params"),
+    ("path.resume_state", "the same command goes on with a run that was interrupted"),
+    ("path.*", "runs are in log.folder"),
+    ("val.save_img", "log.num_images pictures of each set are in TensorBoard"),
+    (
+        "val.metrics.*",
+        "always PSNR and SSIM, of Y and RGB, border `scale`; LPIPS by validate.lpips",
+    ),
+    ("logger.wandb.*", "losses and scores are in log.jsonl and TensorBoard"),
+)
+
+MAX_DEPTH = 20
+
+_Kind = TypeVar("_Kind")
+
+
+class Leaves:
+    """The values by dotted key path; the methods that give one also mark it as translated."""
+
+    def __init__(self, tree: Mapping[str, Any]) -> None:
+        self._values = dict(_flatten(tree, ""))
+        self._open = set(self._values)
+        self._notes: dict[str, str] = {}
+
+    def sections(self, path: str) -> list[str]:
+        """Names of the keys right below a path, in the file's order."""
+        below = [key[len(path) + 1 :] for key in self._values if key.startswith(f"{path}.")]
+        return list(dict.fromkeys(key.split(".")[0] for key in below))
+
+    def given(self, path: str) -> bool:
+        """Whether there is a value, or a section, that is not null."""
+        return self._values.get(path) is not None or bool(self.sections(path))
+
+    def note(self, path: str, why: str) -> None:
+        """List a value, if it is there, as not or not quite translated."""
+        if path in self._values:
+            self._open.discard(path)
+            self._notes[path] = why
+
+    def note_below(self, path: str, why: str) -> None:
+        """List all values of a section."""
+        for key in self._values:
+            if key.startswith(f"{path}."):
+                self.note(key, why)
+
+    def agree(self, path: str, ours: object, why: str) -> None:
+        """A value that is fixed here: the same as ours needs no key, another one is listed."""
+        if path in self._values and not _same(self._values[path], ours):
+            self.note(path, why)
+        self._open.discard(path)
+
+    def number(self, path: str, default: float | None = None) -> float:
+        """A finite number; the default, or ValueError without one, where it is not given."""
+        value = self._take(path, default, "a number")
+        return _as_number(path, value)
+
+    def whole(self, path: str, default: int | None = None) -> int:
+        """A whole number, which may be written as `!!float 5e3`."""
+        value = self._take(path, default, "a whole number")
+        return _as_whole(path, value)
+
+    def numbers(self, path: str) -> list[float]:
+        """A list of numbers."""
+        return [_as_number(path, value) for value in self._list(path, "a list of numbers")]
+
+    def wholes(self, path: str) -> list[int]:
+        """A list of whole numbers."""
+        return [_as_whole(path, value) for value in self._list(path, "a list of whole numbers")]
+
+    def truth(self, path: str, default: bool = False) -> bool:
+        """true or false."""
+        value = self._take(path, default, "true or false")
+        if not isinstance(value, bool):
+            raise _unexpected(path, "true or false", value)
+        return value
+
+    def text(self, path: str, default: str | None = None) -> str:
+        """A text that is not empty."""
+        value = self._take(path, default, "a text")
+        if not isinstance(value, str) or not value:
+            raise _unexpected(path, "a text", value)
+        return value
+
+    def choice(self, path: str, known: Mapping[str, _Kind], default: str | None = None) -> _Kind:
+        """What `known` has under the text there; ValueError that names all of it otherwise."""
+        expected = f"one of {', '.join(known)}"
+        name = self._take(path, default, expected)
+        if not isinstance(name, str) or name not in known:
+            raise _unexpected(path, expected, name)
+        return known[name]
+
+    def folders(self, path: str) -> list[str]:
+        """A folder, or a list of them."""
+        value = self._take(path, None, "a folder")
+        folders: list[str] = []
+        for folder in value if isinstance(value, list) else [value]:
+            if not isinstance(folder, str) or not folder:
+                raise _unexpected(path, "a folder", folder)
+            if folder.rstrip("/").endswith(".lmdb"):
+                self.note(path, "taken over, but name the folder that the lmdb was made from")
+            folders.append(folder)
+        return folders
+
+    def dropped(self) -> list[str]:
+        """`path: value -- why` of all that is listed or was not taken, in the file's order."""
+        return [
+            _line(path, value, self._notes.get(path) or _reason(path, value))
+            for path, value in self._values.items()
+            if path in self._open or path in self._notes
+        ]
+
+    def _take(self, path: str, default: object, expected: str) -> object:
+        self._open.discard(path)
+        value = self._values.get(path)
+        if value is None:
+            value = default
+        if value is None:
+            raise ValueError(f"{path}: expected {expected}, got nothing")
+        return value
+
+    def _list(self, path: str, expected: str) -> Sequence[object]:
+        value = self._take(path, None, expected)
+        if not isinstance(value, list):
+            raise _unexpected(path, expected, value)
+        return value
+
+
+def _flatten(tree: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        path = f"{above}{key}"
+        if path.count(".") > MAX_DEPTH:  # an alias of the section that it is in has no end
+            raise ValueError(f"{path[:60]}...: expected at most {MAX_DEPTH} sections in each other")
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _as_number(path: str, value: object) -> float:
+    if isinstance(value, str):  # YAML reads 1e-4, without a dot, as a text
+        try:
+            value = float(value)
+        except ValueError:
+            raise _unexpected(path, "a number", value) from None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _unexpected(path, "a number", value)
+    return value
+
+
+def _as_whole(path: str, value: object) -> int:
+    number = _as_number(path, value)
+    if number != int(number):
+        raise _unexpected(path, "a whole number", value)
+    return int(number)
+
+
+def _same(value: object, ours: object) -> bool:
+    """Equal, and not just as Python takes 1 for true."""
+    return value == ours and isinstance(value, bool) == isinstance(ours, bool)
+
+
+def _unexpected(path: str, expected: str, value: object) -> ValueError:
+    return ValueError(f"{path}: expected {expected}, got {value!r}")
+
+
+def _line(path: str, value: object, why: str) -> str:
+    """One line of ASCII, whatever the file has in keys and values: it goes into a comment."""
+    shown = f"{json.dumps(path)[1:-1]}: {json.dumps(value, default=str)}"
+    return shown.replace("\x7f", "\\u007f") + f" -- {why}"
+
+
+def _reason(path: str, value: object) -> str:
+    otherwise = "nothing was set" if value is None else "no counterpart"
+    return next((why for pattern, why in REASONS if fnmatchcase(path, pattern)), otherwise)

@@ -1,0 +1,109 @@
+"""BasicSR's loss terms in our terms."""
+
+from math import sqrt
+from typing import Any
+
+from sr.options.basicsr.leaves import Leaves
+
+_PIXEL = {"L1Loss": "L1", "MSELoss": "MSE", "CharbonnierLoss": "Charbonnier"}
+_CRITERIA = {"l1": "L1", "l2": "MSE", "mse": "MSE"}
+_FEATURES = {"vgg16": "VGG16", "vgg19": "VGG19"}
+# BasicSR's gan_type: ours, and our weight for its 1: least_squares has a factor 1/2 here
+_ADVERSARIAL = {
+    "vanilla": ("standard", 1.0),
+    "lsgan": ("least_squares", 2.0),
+    "hinge": ("hinge", 1.0),
+    "wgan": ("wasserstein", 1.0),
+    "wgan_softplus": ("standard", 1.0),  # softplus(-x) is the cross entropy of the logit x
+}
+_RELATIVISTIC_WEIGHT = 0.5  # ESRGANModel takes the mean of the two halves, ours their sum
+
+
+def losses(leaves: Leaves, *, adversarial: bool, relativistic: bool) -> dict[str, Any]:
+    """`pixel_opt`, `perceptual_opt` and, where it is used, `gan_opt` as our `losses`."""
+    made: dict[str, Any] = {}
+    if leaves.sections("train.pixel_opt") and (term := _pixel(leaves)):
+        made["pixel"] = term
+    if leaves.sections("train.perceptual_opt") and (term := _perceptual(leaves)):
+        made["perceptual"] = term
+    if adversarial:
+        made["adversarial"] = _adversarial(leaves, relativistic)
+    if not made.keys() & {"pixel", "perceptual"}:
+        raise ValueError(
+            "train: expected a pixel_opt or perceptual_opt with a weight above 0, which compares "
+            f"with hr, got {', '.join(leaves.sections('train'))}"
+        )
+    return made
+
+
+def _pixel(leaves: Leaves) -> dict[str, Any] | None:
+    above = "train.pixel_opt"
+    weight = leaves.number(f"{above}.loss_weight", 1.0)
+    if weight == 0:
+        leaves.note_below(above, "the term is left out, its weight is 0")
+        return None
+    kind = leaves.choice(f"{above}.type", _PIXEL)
+    made: dict[str, Any] = {"type": kind, "weight": weight}
+    if kind == "Charbonnier":  # theirs: sqrt(difference^2 + eps)
+        made["epsilon"] = sqrt(abs(leaves.number(f"{above}.eps", 1e-12)))
+    leaves.agree(f"{above}.reduction", "mean", "always the mean here; choose another weight")
+    return made
+
+
+def _perceptual(leaves: Leaves) -> dict[str, Any] | None:
+    above = "train.perceptual_opt"
+    weight = leaves.number(f"{above}.perceptual_weight", 1.0)
+    if weight == 0:
+        leaves.note_below(above, "the term is left out, its weight is 0")
+        return None
+    leaves.choice(f"{above}.type", {"PerceptualLoss": None}, "PerceptualLoss")
+    layers = {}
+    for name in leaves.sections(f"{above}.layer_weights"):
+        layer = f"{above}.layer_weights.{name}"
+        if factor := leaves.number(layer):
+            layers[name] = factor
+        else:
+            leaves.note(layer, "a layer of weight 0 is left out")
+    leaves.agree(f"{above}.use_input_norm", True, "ImageNet's normalisation is always applied")
+    leaves.agree(f"{above}.style_weight", 0, "there is no style term (Gram matrices)")
+    leaves.agree(f"{above}.range_norm", False, "pictures are in [0, 1], nothing is to be shifted")
+    return {
+        "type": leaves.choice(f"{above}.vgg_type", _FEATURES, "vgg19"),
+        "layers": layers,
+        "weight": weight,
+        "criterion": leaves.choice(f"{above}.criterion", _CRITERIA, "l1"),
+    }
+
+
+def _adversarial(leaves: Leaves, relativistic: bool) -> dict[str, Any]:
+    above = "train.gan_opt"
+    leaves.choice(f"{above}.type", {"GANLoss": None}, "GANLoss")
+    kind, factor = leaves.choice(f"{above}.gan_type", _ADVERSARIAL)
+    if relativistic:
+        if kind != "standard":
+            leaves.note(
+                f"{above}.gan_type",
+                "ESRGANModel makes it relativistic, which is here with cross entropy (vanilla) "
+                "only; that is taken",
+            )
+        kind, factor = "relativistic_average", _RELATIVISTIC_WEIGHT
+    made: dict[str, Any] = {
+        "type": kind,
+        "weight": factor * leaves.number(f"{above}.loss_weight", 1.0),
+    }
+    if factor != 1:
+        leaves.note(
+            f"{above}.loss_weight",
+            f"taken over times {factor:g}, which is the same: the formulas differ by that factor",
+        )
+    real = leaves.number(f"{above}.real_label_val", 1.0)
+    if real != 1 and kind not in ("hinge", "wasserstein") and 0.5 < real < 1:
+        made["label_smoothing"] = round(1 - real, 12)
+        leaves.note(
+            f"{above}.real_label_val",
+            "taken over as label_smoothing, which the generator's loss does not have here",
+        )
+    elif real != 1:
+        leaves.note(f"{above}.real_label_val", f"{kind} has the target 1 or none here")
+    leaves.agree(f"{above}.fake_label_val", 0.0, "the target of sr is always 0 here")
+    return made

@@ -1,0 +1,158 @@
+"""Training option files of BasicSR and Real-ESRGAN, of the single-image kind -> ours.
+
+BasicSR: Wang et al., "BasicSR: Open Source Image and Video Restoration Toolbox", 2018 on;
+Real-ESRGAN: Wang et al. 2021, arXiv 2107.10833, whose repository has the same kind of files.
+What is not given has BasicSR's default. Each value of theirs is translated or listed, none is
+lost silently; what cannot be meant by a listed difference is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from sr.options.basicsr.data import datasets
+from sr.options.basicsr.leaves import Leaves
+from sr.options.basicsr.losses import losses
+from sr.options.basicsr.networks import discriminator, generator
+from sr.options.basicsr.training import train
+from sr.options.schema import Options
+
+_SECTIONS = ("network_g", "datasets", "train")
+_GAN_MODELS = ("SRGANModel", "ESRGANModel", "RealESRGANModel")
+_MODELS = {name: name for name in ("SRModel", "RealESRNetModel", *_GAN_MODELS)}
+_SHARPENING = ("gt_usm", "l1_gt_usm", "percep_gt_usm", "gan_gt_usm")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A file of ours, and what of theirs is not or not quite in it."""
+
+    text: str
+    """YAML that `load_options` reads, with `dropped` as a comment at its head."""
+    dropped: list[str]
+    """`key.path: value -- why, or what to do instead`, in the order of their file."""
+
+
+def import_basicsr(text: str) -> Imported:
+    """Translate the text of a BasicSR file.
+
+    Raises ValueError for broken YAML, a file of another kind, an unknown network and values that
+    have no place here; the message names key, what was expected and what came.
+    """
+    leaves = Leaves(_read(text))
+    scale = leaves.whole("scale")
+    model = leaves.choice("model_type", _MODELS)
+    made: dict[str, Any] = {"name": _name(leaves)}
+    made["seed"] = leaves.whole("manual_seed", 0)
+    made["scale"] = scale
+    made["generator"] = generator(leaves, scale)
+    adversarial = model in _GAN_MODELS
+    if adversarial:
+        _expect_adversarial_parts(leaves, model)
+        made["discriminator"] = discriminator(leaves)
+    made["losses"] = losses(leaves, adversarial=adversarial, relativistic=model == "ESRGANModel")
+    of_real_esrgan = model.startswith("RealESR")
+    made["datasets"] = datasets(leaves, scale, crops_by_model=of_real_esrgan)
+    made["train"] = train(leaves, adversarial=adversarial)
+    if of_real_esrgan:
+        _note_sharpening(leaves, degrades="degradation" in made["datasets"]["train"])
+    if leaves.given("val.val_freq"):
+        made["validate"] = {"interval": leaves.whole("val.val_freq")}
+    if leaves.given("logger.print_freq"):
+        made["log"] = {"interval": leaves.whole("logger.print_freq")}
+    leaves.agree("logger.use_tb_logger", True, "TensorBoard is always written")
+    _check(made)
+    dropped = leaves.dropped()
+    return Imported(_head(dropped) + _as_yaml(made), dropped)
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a !!float that is none
+        raise ValueError(f"expected YAML: {error}") from None
+    wanted = f"expected a training file of BasicSR, with sections {', '.join(_SECTIONS)}"
+    if not isinstance(tree, dict):
+        raise ValueError(f"{wanted}, got {type(tree).__name__}")
+    missing = [name for name in _SECTIONS if not isinstance(tree.get(name), dict)]
+    if missing:
+        came = ", ".join(str(key) for key in tree)
+        raise ValueError(f"{wanted}; there is no {', '.join(missing)} among: {came}")
+    return tree
+
+
+def _name(leaves: Leaves) -> str:
+    """Their name, which for us is that of a folder."""
+    theirs = leaves.text("name")
+    ours = re.sub(r"[^A-Za-z0-9._-]", "_", theirs)
+    if not ours[0].isalnum():
+        ours = f"run{ours}"
+    if ours != theirs:
+        leaves.note("name", f"taken over as {ours}, which can name a folder")
+    return ours
+
+
+def _expect_adversarial_parts(leaves: Leaves, model: str) -> None:
+    parts = ("network_d", "train.gan_opt", "train.optim_d")
+    missing = [part for part in parts if not leaves.sections(part)]
+    if missing:
+        raise ValueError(f"{', '.join(missing)}: expected with model_type {model}, got nothing")
+
+
+def _note_sharpening(leaves: Leaves, *, degrades: bool) -> None:
+    for key in _SHARPENING:
+        leaves.agree(key, False, "hr is not sharpened here; results are softer, or sharpen files")
+    if degrades:
+        leaves.note("model_type", "taken over, but it sharpens hr before it is degraded; not here")
+
+
+def _check(made: dict[str, Any]) -> None:
+    """What we write can be loaded, so a value with no place here is refused now."""
+    try:
+        Options.model_validate(made)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: "
+            f"{fault['msg'].removeprefix('Value error, ')}, got {_short(fault['input'])}"
+            for fault in error.errors(include_url=False)
+        ]
+        listed = "\n".join(f"  {fault}" for fault in faults)
+        raise ValueError(f"translated, these options are refused:\n{listed}") from None
+
+
+def _short(value: object) -> str:
+    return "a section" if isinstance(value, dict) else repr(value)
+
+
+def _head(dropped: list[str]) -> str:
+    lines = [
+        "# yaml-language-server: $schema=../schema.json",
+        "# Translated from a training file of BasicSR by sr-convert.",
+    ]
+    if dropped:
+        lines += ["# Not taken over, or not quite:", *(f"#   {line}" for line in dropped)]
+    return "\n".join(lines) + "\n\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists of plain values on one line, all else a key a line."""
+
+    def represent_sequence(
+        self, tag: str, sequence: Any, flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
+        plain = not any(isinstance(item, dict) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=plain or flow_style)
+
+
+def _as_yaml(made: dict[str, Any]) -> str:
+    sections = (
+        yaml.dump({key: value}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+        for key, value in made.items()
+    )
+    return "".join(
+        ("\n" if isinstance(made[key], dict) else "") + section
+        for key, section in zip(made, sections, strict=True)
+    )
