@@ -27,6 +27,7 @@ from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
 from sr.networks.msrresnet import MSRResNet
 from sr.networks.patchgan import PatchGAN
+from sr.networks.receptive import measure_receptive_radius
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
@@ -91,6 +92,19 @@ _GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
 def build_generator(options: GeneratorOptions, scale: int) -> nn.Module:
     """An untrained generator; its initialisation draws from torch's global generator."""
     return _GENERATORS[type(options)](scale, **_fields(options))
+
+
+def receptive_radius_of(options: GeneratorOptions, scale: int) -> int:
+    """How far the generator sees, in LR pixels, at most 32; as `measure_receptive_radius`.
+
+    Measured on one of the same depth with few channels, which sees as far and takes a fraction.
+    """
+    widths = {"num_features": 4, "num_shallow_features": 4, "num_growth": 2}
+    narrow = {name: width for name, width in widths.items() if name in type(options).model_fields}
+    with torch.random.fork_rng(devices=[]):
+        return measure_receptive_radius(
+            build_generator(options.model_copy(update=narrow), scale).eval()
+        )
 
 
 def build_discriminator(options: DiscriminatorOptions, crop_size: int) -> nn.Module:

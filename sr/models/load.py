@@ -5,18 +5,17 @@ weights of those that spandrel knows.
 """
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, NonNegativeInt, ValidationError
+from pydantic import BaseModel, NonNegativeInt
 from torch import Tensor, nn
 
-from sr.build import build_generator
+from sr.build import build_generator, receptive_radius_of
 from sr.io.model_file import ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.loaded import LoadedGenerator
 from sr.models.onnx_file import read_onnx
-from sr.models.published import Published, recognise
-from sr.networks.receptive import measure_receptive_radius
+from sr.models.published import RECOGNISED, Published, recognise
 from sr.networks.rrdb import UNSHUFFLE_FACTORS, RRDBNet
 from sr.options.generator import GeneratorOptions
 
@@ -83,18 +82,14 @@ def _load_ours(path: Path) -> LoadedGenerator:
         header = _Header.model_validate(file.metadata)
         network = build_generator(header.generator, header.scale)
         network.load_state_dict(file.state_dict)
-    except (ValidationError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:  # of pydantic, the network, and the weights
         raise ModelFileError(
             f"{path}: its metadata and weights do not make a generator: {error}"
         ) from None
-    return _loaded(
-        network,
-        header.scale,
-        header.generator.type,
-        "train.py",
-        header.receptive_radius,
-        file.metadata,
-    )
+    radius = header.receptive_radius
+    if radius is None:
+        radius = receptive_radius_of(header.generator, header.scale)
+    return _loaded(network, header.generator.type, "train.py", radius, file.metadata)
 
 
 def _load_published(path: Path, published: Published) -> LoadedGenerator:
@@ -106,31 +101,16 @@ def _load_published(path: Path, published: Published) -> LoadedGenerator:
             f"{path}: it looks like {published.options.type} x{published.scale}, but does not fit: "
             f"{error}"
         ) from None
-    radius = measure_receptive_radius(build_generator(_narrow(published.options), published.scale))
+    radius = receptive_radius_of(published.options, published.scale)
     metadata = {"generator": published.options.model_dump(mode="json"), "scale": published.scale}
-    return _loaded(
-        network, published.scale, published.options.type, "published weights", radius, metadata
-    )
-
-
-def _narrow(options: GeneratorOptions) -> GeneratorOptions:
-    """The same network with few channels: it sees as far, and is measured in a fraction."""
-    widths = {"num_features": 4, "num_shallow_features": 4, "num_growth": 2}
-    narrow = {name: width for name, width in widths.items() if name in type(options).model_fields}
-    return options.model_copy(update=narrow)
+    return _loaded(network, published.options.type, "published weights", radius, metadata)
 
 
 def _loaded(
-    network: nn.Module,
-    scale: int,
-    architecture: str,
-    origin: str,
-    radius: int | None,
-    metadata: dict[str, Any],
+    network: nn.Module, architecture: str, origin: str, radius: int, metadata: dict[str, Any]
 ) -> LoadedGenerator:
     network.eval().requires_grad_(False)
-    if radius is None:
-        radius = measure_receptive_radius(network)
+    scale = int(metadata["scale"])
     multiple = UNSHUFFLE_FACTORS[scale] if isinstance(network, RRDBNet) else 1
     return LoadedGenerator(
         network, scale, radius, architecture, origin, metadata, size_multiple=multiple
@@ -139,10 +119,8 @@ def _loaded(
 
 def _unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:
     names = ", ".join(list(state_dict)[:MAX_NAMES])
-    kinds = get_args(get_args(GeneratorOptions)[0])
-    ours = ", ".join(kind.__name__.removesuffix("Options") for kind in kinds)
     return (
         f"{path}: no known network has these {len(state_dict)} weights ({names}, ...); known are "
-        f"files of train.py, published weights of {ours}, and what spandrel recognises: "
-        f"{', '.join(community)}"
+        f"files of train.py, published weights of {', '.join(RECOGNISED)}, and what spandrel "
+        f"recognises: {', '.join(community)}"
     )

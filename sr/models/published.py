@@ -21,6 +21,8 @@ from sr.options.generator import (
     SPANOptions,
 )
 
+RECOGNISED = ("Compact", "DBPN", "EDSR", "ISeeBetterSRResNet", "MSRResNet", "RRDBNet", "SPAN")
+
 Weights = Mapping[str, Tensor]
 Found = tuple[GeneratorOptions, int]  # with the scale
 

@@ -59,9 +59,7 @@ class ISeeBetterSRResNet(nn.Module):
         self.block4 = _ResidualBlock(num_features)
         self.block5 = _ResidualBlock(num_features)
         self.block6 = _ResidualBlock(num_features)
-        self.block7 = nn.Sequential(
-            nn.Conv2d(num_features, num_features, 3, padding=1), nn.PReLU()
-        )
+        self.block7 = nn.Sequential(nn.Conv2d(num_features, num_features, 3, padding=1), nn.PReLU())
         stages = [_Upsampling(num_features) for _ in range(scale.bit_length() - 1)]
         self.block8 = nn.Sequential(*stages, nn.Conv2d(num_features, 3, 9, padding=4))
 

@@ -1,7 +1,7 @@
 """RBPN: recurrent back-projection network for video.
 
 Haris, Shakhnarovich and Ukita 2019, "Recurrent Back-Projection Network for Video
-Super-Resolution" (arXiv 1903.10128), figures 2 to 5; also the generator of iSeeBetter (Chadha et
+Super-Resolution" (arXiv 1903.10128), figure 2 and section 3; also the generator of iSeeBetter (Chadha et
 al. 2020, arXiv 2006.11161). The reference's features go through one projection for each
 neighbour: the encoder adds to the single-image estimate H^l what the neighbour's estimate H^m
 differs by, the decoder takes the sum H back to low resolution for the next neighbour, and one
@@ -49,7 +49,7 @@ class ResidualBlock(nn.Module):
 
 
 class SingleImageProjection(nn.Module):
-    """The encoder's single-image part: a DBPN without dense connections, figure 4."""
+    """The encoder's single-image part: a DBPN without dense connections."""
 
     def __init__(
         self, scale: int, num_shallow_features: int, num_features: int, num_stages: int
@@ -89,6 +89,7 @@ class RBPN(nn.Module):
     num_res_blocks: residual blocks in each of the three other parts.
     bicubic_skip: add the bicubic enlargement of the reference. False in the paper and for the
     published files. It has no weights: a file loads with either value, and is right with one.
+    True is better for training from scratch (see `DBPN`).
     """
 
     def __init__(

@@ -87,7 +87,7 @@ def _train(
 ) -> bool:
     """From the first picture decoded to the last step saved."""
     main = accelerator.is_main_process
-    checkpoints = make_checkpoints(options, trainee, folder, accelerator.device)
+    checkpoints = make_checkpoints(options, folder, accelerator.device)
     steps, first_step = options.train.steps, trainee.step + 1
     with (
         Interruption() as interruption,

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from sr.build import receptive_radius_of
 from sr.io.model_file import write_model_file
-from sr.networks.receptive import measure_receptive_radius
 from sr.options.schema import Options
 from sr.training.checkpoint import model_path, prune, state_path, write_state
 from sr.training.run_folder import hardware
@@ -55,16 +55,14 @@ class Checkpoints:
         prune(self.folder, self.keep_last, kept)
 
 
-def make_checkpoints(
-    options: Options, trainee: Trainee, folder: Path, device: torch.device
-) -> Checkpoints:
+def make_checkpoints(options: Options, folder: Path, device: torch.device) -> Checkpoints:
     """The place of a run's checkpoints, with what a model file says of itself."""
     data = options.datasets.train
     metadata = {
         "generator": options.generator.model_dump(mode="json"),
         "scale": options.scale,
         "ema": options.train.ema_decay > 0,
-        "receptive_radius": measure_receptive_radius(trainee.generator),
+        "receptive_radius": receptive_radius_of(options.generator, options.scale),
         "training_data": data.description,
         "licence": data.licence,
         "hardware": hardware(device),

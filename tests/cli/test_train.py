@@ -161,7 +161,7 @@ def test_check_and_preview_tell_show_and_leave(
     sheets = tmp_path / "sheets"
     result = run(repository, str(option_file), "--check", "--preview-data", str(sheets))
     assert result.returncode == 0, result.stderr
-    assert "1 pictures to train on" in result.stdout
+    assert "pictures to train on 1, to validate on" in result.stdout
     assert "1000000 take" in result.stdout
     assert (sheets / "tiny.png").is_file()
     assert not (tmp_path / "runs").exists()

@@ -164,6 +164,14 @@ def test_weights_of_an_unpublished_architecture_are_refused(shared_data: Path) -
         load_generator(shared_data / "weights" / "IMDN_x4.pth")
 
 
+def test_a_scale_that_the_network_does_not_have_is_refused_by_file(tmp_path: Path) -> None:
+    tree = {"type": "RRDBNet", "num_features": 4, "num_blocks": 1, "num_growth": 2}
+    weights = RRDBNet(4, 4, 1, 2).state_dict()
+    write_model_file(tmp_path / "odd.safetensors", weights, {"generator": tree, "scale": 3})
+    with pytest.raises(ModelFileError, match=r"odd\.safetensors: .* a scale of 1, 2, 4 or 8"):
+        load_generator(tmp_path / "odd.safetensors")
+
+
 def test_training_starts_from_published_weights(tmp_path: Path) -> None:
     theirs, ours = Compact(4, 4, 2), Compact(4, 4, 2)
     torch.save({"params": theirs.state_dict()}, tmp_path / "a.pth")

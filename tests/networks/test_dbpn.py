@@ -70,10 +70,11 @@ def test_the_gradient_reaches_every_parameter(scale: int) -> None:
     ("scale", "num_stages", "radius"),
     [(2, 1, 5), (2, 2, 11), (2, 3, 17), (3, 2, 10), (4, 1, 3), (4, 3, 9), (4, 7, 21), (8, 2, 6)],
 )
-def test_each_stage_sees_3_pixels_farther_and_6_where_kernels_overlap_more(
+def test_each_stage_sees_3_pixels_farther_at_x4_and_x8_and_6_at_x2_and_x3(
     scale: int, num_stages: int, radius: int
 ) -> None:
-    # A kernel of scale + 4 reaches one LR pixel at x4 and x8. At x2 and x3 it overlaps three.
+    # In a row a pixel of a deconvolution's result sees 2 LR pixels at x4 and x8, but 3 at x2 and
+    # (some) at x3.
     torch.manual_seed(0)
     assert measure_receptive_radius(DBPN(scale, 4, 4, num_stages)) == radius
 
@@ -155,7 +156,7 @@ def test_a_scale_without_a_kernel_is_refused() -> None:
         DBPN(5)
 
 
-@pytest.mark.parametrize(("scale", "bicubic_skip"), [(2, False), (2, True), (4, True)])
+@pytest.mark.parametrize(("scale", "bicubic_skip"), [(2, False), (4, True)])
 def test_a_tiny_network_learns_one_crop(scale: int, bicubic_skip: bool) -> None:
     torch.manual_seed(0)
     hr = crop(8 * scale)

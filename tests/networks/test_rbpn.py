@@ -86,7 +86,7 @@ def test_a_clip_does_not_depend_on_its_batch() -> None:
     torch.testing.assert_close(together, alone)
 
 
-@pytest.mark.parametrize(("scale", "size"), [(2, 12), (3, 8), (4, 8), (8, 6)])
+@pytest.mark.parametrize(("scale", "size"), [(2, 12), (4, 6), (8, 3)])
 def test_an_untrained_network_of_the_published_size_gives_values_near_1(
     scale: int, size: int
 ) -> None:
