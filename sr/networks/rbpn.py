@@ -1,8 +1,8 @@
 """RBPN: recurrent back-projection network for video.
 
 Haris, Shakhnarovich and Ukita 2019, "Recurrent Back-Projection Network for Video
-Super-Resolution" (arXiv 1903.10128), figure 2 and section 3; also the generator of iSeeBetter (Chadha et
-al. 2020, arXiv 2006.11161). The reference's features go through one projection for each
+Super-Resolution" (arXiv 1903.10128), figure 2 and section 3; also the generator of iSeeBetter
+(Chadha et al. 2020, arXiv 2006.11161). The reference's features go through one projection for each
 neighbour: the encoder adds to the single-image estimate H^l what the neighbour's estimate H^m
 differs by, the decoder takes the sum H back to low resolution for the next neighbour, and one
 convolution of all H gives the result. Nothing is warped: optical flow is just another input. The
@@ -81,7 +81,8 @@ class SingleImageProjection(nn.Module):
 class RBPN(nn.Module):
     """RBPN for clips of `num_frames` frames, `num_frames` - 1 of them neighbours.
 
-    Parameters as published: 10,134,119 at x2, 12,771,943 at x4, 20,308,583 at x8.
+    Parameters as published: 10,134,119 at x2, 12,771,943 at x4, 20,308,583 at x8. Its receptive
+    radius of 85 LR pixels at x4 is larger than most crops.
 
     num_shallow_features: channels at low resolution, the paper's c^l = c^m.
     num_features: channels at high resolution, the paper's c^h.
