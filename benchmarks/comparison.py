@@ -50,6 +50,7 @@ def _upscaler(model: Path) -> Upscaler:
         tile_size=256,
         device=torch.device("cpu"),
         dtype=torch.float32,
+        multiple=loaded.size_multiple,
     )
 
 

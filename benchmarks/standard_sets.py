@@ -37,7 +37,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    models = {path.stem: load_generator(path) for path in arguments.model}
+    names = [path.stem for path in arguments.model]
+    if len(set(names)) < len(names):  # runs/a/best.safetensors and runs/b/best.safetensors
+        names = [str(path) for path in arguments.model]
+    models = dict(zip(names, map(load_generator, arguments.model), strict=True))
     scales = {model.scale for model in models.values()}
     if len(scales) > 1:
         parser.error(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")

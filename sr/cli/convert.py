@@ -32,8 +32,8 @@ def command(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="Its new name: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel,"
-            " chaiNNer and ncnn's converters; .onnx (opset 20; needs the extra `onnx`); .yml for"
+            help="Its new name: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel"
+            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .yml for"
             " options.",
         ),
     ],

@@ -70,6 +70,12 @@ def load_upscaler(
     """
     dtype = resolve_precision(precision, device)
     generator = load_generator(model)
+    if generator.on_cpu_only and device.type != "cpu":
+        emit(
+            "warning", message=f"{model.name} is run on the CPU, where onnxruntime is; not {device}"
+        )
+        device = torch.device("cpu")
+        dtype = torch.float32
     if dtype != torch.float32 and dtype not in generator.reduced_precisions:
         if precision != "auto":
             raise DeviceError(f"precision {precision}: {generator.architecture} needs fp32")

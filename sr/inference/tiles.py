@@ -70,8 +70,8 @@ def split(height: int, width: int, *, tile_size: int, halo: int, multiple: int =
     one tile, the whole picture. Tiles come row by row.
 
     multiple: cores and haloed boxes begin at multiples of it, for networks whose result depends
-    on where lr begins; cores differ by one `multiple` then, the halo is rounded up to one, and no
-    core is smaller than one.
+    on where lr begins; cores differ by one `multiple` then, are at least one where the picture
+    is, even if `tile_size` is less, and the halo is rounded up to one.
     """
     if height < 1 or width < 1:
         raise ValueError(f"expected a picture of at least 1x1 pixel; came: {width}x{height}")
@@ -90,7 +90,7 @@ def split(height: int, width: int, *, tile_size: int, halo: int, multiple: int =
 
 
 def _spans(length: int, tile_size: int, multiple: int) -> list[tuple[int, int]]:
-    """Cut 0..length into spans of nearly the same length, none above `tile_size`."""
+    """Cut 0..length into spans of nearly the same number of multiples, as few as may be."""
     units = -(-length // multiple)
     num_spans = -(-units // max(tile_size // multiple, 1)) if tile_size else 1
     cuts = [i * units // num_spans * multiple for i in range(num_spans)]

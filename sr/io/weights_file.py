@@ -17,11 +17,24 @@ from torch import Tensor
 from sr.io.model_file import ModelFileError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+MAX_WRAPPERS = 4  # one in the other
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net")
 """Keys under which training programs put the weights; averaged ones first, as they are shipped."""
 _PREFIXES = ("module.", "_orig_mod.", "netG.", "net_g.", "generator.")
 """What DataParallel, torch.compile and training programs put before every name."""
-_BROKEN = (EOFError, OSError, RuntimeError, ValueError, KeyError, AttributeError, IndexError)
+_BROKEN = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
+"""What torch and zipfile raise at damaged files."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -36,7 +49,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise ModelFileError(
             f"{path}: expected a model file ({', '.join(SUFFIXES)}), got {path.suffix or path.name}"
         )
-    read: Any = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    try:
+        read: Any = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    except PermissionError as error:
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
     weights = _unwrapped(read)
     tensors = {str(name): value for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:
@@ -59,12 +75,14 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> object:
-    if _is_torchscript(path):
-        raise ModelFileError(
-            f"{path}: a TorchScript program, which would run code of its own; expected weights"
-        )
     try:
+        if _is_torchscript(path):
+            raise ModelFileError(
+                f"{path}: a TorchScript program, which would run code of its own; expected weights"
+            )
         return torch.load(path, map_location="cpu", weights_only=True)
+    except ModelFileError:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelFileError(
             f"{path}: expected weights only; it is no pickle of PyTorch, is cut off, or holds "
@@ -90,14 +108,17 @@ def _first_sentence(error: Exception) -> str:
 
 def _unwrapped(read: object) -> Mapping[str, Any]:
     """The innermost mapping that a training program wrapped its weights in."""
-    while isinstance(read, Mapping):
-        if any(isinstance(value, Tensor) for value in read.values()):
-            return read
-        wrapper = next((key for key in _WRAPPERS if isinstance(read.get(key), Mapping)), None)
-        if wrapper is None:
-            return read
-        read = read[wrapper]
-    return {}
+    if not isinstance(read, Mapping):
+        return {}
+    weights: Mapping[str, Any] = read
+    for _ in range(MAX_WRAPPERS):
+        # Looked for first: a step or a loss beside the weights may be a tensor too.
+        inner = (weights.get(key) for key in _WRAPPERS)
+        wrapped = next((value for value in inner if isinstance(value, Mapping) and value), None)
+        if wrapped is None:
+            break
+        weights = wrapped
+    return weights
 
 
 def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

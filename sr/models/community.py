@@ -17,9 +17,7 @@ from spandrel import (
 from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
-from sr.models.loaded import LoadedGenerator, Tiling
-
-RECEPTIVE_RADIUS = 32  # LR pixels; that of deep networks and attention is larger, and not measured
+from sr.models.loaded import MAX_RADIUS, LoadedGenerator, Tiling
 
 _FAULTS_OF_BUILDING = (
     AssertionError,
@@ -85,7 +83,7 @@ def recognise_community(state_dict: dict[str, Tensor]) -> LoadedGenerator | None
     return LoadedGenerator(
         network.float(),
         model.scale,
-        RECEPTIVE_RADIUS,
+        MAX_RADIUS,
         architecture=" ".join([name, *model.tags]),
         origin="recognised by spandrel",
         reduced_precisions=frozenset(dtype for dtype, good in allowed.items() if good),
@@ -103,6 +101,8 @@ def _refuse_other_channels(model: ModelDescriptor, name: str) -> None:
     channels = (model.input_channels, model.output_channels)
     if not isinstance(model, ImageModelDescriptor):
         raise ModelFileError(f"{name} needs a mask beside the picture, which is not supported")
+    if model.purpose == "FaceSR":
+        raise ModelFileError(f"{name} takes faces that were cut out and aligned, not pictures")
     if channels not in ((3, 3), (1, 1)):
         raise ModelFileError(
             f"{name} takes {channels[0]} channels and gives {channels[1]}; expected RGB pictures "

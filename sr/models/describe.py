@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.load import load_generator
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded import MAX_RADIUS, LoadedGenerator
 
 PROBED_SIDE = 64  # LR pixels
 
@@ -22,7 +22,7 @@ def describe(path: Path) -> dict[str, str]:
         "options": _joined(metadata.get("generator")),
         "scale": str(generator.scale),
         "parameters": _count(generator.network),
-        "receptive radius": f"{generator.receptive_radius} LR pixels",
+        "receptive radius": _radius(generator.receptive_radius),
         "work": _work(generator),
         "precisions": _precisions(generator),
         "tiles": generator.tiling,
@@ -42,6 +42,11 @@ def mflop_per_pixel(network: nn.Module) -> float:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(lr)
     return float(counter.get_total_flops()) / PROBED_SIDE**2 / 1e6
+
+
+def _radius(radius: int) -> str:
+    more = " or more, or not known" if radius >= MAX_RADIUS else ""
+    return f"{radius} LR pixels{more}"
 
 
 def _count(network: nn.Module) -> str:

@@ -37,6 +37,7 @@ def load_generator(path: Path) -> LoadedGenerator:
     if is_model_file(path):
         return _load_ours(path)
     state_dict = read_weights(path)
+    _refuse_odd_types(path, state_dict)
     published = recognise(state_dict)
     if published is not None:
         return _load_published(path, published)
@@ -63,6 +64,7 @@ def load_initial_weights(network: nn.Module, path: Path, scale: int) -> None:
         theirs, what = file.metadata.get("scale"), file.metadata.get("generator")
     else:
         state_dict = read_weights(path)
+        _refuse_odd_types(path, state_dict)
         published = recognise(state_dict)
         if published is None:
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
@@ -74,6 +76,16 @@ def load_initial_weights(network: nn.Module, path: Path, scale: int) -> None:
         network.load_state_dict(state_dict)
     except RuntimeError as error:
         raise ModelFileError(f"{path}: its generator {what} does not fit: {error}") from None
+
+
+def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
+    """Quantised weights lack their factors, and would be taken as they are."""
+    for name, tensor in state_dict.items():
+        counts = name.rpartition(".")[2] in ("num_batches_tracked", "relative_position_index")
+        if not (tensor.is_floating_point() or counts) and name.endswith((".weight", ".bias")):
+            raise ModelFileError(
+                f"{path}: expected weights in floating point; {name} is {tensor.dtype}"
+            )
 
 
 def _load_ours(path: Path) -> LoadedGenerator:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+MAX_RADIUS = 32  # LR pixels; what lies farther is hardly seen, and not measured
 REDUCED_PRECISIONS = frozenset({torch.bfloat16, torch.float16})
 
 Tiling = Literal["exact", "discouraged", "internal"]
@@ -20,10 +21,11 @@ class LoadedGenerator:
 
     network: nn.Module
     scale: int
-    receptive_radius: int  # LR pixels, measured; at most 32
+    receptive_radius: int  # LR pixels; MAX_RADIUS also where it is larger or not known
     architecture: str
     origin: str  # who wrote the file, or who knows its network
     metadata: Mapping[str, Any] = field(default_factory=dict)  # as in the file, for people
     reduced_precisions: frozenset[torch.dtype] = REDUCED_PRECISIONS
     tiling: Tiling = "exact"
+    on_cpu_only: bool = False
     size_multiple: int = 1  # LR pixels; the result depends on where lr begins, down to this

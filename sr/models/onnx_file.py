@@ -11,31 +11,59 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded import MAX_RADIUS, LoadedGenerator
 
 OPSET = 20
 CHECKED_SIZE = (2, 3, 37, 26)  # another batch and size than those of the export
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2}  # of the [0, 1] range
-DEFAULT_RADIUS = 32  # LR pixels, where a file does not tell
+PROBED_SIDE = 32  # LR pixels
+_TYPES: dict[str, type[np.floating[Any]]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+
+
+class _Header(BaseModel):
+    """What a file of ours tells under the key `sr`; others tell nothing."""
+
+    generator: dict[str, Any] = {}
+    receptive_radius: NonNegativeInt | None = None
+    size_multiple: PositiveInt = 1
 
 
 class OnnxNetwork(nn.Module):
-    """A session of onnxruntime on the CPU behind the shapes of a network."""
+    """A program behind the shapes of a network; onnxruntime runs it on the CPU."""
 
-    def __init__(self, path: Path, scale: int) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
-        self.scale = scale
+        self._path = path
         self._session = _session(path)
-        (self._input,) = self._session.get_inputs()
+        self._input, self._type = _checked_input(path, self._session)
+        self.scale = _scale_of(path, self)
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (N, 3, H, W), RGB in [0, 1]. Returns (N, 3, scale*H, scale*W), not clamped."""
-        dtype = np.float16 if "float16" in self._input.type else np.float32
-        (sr,) = self._session.run(None, {self._input.name: lr.cpu().numpy().astype(dtype)})
+        try:
+            (sr,) = self._session.run(None, {self._input: lr.cpu().numpy().astype(self._type)})
+        except _runtime_errors() as error:
+            raise ModelFileError(
+                f"{self._path}: onnxruntime cannot run it on {tuple(lr.shape)}: {error}"
+            ) from None
         return torch.from_numpy(sr).to(lr.device, torch.float32)
+
+    def metadata(self) -> dict[str, Any]:
+        """What the file tells of itself under the key `sr`."""
+        text = self._session.get_modelmeta().custom_metadata_map.get("sr", "{}")
+        try:
+            read = json.loads(text)
+            _Header.model_validate(read)
+        except ValueError as error:  # of JSON, and of pydantic
+            raise ModelFileError(f"{self._path}: its metadata cannot be read: {error}") from None
+        return dict(read)
 
 
 class _Halved(nn.Module):
@@ -67,11 +95,12 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     program = _exported(path, _Halved(network) if half else network)
     metadata = {**generator.metadata, "scale": generator.scale}
     metadata["receptive_radius"] = generator.receptive_radius
+    metadata["size_multiple"] = generator.size_multiple
     onnx.helper.set_model_props(program, {"sr": json.dumps(metadata)})
     temporary = path.with_name(f".{path.name}.tmp.onnx")
     try:
         onnx.save(program, temporary)
-        difference = float((OnnxNetwork(temporary, generator.scale)(lr) - expected).abs().max())
+        difference = float((OnnxNetwork(temporary)(lr) - expected).abs().max())
         if not difference <= TOLERANCE[dtype]:
             raise ModelFileError(
                 f"{path}: onnxruntime's result differs from torch's by {difference:g} "
@@ -88,26 +117,20 @@ def read_onnx(path: Path) -> LoadedGenerator:
     _need_extra()
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
-    session = _session(path)
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    shapes = [list(tensor.shape) for tensor in (*inputs, *outputs)]
-    if len(shapes) != 2 or any(len(shape) != 4 or shape[1] != 3 for shape in shapes):
-        raise ModelFileError(
-            f"{path}: expected one input and one output (N, 3, H, W); got {shapes}"
-        )
-    if any(isinstance(side, int) for side in shapes[0][2:]):
-        raise ModelFileError(
-            f"{path}: expected free height and width; got the fixed size {shapes[0]}"
-        )
-    metadata = _metadata_of(session)
+    network = OnnxNetwork(path).eval()
+    metadata = network.metadata()
+    header = _Header.model_validate(metadata)
+    radius = header.receptive_radius
     return LoadedGenerator(
-        OnnxNetwork(path, _scale_of(path, session)).eval(),
-        _scale_of(path, session),
-        int(metadata.get("receptive_radius", DEFAULT_RADIUS)),
-        architecture=str(metadata.get("generator", {}).get("type", "unnamed")),
+        network,
+        network.scale,
+        MAX_RADIUS if radius is None else min(radius, MAX_RADIUS),
+        architecture=str(header.generator.get("type", "unnamed")),
         origin="ONNX",
         metadata=metadata,
         reduced_precisions=frozenset(),  # the file has one of its own
+        size_multiple=header.size_multiple,
+        on_cpu_only=True,
     )
 
 
@@ -149,26 +172,47 @@ def _exported(path: Path, network: nn.Module) -> Any:
 
 def _session(path: Path) -> Any:
     import onnxruntime
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 
     try:
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidGraph, InvalidProtobuf) as error:
+    except _runtime_errors() as error:
         raise ModelFileError(f"{path}: not an ONNX file that onnxruntime runs ({error})") from None
 
 
-def _metadata_of(session: Any) -> dict[str, Any]:
-    read = json.loads(session.get_modelmeta().custom_metadata_map.get("sr", "{}"))
-    return read if isinstance(read, dict) else {}
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """All that onnxruntime raises; the classes have no common one below Exception."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = (kind for kind in vars(state).values() if isinstance(kind, type))
+    return tuple(kind for kind in kinds if issubclass(kind, Exception))
 
 
-def _scale_of(path: Path, session: Any) -> int:
+def _checked_input(path: Path, session: Any) -> tuple[str, type[np.floating[Any]]]:
+    """The input's name and type, if pictures of any size can be fed to it."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shapes = [list(tensor.shape) for tensor in (*inputs, *outputs)]
+    if len(inputs) != 1 or len(outputs) != 1 or any(len(shape) != 4 for shape in shapes):
+        raise ModelFileError(
+            f"{path}: expected one input and one output (N, 3, H, W); got {shapes}"
+        )
+    (shape, _), (given,) = shapes, inputs
+    if any(isinstance(side, int) for side in shape[2:]) or shape[0] not in (1, None, str(shape[0])):
+        raise ModelFileError(f"{path}: expected a free height and width; got the fixed {shape}")
+    if shape[1] not in (3, None, str(shape[1])) or given.type not in _TYPES:
+        raise ModelFileError(
+            f"{path}: expected 3 channels of {' or '.join(_TYPES)}; got {shape[1]} of {given.type}"
+        )
+    return str(given.name), _TYPES[given.type]
+
+
+def _scale_of(path: Path, network: nn.Module) -> int:
     """Measured, since few files tell."""
-    (given,) = session.get_inputs()
-    dtype = np.float16 if "float16" in given.type else np.float32
-    side = 32
-    (sr,) = session.run(None, {given.name: np.full((1, 3, side, side), 0.5, dtype)})
-    scale, rest = divmod(int(sr.shape[2]), side)
-    if rest or scale < 1 or sr.shape[2:] != (scale * side,) * 2:
-        raise ModelFileError(f"{path}: {side}x{side} pixels became {sr.shape[3]}x{sr.shape[2]}")
-    return scale
+    sr = network(torch.full((1, 3, PROBED_SIDE, PROBED_SIDE), 0.5))
+    scale, rest = divmod(sr.shape[-1], PROBED_SIDE)
+    expected = (1, 3, scale * PROBED_SIDE, scale * PROBED_SIDE)
+    if rest or scale < 1 or tuple(sr.shape) != expected:
+        raise ModelFileError(
+            f"{path}: expected an enlargement; {PROBED_SIDE}x{PROBED_SIDE} pixels became "
+            f"{tuple(sr.shape)}"
+        )
+    return int(scale)

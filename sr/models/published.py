@@ -43,7 +43,10 @@ def recognise(state_dict: Weights) -> Published | None:
     """
     for names, read in _NETWORKS:
         if all(name in state_dict for name in names):
-            found = read(state_dict)
+            try:
+                found = read(state_dict)
+            except (LookupError, ValueError, ZeroDivisionError):
+                continue  # weights are missing, or of shapes that no network has
             if found is not None:
                 return Published(*found, dict(state_dict))
     return None

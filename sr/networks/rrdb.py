@@ -12,8 +12,8 @@ Folding makes the result depend on where lr begins: a tile gives the whole pictu
 if it begins at multiples of 2 (x2) or 4 (x1) pixels.
 
 Deviations: at x2 and x1, lr whose sides are not multiples of 2 or 4 is padded below and at the
-right, by reflection or, where it is too small for that, by repetition of its edge, and the result
-is cropped; Real-ESRGAN does so outside of the network. x8, which neither paper has, is x4 with a
+right by repetition of its edge, and the result is cropped; Real-ESRGAN does so outside of the
+network, by reflection. x8, which neither paper has, is x4 with a
 third enlargement and convolution, `conv_up3`. There is no x3.
 """
 
@@ -120,11 +120,8 @@ class RRDBNet(nn.Module):
 def _padded(lr: Tensor, factor: int) -> Tensor:
     """lr with rows and columns added up to multiples of `factor`, below and at the right."""
     height, width = lr.shape[-2:]
-    bottom, right = -height % factor, -width % factor
-    if not bottom and not right:
-        return lr
-    mode = "reflect" if bottom < height and right < width else "replicate"
-    return functional.pad(lr, (0, right, 0, bottom), mode=mode)
+    # Without a branch, which an exporter would take for all sizes.
+    return functional.pad(lr, (0, -width % factor, 0, -height % factor), mode="replicate")
 
 
 def _activated(x: Tensor) -> Tensor:

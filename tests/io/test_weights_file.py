@@ -36,6 +36,8 @@ def prefixed(prefix: str) -> dict[str, torch.Tensor]:
         {"epoch": 3, "state_dict": prefixed("module.")},
         {"model": {"params": prefixed("module._orig_mod.")}},
         {"state_dict": {**WEIGHTS, "version": "1"}},
+        {"epoch": 1, "loss": torch.tensor(0.5), "model_state_dict": WEIGHTS},
+        {"epoch": 1, "loss": torch.tensor(0.5), "model_state_dict": WEIGHTS},
     ],
 )
 @pytest.mark.parametrize("suffix", [".pth", ".ckpt", ".pt", ".PTH"])
@@ -104,6 +106,25 @@ def test_a_torchscript_program_is_refused(tmp_path: Path) -> None:
         archive.writestr("program/code/__torch__.py", "a program")
     with pytest.raises(ModelFileError, match="TorchScript program"):
         read_weights(tmp_path / "program.pt")
+
+
+def test_a_dictionary_that_holds_itself_ends(tmp_path: Path) -> None:
+    content: dict[str, Any] = {}
+    content["params"] = content
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(ModelFileError, match="expected tensors by name"):
+        read_weights(tmp_path / "odd.pth")
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "odd.pth"
+    torch.save(WEIGHTS, path)
+    damaged = bytearray(path.read_bytes())
+    place = damaged.rindex(b"PK\x01\x02")  # the last entry of its directory
+    damaged[place : place + 4] = b"0000"
+    path.write_bytes(damaged)
+    with pytest.raises(ModelFileError, match=r"odd\.pth: "):
+        read_weights(path)
 
 
 @pytest.mark.parametrize("content", [{"step": 3}, [torch.rand(1)], {}, 7, {"params": {}}])

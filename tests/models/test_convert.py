@@ -12,6 +12,7 @@ from sr.models.convert import convert
 from sr.models.describe import describe, mflop_per_pixel
 from sr.models.load import load_generator
 from sr.networks.compact import Compact
+from sr.networks.edsr import EDSR
 from sr.networks.rrdb import RRDBNet
 from sr.networks.srresnet import SRResNet
 
@@ -104,16 +105,106 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
     assert described["network"] == "Compact (ONNX)"
     assert not {"parameters", "work"} & set(described)
     for name in ("back.pth", "back.safetensors", "back.onnx"):
-        with pytest.raises(ModelFileError, match=r"a\.onnx: a program; weights cannot"):
+        with pytest.raises(ModelFileError, match=r"a\.onnx: an ONNX program, which cannot be"):
             convert(tmp_path / "a.onnx", tmp_path / name)
         assert not (tmp_path / name).exists()
 
 
+def test_an_onnx_file_of_a_folded_network_takes_odd_sizes(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    network = RRDBNet(2, 4, 1, 2).eval()
+    torch.save(network.state_dict(), tmp_path / "a.pth")
+    convert(tmp_path / "a.pth", tmp_path / "a.onnx")
+    loaded = load_generator(tmp_path / "a.onnx")
+    assert loaded.size_multiple == 2
+    lr = torch.rand(1, 3, 7, 11)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(lr), network(lr), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "type_", "fault"),
+    [
+        ([1, 3, 8, 8], 1, "expected a free height and width"),
+        (["n", 3, "h"], 1, r"expected one input and one output \(N, 3, H, W\)"),
+        (["n", 1, "h", "w"], 1, "expected 3 channels"),
+        (["n", 3, "h", "w"], 2, r"got 3 of tensor\(uint8\)"),
+        (["n", 3, "h", "w"], 16, r"got 3 of tensor\(bfloat16\)"),
+    ],
+)
+def test_an_onnx_program_of_another_kind_is_refused(
+    shape: list[str | int], type_: int, fault: str, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    ends = [onnx.helper.make_tensor_value_info(name, type_, shape) for name in ("x", "y")]
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid("", 20)
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), tmp_path / "a.onnx"
+    )
+    with pytest.raises(ModelFileError, match=rf"a\.onnx: .*{fault}"):
+        load_generator(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("told", ["{", "[]", '{"receptive_radius": -5}', '{"generator": "x"}'])
+def test_odd_metadata_of_an_onnx_program_is_refused(told: str, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    shape = ["n", 3, "h", "w"]
+    ends = [onnx.helper.make_tensor_value_info(name, 1, shape) for name in ("x", "y")]
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid("", 20)
+    program = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    onnx.helper.set_model_props(program, {"sr": told})
+    onnx.save(program, tmp_path / "a.onnx")
+    with pytest.raises(ModelFileError, match=r"a\.onnx: its metadata cannot be read"):
+        load_generator(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "told_apart"),
+    [
+        (
+            EDSR(2, 8, 1, 0.5),
+            {"type": "EDSR", "num_features": 8, "num_blocks": 1},
+            "residual_scale",
+        ),
+        (SRResNet(2, 4, 1), {"type": "SRResNet", "num_features": 4, "num_blocks": 1}, "SRResNet"),
+    ],
+)
+def test_a_pth_that_nobody_could_read_right_is_refused(
+    network: nn.Module, options: dict[str, Any], told_apart: str, tmp_path: Path
+) -> None:
+    if isinstance(network, EDSR):
+        options["residual_scale"] = 0.5
+    ours = tmp_path / "a.safetensors"
+    write_model_file(ours, network.state_dict(), {"generator": options, "scale": 2})
+    with pytest.raises(ModelFileError, match=rf"b\.pth: .* nobody could tell .*{told_apart}"):
+        convert(ours, tmp_path / "b.pth")
+    assert not (tmp_path / "b.pth").exists()
+
+
+def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
+    network = Compact(2, 4, 1)
+    network.body[0].weight.data[0] = 1e6  # type: ignore[union-attr, index]  # a Conv2d
+    torch.save(network.state_dict(), tmp_path / "a.pth")
+    for name in ("b.pth", "b.safetensors"):
+        with pytest.raises(ModelFileError, match=r"body\.0\.weight has values too large"):
+            convert(tmp_path / "a.pth", tmp_path / name, half=True)
+
+
 def test_a_broken_onnx_file_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    (tmp_path / "a.onnx").write_bytes(b"not a program")
-    with pytest.raises(ModelFileError, match=r"a\.onnx: not an ONNX file"):
-        load_generator(tmp_path / "a.onnx")
+    for content in (b"not a program", b""):
+        (tmp_path / "a.onnx").write_bytes(content)
+        with pytest.raises(ModelFileError, match=r"a\.onnx: "):
+            load_generator(tmp_path / "a.onnx")
     with pytest.raises(ModelFileError, match="no such model file"):
         load_generator(tmp_path / "none.onnx")
 

@@ -92,10 +92,10 @@ def test_the_state_dict_has_the_published_keys_and_shapes(scale: int, folded: in
 @pytest.mark.parametrize(
     ("scale", "size", "padding", "mode"),
     [
-        (2, (7, 6), (0, 0, 0, 1), "reflect"),
+        (2, (7, 6), (0, 0, 0, 1), "replicate"),
         (2, (1, 5), (0, 1, 0, 1), "replicate"),
-        (1, (9, 6), (0, 2, 0, 3), "reflect"),
-        (1, (3, 9), (0, 3, 0, 1), "reflect"),
+        (1, (9, 6), (0, 2, 0, 3), "replicate"),
+        (1, (3, 9), (0, 3, 0, 1), "replicate"),
         (1, (2, 8), (0, 0, 0, 2), "replicate"),
     ],
 )

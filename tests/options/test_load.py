@@ -154,8 +154,7 @@ def test_an_unknown_or_missing_type_is_answered_with_the_allowed_ones(
 
 def test_a_misspelt_type_is_answered_with_the_nearest_one(file: Path) -> None:
     assert faults_of(file, "generator.type=compact") == [
-        "generator.type: unknown type 'compact', did you mean 'Compact'?; "
-        f"allowed: {GENERATORS}"
+        f"generator.type: unknown type 'compact', did you mean 'Compact'?; allowed: {GENERATORS}"
     ]
 
 
