@@ -37,7 +37,6 @@ def prefixed(prefix: str) -> dict[str, torch.Tensor]:
         {"model": {"params": prefixed("module._orig_mod.")}},
         {"state_dict": {**WEIGHTS, "version": "1"}},
         {"epoch": 1, "loss": torch.tensor(0.5), "model_state_dict": WEIGHTS},
-        {"epoch": 1, "loss": torch.tensor(0.5), "model_state_dict": WEIGHTS},
     ],
 )
 @pytest.mark.parametrize("suffix", [".pth", ".ckpt", ".pt", ".PTH"])

@@ -14,6 +14,7 @@ from sr.models.load import load_generator
 from sr.networks.compact import Compact
 from sr.networks.edsr import EDSR
 from sr.networks.rrdb import RRDBNet
+from sr.networks.span import SPAN
 from sr.networks.srresnet import SRResNet
 
 SMALL: dict[str, tuple[nn.Module, dict[str, Any]]] = {
@@ -110,14 +111,18 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
         assert not (tmp_path / name).exists()
 
 
-def test_an_onnx_file_of_a_folded_network_takes_odd_sizes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("network", "multiple"), [(RRDBNet(2, 4, 1, 2).eval(), 2), (SPAN(2, 4, 2).eval(), 1)]
+)
+def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_or_fuse(
+    network: nn.Module, multiple: int, tmp_path: Path
+) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    network = RRDBNet(2, 4, 1, 2).eval()
     torch.save(network.state_dict(), tmp_path / "a.pth")
     convert(tmp_path / "a.pth", tmp_path / "a.onnx")
     loaded = load_generator(tmp_path / "a.onnx")
-    assert loaded.size_multiple == 2
+    assert loaded.size_multiple == multiple
     lr = torch.rand(1, 3, 7, 11)
     with torch.no_grad():
         torch.testing.assert_close(loaded.network(lr), network(lr), rtol=0, atol=1e-5)
