@@ -91,13 +91,13 @@ def one_thread(_worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def refuse_small_pictures(sources: Sequence[Source], crop_size: int) -> None:
-    """Raise DataError naming every picture that a crop does not fit into."""
+def refuse_small_pictures(sources: Sequence[Source], least: int, need: str) -> None:
+    """Raise DataError naming every picture with a side below `least` HR pixels, and the need."""
     raise_faults(
-        f"pictures smaller than the crop of {crop_size} HR pixels",
+        f"pictures smaller than {need} of {least} HR pixels",
         [
             f"{source.name}: {source.hr_size[1]}x{source.hr_size[0]} (width x height)"
             for source in sources
-            if min(source.hr_size) < crop_size
+            if min(source.hr_size) < least
         ],
     )

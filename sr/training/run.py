@@ -34,7 +34,7 @@ from sr.training.run_folder import describe_run, locked, open_folder
 from sr.training.saving import Checkpoints, make_checkpoints
 from sr.training.steps import Batch
 from sr.training.trainee import Trainee
-from sr.training.validate import Sets, rating, validate, validate_bicubic
+from sr.training.validate import MIN_SIDE, Sets, rating, validate, validate_bicubic
 
 
 def train(options: Options, resume: str = "auto") -> bool:
@@ -69,10 +69,13 @@ def train(options: Options, resume: str = "auto") -> bool:
 def find_pictures(options: Options) -> tuple[list[Source], Sets]:
     """Training and validation pictures, headers read. Raises DataError naming all faults."""
     sources = find_sources(options.datasets.train.source, options.scale)
-    refuse_small_pictures(sources, options.datasets.train.crop_size)
+    refuse_small_pictures(sources, options.datasets.train.crop_size, "the crop")
     sets: Sets = {
         part.name: find_sources(part.source, options.scale) for part in options.datasets.validation
     }
+    validated = [source for part in sets.values() for source in part]
+    least = MIN_SIDE["SSIM" if options.validate_.lpips is None else options.validate_.lpips.network]
+    refuse_small_pictures(validated, least + 2 * options.scale, "what validation measures")
     return sources, sets
 
 

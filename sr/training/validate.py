@@ -21,6 +21,11 @@ Upscale = Callable[[Tensor], Tensor]
 OnPicture = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
 
 
+MIN_SIDE = {"SSIM": 11, "VGG16": 16, "AlexNet": 31}
+"""Pixels, the border not counted, of the smallest picture that a measure takes: SSIM's window, and
+what the halvings of LPIPS' networks leave something of."""
+
+
 def validate(
     network: nn.Module,
     sets: Sets,

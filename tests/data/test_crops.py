@@ -207,7 +207,7 @@ def test_pictures_that_a_crop_does_not_fit_into_are_all_named() -> None:
     sizes = {"wide": (12, 90), "large": (90, 90), "fits": (16, 16), "tall": (90, 15)}
     sources = [DegradedPicture(Path(f"{name}.png"), 1, 1.0, size) for name, size in sizes.items()]
     with pytest.raises(DataError) as caught:
-        refuse_small_pictures(sources, 16)
+        refuse_small_pictures(sources, 16, "the crop")
     assert str(caught.value).splitlines() == [
         "pictures smaller than the crop of 16 HR pixels: 2 faults",
         "  wide.png: 90x12 (width x height)",
@@ -216,6 +216,6 @@ def test_pictures_that_a_crop_does_not_fit_into_are_all_named() -> None:
 
 
 def test_pictures_that_a_crop_just_fits_into_are_taken(tmp_path: Path) -> None:
-    refuse_small_pictures([Repeated((16, 16))], 16)
+    refuse_small_pictures([Repeated((16, 16))], 16, "the crop")
     crop = dataset(tmp_path, [Repeated((16, 16))])[0, 0]
     assert crop["hr"].shape == (3, 16, 16)

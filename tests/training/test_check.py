@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sr.data.sources import DataError
-from sr.io.image import read_rgb8
+from sr.io.image import read_rgb8, write_rgb8
 from sr.options.schema import Options
 from sr.training.check import check, preview
 
@@ -29,6 +30,23 @@ def test_a_check_tells_parameters_terms_time_and_memory(gan_options: MakeOptions
     assert " s each on cpu in fp32, so 6 take 0:00:0" in lines[7]
     assert lines[8].startswith("validation: ")
     assert lines[9].startswith("memory: ")
+
+
+@pytest.mark.parametrize(
+    ("lpips", "least"), [("{network: AlexNet}", 35), ("{network: VGG16, weights: random}", 20)]
+)
+def test_pictures_too_small_for_lpips_are_named(
+    gan_options: MakeOptions, tmp_path: Path, lpips: str, least: int
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    write_rgb8(small / "small.png", np.zeros((least - 1, 40, 3), np.uint8))
+    source = f"{{type: HRFolders, hr: [{small}]}}"
+    options = gan_options(
+        f"validate.lpips={lpips}", f"datasets.validation=[{{name: small, source: {source}}}]"
+    )
+    with pytest.raises(DataError, match=rf"validation measures of {least} HR(?s:.*)small\.png"):
+        told(options)
 
 
 def test_a_check_finds_missing_weights_of_lpips(tiny_options: MakeOptions, tmp_path: Path) -> None:
