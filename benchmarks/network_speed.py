@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from sr.build import build_generator
 from sr.memory import keep_freed_memory
+from sr.models.describe import mflop_per_pixel
 from sr.networks.receptive import measure_receptive_radius
 from sr.options.generator import GeneratorOptions
 
@@ -107,9 +107,7 @@ def _build(name: str, scale: int) -> nn.Module:
 
 def _size_columns(network: nn.Module, lr: Tensor) -> str:
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(lr)
-    flops = counter.get_total_flops() / lr[0, 0].numel()
+    flops = 1e6 * mflop_per_pixel(network, lr.shape[-1])
     radius = measure_receptive_radius(network, RADIUS_LIMIT)
     known = f"{radius}" if radius < RADIUS_LIMIT else f">={radius}"
     return f"{num_parameters:>12,}{flops:>16,.0f}{known:>8}"

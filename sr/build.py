@@ -77,7 +77,7 @@ from sr.training.muon import Muon, split_parameters
 
 Autocast = Callable[[], AbstractContextManager[None]]
 
-_GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
+GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
     SRResNetOptions: SRResNet,
     MSRResNetOptions: MSRResNet,
     EDSROptions: EDSR,
@@ -91,7 +91,7 @@ _GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
 
 def build_generator(options: GeneratorOptions, scale: int) -> nn.Module:
     """An untrained generator; its initialisation draws from torch's global generator."""
-    return _GENERATORS[type(options)](scale, **_fields(options))
+    return GENERATORS[type(options)](scale, **_fields(options))
 
 
 def receptive_radius_of(options: GeneratorOptions, scale: int) -> int:

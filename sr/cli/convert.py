@@ -1,6 +1,5 @@
 """The command line that converts model files, and option files of BasicSR."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +8,7 @@ import typer
 from rich.console import Console
 
 from sr.io.model_file import ModelFileError
+from sr.io.whole_file import whole_file
 from sr.models.convert import convert
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import OptionsError
@@ -58,8 +58,11 @@ def command(
             typer.echo(_translate(source, target, half=half))
         else:
             typer.echo(convert(source, target, half=half))
-    except (ModelFileError, OptionsError) as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+    except (ModelFileError, OptionsError, OSError) as error:
+        message = str(error)
+        if isinstance(error, OSError):
+            message = f"{target}: cannot be written ({error.strerror})"
+        Console(stderr=True).print(f"error: {message}", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
 
 
@@ -80,14 +83,8 @@ def _translate(source: Path, target: Path, *, half: bool) -> str:
         raise OptionsError(f"{source}: {error}") from None
     except OSError as error:
         raise OptionsError(f"{source}: cannot be read ({error.strerror})") from None
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
+    with whole_file(target) as temporary:
         temporary.write_text(imported.text, encoding="utf-8")
-        os.replace(temporary, target)
-    except OSError as error:
-        raise OptionsError(f"{target}: cannot be written ({error.strerror})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     title = "not taken over, or not quite:" if imported.dropped else "all taken over"
     return "\n".join([f"{target}: {title}", *(f"  {line}" for line in imported.dropped)])
 

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sr.io.image import find_images, image_to_tensor, read_rgb8
+from sr.io.whole_file import whole_file
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 
@@ -99,9 +99,5 @@ def write_scores(path: Path, about: Mapping[str, object], scores: Mapping[Path, 
         "mean": mean_score(list(scores.values())).as_json(),
         "pictures": {str(source): score.as_json() for source, score in scores.items()},
     }
-    temporary = path.with_name(f".{uuid.uuid4().hex}.json")
-    try:
+    with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ licence, options (of the whole run).
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from sr.io.whole_file import whole_file
 
 FORMAT = "sr-model-1"
 
@@ -37,15 +38,8 @@ def write_model_file(
     """Write weights and metadata; the file appears whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     header = json.dumps({"format": FORMAT, **metadata})
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(save(tensors, metadata={"sr": header}))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"sr": header}))
 
 
 def read_model_file(path: Path) -> ModelFile:

@@ -26,15 +26,13 @@ _BROKEN = (
     AssertionError,
     AttributeError,
     EOFError,
-    IndexError,
-    KeyError,
+    LookupError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
-    zipfile.BadZipFile,
 )
-"""What torch and zipfile raise at damaged files."""
+"""What torch raises at damaged files."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -75,14 +73,12 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> object:
+    if _is_torchscript(path):
+        raise ModelFileError(
+            f"{path}: a TorchScript program, which would run code of its own; expected weights"
+        )
     try:
-        if _is_torchscript(path):
-            raise ModelFileError(
-                f"{path}: a TorchScript program, which would run code of its own; expected weights"
-            )
         return torch.load(path, map_location="cpu", weights_only=True)
-    except ModelFileError:
-        raise
     except pickle.UnpicklingError as error:
         raise ModelFileError(
             f"{path}: expected weights only; it is no pickle of PyTorch, is cut off, or holds "
@@ -96,10 +92,11 @@ def _read_pickle(path: Path) -> object:
 
 
 def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError):  # no archive, or a damaged one
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
 
 
 def _first_sentence(error: Exception) -> str:

@@ -22,9 +22,7 @@ from sr.models.loaded import MAX_RADIUS, LoadedGenerator, Tiling
 _FAULTS_OF_BUILDING = (
     AssertionError,
     AttributeError,
-    IndexError,
-    KeyError,
-    NotImplementedError,
+    LookupError,
     RuntimeError,
     TypeError,
     ValueError,

@@ -1,11 +1,11 @@
 """A model file in one format -> the same model in another."""
 
-import os
 from pathlib import Path
 
 import torch
 
 from sr.io.model_file import ModelFileError, write_model_file
+from sr.io.whole_file import whole_file
 from sr.models.load import load_generator
 from sr.models.loaded import LoadedGenerator
 from sr.models.onnx_file import write_onnx
@@ -60,12 +60,8 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
             f"{target}: a .pth holds weights only, and from these nobody could tell that they are "
             f"of {generator.metadata['generator']}; take .safetensors or .onnx"
         )
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
+    with whole_file(target) as temporary:
         torch.save({"params_ema": weights}, temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _weights(target: Path, generator: LoadedGenerator, half: bool) -> dict[str, torch.Tensor]:

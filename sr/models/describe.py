@@ -33,15 +33,15 @@ def describe(path: Path) -> dict[str, str]:
     return {label: text for label, text in told.items() if text}
 
 
-def mflop_per_pixel(network: nn.Module) -> float:
+def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE) -> float:
     """Floating-point operations, two a multiplication and addition, in millions an LR pixel.
 
-    Counted by torch over a picture of 64x64 pixels: convolutions and matrix products.
+    Counted by torch over a picture of side x side pixels: convolutions and matrix products.
     """
-    lr = torch.rand(1, 3, PROBED_SIDE, PROBED_SIDE)
+    lr = torch.rand(1, 3, side, side)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(lr)
-    return float(counter.get_total_flops()) / PROBED_SIDE**2 / 1e6
+    return float(counter.get_total_flops()) / side**2 / 1e6
 
 
 def _radius(radius: int) -> str:

@@ -5,7 +5,6 @@ float32 also where the weights inside are float16; batch, height and width are f
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
+from sr.io.whole_file import whole_file
 from sr.models.loaded import MAX_RADIUS, LoadedGenerator
 
 OPSET = 20
@@ -97,8 +97,7 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     metadata["receptive_radius"] = generator.receptive_radius
     metadata["size_multiple"] = generator.size_multiple
     onnx.helper.set_model_props(program, {"sr": json.dumps(metadata)})
-    temporary = path.with_name(f".{path.name}.tmp.onnx")
-    try:
+    with whole_file(path) as temporary:
         onnx.save(program, temporary)
         difference = float((OnnxNetwork(temporary)(lr) - expected).abs().max())
         if not difference <= TOLERANCE[dtype]:
@@ -106,9 +105,6 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
                 f"{path}: onnxruntime's result differs from torch's by {difference:g} "
                 f"(allowed: {TOLERANCE[dtype]:g}); nothing was written"
             )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return difference
 
 

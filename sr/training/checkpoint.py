@@ -5,13 +5,14 @@
 weights of the best validation.
 """
 
-import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from sr.io.whole_file import whole_file
 
 STATE_FORMAT = "sr-state-2"
 
@@ -32,15 +33,8 @@ def state_path(folder: Path, step: int) -> Path:
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write a run's state; the file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            torch.save({"format": STATE_FORMAT, **state}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary:
+        torch.save({"format": STATE_FORMAT, **state}, temporary)
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -46,3 +46,12 @@ def test_convert_refuses_what_cannot_be_written(theirs: Path, target: str, tmp_p
     assert done.exit_code == 2
     assert "expected a" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["theirs.pth"]
+
+
+def test_a_folder_in_the_place_of_the_result_is_refused(theirs: Path, tmp_path: Path) -> None:
+    target = tmp_path / "folder.pth"
+    target.mkdir()
+    done = CliRunner().invoke(convert.app, [str(theirs), str(target), "--overwrite"])
+    assert done.exit_code == 2
+    assert "folder.pth: cannot be written" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.pth", "theirs.pth"]

@@ -6,27 +6,12 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from sr.build import GENERATORS
 from sr.losses import pixel
 from sr.losses.adversarial import KINDS_WITH_LABEL_SMOOTHING, AdversarialKind
-from sr.networks.compact import Compact
-from sr.networks.dbpn import DBPN
-from sr.networks.edsr import EDSR
 from sr.networks.feature_layers import Architecture, layer_names
-from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
-from sr.networks.msrresnet import MSRResNet
-from sr.networks.rrdb import RRDBNet
-from sr.networks.span import SPAN
-from sr.networks.srresnet import SRResNet
 from sr.options.generator import (
-    CompactOptions,
-    DBPNOptions,
-    EDSROptions,
     GeneratorOptions,
-    ISeeBetterSRResNetOptions,
-    MSRResNetOptions,
-    RRDBNetOptions,
-    SPANOptions,
-    SRResNetOptions,
 )
 from sr.options.losses import (
     AdversarialOptions,
@@ -39,16 +24,6 @@ from sr.options.losses import (
 from sr.options.schema import Options
 from sr.options.section import Section
 
-NETWORKS: dict[type[Section], Callable[..., Any]] = {
-    SRResNetOptions: SRResNet,
-    MSRResNetOptions: MSRResNet,
-    EDSROptions: EDSR,
-    RRDBNetOptions: RRDBNet,
-    CompactOptions: Compact,
-    SPANOptions: SPAN,
-    DBPNOptions: DBPN,
-    ISeeBetterSRResNetOptions: ISeeBetterSRResNet,
-}
 LOSSES: dict[type[Section], Callable[..., Any]] = {
     L1Options: pixel.l1,
     MSEOptions: pixel.mse,
@@ -70,14 +45,14 @@ def sections_in(annotation: Any) -> set[type[Section]]:
 
 
 def test_the_tables_of_this_file_are_complete() -> None:
-    assert members(GeneratorOptions) == set(NETWORKS)
+    assert members(GeneratorOptions) == set(GENERATORS)
     assert members(PixelOptions) == set(LOSSES)
-    assert set(NETWORKS) | set(LOSSES) < sections_in(Options)
+    assert set(GENERATORS) | set(LOSSES) < sections_in(Options)
 
 
-@pytest.mark.parametrize("options", NETWORKS)
+@pytest.mark.parametrize("options", GENERATORS)
 def test_generator_options_are_the_arguments_of_the_network(options: type[Section]) -> None:
-    arguments = inspect.signature(NETWORKS[options]).parameters
+    arguments = inspect.signature(GENERATORS[options]).parameters
     assert set(arguments) - {"scale"} == set(options.model_fields) - {"type"}
     for name in set(arguments) - {"scale"}:
         assert options.model_fields[name].default == arguments[name].default
