@@ -20,6 +20,7 @@ from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.lpips import LPIPS
 from sr.losses.ms_ssim import ms_ssim_loss
 from sr.losses.perceptual import PerceptualLoss
+from sr.networks.basicsr_network import BasicSRNetwork
 from sr.networks.compact import Compact
 from sr.networks.dbpn import DBPN
 from sr.networks.edsr import EDSR
@@ -27,7 +28,7 @@ from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
 from sr.networks.msrresnet import MSRResNet
 from sr.networks.patchgan import PatchGAN
-from sr.networks.receptive import measure_receptive_radius
+from sr.networks.receptive import MAX_RADIUS, measure_receptive_radius
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
@@ -42,6 +43,7 @@ from sr.options.discriminator import (
     UNetDiscriminatorOptions,
 )
 from sr.options.generator import (
+    BasicSROptions,
     CompactOptions,
     DBPNOptions,
     EDSROptions,
@@ -86,6 +88,7 @@ GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
     SPANOptions: SPAN,
     DBPNOptions: DBPN,
     ISeeBetterSRResNetOptions: ISeeBetterSRResNet,
+    BasicSROptions: BasicSRNetwork,
 }
 
 
@@ -95,10 +98,13 @@ def build_generator(options: GeneratorOptions, scale: int) -> nn.Module:
 
 
 def receptive_radius_of(options: GeneratorOptions, scale: int) -> int:
-    """How far the generator sees, in LR pixels, at most 32; as `measure_receptive_radius`.
+    """How far the generator sees, in LR pixels, at most MAX_RADIUS.
 
     Measured on one of the same depth with few channels, which sees as far and takes a fraction.
+    Networks of BasicSR are not measured and count as seeing far.
     """
+    if isinstance(options, BasicSROptions):
+        return MAX_RADIUS
     widths = {"num_features": 4, "num_shallow_features": 4, "num_growth": 2}
     narrow = {name: width for name, width in widths.items() if name in type(options).model_fields}
     with torch.random.fork_rng(devices=[]):

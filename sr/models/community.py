@@ -17,7 +17,8 @@ from spandrel import (
 from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
-from sr.models.loaded import MAX_RADIUS, LoadedGenerator, Tiling
+from sr.models.loaded import LoadedGenerator, Tiling
+from sr.networks.receptive import MAX_RADIUS
 
 _FAULTS_OF_BUILDING = (
     AssertionError,

@@ -53,12 +53,13 @@ def _write_safetensors(target: Path, generator: LoadedGenerator, half: bool) -> 
 
 def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
     weights = _weights(target, generator, half)
+    theirs = generator.metadata["generator"]
     found = recognise(weights)
     options = None if found is None else found.options.model_dump(mode="json")
-    if options != generator.metadata["generator"]:
+    if theirs["type"] != "BasicSR" and theirs != options:  # BasicSR's option files tell the network
         raise ModelFileError(
             f"{target}: a .pth holds weights only, and from these nobody could tell that they are "
-            f"of {generator.metadata['generator']}; take .safetensors or .onnx"
+            f"of {theirs}; take .safetensors or .onnx"
         )
     with whole_file(target) as temporary:
         torch.save({"params_ema": weights}, temporary)

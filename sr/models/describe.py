@@ -7,7 +7,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.load import load_generator
-from sr.models.loaded import MAX_RADIUS, LoadedGenerator
+from sr.models.loaded import LoadedGenerator
+from sr.networks.receptive import MAX_RADIUS
 
 PROBED_SIDE = 64  # LR pixels
 

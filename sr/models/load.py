@@ -4,6 +4,7 @@ Looked at in this order: what train.py wrote; the published weights of networks 
 weights of those that spandrel knows.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +12,14 @@ from pydantic import BaseModel, NonNegativeInt
 from torch import Tensor, nn
 
 from sr.build import build_generator, receptive_radius_of
-from sr.io.model_file import ModelFileError, is_model_file, read_model_file
+from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.loaded import LoadedGenerator
 from sr.models.onnx_file import read_onnx
 from sr.models.published import RECOGNISED, Published, recognise
-from sr.networks.rrdb import UNSHUFFLE_FACTORS, RRDBNet
-from sr.options.generator import GeneratorOptions
+from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
+from sr.networks.rrdb import RRDBNet
+from sr.options.generator import BasicSROptions, GeneratorOptions
 
 MAX_NAMES = 6  # of tensors, in a message
 
@@ -53,29 +55,46 @@ def load_generator(path: Path) -> LoadedGenerator:
     return loaded
 
 
-def load_initial_weights(network: nn.Module, path: Path, scale: int) -> None:
+def load_initial_weights(
+    network: nn.Module, path: Path, options: GeneratorOptions, scale: int
+) -> None:
     """Start a network from the weights in a file, of train.py or published ones of this network.
 
-    Raises ModelFileError where the file is of another scale or network.
+    options: what the network was made from. Raises ModelFileError where the file is of another
+    scale or network, or of one with other options.
     """
     if is_model_file(path):
         file = read_model_file(path)
         state_dict = file.state_dict
         theirs, what = file.metadata.get("scale"), file.metadata.get("generator")
+        _refuse_other_options(path, options, what)
     else:
         state_dict = read_weights(path)
         _refuse_odd_types(path, state_dict)
         published = recognise(state_dict)
-        if published is None:
+        if isinstance(options, BasicSROptions):
+            theirs, what = scale, "that the weights are of"  # only the shapes tell
+        elif published is None:
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
-        state_dict, theirs = published.state_dict, published.scale
-        what = published.options.model_dump()
+        else:
+            theirs, what = published.scale, published.options.model_dump()
     if theirs != scale:
         raise ModelFileError(f"{path}: expected a model of scale {scale}, got {theirs}")
     try:
         network.load_state_dict(state_dict)
     except RuntimeError as error:
         raise ModelFileError(f"{path}: its generator {what} does not fit: {error}") from None
+
+
+def _refuse_other_options(path: Path, ours: GeneratorOptions, theirs: object) -> None:
+    """Some options leave no trace in the weights, such as the size of a residual."""
+    if not isinstance(theirs, dict) or theirs.get("type") != ours.type:
+        return  # then the weights decide
+    for name, value in ours.model_dump(mode="json").items():
+        if name in theirs and theirs[name] != value:
+            raise ModelFileError(
+                f"{path}: expected a generator with {name} {value}, got {theirs[name]}"
+            )
 
 
 def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
@@ -94,6 +113,8 @@ def _load_ours(path: Path) -> LoadedGenerator:
         header = _Header.model_validate(file.metadata)
         network = build_generator(header.generator, header.scale)
         network.load_state_dict(file.state_dict)
+    except MissingBasicSRError as error:
+        return _without_basicsr(path, file, error)
     except (ValueError, RuntimeError) as error:  # of pydantic, the network, and the weights
         raise ModelFileError(
             f"{path}: its metadata and weights do not make a generator: {error}"
@@ -102,6 +123,16 @@ def _load_ours(path: Path) -> LoadedGenerator:
     if radius is None:
         radius = receptive_radius_of(header.generator, header.scale)
     return _loaded(network, header.generator.type, "train.py", radius, file.metadata)
+
+
+def _without_basicsr(path: Path, file: ModelFile, error: MissingBasicSRError) -> LoadedGenerator:
+    """spandrel knows some of BasicSR's networks, too."""
+    from sr.models.community import recognise_community
+
+    loaded = recognise_community(file.state_dict)
+    if loaded is None:
+        raise ModelFileError(f"{path}: {error}") from None
+    return replace(loaded, metadata=file.metadata)
 
 
 def _load_published(path: Path, published: Published) -> LoadedGenerator:
@@ -123,7 +154,7 @@ def _loaded(
 ) -> LoadedGenerator:
     network.eval().requires_grad_(False)
     scale = int(metadata["scale"])
-    multiple = UNSHUFFLE_FACTORS[scale] if isinstance(network, RRDBNet) else 1
+    multiple = network.size_multiple if isinstance(network, RRDBNet | BasicSRNetwork) else 1
     return LoadedGenerator(
         network, scale, radius, architecture, origin, metadata, size_multiple=multiple
     )

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-MAX_RADIUS = 32  # LR pixels; what lies farther is hardly seen, and not measured
 REDUCED_PRECISIONS = frozenset({torch.bfloat16, torch.float16})
 
 Tiling = Literal["exact", "discouraged", "internal"]

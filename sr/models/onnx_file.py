@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
 from sr.io.whole_file import whole_file
-from sr.models.loaded import MAX_RADIUS, LoadedGenerator
+from sr.models.loaded import LoadedGenerator
+from sr.networks.receptive import MAX_RADIUS
 
 OPSET = 20
 CHECKED_SIZE = (1, 3, 37, 26)  # another batch and size than those of the export

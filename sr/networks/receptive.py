@@ -5,10 +5,11 @@ import copy
 import torch
 from torch import nn
 
+MAX_RADIUS = 32  # LR pixels; what lies farther is hardly seen, and not measured
 GRADIENT_SCALE = 1e12  # keeps products of many small weights above float32's underflow
 
 
-def measure_receptive_radius(network: nn.Module, limit: int = 32) -> int:
+def measure_receptive_radius(network: nn.Module, limit: int = MAX_RADIUS) -> int:
     """Largest distance, in LR pixels, at which an input pixel still changes an output pixel.
 
     The gradient of the output pixels of one central LR pixel is taken with respect to a random

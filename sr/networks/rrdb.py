@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.networks.padding import padded
+
 LEAKY_SLOPE = 0.2  # as in the released code
 RESIDUAL_SCALE = 0.2  # beta of figure 4 in Wang et al. 2018; the value is the released code's
 INITIAL_GAIN = 0.1  # of Kaiming's initialisation, in dense blocks; as in the released code
@@ -94,7 +96,8 @@ class RRDBNet(nn.Module):
         if scale not in UNSHUFFLE_FACTORS:
             raise ValueError(f"RRDBNet: expected a scale of 1, 2, 4 or 8, got {scale}")
         self.scale = scale
-        folded = 3 * UNSHUFFLE_FACTORS[scale] ** 2
+        self.size_multiple = UNSHUFFLE_FACTORS[scale]
+        folded = 3 * self.size_multiple**2
         self.conv_first = nn.Conv2d(folded, num_features, 3, padding=1)
         self.body = nn.Sequential(*(RRDB(num_features, num_growth) for _ in range(num_blocks)))
         self.conv_body = nn.Conv2d(num_features, num_features, 3, padding=1)
@@ -107,21 +110,14 @@ class RRDBNet(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
         height, width = lr.shape[-2:]
-        factor = UNSHUFFLE_FACTORS[self.scale]
-        shallow = self.conv_first(functional.pixel_unshuffle(_padded(lr, factor), factor))
+        factor = self.size_multiple
+        shallow = self.conv_first(functional.pixel_unshuffle(padded(lr, factor), factor))
         x = shallow + self.conv_body(self.body(shallow))
         for number in range(1, NUM_DOUBLINGS[self.scale] + 1):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = _activated(self.get_submodule(f"conv_up{number}")(x))
         sr: Tensor = self.conv_last(_activated(self.conv_hr(x)))
         return sr[..., : self.scale * height, : self.scale * width]
-
-
-def _padded(lr: Tensor, factor: int) -> Tensor:
-    """lr with rows and columns added up to multiples of `factor`, below and at the right."""
-    height, width = lr.shape[-2:]
-    # Without a branch, which an exporter would take for all sizes.
-    return functional.pad(lr, (0, -width % factor, 0, -height % factor), mode="replicate")
 
 
 def _activated(x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
 
 from sr.options.section import Section
 
@@ -95,6 +95,16 @@ class ISeeBetterSRResNetOptions(Section):
     """Channels of the hidden layers."""
 
 
+class BasicSROptions(Section):
+    """A network of BasicSR, which must be installed beside this project (README)."""
+
+    type: Literal["BasicSR"]
+    arch: str
+    """Its name in BasicSR's registry, for instance SwinIR."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Its keyword arguments, as in BasicSR's `network_g`; scale and channels need none."""
+
+
 GeneratorOptions = Annotated[
     SRResNetOptions
     | MSRResNetOptions
@@ -103,11 +113,13 @@ GeneratorOptions = Annotated[
     | CompactOptions
     | SPANOptions
     | DBPNOptions
-    | ISeeBetterSRResNetOptions,
+    | ISeeBetterSRResNetOptions
+    | BasicSROptions,
     Field(discriminator="type"),
 ]
 
 SCALES: dict[str, tuple[int, ...]] = {
+    "BasicSR": (1, 2, 3, 4, 8),
     "RRDBNet": (1, 2, 4, 8),
     "ISeeBetterSRResNet": (2, 4, 8),
 }

@@ -42,7 +42,8 @@ def make_trainee(options: Options, accelerator: Accelerator, state_file: Path | 
     layout = torch.channels_last if _channels_last(options, accelerator) else None
     generator = build_generator(options.generator, options.scale)
     if options.train.initial_generator is not None and state_file is None:
-        load_initial_weights(generator, options.train.initial_generator, options.scale)
+        initial = options.train.initial_generator
+        load_initial_weights(generator, initial, options.generator, options.scale)
     generator = _placed(generator, layout, accelerator)
     optimizer = accelerator.prepare_optimizer(build_optimizer(options.train.optimizer, generator))
     trainee = Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)

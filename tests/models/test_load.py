@@ -15,9 +15,18 @@ from sr.networks.msrresnet import MSRResNet
 from sr.networks.receptive import measure_receptive_radius
 from sr.networks.rrdb import RRDBNet
 from sr.networks.srresnet import SRResNet
-from sr.options.generator import DBPNOptions, EDSROptions, GeneratorOptions, RRDBNetOptions
+from sr.options.generator import (
+    CompactOptions,
+    DBPNOptions,
+    EDSROptions,
+    GeneratorOptions,
+    RRDBNetOptions,
+    SRResNetOptions,
+)
 
 SMALL_COMPACT = {"type": "Compact", "num_features": 4, "num_convs": 2}
+COMPACT = CompactOptions.model_validate(SMALL_COMPACT)
+SRRESNET = SRResNetOptions(type="SRResNet", num_features=4, num_blocks=1)
 
 
 def small_model(path: Path, network: nn.Module | None = None, **metadata: Any) -> Path:
@@ -87,7 +96,7 @@ def test_missing_and_additional_weights_are_refused_with_their_names(tmp_path: P
 
 def test_initial_weights_are_taken_over(tmp_path: Path) -> None:
     theirs, ours = Compact(4, 4, 2), Compact(4, 4, 2)
-    load_initial_weights(ours, small_model(tmp_path / "a.safetensors", theirs), scale=4)
+    load_initial_weights(ours, small_model(tmp_path / "a.safetensors", theirs), COMPACT, scale=4)
     for name, value in theirs.state_dict().items():
         assert torch.equal(ours.state_dict()[name], value)
 
@@ -95,9 +104,19 @@ def test_initial_weights_are_taken_over(tmp_path: Path) -> None:
 def test_initial_weights_of_another_scale_or_network_are_refused_by_file(tmp_path: Path) -> None:
     path = small_model(tmp_path / "a.safetensors")
     with pytest.raises(ModelFileError, match=r"a\.safetensors: expected a model of scale 2, got 4"):
-        load_initial_weights(Compact(2, 4, 2), path, scale=2)
+        load_initial_weights(Compact(2, 4, 2), path, COMPACT, scale=2)
     with pytest.raises(ModelFileError, match=r"a\.safetensors: its generator .* does not fit"):
-        load_initial_weights(Compact(4, 4, 3), path, scale=4)
+        load_initial_weights(SRResNet(4, 4, 1), path, SRRESNET, scale=4)
+
+
+def test_initial_weights_that_were_trained_with_another_option_are_refused(tmp_path: Path) -> None:
+    ours = EDSROptions(type="EDSR", num_features=4, num_blocks=1)
+    theirs = ours.model_copy(update={"residual_scale": 0.1})  # which the weights do not show
+    path, network = tmp_path / "a.safetensors", build_generator(ours, 2)
+    small_model(path, network, generator=theirs.model_dump(), scale=2)
+    load_initial_weights(network, path, theirs, scale=2)
+    with pytest.raises(ModelFileError, match=r"residual_scale 1\.0, got 0\.1"):
+        load_initial_weights(network, path, ours, scale=2)
 
 
 def test_published_weights_make_the_generator_of_their_shapes(tmp_path: Path) -> None:
@@ -175,13 +194,13 @@ def test_a_scale_that_the_network_does_not_have_is_refused_by_file(tmp_path: Pat
 def test_training_starts_from_published_weights(tmp_path: Path) -> None:
     theirs, ours = Compact(4, 4, 2), Compact(4, 4, 2)
     torch.save({"params": theirs.state_dict()}, tmp_path / "a.pth")
-    load_initial_weights(ours, tmp_path / "a.pth", scale=4)
+    load_initial_weights(ours, tmp_path / "a.pth", COMPACT, scale=4)
     assert torch.equal(ours.body[0].weight, theirs.body[0].weight)  # type: ignore[arg-type]
     with pytest.raises(ModelFileError, match="expected a model of scale 2, got 4"):
-        load_initial_weights(Compact(2, 4, 2), tmp_path / "a.pth", scale=2)
+        load_initial_weights(Compact(2, 4, 2), tmp_path / "a.pth", COMPACT, scale=2)
     torch.save(SRResNet(2, 4, 1).state_dict(), tmp_path / "b.pth")
     with pytest.raises(ModelFileError, match="not the weights of a network that can be trained"):
-        load_initial_weights(Compact(2, 4, 2), tmp_path / "b.pth", scale=2)
+        load_initial_weights(Compact(2, 4, 2), tmp_path / "b.pth", COMPACT, scale=2)
 
 
 @pytest.mark.parametrize(

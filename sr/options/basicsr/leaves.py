@@ -64,6 +64,20 @@ class Leaves:
         """Whether there is a value, or a section, that is not null."""
         return self._values.get(path) is not None or bool(self.sections(path))
 
+    def below(self, path: str) -> dict[str, Any]:
+        """A section as it is, its values marked as translated."""
+        tree: dict[str, Any] = {}
+        for key, value in self._values.items():
+            if not key.startswith(f"{path}."):
+                continue
+            self._open.discard(key)
+            *sections, name = key[len(path) + 1 :].split(".")
+            inner = tree
+            for section in sections:
+                inner = inner.setdefault(section, {})
+            inner[name] = value
+        return tree
+
     def note(self, path: str, why: str) -> None:
         """List a value, if it is there, as not or not quite translated."""
         if path in self._values:

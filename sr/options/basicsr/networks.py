@@ -4,17 +4,15 @@ from typing import Any
 
 from sr.options.basicsr.leaves import Leaves
 
-# BasicSR's type: our type, {their key: ours} of whole numbers with the same defaults, their scale
-_GENERATORS: dict[str, tuple[str, dict[str, tuple[str, int]], str]] = {
+# BasicSR's type: our type, {their key: ours} of whole numbers with the same defaults
+_GENERATORS: dict[str, tuple[str, dict[str, tuple[str, int]]]] = {
     "MSRResNet": (
         "MSRResNet",
         {"num_feat": ("num_features", 64), "num_block": ("num_blocks", 16)},
-        "upscale",
     ),
     "EDSR": (
         "EDSR",
         {"num_feat": ("num_features", 64), "num_block": ("num_blocks", 16)},
-        "upscale",
     ),
     "RRDBNet": (
         "RRDBNet",
@@ -23,12 +21,10 @@ _GENERATORS: dict[str, tuple[str, dict[str, tuple[str, int]], str]] = {
             "num_block": ("num_blocks", 23),
             "num_grow_ch": ("num_growth", 32),
         },
-        "scale",
     ),
     "SRVGGNetCompact": (
         "Compact",
         {"num_feat": ("num_features", 64), "num_conv": ("num_convs", 16)},
-        "upscale",
     ),
 }
 _DISCRIMINATORS = {"VGGStyleDiscriminator": "SRGAN", "UNetDiscriminatorSN": "UNet"}
@@ -37,13 +33,23 @@ _EDSR_MEAN = [0.4488, 0.4371, 0.4040]  # of DIV2K, BasicSR's default and ours
 
 
 def generator(leaves: Leaves, scale: int) -> dict[str, Any]:
-    """`network_g` as our `generator`."""
-    kind, sizes, scale_key = leaves.choice("network_g.type", _GENERATORS)
-    for channels in ("network_g.num_in_ch", "network_g.num_out_ch"):
-        if (count := leaves.whole(channels, 3)) != 3:
+    """`network_g` as our `generator`; what is none of our networks stays BasicSR's."""
+    theirs = leaves.text("network_g.type")
+    ours = theirs in _GENERATORS
+    for channels in ("network_g.num_in_ch", "network_g.num_out_ch", "network_g.in_chans"):
+        if (ours or leaves.given(channels)) and (count := leaves.whole(channels, 3)) != 3:
             raise ValueError(f"{channels}: expected 3, our networks are for RGB, got {count}")
-    if (of_network := leaves.whole(f"network_g.{scale_key}", scale)) != scale:
-        raise ValueError(f"network_g.{scale_key}: expected the scale {scale}, got {of_network}")
+    for name in ("network_g.upscale", "network_g.scale"):
+        if leaves.given(name) and (of_network := leaves.whole(name)) != scale:
+            raise ValueError(f"{name}: expected the scale {scale}, got {of_network}")
+    if not ours:
+        leaves.note("network_g.type", "taken over as a network of BasicSR, which must be installed")
+        options = leaves.below("network_g")
+        return {"type": "BasicSR", "arch": options.pop("type"), "options": options}
+    return _ours(leaves, *_GENERATORS[theirs])
+
+
+def _ours(leaves: Leaves, kind: str, sizes: dict[str, tuple[str, int]]) -> dict[str, Any]:
     made: dict[str, Any] = {"type": kind}
     for theirs, (ours, default) in sizes.items():
         made[ours] = leaves.whole(f"network_g.{theirs}", default)

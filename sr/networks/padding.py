@@ -1,0 +1,13 @@
+"""Sizes that do not fit, made to fit."""
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def padded(lr: Tensor, multiple: int) -> Tensor:
+    """lr with rows and columns repeated up to multiples of `multiple`, below and at the right.
+
+    lr: (B, C, H, W). Without a branch, which an exporter would take for all sizes.
+    """
+    height, width = lr.shape[-2:]
+    return functional.pad(lr, (0, -width % multiple, 0, -height % multiple), mode="replicate")
