@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torchvision.transforms.functional import rgb_to_grayscale
 
 from sr.networks.padding import padded
 
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 SCALE_NAMES = ("upscale", "scale")  # what the scale is called by their networks
 CHANNEL_NAMES = ("num_in_ch", "num_out_ch", "in_chans")
 SUFFIX = "_basicsr"  # of names that other programs register, too
@@ -47,7 +48,7 @@ class BasicSRNetwork(nn.Module):
     is padded, and the result cut; `size_multiple` is found by trying.
     """
 
-    def __init__(self, scale: int, arch: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, scale: int, arch: str, options: Mapping[str, Any] = NO_OPTIONS) -> None:
         """arch: its name in the registry. options: keyword arguments; scale and channels need none.
 
         Raises MissingBasicSRError without BasicSR, and ValueError for a name that is not

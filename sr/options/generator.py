@@ -1,8 +1,8 @@
 """Options of the generators, a union told apart by `type`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from sr.options.section import Section
 
@@ -101,7 +101,7 @@ class BasicSROptions(Section):
     type: Literal["BasicSR"]
     arch: str
     """Its name in BasicSR's registry, for instance SwinIR."""
-    options: dict[str, JsonValue] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
     """Its keyword arguments, as in BasicSR's `network_g`; scale and channels need none."""
 
 

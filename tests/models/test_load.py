@@ -1,5 +1,6 @@
 """Model files of any origin -> generators."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,31 @@ def test_training_starts_from_published_weights(tmp_path: Path) -> None:
     torch.save(SRResNet(2, 4, 1).state_dict(), tmp_path / "b.pth")
     with pytest.raises(ModelFileError, match="not the weights of a network that can be trained"):
         load_initial_weights(Compact(2, 4, 2), tmp_path / "b.pth", COMPACT, scale=2)
+
+
+@pytest.mark.filterwarnings("ignore:torch.meshgrid")
+@pytest.mark.parametrize("known", [True, False])
+def test_without_basicsr_spandrel_reads_what_it_knows(
+    known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spandrel.architectures.SwinIR import SwinIR
+
+    monkeypatch.setitem(sys.modules, "basicsr", None)
+    monkeypatch.delitem(sys.modules, "basicsr.archs", raising=False)
+    small = {"img_size": 64, "window_size": 8, "depths": [2], "embed_dim": 12, "num_heads": [2]}
+    theirs = SwinIR(upscale=2, upsampler="pixelshuffledirect", **small).eval()
+    network = theirs if known else SRResNet(2, 4, 1)
+    path, generator = tmp_path / "a.safetensors", {"type": "BasicSR", "arch": "SwinIR"}
+    write_model_file(path, network.state_dict(), {"generator": generator, "scale": 2, "step": 9})
+    if not known:
+        with pytest.raises(ModelFileError, match=r"a\.safetensors: .*BasicSR cannot be imported"):
+            load_generator(path)
+        return
+    loaded = load_generator(path)
+    assert (loaded.scale, loaded.size_multiple, loaded.metadata["step"]) == (2, 8, 9)
+    lr = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(lr), theirs(lr).clamp(0, 1))
 
 
 @pytest.mark.parametrize(

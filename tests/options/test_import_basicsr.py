@@ -124,7 +124,7 @@ def test_odd_characters_stay_in_the_comment(msrresnet: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("network_g", "type"), "SwinIR", "one of MSRResNet, EDSR, RRDBNet, SRVGGNetCompact"),
+        (("network_g", "type"), 5, "network_g.type: expected a text, got 5"),
         (("network_d", "type"), "StyleGAN2", "one of VGGStyleDiscriminator, UNetDiscriminatorSN"),
         (("model_type",), "EDVRModel", "model_type: expected one of SRModel"),
         (("network_d",), ..., "network_d: expected with model_type ESRGANModel"),

@@ -186,6 +186,33 @@ def test_leads_and_updates_of_the_discriminator_arrive(real_esrgan: str, tmp_pat
     assert "divide" in listed(text, "train.net_d_iters")
 
 
+def test_another_network_stays_one_of_basicsr(msrresnet: str, tmp_path: Path) -> None:
+    swinir = {"type": "SwinIR", "upscale": 4, "in_chans": 3, "depths": [6, 6], "upsampler": "x"}
+    text = changed(msrresnet, ("network_g",), {**swinir, "resi": {"kind": "1conv", "bias": None}})
+    assert options(text, tmp_path).generator.model_dump() == {
+        "type": "BasicSR",
+        "arch": "SwinIR",
+        "options": {
+            "upscale": 4,
+            "in_chans": 3,
+            "depths": [6, 6],
+            "upsampler": "x",
+            "resi": {"kind": "1conv", "bias": None},
+        },
+    }
+    assert "must be installed" in listed(text, "network_g.type")
+    assert not listed(text, "network_g.depths")
+
+
+@pytest.mark.parametrize(("key", "value"), [("upscale", 3), ("scale", 2), ("in_chans", 1)])
+def test_another_network_must_be_of_our_scale_and_colours(
+    msrresnet: str, key: str, value: int
+) -> None:
+    text = changed(msrresnet, ("network_g",), {"type": "SwinIR", key: value})
+    with pytest.raises(ValueError, match=rf"network_g\.{key}: expected .*[34], .*got {value}"):
+        import_basicsr(text)
+
+
 def test_compact_and_the_other_pixel_terms(msrresnet: str, tmp_path: Path) -> None:
     compact = {"type": "SRVGGNetCompact", "num_feat": 24, "num_conv": 8, "act_type": "prelu"}
     text = changed(msrresnet, ("network_g",), compact)

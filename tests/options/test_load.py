@@ -28,7 +28,7 @@ TWO_SETS = (
     " {name: b, source: {type: PairedFolders, hr: [y], lr: [z]}}]"
 )
 
-GENERATORS = "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, DBPN, ISeeBetterSRResNet"
+GENERATORS = "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, DBPN, ISeeBetterSRResNet, BasicSR"
 
 
 @pytest.fixture

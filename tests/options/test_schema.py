@@ -55,7 +55,9 @@ def test_generator_options_are_the_arguments_of_the_network(options: type[Sectio
     arguments = inspect.signature(GENERATORS[options]).parameters
     assert set(arguments) - {"scale"} == set(options.model_fields) - {"type"}
     for name in set(arguments) - {"scale"}:
-        assert options.model_fields[name].default == arguments[name].default
+        given = options.model_fields[name].get_default(call_default_factory=True)
+        required = options.model_fields[name].is_required()
+        assert (inspect.Parameter.empty if required else given) == arguments[name].default
 
 
 @pytest.mark.parametrize("options", LOSSES)
