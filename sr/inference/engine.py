@@ -84,8 +84,8 @@ def load_upscaler(
         tile_size = 0 if generator.tiling == "internal" else DEFAULT_TILE_SIZE
     if tile_size and generator.tiling != "exact":
         message = (
-            f"{generator.architecture} looks at the picture as a whole; tiles may not match, and "
-            "-t 0 takes the whole picture at once"
+            f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
+            "not match; -t 0 takes the whole picture at once"
         )
         emit("warning", message=message)
     radius = generator.receptive_radius

@@ -153,11 +153,19 @@ def _loaded(
     network: nn.Module, architecture: str, origin: str, radius: int, metadata: dict[str, Any]
 ) -> LoadedGenerator:
     network.eval().requires_grad_(False)
-    scale = int(metadata["scale"])
-    multiple = network.size_multiple if isinstance(network, RRDBNet | BasicSRNetwork) else 1
-    return LoadedGenerator(
-        network, scale, radius, architecture, origin, metadata, size_multiple=multiple
+    loaded = LoadedGenerator(
+        network, int(metadata["scale"]), radius, architecture, origin, metadata
     )
+    if isinstance(network, RRDBNet):
+        return replace(loaded, size_multiple=network.size_multiple)
+    if isinstance(network, BasicSRNetwork):
+        return replace(
+            loaded,
+            architecture=f"{network.arch} of BasicSR",
+            size_multiple=network.size_multiple,
+            tiling="discouraged",
+        )
+    return loaded
 
 
 def _unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:

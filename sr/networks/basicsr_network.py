@@ -57,6 +57,7 @@ class BasicSRNetwork(nn.Module):
         """
         super().__init__()
         self.scale = scale
+        self.arch = arch
         self.network = _build(arch, options, scale)
         self.size_multiple = _find_multiple(self.network, arch, scale)
 
