@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,8 @@ def test_published_weights_load_and_upscale(shared_data: Path) -> None:
         sr = network(ramp)
     enlarged = functional.interpolate(ramp, scale_factor=4.0, mode="bilinear")
     assert (sr - enlarged).abs().mean() < 0.03
+
+
+def test_it_learns_one_crop_by_heart(overfit: Callable[[nn.Module, int, float], float]) -> None:
+    torch.manual_seed(0)
+    assert overfit(Compact(2, num_features=16, num_convs=4), 100, 3e-3) > 40

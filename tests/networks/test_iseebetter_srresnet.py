@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
 from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
 from sr.networks.receptive import measure_receptive_radius
@@ -45,3 +48,8 @@ def test_the_receptive_radius_is_18() -> None:
 def test_a_scale_that_doublings_do_not_reach_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a scale of 2, 4 or 8; came 3"):
         ISeeBetterSRResNet(3)
+
+
+def test_it_learns_one_crop_by_heart(overfit: Callable[[nn.Module, int, float], float]) -> None:
+    torch.manual_seed(0)
+    assert overfit(ISeeBetterSRResNet(2, num_features=16), 100, 3e-3) > 40

@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
 from sr.networks.receptive import measure_receptive_radius
 from sr.networks.srresnet import SRResNet
@@ -55,3 +58,8 @@ def test_the_result_is_not_bounded() -> None:
     with torch.no_grad():
         network.tail.bias.fill_(5.0)  # type: ignore[union-attr]  # made with a bias
         assert network(torch.rand(1, 3, 4, 4)).mean() > 1
+
+
+def test_it_learns_one_crop_by_heart(overfit: Callable[[nn.Module, int, float], float]) -> None:
+    torch.manual_seed(0)
+    assert overfit(SRResNet(2, num_features=16, num_blocks=1), 100, 5e-3) > 40
