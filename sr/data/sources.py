@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sr.data.crop_and_flip import Pair
-from sr.io.image import find_images
+from sr.io.find_pictures import find_pictures
 
 LISTED_FAULTS = 20  # faults named in one message; the rest is counted
 
@@ -38,7 +38,7 @@ def list_pictures(folders: Sequence[Path], exclude: Sequence[str]) -> list[Path]
     missing = ", ".join(str(folder) for folder in folders if not folder.is_dir())
     if missing:
         raise DataError(f"no such folder of pictures: {missing}")
-    found = find_images(folders, recursive=True)
+    found = find_pictures(folders, recursive=True)
     kept = [path for path in found if not any(fnmatch(path.name, rule) for rule in exclude)]
     if not kept:
         names = ", ".join(str(folder) for folder in folders)

@@ -7,14 +7,10 @@ an `ImageError`, so that no picture is silently damaged.
 Letters: H, W height and width of the picture in pixels.
 """
 
-import os
-import re
-import struct
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +18,13 @@ import pyvips
 import torch
 from torch import Tensor
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
+from sr.io.picture_source import ImageError as ImageError
+from sr.io.picture_source import faults_named, first_line, opened_file
 
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
 _EXPECTED = "expected an 8-bit RGB picture (PNG, JPEG, WebP or TIFF)"
 _MAX_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # of the formats' encoders
 _SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
-
-
-class ImageError(ValueError):
-    """A picture that cannot be read or written; the message names the file."""
 
 
 def read_rgb8(path: Path, *, grey_to_rgb: bool = False) -> npt.NDArray[np.uint8]:
@@ -91,10 +84,12 @@ def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -
     try:
         with temporary.open("x+b") as file:
             target = pyvips.Target.new_to_descriptor(file.fileno())
-            image.copy(interpretation="srgb").write_to_target(target, suffix, **options)
+            image.copy(interpretation="srgb").write_to_target(
+                target, suffix, keep="none", **options
+            )
         temporary.replace(path)
     except pyvips.Error as error:
-        raise ImageError(f"{path}: could not be written: {_first_line(error)}") from error
+        raise ImageError(f"{path}: could not be written: {first_line(error)}") from error
     except OSError as error:
         raise ImageError(f"{path}: could not be written: {error.strerror}") from error
     finally:
@@ -135,51 +130,6 @@ def tensor_to_rgb8(tensor: Tensor) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())
 
 
-def find_images(inputs: Sequence[Path], recursive: bool) -> list[Path]:
-    """The pictures that `inputs` name, each once, in the order given.
-
-    A folder gives its picture files, hidden ones left out, in natural order (2 before
-    10), with those of its sub-folders if `recursive`. A file is taken whatever its
-    suffix. Raises `FileNotFoundError` naming every input that does not exist.
-    """
-    missing = [str(path) for path in inputs if not path.exists()]
-    if missing:
-        raise FileNotFoundError(f"no such file or folder: {', '.join(missing)}")
-    found: dict[Path, Path] = {}
-    for path in inputs:
-        pictures = _pictures_in(path, recursive) if path.is_dir() else [path]
-        for picture in pictures:
-            found.setdefault(picture.parent.resolve() / picture.name, picture)
-    return list(found.values())
-
-
-def _pictures_in(folder: Path, recursive: bool) -> list[Path]:
-    pictures: list[Path] = []
-    seen: set[str] = set()  # a linked folder may lead back to one of its parents
-    for root, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        repeated = real in seen
-        seen.add(real)
-        if repeated or not recursive:
-            folders.clear()
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        if not repeated:
-            pictures += [Path(root, name) for name in files if _is_picture_name(name)]
-    return sorted((path for path in pictures if path.is_file()), key=_natural_order)
-
-
-def _is_picture_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
-
-
-def _natural_order(path: Path) -> list[list[tuple[int, str]]]:
-    """Compare part by part, digits by their value: a2.png before a10.png."""
-    return [
-        [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces if piece]
-        for pieces in (re.split(r"(\d+)", part) for part in path.parts)
-    ]
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[pyvips.Image]:
     """Open a picture lazily; faults of the file and of its content become `ImageError`.
@@ -187,36 +137,9 @@ def _opened(path: Path) -> Iterator[pyvips.Image]:
     A descriptor is opened instead of a name, because libvips remembers pictures by name
     (a changed file would come back unchanged) and takes "[...]" in a name for options.
     """
-    try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise ImageError(f"{path}: {_EXPECTED}; came: an empty file")
-            if _has_animation_chunk(file):
-                raise ImageError(f"{path}: {_EXPECTED}; came: an animated PNG")
-            file.seek(0)
-            source = pyvips.Source.new_from_descriptor(file.fileno())
-            yield pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
-    except pyvips.Error as error:
-        raise ImageError(
-            f"{path}: {_EXPECTED}; came: a file of another kind, damaged or cut short"
-            f" ({_first_line(error)})"
-        ) from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{path}: {_EXPECTED}; came: a folder") from error
-    except OSError as error:
-        raise ImageError(f"{path}: could not be read: {error.strerror}") from error
-
-
-def _has_animation_chunk(file: BinaryIO) -> bool:
-    """True for a PNG with an acTL chunk, which libvips would read as its first frame."""
-    if file.read(8) != b"\x89PNG\r\n\x1a\n":
-        return False
-    while len(header := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", header)
-        if kind in (b"acTL", b"IDAT"):
-            return bool(kind == b"acTL")
-        file.seek(length + 4, os.SEEK_CUR)  # the chunk and its checksum
-    return False
+    with faults_named(path, _EXPECTED), opened_file(path, _EXPECTED) as file:
+        source = pyvips.Source.new_from_descriptor(file.fileno())
+        yield pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
 
 
 def _refuse_other_kinds(path: Path, image: pyvips.Image, grey_to_rgb: bool) -> None:
@@ -274,9 +197,3 @@ def _save_options(path: Path, quality: int, num_bytes: int) -> dict[str, object]
     raise ImageError(
         f"{path}: expected the suffix .png, .jpg, .webp or .tif; came: {path.suffix!r}"
     )
-
-
-def _first_line(error: pyvips.Error) -> str:
-    """The most telling line of libvips' message."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[1] if len(lines) > 1 else lines[0] if lines else "unknown fault"

@@ -12,7 +12,6 @@ import torch
 from sr.io.image import (
     ImageError,
     check_writable_size,
-    find_images,
     image_to_tensor,
     read_rgb8,
     read_size,
@@ -260,38 +259,6 @@ def test_values_are_clamped_and_rounded_to_the_nearest_level() -> None:
 def test_values_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ImageError, match="finite"):
         tensor_to_rgb8(torch.full((1, 3, 2, 2), value))
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
-def test_a_folder_gives_its_pictures_in_natural_order(tmp_path: Path) -> None:
-    names = ["a2.png", "a10.JPG", "b.webp", "c.tiff"]
-    touch(*(tmp_path / name for name in [*names, ".hidden.png", "notes.txt", "below/d.png"]))
-    assert [path.name for path in find_images([tmp_path], recursive=False)] == names
-
-
-def test_subfolders_are_searched_on_request(tmp_path: Path) -> None:
-    touch(tmp_path / "a.png", tmp_path / "x" / "y" / "b.png", tmp_path / ".git" / "c.png")
-    (tmp_path / "x" / "loop").symlink_to(tmp_path)
-    found = [path.relative_to(tmp_path) for path in find_images([tmp_path], recursive=True)]
-    assert found == [Path("a.png"), Path("x/y/b.png")]
-
-
-def test_named_files_are_taken_whatever_their_name_and_only_once(tmp_path: Path) -> None:
-    odd, picture = tmp_path / ".odd", tmp_path / "a.png"
-    touch(odd, picture)
-    assert find_images([odd, picture, odd, tmp_path], recursive=False) == [odd, picture]
-
-
-def test_missing_inputs_are_all_named(tmp_path: Path) -> None:
-    touch(tmp_path / "a.png")
-    inputs = [tmp_path / "x", tmp_path / "a.png", tmp_path / "y"]
-    with pytest.raises(FileNotFoundError, match=r"/x, .*/y"):
-        find_images(inputs, recursive=False)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])

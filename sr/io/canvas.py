@@ -1,0 +1,54 @@
+"""Arrays for results: in memory while they are small, in a temporary file when they are large."""
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sr.io.picture_source import ImageError
+
+MAX_IN_MEMORY = 256 * 2**20  # bytes
+
+
+@contextmanager
+def make_canvas(
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    *,
+    folder: Path,
+    max_in_memory: int = MAX_IN_MEMORY,
+) -> Iterator[npt.NDArray[Any]]:
+    """An array of zeros; above `max_in_memory` bytes it is mapped from a file in `folder`.
+
+    The file has no name, so that nothing is left however the process ends, and its whole space
+    is reserved first. Raises `ImageError` if the disk is too small.
+    """
+    num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if num_bytes <= max_in_memory:
+        yield np.zeros(shape, dtype)
+        return
+    canvas = _mapped(shape, dtype, num_bytes, folder)
+    yield canvas
+
+
+def _mapped(
+    shape: tuple[int, ...], dtype: npt.DTypeLike, num_bytes: int, folder: Path
+) -> npt.NDArray[Any]:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+            else:
+                file.truncate(num_bytes)
+            return np.memmap(file, dtype, mode="r+", shape=shape)  # outlives the closed file
+    except OSError as error:
+        raise ImageError(
+            f"{folder}: expected {num_bytes / 2**30:.2f} GiB of free disk for the result;"
+            f" could not be reserved: {error.strerror}"
+        ) from error

@@ -1,0 +1,158 @@
+"""What is no usual picture, or too much of one, is refused by name."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tifffile
+from PIL import Image
+
+from sr.io.picture import open_picture, read_header
+from sr.io.picture_source import ImageError
+
+Pixels = npt.NDArray[Any]
+ALL = slice(None)
+
+
+def noise(*shape: int, dtype: str = "uint8") -> Pixels:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+@pytest.fixture
+def rgb() -> Pixels:
+    return noise(24, 17, 3)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def tiff(pixels: Pixels, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, **options)
+    return file.getvalue()
+
+
+def test_pages_of_different_sizes_are_refused(rgb: Pixels) -> None:
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(rgb, photometric="rgb")
+        writer.write(rgb[:9], photometric="rgb")
+    with pytest.raises(ImageError, match="page 1 differs"):
+        read_header(file.getvalue(), frames="each")
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
+
+
+def bomb_png(width: int, height: int) -> bytes:
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", size)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_more_pixels_than_allowed_are_refused_by_the_header(rgb: Pixels) -> None:
+    with pytest.raises(ImageError, match=r"at most 1000000000 .* came: 50000x50000\. --max-pixels"):
+        read_header(bomb_png(50_000, 50_000))
+    picture = Image.fromarray(rgb)
+    with pytest.raises(ImageError, match="--max-pixels"):
+        read_header(encoded(picture, "BMP"), max_pixels=24 * 17 - 1)
+    twice = encoded(picture, "TIFF", save_all=True, append_images=[picture])
+    assert read_header(twice, max_pixels=2 * 24 * 17, frames="each").num_frames == 2
+    with pytest.raises(ImageError, match="17x24 in 2 frames"):
+        read_header(twice, max_pixels=2 * 24 * 17 - 1, frames="each")
+
+
+def test_an_animated_png_is_always_refused(rgb: Pixels) -> None:
+    other = Image.fromarray(255 - rgb)
+    content = encoded(Image.fromarray(rgb), "PNG", save_all=True, append_images=[other])
+    with pytest.raises(ImageError, match="came: an animated PNG"):
+        read_header(content, frames="each")
+
+
+@pytest.mark.parametrize(
+    ("content", "came"),
+    [
+        (tiff(noise(8, 8).astype(np.float32)), "type float"),
+        (tiff(noise(8, 8).astype(np.float16)), "type float"),
+        (tiff(noise(8, 8).astype(np.int32)), "type int"),
+        (tiff(noise(8, 8, 3).astype(np.int16), photometric="rgb"), "type short"),
+        (tiff(noise(8, 8).astype(np.complex64)), "samples out of range"),
+        (tiff(noise(8, 8, 5), photometric="rgb"), r"5 channel\(s\)"),
+        (tiff(noise(8, 8, 3), photometric="cielab"), "lab"),
+        (b"only words\n", "another kind"),
+        (b"2 2\n1 2\n3 4\n", "another kind"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "another kind"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "another kind, damaged"),
+        (b"", "an empty file"),
+        (b"BM", "a BMP cut short"),
+    ],
+    ids=[
+        *("float", "half", "32 bit", "signed", "complex", "5 bands", "lab"),
+        *("text", "numbers", "svg", "heic", "empty", "bmp"),
+    ],
+)
+def test_other_kinds_are_refused(tmp_path: Path, content: bytes, came: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=rf"a\.png: expected .*; came: .*{came}"):
+        read_header(path)
+
+
+def read_twice(content: bytes) -> None:
+    with open_picture(content) as picture:
+        with pytest.raises(ImageError, match="cut short"):
+            picture.read(ALL, ALL)
+        picture.read(slice(60, 64), ALL)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP"])
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.97])
+def test_files_cut_short_are_refused_at_every_reading(kind: str, kept: float) -> None:
+    content = encoded(Image.fromarray(noise(64, 64, 3)), kind)
+    content = content[: int(len(content) * kept)]
+    with pytest.raises(ImageError, match=r"standard input: expected .*; came: .*cut short"):
+        read_twice(content)
+
+
+def test_folders_and_missing_and_locked_files_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.png").mkdir()
+    with pytest.raises(ImageError, match=r"x\.png: expected .* came: a folder"):
+        read_header(tmp_path / "x.png")
+    with pytest.raises(ImageError, match=r"a\.png: could not be read: No such file"):
+        read_header(tmp_path / "a.png")
+
+    def locked(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", locked)  # a mode would not stop root
+    with pytest.raises(ImageError, match=r"a\.png: could not be read: Permission denied"):
+        read_header(tmp_path / "a.png")
+
+
+def test_errors_of_the_caller_keep_their_kind(rgb: Pixels) -> None:
+    with (
+        pytest.raises(OSError, match="elsewhere") as caught,
+        open_picture(encoded(Image.fromarray(rgb), "PNG")),
+    ):
+        raise OSError(28, "elsewhere")
+    assert not isinstance(caught.value, ImageError)
