@@ -11,7 +11,7 @@ REDUCED_PRECISIONS = frozenset({torch.bfloat16, torch.float16})
 
 Tiling = Literal["exact", "discouraged", "internal"]
 """exact: tiles with a halo equal the whole; discouraged: the network looks at the picture as a
-whole, or that is not known, so tiles may differ; internal: the network splits the picture by itself."""
+whole, or that is not known, so tiles may differ; internal: it splits the picture by itself."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,298 @@
+"""Back ends: the same picture whoever runs the network, and a word where that cannot be."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sr.devices import DeviceError
+from sr.io.model_file import ModelFileError
+from sr.models.backends import BACKENDS, TOLERANCE, with_backend
+from sr.models.loaded import LoadedGenerator
+from sr.models.onnx_file import read_onnx, write_onnx
+from sr.models.openvino_network import OpenVinoNetwork
+from sr.networks.compact import Compact
+from sr.networks.rrdb import RRDBNet
+from sr.networks.srresnet import SRResNet
+
+CPU = torch.device("cpu")
+SIZES = ((1, 3, 7, 11), (3, 3, 24, 32), (2, 3, 40, 17))
+
+
+def has(*packages: str) -> bool:
+    # Not importorskip: imported so, openvino would report it to its makers.
+    return all(importlib.util.find_spec(package) for package in packages)
+
+
+needs_openvino = pytest.mark.skipif(not has("openvino"), reason="needs the extra openvino")
+needs_onnx = pytest.mark.skipif(
+    not has("onnx", "onnxruntime", "onnxscript"), reason="needs the extra onnx"
+)
+OTHERS = [
+    pytest.param("onnxruntime", marks=needs_onnx),
+    pytest.param("openvino", marks=needs_openvino),
+]
+
+
+class ByBrightness(nn.Module):
+    """Takes another branch for bright pictures than for dark ones."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return lr * 2 if bool(lr.mean() > 0.55) else lr
+
+
+class OfOneSize(nn.Module):
+    """Right at the size of the exports' example only, which exporters do not notice."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return lr + 1 if lr.shape[2] != 24 else lr
+
+
+class InPlace(nn.Module):
+    """Changes its input, as some networks do."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return lr.mul_(2) + 0
+
+
+def generator_of(network: nn.Module, scale: int = 1) -> LoadedGenerator:
+    network.eval().requires_grad_(False)
+    return LoadedGenerator(network, scale, 5, "Small", "test", {"licence": "CC0-1.0"})
+
+
+def compact() -> LoadedGenerator:
+    torch.manual_seed(0)
+    return generator_of(Compact(4, 8, 2), 4)
+
+
+@cache
+def compact_by(backend: str) -> LoadedGenerator:
+    return run_by(compact(), backend)
+
+
+def run_by(generator: LoadedGenerator, backend: str) -> LoadedGenerator:
+    return with_backend(generator, backend, device=CPU, precision=torch.float32)
+
+
+def assert_equal_results(a: LoadedGenerator, b: LoadedGenerator, tolerance: float) -> None:
+    for size in SIZES:
+        lr = torch.rand(size, generator=torch.Generator().manual_seed(1))
+        expected = a.network(lr.contiguous(memory_format=torch.channels_last))
+        sr = b.network(lr.contiguous(memory_format=torch.channels_last))
+        assert sr.dtype == torch.float32
+        torch.testing.assert_close(sr, expected, rtol=0, atol=tolerance)
+
+
+@pytest.fixture(scope="module")
+def onnx_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "a.onnx"
+    write_onnx(path, compact(), half=False)
+    return path
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_a_backend_computes_what_torch_does_at_every_size(backend: str) -> None:
+    assert_equal_results(compact(), compact_by(backend), 1e-5)
+    srresnet = generator_of(SRResNet(2, 4, 1), 2)
+    assert_equal_results(srresnet, run_by(srresnet, backend), 1e-5)
+
+
+@needs_openvino
+def test_openvino_takes_odd_sizes_also_of_a_network_that_folds() -> None:
+    rrdb = generator_of(RRDBNet(2, 4, 1, 2), 2)
+    assert_equal_results(rrdb, run_by(rrdb, "openvino"), 1e-5)
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_all_but_the_network_is_kept(backend: str) -> None:
+    ours = compact()
+    theirs = compact_by(backend)
+    ones_of_the_runtime = {"network", "reduced_precisions", "on_cpu_only"}
+    for field in fields(LoadedGenerator):
+        if field.name not in ones_of_the_runtime:
+            assert getattr(theirs, field.name) == getattr(ours, field.name), field.name
+    assert theirs.on_cpu_only
+    assert not theirs.network.training
+    assert run_by(ours, "torch") is ours
+
+
+@needs_openvino
+def test_bf16_is_computed_in_bf16_and_near() -> None:
+    ours = compact()
+    theirs = with_backend(ours, "openvino", device=CPU, precision=torch.bfloat16)
+    lr = torch.rand(1, 3, 20, 30)
+    difference = float((theirs.network(lr) - ours.network(lr)).abs().max())
+    assert 1e-5 < difference < TOLERANCE[torch.bfloat16]
+    assert theirs.reduced_precisions == {torch.bfloat16}
+
+
+@needs_openvino
+def test_openvino_takes_as_many_threads_as_torch(two_threads: None) -> None:
+    network = run_by(compact(), "openvino").network
+    compiled = network._request.get_compiled_model()  # type: ignore[union-attr, operator]
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
+
+
+@needs_openvino
+def test_openvino_reports_nothing_to_its_makers() -> None:
+    compact_by("openvino")
+    from openvino.tools.ovc import telemetry_utils
+
+    assert telemetry_utils.tm.__name__.endswith("telemetry_stub")
+
+
+@needs_openvino
+def test_memory_that_openvino_could_not_get_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Request:
+        def infer(self, *_: object, **__: object) -> dict[int, object]:
+            return {0: torch.empty(0, 3, 0, 0).numpy()}  # as OpenVINO 2026.4 does then
+
+    network = compact_by("openvino").network
+    assert isinstance(network, OpenVinoNetwork)
+    monkeypatch.setattr(network, "_request", Request())
+    with pytest.raises(MemoryError, match=r"not enough memory for \(1, 3, 8, 8\)"):
+        network(torch.rand(1, 3, 8, 8))
+
+
+@needs_onnx
+def test_an_onnx_file_is_run_by_onnxruntime_as_it_is_and_by_torch_not(onnx_path: Path) -> None:
+    loaded = read_onnx(onnx_path)
+    assert run_by(loaded, "onnxruntime") is loaded
+    with pytest.raises(ModelFileError, match="torch cannot run; take onnxruntime or openvino"):
+        run_by(loaded, "torch")
+
+
+@needs_onnx
+@needs_openvino
+def test_openvino_reads_an_onnx_file(onnx_path: Path) -> None:
+    theirs = run_by(read_onnx(onnx_path), "openvino")
+    assert isinstance(theirs.network, OpenVinoNetwork)
+    assert theirs.metadata["licence"] == "CC0-1.0"
+    assert_equal_results(compact(), theirs, 1e-5)
+
+
+@needs_onnx
+@needs_openvino
+def test_openvino_reads_a_program_in_float16(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT16, ["n", 3, "h", "w"])
+        for name in ("x", "y")
+    ]
+    node = onnx.helper.make_node("Add", ["x", "x"], ["y"])
+    graph = onnx.helper.make_graph([node], "doubled", ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid("", 20)
+    path = tmp_path / "a.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
+    loaded = read_onnx(path)
+    assert_equal_results(loaded, run_by(loaded, "openvino"), 2e-3)
+
+
+@needs_openvino
+@pytest.mark.parametrize("network", [ByBrightness(), OfOneSize()])
+def test_what_openvino_would_compute_otherwise_is_refused(
+    network: nn.Module, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ModelFileError, match=r"^backend openvino: Small: its result differs by"):
+        run_by(generator_of(network), "openvino")
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_openvino
+def test_a_program_that_gives_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward(network: nn.Module, lr: Tensor) -> Tensor:  # as of a SwinIR at other sizes
+        raise MemoryError
+
+    monkeypatch.setattr(OpenVinoNetwork, "forward", forward)
+    with pytest.raises(ModelFileError, match=r"Small: gives nothing for \(1, 3, 37, 26\)"):
+        run_by(compact(), "openvino")
+
+
+@needs_onnx
+def test_a_network_that_onnx_fixes_to_one_size_is_refused() -> None:
+    with pytest.raises(ModelFileError, match="Small: expected a free height and width; got"):
+        run_by(generator_of(OfOneSize()), "onnxruntime")
+
+
+@needs_openvino
+@needs_onnx
+def test_a_network_that_changes_its_input_is_compared_with_its_result(tmp_path: Path) -> None:
+    theirs = run_by(generator_of(InPlace()), "openvino")
+    assert theirs.network(torch.full((1, 3, 8, 8), 0.25)).mean() == 0.5
+    assert write_onnx(tmp_path / "a.onnx", generator_of(InPlace()), half=False) < 1e-6
+
+
+@needs_onnx
+def test_an_export_that_fails_says_so_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.onnx"
+    with pytest.raises(ModelFileError) as raised:
+        write_onnx(path, generator_of(ByBrightness()), half=False)
+    message = str(raised.value)
+    assert message.startswith(f"{path}: this network cannot be exported: Could not guard on data")
+    assert "\n" not in message
+    assert capfd.readouterr() == ("", "")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "precision", "fault"),
+    [
+        (
+            "tensorrt",
+            "cpu",
+            torch.float32,
+            "expected one of torch, onnxruntime, openvino; came: 't",
+        ),
+        ("onnxruntime", "cuda", torch.float32, "runs on the CPU only; came: device cuda"),
+        ("openvino", "mps", torch.float32, "runs on the CPU only; came: device mps"),
+        ("onnxruntime", "cpu", torch.bfloat16, "expected precision fp32; came: bf16"),
+        ("openvino", "cpu", torch.float16, "expected precision fp32 or bf16; came: fp16"),
+    ],
+)
+def test_what_a_backend_lacks_is_refused(
+    backend: str, device: str, precision: torch.dtype, fault: str
+) -> None:
+    with pytest.raises(DeviceError, match=fault):
+        with_backend(compact(), backend, device=torch.device(device), precision=precision)
+
+
+@needs_onnx
+def test_bf16_of_what_needs_fp32_is_refused(onnx_path: Path) -> None:
+    with pytest.raises(DeviceError, match="expected precision fp32, which unnamed needs"):
+        with_backend(read_onnx(onnx_path), "openvino", device=CPU, precision=torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("backend", "missing", "command"),
+    [
+        ("onnxruntime", "onnxscript", r"pip install '\.\[onnx\]'"),
+        ("openvino", "openvino", r"pip install '\.\[openvino\]'"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    backend: str, missing: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ModelFileError, match=rf"\({missing} is missing\): {command}"):
+        run_by(compact(), backend)
+
+
+def test_every_backend_is_tested() -> None:
+    assert {"torch", *(str(param.values[0]) for param in OTHERS)} == set(BACKENDS)
