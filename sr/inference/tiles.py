@@ -9,7 +9,7 @@ network's receptive radius.
 Unit: LR pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Box:
         return self.right - self.left
 
     @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+    @property
     def rows(self) -> slice:
         """Index of the box's rows."""
         return slice(self.top, self.bottom)
@@ -44,6 +49,13 @@ class Box:
     def scaled(self, scale: int) -> "Box":
         """The same box on a grid `scale` times as fine."""
         return Box(self.top * scale, self.left * scale, self.bottom * scale, self.right * scale)
+
+    def divided(self, scale: int) -> "Box":
+        """The same box on the grid that this one's is `scale` times as fine as."""
+        top, left, bottom, right = (
+            side // scale for side in (self.top, self.left, self.bottom, self.right)
+        )
+        return Box(top, left, bottom, right)
 
     def relative_to(self, other: "Box") -> "Box":
         """The same box with its origin in the top left corner of `other`."""
@@ -81,12 +93,40 @@ def split(height: int, width: int, *, tile_size: int, halo: int, multiple: int =
         )
     if multiple < 1:
         raise ValueError(f"expected a multiple of 1 or more pixels; came: {multiple}")
-    halo = -(-halo // multiple) * multiple
+    picture = Box(0, 0, height, width)
     return [
-        _tile(Box(top, left, bottom, right), height, width, halo)
+        with_halo(Box(top, left, bottom, right), picture, halo=halo, multiple=multiple)
         for top, bottom in _spans(height, tile_size, multiple)
         for left, right in _spans(width, tile_size, multiple)
     ]
+
+
+def with_halo(core: Box, within: Box, *, halo: int, multiple: int = 1) -> Tile:
+    """The tile of this core. Its halo is rounded up to `multiple` and cut off at `within`."""
+    halo = -(-halo // multiple) * multiple
+    haloed = Box(
+        max(core.top - halo, within.top),
+        max(core.left - halo, within.left),
+        min(core.bottom + halo, within.bottom),
+        min(core.right + halo, within.right),
+    )
+    return Tile(core, haloed)
+
+
+def halves(box: Box, multiple: int = 1) -> tuple[Box, Box] | None:
+    """Cut a box across its longer side at a multiple; None if that leaves nothing to one half.
+
+    box: begins at multiples. The first half is the larger one where they differ.
+    """
+    side = max(box.height, box.width)
+    cut = -(-side // (2 * multiple)) * multiple
+    if cut >= side:
+        return None
+    if box.height >= box.width:
+        row = box.top + cut
+        return replace(box, bottom=row), replace(box, top=row)
+    column = box.left + cut
+    return replace(box, right=column), replace(box, left=column)
 
 
 def _spans(length: int, tile_size: int, multiple: int) -> list[tuple[int, int]]:
@@ -95,13 +135,3 @@ def _spans(length: int, tile_size: int, multiple: int) -> list[tuple[int, int]]:
     num_spans = -(-units // max(tile_size // multiple, 1)) if tile_size else 1
     cuts = [i * units // num_spans * multiple for i in range(num_spans)]
     return list(zip(cuts, [*cuts[1:], length], strict=True))
-
-
-def _tile(core: Box, height: int, width: int, halo: int) -> Tile:
-    haloed = Box(
-        max(core.top - halo, 0),
-        max(core.left - halo, 0),
-        min(core.bottom + halo, height),
-        min(core.right + halo, width),
-    )
-    return Tile(core, haloed)

@@ -1,13 +1,20 @@
-"""A network and all that running it over a picture of any size needs."""
+"""A network and all that running it over a picture of any size needs.
 
+B pictures that are upscaled together, n tiles of a batch, s scale.
+"""
+
+import logging
+import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sr.inference.tiles import Tile, split
+from sr.inference.background import Read, Write, reading, writing
+from sr.inference.runner import NetworkRunner, OnWarning, is_out_of_memory
+from sr.inference.tiles import Box, Tile, halves, split, with_halo
 
 OnTile = Callable[[int, int], None]
 """Called after each tile with how many are done and how many there are."""
@@ -19,15 +26,36 @@ takes the same time a pixel at 146 to 512 pixels a side. Compact at 512 takes ab
 fp32, SRResNet about 3 GiB, reckoned from 10 kB a pixel.
 """
 
+MIN_CORE_SIZE = 16  # LR pixels of the longer side, below which no tile is cut; halos cost more
+# Of the cores' area that was too much for the memory. What is larger is cut before it is tried. Of
+# one picture the cores differ little, and a half is at most 2/3 of one (3 multiples in 2 and 1).
+_TOO_MUCH = 0.75
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A tile and what was read for it."""
+
+    tile: Tile
+    lr: Tensor
+    """(B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]."""
+
 
 class Upscaler:
     """Runs a network over one picture, tile by tile, as if over the whole at once.
 
-    network: (1, 3, h, w) -> (1, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
+    Where the memory does not suffice, tiles are cut and `tile_size` is lowered for good;
+    where the precision does not, `dtype` is widened for good. Either is told to `on_warning`.
+
+    network: (n, 3, h, w) -> (n, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
     halo: LR pixels read around each tile; the network's receptive radius for exact results.
     tile_size: LR pixels a side, halo not counted; 0 for the whole picture at once.
     dtype: float32, or bfloat16 or float16 for autocast.
     multiple: tiles begin at multiples of so many LR pixels.
+    batch_size: how many consecutive tiles of one size go through the network together; for GPUs
+    that small tiles do not fill.
+    compiled: through torch.compile.
+    on_warning: the module's logger if None.
     """
 
     def __init__(
@@ -40,21 +68,43 @@ class Upscaler:
         device: torch.device,
         dtype: torch.dtype,
         multiple: int = 1,
+        batch_size: int = 1,
+        compiled: bool = False,
+        on_warning: OnWarning | None = None,
     ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"expected a batch_size of 1 or more tiles; came: {batch_size}")
         self.scale = scale
-        self._multiple = multiple
+        self.multiple = multiple
         self.halo = halo
         self.tile_size = tile_size
+        self.batch_size = batch_size
         self.device = device
-        self.dtype = dtype
-        # Convolutions of CPUs and tensor cores are made for channels last; MPS is not.
-        channels_last = device.type in ("cpu", "cuda")
-        self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        self._network = network.eval().to(device).to(memory_format=self._layout)
+        self._area_limit = math.inf
+        self._on_warning = on_warning or logging.getLogger(__name__).warning
+        self._runner = NetworkRunner(
+            network,
+            scale=scale,
+            device=device,
+            dtype=dtype,
+            compiled=compiled,
+            on_warning=self._on_warning,
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision in use: the one given, or a wider one that some tile needed."""
+        return self._runner.dtype
 
     def num_tiles(self, height: int, width: int) -> int:
         """How many tiles a picture of this size takes."""
-        return len(self._tiles(height, width))
+        return len(self.tiles(height, width))
+
+    def tiles(self, height: int, width: int) -> list[Tile]:
+        """The tiles of a picture of this size, row by row."""
+        return split(
+            height, width, tile_size=self.tile_size, halo=self.halo, multiple=self.multiple
+        )
 
     def __call__(self, lr: Tensor, on_tile: OnTile | None = None) -> Tensor:
         """Upscale one picture.
@@ -65,34 +115,139 @@ class Upscaler:
         if lr.ndim != 4 or lr.shape[:2] != (1, 3):
             raise ValueError(f"expected a picture (1, 3, H, W); came: {tuple(lr.shape)}")
         height, width = lr.shape[2:]
-        tiles = self._tiles(height, width)
         sr = torch.empty(1, 3, self.scale * height, self.scale * width)
-        for index, tile in enumerate(tiles):
-            core = tile.core.scaled(self.scale)
-            sr[:, :, core.rows, core.columns] = self._upscale_tile(lr, tile)
-            if on_tile is not None:
-                on_tile(index + 1, len(tiles))
+
+        def read(box: Box) -> Tensor:
+            return lr[:, :, box.rows, box.columns]
+
+        def write(box: Box, part: Tensor) -> None:
+            sr[:, :, box.rows, box.columns] = part
+
+        self.upscale(height, width, read, write, on_tile)
         return sr
 
-    def _tiles(self, height: int, width: int) -> list[Tile]:
-        return split(
-            height, width, tile_size=self.tile_size, halo=self.halo, multiple=self._multiple
-        )
+    def upscale(
+        self, height: int, width: int, read: Read, write: Write, on_tile: OnTile | None = None
+    ) -> None:
+        """Upscale a picture of height x width LR pixels that need not be in memory as a whole.
 
-    def _upscale_tile(self, lr: Tensor, tile: Tile) -> Tensor:
-        """The core of one tile: (1, 3, scale*core.height, scale*core.width), float32."""
-        part = lr[:, :, tile.haloed.rows, tile.haloed.columns]
-        part = part.to(self.device).contiguous(memory_format=self._layout)
-        reduced = self.dtype != torch.float32
-        autocast = torch.autocast(self.device.type, dtype=self.dtype, enabled=reduced)
-        with torch.inference_mode(), autocast, _full_fp32():
-            sr: Tensor = self._network(part)
-        expected = (1, 3, self.scale * tile.haloed.height, self.scale * tile.haloed.width)
-        if sr.shape != expected:
-            came = tuple(sr.shape)
-            raise ValueError(f"network of scale {self.scale}: expected {expected}; came: {came}")
-        core = tile.core.relative_to(tile.haloed).scaled(self.scale)
-        return sr[:, :, core.rows, core.columns].to(device="cpu", dtype=torch.float32)
+        Tiles come row by row: all of a row of tiles is written before the next row begins. The
+        next tiles are read and the last ones written while one is computed. A tile that is cut
+        for want of memory is written in parts, but told to `on_tile` as one, after the last.
+        Raises MemoryError where the memory does not suffice for the smallest tiles either, and
+        NumericError as `NetworkRunner`. Errors of read and write come out as they are.
+        """
+        tiles = self.tiles(height, width)
+        num_done = 0
+        with (
+            writing(write, self.device) as put,
+            reading(read, tiles, self.device, num_ahead=self.batch_size) as parts,
+        ):
+            for batch in self._batches(parts):
+                for core, sr in self._computed(batch):
+                    put(core.scaled(self.scale), sr)
+                for _ in batch:
+                    num_done += 1
+                    if on_tile is not None:
+                        on_tile(num_done, len(tiles))
+
+    def upscale_tile(self, patch: Patch) -> Tensor:
+        """The core of one tile: (B, 3, scale*core.height, scale*core.width), float32, on the
+        device. The tile is not cut if that takes too much memory.
+        """
+        (core,) = self._run([patch])
+        return core
+
+    def _batches(self, parts: Iterator[tuple[Tile, Tensor]]) -> Iterator[list[Patch]]:
+        """Consecutive patches of one shape, `batch_size` at most."""
+        batch: list[Patch] = []
+        for tile, lr in parts:
+            if batch and lr.shape != batch[0].lr.shape:
+                yield batch
+                batch = []
+            batch.append(Patch(tile, lr))
+            if len(batch) >= self.batch_size:  # without waiting for the next to be read
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _computed(self, batch: list[Patch]) -> Iterator[tuple[Box, Tensor]]:
+        """Cores and what the network makes of them, cut as small as the memory demands."""
+        waiting = [batch]
+        while waiting:
+            batch = waiting.pop()
+            smaller = self._cut(batch)
+            if smaller and _area(batch) > self._area_limit:
+                waiting += reversed(smaller)
+                continue
+            cores = self._tried(batch)
+            if cores is not None:
+                yield from zip((patch.tile.core for patch in batch), cores, strict=True)
+                continue
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self._lower(batch, smaller)
+            waiting.append(batch)
+
+    def _tried(self, batch: list[Patch]) -> list[Tensor] | None:
+        """As `_run`, or None if there is not enough memory."""
+        try:
+            return self._run(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return None  # from out here, where the traceback does not hold the tensors any more
+
+    def _run(self, batch: list[Patch]) -> list[Tensor]:
+        """Each patch's core, (B, 3, s*core.height, s*core.width), float32, on the device."""
+        lr = torch.cat([patch.lr for patch in batch]) if len(batch) > 1 else batch[0].lr
+        sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
+        cores = []
+        for patch, part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
+            core = patch.tile.core.relative_to(patch.tile.haloed).scaled(self.scale)
+            # Copied, so that the result is an ordinary tensor and does not keep the halo.
+            cores.append(part[:, :, core.rows, core.columns].to(torch.float32, copy=True))
+        return cores
+
+    def _cut(self, batch: list[Patch]) -> list[list[Patch]]:
+        """The batch in two; empty where it is too small for that."""
+        if len(batch) > 1:
+            middle = (len(batch) + 1) // 2
+            return [batch[:middle], batch[middle:]]
+        (patch,) = batch
+        core, haloed = patch.tile.core, patch.tile.haloed
+        cores = halves(core, self.multiple)
+        if cores is None or max(core.height, core.width) < 2 * MIN_CORE_SIZE:
+            return []
+        parts = []
+        for half in cores:
+            # Within the box that was read, so nothing is read anew.
+            tile = with_halo(half, haloed, halo=self.halo, multiple=self.multiple)
+            box = tile.haloed.relative_to(haloed)
+            parts.append([Patch(tile, patch.lr[:, :, box.rows, box.columns])])
+        return parts
+
+    def _lower(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
+        """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
+        haloed = batch[0].tile.haloed
+        size = f"{haloed.width}x{haloed.height} LR pixels"
+        if not smaller:
+            raise MemoryError(f"not enough memory on {self.device} for a tile of {size} and halo")
+        self._area_limit = _TOO_MUCH * _area(batch)
+        if len(batch) > 1:
+            self.batch_size = len(batch) // 2
+            self._on_warning(
+                f"not enough memory for {len(batch)} tiles of {size}; from here on "
+                f"{self.batch_size} at a time"
+            )
+            return
+        # The square of the larger half's area, whose halo is no larger than the half's.
+        side = math.isqrt(_area(smaller[0])) // self.multiple * self.multiple
+        self.tile_size, self.batch_size = max(side, self.multiple), 1
+        self._on_warning(
+            f"not enough memory for a tile of {size}; from here on tiles of {self.tile_size}"
+        )
 
 
 def resample(picture: Tensor, height: int, width: int) -> Tensor:
@@ -105,12 +260,6 @@ def resample(picture: Tensor, height: int, width: int) -> Tensor:
     )
 
 
-@contextmanager
-def _full_fp32() -> Iterator[None]:
-    """Keep cuDNN from TF32, its default, whose 10-bit mantissa would make fp32 a promise unkept."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+def _area(batch: list[Patch]) -> int:
+    """LR pixels of the cores."""
+    return sum(patch.tile.core.area for patch in batch)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sr.inference.tiles import Box, split
+from sr.inference.tiles import Box, Tile, halves, split, with_halo
 
 SIZES = [(1, 1), (1, 50), (7, 5), (16, 16), (17, 33), (40, 64)]
 
@@ -79,3 +79,38 @@ def test_tiles_begin_at_multiples_and_still_cover_the_picture_once(
         assert tile.core.height <= max(tile_size, multiple) or not tile_size
         assert min(tile.core.top, tile.core.top - tile.haloed.top) in (0, *range(halo, halo + 4))
     assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 4])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 4), (5, 17), (1, 3), (30, 7)])
+def test_halves_cover_a_box_once_and_the_second_begins_at_a_multiple(
+    multiple: int, height: int, width: int
+) -> None:
+    box = Box(8, 4, 8 + height, 4 + width)
+    parts = halves(box, multiple)
+    longer = max(height, width)
+    if longer <= multiple:
+        assert parts is None
+        return
+    assert parts is not None
+    first, second = parts
+    assert (first.top, first.left) == (box.top, box.left)
+    assert (second.bottom, second.right) == (box.bottom, box.right)
+    assert first.area + second.area == box.area == height * width
+    assert first.area >= second.area > 0
+    assert max(first.area / box.area - 0.5, 0) * longer <= multiple
+    assert second.top % multiple == second.left % multiple == 0
+    assert (first.width == width) == (height >= width)  # cut across the longer side
+
+
+def test_a_half_tiles_halo_is_the_pictures_cut_off_at_what_was_read() -> None:
+    picture = Box(0, 0, 60, 100)
+    for tile in split(60, 100, tile_size=30, halo=7):
+        for half in halves(tile.core) or ():
+            assert with_halo(half, tile.haloed, halo=7) == with_halo(half, picture, halo=7)
+
+
+def test_a_halo_is_rounded_up_to_a_multiple() -> None:
+    core = Box(8, 12, 16, 20)
+    tile = with_halo(core, Box(0, 0, 30, 21), halo=5, multiple=4)
+    assert tile == Tile(core, Box(0, 4, 24, 21))

@@ -1,9 +1,13 @@
 """The upscaler: tiled equals whole, at every size."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from sr.inference.runner import NumericError
+from sr.inference.tiles import Box
 from sr.inference.upscaler import Upscaler, resample
 
 CPU = torch.device("cpu")
@@ -33,8 +37,11 @@ def upscaler(
     halo: int = RADIUS,
     tile_size: int = 16,
     dtype: torch.dtype = torch.float32,
+    **more: Any,
 ) -> Upscaler:
-    return Upscaler(network, scale=scale, halo=halo, tile_size=tile_size, device=CPU, dtype=dtype)
+    return Upscaler(
+        network, scale=scale, halo=halo, tile_size=tile_size, device=CPU, dtype=dtype, **more
+    )
 
 
 def random_picture(height: int, width: int) -> Tensor:
@@ -117,6 +124,98 @@ def test_only_single_rgb_pictures_are_taken() -> None:
     for shape in ((3, 5, 5), (2, 3, 5, 5), (1, 4, 5, 5)):
         with pytest.raises(ValueError, match="expected a picture"):
             upscaler(nn.Identity(), scale=1)(torch.zeros(shape))
+
+
+def test_colours_and_alpha_go_through_the_network_together() -> None:
+    network = convolutions(2)
+    both = torch.rand(2, 3, 40, 33, generator=torch.Generator().manual_seed(2))
+    upscale = upscaler(network)
+    sr = torch.empty(2, 3, 80, 66)
+
+    def read(box: Box) -> Tensor:
+        return both[:, :, box.rows, box.columns]
+
+    def write(box: Box, part: Tensor) -> None:
+        assert part.dtype == torch.float32
+        sr[:, :, box.rows, box.columns] = part.clamp_(-9, 9)  # an ordinary tensor
+
+    upscale.upscale(40, 33, read, write)
+    for index in range(2):
+        assert (sr[index : index + 1] - upscale(both[index : index + 1])).abs().max() < 1e-6
+
+
+def test_tiles_are_read_and_written_once_row_by_row() -> None:
+    reads: list[Box] = []
+    writes: list[Box] = []
+
+    def read(box: Box) -> Tensor:
+        reads.append(box)
+        return torch.zeros(1, 3, box.height, box.width)
+
+    upscale = upscaler(nn.Identity(), scale=1, halo=3, tile_size=10)
+    upscale.upscale(30, 25, read, lambda box, _: writes.append(box))
+    tiles = upscale.tiles(30, 25)
+    assert reads == [tile.haloed for tile in tiles]
+    assert writes == [tile.core for tile in tiles]
+
+
+def test_a_precision_too_narrow_for_one_tile_is_widened_for_those_after_it() -> None:
+    class Overflows(nn.Module):
+        def forward(self, lr: Tensor) -> Tensor:
+            bright = lr.amax() > 1.5
+            sr = lr * float("inf") if bright and torch.is_autocast_enabled("cpu") else lr * 1
+            return sr.to(torch.bfloat16) if torch.is_autocast_enabled("cpu") else sr
+
+    warnings: list[str] = []
+    upscale = upscaler(
+        Overflows(),
+        scale=1,
+        halo=0,
+        tile_size=10,
+        dtype=torch.bfloat16,
+        on_warning=warnings.append,
+    )
+    lr = random_picture(10, 40)
+    lr[0, 0, 5, 25] = 2  # in the third of four tiles
+    sr = upscale(lr)
+    assert torch.equal(sr[..., 20:], lr[..., 20:])
+    assert torch.equal(sr[..., :20], lr[..., :20].bfloat16().float())
+    assert upscale.dtype == torch.float32
+    assert len(warnings) == 1
+
+
+def test_a_result_that_is_no_picture_is_an_error() -> None:
+    class NotFinite(nn.Module):
+        def forward(self, lr: Tensor) -> Tensor:
+            return lr * float("nan")
+
+    with pytest.raises(NumericError, match="not finite, in fp32 too"):
+        upscaler(NotFinite(), scale=1)(random_picture(5, 5))
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 16])
+@pytest.mark.parametrize(("height", "width"), [(80, 96), (50, 77), (9, 9)])
+def test_a_batch_of_tiles_gives_what_they_give_one_by_one(
+    batch_size: int, height: int, width: int
+) -> None:
+    network, sizes = convolutions(2), []
+    network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
+    lr = random_picture(height, width)
+    one_by_one = upscaler(network)(lr)
+    sizes.clear()
+    told: list[int] = []
+    batched = upscaler(network, batch_size=batch_size)
+    assert (batched(lr, lambda tile, _: told.append(tile)) - one_by_one).abs().max() < 1e-6
+    assert told == list(range(1, batched.num_tiles(height, width) + 1))
+    assert sum(sizes) == batched.num_tiles(height, width)
+    assert max(sizes) <= batch_size
+    if (height, width, batch_size) == (80, 96, 16):  # five rows, each of a tile, four and a tile
+        assert sizes == [1, 4, 1, 1, 4, 2, 4, 2, 4, 1, 1, 4, 1]
+
+
+def test_a_batch_of_no_tile_is_refused() -> None:
+    with pytest.raises(ValueError, match="batch_size of 1 or more tiles; came: 0"):
+        upscaler(nn.Identity(), batch_size=0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 7), (30, 61), (1, 1), (40, 2)])

@@ -1,0 +1,110 @@
+"""Reading ahead and writing behind: one thread each beside the one that computes.
+
+An error in either thread comes out in the caller, at the next picture part that is read or
+written. Leaving a block, in whatever way, drops what waits and ends its thread.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from sr.inference.tiles import Box, Tile
+
+Read = Callable[[Box], Tensor]
+"""LR box -> (B, 3, h, w), float32, RGB in [0, 1], in CPU memory. B pictures of the same box,
+e.g. colours and alpha. Called in a thread of its own."""
+
+Write = Callable[[Box, Tensor], None]
+"""Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device; the tensor is
+the callee's to keep or change. Called in a thread of its own, never twice at a time."""
+
+NUM_WAITING = 2  # parts written or waiting for it while the next one is computed
+
+
+@contextmanager
+def reading(
+    read: Read, tiles: Iterable[Tile], device: torch.device, num_ahead: int
+) -> Iterator[Iterator[tuple[Tile, Tensor]]]:
+    """The tiles in turn with their haloed boxes as read, `num_ahead` read in advance."""
+
+    def read_tile(tile: Tile) -> Tensor:
+        box = tile.haloed
+        lr = read(box)
+        fits = lr.ndim == 4 and lr.shape[0] > 0 and lr.shape[1:] == (3, box.height, box.width)
+        if not fits or lr.dtype != torch.float32:
+            expected = f"(B, 3, {box.height}, {box.width}), torch.float32"
+            raise ValueError(f"{box}: expected {expected}; read: {tuple(lr.shape)}, {lr.dtype}")
+        # From pinned memory the copy to the GPU does not hold up this program.
+        return lr.pin_memory() if device.type == "cuda" else lr
+
+    def in_turn(thread: ThreadPoolExecutor) -> Iterator[tuple[Tile, Tensor]]:
+        under_way: deque[tuple[Tile, Future[Tensor]]] = deque()
+        for tile in tiles:
+            under_way.append((tile, thread.submit(read_tile, tile)))
+            if len(under_way) > num_ahead:
+                yield _first(under_way)
+        while under_way:
+            yield _first(under_way)
+
+    with _thread("read") as thread:
+        yield in_turn(thread)
+
+
+@contextmanager
+def writing(write: Write, device: torch.device) -> Iterator[Write]:
+    """A `write` that returns before it is done; it is done when the block is left in peace."""
+    write = _on_own_stream(write, device)
+    waiting: deque[Future[None]] = deque()
+    is_broken = False
+
+    def write_unless_broken(box: Box, sr: Tensor) -> None:
+        nonlocal is_broken
+        if not is_broken:  # what follows a part that failed is not written
+            is_broken = True
+            write(box, sr)
+            is_broken = False
+
+    with _thread("write") as thread:
+
+        def put(box: Box, sr: Tensor) -> None:
+            while waiting and (len(waiting) >= NUM_WAITING or waiting[0].done()):
+                waiting.popleft().result()
+            if device.type == "cuda":
+                torch.cuda.current_stream(device).synchronize()  # the other stream reads it now
+            waiting.append(thread.submit(write_unless_broken, box, sr))
+
+        yield put
+        while waiting:
+            waiting.popleft().result()
+
+
+def _on_own_stream(write: Write, device: torch.device) -> Write:
+    """On CUDA, `write` with copies that do not wait for the kernels of the next tile."""
+    if device.type != "cuda":
+        return write
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
+
+    def write_on_stream(box: Box, sr: Tensor) -> None:
+        with torch.cuda.stream(stream):
+            write(box, sr)
+        stream.synchronize()  # sr is freed next, and its memory used by the first stream
+
+    return write_on_stream
+
+
+def _first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:
+    tile, future = under_way.popleft()
+    return tile, future.result()
+
+
+@contextmanager
+def _thread(name: str) -> Iterator[ThreadPoolExecutor]:
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sr-{name}")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,60 @@
+"""Self-ensemble: the mean of what a network makes of the picture in eight orientations.
+
+R. Timofte, R. Rothe, L. Van Gool 2016, "Seven ways to improve example-based single image super
+resolution" (arXiv 1511.02228), the sixth way, "enhanced prediction". Takes eight times as long.
+
+Deviation: for a network whose result depends on where lr begins, lr is first padded to multiples,
+so that flipped it begins at one too; else tiles at the picture's end would not match.
+"""
+
+from torch import Tensor, nn
+
+from sr.networks.padding import padded
+
+NUM_ORIENTATIONS = 8
+
+
+class SelfEnsemble(nn.Module):
+    """A network's mean over flips and transposes; takes the network's place, in tiles too.
+
+    The halo stays that of the network: its receptive radius is that of all directions.
+
+    multiple: the network's result depends on where lr begins, down to so many LR pixels.
+    """
+
+    def __init__(self, network: nn.Module, multiple: int = 1) -> None:
+        super().__init__()
+        self.network = network
+        self.multiple = multiple
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
+        h, w = lr.shape[2:]
+        whole = padded(lr, self.multiple)  # (B, 3, H', W')
+        total = self._part(whole, 0)
+        for number in range(1, NUM_ORIENTATIONS):
+            total = total + self._part(whole, number)
+        scale = total.shape[2] // whole.shape[2]
+        return total[:, :, : scale * h, : scale * w] / NUM_ORIENTATIONS
+
+    def _part(self, whole: Tensor, number: int) -> Tensor:
+        """(B, 3, s*H', s*W'), float32, since sums need more than the precision of autocast."""
+        return restored(self.network(oriented(whole, number)), number).float()
+
+
+def oriented(x: Tensor, number: int) -> Tensor:
+    """Orientation 0 (as it is) to 7 of x, (B, C, H, W): its bits are flips of rows (1), of columns
+    (2), then a transpose (4), which gives (B, C, W, H).
+    """
+    x = x.flip(_flipped_dims(number))
+    return x.transpose(2, 3) if number & 4 else x
+
+
+def restored(x: Tensor, number: int) -> Tensor:
+    """What `oriented` was given to return x."""
+    x = x.transpose(2, 3) if number & 4 else x
+    return x.flip(_flipped_dims(number))
+
+
+def _flipped_dims(number: int) -> list[int]:
+    return [dim for dim, bit in ((2, 1), (3, 2)) if number & bit]
