@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sr.cli.infer import BUNDLED_MODEL
 from sr.data.crop_and_flip import Picture
 from sr.data.imresize import imresize
+from sr.inference.loading import BUNDLED_MODEL
 from sr.inference.upscaler import Upscaler
 from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.models.load import load_generator

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from sr.build import find_sources
-from sr.cli.infer import BUNDLED_MODEL
+from sr.inference.loading import BUNDLED_MODEL
 from sr.losses.lpips import LPIPS
 from sr.models.load import load_generator
 from sr.options.datasets import DatasetOptions, HRFolders, PairedFolders

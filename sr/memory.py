@@ -1,8 +1,27 @@
 """How this process deals with memory that it has used and will use again."""
 
 import ctypes
+import sys
+
+import psutil
+import torch
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc, malloc.h
+
+
+def peak_gib() -> float:
+    """The most memory that was in use: the GPU's where one was used, else this process's."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**30
+    if resource is None:
+        return int(psutil.Process().memory_info().peak_wset) / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def keep_freed_memory() -> bool:

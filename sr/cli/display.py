@@ -6,18 +6,21 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from sr.inference.scores import Score, mean_score
 from sr.io.event_log import Event
 
+TINY = 1e-6  # megapixels; a bar needs a total above 0
+
 
 class Display:
     """Shows a run's events on stderr: bars over pictures and tiles, or plain lines.
 
-    The bars show where stderr is a terminal; elsewhere each picture gives one line.
+    The bars show where stderr is a terminal; elsewhere each picture gives one line. The bar over
+    pictures goes by megapixels, so that its remaining time holds for pictures of all sizes.
     """
 
     def __init__(self) -> None:
@@ -25,15 +28,16 @@ class Display:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[name]}", markup=False),
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,
         )
-        self._pictures = self._progress.add_task("pictures", visible=False, name="")
-        self._tiles = self._progress.add_task("tiles", visible=False, name="")
+        self._pictures = self._progress.add_task("pictures", visible=False, name="", count="")
+        self._tiles = self._progress.add_task("tiles", visible=False, name="", count="")
+        self._num_ended = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -54,14 +58,20 @@ class Display:
     def __call__(self, event: Event, **fields: Any) -> None:
         match event:
             case "start":
-                self._progress.update(self._pictures, total=fields["pictures"], visible=True)
+                total = max(fields["megapixels"], TINY)
+                self._progress.update(self._pictures, total=total, visible=True)
+                self._tell_count(fields["pictures"])
                 self.say(_describe(fields))
             case "progress":
                 self._show_tile(fields)
             case "item_done" | "item_failed":
-                self._progress.update(self._pictures, completed=fields["picture"])
+                self._num_ended += 1
+                self._progress.advance(self._pictures, fields.get("megapixels", 0.0))
+                self._tell_count(fields["pictures"])
                 if self._progress.disable:
                     self.say(_line(event, fields))
+                if "tile_difference" in fields:
+                    self.say(_compared(fields))
             case "warning":
                 self.say(f"warning: {fields['message']}")
             case "done":
@@ -69,10 +79,15 @@ class Display:
                 counts = ", ".join(f"{fields[name]} {name}" for name in _counted(fields))
                 self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
 
+    def _tell_count(self, num_pictures: int) -> None:
+        self._progress.update(self._pictures, count=f"{self._num_ended}/{num_pictures}")
+
     def _show_tile(self, fields: Mapping[str, Any]) -> None:
         if fields["tile"] == 1:  # a new picture: the old one's speed says nothing of it
-            self._progress.reset(self._tiles, visible=True, name=fields["source"].name)
-        self._progress.update(self._tiles, completed=fields["tile"], total=fields["tiles"])
+            name = fields["source"].name
+            self._progress.reset(self._tiles, visible=True, name=name, count="")
+        tile, tiles = fields["tile"], fields["tiles"]
+        self._progress.update(self._tiles, completed=tile, total=tiles, count=f"{tile}/{tiles}")
 
 
 def show_scores(scores: Mapping[Path, Score]) -> None:
@@ -99,9 +114,18 @@ def _cells(score: Score) -> tuple[str, str, str, str]:
 
 def _describe(fields: Mapping[str, Any]) -> str:
     tiles = f"tiles of {fields['tile_size']} px" if fields["tile_size"] else "no tiles"
+    ignored = f" ({fields['ignored']} other files ignored)" if fields["ignored"] else ""
     return (
-        f"{fields['model']}: x{fields['outscale']:g}, {fields['pictures']} picture(s),"
+        f"{fields['model']}: {fields['size']}, {fields['pictures']} picture(s){ignored},"
         f" {fields['device']}, {fields['precision']}, {tiles}, halo {fields['halo']} px"
+    )
+
+
+def _compared(fields: Mapping[str, Any]) -> str:
+    difference = fields["tile_difference"]
+    return (
+        f"{fields['source']}: with more around them, tiles differ by {difference:.2g} at most"
+        f" ({difference * 255:.2g} of 255)"
     )
 
 

@@ -3,150 +3,73 @@
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Any, get_args
 
 import typer
 
+from sr.cli import infer_options as options
 from sr.cli.display import Display, show_scores
 from sr.devices import DeviceError, resolve_device
-from sr.inference.engine import Outcome, load_upscaler, run
-from sr.inference.plan import Existing, Extension, NoInputError, Request, UsageError
+from sr.inference.engine import run
+from sr.inference.job import Frames, Making
+from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
+from sr.inference.plan import (
+    STREAM,
+    Existing,
+    Extension,
+    NoInputError,
+    Request,
+    UsageError,
+)
+from sr.inference.planes import Alpha
 from sr.inference.report import to_all, with_rare_progress
-from sr.inference.upscaler import DEFAULT_TILE_SIZE
+from sr.inference.runner import CompileError
+from sr.inference.session import Outcome
+from sr.inference.target_size import Factor, LongSide, Target, TargetError, parse_size
 from sr.io.event_log import EventLog
 from sr.io.model_file import ModelFileError
+from sr.io.picture import DEFAULT_MAX_PIXELS
 from sr.memory import keep_freed_memory
-
-BUNDLED_MODEL = Path(str(resources.files("sr").joinpath("weights", "compact_x4.safetensors")))
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def command(
-    inputs: Annotated[
-        list[Path],
-        typer.Option(
-            "-i",
-            "--input",
-            metavar="PATH...",
-            help="Pictures and folders of pictures (8-bit RGB: PNG, JPEG, WebP, TIFF). Takes"
-            " several paths, and may be given several times.",
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="PATH",
-            help="Folder for the results, made if it is missing; or a file (.png, .jpg, .webp,"
-            " .tif) for one input.",
-        ),
-    ],
-    model: Annotated[
-        Path,
-        typer.Option(
-            "-m",
-            "--model",
-            metavar="FILE",
-            help="Model file: of train.py; published weights (.pth, .safetensors, .ckpt) of"
-            " Real-ESRGAN, BasicSR and whatever spandrel knows; .onnx with the extra `onnx`."
-            " `sr-info FILE` tells what a file is.",
-            show_default="the bundled compact_x4",
-        ),
-    ] = BUNDLED_MODEL,
-    outscale: Annotated[
-        float | None,
-        typer.Option(
-            "-s",
-            "--outscale",
-            metavar="FACTOR",
-            help="Final enlargement, any number above 0. Other than the model's own, it is reached"
-            " by bicubic resampling of the model's result.",
-            show_default="the model's",
-        ),
-    ] = None,
-    tile_size: Annotated[
-        int | None,
-        typer.Option(
-            "-t",
-            "--tile",
-            min=0,
-            metavar="PIXELS",
-            help="Largest side of a tile in input pixels; smaller tiles take less memory, 0 takes"
-            " the whole picture at once.",
-            show_default=str(DEFAULT_TILE_SIZE),
-        ),
-    ] = None,
-    halo: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="PIXELS",
-            help="Input pixels read around each tile; fewer than the network sees give seams.",
-            show_default="as far as the network sees, at most 32",
-        ),
-    ] = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|fp32|bf16|fp16",
-            help="Numbers to compute with. auto: bf16 (fp16 on older GPUs) where the device is"
-            " made for it, else fp32.",
-        ),
-    ] = "auto",
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|cpu|cuda[:N]|mps",
-            help="Where to compute. auto: a GPU if there is one, else the CPU.",
-        ),
-    ] = "auto",
-    suffix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="Put after the name of each input.",
-            show_default="_x and the enlargement",
-        ),
-    ] = None,
-    ext: Annotated[
-        Extension,
-        typer.Option(
-            help="Format of the results; jpg and webp are lossy (quality 95). auto: the one of the"
-            " output file, or png in a folder."
-        ),
-    ] = Extension.AUTO,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that exist.")
-    ] = False,
-    skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave out inputs whose result exists.")
-    ] = False,
-    recursive: Annotated[
-        bool,
-        typer.Option("--recursive", help="Search the folders below too, and keep their layout."),
-    ] = False,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Original pictures of the same names (an ending like _x4 of the input's name is"
-            " left out): print PSNR and SSIM, and save them as scores.json beside the results.",
-        ),
-    ] = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Append one JSON line an event to this file."),
-    ] = None,
+    inputs: options.Inputs,
+    output: options.Output,
+    model: options.Model = BUNDLED_MODEL,
+    outscale: options.Outscale = None,
+    size: options.Size = None,
+    long_side: options.LongSidePixels = None,
+    tile_size: options.TileSize = "auto",
+    halo: options.Halo = None,
+    exact: options.ExactHalo = False,
+    verify_tiles: options.VerifyTiles = False,
+    precision: options.Precision = "auto",
+    device: options.Devices = "auto",
+    backend: options.Backend = "auto",
+    compiled: options.Compiled = False,
+    tta: options.Tta = False,
+    alpha: options.AlphaMode = "model",
+    frames: options.FramesMode = "refuse",
+    ext: options.Ext = Extension.AUTO,
+    quality: options.Quality = 95,
+    lossless: options.Lossless = False,
+    suffix: options.Suffix = None,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
+    recursive: options.Recursive = False,
+    max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
+    reference: options.Reference = None,
+    log: options.Log = None,
 ) -> None:
     """Upscale pictures.
 
     Results are called NAME_x4.png and are written whole or not at all; those that exist are kept
-    unless --overwrite is given.
+    unless --overwrite is given. Depth (8 or 16 bit), grey, transparency, colour profile, EXIF, XMP
+    and resolution of a picture are kept where the format holds them; what is lost is told.
 
     Exit codes: 0 all done, 1 a fault of the program, 2 a wrong option, model or use, 3 some inputs
     failed and the others are done, 4 no usable input, 130 interrupted.
@@ -156,26 +79,39 @@ def command(
             request = Request(
                 inputs=inputs,
                 output=output,
-                outscale=_checked_outscale(outscale),
                 suffix=suffix,
                 ext=ext,
                 existing=_existing(overwrite, skip_existing),
                 recursive=recursive,
                 reference=reference,
             )
+            making = Making(
+                target=_target(outscale, size, long_side),
+                alpha=_one_of("--alpha", alpha, get_args(Alpha)),
+                frames=_one_of("--frames", frames, get_args(Frames)),
+                quality=quality,
+                lossless=lossless,
+                max_pixels=max_pixels,
+                verify_tiles=verify_tiles,
+                stdin=sys.stdin.buffer.read() if inputs == [STREAM] else b"",
+                stdout=sys.stdout.buffer if output == STREAM else None,
+                stream_suffix=".png" if ext is Extension.AUTO else f".{ext}",
+            )
+            running = Running(
+                precision=precision,
+                tile_size=_tile_size(tile_size),
+                halo=halo,
+                exact=exact,
+                backend=backend,
+                compiled=compiled,
+                tta=tta,
+            )
             with closing(_open_log(log)) as events:
                 emit = to_all([with_rare_progress(events.write, interval=1.0), display])
-                chosen_device = resolve_device(device)
-                upscaler = load_upscaler(
-                    model,
-                    emit,
-                    device=chosen_device,
-                    precision=precision,
-                    tile_size=tile_size,
-                    halo=halo,
-                )
-                outcome = run(upscaler, request, emit, model=model.name)
-        except (UsageError, DeviceError, ModelFileError) as error:
+                devices = [resolve_device(name) for name in device.split(",")]
+                upscalers = load_upscalers(model, emit, devices, running)
+                outcome = run(upscalers, request, emit, making=making, model=model.name)
+        except (UsageError, DeviceError, ModelFileError, CompileError) as error:
             display.say(f"error: {error}")
             raise typer.Exit(2) from None
         except NoInputError as error:
@@ -208,10 +144,33 @@ def repeat_inputs(arguments: Sequence[str]) -> list[str]:
     return repeated
 
 
-def _checked_outscale(outscale: float | None) -> float | None:
+def _target(outscale: float | None, size: str | None, long_side: int | None) -> Target:
+    given = [name for name, value in (("-s", outscale), ("--size", size)) if value is not None]
+    given += ["--long-side"] if long_side is not None else []
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)}: expected one of them")
     if outscale is not None and not 0 < outscale < float("inf"):
         raise UsageError(f"-s {outscale:g}: expected a number above 0")
-    return outscale
+    try:
+        if size is not None:
+            return parse_size(size)
+    except TargetError as error:
+        raise UsageError(f"--size: {error}") from None
+    return LongSide(long_side) if long_side is not None else Factor(outscale)
+
+
+def _tile_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(f"-t: expected auto or a number of pixels, 0 or more; came: {text}")
+    return int(text)
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> Any:
+    if value not in allowed:
+        raise UsageError(f"{name}: expected {' or '.join(allowed)}; came: {value}")
+    return value
 
 
 def _existing(overwrite: bool, skip_existing: bool) -> Existing:

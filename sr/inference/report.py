@@ -1,10 +1,12 @@
 """What a run over pictures tells while it goes: events, given to whoever listens.
 
 Events and their fields:
-  start        pictures, model, scale, outscale, tile_size, halo (LR pixels), device, precision
+  start        pictures, ignored (files that are none), megapixels (that the network reads first),
+               model, scale, size (such as x4), tile_size, halo (LR pixels), device, precision
   progress     tile (tiles done), tiles
   item_done    output, skipped, seconds; when upscaled: lr_size and sr_size (width, height),
-               tiles, network_seconds; when scored: scores
+               megapixels, passes, tiles, tile_size, precision, network_seconds, peak_gib (of
+               memory, of the run so far), with --verify-tiles tile_difference; when scored: scores
   item_failed  error
   warning      message
   done         done, skipped, failed, seconds, interrupted; when scored: scores (their mean)

@@ -12,7 +12,8 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
-from sr.io.image import find_images, image_to_tensor, read_rgb8
+from sr.io.find_pictures import find_pictures
+from sr.io.image import image_to_tensor, read_rgb8
 from sr.io.whole_file import whole_file
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
@@ -45,7 +46,7 @@ class References:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._by_stem: dict[str, list[Path]] = {}
-        for path in find_images([folder], recursive=False):
+        for path in find_pictures([folder], recursive=False):
             self._by_stem.setdefault(path.stem, []).append(path)
 
     def original_of(self, source: Path) -> Path:

@@ -108,6 +108,14 @@ def test_tiles_do_not_change_the_result(pictures: Path, model: Path, tmp_path: P
         (["--suffix", "a/b"], "--suffix: expected a part of a file name"),
         (["--reference", "none"], "--reference none: expected a folder"),
         (["--log", "in"], "--log in: cannot be written"),
+        (["-s", "2", "--size", "9x9"], "-s and --size: expected one of them"),
+        (["--size", "9"], "--size: expected WIDTHxHEIGHT in pixels"),
+        (["-t", "many"], "-t: expected auto or a number of pixels, 0 or more; came: many"),
+        (["--alpha", "keep"], "--alpha: expected model or bicubic or drop; came: keep"),
+        (["--frames", "all"], "--frames: expected refuse or each; came: all"),
+        (["--backend", "ncnn"], "backend: expected one of torch, onnxruntime, openvino"),
+        (["--device", "cpu,gpu"], "expected auto, cpu, cuda, cuda:N or mps; came: 'gpu'"),
+        (["-i", "-"], "-i -: standard input is one picture; expected no other inputs"),
         (["-o", "o.png"], "-o o.png: expected a folder for 2 inputs"),
     ],
 )
@@ -166,7 +174,7 @@ def test_some_failures_exit_with_3_and_a_summary(
     shown = capsys.readouterr().err
     assert "1 done, 1 failed in " in shown
     assert "1 picture(s) failed:" in shown
-    assert f"  {pictures}/b.png: expected an 8-bit RGB picture" in shown
+    assert f"  {pictures}/b.png: expected a picture" in shown
     assert names(tmp_path / "out") == ["a_x2.png"]
 
 
@@ -206,7 +214,7 @@ def use_network(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> None:
         device=torch.device("cpu"),
         dtype=torch.float32,
     )
-    monkeypatch.setattr(infer, "load_upscaler", lambda *_, **__: upscaler)
+    monkeypatch.setattr(infer, "load_upscalers", lambda *_, **__: [upscaler])
 
 
 def test_an_interrupt_exits_with_130_and_leaves_whole_files(
@@ -219,7 +227,7 @@ def test_an_interrupt_exits_with_130_and_leaves_whole_files(
     log = tmp_path / "log.jsonl"
     assert call("-i", pictures, "-o", tmp_path / "out", "--log", log) == 130
     assert "interrupted: 1 done in " in capsys.readouterr().err
-    assert names(tmp_path / "out") == ["a_x1.png"]
+    assert len(names(tmp_path / "out")) == 1  # whichever of the two came first
     assert json.loads(log.read_text().splitlines()[-1])["interrupted"] is True
 
 

@@ -1,8 +1,8 @@
 """The engine: every picture is upscaled, or said to have failed; nothing is half done."""
 
-import dataclasses
+import io
 import json
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,14 @@ import pyvips
 import torch
 from torch import Tensor, nn
 
-from sr.devices import DeviceError
-from sr.inference import engine
-from sr.inference.engine import load_upscaler, run
-from sr.inference.plan import NoInputError, Request, UsageError
-from sr.inference.upscaler import DEFAULT_TILE_SIZE, Upscaler
+from sr.inference.engine import run
+from sr.inference.job import Making
+from sr.inference.plan import STREAM, NoInputError, Request, UsageError
+from sr.inference.target_size import Exact, Factor
+from sr.inference.upscaler import Upscaler
 from sr.io.event_log import Event
 from sr.io.image import read_rgb8, write_rgb8
-from sr.io.model_file import write_model_file
-from sr.networks.compact import Compact
+from sr.io.picture import open_picture, read_header
 
 CPU = torch.device("cpu")
 
@@ -76,7 +75,7 @@ def enlarged(path: Path) -> np.ndarray[Any, Any]:
 
 def test_all_pictures_are_upscaled_exactly(pictures: Path, tmp_path: Path) -> None:
     listener, output = Listener(), tmp_path / "new" / "out"
-    outcome = run(upscaler(), Request([pictures], output), listener)
+    outcome = run([upscaler()], Request([pictures], output), listener)
     assert (outcome.num_done, outcome.exit_code) == (3, 0)
     assert names(output) == ["a_x2.png", "b_x2.png", "c_x2.png"]
     np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), enlarged(pictures / "a.png"))
@@ -84,29 +83,36 @@ def test_all_pictures_are_upscaled_exactly(pictures: Path, tmp_path: Path) -> No
 
 def test_events_tell_the_whole_run(pictures: Path, tmp_path: Path) -> None:
     listener = Listener()
-    run(upscaler(), Request([pictures], tmp_path / "out"), listener, model="nearest")
+    run([upscaler()], Request([pictures], tmp_path / "out"), listener, model="nearest")
     (start,), (done,) = listener.fields("start"), listener.fields("done")
     assert (start["pictures"], start["model"], start["scale"]) == (3, "nearest", 2)
     assert (start["tile_size"], start["halo"], start["precision"]) == (16, 1, "fp32")
-    assert [fields["tile"] for fields in listener.fields("progress")] == [1, 2, 3, 4] * 3
-    item = listener.fields("item_done")[1]
+    for number in (1, 2, 3):
+        told = [fields for fields in listener.fields("progress") if fields["picture"] == number]
+        assert [fields["tile"] for fields in told] == [1, 2, 3, 4]
+    (item,) = [fields for fields in listener.fields("item_done") if fields["picture"] == 2]
     assert (item["picture"], item["source"]) == (2, pictures / "b.png")
     assert (item["lr_size"], item["sr_size"], item["tiles"]) == ((31, 24), (62, 48), 4)
+    assert (item["tile_size"], item["precision"], item["passes"]) == (16, "fp32", 1)
+    assert item["megapixels"] == pytest.approx(31 * 24 / 1e6, abs=1e-3)
+    assert item["peak_gib"] > 0
     assert (done["done"], done["skipped"], done["failed"], done["interrupted"]) == (3, 0, 0, False)
 
 
 @pytest.mark.parametrize(("outscale", "size"), [(3.0, (72, 90)), (1.5, (36, 45)), (0.01, (1, 1))])
-def test_other_scales_are_reached_by_resampling(
+def test_other_scales_are_reached_by_passes_and_resampling(
     pictures: Path, tmp_path: Path, outscale: float, size: tuple[int, int]
 ) -> None:
-    run(upscaler(), Request([pictures / "a.png"], tmp_path / "o.png", outscale), Listener())
+    making = Making(target=Factor(outscale))
+    request = Request([pictures / "a.png"], tmp_path / "o.png")
+    run([upscaler()], request, Listener(), making=making)
     assert read_rgb8(tmp_path / "o.png").shape[:2] == size
 
 
 def test_a_bad_picture_does_not_keep_the_others(pictures: Path, tmp_path: Path) -> None:
     (pictures / "b.png").write_text("only words")
     listener = Listener()
-    outcome = run(upscaler(), Request([pictures], tmp_path / "out"), listener)
+    outcome = run([upscaler()], Request([pictures], tmp_path / "out"), listener)
     assert (outcome.num_done, outcome.exit_code) == (2, 3)
     assert list(outcome.failures) == [pictures / "b.png"]
     assert listener.fields("item_failed")[0]["error"].startswith(f"{pictures / 'b.png'}: expected")
@@ -115,7 +121,7 @@ def test_a_bad_picture_does_not_keep_the_others(pictures: Path, tmp_path: Path) 
 
 def test_only_bad_pictures_are_no_usable_input(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("only words")
-    outcome = run(upscaler(), Request([tmp_path / "a.png"], tmp_path / "out"), Listener())
+    outcome = run([upscaler()], Request([tmp_path / "a.png"], tmp_path / "out"), Listener())
     assert outcome.exit_code == 4
 
 
@@ -127,19 +133,53 @@ def test_only_bad_pictures_are_no_usable_input(tmp_path: Path) -> None:
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 bytes"),
     ],
 )
-def test_a_picture_too_large_for_the_memory_fails_with_advice(
-    pictures: Path, tmp_path: Path, error: Exception
+def test_a_tile_too_large_for_the_memory_is_cut(tmp_path: Path, error: Exception) -> None:
+    class TooSmall(Fault):
+        def forward(self, lr: Tensor) -> Tensor:
+            if lr.shape[-1] * lr.shape[-2] > 800:
+                raise self.error
+            return super().forward(lr)
+
+    network, listener = TooSmall(width=-1, error=error), Listener()
+    tiled = Upscaler(
+        network,
+        scale=2,
+        halo=1,
+        tile_size=0,
+        device=CPU,
+        dtype=torch.float32,
+        on_warning=lambda message: listener("warning", message=message),
+    )
+    source = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 48, 3), dtype=np.uint8)
+    write_rgb8(source, pixels)
+    outcome = run([tiled], Request([source], tmp_path / "out"), listener)
+    assert outcome.exit_code == 0
+    assert "memory" in listener.fields("warning")[0]["message"]
+    result = read_rgb8(tmp_path / "out" / "a_x2.png")
+    np.testing.assert_array_equal(result, enlarged(source))
+
+
+def test_a_picture_that_no_tile_is_small_enough_for_fails_alone(
+    pictures: Path, tmp_path: Path
 ) -> None:
-    network = Fault(width=17, error=error)  # b's left tile and its halo
-    outcome = run(upscaler(network), Request([pictures], tmp_path / "out"), Listener())
-    assert set(outcome.failures) >= {pictures / "b.png"}
-    assert "not enough memory; try less than 16 with -t" in outcome.failures[pictures / "b.png"]
+    class NoMemory(Fault):
+        def forward(self, lr: Tensor) -> Tensor:
+            if lr.mean() > 0.9:  # the white one
+                raise MemoryError
+            return super().forward(lr)
+
+    write_rgb8(pictures / "b.png", np.full((24, 31, 3), 255, np.uint8))
+    network = NoMemory(width=-1, error=ValueError())
+    outcome = run([upscaler(network)], Request([pictures], tmp_path / "out"), Listener())
+    assert list(outcome.failures) == [pictures / "b.png"]
+    assert "not enough memory" in outcome.failures[pictures / "b.png"]
 
 
 def test_faults_of_ours_are_not_taken_for_the_pictures(pictures: Path, tmp_path: Path) -> None:
     network = Fault(width=16, error=RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1"):
-        run(upscaler(network), Request([pictures], tmp_path / "out"), Listener())
+        run([upscaler(network)], Request([pictures], tmp_path / "out"), Listener())
 
 
 def test_values_that_are_not_finite_fail_the_picture(pictures: Path, tmp_path: Path) -> None:
@@ -148,7 +188,7 @@ def test_values_that_are_not_finite_fail_the_picture(pictures: Path, tmp_path: P
             return super().forward(lr) * float("nan")
 
     network = NotFinite(width=-1, error=ValueError())
-    outcome = run(upscaler(network), Request([pictures], tmp_path / "out"), Listener())
+    outcome = run([upscaler(network)], Request([pictures], tmp_path / "out"), Listener())
     assert len(outcome.failures) == 3
     assert names(tmp_path / "out") == []
 
@@ -157,7 +197,7 @@ def test_an_interrupt_leaves_only_whole_files(pictures: Path, tmp_path: Path) ->
     network, listener = Fault(width=31, error=KeyboardInterrupt()), Listener()
     upscale = Upscaler(network, scale=2, halo=0, tile_size=0, device=CPU, dtype=torch.float32)
     with pytest.raises(KeyboardInterrupt):
-        run(upscale, Request([pictures], tmp_path / "out"), listener)
+        run([upscale], Request([pictures], tmp_path / "out"), listener)
     assert names(tmp_path / "out") == ["a_x2.png"]
     (done,) = listener.fields("done")
     assert (done["done"], done["interrupted"]) == (1, True)
@@ -169,31 +209,31 @@ def test_existing_results_are_kept_or_replaced_as_asked(pictures: Path, tmp_path
     old = np.zeros((48, 60, 3), np.uint8)
     write_rgb8(output / "a_x2.png", old)
     with pytest.raises(UsageError, match=r"a_x2\.png already exists"):
-        run(upscaler(), Request([pictures], output), Listener())
+        run([upscaler()], Request([pictures], output), Listener())
     assert names(output) == ["a_x2.png"]
-    outcome = run(upscaler(), Request([pictures], output, existing="skip"), Listener())
+    outcome = run([upscaler()], Request([pictures], output, existing="skip"), Listener())
     assert (outcome.num_skipped, outcome.num_done, outcome.exit_code) == (1, 2, 0)
     np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), old)
-    run(upscaler(), Request([pictures], output, existing="overwrite"), Listener())
+    run([upscaler()], Request([pictures], output, existing="overwrite"), Listener())
     np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), enlarged(pictures / "a.png"))
 
 
 def test_nothing_is_made_when_the_request_is_refused(pictures: Path, tmp_path: Path) -> None:
     refused = Request([pictures], tmp_path / "out", reference=tmp_path / "none")
     with pytest.raises(UsageError, match=r"--reference .*none: expected a folder"):
-        run(upscaler(), refused, Listener())
+        run([upscaler()], refused, Listener())
     with pytest.raises(NoInputError):
-        run(upscaler(), Request([tmp_path / "none"], tmp_path / "out"), Listener())
+        run([upscaler()], Request([tmp_path / "none"], tmp_path / "out"), Listener())
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="no folder can be made"):
-        run(upscaler(), Request([pictures], tmp_path / "file" / "out"), Listener())
+        run([upscaler()], Request([pictures], tmp_path / "file" / "out"), Listener())
     assert names(tmp_path) == ["file", "in"]
 
 
 def test_sizes_that_the_format_cannot_hold_fail_before_the_work(tmp_path: Path) -> None:
     write_rgb8(tmp_path / "a.png", np.zeros((1, 9000, 3), np.uint8))
     listener = Listener()
-    outcome = run(upscaler(), Request([tmp_path / "a.png"], tmp_path / "o.webp"), listener)
+    outcome = run([upscaler()], Request([tmp_path / "a.png"], tmp_path / "o.webp"), listener)
     assert "at most 16383 pixels" in outcome.failures[tmp_path / "a.png"]
     assert listener.fields("progress") == []
 
@@ -211,20 +251,20 @@ def originals(pictures: Path, tmp_path: Path) -> Path:
 def test_scores_are_told_and_saved(pictures: Path, originals: Path, tmp_path: Path) -> None:
     listener, output = Listener(), tmp_path / "out"
     request = Request([pictures], output, reference=originals)
-    outcome = run(upscaler(), request, listener)
+    outcome = run([upscaler()], request, listener)
     assert [score.psnr_y for score in outcome.scores.values()] == [float("inf")] * 3
     assert listener.fields("item_done")[0]["scores"]["ssim_y"] == 1
     assert listener.fields("done")[0]["scores"]["psnr_y"] == "inf"
     saved = json.loads((output / "scores.json").read_text())
     assert list(saved["pictures"]) == [str(pictures / f"{name}.png") for name in "abc"]
     with pytest.raises(UsageError, match=r"scores\.json"):
-        run(upscaler(), Request([pictures], output, reference=originals), Listener())
+        run([upscaler()], Request([pictures], output, reference=originals), Listener())
 
 
 def test_skipped_pictures_are_scored_too(pictures: Path, originals: Path, tmp_path: Path) -> None:
     request = Request([pictures], tmp_path / "out", reference=originals, existing="skip")
-    run(upscaler(), Request([pictures / "a.png"], tmp_path / "out"), Listener())
-    outcome = run(upscaler(), request, Listener())
+    run([upscaler()], Request([pictures / "a.png"], tmp_path / "out"), Listener())
+    outcome = run([upscaler()], request, Listener())
     assert (outcome.num_skipped, outcome.num_done, len(outcome.scores)) == (1, 2, 3)
 
 
@@ -233,111 +273,79 @@ def test_a_missing_original_fails_its_picture(
 ) -> None:
     (originals / "b.png").unlink()
     outcome = run(
-        upscaler(), Request([pictures], tmp_path / "out", reference=originals), Listener()
+        [upscaler()], Request([pictures], tmp_path / "out", reference=originals), Listener()
     )
     assert outcome.exit_code == 3
     assert "b.png: expected one original named b" in outcome.failures[pictures / "b.png"]
     assert len(outcome.scores) == 2
 
 
-def test_grey_inputs_are_upscaled_only_when_scored(tmp_path: Path) -> None:
+def test_grey_pictures_stay_grey_and_are_scored(tmp_path: Path) -> None:
     grey = np.full((20, 20), 7, np.uint8)
     source = tmp_path / "a.png"
     pyvips.Image.new_from_array(grey).copy(interpretation="b-w").pngsave(str(source))
     (tmp_path / "hr").mkdir()
     write_rgb8(tmp_path / "hr" / "a.png", np.full((40, 40, 3), 7, np.uint8))
-    alone = run(upscaler(), Request([source], tmp_path / "1"), Listener())
-    scored = run(
-        upscaler(), Request([source], tmp_path / "2", reference=tmp_path / "hr"), Listener()
+    request = Request([source], tmp_path / "out", reference=tmp_path / "hr")
+    outcome = run([upscaler()], request, Listener())
+    assert outcome.scores[source].psnr_rgb == float("inf")
+    assert read_header(tmp_path / "out" / "a_x2.png").num_bands == 1
+
+
+def test_several_upscalers_share_the_pictures(pictures: Path, tmp_path: Path) -> None:
+    used = set()
+
+    class Noted(Fault):
+        def forward(self, lr: Tensor) -> Tensor:
+            used.add(id(self))
+            time.sleep(0.02)
+            return super().forward(lr)
+
+    networks = [Noted(width=-1, error=ValueError()) for _ in range(2)]
+    outcome = run(
+        [upscaler(network) for network in networks],
+        Request([pictures], tmp_path / "out"),
+        Listener(),
     )
-    assert (alone.exit_code, scored.exit_code) == (4, 0)
+    assert outcome.num_done == 3
+    assert used == {id(network) for network in networks}
+    for name in "abc":
+        result = read_rgb8(tmp_path / "out" / f"{name}_x2.png")
+        np.testing.assert_array_equal(result, enlarged(pictures / f"{name}.png"))
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    network = Compact(2, num_features=4, num_convs=1)
-    generator = {"type": "Compact", "num_features": 4, "num_convs": 1}
-    path = tmp_path / "tiny.safetensors"
-    metadata = {"generator": generator, "scale": 2, "receptive_radius": 3}
-    write_model_file(path, network.state_dict(), metadata)
-    return path
-
-
-def test_a_model_files_own_halo_is_the_default(model: Path) -> None:
-    listener = Listener()
-    loaded = load_upscaler(model, listener, device=CPU, precision="fp32")
-    assert (loaded.scale, loaded.halo, loaded.tile_size) == (2, 3, 512)
-    assert listener.heard == []
-
-
-def test_a_halo_below_the_networks_reach_is_warned_of(model: Path) -> None:
-    listener = Listener()
-    load = load_upscaler(model, listener, device=CPU, precision="fp32", halo=2, tile_size=8)
-    assert (load.halo, load.tile_size) == (2, 8)
-    assert "--halo 2: the network sees 3 px far" in listener.fields("warning")[0]["message"]
-
-
-def test_a_model_file_upscales_as_its_network_does(
-    model: Path, pictures: Path, tmp_path: Path
-) -> None:
-    tiled = load_upscaler(model, Listener(), device=CPU, precision="fp32", tile_size=7)
-    whole = load_upscaler(model, Listener(), device=CPU, precision="fp32", tile_size=0)
-    lr = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
-    assert (tiled(lr) - whole(lr)).abs().max() < 1e-5
-    outcome = run(tiled, Request([pictures], tmp_path / "out"), Listener())
+def test_a_picture_goes_through_a_pipe(pictures: Path) -> None:
+    content, out = (pictures / "a.png").read_bytes(), io.BytesIO()
+    making = Making(stdin=content, stdout=out, stream_suffix=".png")
+    outcome = run([upscaler()], Request([STREAM], STREAM), Listener(), making=making)
     assert outcome.exit_code == 0
+    with open_picture(out.getvalue()) as result:
+        pixels = result.read(slice(None), slice(None))
+    np.testing.assert_array_equal(pixels, enlarged(pictures / "a.png"))
 
 
-def test_very_deep_networks_get_a_halo_of_32(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load: Callable[[Path], Any] = engine.load_generator
-
-    def deep(path: Path) -> Any:
-        loaded = load(path)
-        return dataclasses.replace(loaded, receptive_radius=80)
-
-    monkeypatch.setattr(engine, "load_generator", deep)
-    assert load_upscaler(model, Listener(), device=CPU, precision="fp32").halo == 32
-
-
-def test_a_network_that_needs_fp32_gets_it_or_says_so(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load = engine.load_generator
-    monkeypatch.setattr(
-        engine,
-        "load_generator",
-        lambda path: dataclasses.replace(load(path), reduced_precisions=frozenset()),
-    )
-    monkeypatch.setattr(engine, "resolve_precision", lambda *_: torch.bfloat16)
-    upscaler = load_upscaler(model, Listener(), device=CPU, precision="auto")
-    assert upscaler.dtype == torch.float32
-    with pytest.raises(DeviceError, match=r"precision bf16: .* needs fp32"):
-        load_upscaler(model, Listener(), device=CPU, precision="bf16")
-
-
-@pytest.mark.parametrize(
-    ("tiling", "tile_size", "chosen", "warned"),
-    [
-        ("internal", None, 0, False),
-        ("internal", 64, 64, True),
-        ("discouraged", None, DEFAULT_TILE_SIZE, True),
-        ("discouraged", 0, 0, False),
-    ],
-)
-def test_the_advice_on_tiles_is_heeded(
-    tiling: str,
-    tile_size: int | None,
-    chosen: int,
-    warned: bool,
-    model: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    load = engine.load_generator
-    monkeypatch.setattr(
-        engine, "load_generator", lambda path: dataclasses.replace(load(path), tiling=tiling)
-    )
+def test_pictures_are_known_to_be_bad_before_any_work(pictures: Path, tmp_path: Path) -> None:
+    (pictures / "c.png").write_text("only words")
+    (pictures / "notes.txt").touch()
     listener = Listener()
-    upscaler = load_upscaler(model, listener, device=CPU, precision="fp32", tile_size=tile_size)
-    assert upscaler.tile_size == chosen
-    assert any("as a whole" in str(event) for event in listener.fields("warning")) == warned
+    run([upscaler()], Request([pictures], tmp_path / "out"), listener)
+    (start,) = listener.fields("start")
+    assert (start["pictures"], start["ignored"]) == (3, 1)
+    assert start["megapixels"] == pytest.approx((30 + 31) * 24 / 1e6, abs=1e-3)
+
+
+def test_what_a_result_cannot_keep_is_told(tmp_path: Path) -> None:
+    deep = np.full((9, 8, 3), 40000, np.uint16)
+    source = tmp_path / "deep.png"
+    image = pyvips.Image.new_from_memory(deep.data, 8, 9, 3, "ushort")
+    image.copy(interpretation="rgb16").pngsave(str(source))
+    listener = Listener()
+    run([upscaler()], Request([source], tmp_path / "out.jpg"), listener)
+    assert "16 bits a channel become 8" in listener.fields("warning")[0]["message"]
+
+
+def test_an_unreachable_size_fails_its_picture(pictures: Path, tmp_path: Path) -> None:
+    making = Making(target=Exact(10, 30 * 17))
+    request = Request([pictures / "a.png"], tmp_path / "out")
+    outcome = run([upscaler()], request, Listener(), making=making)
+    assert "expected at most 16 times" in outcome.failures[pictures / "a.png"]

@@ -20,7 +20,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def jobs_of(inputs: list[Path], output: Path, outscale: float = 4.0, **more: Any) -> list[Job]:
-    return plan(Request(inputs, output, **more), outscale=outscale)
+    return plan(Request(inputs, output, **more), label=f"x{outscale:g}").jobs
 
 
 def outputs_of(inputs: list[Path], output: Path, outscale: float = 4.0, **more: Any) -> list[str]:
@@ -111,7 +111,7 @@ def test_further_files_of_the_run_are_not_replaced_either(pictures: Path, tmp_pa
     scores = tmp_path / "scores.json"
     scores.touch()
     with pytest.raises(UsageError, match=r"scores\.json already exists"):
-        plan(Request([pictures], tmp_path / "out"), outscale=4, others=[scores])
+        plan(Request([pictures], tmp_path / "out"), label="x4", others=[scores])
 
 
 def test_skipping_leaves_out_only_what_exists(pictures: Path, tmp_path: Path) -> None:

@@ -1,0 +1,122 @@
+"""A model file -> upscalers, one a device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+
+from sr.devices import DeviceError, resolve_precision
+from sr.inference.memory import auto_tile_size
+from sr.inference.report import Emit
+from sr.inference.self_ensemble import SelfEnsemble
+from sr.inference.upscaler import Upscaler
+from sr.models.backends import BACKENDS, with_backend
+from sr.models.load import load_generator
+from sr.models.loaded import LoadedGenerator
+
+BUNDLED_MODEL = Path(str(resources.files("sr").joinpath("weights", "compact_x4.safetensors")))
+MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
+
+
+@dataclass(frozen=True)
+class Running:
+    """How a network is run over pictures."""
+
+    precision: str = "auto"
+    """As in `resolve_precision`."""
+    tile_size: int | None = None
+    """LR pixels, 0 for whole pictures; None for what the memory holds."""
+    halo: int | None = None
+    """LR pixels; None for the network's receptive radius, at most MAX_DEFAULT_HALO."""
+    exact: bool = False
+    """The receptive radius, however large."""
+    backend: str = "auto"
+    """As in `sr.models.backends.BACKENDS`; auto: torch, and onnxruntime for ONNX files."""
+    compiled: bool = False
+    """Through torch.compile."""
+    tta: bool = False
+    """The mean over eight flips and transposes."""
+
+
+def load_upscalers(
+    model: Path, emit: Emit, devices: Sequence[torch.device], running: Running | None = None
+) -> list[Upscaler]:
+    """The upscalers of a model file of any origin, one a device.
+
+    Raises `ModelFileError` for a file that is no model and a backend that cannot run it, and
+    `DeviceError` for a precision that cannot be had.
+    """
+    return [_load(model, emit, device, running or Running()) for device in devices]
+
+
+def _load(model: Path, emit: Emit, device: torch.device, running: Running) -> Upscaler:
+    generator = load_generator(model)
+    backend = running.backend
+    if backend == "auto":
+        backend = "onnxruntime" if generator.on_cpu_only else "torch"
+    if backend in BACKENDS[1:] and device.type != "cpu":
+        message = f"{model.name} is run on the CPU, where {backend} is; not on {device}"
+        emit("warning", message=message)
+        device = torch.device("cpu")
+    precision = running.precision
+    if backend == "onnxruntime" and precision == "auto":
+        precision = "fp32"
+    dtype = _dtype_for(generator, device, precision)
+    generator = with_backend(generator, backend, device=device, precision=dtype)
+    network, multiple = generator.network, generator.size_multiple
+    if running.tta:
+        network = SelfEnsemble(network, multiple)
+    halo = _halo_of(generator, running, emit)
+    tile_size = running.tile_size
+    if tile_size is None and generator.tiling == "internal":
+        tile_size = 0
+    if tile_size is None:
+        tile_size = auto_tile_size(
+            network,
+            scale=generator.scale,
+            halo=halo,
+            device=device,
+            dtype=dtype,
+            multiple=multiple,
+        )
+    if tile_size and generator.tiling != "exact":
+        message = (
+            f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
+            "not match; -t 0 takes the whole picture at once"
+        )
+        emit("warning", message=message)
+    return Upscaler(
+        network,
+        scale=generator.scale,
+        halo=halo,
+        tile_size=tile_size,
+        device=device,
+        dtype=dtype,
+        multiple=multiple,
+        compiled=running.compiled,
+        on_warning=lambda message: emit("warning", message=message),
+    )
+
+
+def _dtype_for(generator: LoadedGenerator, device: torch.device, precision: str) -> torch.dtype:
+    dtype = resolve_precision(precision, device)
+    if dtype == torch.float32 or dtype in generator.reduced_precisions:
+        return dtype
+    if precision != "auto":
+        raise DeviceError(f"precision {precision}: {generator.architecture} needs fp32")
+    return torch.float32
+
+
+def _halo_of(generator: LoadedGenerator, running: Running, emit: Emit) -> int:
+    radius = generator.receptive_radius
+    usual = radius if running.exact else min(radius, MAX_DEFAULT_HALO)
+    if running.halo is None:
+        return usual
+    if running.halo < usual:
+        message = (
+            f"--halo {running.halo}: the network sees {radius} px far, so tiles may show seams"
+        )
+        emit("warning", message=message)
+    return running.halo

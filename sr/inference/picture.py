@@ -1,0 +1,118 @@
+"""One picture, read by regions, enlarged tile by tile, until its pixels are ready to be written.
+
+A result larger than memory is held in a mapped file (`sr.io.canvas`); neither the picture nor the
+result is ever whole in memory then.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from sr.inference.background import Read, Write
+from sr.inference.planes import Alpha, Pixels, Planes, ReadPixels, quantised
+from sr.inference.target_size import Target, num_passes
+from sr.inference.tiles import Box
+from sr.io.canvas import make_canvas
+from sr.io.picture import Header, Picture
+
+
+class Enlarge(Protocol):
+    """`Upscaler.upscale`, or the same on several devices."""
+
+    def __call__(self, height: int, width: int, read: Read, write: Write) -> None: ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done with one picture; known before any of it is."""
+
+    header: Header
+    size: tuple[int, int]
+    """(height, width) of the result, of one frame."""
+    num_passes: int
+    num_bands: int
+    """Of the result."""
+    resampled: bool
+    """The network's last result is not of this size yet."""
+
+    @property
+    def megapixels(self) -> float:
+        """Pixels that the network reads, over all passes and frames, in millions; for the ETA."""
+        pixels = self.header.height * self.header.width * self.header.num_frames
+        return pixels / 1e6
+
+
+def work_of(header: Header, target: Target, scale: int, alpha: Alpha) -> Work:
+    """What a picture needs. Raises TargetError for a size that is out of reach."""
+    size = target.size(header.height, header.width, scale)
+    passes = num_passes((header.height, header.width), size, scale)
+    reached = (header.height * scale**passes, header.width * scale**passes)
+    has_alpha = header.num_bands in (2, 4)
+    num_bands = header.num_bands - (has_alpha and alpha == "drop")
+    return Work(header, size, passes, num_bands, resampled=size != reached)
+
+
+@contextmanager
+def enlarged(
+    picture: Picture,
+    work: Work,
+    enlarge: Enlarge,
+    *,
+    scale: int,
+    alpha: Alpha,
+    dtype: np.dtype[Any],
+    folder: Path,
+) -> Iterator[Pixels]:
+    """The network's result of a picture, its frames below each other.
+
+    dtype: uint8 or uint16, the levels of the file that will be written. folder: for results that
+    are larger than memory should hold.
+    Yields (num_frames*H, W, num_bands) of `dtype`, or of float32 in [0, 1] where the result is
+    still to be resampled.
+    """
+    header = picture.header
+    frames: list[ReadPixels] = [_frame(picture, frame) for frame in range(header.num_frames)]
+    height, width, num_bands = header.height, header.width, header.num_bands
+    with ExitStack() as stack:
+        before = ExitStack()  # holds the canvas that is read, once there is one
+        stack.callback(before.close)
+        for number in range(1, work.num_passes + 1):
+            ready = number == work.num_passes and not work.resampled
+            shape = (len(frames) * scale * height, scale * width, work.num_bands)
+            now = ExitStack()
+            stack.callback(now.close)
+            canvas = now.enter_context(
+                make_canvas(shape, dtype if ready else np.dtype(np.float32), folder=folder)
+            )
+            for frame, read_pixels in enumerate(frames):
+                planes = Planes(read_pixels, height, width, num_bands, scale, alpha)
+                part = canvas[frame * scale * height : (frame + 1) * scale * height]
+                enlarge(height, width, planes.read, _writer(planes, part))
+            before.close()
+            before, num_bands = now, work.num_bands
+            height, width = scale * height, scale * width
+            frames = [_reader(canvas, frame * height, height) for frame in range(len(frames))]
+        yield canvas
+
+
+def _frame(picture: Picture, frame: int) -> ReadPixels:
+    return lambda box: picture.read(box.rows, box.columns, frame)
+
+
+def _writer(planes: Planes, part: npt.NDArray[Any]) -> Write:
+    def write(box: Box, sr: Tensor) -> None:
+        bands = planes.join(box.divided(planes.scale), sr)
+        part[box.rows, box.columns] = quantised(bands, part.dtype)
+
+    return write
+
+
+def _reader(canvas: npt.NDArray[Any], top: int, height: int) -> ReadPixels:
+    frame = canvas[top : top + height]
+    return lambda box: frame[box.rows, box.columns]

@@ -1,0 +1,173 @@
+"""The pictures of a run, worked on by a few threads, each fault kept to its picture."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sr.inference.job import Making, Pool, checked, do
+from sr.inference.picture import Work
+from sr.inference.plan import Job
+from sr.inference.report import Emit, with_fields
+from sr.inference.runner import NumericError
+from sr.inference.scores import References, Score, ScoreError, score_against
+from sr.inference.target_size import TargetError
+from sr.io.image import ImageError, read_rgb8
+from sr.memory import peak_gib
+
+JOBS_PER_DEVICE = 2  # one is read or written while the other goes through the network
+
+
+@dataclass
+class Outcome:
+    """What became of a run's pictures."""
+
+    num_done: int = 0
+    num_skipped: int = 0
+    failures: dict[Path, str] = field(default_factory=dict)
+    scores: dict[Path, Score] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0: all done; 3: some failed, the others are done; 4: no usable input."""
+        if not self.failures:
+            return 0
+        return 3 if self.num_done + self.num_skipped else 4
+
+
+@dataclass(frozen=True)
+class Item:
+    """A job and what its header tells: the work, or why there can be none."""
+
+    job: Job
+    work: Work | None
+    """None for a fault, and for an output that exists and is not scored."""
+    notes: tuple[str, ...] = ()
+    fault: str = ""
+
+
+class Session:
+    """Works on the pictures of one run and keeps account."""
+
+    def __init__(self, making: Making, pool: Pool, references: References | None) -> None:
+        self._making = making
+        self._pool = pool
+        self._references = references
+        self.outcome = Outcome()
+
+    def look_at(self, jobs: Sequence[Job]) -> list[Item]:
+        """Read all headers, so that what cannot be done is known before any work."""
+        with ThreadPoolExecutor(thread_name_prefix="sr-look") as threads:
+            return list(threads.map(self._look, jobs))
+
+    def work(self, items: Sequence[Item], emit: Emit) -> None:
+        """Do all that can be done, telling of each picture as it ends.
+
+        Raises what is a fault of ours, and KeyboardInterrupt, once the pictures under way are
+        given up.
+        """
+        emit = _one_at_a_time(emit)
+        emitters = [
+            with_fields(emit, picture=number, pictures=len(items), source=item.job.source)
+            for number, item in enumerate(items, start=1)
+        ]
+        num_threads = JOBS_PER_DEVICE * len(self._pool.upscalers)
+        with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-job") as threads:
+            futures = [
+                threads.submit(self._try, item, emit_item)
+                for item, emit_item in zip(items, emitters, strict=True)
+            ]
+            try:
+                _wait(futures)
+            except BaseException:
+                self._pool.stopped.set()
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
+        self._sort(items)
+
+    def _look(self, job: Job) -> Item:
+        if job.skipped and self._references is None:
+            return Item(job, None)
+        try:
+            work, notes = checked(job, self._making, self._pool.scale)
+        except (ImageError, TargetError) as error:
+            return Item(job, None, fault=_named(job, str(error)))
+        return Item(job, work, tuple(notes))
+
+    def _try(self, item: Item, emit: Emit) -> None:
+        """Do one job; note and tell how it ended."""
+        if self._pool.stopped.is_set():
+            return
+        started = time.perf_counter()
+        try:
+            fields = self._do(item, emit)
+        except (ImageError, ScoreError, NumericError, MemoryError) as error:
+            self.outcome.failures[item.job.source] = fault = _explained(item.job, error)
+            emit("item_failed", error=fault)
+        except BaseException:
+            self._pool.stopped.set()  # now, not when the main thread hears of it
+            raise
+        else:
+            self.outcome.num_skipped += item.job.skipped
+            self.outcome.num_done += not item.job.skipped
+            seconds = round(time.perf_counter() - started, 3)
+            fields = {"output": item.job.output, "skipped": item.job.skipped, **fields}
+            emit("item_done", seconds=seconds, **fields)
+
+    def _do(self, item: Item, emit: Emit) -> dict[str, Any]:
+        if item.fault:
+            raise ImageError(item.fault)
+        job, fields = item.job, {}
+        original = None if self._references is None else self._references.original_of(job.source)
+        if not job.skipped:
+            assert item.work is not None
+            for note in item.notes:
+                emit("warning", message=f"{job.source}: {note}")
+            fields = do(job, item.work, self._making, self._pool, emit)
+            fields["peak_gib"] = peak_gib()
+        if original is not None:
+            assert item.work is not None
+            border = round(item.work.size[0] / item.work.header.height)
+            result = read_rgb8(job.output, grey_to_rgb=True)
+            self.outcome.scores[job.source] = score = score_against(result, original, border)
+            fields["scores"] = score.as_json()
+        return fields
+
+    def _sort(self, items: Sequence[Item]) -> None:
+        """Threads end in any order; people read in the order of the work."""
+        order = {item.job.source: number for number, item in enumerate(items)}
+        outcome = self.outcome
+        outcome.failures = dict(sorted(outcome.failures.items(), key=lambda pair: order[pair[0]]))
+        outcome.scores = dict(sorted(outcome.scores.items(), key=lambda pair: order[pair[0]]))
+
+
+def _wait(futures: Sequence[Future[None]]) -> None:
+    """Until all are done, or one has raised, which is raised here."""
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        future.result()
+
+
+def _one_at_a_time(emit: Emit) -> Emit:
+    lock = threading.Lock()
+
+    def locked(event: Any, **fields: Any) -> None:
+        with lock:
+            emit(event, **fields)
+
+    return locked
+
+
+def _explained(job: Job, error: Exception) -> str:
+    """What failed at which picture."""
+    if isinstance(error, MemoryError):
+        return _named(job, f"not enough memory: {error}" if str(error) else "not enough memory")
+    return _named(job, str(error))
+
+
+def _named(job: Job, message: str) -> str:
+    name = str(job.source)
+    return message if message.startswith(name) else f"{name}: {message}"
