@@ -25,7 +25,8 @@ def run(
 ) -> Outcome:
     """Upscale all pictures of a request; one that fails does not keep the others.
 
-    upscalers: of one model, one a device; pictures are spread over them. model: its name for the
+    upscalers: of one model, one a device; pictures are spread over them, or the tiles of each
+    where there are fewer pictures than devices. model: its name for the
     log and the scores. Raises `UsageError` or `NoInputError` before any work is done. An interrupt
     leaves whole files only.
     """
@@ -37,7 +38,8 @@ def run(
     label = making.target.label(upscalers[0].scale)
     planned = plan(request, label=label, others=others)
     _make_folders(planned.jobs)
-    session = Session(making, Pool(upscalers), references)
+    together = len(planned.jobs) < len(upscalers)
+    session = Session(making, Pool(upscalers, together=together), references)
     items = session.look_at(planned.jobs)
     about = {"model": model, **_describe(upscalers), "size": label}
     emit(

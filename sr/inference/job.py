@@ -19,6 +19,7 @@ from sr.inference.plan import STREAM, Job
 from sr.inference.planes import Alpha
 from sr.inference.report import Emit
 from sr.inference.target_size import Factor, Target
+from sr.inference.together import upscale_together
 from sr.inference.upscaler import Upscaler
 from sr.inference.verify import verify_tiles
 from sr.io.picture import DEFAULT_MAX_PIXELS, Picture, open_picture
@@ -65,10 +66,14 @@ class Making:
 
 
 class Pool:
-    """The upscalers of a run, one a device; whoever needs one waits for its turn."""
+    """The upscalers of a run, one a device; whoever needs one waits for its turn.
 
-    def __init__(self, upscalers: Sequence[Upscaler]) -> None:
+    together: a picture takes all that are free, for runs of fewer pictures than devices.
+    """
+
+    def __init__(self, upscalers: Sequence[Upscaler], *, together: bool = False) -> None:
         self.upscalers = list(upscalers)
+        self._together = together
         self.scale = upscalers[0].scale
         self.stopped = threading.Event()
         self._idle: SimpleQueue[Upscaler] = SimpleQueue()
@@ -76,13 +81,16 @@ class Pool:
             self._idle.put(upscaler)
 
     @contextmanager
-    def one(self) -> Iterator[Upscaler]:
-        """An upscaler that nobody else uses meanwhile."""
-        upscaler = self._idle.get()
+    def free(self) -> Iterator[list[Upscaler]]:
+        """One upscaler or more that nobody else uses meanwhile."""
+        upscalers = [self._idle.get()]
+        while self._together and not self._idle.empty():
+            upscalers.append(self._idle.get())
         try:
-            yield upscaler
+            yield upscalers
         finally:
-            self._idle.put(upscaler)
+            for upscaler in upscalers:
+                self._idle.put(upscaler)
 
 
 class StoppedError(Exception):
@@ -168,15 +176,19 @@ class _Network:
         self.precision = ""
 
     def enlarge(self, height: int, width: int, read: Read, write: Write) -> None:
-        """As `Upscaler.upscale`. Raises StoppedError at the next tile once the run is stopped."""
-        with self._pool.one() as upscaler:
+        """As `Upscaler.upscale`, by all upscalers that are free at the start.
+
+        Raises StoppedError at the next tile once the run is stopped.
+        """
+        with self._pool.free() as upscalers:
             started = time.perf_counter()
-            upscaler.upscale(height, width, read, write, self._on_tile)
+            upscale_together(upscalers, height, width, read, write, self._on_tile)
             self.seconds += time.perf_counter() - started
+            first = upscalers[0]
             if self._verify:
-                self._compare(upscaler, height, width, read)
-            self.tile_size = upscaler.tile_size
-            self.precision = precision_name(upscaler.dtype)
+                self._compare(first, height, width, read)
+            self.tile_size = first.tile_size
+            self.precision = precision_name(first.dtype)
 
     def _compare(self, upscaler: Upscaler, height: int, width: int, read: Read) -> None:
         found = verify_tiles(upscaler, height, width, read)

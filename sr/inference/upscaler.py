@@ -5,7 +5,7 @@ B pictures that are upscaled together, n tiles of a batch, s scale.
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -127,9 +127,19 @@ class Upscaler:
         return sr
 
     def upscale(
-        self, height: int, width: int, read: Read, write: Write, on_tile: OnTile | None = None
+        self,
+        height: int,
+        width: int,
+        read: Read,
+        write: Write,
+        on_tile: OnTile | None = None,
+        *,
+        tiles: Iterable[Tile] | None = None,
     ) -> None:
         """Upscale a picture of height x width LR pixels that need not be in memory as a whole.
+
+        tiles: the share of its tiles that is to be done here, each drawn when it is needed; all
+        if None.
 
         Tiles come row by row: all of a row of tiles is written before the next row begins. The
         next tiles are read and the last ones written while one is computed. A tile that is cut
@@ -137,11 +147,13 @@ class Upscaler:
         Raises MemoryError where the memory does not suffice for the smallest tiles either, and
         NumericError as `NetworkRunner`. Errors of read and write come out as they are.
         """
-        tiles = self.tiles(height, width)
+        whole = self.tiles(height, width)
         num_done = 0
         with (
             writing(write, self.device) as put,
-            reading(read, tiles, self.device, num_ahead=self.batch_size) as parts,
+            reading(
+                read, whole if tiles is None else tiles, self.device, num_ahead=self.batch_size
+            ) as parts,
         ):
             for batch in self._batches(parts):
                 for core, sr in self._computed(batch):
@@ -149,7 +161,7 @@ class Upscaler:
                 for _ in batch:
                     num_done += 1
                     if on_tile is not None:
-                        on_tile(num_done, len(tiles))
+                        on_tile(num_done, len(whole))
 
     def upscale_tile(self, patch: Patch) -> Tensor:
         """The core of one tile: (B, 3, scale*core.height, scale*core.width), float32, on the
