@@ -79,7 +79,8 @@ class Upscaler:
 
     def _tensor(self, picture: Tensor) -> Tensor:
         batch = picture if picture.ndim == 4 else picture[None]
-        if batch.ndim != 4 or batch.shape[1] != 3 or not batch.is_floating_point():
+        shaped = batch.ndim == 4 and batch.shape[1] == 3 and batch.numel()
+        if not shaped or not batch.is_floating_point():
             raise ValueError(
                 "expected a float tensor (3, H, W) or (B, 3, H, W) in [0, 1]; came: "
                 f"{picture.dtype} {tuple(picture.shape)}"

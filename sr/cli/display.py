@@ -1,5 +1,6 @@
 """How a run over pictures looks on the terminal."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +76,7 @@ class Display:
             case "warning":
                 self.say(f"warning: {fields['message']}")
             case "done":
-                ended = "interrupted: " if fields["interrupted"] else ""
+                ended = "" if fields["ended"] == "done" else f"{fields['ended']}: "
                 counts = ", ".join(f"{fields[name]} {name}" for name in _counted(fields))
                 self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
 
@@ -83,11 +84,12 @@ class Display:
         self._progress.update(self._pictures, count=f"{self._num_ended}/{num_pictures}")
 
     def _show_tile(self, fields: Mapping[str, Any]) -> None:
-        if fields["tile"] == 1:  # a new picture: the old one's speed says nothing of it
-            name = fields["source"].name
+        tile, tiles, name = fields["tile"], fields["tiles"], fields["source"].name
+        if tile == 1:  # a new picture: the old one's speed says nothing of it
             self._progress.reset(self._tiles, visible=True, name=name, count="")
-        tile, tiles = fields["tile"], fields["tiles"]
-        self._progress.update(self._tiles, completed=tile, total=tiles, count=f"{tile}/{tiles}")
+        self._progress.update(
+            self._tiles, completed=tile, total=tiles, name=name, count=f"{tile}/{tiles}"
+        )
 
 
 def show_scores(scores: Mapping[Path, Score]) -> None:
@@ -97,7 +99,8 @@ def show_scores(scores: Mapping[Path, Score]) -> None:
     for title in ("PSNR Y (dB)", "SSIM Y", "PSNR RGB (dB)", "SSIM RGB"):
         table.add_column(title, justify="right")
     for source, score in scores.items():
-        table.add_row(Text(source.name), *_cells(score))
+        name = os.fsencode(source.name).decode(errors="backslashreplace")
+        table.add_row(Text(name), *_cells(score))
     table.add_section()
     table.add_row("mean", *_cells(mean_score(list(scores.values()))))
     Console().print(table)

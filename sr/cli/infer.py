@@ -23,10 +23,10 @@ from sr.inference.plan import (
     UsageError,
 )
 from sr.inference.planes import Alpha
-from sr.inference.report import to_all, with_rare_progress
+from sr.inference.report import forgiving, to_all, with_rare_progress
 from sr.inference.runner import CompileError
 from sr.inference.session import Outcome
-from sr.inference.target_size import Factor, LongSide, Target, TargetError, parse_size
+from sr.inference.target_size import MAX_FACTOR, Factor, LongSide, Target, TargetError, parse_size
 from sr.io.event_log import EventLog
 from sr.io.model_file import ModelFileError
 from sr.io.picture import DEFAULT_MAX_PIXELS
@@ -90,7 +90,7 @@ def command(
                 alpha=_one_of("--alpha", alpha, get_args(Alpha)),
                 frames=_one_of("--frames", frames, get_args(Frames)),
                 quality=quality,
-                lossless=lossless,
+                lossless=_checked_lossless(lossless, ext, output),
                 max_pixels=max_pixels,
                 verify_tiles=verify_tiles,
                 stdin=sys.stdin.buffer.read() if inputs == [STREAM] else b"",
@@ -107,7 +107,8 @@ def command(
                 tta=tta,
             )
             with closing(_open_log(log)) as events:
-                emit = to_all([with_rare_progress(events.write, interval=1.0), display])
+                write = forgiving(events, display.say)
+                emit = to_all([with_rare_progress(write, interval=1.0), display])
                 devices = [resolve_device(name) for name in device.split(",")]
                 upscalers = load_upscalers(model, emit, devices, running)
                 outcome = run(upscalers, request, emit, making=making, model=model.name)
@@ -149,14 +150,20 @@ def _target(outscale: float | None, size: str | None, long_side: int | None) -> 
     given += ["--long-side"] if long_side is not None else []
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)}: expected one of them")
-    if outscale is not None and not 0 < outscale < float("inf"):
-        raise UsageError(f"-s {outscale:g}: expected a number above 0")
+    if outscale is not None and not 0 < outscale <= MAX_FACTOR:
+        raise UsageError(f"-s {outscale:g}: expected a number above 0, at most {MAX_FACTOR:g}")
     try:
         if size is not None:
             return parse_size(size)
     except TargetError as error:
         raise UsageError(f"--size: {error}") from None
     return LongSide(long_side) if long_side is not None else Factor(outscale)
+
+
+def _checked_lossless(lossless: bool, ext: Extension, output: Path) -> bool:
+    if lossless and (ext is Extension.JPG or output.suffix.lower() in (".jpg", ".jpeg")):
+        raise UsageError("--lossless: JPEG is always lossy; take webp, avif, png or tif")
+    return lossless
 
 
 def _tile_size(text: str) -> int | None:

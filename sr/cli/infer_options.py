@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sr.inference.loading import BUNDLED_MODEL
 from sr.inference.plan import Extension
 
 INPUT, SIZE, NETWORK, RESULT, FILES = (
@@ -47,7 +48,7 @@ Model = Annotated[
         help="Model file: of train.py; published weights (.pth, .safetensors, .ckpt) of"
         " Real-ESRGAN, BasicSR and whatever spandrel knows; .onnx with the extra `onnx`."
         " `sr-info FILE` tells what a file is.",
-        show_default="the bundled span_x4",
+        show_default=f"the bundled {BUNDLED_MODEL.stem}",
         rich_help_panel=INPUT,
     ),
 ]

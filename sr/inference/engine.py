@@ -46,18 +46,21 @@ def run(
         "start",
         pictures=len(items),
         ignored=planned.num_ignored,
-        megapixels=round(sum(item.work.megapixels for item in items if item.work), 3),
+        megapixels=round(sum(item.megapixels for item in items), 3),
         **about,
     )
-    outcome, interrupted = session.outcome, True
+    outcome, ended = session.outcome, "aborted"
     try:
         session.work(items, emit)
         if outcome.scores:
             write_scores(scores_path, about, outcome.scores)
-        interrupted = False
+        ended = "done"
+    except KeyboardInterrupt:
+        ended = "interrupted"
+        raise
     finally:
         seconds = round(time.perf_counter() - started, 3)
-        emit("done", **_count(outcome), seconds=seconds, interrupted=interrupted)
+        emit("done", **_count(outcome), seconds=seconds, ended=ended)
     return outcome
 
 

@@ -3,10 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from tempfile import gettempdir
 from typing import Any, BinaryIO, Literal
 
@@ -18,8 +18,9 @@ from sr.inference.picture import Work, enlarged, work_of
 from sr.inference.plan import STREAM, Job
 from sr.inference.planes import Alpha
 from sr.inference.report import Emit
+from sr.inference.runner import is_out_of_memory
 from sr.inference.target_size import Factor, Target
-from sr.inference.together import upscale_together
+from sr.inference.together import smallest_tiles, upscale_together
 from sr.inference.upscaler import Upscaler
 from sr.inference.verify import verify_tiles
 from sr.io.picture import DEFAULT_MAX_PIXELS, Picture, open_picture
@@ -84,8 +85,9 @@ class Pool:
     def free(self) -> Iterator[list[Upscaler]]:
         """One upscaler or more that nobody else uses meanwhile."""
         upscalers = [self._idle.get()]
-        while self._together and not self._idle.empty():
-            upscalers.append(self._idle.get())
+        with suppress(Empty):
+            while self._together:
+                upscalers.append(self._idle.get_nowait())
         try:
             yield upscalers
         finally:
@@ -105,8 +107,10 @@ def checked(job: Job, making: Making, scale: int) -> tuple[Work, list[str]]:
     """
     with _opened(job, making) as picture:
         header, bits, kinds = picture.header, picture.bits, picture.metadata.kinds
-    work = work_of(header, making.target, scale, making.alpha)
-    suffix, (height, width) = making.suffix(job), work.size
+    suffix = making.suffix(job)
+    depth = depth_in(suffix, header.depth, name=job.output)
+    work = work_of(header, making.target, scale, making.alpha, depth)
+    height, width = work.size
     shape = {"num_bands": work.num_bands, "num_frames": header.num_frames}
     check_writable(suffix, height=height, width=width, name=job.output, **shape)
     lost = losses(suffix, depth=bits, kinds=kinds, **shape)
@@ -120,18 +124,16 @@ def do(job: Job, work: Work, making: Making, pool: Pool, emit: Emit) -> dict[str
     """
     suffix, header = making.suffix(job), work.header
     network = _Network(pool, emit, making.verify_tiles)
-    with (
-        _opened(job, making) as picture,
-        enlarged(
+    with _opened(job, making) as picture:
+        pixels = enlarged(
             picture,
             work,
             network.enlarge,
             scale=pool.scale,
             alpha=making.alpha,
-            dtype=np.dtype(np.uint8 if depth_in(suffix, header.depth) == 8 else np.uint16),
+            dtype=np.dtype(np.uint8 if work.depth == 8 else np.uint16),
             folder=Path(gettempdir()) if job.output == STREAM else job.output.parent,
-        ) as pixels,
-    ):
+        )
         write_picture(
             making.target_of(job),
             pixels,
@@ -145,12 +147,12 @@ def do(job: Job, work: Work, making: Making, pool: Pool, emit: Emit) -> dict[str
     fields = {
         "lr_size": (header.width, header.height),
         "sr_size": (work.size[1], work.size[0]),
-        "megapixels": round(work.megapixels, 3),
         "passes": work.num_passes,
         "tiles": network.num_tiles,
         "tile_size": network.tile_size,
         "precision": network.precision,
         "network_seconds": round(network.seconds, 3),
+        "seconds_waited": network.seconds_waited,
     }
     if network.difference is not None:
         fields["tile_difference"] = network.difference
@@ -171,6 +173,7 @@ class _Network:
         self._verify = verify
         self.difference: float | None = None
         self.seconds = 0.0
+        self.seconds_waited = 0.0  # for an upscaler that others used
         self.num_tiles = 0
         self.tile_size = 0
         self.precision = ""
@@ -180,19 +183,28 @@ class _Network:
 
         Raises StoppedError at the next tile once the run is stopped.
         """
+        asked = time.perf_counter()
         with self._pool.free() as upscalers:
             started = time.perf_counter()
+            self.seconds_waited += started - asked
             upscale_together(upscalers, height, width, read, write, self._on_tile)
             self.seconds += time.perf_counter() - started
-            first = upscalers[0]
+            smallest = smallest_tiles(upscalers)
             if self._verify:
-                self._compare(first, height, width, read)
-            self.tile_size = first.tile_size
-            self.precision = precision_name(first.dtype)
+                self._compare(smallest, height, width, read)
+            self.tile_size = smallest.tile_size
+            self.precision = precision_name(smallest.dtype)
 
     def _compare(self, upscaler: Upscaler, height: int, width: int, read: Read) -> None:
-        found = verify_tiles(upscaler, height, width, read)
-        self.difference = max(self.difference or 0.0, found.max_difference)
+        try:
+            found = verify_tiles(upscaler, height, width, read)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._emit("warning", message="tiles not verified: not enough memory for larger ones")
+            return
+        if found.num_tiles:
+            self.difference = max(self.difference or 0.0, found.max_difference)
 
     def _on_tile(self, tile: int, tiles: int) -> None:
         if self._pool.stopped.is_set():

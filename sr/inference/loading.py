@@ -1,6 +1,6 @@
 """A model file -> upscalers, one a device."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from sr.devices import DeviceError, resolve_precision
-from sr.inference.memory import auto_tile_size
+from sr.inference.memory import SHARE, auto_tile_size
 from sr.inference.report import Emit
 from sr.inference.self_ensemble import SelfEnsemble
 from sr.inference.upscaler import Upscaler
@@ -16,7 +16,7 @@ from sr.models.backends import BACKENDS, with_backend
 from sr.models.load import load_generator
 from sr.models.loaded import LoadedGenerator
 
-BUNDLED_MODEL = Path(str(resources.files("sr").joinpath("weights", "compact_x4.safetensors")))
+BUNDLED_MODEL = Path(str(resources.files("sr").joinpath("weights", "span_x4.safetensors")))
 MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
 
 
@@ -48,17 +48,34 @@ def load_upscalers(
     Raises `ModelFileError` for a file that is no model and a backend that cannot run it, and
     `DeviceError` for a precision that cannot be had.
     """
-    return [_load(model, emit, device, running or Running()) for device in devices]
+    running = running or Running()
+    return [
+        _load(model, emit, device, running, devices.count(device), told=number > 0)
+        for number, device in enumerate(devices)
+    ]
 
 
-def _load(model: Path, emit: Emit, device: torch.device, running: Running) -> Upscaler:
+def _load(
+    model: Path,
+    emit: Emit,
+    device: torch.device,
+    running: Running,
+    num_sharing: int,
+    *,
+    told: bool,
+) -> Upscaler:
+    """num_sharing: upscalers that share the device's memory. told: what there is to warn of."""
     generator = load_generator(model)
+
+    def warn(message: str) -> None:
+        if not told:
+            emit("warning", message=message)
+
     backend = running.backend
     if backend == "auto":
         backend = "onnxruntime" if generator.on_cpu_only else "torch"
     if backend in BACKENDS[1:] and device.type != "cpu":
-        message = f"{model.name} is run on the CPU, where {backend} is; not on {device}"
-        emit("warning", message=message)
+        warn(f"{model.name} is run on the CPU, where {backend} is; not on {device}")
         device = torch.device("cpu")
     precision = running.precision
     if backend == "onnxruntime" and precision == "auto":
@@ -68,7 +85,7 @@ def _load(model: Path, emit: Emit, device: torch.device, running: Running) -> Up
     network, multiple = generator.network, generator.size_multiple
     if running.tta:
         network = SelfEnsemble(network, multiple)
-    halo = _halo_of(generator, running, emit)
+    halo = _halo_of(generator, running, warn)
     tile_size = running.tile_size
     if tile_size is None and generator.tiling == "internal":
         tile_size = 0
@@ -80,13 +97,14 @@ def _load(model: Path, emit: Emit, device: torch.device, running: Running) -> Up
             device=device,
             dtype=dtype,
             multiple=multiple,
+            num_patches=2,  # colours and alpha
+            share=SHARE / num_sharing,
         )
     if tile_size and generator.tiling != "exact":
-        message = (
+        warn(
             f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
             "not match; -t 0 takes the whole picture at once"
         )
-        emit("warning", message=message)
     return Upscaler(
         network,
         scale=generator.scale,
@@ -109,14 +127,11 @@ def _dtype_for(generator: LoadedGenerator, device: torch.device, precision: str)
     return torch.float32
 
 
-def _halo_of(generator: LoadedGenerator, running: Running, emit: Emit) -> int:
+def _halo_of(generator: LoadedGenerator, running: Running, warn: Callable[[str], None]) -> int:
     radius = generator.receptive_radius
     usual = radius if running.exact else min(radius, MAX_DEFAULT_HALO)
     if running.halo is None:
         return usual
     if running.halo < usual:
-        message = (
-            f"--halo {running.halo}: the network sees {radius} px far, so tiles may show seams"
-        )
-        emit("warning", message=message)
+        warn(f"--halo {running.halo}: the network sees {radius} px far, so tiles may show seams")
     return running.halo

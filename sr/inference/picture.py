@@ -4,8 +4,6 @@ A result larger than memory is held in a mapped file (`sr.io.canvas`); neither t
 result is ever whole in memory then.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,25 +38,34 @@ class Work:
     """Of the result."""
     resampled: bool
     """The network's last result is not of this size yet."""
-
-    @property
-    def megapixels(self) -> float:
-        """Pixels that the network reads, over all passes and frames, in millions; for the ETA."""
-        pixels = self.header.height * self.header.width * self.header.num_frames
-        return pixels / 1e6
+    depth: int
+    """Bits a channel of the result: 8, or more."""
+    megapixels: float
+    """That the network reads, over all passes and frames, in millions."""
 
 
-def work_of(header: Header, target: Target, scale: int, alpha: Alpha) -> Work:
-    """What a picture needs. Raises TargetError for a size that is out of reach."""
+def work_of(header: Header, target: Target, scale: int, alpha: Alpha, depth: int) -> Work:
+    """What a picture needs. depth: bits a channel of the result.
+
+    Raises TargetError for a size that is out of reach.
+    """
     size = target.size(header.height, header.width, scale)
     passes = num_passes((header.height, header.width), size, scale)
     reached = (header.height * scale**passes, header.width * scale**passes)
     has_alpha = header.num_bands in (2, 4)
     num_bands = header.num_bands - (has_alpha and alpha == "drop")
-    return Work(header, size, passes, num_bands, resampled=size != reached)
+    pixels = header.height * header.width * header.num_frames
+    return Work(
+        header,
+        size,
+        passes,
+        num_bands,
+        resampled=size != reached,
+        depth=depth,
+        megapixels=sum(pixels * scale ** (2 * number) for number in range(passes)) / 1e6,
+    )
 
 
-@contextmanager
 def enlarged(
     picture: Picture,
     work: Work,
@@ -68,37 +75,29 @@ def enlarged(
     alpha: Alpha,
     dtype: np.dtype[Any],
     folder: Path,
-) -> Iterator[Pixels]:
+) -> Pixels:
     """The network's result of a picture, its frames below each other.
 
     dtype: uint8 or uint16, the levels of the file that will be written. folder: for results that
     are larger than memory should hold.
-    Yields (num_frames*H, W, num_bands) of `dtype`, or of float32 in [0, 1] where the result is
+    Returns (num_frames*H, W, num_bands) of `dtype`, or of float32 in [0, 1] where the result is
     still to be resampled.
     """
     header = picture.header
     frames: list[ReadPixels] = [_frame(picture, frame) for frame in range(header.num_frames)]
     height, width, num_bands = header.height, header.width, header.num_bands
-    with ExitStack() as stack:
-        before = ExitStack()  # holds the canvas that is read, once there is one
-        stack.callback(before.close)
-        for number in range(1, work.num_passes + 1):
-            ready = number == work.num_passes and not work.resampled
-            shape = (len(frames) * scale * height, scale * width, work.num_bands)
-            now = ExitStack()
-            stack.callback(now.close)
-            canvas = now.enter_context(
-                make_canvas(shape, dtype if ready else np.dtype(np.float32), folder=folder)
-            )
-            for frame, read_pixels in enumerate(frames):
-                planes = Planes(read_pixels, height, width, num_bands, scale, alpha)
-                part = canvas[frame * scale * height : (frame + 1) * scale * height]
-                enlarge(height, width, planes.read, _writer(planes, part))
-            before.close()
-            before, num_bands = now, work.num_bands
-            height, width = scale * height, scale * width
-            frames = [_reader(canvas, frame * height, height) for frame in range(len(frames))]
-        yield canvas
+    for number in range(1, work.num_passes + 1):
+        ready = number == work.num_passes and not work.resampled
+        shape = (len(frames) * scale * height, scale * width, work.num_bands)
+        canvas = make_canvas(shape, dtype if ready else np.dtype(np.float32), folder=folder)
+        for frame, read_pixels in enumerate(frames):
+            planes = Planes(read_pixels, height, width, num_bands, scale, alpha)
+            part = canvas[frame * scale * height : (frame + 1) * scale * height]
+            enlarge(height, width, planes.read, _writer(planes, part))
+            del planes, read_pixels  # and with them what was read, before the next canvas
+        height, width, num_bands = scale * height, scale * width, work.num_bands
+        frames = [_reader(canvas, frame * height, height) for frame in range(len(frames))]
+    return canvas
 
 
 def _frame(picture: Picture, frame: int) -> ReadPixels:

@@ -1,5 +1,6 @@
 """Which picture goes where: decided and checked before any work is done."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ STREAM = Path("-")  # standard input or output in a pipe
 _UNWRITABLE_SUFFIXES = frozenset(
     {".bmp", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".ppm", ".svg", ".tga"}
 )
+MAX_NAME_BYTES = 255  # of all usual file systems
 _NUM_NAMED = 5  # files named in a message; the rest are counted
 
 
@@ -92,12 +94,15 @@ def plan(request: Request, *, label: str, others: Sequence[Path] = ()) -> Plan:
         outputs = [_output_file(found, request)]
     else:
         outputs = _output_names(found, folder, request, label)
+    _refuse_long_names(outputs)
     skip = request.existing == "skip"
     jobs = [
         Job(source, output, skipped=skip and output != STREAM and output.exists())
         for source, output in zip(found, outputs, strict=True)
     ]
     _refuse_collisions(jobs)
+    if request.reference is not None and any(STREAM in (job.source, job.output) for job in jobs):
+        raise UsageError("--reference: needs files; expected no `-` for input or output")
     if request.existing == "refuse":
         _refuse_existing([job.output for job in jobs if job.output != STREAM] + list(others))
     return Plan(jobs, num_ignored)
@@ -118,7 +123,7 @@ def _find(request: Request, output: Path | None) -> tuple[dict[Path, Path], int]
         if len(request.inputs) > 1:
             raise UsageError("-i -: standard input is one picture; expected no other inputs")
         return {STREAM: Path()}, 0
-    missing = [str(path) for path in request.inputs if not path.exists()]
+    missing = [str(path) for path in request.inputs if not _exists(path)]
     if missing:
         raise NoInputError(f"no such file or folder: {', '.join(missing)}")
     found: dict[Path, tuple[Path, Path]] = {}
@@ -137,6 +142,13 @@ def _find(request: Request, output: Path | None) -> tuple[dict[Path, Path], int]
         suffixes = " ".join(sorted(READABLE_SUFFIXES))
         raise NoInputError(f"{names}: expected pictures ({suffixes}); came: none")
     return dict(found.values()), num_ignored
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # of a name that no file can have
+        return False
 
 
 def _holds_results(source: Path, given: Path, output: Path) -> bool:
@@ -205,6 +217,15 @@ def _refuse_collisions(jobs: list[Job]) -> None:
                 f" and {job.source}. Upscale them into different folders"
             )
         outputs[place] = job.source
+
+
+def _refuse_long_names(outputs: list[Path]) -> None:
+    for output in outputs:
+        if len(os.fsencode(output.name)) > MAX_NAME_BYTES:
+            raise UsageError(
+                f"{output.name}: expected a name of at most {MAX_NAME_BYTES} bytes for the result."
+                " Choose a shorter --suffix, or rename the input"
+            )
 
 
 def _refuse_existing(outputs: list[Path]) -> None:

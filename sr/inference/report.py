@@ -1,23 +1,25 @@
 """What a run over pictures tells while it goes: events, given to whoever listens.
 
 Events and their fields:
-  start        pictures, ignored (files that are none), megapixels (that the network reads first),
+  start        pictures, ignored (files that are none), megapixels (that the network is to read),
                model, scale, size (such as x4), tile_size, halo (LR pixels), device, precision
   progress     tile (tiles done), tiles
-  item_done    output, skipped, seconds; when upscaled: lr_size and sr_size (width, height),
-               megapixels, passes, tiles, tile_size, precision, network_seconds, peak_gib (of
-               memory, of the run so far), with --verify-tiles tile_difference; when scored: scores
-  item_failed  error
+  item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
+               when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
+               precision, network_seconds, peak_gib (of memory, of the run so far), with
+               --verify-tiles tile_difference; when scored: scores
+  item_failed  error, megapixels
   warning      message
-  done         done, skipped, failed, seconds, interrupted; when scored: scores (their mean)
+  done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a
+               fault of the program); when scored: scores (their mean)
 progress, item_done and item_failed also have picture (counted from 1), pictures, source.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from sr.io.event_log import Event
+from sr.io.event_log import Event, EventLog
 
 
 class Emit(Protocol):
@@ -41,6 +43,19 @@ def with_fields(listener: Emit, **more: Any) -> Emit:
 
     def emit(event: Event, **fields: Any) -> None:
         listener(event, **more, **fields)
+
+    return emit
+
+
+def forgiving(log: EventLog, say: Callable[[str], None]) -> Emit:
+    """Writes to a log until that fails, which is said once: the pictures matter more."""
+
+    def emit(event: Event, **fields: Any) -> None:
+        try:
+            log.write(event, **fields)
+        except OSError as error:
+            log.abandon()
+            say(f"warning: --log: no more can be written ({error.strerror})")
 
     return emit
 

@@ -12,7 +12,7 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
-from sr.io.find_pictures import find_pictures
+from sr.io.find_pictures import TRAINING_SUFFIXES, find_pictures
 from sr.io.image import image_to_tensor, read_rgb8
 from sr.io.whole_file import whole_file
 from sr.metrics.psnr import psnr
@@ -59,6 +59,16 @@ class References:
                 f"expected one original named {' or '.join(stems)} in {self._folder}; came: {came}"
             )
         return matches[0]
+
+
+def refuse_unscored(output: Path, suffix: str, num_bands: int, depth: int) -> None:
+    """Raise ScoreError for a result that is not 8-bit grey or RGB in a format of `read_rgb8`."""
+    kind = f"{depth} bits a channel{', with alpha' if num_bands in (2, 4) else ''}"
+    if num_bands in (2, 4) or depth != 8 or suffix not in TRAINING_SUFFIXES:
+        raise ScoreError(
+            "--reference: expected a result of 8 bits a channel without alpha, as .png, .jpg, .webp"
+            f" or .tif, to be scored; {output} would be {suffix}, {kind}"
+        )
 
 
 def score_against(sr: npt.NDArray[np.uint8], original: Path, border: int) -> Score:

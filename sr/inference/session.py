@@ -8,16 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sr.inference.job import Making, Pool, checked, do
+from sr.inference.job import Making, Pool, StoppedError, checked, do
 from sr.inference.picture import Work
-from sr.inference.plan import Job
+from sr.inference.plan import STREAM, Job
 from sr.inference.report import Emit, with_fields
-from sr.inference.runner import NumericError
-from sr.inference.scores import References, Score, ScoreError, score_against
+from sr.inference.runner import NumericError, is_out_of_memory
+from sr.inference.scores import (
+    References,
+    Score,
+    ScoreError,
+    refuse_unscored,
+    score_against,
+)
 from sr.inference.target_size import TargetError
 from sr.io.image import ImageError, read_rgb8
 from sr.memory import peak_gib
 
+NUM_LOOKING = 4  # headers read at a time; those of BMPs come with the whole picture
 JOBS_PER_DEVICE = 2  # one is read or written while the other goes through the network
 
 
@@ -48,6 +55,11 @@ class Item:
     notes: tuple[str, ...] = ()
     fault: str = ""
 
+    @property
+    def megapixels(self) -> float:
+        """That the network is to read, in millions."""
+        return 0.0 if self.work is None or self.job.skipped else self.work.megapixels
+
 
 class Session:
     """Works on the pictures of one run and keeps account."""
@@ -60,7 +72,7 @@ class Session:
 
     def look_at(self, jobs: Sequence[Job]) -> list[Item]:
         """Read all headers, so that what cannot be done is known before any work."""
-        with ThreadPoolExecutor(thread_name_prefix="sr-look") as threads:
+        with ThreadPoolExecutor(NUM_LOOKING, thread_name_prefix="sr-look") as threads:
             return list(threads.map(self._look, jobs))
 
     def work(self, items: Sequence[Item], emit: Emit) -> None:
@@ -93,7 +105,10 @@ class Session:
             return Item(job, None)
         try:
             work, notes = checked(job, self._making, self._pool.scale)
-        except (ImageError, TargetError) as error:
+            if self._references is not None:
+                self._references.original_of(job.source)
+                refuse_unscored(job.output, self._making.suffix(job), work.num_bands, work.depth)
+        except (ImageError, TargetError, ScoreError) as error:
             return Item(job, None, fault=_named(job, str(error)))
         return Item(job, work, tuple(notes))
 
@@ -102,20 +117,25 @@ class Session:
         if self._pool.stopped.is_set():
             return
         started = time.perf_counter()
+        megapixels = item.megapixels
         try:
             fields = self._do(item, emit)
-        except (ImageError, ScoreError, NumericError, MemoryError) as error:
-            self.outcome.failures[item.job.source] = fault = _explained(item.job, error)
-            emit("item_failed", error=fault)
-        except BaseException:
-            self._pool.stopped.set()  # now, not when the main thread hears of it
-            raise
+        except StoppedError:
+            return  # whoever stopped the run has the cause
+        except BaseException as error:
+            fault = _fault_of(item.job, error)
+            if fault is None:
+                self._pool.stopped.set()  # now, not when the main thread hears of it
+                raise
+            self.outcome.failures[item.job.source] = fault
+            emit("item_failed", error=fault, megapixels=megapixels)
         else:
             self.outcome.num_skipped += item.job.skipped
             self.outcome.num_done += not item.job.skipped
-            seconds = round(time.perf_counter() - started, 3)
             fields = {"output": item.job.output, "skipped": item.job.skipped, **fields}
-            emit("item_done", seconds=seconds, **fields)
+            waited = fields.pop("seconds_waited", 0.0)
+            seconds = round(time.perf_counter() - started - waited, 3)
+            emit("item_done", seconds=seconds, megapixels=megapixels, **fields)
 
     def _do(self, item: Item, emit: Emit) -> dict[str, Any]:
         if item.fault:
@@ -161,13 +181,15 @@ def _one_at_a_time(emit: Emit) -> Emit:
     return locked
 
 
-def _explained(job: Job, error: Exception) -> str:
-    """What failed at which picture."""
-    if isinstance(error, MemoryError):
+def _fault_of(job: Job, error: BaseException) -> str | None:
+    """What failed at which picture, or None where it is not the picture's fault."""
+    if is_out_of_memory(error):
         return _named(job, f"not enough memory: {error}" if str(error) else "not enough memory")
-    return _named(job, str(error))
+    if isinstance(error, ImageError | ScoreError | NumericError):
+        return _named(job, str(error))
+    return None
 
 
 def _named(job: Job, message: str) -> str:
-    name = str(job.source)
+    name = "standard input" if job.source == STREAM else str(job.source)
     return message if message.startswith(name) else f"{name}: {message}"

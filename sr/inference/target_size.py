@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 MAX_PASSES = 4  # x4 four times is x256
+MAX_FACTOR = 1000.0
 
 
 class TargetError(ValueError):

@@ -19,14 +19,13 @@ def upscale_together(
 ) -> None:
     """As `Upscaler.upscale`, by upscalers of the same model.
 
-    read and write are called from several threads at once, write never for the same pixels. The
-    first fault of any of them ends the others at their next tile, and is raised.
+    read and write are called from several threads at once, write never for the same pixels. A
+    fault of one of them ends the others at their next tile, and is raised.
     """
     if len(upscalers) == 1:
         upscalers[0].upscale(height, width, read, write, on_tile)
         return
-    smallest = min(upscalers, key=lambda upscaler: upscaler.tile_size or height * width)
-    queue = _Queue(smallest.tiles(height, width), on_tile)
+    queue = _Queue(smallest_tiles(upscalers).tiles(height, width), on_tile)
 
     def work(upscaler: Upscaler) -> None:
         try:
@@ -39,6 +38,11 @@ def upscale_together(
         futures = [threads.submit(work, upscaler) for upscaler in upscalers]
     for future in futures:
         future.result()
+
+
+def smallest_tiles(upscalers: Sequence[Upscaler]) -> Upscaler:
+    """The upscaler that takes the smallest tiles, which suit the others, too."""
+    return min(upscalers, key=lambda upscaler: upscaler.tile_size or float("inf"))
 
 
 class _Queue:

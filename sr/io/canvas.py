@@ -3,8 +3,6 @@
 import math
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +14,22 @@ from sr.io.picture_source import ImageError
 MAX_IN_MEMORY = 256 * 2**20  # bytes
 
 
-@contextmanager
 def make_canvas(
     shape: tuple[int, ...],
     dtype: npt.DTypeLike,
     *,
     folder: Path,
     max_in_memory: int = MAX_IN_MEMORY,
-) -> Iterator[npt.NDArray[Any]]:
+) -> npt.NDArray[Any]:
     """An array of zeros; above `max_in_memory` bytes it is mapped from a file in `folder`.
 
-    The file has no name, so that nothing is left however the process ends, and its whole space
-    is reserved first. Raises `ImageError` if the disk is too small.
+    The file has no name, so that it goes with the array, and nothing is left however the process
+    ends; its whole space is reserved first. Raises `ImageError` if the disk is too small.
     """
     num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     if num_bytes <= max_in_memory:
-        yield np.zeros(shape, dtype)
-        return
-    canvas = _mapped(shape, dtype, num_bytes, folder)
-    yield canvas
+        return np.zeros(shape, dtype)
+    return _mapped(shape, dtype, num_bytes, folder)
 
 
 def _mapped(

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -28,6 +29,12 @@ class EventLog:
         line = {"time": time, "event": event, **{key: _plain(v) for key, v in fields.items()}}
         self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
+
+    def abandon(self) -> None:
+        """Close the file, be it with a fault; later events are lost."""
+        with suppress(OSError):
+            self.close()
+        self._stream = None
 
     def close(self) -> None:
         """Close the file; later events are lost."""

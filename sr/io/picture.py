@@ -108,7 +108,7 @@ def open_picture(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     frames: Literal["refuse", "each"] = "refuse",
 ) -> Iterator[Picture]:
-    """Open a picture file, or the content of one; nothing is decoded yet.
+    """Open a picture file, or the content of one; nothing is decoded yet, but for BMP, all of it.
 
     max_pixels: of all frames; pictures with more are refused by their header, because a small
     file can hold endless pixels. frames: what to do with animations and several pages.
@@ -162,7 +162,14 @@ def _load(
         return first, 1
     del first  # it reads from the same place of the file
     file.seek(0)
-    return _vips_image(source, file, n=-1), num_frames
+    try:
+        return _vips_image(source, file, n=-1), num_frames
+    except pyvips.Error as error:
+        if "differs" not in str(error):
+            raise
+        raise ImageError(
+            f"{name}: expected frames or pages of one size; came: {num_frames} of several"
+        ) from error
 
 
 def _vips_image(source: Path | bytes, file: BinaryIO, **options: int) -> pyvips.Image:

@@ -80,9 +80,12 @@ def check_writable(
         )
 
 
-def depth_in(suffix: str, depth: int) -> int:
-    """The bits a channel that are written of `depth` bits: 8, 12 (AVIF) or 16."""
-    return min(depth, _format_of(suffix, suffix).depth)
+def depth_in(suffix: str, depth: int, *, name: object = "") -> int:
+    """The bits a channel that are written of `depth` bits: 8, 12 (AVIF) or 16.
+
+    name: the file, for the message of the `ImageError` that an unknown suffix raises.
+    """
+    return min(depth, _format_of(suffix, name or suffix).depth)
 
 
 def carried(
@@ -122,7 +125,10 @@ def losses(
     missing = [name for name in METADATA_KINDS if name in kinds and name not in held]
     if num_frames == 1 and "frame delays" in missing:
         missing.remove("frame delays")  # they tell nothing of a single frame
-    lost += [f"{name} is not carried to {kind.name}" for name in missing]
+    lost += [
+        f"{name} {'are' if name.endswith('s') else 'is'} not carried to {kind.name}"
+        for name in missing
+    ]
     return lost
 
 

@@ -78,7 +78,7 @@ def test_a_file_of_which_all_is_taken_over(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (THEIRS.replace("EDSR", "SwinIR"), "network_g.type: expected one of MSRResNet"),
+        (THEIRS.replace("EDSR", "5"), "network_g.type: expected a text, got 5"),
         ("a: [1", "expected YAML"),
         ("name: ours\ngenerator: {type: EDSR}\n", "expected a training file of BasicSR"),
         ("\udcff", "cannot be read as a text file"),

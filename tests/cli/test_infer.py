@@ -60,6 +60,7 @@ def test_a_folder_is_upscaled(
     assert read_size(output / "a_x2.png") == (40, 50)
     shown = capsys.readouterr()
     lines = shown.err.splitlines()
+    lines[1:3] = sorted(lines[1:3])  # told in the order in which they end
     assert lines[0].startswith("tiny.safetensors: x2, 2 picture(s), ")
     assert lines[1].startswith(f"[1/2] {pictures}/a.png -> {output}/a_x2.png (50x40, ")
     assert lines[3].startswith("2 done in ")
@@ -108,6 +109,10 @@ def test_tiles_do_not_change_the_result(pictures: Path, model: Path, tmp_path: P
         (["--suffix", "a/b"], "--suffix: expected a part of a file name"),
         (["--reference", "none"], "--reference none: expected a folder"),
         (["--log", "in"], "--log in: cannot be written"),
+        (["-s", "1e308"], "-s 1e+308: expected a number above 0, at most 1000"),
+        (["--lossless", "--ext", "jpg"], "--lossless: JPEG is always lossy"),
+        (["-o", "-", "--reference", "in"], "expected a folder for 2 inputs"),
+        (["--suffix", "x" * 252], "expected a name of at most 255 bytes"),
         (["-s", "2", "--size", "9x9"], "-s and --size: expected one of them"),
         (["--size", "9"], "--size: expected WIDTHxHEIGHT in pixels"),
         (["-t", "many"], "-t: expected auto or a number of pixels, 0 or more; came: many"),
@@ -146,7 +151,7 @@ def test_options_that_cannot_be_parsed_exit_with_2(arguments: list[str]) -> None
 
 
 def test_the_default_model_is_the_bundled_one() -> None:
-    assert infer.BUNDLED_MODEL.name == "compact_x4.safetensors"
+    assert infer.BUNDLED_MODEL.name == "span_x4.safetensors"
     assert infer.BUNDLED_MODEL.parent == Path(infer.__file__).parents[1] / "weights"
 
 
@@ -228,7 +233,7 @@ def test_an_interrupt_exits_with_130_and_leaves_whole_files(
     assert call("-i", pictures, "-o", tmp_path / "out", "--log", log) == 130
     assert "interrupted: 1 done in " in capsys.readouterr().err
     assert len(names(tmp_path / "out")) == 1  # whichever of the two came first
-    assert json.loads(log.read_text().splitlines()[-1])["interrupted"] is True
+    assert json.loads(log.read_text().splitlines()[-1])["ended"] == "interrupted"
 
 
 def test_a_fault_of_ours_is_not_hidden(
@@ -296,3 +301,27 @@ def test_the_script_upscales_from_any_folder(
     )
     assert (done.returncode, done.stdout) == (0, "")
     assert names(tmp_path / "out") == ["a_x2.png", "b_x2.png"]
+
+
+def test_a_log_that_cannot_be_written_does_not_keep_the_pictures(
+    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    assert call("-i", pictures, "-o", tmp_path / "out", "-m", model, "--log", "/dev/full") == 0
+    assert capsys.readouterr().err.count("--log: no more can be written") == 1
+    assert len(names(tmp_path / "out")) == 2
+
+
+def test_streams_are_not_scored(
+    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("-i", pictures / "a.png", "-o", "-", "-m", model, "--reference", pictures) == 2
+    assert "--reference: needs files" in capsys.readouterr().err
+
+
+def test_names_that_no_file_can_have_are_no_input(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("-i", "x" * 300, "-o", tmp_path / "out", "-m", model) == 4
+    assert "no such file or folder" in capsys.readouterr().err

@@ -12,9 +12,11 @@ import pyvips
 import torch
 from torch import Tensor, nn
 
+from sr.inference import job
 from sr.inference.engine import run
 from sr.inference.job import Making
 from sr.inference.plan import STREAM, NoInputError, Request, UsageError
+from sr.inference.planes import Planes
 from sr.inference.target_size import Exact, Factor
 from sr.inference.upscaler import Upscaler
 from sr.io.event_log import Event
@@ -96,7 +98,7 @@ def test_events_tell_the_whole_run(pictures: Path, tmp_path: Path) -> None:
     assert (item["tile_size"], item["precision"], item["passes"]) == (16, "fp32", 1)
     assert item["megapixels"] == pytest.approx(31 * 24 / 1e6, abs=1e-3)
     assert item["peak_gib"] > 0
-    assert (done["done"], done["skipped"], done["failed"], done["interrupted"]) == (3, 0, 0, False)
+    assert (done["done"], done["skipped"], done["failed"], done["ended"]) == (3, 0, 0, "done")
 
 
 @pytest.mark.parametrize(("outscale", "size"), [(3.0, (72, 90)), (1.5, (36, 45)), (0.01, (1, 1))])
@@ -178,8 +180,10 @@ def test_a_picture_that_no_tile_is_small_enough_for_fails_alone(
 
 def test_faults_of_ours_are_not_taken_for_the_pictures(pictures: Path, tmp_path: Path) -> None:
     network = Fault(width=16, error=RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    listener = Listener()
     with pytest.raises(RuntimeError, match="mat1"):
-        run([upscaler(network)], Request([pictures], tmp_path / "out"), Listener())
+        run([upscaler(network)], Request([pictures], tmp_path / "out"), listener)
+    assert listener.fields("done")[0]["ended"] == "aborted"
 
 
 def test_values_that_are_not_finite_fail_the_picture(pictures: Path, tmp_path: Path) -> None:
@@ -198,9 +202,11 @@ def test_an_interrupt_leaves_only_whole_files(pictures: Path, tmp_path: Path) ->
     upscale = Upscaler(network, scale=2, halo=0, tile_size=0, device=CPU, dtype=torch.float32)
     with pytest.raises(KeyboardInterrupt):
         run([upscale], Request([pictures], tmp_path / "out"), listener)
-    assert names(tmp_path / "out") == ["a_x2.png"]
+    assert "b_x2.png" not in names(tmp_path / "out")
+    assert not [name for name in names(tmp_path / "out") if name.startswith(".")]
     (done,) = listener.fields("done")
-    assert (done["done"], done["interrupted"]) == (1, True)
+    assert done["ended"] == "interrupted"
+    assert done["done"] == len(names(tmp_path / "out"))
 
 
 def test_existing_results_are_kept_or_replaced_as_asked(pictures: Path, tmp_path: Path) -> None:
@@ -349,3 +355,93 @@ def test_an_unreachable_size_fails_its_picture(pictures: Path, tmp_path: Path) -
     request = Request([pictures / "a.png"], tmp_path / "out")
     outcome = run([upscaler()], request, Listener(), making=making)
     assert "expected at most 16 times" in outcome.failures[pictures / "a.png"]
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_the_fault_itself_comes_out_whoever_hears_of_it_first(
+    attempt: int, pictures: Path, tmp_path: Path
+) -> None:
+    networks = [Fault(width=16, error=AssertionError("ours")) for _ in range(2)]
+    with pytest.raises(AssertionError, match="ours"):
+        run(
+            [upscaler(network) for network in networks],
+            Request([pictures], tmp_path / "out"),
+            Listener(),
+        )
+
+
+@pytest.mark.parametrize("place", ["read", "join"])
+def test_too_little_memory_beside_the_network_fails_only_its_picture(
+    place: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = getattr(Planes, place)
+
+    def fails(planes: Planes, *given: Any) -> Tensor:
+        if planes.width == 31:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 bytes")
+        result: Tensor = whole(planes, *given)
+        return result
+
+    monkeypatch.setattr(Planes, place, fails)
+    outcome = run([upscaler()], Request([pictures], tmp_path / "out"), Listener())
+    assert outcome.num_done == 2
+    assert "not enough memory" in outcome.failures[pictures / "b.png"]
+
+
+def test_too_little_memory_to_verify_tiles_is_only_told(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(job, "verify_tiles", fails)
+    listener = Listener()
+    making = Making(verify_tiles=True)
+    run([upscaler()], Request([pictures], tmp_path / "out"), listener, making=making)
+    assert len(names(tmp_path / "out")) == 3
+    assert "tiles not verified" in listener.fields("warning")[0]["message"]
+
+
+def test_a_picture_of_one_tile_has_nothing_to_verify(pictures: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    whole = Upscaler(
+        Fault(width=-1, error=ValueError()),
+        scale=2,
+        halo=0,
+        tile_size=0,
+        device=CPU,
+        dtype=torch.float32,
+    )
+    making = Making(verify_tiles=True)
+    run([whole], Request([pictures / "a.png"], tmp_path / "out"), listener, making=making)
+    assert "tile_difference" not in listener.fields("item_done")[0]
+
+
+def test_results_that_cannot_be_scored_are_refused_before_the_work(
+    originals: Path, tmp_path: Path
+) -> None:
+    source, listener = tmp_path / "a.png", Listener()
+    pixels = np.zeros((24, 30, 4), np.uint8)
+    image = pyvips.Image.new_from_memory(pixels.data, 30, 24, 4, "uchar")
+    image.copy(interpretation="srgb").pngsave(str(source))
+    request = Request([source], tmp_path / "out", reference=originals)
+    outcome = run([upscaler()], request, listener)
+    assert "--reference: expected a result of 8 bits" in outcome.failures[source]
+    assert listener.fields("progress") == []
+
+
+def test_every_ending_advances_the_megapixels(pictures: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    network = Fault(width=17, error=MemoryError())
+    run([upscaler(network)], Request([pictures], tmp_path / "out"), listener)
+    ended = listener.fields("item_done") + listener.fields("item_failed")
+    total = sum(fields["megapixels"] for fields in ended)
+    assert total == pytest.approx((30 + 31 + 32) * 24 / 1e6)
+
+
+def test_the_work_counts_all_passes(pictures: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    request = Request([pictures / "a.png"], tmp_path / "out")
+    run([upscaler()], request, listener, making=Making(target=Factor(8)))
+    pixels = 30 * 24 * (1 + 4 + 16)
+    assert listener.fields("item_done")[0]["megapixels"] == pytest.approx(pixels / 1e6)

@@ -12,20 +12,20 @@ from sr.io.picture_source import ImageError
 
 
 def test_a_small_canvas_is_in_memory(tmp_path: Path) -> None:
-    with make_canvas((4, 5, 3), np.uint8, folder=tmp_path / "none") as canvas:
-        assert not isinstance(canvas, np.memmap)
-        assert (canvas.shape, canvas.dtype, canvas.any()) == ((4, 5, 3), np.uint8, False)
+    canvas = make_canvas((4, 5, 3), np.uint8, folder=tmp_path / "none")
+    assert not isinstance(canvas, np.memmap)
+    assert (canvas.shape, canvas.dtype, canvas.any()) == ((4, 5, 3), np.uint8, False)
 
 
 def test_a_large_canvas_is_mapped_from_a_file_without_a_name(tmp_path: Path) -> None:
     shape = (4, 5, 3)
-    with make_canvas(shape, np.uint16, folder=tmp_path, max_in_memory=119) as canvas:
-        assert isinstance(canvas, np.memmap)
-        assert list(tmp_path.iterdir()) == []
-        assert not canvas.any()
-        values = np.arange(60, dtype=np.uint16).reshape(shape)
-        canvas[:] = values
-        np.testing.assert_array_equal(canvas, values)
+    canvas = make_canvas(shape, np.uint16, folder=tmp_path, max_in_memory=119)
+    assert isinstance(canvas, np.memmap)
+    assert list(tmp_path.iterdir()) == []
+    assert not canvas.any()
+    values = np.arange(60, dtype=np.uint16).reshape(shape)
+    canvas[:] = values
+    np.testing.assert_array_equal(canvas, values)
 
 
 def test_a_disk_too_small_is_told_before_any_work(
@@ -35,16 +35,10 @@ def test_a_disk_too_small_is_told_before_any_work(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    with (
-        pytest.raises(ImageError, match=r"expected 3\.00 GiB of free disk.*: No space left"),
-        make_canvas((1024, 1024, 1024, 3), np.uint8, folder=tmp_path),
-    ):
-        pass
+    with pytest.raises(ImageError, match=r"expected 3\.00 GiB of free disk.*: No space left"):
+        make_canvas((1024, 1024, 1024, 3), np.uint8, folder=tmp_path)
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ImageError, match=r"none: expected .* No such file"),
-        make_canvas((9,), np.uint8, folder=tmp_path / "none", max_in_memory=0),
-    ):
-        pass
+    with pytest.raises(ImageError, match=r"none: expected .* No such file"):
+        make_canvas((9,), np.uint8, folder=tmp_path / "none", max_in_memory=0)
