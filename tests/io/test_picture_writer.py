@@ -175,18 +175,18 @@ def test_a_mapped_picture_is_written_without_a_copy(tmp_path: Path, suffix: str)
         return int(re.findall(r"RssAnon:\s+(\d+)", status)[0]) // 1024
 
     shape = (4000, 5000, 3)  # 57 MiB
-    with make_canvas(shape, np.uint8, folder=tmp_path, max_in_memory=0) as canvas:
-        canvas[::7] = 200
-        peaks, finished = [anonymous_mib()], threading.Event()
+    canvas = make_canvas(shape, np.uint8, folder=tmp_path, max_in_memory=0)
+    canvas[::7] = 200
+    peaks, finished = [anonymous_mib()], threading.Event()
 
-        def watch() -> None:
-            while not finished.is_set():
-                peaks.append(anonymous_mib())
-                time.sleep(0.005)
+    def watch() -> None:
+        while not finished.is_set():
+            peaks.append(anonymous_mib())
+            time.sleep(0.005)
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        write_picture(tmp_path / f"a{suffix}", canvas, suffix=suffix, like=None)
-        finished.set()
-        watcher.join()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    write_picture(tmp_path / f"a{suffix}", canvas, suffix=suffix, like=None)
+    finished.set()
+    watcher.join()
     assert max(peaks) - peaks[0] < 40
