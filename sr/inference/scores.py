@@ -12,8 +12,10 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 
-from sr.io.find_pictures import TRAINING_SUFFIXES, find_pictures
-from sr.io.image import image_to_tensor, read_rgb8
+from sr.io.find_pictures import find_pictures
+from sr.io.image import image_to_tensor
+from sr.io.picture import open_picture
+from sr.io.picture_formats import READABLE_SUFFIXES
 from sr.io.whole_file import whole_file
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
@@ -46,7 +48,7 @@ class References:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._by_stem: dict[str, list[Path]] = {}
-        for path in find_pictures([folder], recursive=False):
+        for path in find_pictures([folder], recursive=False, suffixes=READABLE_SUFFIXES):
             self._by_stem.setdefault(path.stem, []).append(path)
 
     def original_of(self, source: Path) -> Path:
@@ -61,14 +63,22 @@ class References:
         return matches[0]
 
 
-def refuse_unscored(output: Path, suffix: str, num_bands: int, depth: int) -> None:
-    """Raise ScoreError for a result that is not 8-bit grey or RGB in a format of `read_rgb8`."""
-    kind = f"{depth} bits a channel{', with alpha' if num_bands in (2, 4) else ''}"
-    if num_bands in (2, 4) or depth != 8 or suffix not in TRAINING_SUFFIXES:
+def refuse_unscored(path: Path, num_bands: int, depth: int) -> None:
+    """Raise ScoreError for a picture that is not grey or RGB of 8 bits."""
+    if num_bands in (2, 4) or depth != 8:
+        alpha = ", with alpha" if num_bands in (2, 4) else ""
         raise ScoreError(
-            "--reference: expected a result of 8 bits a channel without alpha, as .png, .jpg, .webp"
-            f" or .tif, to be scored; {output} would be {suffix}, {kind}"
+            "--reference: expected pictures of 8 bits a channel without alpha, to be scored;"
+            f" {path} has {depth} bits{alpha}"
         )
+
+
+def read_scored(path: Path) -> npt.NDArray[np.uint8]:
+    """A grey or RGB picture of 8 bits: (H, W, 3). Raises ScoreError for others, and ImageError."""
+    with open_picture(path) as picture:
+        refuse_unscored(path, picture.header.num_bands, picture.header.depth)
+        pixels = picture.read(slice(None), slice(None))  # (H, W, 1 or 3)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
 def score_against(sr: npt.NDArray[np.uint8], original: Path, border: int) -> Score:
@@ -77,7 +87,7 @@ def score_against(sr: npt.NDArray[np.uint8], original: Path, border: int) -> Sco
     Where the original's size is no multiple of the scale, both pictures are cut to what
     they share from the top left corner on. sr: (H, W, 3), uint8.
     """
-    hr = read_rgb8(original, grey_to_rgb=True)
+    hr = read_scored(original)
     if max(abs(sr.shape[0] - hr.shape[0]), abs(sr.shape[1] - hr.shape[1])) >= max(border, 1):
         raise ScoreError(
             f"expected an original of {sr.shape[1]}x{sr.shape[0]} pixels, or less than"

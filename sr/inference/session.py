@@ -17,11 +17,12 @@ from sr.inference.scores import (
     References,
     Score,
     ScoreError,
+    read_scored,
     refuse_unscored,
     score_against,
 )
 from sr.inference.target_size import TargetError
-from sr.io.image import ImageError, read_rgb8
+from sr.io.image import ImageError
 from sr.memory import peak_gib
 
 NUM_LOOKING = 4  # headers read at a time; those of BMPs come with the whole picture
@@ -107,7 +108,7 @@ class Session:
             work, notes = checked(job, self._making, self._pool.scale)
             if self._references is not None:
                 self._references.original_of(job.source)
-                refuse_unscored(job.output, self._making.suffix(job), work.num_bands, work.depth)
+                refuse_unscored(job.output, work.num_bands, work.depth)
         except (ImageError, TargetError, ScoreError) as error:
             return Item(job, None, fault=_named(job, str(error)))
         return Item(job, work, tuple(notes))
@@ -151,7 +152,7 @@ class Session:
         if original is not None:
             assert item.work is not None
             border = round(item.work.size[0] / item.work.header.height)
-            result = read_rgb8(job.output, grey_to_rgb=True)
+            result = read_scored(job.output)
             self.outcome.scores[job.source] = score = score_against(result, original, border)
             fields["scores"] = score.as_json()
         return fields

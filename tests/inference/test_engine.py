@@ -426,7 +426,7 @@ def test_results_that_cannot_be_scored_are_refused_before_the_work(
     image.copy(interpretation="srgb").pngsave(str(source))
     request = Request([source], tmp_path / "out", reference=originals)
     outcome = run([upscaler()], request, listener)
-    assert "--reference: expected a result of 8 bits" in outcome.failures[source]
+    assert "--reference: expected pictures of 8 bits" in outcome.failures[source]
     assert listener.fields("progress") == []
 
 
