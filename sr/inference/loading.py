@@ -17,6 +17,7 @@ from sr.models.load import load_generator
 from sr.models.loaded import LoadedGenerator
 
 BUNDLED_MODEL = Path(str(resources.files("sr").joinpath("weights", "span_x4.safetensors")))
+FILLING_SIZE = 256  # LR pixels a side of a tile that keeps a GPU busy; not measured
 MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
 
 
@@ -113,9 +114,17 @@ def _load(
         device=device,
         dtype=dtype,
         multiple=multiple,
+        batch_size=batch_size_of(tile_size, device),
         compiled=running.compiled,
         on_warning=lambda message: emit("warning", message=message),
     )
+
+
+def batch_size_of(tile_size: int, device: torch.device) -> int:
+    """How many tiles go through the network together: small ones do not fill a GPU."""
+    if device.type != "cuda" or tile_size == 0:
+        return 1
+    return max(FILLING_SIZE // tile_size, 1) ** 2
 
 
 def _dtype_for(generator: LoadedGenerator, device: torch.device, precision: str) -> torch.dtype:

@@ -151,3 +151,13 @@ def test_onnxruntime_runs_the_same_network(model: Path) -> None:
     torch.testing.assert_close(
         load(model, Listener(), backend="onnxruntime")(lr), load(model, Listener())(lr)
     )
+
+
+@pytest.mark.parametrize(
+    ("tile_size", "device", "batch_size"),
+    [(64, "cpu", 1), (64, "cuda", 16), (128, "cuda", 4), (512, "cuda", 1), (0, "cuda", 1)],
+)
+def test_small_tiles_go_through_a_gpu_together(
+    tile_size: int, device: str, batch_size: int
+) -> None:
+    assert loading.batch_size_of(tile_size, torch.device(device)) == batch_size
