@@ -63,5 +63,5 @@ def test_losses_are_told_in_words() -> None:
     assert losses(".tif", num_bands=3, depth=8, kinds=kinds) == ["EXIF is not carried to TIFF"]
     assert losses(".tif", num_bands=3, depth=8, kinds=kinds, num_frames=2) == [
         "EXIF is not carried to TIFF",
-        "frame delays is not carried to TIFF",
+        "frame delays are not carried to TIFF",
     ]
