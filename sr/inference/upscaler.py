@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sr.inference.background import Read, Write, reading, writing
 from sr.inference.runner import NetworkRunner, OnWarning, is_out_of_memory
@@ -260,16 +259,6 @@ class Upscaler:
         self._on_warning(
             f"not enough memory for a tile of {size}; from here on tiles of {self.tile_size}"
         )
-
-
-def resample(picture: Tensor, height: int, width: int) -> Tensor:
-    """Resize by bicubic interpolation, antialiased where it shrinks.
-
-    picture: (1, 3, H, W). Returns: (1, 3, height, width), overshoots not clamped.
-    """
-    return functional.interpolate(
-        picture, size=(height, width), mode="bicubic", align_corners=False, antialias=True
-    )
 
 
 def _area(batch: list[Patch]) -> int:

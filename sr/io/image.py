@@ -7,7 +7,6 @@ an `ImageError`, so that no picture is silently damaged.
 Letters: H, W height and width of the picture in pixels.
 """
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,11 @@ import torch
 from torch import Tensor
 
 from sr.io.picture_source import ImageError as ImageError
-from sr.io.picture_source import faults_named, first_line, opened_file
+from sr.io.picture_source import faults_named, opened_file
+from sr.io.picture_writer import write_picture
 
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
 _EXPECTED = "expected an 8-bit RGB picture (PNG, JPEG, WebP or TIFF)"
-_MAX_SIDE = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}  # of the formats' encoders
 _SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
 
 
@@ -64,10 +63,9 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -> None:
-    """Write a picture in the format of the suffix: .png, .jpg, .webp or .tif.
+    """Write a picture in the format of the suffix, as `write_picture` does.
 
-    PNG and TIFF keep every pixel; JPEG and WebP are lossy, with `quality` 1 to 100. The
-    file is written under a hidden name beside `path` and renamed when it is complete.
+    PNG and TIFF keep every pixel; the others are lossy, with `quality` 1 to 100.
 
     array: (H, W, 3), uint8, sRGB.
     """
@@ -75,35 +73,7 @@ def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -
         raise ValueError(
             f"{path}: expected a uint8 array (H, W, 3); came: {array.dtype} {array.shape}"
         )
-    suffix, height, width = path.suffix.lower(), array.shape[0], array.shape[1]
-    options = _save_options(path, quality, array.nbytes)
-    check_writable_size(path, height, width)
-    memory = np.ascontiguousarray(array).data
-    image = pyvips.Image.new_from_memory(memory, width, height, 3, "uchar")
-    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
-    try:
-        with temporary.open("x+b") as file:
-            target = pyvips.Target.new_to_descriptor(file.fileno())
-            image.copy(interpretation="srgb").write_to_target(
-                target, suffix, keep="none", **options
-            )
-        temporary.replace(path)
-    except pyvips.Error as error:
-        raise ImageError(f"{path}: could not be written: {first_line(error)}") from error
-    except OSError as error:
-        raise ImageError(f"{path}: could not be written: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_writable_size(path: Path, height: int, width: int) -> None:
-    """Raise `ImageError` if the format of `path` cannot hold a picture of this size."""
-    limit = _MAX_SIDE.get(path.suffix.lower())
-    if limit is not None and max(height, width) > limit:
-        raise ImageError(
-            f"{path}: expected at most {limit} pixels a side for {path.suffix};"
-            f" came: {width}x{height}. Write a .png or .tif instead"
-        )
+    write_picture(path, array, suffix=path.suffix, like=None, quality=quality)
 
 
 def image_to_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
@@ -178,22 +148,3 @@ def _profile_is_srgb(image: pyvips.Image) -> bool:
     except pyvips.Error:
         return False
     return bool(np.abs(mapped.astype(int) - grid.astype(int)).max() <= _SRGB_TOLERANCE)
-
-
-def _save_options(path: Path, quality: int, num_bytes: int) -> dict[str, object]:
-    match path.suffix.lower():
-        case ".png":
-            return {"filter": "all", "compression": 3}  # 0.6 of the default's size for photographs
-        case ".jpg" | ".jpeg":
-            return {"Q": quality}  # libvips keeps full colour resolution from 90 on
-        case ".webp":
-            return {"Q": quality, "smart_subsample": True}
-        case ".tif" | ".tiff":
-            return {
-                "compression": "deflate",
-                "predictor": "horizontal",
-                "bigtiff": num_bytes > 4_000_000_000,  # 32-bit offsets end there
-            }
-    raise ImageError(
-        f"{path}: expected the suffix .png, .jpg, .webp or .tif; came: {path.suffix!r}"
-    )

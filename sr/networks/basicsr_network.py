@@ -29,7 +29,6 @@ _FAULTS_OF_NETWORKS = (
     AttributeError,
     ImportError,
     LookupError,
-    NotImplementedError,
     RuntimeError,
     TypeError,
     ValueError,

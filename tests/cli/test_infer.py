@@ -15,19 +15,6 @@ from sr.cli import infer
 from sr.cli.infer import main, repeat_inputs
 from sr.inference.upscaler import Upscaler
 from sr.io.image import read_rgb8, read_size, write_rgb8
-from sr.io.model_file import write_model_file
-from sr.networks.compact import Compact
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    network = Compact(2, num_features=4, num_convs=1)
-    generator = {"type": "Compact", "num_features": 4, "num_convs": 1}
-    path = tmp_path / "tiny.safetensors"
-    metadata = {"generator": generator, "scale": 2, "receptive_radius": 3}
-    write_model_file(path, network.state_dict(), metadata)
-    return path
 
 
 @pytest.fixture

@@ -10,23 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from sr.cli.infer import main
 from sr.io.image import read_rgb8, write_rgb8
-from sr.io.model_file import write_model_file
 from sr.io.picture import read_header
-from sr.networks.compact import Compact
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    generator = {"type": "Compact", "num_features": 4, "num_convs": 1}
-    path = tmp_path / "tiny.safetensors"
-    metadata = {"generator": generator, "scale": 2, "receptive_radius": 3}
-    write_model_file(path, Compact(2, 4, 1).state_dict(), metadata)
-    return path
 
 
 @pytest.fixture

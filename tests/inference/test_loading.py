@@ -14,8 +14,6 @@ from sr.inference.loading import Running, load_upscalers
 from sr.inference.self_ensemble import SelfEnsemble
 from sr.inference.upscaler import DEFAULT_TILE_SIZE, Upscaler
 from sr.io.event_log import Event
-from sr.io.model_file import write_model_file
-from sr.networks.compact import Compact
 
 CPU = torch.device("cpu")
 
@@ -34,17 +32,6 @@ class Listener:
 def load(model: Path, listener: Listener, **running: Any) -> Upscaler:
     (upscaler,) = load_upscalers(model, listener, [CPU], Running(**running))
     return upscaler
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    network = Compact(2, num_features=4, num_convs=1)
-    generator = {"type": "Compact", "num_features": 4, "num_convs": 1}
-    path = tmp_path / "tiny.safetensors"
-    metadata = {"generator": generator, "scale": 2, "receptive_radius": 3}
-    write_model_file(path, network.state_dict(), metadata)
-    return path
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sr.inference.runner import NumericError
 from sr.inference.tiles import Box
-from sr.inference.upscaler import Upscaler, resample
+from sr.inference.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 RADIUS = 6  # LR pixels, of `convolutions`
@@ -216,13 +216,6 @@ def test_a_batch_of_tiles_gives_what_they_give_one_by_one(
 def test_a_batch_of_no_tile_is_refused() -> None:
     with pytest.raises(ValueError, match="batch_size of 1 or more tiles; came: 0"):
         upscaler(nn.Identity(), batch_size=0)
-
-
-@pytest.mark.parametrize(("height", "width"), [(5, 7), (30, 61), (1, 1), (40, 2)])
-def test_resampling_keeps_a_constant_picture(height: int, width: int) -> None:
-    resized = resample(torch.full((1, 3, 20, 30), 0.25), height, width)
-    assert resized.shape == (1, 3, height, width)
-    assert (resized - 0.25).abs().max() < 1e-6
 
 
 @pytest.mark.gpu
