@@ -20,8 +20,8 @@ from torch import Tensor
 
 from sr.devices import resolve_device
 from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
-from sr.inference.planes import Planes, quantised
-from sr.inference.tiles import Box
+from sr.inference.picture import writer_into
+from sr.inference.planes import Planes
 from sr.inference.upscaler import Upscaler as TiledUpscaler
 
 _DTYPES = ("uint8", "uint16", "float32")
@@ -103,12 +103,7 @@ class Upscaler:
         planes = Planes(
             lambda box: pixels[box.rows, box.columns], height, width, num_bands, scale, "model"
         )
-
-        def write(box: Box, sr: Tensor) -> None:
-            bands = planes.join(box.divided(scale), sr)
-            result[box.rows, box.columns] = quantised(bands, result.dtype)
-
-        self._upscaler.upscale(height, width, planes.read, write)
+        self._upscaler.upscale(height, width, planes.read, writer_into(result, planes))
         return result[..., 0] if picture.ndim == 2 else result
 
     def _pil(self, picture: Any) -> Any:

@@ -93,7 +93,7 @@ def enlarged(
         for frame, read_pixels in enumerate(frames):
             planes = Planes(read_pixels, height, width, num_bands, scale, alpha)
             part = canvas[frame * scale * height : (frame + 1) * scale * height]
-            enlarge(height, width, planes.read, _writer(planes, part))
+            enlarge(height, width, planes.read, writer_into(part, planes))
             del planes, read_pixels  # and with them what was read, before the next canvas
         height, width, num_bands = scale * height, scale * width, work.num_bands
         frames = [_reader(canvas, frame * height, height) for frame in range(len(frames))]
@@ -104,7 +104,9 @@ def _frame(picture: Picture, frame: int) -> ReadPixels:
     return lambda box: picture.read(box.rows, box.columns, frame)
 
 
-def _writer(planes: Planes, part: npt.NDArray[Any]) -> Write:
+def writer_into(part: npt.NDArray[Any], planes: Planes) -> Write:
+    """Puts the network's results into an array (H, W, num_bands) of the levels of its type."""
+
     def write(box: Box, sr: Tensor) -> None:
         bands = planes.join(box.divided(planes.scale), sr)
         part[box.rows, box.columns] = quantised(bands, part.dtype)
