@@ -1,0 +1,153 @@
+"""What a video's frames are: where their samples lie, what their numbers mean, when they show.
+
+The numbers of matrix, primaries and transfer are those of ITU-T H.273, which FFmpeg shares.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Planes = tuple[npt.NDArray[Any], ...]
+"""Y, Cb, Cr; or R, G, B; or grey alone: each (h, w), uint8 for 8 bits a sample, else uint16."""
+
+Siting = Literal["left", "center"]
+"""Where chroma samples of 4:2:0 lie horizontally: on the luma samples' columns (MPEG-2 and later),
+or between them (JPEG, MPEG-1). Vertically they lie between rows in both."""
+
+UNSPECIFIED = 2  # H.273's number for matrix, primaries and transfer that nobody tells
+
+_YUV = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
+_NAMES = re.compile(
+    r"yuvj?(?P<chroma>\d{3})p(?P<yuv>\d*)(le)?|gbrp(?P<rgb>\d*)(le)?|gray(?P<grey>\d*)(le)?"
+)
+
+
+class VideoError(ValueError):
+    """A video that cannot be read or written; the message names the file, and the frame if any."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which planes a frame has, and their sizes."""
+
+    kind: Literal["yuv", "rgb", "grey"]
+    depth: int
+    """Bits a sample, 8 to 16, in the low bits of uint16 where there are more than 8."""
+    chroma_shift: tuple[int, int] = (0, 0)
+    """Halvings of chroma's width and height: 4:2:0 (1, 1), 4:2:2 (1, 0), 4:4:4 (0, 0)."""
+
+    @classmethod
+    def of(cls, pix_fmt: str) -> Self | None:
+        """The layout of FFmpeg's pixel format, None where it is not planar, or has alpha."""
+        found = _NAMES.fullmatch(pix_fmt)
+        if found is None:
+            return None
+        chroma = found["chroma"]
+        if chroma is not None:
+            return cls("yuv", int(found["yuv"] or 8), _YUV[chroma]) if chroma in _YUV else None
+        if found["rgb"] is not None:
+            return cls("rgb", int(found["rgb"] or 8))
+        return cls("grey", int(found["grey"] or 8))
+
+    @property
+    def pix_fmt(self) -> str:
+        """FFmpeg's name; the range of values is told apart from it (no yuvj)."""
+        bits = f"{self.depth}le" if self.depth > 8 else ""
+        if self.kind == "yuv":
+            chroma = next(name for name, shift in _YUV.items() if shift == self.chroma_shift)
+            return f"yuv{chroma}p{bits}"
+        return f"gbrp{bits}" if self.kind == "rgb" else f"gray{bits}"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the planes."""
+        return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
+
+    def shapes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """(rows, columns) of each plane; chroma of odd sizes is rounded up."""
+        if self.kind == "grey":
+            return ((height, width),)
+        across, down = self.chroma_shift
+        chroma = (-(-height // 2**down), -(-width // 2**across))
+        return ((height, width), chroma, chroma)
+
+
+@dataclass(frozen=True)
+class Colour:
+    """What the samples mean, in H.273's numbers."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+    full_range: bool
+    """0 is black and the highest level white; else 16 and 235 of 8 bits are (limited range)."""
+
+
+@dataclass(frozen=True)
+class Mastering:
+    """The display that HDR was graded on (SMPTE ST 2086) and how bright the content is."""
+
+    primaries: tuple[tuple[float, float], ...]
+    """CIE x and y of red, green, blue and white."""
+    min_luminance: float
+    """cd/m2."""
+    max_luminance: float
+    """cd/m2."""
+    max_content: int = 0
+    """MaxCLL, cd/m2; 0 for unknown."""
+    max_average: int = 0
+    """MaxFALL, cd/m2; 0 for unknown."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """A video stream, as far as is known before its frames are decoded."""
+
+    name: str
+    """For messages: the file."""
+    stream: int
+    """Its index among the file's streams; 0 for pictures."""
+    width: int
+    height: int
+    layout: Layout
+    """Of the frames that are handed out."""
+    colour: Colour
+    """Nothing in it is unspecified; what the file does not tell is guessed."""
+    siting: Siting
+    time_base: Fraction
+    """Seconds a unit of all times."""
+    rate: Fraction
+    """Frames a second: exact where the rate is constant, else on average or guessed."""
+    num_frames: int | None
+    """As the file tells or its duration lets expect; None where neither is there."""
+    sample_aspect_ratio: Fraction
+    """Width of a pixel to its height; 1 where the file does not tell."""
+    display_matrix: tuple[int, ...] | None
+    """Nine numbers of ISO/IEC 14496-12 (16.16 and 2.30 fixed point): how players turn frames."""
+    mastering: Mastering | None
+    notes: tuple[str, ...]
+    """What was guessed and what will be lost, for the user; without the file's name."""
+
+    @property
+    def turned(self) -> bool:
+        """Players show height as width: a quarter turn."""
+        matrix = self.display_matrix
+        return matrix is not None and abs(matrix[0]) < abs(matrix[1])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video."""
+
+    number: int
+    """Counted from 0, in the order of presentation."""
+    pts: int
+    """When it shows, in `VideoInfo.time_base`; greater than that of the one before."""
+    duration: int
+    """How long, in the same unit; at least 1."""
+    planes: Planes
+    """As `VideoInfo.layout` says; nobody changes them."""
