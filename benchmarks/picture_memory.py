@@ -124,7 +124,7 @@ def _make_picture(path: Path, size: int) -> None:
 def _measure(source: Path, result: Path, tile_size: int, max_pixels: int) -> Measured:
     from sr.inference.engine import run  # only in the process that is measured
     from sr.inference.job import Making
-    from sr.inference.plan import Request
+    from sr.inference.request import Request
     from sr.inference.upscaler import Upscaler
     from sr.memory import keep_freed_memory
 

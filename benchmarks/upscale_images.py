@@ -164,7 +164,7 @@ def _measure(pictures: Path, results: Path) -> dict[str, float]:
 def _ours(model: Path, precision: str) -> Upscale:
     from sr.inference.engine import run
     from sr.inference.loading import Running, load_upscalers
-    from sr.inference.plan import Request
+    from sr.inference.request import Request
     from sr.memory import keep_freed_memory
 
     keep_freed_memory()

@@ -14,16 +14,9 @@ from sr.devices import DeviceError, resolve_device
 from sr.inference.engine import run
 from sr.inference.job import Frames, Making
 from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
-from sr.inference.plan import (
-    STREAM,
-    Existing,
-    Extension,
-    NoInputError,
-    Request,
-    UsageError,
-)
 from sr.inference.planes import Alpha
 from sr.inference.report import forgiving, to_all, with_rare_progress
+from sr.inference.request import STREAM, Existing, Extension, NoInputError, Request, UsageError
 from sr.inference.runner import CompileError
 from sr.inference.session import Outcome
 from sr.inference.target_size import MAX_FACTOR, Factor, LongSide, Target, TargetError, parse_size

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sr.inference.loading import BUNDLED_MODEL
-from sr.inference.plan import Extension
+from sr.inference.request import Extension
 
 INPUT, SIZE, NETWORK, RESULT, FILES = (
     "Input and output",

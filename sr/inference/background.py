@@ -8,15 +8,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from sr.inference.tiles import Box, Tile
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 Read = Callable[[Box], Tensor]
-"""LR box -> (B, 3, h, w), float32, RGB in [0, 1], in CPU memory. B pictures of the same box,
-e.g. colours and alpha. Called in a thread of its own."""
+"""LR box -> (B, 3, h, w), float32, RGB in [0, 1], in CPU memory or on the device. B pictures of the
+same box, e.g. colours and alpha. Called in a thread of its own."""
 
 Write = Callable[[Box, Tensor], None]
 """Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device; the tensor is
@@ -39,7 +43,7 @@ def reading(
             expected = f"(B, 3, {box.height}, {box.width}), torch.float32"
             raise ValueError(f"{box}: expected {expected}; read: {tuple(lr.shape)}, {lr.dtype}")
         # From pinned memory the copy to the GPU does not hold up this program.
-        return lr.pin_memory() if device.type == "cuda" else lr
+        return lr.pin_memory() if device.type == "cuda" and lr.device.type == "cpu" else lr
 
     def in_turn(thread: ThreadPoolExecutor) -> Iterator[tuple[Tile, Tensor]]:
         under_way: deque[tuple[Tile, Future[Tensor]]] = deque()
@@ -57,7 +61,7 @@ def reading(
 @contextmanager
 def writing(write: Write, device: torch.device) -> Iterator[Write]:
     """A `write` that returns before it is done; it is done when the block is left in peace."""
-    write = _on_own_stream(write, device)
+    write = on_own_stream(write, device)
     waiting: deque[Future[None]] = deque()
     is_broken = False
 
@@ -82,18 +86,22 @@ def writing(write: Write, device: torch.device) -> Iterator[Write]:
             waiting.popleft().result()
 
 
-def _on_own_stream(write: Write, device: torch.device) -> Write:
-    """On CUDA, `write` with copies that do not wait for the kernels of the next tile."""
+def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P, R]:
+    """On CUDA, `function` with kernels and copies that do not wait for those of other threads.
+
+    Done when it returns, so that its tensors may be used anywhere and their memory freed.
+    """
     if device.type != "cuda":
-        return write
+        return function
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
 
-    def write_on_stream(box: Box, sr: Tensor) -> None:
+    def on_stream(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.cuda.stream(stream):
-            write(box, sr)
-        stream.synchronize()  # sr is freed next, and its memory used by the first stream
+            result = function(*args, **kwargs)
+        stream.synchronize()
+        return result
 
-    return write_on_stream
+    return on_stream
 
 
 def _first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:

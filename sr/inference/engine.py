@@ -8,8 +8,9 @@ from typing import Any
 
 from sr.devices import precision_name
 from sr.inference.job import Making, Pool
-from sr.inference.plan import STREAM, Job, Request, UsageError, folder_of_results, plan
+from sr.inference.plan import folder_of_results, plan
 from sr.inference.report import Emit
+from sr.inference.request import STREAM, Job, Request, UsageError
 from sr.inference.scores import References, mean_score, write_scores
 from sr.inference.session import Outcome, Session
 from sr.inference.upscaler import Upscaler

@@ -15,9 +15,9 @@ import numpy as np
 from sr.devices import precision_name
 from sr.inference.background import Read, Write
 from sr.inference.picture import Work, enlarged, work_of
-from sr.inference.plan import STREAM, Job
 from sr.inference.planes import Alpha
 from sr.inference.report import Emit
+from sr.inference.request import STREAM, Job
 from sr.inference.runner import is_out_of_memory
 from sr.inference.target_size import Factor, Target
 from sr.inference.together import smallest_tiles, upscale_together

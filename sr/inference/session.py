@@ -10,8 +10,8 @@ from typing import Any
 
 from sr.inference.job import Making, Pool, StoppedError, checked, do
 from sr.inference.picture import Work
-from sr.inference.plan import STREAM, Job
 from sr.inference.report import Emit, with_fields
+from sr.inference.request import STREAM, Job
 from sr.inference.runner import NumericError, is_out_of_memory
 from sr.inference.scores import (
     References,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from sr.inference import job
 from sr.inference.engine import run
 from sr.inference.job import Making
-from sr.inference.plan import STREAM, NoInputError, Request, UsageError
 from sr.inference.planes import Planes
+from sr.inference.request import STREAM, NoInputError, Request, UsageError
 from sr.inference.target_size import Exact, Factor
 from sr.inference.upscaler import Upscaler
 from sr.io.event_log import Event

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from sr.inference.engine import run
 from sr.inference.job import Making
-from sr.inference.plan import Request
 from sr.inference.planes import Alpha
+from sr.inference.request import Request
 from sr.inference.session import Outcome
 from sr.inference.target_size import Exact, Factor
 from sr.inference.upscaler import Upscaler

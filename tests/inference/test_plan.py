@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sr.inference.plan import Extension, Job, NoInputError, Request, UsageError, plan
+from sr.inference.plan import plan
+from sr.inference.request import Extension, Job, NoInputError, Request, UsageError
 
 
 @pytest.fixture

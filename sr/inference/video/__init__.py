@@ -1,0 +1,1 @@
+"""Videos: frame by frame through the network, in order and in bounded memory."""

@@ -1,0 +1,195 @@
+"""The parts of a result on disk, and what has been done so far: a killed job goes on from there.
+
+Beside the result NAME stands a folder `.NAME.parts` with the parts, closed video files of a fixed
+number of frames each, and `journal.jsonl`: first a line with what the parts were made of, then
+one line for each part that is whole. Parts that the journal does not know are made anew.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sr.io.video.frame import VideoError
+
+_JOURNAL = "journal.jsonl"
+_HASHED_BYTES = 2**20  # at the file's start and at its end
+# Frames of a part: so many that encoding them in one go pays, so few that they are not long work.
+_PART_PIXELS = 400_000_000
+_PART_FRAMES = (48, 300)
+
+
+class JournalError(ValueError):
+    """Parts that cannot be gone on with; the message says what to do."""
+
+
+def parts_folder(output: Path) -> Path:
+    """Where the parts of a result are until it is whole."""
+    return output.with_name(f".{output.name}.parts")
+
+
+def frames_a_part(height: int, width: int) -> int:
+    """How many frames of this size make a part: 300 of 1280x720, 192 of 1920x1080, 48 of 4K."""
+    least, most = _PART_FRAMES
+    return min(max(_PART_PIXELS // (height * width), least), most)
+
+
+def identity_of(path: Path) -> dict[str, Any]:
+    """What tells whether a file is still the same: its size and a hash of its start and end."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(_HASHED_BYTES))
+        if size > _HASHED_BYTES:
+            file.seek(max(size - _HASHED_BYTES, _HASHED_BYTES))
+            digest.update(file.read())
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+class Journal:
+    """The parts of one result, from the first to the last that is whole."""
+
+    def __init__(self, folder: Path, parts: list[dict[str, Any]]) -> None:
+        self._folder = folder
+        self._parts = parts
+
+    @classmethod
+    def begin(cls, output: Path, made_of: Mapping[str, Any]) -> "Journal":
+        """An empty journal; parts of an earlier run are removed.
+
+        made_of: all that the parts depend on, as JSON values. Raises VideoError where nothing
+        can be written.
+        """
+        folder = parts_folder(output)
+        with _disk_faults(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            journal = cls(folder, [])
+            journal._append(made_of)
+        return journal
+
+    @classmethod
+    def resume(cls, output: Path, made_of: Mapping[str, Any]) -> "Journal":
+        """The journal of an earlier run of the same job, or an empty one where there was none.
+
+        Raises JournalError where the parts were made of something else.
+        """
+        folder = parts_folder(output)
+        lines = _lines(folder / _JOURNAL)
+        if not lines:
+            return cls.begin(output, made_of)
+        _refuse_others(folder, lines[0], json.loads(json.dumps(made_of)))
+        parts: list[dict[str, Any]] = []
+        for line in lines[1:]:
+            path = folder / _part_name(len(parts))
+            whole = line.get("part") == len(parts) and path.is_file()
+            if not whole or path.stat().st_size != line["bytes"]:
+                break
+            parts.append(line)
+        journal = cls(folder, parts)
+        with _disk_faults(folder):
+            journal._rewrite(lines[0])
+        return journal
+
+    @property
+    def folder(self) -> Path:
+        """Where the parts are."""
+        return self._folder
+
+    @property
+    def num_frames(self) -> int:
+        """Frames in the parts that are whole."""
+        return sum(part["frames"] for part in self._parts)
+
+    @property
+    def num_bytes(self) -> int:
+        """Their size on disk."""
+        return sum(part["bytes"] for part in self._parts)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The parts, in order."""
+        return [self._folder / _part_name(number) for number in range(len(self._parts))]
+
+    @contextmanager
+    def next_part(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """A path to write the next part to, and a dictionary for what is to be noted of it.
+
+        The part counts once the block is left in peace; the note needs `frames`. Without frames
+        nothing is kept.
+        """
+        number = len(self._parts)
+        note: dict[str, Any] = {"part": number, "frames": 0}
+        path = self._folder / _part_name(number)
+        unfinished = path.with_stem(f"{path.stem}-unfinished")
+        try:
+            yield unfinished, note
+            if note["frames"]:
+                note["bytes"] = unfinished.stat().st_size
+                unfinished.replace(path)
+                self._append(note)
+                self._parts.append(note)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Delete the parts and the journal."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with (self._folder / _JOURNAL).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _rewrite(self, head: Mapping[str, Any]) -> None:
+        """Without lines that are cut off or tell of parts that are gone."""
+        path = self._folder / _JOURNAL
+        unfinished = path.with_suffix(".unfinished")
+        lines = [json.dumps(line) + "\n" for line in (head, *self._parts)]
+        unfinished.write_text("".join(lines), encoding="utf-8")
+        unfinished.replace(path)
+
+
+def _part_name(number: int) -> str:
+    return f"part-{number:05d}.nut"
+
+
+def _lines(journal: Path) -> list[dict[str, Any]]:
+    """The whole lines of a journal; none where there is none."""
+    try:
+        text = journal.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    lines: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError:  # written while the program was killed
+            break
+        if not isinstance(values, dict):
+            break
+        lines.append(values)
+    return lines
+
+
+def _refuse_others(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+    if keys:
+        told = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in keys)
+        raise JournalError(
+            f"{folder}: holds parts of another job ({told}). Give the same options to go on, or"
+            " leave out --resume and add --overwrite to begin anew"
+        )
+
+
+@contextmanager
+def _disk_faults(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VideoError(f"{folder}: the parts cannot be written: {error.strerror}") from error

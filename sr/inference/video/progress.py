@@ -1,0 +1,55 @@
+"""How far a video is, how fast it goes, and which stage holds up the others."""
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_WINDOW = 20.0  # seconds that the speed is the mean of
+_FULL = 0.5  # fill of a queue from which on its taker is taken for the slower one
+
+
+class Progress:
+    """Counts frames as they are written."""
+
+    def __init__(self, num_done: int, num_frames: int | None) -> None:
+        """num_done: frames of earlier runs. num_frames: of all, None where nobody knows."""
+        self._num_done = num_done
+        self._num_frames = num_frames
+        self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), num_done)])
+
+    def advance(self, fills: Mapping[str, float]) -> dict[str, Any]:
+        """One frame more; returns what to tell.
+
+        fills: of the stages but the last, in order: how full the queue behind each is, 0 to 1.
+        """
+        self._num_done += 1
+        now = time.monotonic()
+        self._marks.append((now, self._num_done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > _WINDOW:
+            self._marks.popleft()
+        then, done_then = self._marks[0]
+        fps = (self._num_done - done_then) / max(now - then, 1e-6)
+        told: dict[str, Any] = {
+            "frame": self._num_done,
+            "frames": self._num_frames,
+            "fps": round(fps, 3),
+            "queues": {name: round(fill, 2) for name, fill in fills.items()},
+            "bottleneck": bottleneck(fills),
+        }
+        if self._num_frames is not None:
+            remaining = max(self._num_frames - self._num_done, 0)
+            told["seconds_left"] = round(remaining / max(fps, 1e-6), 1)
+        return told
+
+
+def bottleneck(fills: Mapping[str, float], last: str = "encode") -> str:
+    """The stage that the others wait for: what stands before it is full, what is behind it empty.
+
+    fills: as in `Progress.advance`. last: the stage behind the last queue.
+    """
+    names: Sequence[str] = [*fills, last]
+    for number in range(len(fills), 0, -1):
+        if fills[names[number - 1]] >= _FULL:
+            return names[number]
+    return names[0]

@@ -1,0 +1,34 @@
+"""Which names are those of videos, and of their frames as files."""
+
+import re
+from pathlib import Path
+
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts"),
+        *(".m2ts", ".vob", ".wmv", ".flv", ".3gp", ".ogv", ".mxf", ".y4m", ".h264", ".265", ".264"),
+        *(".hevc", ".ivf", ".nut", ".asf", ".mjpeg", ".dv"),
+    }
+)
+"""Of files that are taken for videos in a folder."""
+
+WRITABLE_CONTAINERS = frozenset({".mp4", ".mkv", ".webm"})
+
+CONTAINER_OF = {
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".3gp"), "mp4"),
+    ".webm": "webm",
+}
+"""What becomes of a suffix in a folder of results; of the others mkv, which holds anything."""
+
+_NUMBER = re.compile(r"%(0\d+)?d")
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a path stands for numbered files, as `frames/%05d.png` does."""
+    return len(_NUMBER.findall(path.name)) == 1
+
+
+def frame_path(pattern: Path, number: int) -> Path:
+    """The file of one frame of a pattern."""
+    name = _NUMBER.sub(lambda found: f"{number:{found[1] or ''}d}", pattern.name)
+    return pattern.with_name(name)
