@@ -1,6 +1,7 @@
-"""How a run over pictures looks on the terminal."""
+"""How a run over pictures and videos looks on the terminal."""
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +16,15 @@ from sr.inference.scores import Score, mean_score
 from sr.io.event_log import Event
 
 TINY = 1e-6  # megapixels; a bar needs a total above 0
+TOLD_INTERVAL = 30.0  # seconds between lines on a video's progress where there are no bars
 
 
 class Display:
     """Shows a run's events on stderr: bars over pictures and tiles, or plain lines.
 
-    The bars show where stderr is a terminal; elsewhere each picture gives one line. The bar over
-    pictures goes by megapixels, so that its remaining time holds for pictures of all sizes.
+    The bars show where stderr is a terminal; elsewhere each picture gives one line, and a long
+    video some on its way. The bar over all goes by megapixels, so that its remaining time holds for
+    inputs of all sizes; the one below it is over the tiles of a picture or the frames of a video.
     """
 
     def __init__(self) -> None:
@@ -36,9 +39,11 @@ class Display:
             disable=not self._console.is_terminal,
             transient=True,
         )
-        self._pictures = self._progress.add_task("pictures", visible=False, name="", count="")
+        self._pictures = self._progress.add_task("inputs", visible=False, name="", count="")
         self._tiles = self._progress.add_task("tiles", visible=False, name="", count="")
         self._num_ended = 0
+        self._shown = (0, "")  # input and what its bar counts
+        self._told_at = time.monotonic()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -64,7 +69,7 @@ class Display:
                 self._tell_count(fields["pictures"])
                 self.say(_describe(fields))
             case "progress":
-                self._show_tile(fields)
+                self._show_progress(fields)
             case "item_done" | "item_failed":
                 self._num_ended += 1
                 self._progress.advance(self._pictures, fields.get("megapixels", 0.0))
@@ -83,13 +88,30 @@ class Display:
     def _tell_count(self, num_pictures: int) -> None:
         self._progress.update(self._pictures, count=f"{self._num_ended}/{num_pictures}")
 
-    def _show_tile(self, fields: Mapping[str, Any]) -> None:
-        tile, tiles, name = fields["tile"], fields["tiles"], fields["source"].name
-        if tile == 1:  # a new picture: the old one's speed says nothing of it
-            self._progress.reset(self._tiles, visible=True, name=name, count="")
-        self._progress.update(
-            self._tiles, completed=tile, total=tiles, name=name, count=f"{tile}/{tiles}"
-        )
+    def _show_progress(self, fields: Mapping[str, Any]) -> None:
+        if "preview" in fields:
+            self.say(f"preview: {fields['preview']}")
+        elif "frame" in fields:
+            self._show_bar(fields, "frame")
+            now = time.monotonic()
+            if self._progress.disable and now - self._told_at > TOLD_INTERVAL:
+                self._told_at = now
+                self.say(f"[{fields['picture']}/{fields['pictures']}] {_frame_line(fields)}")
+        else:
+            self._show_bar(fields, "tile")
+
+    def _show_bar(self, fields: Mapping[str, Any], unit: str) -> None:
+        done, total, name = fields[unit], fields[f"{unit}s"], fields["source"].name
+        shown = (fields["picture"], unit)
+        if self._shown != shown:  # a new one: the old one's speed says nothing of it
+            self._shown = shown
+            self._progress.reset(
+                self._tiles, description=f"{unit}s", completed=done - 1, visible=True
+            )
+        if unit == "frame":
+            name = f"{fields['fps']:.2f} fps, {fields['bottleneck']} is slowest; {name}"
+        count = f"{done}/{'?' if total is None else total}"
+        self._progress.update(self._tiles, completed=done, total=total, name=name, count=count)
 
 
 def show_scores(scores: Mapping[Path, Score]) -> None:
@@ -119,7 +141,7 @@ def _describe(fields: Mapping[str, Any]) -> str:
     tiles = f"tiles of {fields['tile_size']} px" if fields["tile_size"] else "no tiles"
     ignored = f" ({fields['ignored']} other files ignored)" if fields["ignored"] else ""
     return (
-        f"{fields['model']}: {fields['size']}, {fields['pictures']} picture(s){ignored},"
+        f"{fields['model']}: {fields['size']}, {fields['pictures']} input(s){ignored},"
         f" {fields['device']}, {fields['precision']}, {tiles}, halo {fields['halo']} px"
     )
 
@@ -140,7 +162,19 @@ def _line(event: Event, fields: Mapping[str, Any]) -> str:
         return f"{place} skipped: {fields['output']} exists"
     width, height = fields["sr_size"]
     size = f"{width}x{height}"
+    if "frames" in fields:
+        size += f", {fields['frames']} frames, {fields['repeated']} of them repeated"
     return f"{place} {fields['source']} -> {fields['output']} ({size}, {fields['seconds']:.2f} s)"
+
+
+def _frame_line(fields: Mapping[str, Any]) -> str:
+    total = "" if fields["frames"] is None else f"/{fields['frames']}"
+    words = [f"frame {fields['frame']}{total}", f"{fields['fps']:.2f} fps"]
+    if "seconds_left" in fields:
+        words.append(f"{fields['seconds_left'] / 60:.0f} min left")
+    if "disk_gib" in fields:
+        words.append(f"about {fields['disk_gib']:.2f} GiB of disk in the end")
+    return ", ".join([*words, f"{fields['bottleneck']} is slowest"])
 
 
 def _counted(fields: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line of upscaling pictures."""
+"""The command line of upscaling pictures and videos."""
 
 import sys
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any, get_args
 import typer
 
 from sr.cli import infer_options as options
+from sr.cli import video_options
 from sr.cli.display import Display, show_scores
 from sr.devices import DeviceError, resolve_device
 from sr.inference.engine import run
@@ -16,13 +17,25 @@ from sr.inference.job import Frames, Making
 from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
 from sr.inference.planes import Alpha
 from sr.inference.report import forgiving, to_all, with_rare_progress
-from sr.inference.request import STREAM, Existing, Extension, NoInputError, Request, UsageError
+from sr.inference.request import (
+    STREAM,
+    Container,
+    Existing,
+    Extension,
+    NoInputError,
+    Request,
+    UsageError,
+)
 from sr.inference.runner import CompileError
 from sr.inference.session import Outcome
 from sr.inference.target_size import MAX_FACTOR, Factor, LongSide, Target, TargetError, parse_size
+from sr.inference.video.journal import identity_of
+from sr.inference.video.making import VideoMaking
 from sr.io.event_log import EventLog
 from sr.io.model_file import ModelFileError
 from sr.io.picture import DEFAULT_MAX_PIXELS
+from sr.io.video.codecs import EncoderError
+from sr.io.video.encoder import EncoderChoice
 from sr.memory import keep_freed_memory
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -57,15 +70,35 @@ def command(
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     reference: options.Reference = None,
     log: options.Log = None,
+    codec: video_options.Codec = None,
+    crf: video_options.Crf = None,
+    preset: video_options.Preset = None,
+    pix_fmt: video_options.PixFmt = None,
+    encoder_options: video_options.EncoderOptions = (),  # type: ignore[assignment]  # none given
+    container: video_options.ContainerKind = Container.AUTO,
+    stream: video_options.Stream = None,
+    fps: video_options.Fps = None,
+    start: video_options.Start = None,
+    end: video_options.End = None,
+    damaged: video_options.DamagedMode = "go-on",
+    temporal_filter: video_options.TemporalFilterOption = False,
+    preview: video_options.Preview = 0,
+    resume: video_options.Resume = False,
 ) -> None:
-    """Upscale pictures.
+    """Upscale pictures and videos.
 
     Results are called NAME_x4.png and are written whole or not at all; those that exist are kept
     unless --overwrite is given. Depth (8 or 16 bit), grey, transparency, colour profile, EXIF, XMP
     and resolution of a picture are kept where the format holds them; what is lost is told.
 
-    Exit codes: 0 all done, 1 a fault of the program, 2 a wrong option, model or use, 3 some inputs
-    failed and the others are done, 4 no usable input, 130 interrupted.
+    Of a video the times of frames, sound, subtitles, chapters, fonts, tags, rotation, colours and
+    depth are kept; what the container cannot hold is converted or left out, and told. A video that
+    was cut off goes on with --resume. A folder or a pattern (frames/%05d.png) is a video, too, if
+    -o is one, and -o out/%05d.png gives the frames of one.
+
+    Exit codes: 0 all done, 1 a fault of the program, or a video that is not as it should be, 2 a
+    wrong option, model or use, 3 some inputs failed and the others are done, 4 no usable input, 130
+    interrupted.
     """
     with Display() as display:
         try:
@@ -74,7 +107,9 @@ def command(
                 output=output,
                 suffix=suffix,
                 ext=ext,
-                existing=_existing(overwrite, skip_existing),
+                container=container,
+                existing=_existing(overwrite, skip_existing, resume),
+                resume=resume,
                 recursive=recursive,
                 reference=reference,
             )
@@ -89,6 +124,24 @@ def command(
                 stdin=sys.stdin.buffer.read() if inputs == [STREAM] else b"",
                 stdout=sys.stdout.buffer if output == STREAM else None,
                 stream_suffix=".png" if ext is Extension.AUTO else f".{ext}",
+                video=VideoMaking(
+                    encoder=EncoderChoice(
+                        codec=codec,
+                        crf=crf,
+                        preset=preset,
+                        pix_fmt=pix_fmt,
+                        options=video_options.parsed_options(encoder_options),
+                    ),
+                    stream=stream,
+                    fps=video_options.parsed_rate(fps),
+                    start=video_options.parsed_moment("--start", start),
+                    end=video_options.parsed_moment("--end", end),
+                    damaged=_one_of("--damaged", damaged, ("go-on", "stop")).replace("-", " "),
+                    temporal_filter=temporal_filter,
+                    num_previews=preview,
+                    resume=resume,
+                    model=identity_of(model) if model.is_file() else {},
+                ),
             )
             running = Running(
                 precision=precision,
@@ -105,7 +158,7 @@ def command(
                 devices = [resolve_device(name) for name in device.split(",")]
                 upscalers = load_upscalers(model, emit, devices, running)
                 outcome = run(upscalers, request, emit, making=making, model=model.name)
-        except (UsageError, DeviceError, ModelFileError, CompileError) as error:
+        except (UsageError, DeviceError, ModelFileError, CompileError, EncoderError) as error:
             display.say(f"error: {error}")
             raise typer.Exit(2) from None
         except NoInputError as error:
@@ -173,12 +226,14 @@ def _one_of(name: str, value: str, allowed: Sequence[str]) -> Any:
     return value
 
 
-def _existing(overwrite: bool, skip_existing: bool) -> Existing:
-    if overwrite and skip_existing:
-        raise UsageError("--overwrite and --skip-existing: expected one of them; came: both")
+def _existing(overwrite: bool, skip_existing: bool, resume: bool) -> Existing:
+    """--resume leaves out what is done."""
+    if overwrite and (skip_existing or resume):
+        other = "--skip-existing" if skip_existing else "--resume"
+        raise UsageError(f"--overwrite and {other}: expected one of them; came: both")
     if overwrite:
         return "overwrite"
-    return "skip" if skip_existing else "refuse"
+    return "skip" if skip_existing or resume else "refuse"
 
 
 def _open_log(path: Path | None) -> EventLog:
@@ -192,6 +247,6 @@ def _tell_end(outcome: Outcome, display: Display) -> None:
     if outcome.scores:
         show_scores(outcome.scores)
     if outcome.failures:
-        display.say(f"{len(outcome.failures)} picture(s) failed:")
+        display.say(f"{len(outcome.failures)} input(s) failed:")
     for message in outcome.failures.values():
         display.say(f"  {message}")

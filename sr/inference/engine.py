@@ -39,7 +39,8 @@ def run(
     label = making.target.label(upscalers[0].scale)
     planned = plan(request, label=label, others=others)
     _make_folders(planned.jobs)
-    together = len(planned.jobs) < len(upscalers)
+    num_pictures = sum(job.kind == "picture" for job in planned.jobs)
+    together = num_pictures < len(upscalers)
     session = Session(making, Pool(upscalers, together=together), references)
     items = session.look_at(planned.jobs)
     about = {"model": model, **_describe(upscalers), "size": label}

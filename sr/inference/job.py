@@ -21,8 +21,9 @@ from sr.inference.request import STREAM, Job
 from sr.inference.runner import is_out_of_memory
 from sr.inference.target_size import Factor, Target
 from sr.inference.together import smallest_tiles, upscale_together
-from sr.inference.upscaler import Upscaler
+from sr.inference.upscaler import StoppedError, Upscaler
 from sr.inference.verify import verify_tiles
+from sr.inference.video.making import VideoMaking
 from sr.io.picture import DEFAULT_MAX_PIXELS, Picture, open_picture
 from sr.io.picture_formats import check_writable, depth_in, losses
 from sr.io.picture_writer import write_picture
@@ -53,6 +54,7 @@ class Making:
     """Where the result goes whose output is `-`."""
     stream_suffix: str = ".png"
     """Format of that result."""
+    video: VideoMaking = field(default_factory=VideoMaking)
 
     def suffix(self, job: Job) -> str:
         """The format of a job's result."""
@@ -93,10 +95,6 @@ class Pool:
         finally:
             for upscaler in upscalers:
                 self._idle.put(upscaler)
-
-
-class StoppedError(Exception):
-    """The run was interrupted while this picture was worked on."""
 
 
 def checked(job: Job, making: Making, scale: int) -> tuple[Work, list[str]]:

@@ -15,6 +15,7 @@ from sr.inference.outputs import (
     refuse_long_names,
 )
 from sr.inference.request import STREAM, Job, Request, UsageError
+from sr.inference.video.journal import parts_folder
 from sr.io.video.formats import frame_path, is_pattern
 
 
@@ -55,6 +56,8 @@ def plan(request: Request, *, label: str, others: Sequence[Path] = ()) -> Plan:
     if request.existing == "refuse":
         files = [_first_file(job.output) for job in jobs if job.output != STREAM]
         refuse_existing([*files, *others])
+    if request.existing != "overwrite" and not request.resume:
+        _refuse_parts(jobs)
     return Plan(jobs, inputs.num_ignored)
 
 
@@ -69,6 +72,16 @@ def _exists(output: Path) -> bool:
 
 def _first_file(output: Path) -> Path:
     return frame_path(output, 0) if is_pattern(output) else output
+
+
+def _refuse_parts(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        folder = parts_folder(job.output)
+        if job.kind == "video" and not job.skipped and folder.exists():
+            raise UsageError(
+                f"{folder}: parts of {job.output.name} from a run that was cut off. Add --resume to"
+                " go on with them, or --overwrite to begin anew"
+            )
 
 
 def _refuse_unscored(jobs: Sequence[Job]) -> None:

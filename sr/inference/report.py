@@ -1,13 +1,19 @@
-"""What a run over pictures tells while it goes: events, given to whoever listens.
+"""What a run over pictures and videos tells while it goes: events, given to whoever listens.
 
 Events and their fields:
-  start        pictures, ignored (files that are none), megapixels (that the network is to read),
-               model, scale, size (such as x4), tile_size, halo (LR pixels), device, precision
-  progress     tile (tiles done), tiles
+  start        pictures (and videos), ignored (files that are neither), megapixels (that the network
+               is to read), model, scale, size (such as x4), tile_size, halo (LR pixels), device,
+               precision
+  progress     of a picture: tile (tiles done), tiles; of a video: frame (frames done), frames (None
+               where nobody knows), fps, seconds_left, queues (how full the one behind each stage
+               is), bottleneck (the stage that the others wait for), disk_gib (of parts and result
+               at their most, reckoned from the first part on); or preview (a picture written)
   item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
                when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
                precision, network_seconds, peak_gib (of memory, of the run so far), with
-               --verify-tiles tile_difference; when scored: scores
+               --verify-tiles tile_difference; of a video also frames, resumed_at (the first frame
+               of this run), repeated (equal to the one before, not computed), fps; when scored:
+               scores
   item_failed  error, megapixels
   warning      message
   done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a

@@ -54,6 +54,8 @@ class Request:
     container: Container = Container.AUTO
     existing: Existing = "refuse"
     """What to do with outputs that exist."""
+    resume: bool = False
+    """Go on with the parts of videos that an earlier run left."""
     recursive: bool = False
     """Search folders below the input folders."""
     reference: Path | None = None

@@ -1,4 +1,4 @@
-"""The pictures of a run, worked on by a few threads, each fault kept to its picture."""
+"""The pictures of a run, worked on by a few threads, then its videos; each keeps its faults."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sr.inference.job import Making, Pool, StoppedError, checked, do
+from sr.inference.job import Making, Pool, checked, do
 from sr.inference.picture import Work
 from sr.inference.report import Emit, with_fields
 from sr.inference.request import STREAM, Job
@@ -22,7 +22,13 @@ from sr.inference.scores import (
     score_against,
 )
 from sr.inference.target_size import TargetError
+from sr.inference.upscaler import StoppedError
+from sr.inference.video.job import ContractError, do_video
+from sr.inference.video.journal import JournalError
+from sr.inference.video.making import VideoWork
+from sr.inference.video.work import checked_video
 from sr.io.image import ImageError
+from sr.io.video.frame import VideoError
 from sr.memory import peak_gib
 
 NUM_LOOKING = 4  # headers read at a time; those of BMPs come with the whole picture
@@ -37,10 +43,14 @@ class Outcome:
     num_skipped: int = 0
     failures: dict[Path, str] = field(default_factory=dict)
     scores: dict[Path, Score] = field(default_factory=dict)
+    breaks_contract: bool = False
+    """A video was written that is not in time with its source, or lacks something of it."""
 
     @property
     def exit_code(self) -> int:
-        """0: all done; 3: some failed, the others are done; 4: no usable input."""
+        """0: all done; 1: a video is off; 3: some failed, others are done; 4: no usable input."""
+        if self.breaks_contract:
+            return 1
         if not self.failures:
             return 0
         return 3 if self.num_done + self.num_skipped else 4
@@ -51,10 +61,15 @@ class Item:
     """A job and what its header tells: the work, or why there can be none."""
 
     job: Job
-    work: Work | None
+    work: Work | VideoWork | None
     """None for a fault, and for an output that exists and is not scored."""
     notes: tuple[str, ...] = ()
     fault: str = ""
+
+    @property
+    def is_video(self) -> bool:
+        """Done after the pictures, by all devices together."""
+        return self.job.kind == "video"
 
     @property
     def megapixels(self) -> float:
@@ -87,29 +102,37 @@ class Session:
             with_fields(emit, picture=number, pictures=len(items), source=item.job.source)
             for number, item in enumerate(items, start=1)
         ]
+        pairs = list(zip(items, emitters, strict=True))
+        self._work_on_pictures([pair for pair in pairs if not pair[0].is_video])
+        for item, emit_item in pairs:
+            if item.is_video:
+                self._try(item, emit_item)
+        self._sort(items)
+
+    def _work_on_pictures(self, pairs: Sequence[tuple[Item, Emit]]) -> None:
         num_threads = JOBS_PER_DEVICE * len(self._pool.upscalers)
         with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-job") as threads:
-            futures = [
-                threads.submit(self._try, item, emit_item)
-                for item, emit_item in zip(items, emitters, strict=True)
-            ]
+            futures = [threads.submit(self._try, *pair) for pair in pairs]
             try:
                 _wait(futures)
             except BaseException:
                 self._pool.stopped.set()
                 threads.shutdown(wait=True, cancel_futures=True)
                 raise
-        self._sort(items)
 
     def _look(self, job: Job) -> Item:
         if job.skipped and self._references is None:
             return Item(job, None)
         try:
+            if job.kind == "video":
+                making = self._making
+                video, notes = checked_video(job, making.video, making.target, self._pool.scale)
+                return Item(job, video, tuple(notes))
             work, notes = checked(job, self._making, self._pool.scale)
             if self._references is not None:
                 self._references.original_of(job.source)
                 refuse_unscored(job.output, work.num_bands, work.depth)
-        except (ImageError, TargetError, ScoreError) as error:
+        except (ImageError, TargetError, ScoreError, VideoError) as error:
             return Item(job, None, fault=_named(job, str(error)))
         return Item(job, work, tuple(notes))
 
@@ -128,6 +151,7 @@ class Session:
             if fault is None:
                 self._pool.stopped.set()  # now, not when the main thread hears of it
                 raise
+            self.outcome.breaks_contract |= isinstance(error, ContractError)
             self.outcome.failures[item.job.source] = fault
             emit("item_failed", error=fault, megapixels=megapixels)
         else:
@@ -147,15 +171,20 @@ class Session:
             assert item.work is not None
             for note in item.notes:
                 emit("warning", message=f"{job.source}: {note}")
-            fields = do(job, item.work, self._making, self._pool, emit)
+            fields = self._made(job, item.work, emit)
             fields["peak_gib"] = peak_gib()
         if original is not None:
-            assert item.work is not None
+            assert isinstance(item.work, Work)
             border = round(item.work.size[0] / item.work.header.height)
             result = read_scored(job.output)
             self.outcome.scores[job.source] = score = score_against(result, original, border)
             fields["scores"] = score.as_json()
         return fields
+
+    def _made(self, job: Job, work: Work | VideoWork, emit: Emit) -> dict[str, Any]:
+        if isinstance(work, VideoWork):
+            return do_video(job, work, self._making.video, self._pool.upscalers, emit)
+        return do(job, work, self._making, self._pool, emit)
 
     def _sort(self, items: Sequence[Item]) -> None:
         """Threads end in any order; people read in the order of the work."""
@@ -186,7 +215,7 @@ def _fault_of(job: Job, error: BaseException) -> str | None:
     """What failed at which picture, or None where it is not the picture's fault."""
     if is_out_of_memory(error):
         return _named(job, f"not enough memory: {error}" if str(error) else "not enough memory")
-    if isinstance(error, ImageError | ScoreError | NumericError):
+    if isinstance(error, ImageError | ScoreError | NumericError | VideoError | JournalError):
         return _named(job, str(error))
     return None
 

@@ -31,6 +31,10 @@ MIN_CORE_SIZE = 16  # LR pixels of the longer side, below which no tile is cut; 
 _TOO_MUCH = 0.75
 
 
+class StoppedError(Exception):
+    """The run was stopped while a picture was worked on; raised by `OnTile` callbacks."""
+
+
 @dataclass(frozen=True)
 class Patch:
     """A tile and what was read for it."""

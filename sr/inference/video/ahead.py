@@ -6,6 +6,8 @@ from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+import torch
+
 T = TypeVar("T")
 
 _POLL = 0.1  # seconds after which a waiting stage looks whether it is to stop
@@ -56,6 +58,9 @@ class Stage(Generic[T]):
             yield item
 
     def _run(self) -> None:
+        # Small operations that are spread over threads wait for each other longer than they take
+        # while the network and the codecs keep the cores busy. The setting is the thread's own.
+        torch.set_num_threads(1)
         end = _End()
         try:
             for item in self._items:
@@ -86,12 +91,18 @@ class Pipeline:
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self.stages: list[Stage[Any]] = []
+        self._num_threads = torch.get_num_threads()
 
     def ahead(self, name: str, items: Iterable[T], size: int) -> Iterator[T]:
         """`items`, made by a further `Stage`."""
         stage = Stage(name, items, size, self.stopped)
         self.stages.append(stage)
         return iter(stage)
+
+    @property
+    def fills(self) -> dict[str, float]:
+        """Of each stage, in order."""
+        return {stage.name: stage.fill for stage in self.stages}
 
     def __enter__(self) -> Self:
         return self
@@ -105,3 +116,4 @@ class Pipeline:
         self.stopped.set()
         for stage in self.stages:
             stage.join()
+        torch.set_num_threads(self._num_threads)  # new threads take what was set last

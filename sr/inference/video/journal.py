@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,26 @@ _HASHED_BYTES = 2**20  # at the file's start and at its end
 # Frames of a part: so many that encoding them in one go pays, so few that they are not long work.
 _PART_PIXELS = 400_000_000
 _PART_FRAMES = (48, 300)
+
+
+@dataclass
+class Part:
+    """A part that is whole, or the one that is being written. Times in the video's time base."""
+
+    number: int
+    frames: int = 0
+    first: int = 0
+    """When its first frame shows."""
+    last: int = 0
+    """When its last frame shows."""
+    end: int = 0
+    """When that ends."""
+    bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"part-{self.number:05d}"
 
 
 class JournalError(ValueError):
@@ -53,9 +74,9 @@ def identity_of(path: Path) -> dict[str, Any]:
 class Journal:
     """The parts of one result, from the first to the last that is whole."""
 
-    def __init__(self, folder: Path, parts: list[dict[str, Any]]) -> None:
-        self._folder = folder
-        self._parts = parts
+    def __init__(self, folder: Path, parts: list[Part]) -> None:
+        self.folder = folder
+        self.parts = parts
 
     @classmethod
     def begin(cls, output: Path, made_of: Mapping[str, Any]) -> "Journal":
@@ -83,80 +104,85 @@ class Journal:
         if not lines:
             return cls.begin(output, made_of)
         _refuse_others(folder, lines[0], json.loads(json.dumps(made_of)))
-        parts: list[dict[str, Any]] = []
+        parts: list[Part] = []
         for line in lines[1:]:
-            path = folder / _part_name(len(parts))
-            whole = line.get("part") == len(parts) and path.is_file()
-            if not whole or path.stat().st_size != line["bytes"]:
+            part = _part_of(line)
+            if part is None or part.number != len(parts) or not _is_whole(folder, part):
                 break
-            parts.append(line)
+            parts.append(part)
         journal = cls(folder, parts)
         with _disk_faults(folder):
             journal._rewrite(lines[0])
         return journal
 
     @property
-    def folder(self) -> Path:
-        """Where the parts are."""
-        return self._folder
-
-    @property
     def num_frames(self) -> int:
         """Frames in the parts that are whole."""
-        return sum(part["frames"] for part in self._parts)
+        return sum(part.frames for part in self.parts)
 
     @property
     def num_bytes(self) -> int:
         """Their size on disk."""
-        return sum(part["bytes"] for part in self._parts)
+        return sum(part.bytes for part in self.parts)
 
     @property
     def paths(self) -> list[Path]:
         """The parts, in order."""
-        return [self._folder / _part_name(number) for number in range(len(self._parts))]
+        return [self.folder / part.name for part in self.parts]
+
+    def origin(self, part: Part) -> int:
+        """When the video's first frame shows, from which the times in all parts count."""
+        return (self.parts or [part])[0].first
 
     @contextmanager
-    def next_part(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """A path to write the next part to, and a dictionary for what is to be noted of it.
+    def next_part(self) -> Iterator[tuple[Path, Part]]:
+        """A path to write the next part to, and what is to be noted of it (but its bytes).
 
-        The part counts once the block is left in peace; the note needs `frames`. Without frames
-        nothing is kept.
+        The part counts once the block is left in peace. Without frames nothing is kept.
         """
-        number = len(self._parts)
-        note: dict[str, Any] = {"part": number, "frames": 0}
-        path = self._folder / _part_name(number)
-        unfinished = path.with_stem(f"{path.stem}-unfinished")
+        part = Part(len(self.parts))
+        unfinished = self.folder / f"{part.name}-unfinished"
         try:
-            yield unfinished, note
-            if note["frames"]:
-                note["bytes"] = unfinished.stat().st_size
-                unfinished.replace(path)
-                self._append(note)
-                self._parts.append(note)
+            yield unfinished, part
+            if part.frames:
+                with _disk_faults(self.folder):
+                    part.bytes = unfinished.stat().st_size
+                    unfinished.replace(self.folder / part.name)
+                    self._append(asdict(part))
+                self.parts.append(part)
         finally:
             unfinished.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete the parts and the journal."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        with (self._folder / _JOURNAL).open("a", encoding="utf-8") as file:
+        with (self.folder / _JOURNAL).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
     def _rewrite(self, head: Mapping[str, Any]) -> None:
         """Without lines that are cut off or tell of parts that are gone."""
-        path = self._folder / _JOURNAL
+        path = self.folder / _JOURNAL
         unfinished = path.with_suffix(".unfinished")
-        lines = [json.dumps(line) + "\n" for line in (head, *self._parts)]
+        lines = [json.dumps(line) + "\n" for line in (head, *map(asdict, self.parts))]
         unfinished.write_text("".join(lines), encoding="utf-8")
         unfinished.replace(path)
 
 
-def _part_name(number: int) -> str:
-    return f"part-{number:05d}.nut"
+def _part_of(line: Mapping[str, Any]) -> Part | None:
+    """None for a line that tells of no part."""
+    whole = set(line) == {field.name for field in fields(Part)}
+    return (
+        Part(**line) if whole and all(isinstance(value, int) for value in line.values()) else None
+    )
+
+
+def _is_whole(folder: Path, part: Part) -> bool:
+    path = folder / part.name
+    return path.is_file() and path.stat().st_size == part.bytes
 
 
 def _lines(journal: Path) -> list[dict[str, Any]]:

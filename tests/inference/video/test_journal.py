@@ -16,15 +16,15 @@ MADE_OF = {"source": {"bytes": 7}, "crf": 18.0, "size": (8, 6)}
 
 
 def add_part(journal: Journal, frames: int, content: bytes = b"part") -> None:
-    with journal.next_part() as (path, note):
+    with journal.next_part() as (path, part):
         path.write_bytes(content)
-        note["frames"] = frames
+        part.frames = frames
 
 
 def interrupt_part(journal: Journal) -> None:
-    with journal.next_part() as (path, note):
+    with journal.next_part() as (path, part):
         path.write_bytes(b"half")
-        note["frames"] = 5
+        part.frames = 5
         raise KeyboardInterrupt
 
 
@@ -92,7 +92,16 @@ def test_what_the_journal_tells_and_the_disk_does_not_hold_is_made_anew(
         case "short part":
             journal.paths[2].write_bytes(b"p")
         case "gap":
-            book.write_text("".join([*lines[:3], json.dumps({"part": 5, "bytes": 4})]))
+            book.write_text(
+                "".join(
+                    [
+                        *lines[:3],
+                        json.dumps(
+                            {"number": 5, "frames": 1, "first": 0, "last": 0, "end": 1, "bytes": 4}
+                        ),
+                    ]
+                )
+            )
     again = Journal.resume(output, MADE_OF)
     assert again.num_frames == 10
     add_part(again, 2)

@@ -1,0 +1,72 @@
+"""Optical flow between frames: Kroeger, Timofte, Dai, Van Gool 2016, "Fast Optical Flow using Dense
+Inverse Search" (DIS), arXiv 1603.03590, as OpenCV has it; and warping by it.
+
+A flow from a to b tells for each pixel of a where its point lies in b:
+`b(x + flow[y, x, 0], y + flow[y, x, 1]) ~ a(x, y)`, in pixels. On the CPU; the same frames give the
+same flow from run to run, whatever the number of threads.
+
+Letters: h, w height and width of the frames, c channels.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from sr.io.image import tensor_to_rgb8
+
+Picture = npt.NDArray[np.float32]
+"""(h, w) or (h, w, c)."""
+
+_MIN_SIZE = 16  # pixels; OpenCV's DIS refuses small frames, or crashes on them
+# Full size. With half size, the preset's, flow was worse; and OpenCV 5.0 crashed on wide frames.
+_FINEST_SCALE = 0
+
+
+def luma8(picture: Tensor) -> npt.NDArray[np.uint8]:
+    """What flow is computed on.
+
+    picture: (1, 3, h, w), RGB in [0, 1], on any device. Returns (h, w), BT.601, full range.
+    """
+    luma = cv2.cvtColor(tensor_to_rgb8(picture), cv2.COLOR_RGB2GRAY)
+    return np.asarray(luma, np.uint8)
+
+
+def optical_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Picture:
+    """The flow from a to b, (h, w, 2): across, down; in pixels.
+
+    a, b: (h, w), uint8, of any one size. Raises ValueError for others.
+    """
+    if a.ndim != 2 or a.shape != b.shape or a.dtype != np.uint8 or b.dtype != np.uint8:
+        raise ValueError(
+            "optical flow: expected two uint8 arrays (h, w) of one size; "
+            f"came {a.dtype} {a.shape} and {b.dtype} {b.shape}"
+        )
+    height, width = a.shape
+    padding = (0, max(0, _MIN_SIZE - height)), (0, max(0, _MIN_SIZE - width))
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(_FINEST_SCALE)
+    start = np.zeros((height + padding[0][1], width + padding[1][1], 2), np.float32)
+    found = search.calc(np.pad(a, padding, "edge"), np.pad(b, padding, "edge"), start)
+    return np.ascontiguousarray(found[:height, :width], np.float32)
+
+
+def warped(picture: Picture, flow: Picture) -> Picture:
+    """`picture` as seen from where the flow begins: its value at (x, y) + flow, by bicubic.
+
+    picture: b, (h, w[, c]); flow: from a to b, (h, w, 2). Returns like picture: what a should be.
+    Beyond its border, picture's last row or column is taken.
+    """
+    height, width = flow.shape[:2]
+    across = flow[..., 0] + np.arange(width, dtype=np.float32)
+    down = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    # Bilinear would blur detail anew in each frame, and so lower PSNR.
+    moved = cv2.remap(picture, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
+
+
+def enlarged_flow(flow: Picture, height: int, width: int) -> Picture:
+    """A flow of the same scene for frames of another size: (height, width, 2), in their pixels."""
+    factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+    enlarged = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged * factors, np.float32)

@@ -1,0 +1,147 @@
+"""One video -> its upscaled video, told in the order of the work."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import av
+
+from sr.devices import precision_name
+from sr.inference.report import Emit
+from sr.inference.request import Job
+from sr.inference.upscaler import Upscaler
+from sr.inference.video.encode import Encoder
+from sr.inference.video.journal import Journal, identity_of
+from sr.inference.video.making import VideoMaking, VideoWork
+from sr.inference.video.pictures import write_pictures
+from sr.inference.video.previews import write_previews
+from sr.inference.video.produce import Production
+from sr.inference.video.source import Source, open_source
+from sr.io.video.contract import check, expected_from
+from sr.io.video.frame import VideoError
+from sr.io.video.join import join
+from sr.io.video.span import Span
+from sr.io.video.track import VideoTrack
+from sr.io.whole_file import whole_file
+
+
+class ContractError(VideoError):
+    """A result that is written, but is not in time with its source, or lacks something of it."""
+
+
+def do_video(
+    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], emit: Emit
+) -> dict[str, Any]:
+    """Read, upscale and write one video. Returns what to tell of it.
+
+    Whatever ends it early leaves the parts that are whole, for `making.resume`. Raises VideoError,
+    ContractError, JournalError, ImageError of pictures, NumericError and MemoryError.
+    """
+    if making.num_previews:
+        write_previews(job, work, making, upscalers, emit)
+    started = time.perf_counter()
+    with open_source(job.source, making) as source:
+        if work.encoding is None:
+            production = write_pictures(job, work, making, upscalers, source, emit)
+        else:
+            journal = _journal(job, work, making, upscalers)
+            encoder = Encoder(work, source, journal, emit)
+            production = encoder.write_all(making, upscalers)
+            early = source.ends_early or encoder.damage is not None
+            _finish(job, work, journal, emit, late=source.begins_late, early=early)
+            if encoder.damage is not None:
+                raise VideoError(f"{encoder.damage}; {job.output} ends there, its sound too")
+        _tell_damage(job, source, emit)
+    return _told(work, production, upscalers, time.perf_counter() - started)
+
+
+def _journal(
+    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler]
+) -> Journal:
+    made_of = {
+        "source": identity_of(job.source) if job.source.is_file() else str(job.source),
+        "model": dict(making.model),
+        "size": f"{work.size.width}x{work.size.height}",
+        "precision": precision_name(upscalers[0].dtype),
+        "stream": work.info.stream,
+        "start": str(making.start),
+        "end": str(making.end),
+        "fps": str(making.fps),
+        "damaged": making.damaged,
+        "temporal_filter": making.temporal_filter,
+        "encoding": repr(work.encoding),
+        "av": av.__version__,
+    }
+    begin = Journal.resume if making.resume else Journal.begin
+    return begin(job.output, made_of)
+
+
+def _finish(
+    job: Job, work: VideoWork, journal: Journal, emit: Emit, *, late: bool, early: bool
+) -> None:
+    """Parts -> the result, which is then compared with what it was to be.
+
+    late, early: the source's beginning or end is left out, of its other streams, too.
+    """
+    info = work.info
+    assert work.encoding is not None
+    first, last = journal.parts[0], journal.parts[-1]
+    span = Span(
+        first.first * info.time_base if late else None, last.end * info.time_base if early else None
+    )
+    track = VideoTrack(
+        time_base=info.time_base,
+        rate=info.rate,
+        sample_aspect_ratio=info.sample_aspect_ratio,
+        colour=work.encoding.colour,
+        display_matrix=info.display_matrix,
+        stream=info.stream,
+        origin=first.first,
+        last_duration=last.end - last.last,
+    )
+    original = job.source if job.source.is_file() else None
+    expected = expected_from(
+        original,
+        work.streams,
+        num_frames=journal.num_frames,
+        first=first.first * info.time_base - span.shift,
+        last=last.last * info.time_base - span.shift,
+        video=track,
+        span=span,
+    )
+    with whole_file(job.output) as path:
+        notes = join(
+            journal.paths, path, video=track, source=original, plan=work.streams, span=span
+        )
+        faults = check(path, expected)
+    journal.remove()
+    for note in notes:
+        emit("warning", message=f"{job.source}: {note}")
+    if faults:
+        raise ContractError(f"{job.output}: is written, but {'; '.join(faults)}")
+
+
+def _tell_damage(job: Job, source: Source, emit: Emit) -> None:
+    damage = source.damage
+    if damage:
+        more = f", and {len(damage) - 1} more" if len(damage) > 1 else ""
+        emit("warning", message=f"{job.source}: {damage[0]}{more}")
+
+
+def _told(
+    work: VideoWork, production: Production, upscalers: Sequence[Upscaler], seconds: float
+) -> dict[str, Any]:
+    info, size, network = work.info, work.size, production.network
+    return {
+        "lr_size": (info.width, info.height),
+        "sr_size": (size.width, size.height),
+        "passes": size.num_passes,
+        "frames": production.first + production.num_frames,
+        "resumed_at": production.first,
+        "repeated": production.num_repeated,
+        "fps": round(production.num_frames / max(seconds, 1e-6), 3),
+        "tiles": network.num_tiles,
+        "tile_size": min(upscaler.tile_size for upscaler in upscalers),
+        "precision": precision_name(upscalers[0].dtype),
+        "network_seconds": round(network.seconds, 3),
+    }

@@ -1,0 +1,46 @@
+"""The enlarged frames of a video, written as numbered pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sr.inference.planes import quantised
+from sr.inference.report import Emit
+from sr.inference.request import Job
+from sr.inference.upscaler import Upscaler
+from sr.inference.video.making import VideoMaking, VideoWork
+from sr.inference.video.produce import Production
+from sr.inference.video.progress import Progress
+from sr.inference.video.source import Source
+from sr.io.picture_writer import write_picture
+from sr.io.video.formats import frame_path
+
+
+def write_pictures(
+    job: Job,
+    work: VideoWork,
+    making: VideoMaking,
+    upscalers: Sequence[Upscaler],
+    source: Source,
+    emit: Emit,
+) -> Production:
+    """Write each frame to its file, 0 the first, from the first one that is missing on if resumed.
+
+    Each appears whole or not at all. Raises ImageError where one cannot be written.
+    """
+    dtype = np.dtype(np.uint8 if work.depth == 8 else np.uint16)
+    grey = work.info.layout.kind == "grey"
+    first = 0
+    while making.resume and frame_path(job.output, first).exists():
+        first += 1
+    production = Production(source, work, making, upscalers, first=first)
+    progress = Progress(first, source.info.num_frames)
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    with production.pipeline as pipeline:
+        for frame, sr in production.results():
+            bands = sr[0].mean(0, keepdim=True) if grey else sr[0]
+            pixels = quantised(bands.clamp(0, 1), dtype)
+            path = frame_path(job.output, frame.number)
+            write_picture(path, pixels, suffix=path.suffix, like=None)
+            emit("progress", **progress.advance(pipeline.fills))
+    return production

@@ -1,0 +1,99 @@
+"""Frames of a source -> enlarged frames, through the pipeline:
+
+decode | convert to RGB | network | (temporal filter) | ...
+
+each in threads of its own, with a few frames between them. What takes the results is the last
+stage.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import dropwhile
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sr.inference.loading import FILLING_SIZE
+from sr.inference.upscaler import Upscaler
+from sr.inference.video.ahead import Pipeline
+from sr.inference.video.making import VideoMaking, VideoWork
+from sr.inference.video.stages import Batch, Enlarged, Network, as_rgb
+from sr.inference.video.temporal import TemporalFilter
+from sr.io.video.frame import Frame
+from sr.io.video.yuv import Conversion
+
+NUM_DECODED = 8  # frames of the source that wait; small ones
+NUM_READY = 2  # batches and results that wait; large ones
+MAX_BATCH_SIZE = 8  # frames
+
+
+class HasFrames(Protocol):
+    """A source of frames."""
+
+    def frames(self) -> Iterator[Frame]:
+        """All of them, once, in order."""
+        ...
+
+
+class Production:
+    """The enlarged frames of one video, made while they are taken."""
+
+    def __init__(
+        self,
+        source: HasFrames,
+        work: VideoWork,
+        making: VideoMaking,
+        upscalers: Sequence[Upscaler],
+        first: int,
+    ) -> None:
+        """first: number of the first frame that is wanted."""
+        self.pipeline = Pipeline()
+        self.network = Network(upscalers, work.size, self.pipeline.stopped)
+        self.num_frames = 0
+        """Frames that have come out of the network."""
+        self.first = first
+        self._filter = TemporalFilter() if making.temporal_filter else None
+        self._source = source
+        self._devices = [upscaler.device for upscaler in upscalers]
+        info = work.info
+        self._conversion = Conversion(info.layout, info.colour, info.siting)
+        self._batch_size = batch_size(info.height, info.width, self._devices[0])
+
+    @property
+    def num_repeated(self) -> int:
+        """Frames that were equal to the one before, and so were not computed."""
+        return self.num_frames - self.network.num_computed
+
+    def results(self) -> Iterator[tuple[Frame, Tensor]]:
+        """Each frame from the first one on with its (1, 3, H, W), RGB, not clamped."""
+        enlarged = self.enlarged()
+        if self._filter is None:
+            return ((each.frame, each.sr) for each in enlarged)
+        triples = ((each.frame, each.lr, each.sr) for each in enlarged)
+        filtered = self.pipeline.ahead("filter", self._filter.filtered(triples), NUM_READY)
+        return (pair for pair in filtered if pair[0].number >= self.first)
+
+    def enlarged(self) -> Iterator[Enlarged]:
+        """The frames as they come from the network, with those that the filter needs before."""
+        ahead = self.pipeline.ahead
+        frames = ahead("decode", self._wanted(), NUM_DECODED)
+        convert = as_rgb(frames, self._conversion, self._devices, self._batch_size)
+        batches = ahead("convert", convert, NUM_READY)
+        return ahead("network", self._counted(batches), NUM_READY)
+
+    def _wanted(self) -> Iterator[Frame]:
+        """The frames from the first one on, and before it those that the filter looks at."""
+        before = 0 if self._filter is None else self._filter.radius
+        return dropwhile(lambda frame: frame.number < self.first - before, self._source.frames())
+
+    def _counted(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
+        for each in self.network.enlarged(batches):
+            self.num_frames += 1
+            yield each
+
+
+def batch_size(height: int, width: int, device: torch.device) -> int:
+    """How many frames go through the network together: small ones do not fill a GPU."""
+    if device.type != "cuda":
+        return 1
+    return min(max(FILLING_SIZE**2 // (height * width), 1), MAX_BATCH_SIZE)

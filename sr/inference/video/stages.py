@@ -1,0 +1,218 @@
+"""What happens to frames between decoder and encoder: each function is a stage of the pipeline.
+
+n distinct frames of a batch, h x w LR pixels, H x W pixels of the result.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sr.inference.background import on_own_stream
+from sr.inference.runner import NumericError, is_out_of_memory
+from sr.inference.tiles import Box
+from sr.inference.upscaler import StoppedError, Upscaler
+from sr.io.video.frame import Frame, Layout, Planes
+from sr.io.video.yuv import Conversion, as_planes, as_tensors
+
+MAX_FRAMES = 32  # of a batch, repeated ones included, so that a still scene does not hold up all
+
+
+@dataclass
+class Batch:
+    """Consecutive frames that go through the network together."""
+
+    turn: int
+    """Number of the device that they are on."""
+    frames: list[Frame] = field(default_factory=list)
+    is_new: list[bool] = field(default_factory=list)
+    """Of each frame: it differs from the one before."""
+    lr: list[Tensor] = field(default_factory=list)
+    """Of each new frame: (1, 3, h, w), RGB, not clamped, on the device."""
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """A frame before and after the network."""
+
+    frame: Frame
+    lr: Tensor
+    """(1, 3, h, w), RGB, not clamped. The very tensor of the frame before where both are equal."""
+    sr: Tensor
+    """(1, 3, H, W), likewise."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a result is, and how it is reached."""
+
+    height: int
+    width: int
+    num_passes: int
+
+
+def as_rgb(
+    frames: Iterable[Frame],
+    conversion: Conversion,
+    devices: Sequence[torch.device],
+    batch_size: int,
+) -> Iterator[Batch]:
+    """Frames in batches of `batch_size` distinct ones, on the devices in turn."""
+    convert = [on_own_stream(conversion.to_rgb, device) for device in devices]
+    batch = Batch(turn=0)
+    last: Planes | None = None
+    for frame in frames:
+        is_new = last is None or not _equal(frame.planes, last)
+        if (is_new and len(batch.lr) == batch_size) or len(batch.frames) == MAX_FRAMES:
+            yield batch
+            batch = Batch((batch.turn + 1) % len(devices))
+        if is_new:
+            planes = as_tensors(frame.planes, devices[batch.turn])
+            batch.lr.append(convert[batch.turn](planes))
+        batch.frames.append(frame)
+        batch.is_new.append(is_new)
+        last = frame.planes
+    if batch.frames:
+        yield batch
+
+
+def _equal(planes: Planes, others: Planes) -> bool:
+    return planes is others or all(map(np.array_equal, planes, others))
+
+
+class Network:
+    """Enlarges batches, each device its own in turn, and keeps the order of frames."""
+
+    def __init__(self, upscalers: Sequence[Upscaler], size: Size, stopped: threading.Event) -> None:
+        self._upscalers = upscalers
+        self._size = size
+        self._stopped = stopped
+        self._num_threads = torch.get_num_threads()
+        self.num_computed = 0
+        """Frames that were not equal to the one before."""
+        self.num_tiles = 0
+        self.seconds = 0.0
+        """Of all devices together."""
+
+    def enlarged(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
+        """Frames with their results, computed for new ones only.
+
+        Raises NumericError and MemoryError with the number of the frame, and StoppedError.
+        """
+        waiting: deque[tuple[Batch, Future[list[Tensor]]]] = deque()
+        last: list[tuple[Tensor, Tensor]] = []
+        with ExitStack() as stack:
+            threads = [
+                stack.enter_context(_network_thread(self._num_threads)) for _ in self._upscalers
+            ]
+            for batch in batches:
+                waiting.append((batch, threads[batch.turn].submit(self._run, batch)))
+                if len(waiting) > len(threads):
+                    yield from _in_turn(*waiting.popleft(), last)
+            while waiting:
+                yield from _in_turn(*waiting.popleft(), last)
+
+    def _run(self, batch: Batch) -> list[Tensor]:
+        """Of each new frame (1, 3, H, W), RGB, not clamped, on the device."""
+        if not batch.lr:
+            return []
+        started = time.perf_counter()
+        upscaler = self._upscalers[batch.turn]
+        sr = torch.cat(batch.lr) if len(batch.lr) > 1 else batch.lr[0]
+        try:
+            for _ in range(self._size.num_passes):
+                sr = self._upscaled(upscaler, sr)
+        except (NumericError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                raise
+            kind = NumericError if isinstance(error, NumericError) else MemoryError
+            raise kind(f"frame {batch.frames[0].number}: {error}") from error
+        size = (self._size.height, self._size.width)
+        if sr.shape[2:] != size:
+            sr = functional.interpolate(sr, size, mode="bicubic", antialias=True)
+        self.seconds += time.perf_counter() - started
+        self.num_computed += len(batch.lr)
+        return [part[None] for part in sr]
+
+    def _upscaled(self, upscaler: Upscaler, lr: Tensor) -> Tensor:
+        """(n, 3, h, w) -> (n, 3, scale*h, scale*w), both on the device."""
+        height, width = lr.shape[2:]
+        scale = upscaler.scale
+        whole: list[Tensor] = []
+
+        def read(box: Box) -> Tensor:
+            return lr[:, :, box.rows, box.columns]
+
+        def write(box: Box, sr: Tensor) -> None:
+            if sr.shape[2:] == (scale * height, scale * width):
+                whole.append(sr)  # one tile is the picture
+                return
+            if not whole:
+                shape = (len(lr), 3, scale * height, scale * width)
+                whole.append(torch.empty(shape, device=sr.device))
+            whole[0][:, :, box.rows, box.columns] = sr
+
+        def on_tile(_tile: int, _tiles: int) -> None:
+            self.num_tiles += 1
+            if self._stopped.is_set():
+                raise StoppedError
+
+        upscaler.upscale(height, width, read, write, on_tile)
+        return whole[0]
+
+
+def _network_thread(num_threads: int) -> ThreadPoolExecutor:
+    """A thread whose operations are spread over `num_threads`, whatever others have set since."""
+    return ThreadPoolExecutor(
+        1,
+        thread_name_prefix="sr-network",
+        initializer=torch.set_num_threads,
+        initargs=(num_threads,),
+    )
+
+
+def _in_turn(
+    batch: Batch, future: Future[list[Tensor]], last: list[tuple[Tensor, Tensor]]
+) -> Iterator[Enlarged]:
+    """The frames of a batch. last: LR tensor and result of the last new frame, kept up to date."""
+    new = zip(batch.lr, future.result(), strict=True)
+    for frame, is_new in zip(batch.frames, batch.is_new, strict=True):
+        if is_new:
+            last[:] = [next(new)]
+        yield Enlarged(frame, *last[0])
+
+
+def as_levels(
+    results: Iterable[tuple[Frame, Tensor]],
+    conversion: Conversion,
+    layout: Layout,
+    pad: tuple[int, int],
+) -> Iterator[tuple[Frame, Planes]]:
+    """Each frame with the planes to encode.
+
+    results: (1, 3, H, W), the very tensor of the frame before where both are equal. pad: rows and
+    columns to repeat at the bottom and right.
+    """
+    rows, columns = pad
+    last: tuple[Tensor, Planes] | None = None
+
+    def convert(sr: Tensor) -> Planes:
+        if rows or columns:
+            sr = functional.pad(sr, (0, columns, 0, rows), mode="replicate")
+        return as_planes(conversion.from_rgb(sr), layout)
+
+    converts: dict[torch.device, Callable[[Tensor], Planes]] = {}
+    for frame, sr in results:
+        if last is None or sr is not last[0]:
+            if sr.device not in converts:
+                converts[sr.device] = on_own_stream(convert, sr.device)
+            last = (sr, converts[sr.device](sr))
+        yield frame, last[1]

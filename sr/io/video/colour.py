@@ -1,0 +1,122 @@
+"""What a video's colours mean where its file does not tell, guessed as players do (mpv).
+
+A guess goes by the size of the picture. The enlarged result has another size, by which players
+would guess otherwise, so what is resolved here is written to it explicitly.
+"""
+
+from sr.io.video.frame import UNSPECIFIED, Colour, Layout
+
+_LIMITED_RANGE, _FULL_RANGE = 1, 2  # FFmpeg's numbers; 0 where nobody tells
+_IDENTITY, _BT709, _BT470BG, _BT601, _BT2020 = 0, 1, 5, 6, 9  # matrices, and but for 0 primaries
+_SRGB_TRANSFER, _BT2020_TRANSFER, _BT2020_12_TRANSFER = 13, 14, 15
+_HDR_TRANSFERS = (16, 18)  # PQ and HLG
+_RESERVED = (0, UNSPECIFIED, 3)  # of primaries and transfer: nothing is told
+
+_NOT_LINEAR = {  # chroma that no matrix makes of R'G'B'
+    10: "BT.2020 with constant luminance",
+    13: "chromaticity-derived with constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+}
+_NAMES = {
+    ("matrix", _BT709): "BT.709",
+    ("matrix", _BT470BG): "BT.601",
+    ("matrix", _BT601): "BT.601",
+    ("matrix", _BT2020): "BT.2020",
+    ("primaries", _BT709): "BT.709",
+    ("primaries", _BT470BG): "BT.601 (625 lines)",
+    ("primaries", _BT601): "BT.601 (525 lines)",
+    ("primaries", 7): "SMPTE 240M",
+    ("primaries", _BT2020): "BT.2020",
+    ("transfer", _BT709): "BT.709",
+    ("transfer", _BT601): "BT.601",
+    ("transfer", 7): "SMPTE 240M",
+    ("transfer", _SRGB_TRANSFER): "sRGB",
+    ("transfer", _BT2020_TRANSFER): "BT.2020",
+    ("transfer", _BT2020_12_TRANSFER): "BT.2020",
+}
+
+
+def resolved_colour(
+    matrix: int,
+    primaries: int,
+    transfer: int,
+    colour_range: int,
+    *,
+    layout: Layout,
+    width: int,
+    height: int,
+    codec: str = "",
+) -> tuple[Colour, tuple[str, ...]]:
+    """A colour without gaps, and what was guessed, in words for the user.
+
+    matrix, primaries, transfer: H.273's numbers as a decoder tells them. colour_range: 0 not told,
+    1 limited, 2 full. width, height: pixels. codec: FFmpeg's name.
+
+    That limited range is taken for YUV and grey, and sRGB for RGB, is usual and goes unsaid.
+    Raises `ValueError` for a matrix that is not linear on R'G'B'.
+    """
+    if layout.kind == "rgb":
+        primaries = _BT709 if primaries in _RESERVED else primaries
+        transfer = _SRGB_TRANSFER if transfer in _RESERVED else transfer
+        return Colour(_IDENTITY, primaries, transfer, colour_range != _LIMITED_RANGE), ()
+    if matrix in _NOT_LINEAR:
+        raise ValueError(
+            "expected a colour matrix that is linear on R'G'B', as of BT.601, BT.709 or BT.2020;"
+            f" came: {_NOT_LINEAR[matrix]}"
+        )
+    guessed: dict[str, int] = {}
+    if matrix in _RESERVED:  # 0 would be R'G'B' itself, and FFmpeg gives that as RGB
+        matrix = guessed["matrix"] = _guessed_matrix(primaries, width, height)
+    if primaries in _RESERVED:
+        primaries = guessed["primaries"] = _guessed_primaries(matrix, transfer, width, height)
+    if transfer in _RESERVED:
+        transfer = guessed["transfer"] = _guessed_transfer(matrix, layout.depth)
+    full_range = colour_range == _FULL_RANGE or (not colour_range and "jpeg" in codec)
+    return Colour(matrix, primaries, transfer, full_range), _notes(guessed, width, height)
+
+
+def _guessed_matrix(primaries: int, width: int, height: int) -> int:
+    if primaries == _BT2020:
+        return _BT2020
+    if _is_high_definition(width, height):
+        return _BT709
+    return _BT470BG if height in (288, 576) else _BT601  # the same numbers under two names
+
+
+def _guessed_primaries(matrix: int, transfer: int, width: int, height: int) -> int:
+    if matrix == _BT2020 or transfer in _HDR_TRANSFERS:
+        return _BT2020
+    if matrix == 7:  # SMPTE 240M
+        return 7
+    if matrix == _BT709 or _is_high_definition(width, height):
+        return _BT709
+    return {576: _BT470BG, 480: _BT601, 486: _BT601}.get(height, _BT709)  # else not of television
+
+
+def _guessed_transfer(matrix: int, depth: int) -> int:
+    if matrix == _BT2020:
+        return _BT2020_12_TRANSFER if depth >= 12 else _BT2020_TRANSFER
+    if matrix == 7:  # SMPTE 240M
+        return 7
+    return _BT601 if matrix in (_BT470BG, _BT601) else _BT709  # one curve under two names
+
+
+def _is_high_definition(width: int, height: int) -> bool:
+    return width >= 1280 or height > 576
+
+
+def _notes(guessed: dict[str, int], width: int, height: int) -> tuple[str, ...]:
+    if not guessed:
+        return ()
+    taken = [_NAMES[kind, number] for kind, number in guessed.items()]
+    if len(set(taken)) == 1:
+        del taken[1:]
+    return (
+        f"colour {_listed(list(guessed))} not told; taken as {_listed(taken)},"
+        f" as players do for {width}x{height}",
+    )
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

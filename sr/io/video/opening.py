@@ -1,0 +1,100 @@
+"""Video files opened, and the video stream chosen among those of a file."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from sr.io.video.frame import VideoError
+
+_EXPECTED = "expected a video (MP4, MOV, MKV, WebM or AVI)"
+_MP4_BRANDS = (b"ftyp", b"wide", b"mdat", b"free", b"skip", b"moov")  # kinds of a first box
+
+
+@contextmanager
+def opened_container(path: Path) -> Iterator[InputContainer]:
+    """A video file, opened by FFmpeg for reading; raises `VideoError` if it cannot be."""
+    try:
+        # the prefix, that no file's name is taken for another protocol's address
+        container = av.open(f"file:{path}", metadata_errors="replace")
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise VideoError(f"{path}: could not be read: {reason}") from error
+    except av.FFmpegError as error:
+        raise VideoError(f"{path}: {_EXPECTED}; came: {_what_came(path)}") from error
+    with container:
+        yield container
+
+
+def chosen_stream(container: InputContainer, path: Path, index: int | None) -> VideoStream:
+    """The video stream at `index` of the file; for None the one that players would show.
+
+    That is, cover pictures left out, of those marked as default, or of all where none is, the
+    one with the most pixels, the first of equals. Raises `VideoError` where there is none.
+    """
+    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if index is None:
+        chosen = max(streams, key=_preference, default=None)
+        if chosen is None:
+            covers = ", only cover pictures" if container.streams.video else ""
+            raise VideoError(f"{path}: expected a video stream; came: a file with none{covers}")
+    else:
+        chosen = next((stream for stream in streams if stream.index == index), None)
+        if chosen is None:
+            known = "; ".join(_described(stream) for stream in streams) or "none"
+            raise VideoError(
+                f"{path}: expected the index of a video stream ({known}); came: {index}"
+            )
+    if _codec(chosen) is None:
+        raise VideoError(
+            f"{path}: expected a codec that FFmpeg decodes;"
+            f" came: an unknown one in stream {chosen.index}"
+        )
+    return chosen
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _preference(stream: VideoStream) -> tuple[bool, int, int]:
+    num_pixels = 0 if _codec(stream) is None else stream.width * stream.height
+    return bool(stream.disposition & Disposition.default), num_pixels, -stream.index
+
+
+def _described(stream: VideoStream) -> str:
+    codec = _codec(stream)
+    size = "unknown codec" if codec is None else f"{codec} {stream.width}x{stream.height}"
+    return f"{stream.index}: {size}"
+
+
+def _codec(stream: VideoStream) -> str | None:
+    """Its name; None for one that FFmpeg does not know, though the stub tells of none such."""
+    context: av.VideoCodecContext | None = stream.codec_context
+    return None if context is None else context.name
+
+
+def _what_came(path: Path) -> str:
+    """Why FFmpeg cannot open a file, as far as its first bytes tell."""
+    if path.stat().st_size == 0:
+        return "an empty file"
+    with path.open("rb") as file:
+        kind = file.read(8)[4:]
+        if kind not in _MP4_BRANDS:
+            return "a file of another kind, or damaged at its start"
+        file.seek(0)
+        while len(header := file.read(8)) == 8 and header[4:] != b"moov":
+            size = int.from_bytes(header[:4])
+            if size == 1:
+                size = int.from_bytes(file.read(8)) - 8
+            if size < 8:  # 0: up to the end of the file
+                break
+            file.seek(size - 8, os.SEEK_CUR)
+    if header[4:] == b"moov":
+        return "an MP4 file with a damaged or incomplete index (moov)"
+    return "an MP4 file cut short: without its index (moov), which is at its end"

@@ -1,0 +1,116 @@
+"""Frames at other times: a constant rate by repeating or dropping them, and parts of a video."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from sr.io.video.frame import Frame
+
+_ROUNDING = Fraction(1, 2000)  # seconds: half a tick of Matroska's usual time base
+_FRAME = re.compile(r"(\d+)f")
+_SECONDS = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A place in a video: a number of seconds after its first frame shows, or a frame's number."""
+
+    seconds: Fraction | None = None
+    frame: int | None = None
+
+
+def parse_moment(text: str) -> Moment:
+    """The moment that `62.5`, `1:02.5`, `00:01:02.5` (seconds) or `1500f` (frame, from 0) names."""
+    found = _FRAME.fullmatch(text)
+    if found is not None:
+        return Moment(frame=int(found[1]))
+    found = _SECONDS.fullmatch(text)
+    if found is not None:
+        hours, minutes, seconds = (Fraction(part or 0) for part in found.groups())
+        if (found[2] is None or seconds < 60) and (found[1] is None or minutes < 60):
+            return Moment(hours * 3600 + minutes * 60 + seconds)
+    raise ValueError(
+        "expected a time (00:01:02.5 or 62.5, in seconds) or a frame's number (1500f);"
+        f" came: {text!r}"
+    )
+
+
+def within(
+    frames: Iterable[Frame],
+    start: Moment | None,
+    end: Moment | None,
+    *,
+    time_base: Fraction,
+    first_pts: int,
+) -> Iterator[Frame]:
+    """The frames that begin to show from `start` on and before `end`, renumbered from 0.
+
+    None: from the first, to the last. first_pts: of the first frame, from which seconds count.
+    Times are kept; the last frame ends with `end`, where that is a time. No frame after it
+    is asked for but one.
+    """
+    start_pts = _pts(start, time_base, first_pts)
+    end_pts = _pts(end, time_base, first_pts)
+    number = 0
+    for frame in frames:
+        if _is_before(frame, start, start_pts):
+            continue
+        if end is not None and not _is_before(frame, end, end_pts):
+            return
+        duration = frame.duration
+        if end_pts is not None:
+            last_tick = math.ceil(end_pts + _tolerance(time_base))
+            duration = min(duration, max(last_tick - frame.pts, 1))
+        yield replace(frame, number=number, duration=duration)
+        number += 1
+
+
+def retimed(frames: Iterable[Frame], time_base: Fraction, fps: Fraction) -> Iterator[Frame]:
+    """Frames at `fps` a second, each the one of `frames` that shows at its time.
+
+    Times are counted in frames from now on (time base 1/fps), from the one nearest to the first
+    frame's. What begins to show within the rounding of time stamps later counts as shown already.
+    The whole lasts as long as before, within half a frame, but at least one frame.
+    A repeated frame has the very same `planes` as the one before it.
+    """
+    ticks = 1 / fps / time_base  # of the old time base for a new frame
+    origin = first = number = 0
+    held: Frame | None = None  # until it is known whether it is the last
+    for frame in frames:
+        if held is None:
+            origin, first = frame.pts, round(frame.pts / ticks)
+        else:
+            # all new frames j with j * ticks before this one
+            end = math.ceil((frame.pts - origin - _tolerance(time_base)) / ticks)
+            yield from _copies(held, first, number, end)
+            number = max(number, end)
+        held = frame
+    if held is not None:
+        end = round((held.pts + held.duration - origin) / ticks)
+        yield from _copies(held, first, number, max(end, 1))
+
+
+def _copies(frame: Frame, first: int, start: int, end: int) -> Iterator[Frame]:
+    """The new frames with numbers from `start` up to `end`, the latter left out."""
+    for number in range(start, end):
+        yield Frame(number, first + number, 1, frame.planes)
+
+
+def _pts(moment: Moment | None, time_base: Fraction, first_pts: int) -> Fraction | None:
+    """Where frames at a time begin, None if it is not told in seconds."""
+    if moment is None or moment.seconds is None:
+        return None
+    return first_pts + moment.seconds / time_base - _tolerance(time_base)
+
+
+def _is_before(frame: Frame, moment: Moment | None, pts: Fraction | None) -> bool:
+    if pts is not None:
+        return frame.pts < pts
+    return moment is not None and moment.frame is not None and frame.number < moment.frame
+
+
+def _tolerance(time_base: Fraction) -> Fraction:
+    """How far time stamps may be rounded, in ticks: half of one; coarse ones are mostly exact."""
+    return min(Fraction(1, 2), _ROUNDING / time_base)

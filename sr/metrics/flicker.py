@@ -1,0 +1,114 @@
+"""Warping error, a measure of flicker.
+
+Lai et al. 2018, "Learning Blind Video Temporal Consistency", arXiv 1808.00449:
+
+    E_warp(V_t, V_t+1) = sum_i M_i |V_t,i - V^_t+1,i|^2 / sum_i M_i
+
+where V^_t+1 is frame t+1 warped to frame t by the flow, and M is 1 where a pixel is visible in both
+and does not lie where the motion changes abruptly, by the two conditions of Ruder, Dosovitskiy,
+Brox 2016, "Artistic style transfer for videos", arXiv 1604.08610. A clip's error is the mean over
+its pairs of consecutive frames.
+
+Deviations: squares are averaged over the channels, not summed; the warp is bicubic, not bilinear;
+pixels that leave the picture are not visible.
+
+Flow must come from frames that are not judged (the originals, or a network's input): a method could
+make the flow of its own frames fit. A smooth picture has a low error; so this goes together with
+PSNR, and with the error of the originals.
+
+A flow from a to b is (H, W, 2), across and down in pixels: the point of a at (x, y) lies in b at
+(x, y) + flow.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_RELATIVE = 0.01  # Ruder et al. 2016, like the two below
+_OCCLUSION = 0.5  # px^2
+_BOUNDARY = 0.002
+
+
+def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor]]) -> float:
+    """E_warp of a clip, 0 or more; its root is in the unit of the pixels.
+
+    frames: T of (1, 3, H, W), RGB in [0, 1], clamped; T of 2 or more.
+    flows: T - 1 times the flow from frame t to t+1 and the one back, (H, W, 2) each.
+    Raises ValueError for other shapes, and where frames t and t+1 have no pixel in common.
+    """
+    if len(frames) < 2 or len(flows) != len(frames) - 1:
+        raise ValueError(
+            "warping error: expected 2 frames or more and a pair of flows less; "
+            f"came {len(frames)} frames and {len(flows)} pairs of flows"
+        )
+    errors = []
+    for t, (forward, backward) in enumerate(flows):
+        frame, following = frames[t], frames[t + 1]
+        for tensor, shape in ((frame, frames[0].shape), (following, frames[0].shape)):
+            _check(tensor, (1, 3, *shape[2:]), f"frame {t} or {t + 1}")
+        for flow in (forward, backward):
+            _check(flow, (*frame.shape[2:], 2), f"flow between frames {t} and {t + 1}")
+        visible = consistent(forward, backward) & ~_motion_boundary(forward)
+        if not bool(visible.any()):
+            raise ValueError(
+                f"warping error: expected frames {t} and {t + 1} to show the same; came: no pixel "
+                "that is visible in both, as at a scene cut"
+            )
+        moved = _warped(following.clamp(0, 1), forward, "bicubic")
+        squares = (frame.clamp(0, 1) - moved).square().mean(dim=(0, 1))  # (H, W)
+        errors.append(float(squares[visible].mean()))
+    return sum(errors) / len(errors)
+
+
+def consistent(forward: Tensor, backward: Tensor) -> Tensor:
+    """Where a point stays in the picture and the flow back leads to where it came from.
+
+    forward: from a to b; backward: from b to a; (H, W, 2). Returns (H, W), bool, of a's pixels.
+    """
+    height, width = forward.shape[:2]
+    across, down = _targets(forward)
+    inside = (across >= 0) & (across <= width - 1) & (down >= 0) & (down <= height - 1)
+    back = _warped(backward.permute(2, 0, 1)[None], forward, "bilinear")[0].permute(1, 2, 0)
+    lengths = forward.square().sum(-1) + back.square().sum(-1)
+    distance = (forward + back).square().sum(-1)
+    return inside & (distance <= _RELATIVE * lengths + _OCCLUSION)
+
+
+def _motion_boundary(flow: Tensor) -> Tensor:
+    """Where the flow changes so fast that it belongs to two objects: (H, W), bool."""
+    padded = functional.pad(flow.permute(2, 0, 1)[None], (0, 1, 0, 1), mode="replicate")[0]
+    right = padded[:, :-1, 1:] - padded[:, :-1, :-1]  # (2, H, W)
+    below = padded[:, 1:, :-1] - padded[:, :-1, :-1]
+    change = (right.square() + below.square()).sum(0)
+    return change > _RELATIVE * flow.square().sum(-1) + _BOUNDARY
+
+
+def _warped(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
+    """(1, C, H, W) at (x, y) + flow; the border's pixels are repeated beyond it."""
+    height, width = flow.shape[:2]
+    across, down = _targets(flow)
+    # grid_sample counts from -1 to 1.
+    grid = torch.stack(
+        [2 * across / max(width - 1, 1) - 1, 2 * down / max(height - 1, 1) - 1], dim=-1
+    )
+    return functional.grid_sample(
+        picture, grid[None], mode=mode, padding_mode="border", align_corners=True
+    )
+
+
+def _targets(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns and rows that the flow points to, (H, W) each."""
+    height, width = flow.shape[:2]
+    columns = torch.arange(width, dtype=flow.dtype, device=flow.device)
+    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)
+    return flow[..., 0] + columns, flow[..., 1] + rows[:, None]
+
+
+def _check(tensor: Tensor, shape: tuple[int, ...], name: str) -> None:
+    if tuple(tensor.shape) != shape or not tensor.is_floating_point():
+        raise ValueError(
+            f"warping error: {name}: expected a float tensor {shape}; "
+            f"came {tensor.dtype} {tuple(tensor.shape)}"
+        )
