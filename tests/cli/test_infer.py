@@ -48,7 +48,7 @@ def test_a_folder_is_upscaled(
     shown = capsys.readouterr()
     lines = shown.err.splitlines()
     lines[1:3] = sorted(lines[1:3])  # told in the order in which they end
-    assert lines[0].startswith("tiny.safetensors: x2, 2 picture(s), ")
+    assert lines[0].startswith("tiny.safetensors: x2, 2 input(s), ")
     assert lines[1].startswith(f"[1/2] {pictures}/a.png -> {output}/a_x2.png (50x40, ")
     assert lines[3].startswith("2 done in ")
     assert shown.out == ""
@@ -165,7 +165,7 @@ def test_some_failures_exit_with_3_and_a_summary(
     assert call("-i", pictures, "-o", tmp_path / "out", "-m", model) == 3
     shown = capsys.readouterr().err
     assert "1 done, 1 failed in " in shown
-    assert "1 picture(s) failed:" in shown
+    assert "1 input(s) failed:" in shown
     assert f"  {pictures}/b.png: expected a picture" in shown
     assert names(tmp_path / "out") == ["a_x2.png"]
 

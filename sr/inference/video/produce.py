@@ -50,7 +50,9 @@ class Production:
         self.pipeline = Pipeline()
         self.network = Network(upscalers, work.size, self.pipeline.stopped)
         self.num_frames = 0
-        """Frames that have come out of the network."""
+        """Frames that have come out of the network, from the first one that is wanted on."""
+        self.num_repeated = 0
+        """Those of them that were equal to the one before, and so were not computed."""
         self.first = first
         self._filter = TemporalFilter() if making.temporal_filter else None
         self._source = source
@@ -58,11 +60,6 @@ class Production:
         info = work.info
         self._conversion = Conversion(info.layout, info.colour, info.siting)
         self._batch_size = batch_size(info.height, info.width, self._devices[0])
-
-    @property
-    def num_repeated(self) -> int:
-        """Frames that were equal to the one before, and so were not computed."""
-        return self.num_frames - self.network.num_computed
 
     def results(self) -> Iterator[tuple[Frame, Tensor]]:
         """Each frame from the first one on with its (1, 3, H, W), RGB, not clamped."""
@@ -87,8 +84,12 @@ class Production:
         return dropwhile(lambda frame: frame.number < self.first - before, self._source.frames())
 
     def _counted(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
+        last: Tensor | None = None
         for each in self.network.enlarged(batches):
-            self.num_frames += 1
+            if each.frame.number >= self.first:
+                self.num_frames += 1
+                self.num_repeated += each.sr is last
+            last = each.sr
             yield each
 
 

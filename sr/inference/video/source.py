@@ -13,7 +13,13 @@ from sr.io.video.formats import is_pattern
 from sr.io.video.frame import Frame, VideoError, VideoInfo
 from sr.io.video.reader import VideoReader, open_video
 from sr.io.video.retime import Moment, retimed, within
-from sr.io.video.stills import Pictures, open_animation, open_pictures, pattern_files
+from sr.io.video.stills import (
+    Pictures,
+    PictureSequence,
+    open_animation,
+    open_pictures,
+    pattern_files,
+)
 
 _ANIMATION_SUFFIXES = frozenset({".gif", ".webp"})
 USUAL_RATE = Fraction(24)  # frames a second, of pictures, which tell none
@@ -25,7 +31,8 @@ class Source:
     def __init__(self, opened: VideoReader | Pictures, making: VideoMaking) -> None:
         self._opened = opened
         self._making = making
-        self._is_retimed = making.fps is not None and making.fps != opened.info.rate
+        # Of pictures it is their rate, at which they have been opened.
+        self._is_retimed = making.fps is not None and not isinstance(opened, PictureSequence)
         self.info = self._cut_info(opened.info)
         """As `frames` gives them."""
 

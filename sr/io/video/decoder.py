@@ -20,7 +20,6 @@ from sr.io.video.expected import Expected
 _MAX_READ_FAULTS = 20  # one after another, then the file is taken to end
 _MAX_OVERHEAD = 64  # bytes between two Matroska blocks; more hold what could not be read
 _HOLE_FRAMES = 32  # within which a hole in the file shows as a gap in time, after reordering
-_FILE_END_SLACK = Fraction(1, 2)  # seconds; a last packet's duration is not always told
 _LOW_DELAY = 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
 
 
@@ -43,7 +42,7 @@ class Decoder:
         self._num_frames = 0
         self._first: int | None = None
         self._last: int | None = None
-        self._file = _FileTrace(container, stream)
+        self._holes = _HoleFinder(container, stream)
         context = stream.codec_context
         stream.thread_type = "SLICE"
         if context.name == "libdav1d":
@@ -72,7 +71,7 @@ class Decoder:
                 for packet in self._container.demux():
                     if packet.size == 0:
                         continue  # FFmpeg's end of a stream, or AVI's repeated frame
-                    self._file.follow(packet, self._num_frames)
+                    self._holes.follow(packet, self._num_frames)
                     faults = 0
                     if packet.stream_index == self._stream.index:
                         yield packet
@@ -136,30 +135,23 @@ class Decoder:
         self._pending = [pts for pts in self._pending if pts > time]
         if last is None or time - last <= Fraction(3, 2) * self._step:
             return
-        if lost or self._file.has_hole(self._num_frames):
+        if lost or self._holes.has_hole(self._num_frames):
             number = len(lost) or max(round((time - last) / self._step) - 1, 1)
             where = self._where(time, self._num_frames)
             self._damage.add(f"{number} frame(s) missing before {where}")
 
     def _check_end(self) -> None:
         """Record that frames are missing at the end."""
-        last, expected = self._last, self._expected
-        num_packets, end = expected.num_packets, expected.end
-        end_of_last = None if last is None else (last + self._step) * self._time_base
-        cut = num_packets is not None and self._num_packets < num_packets
-        if end is not None and end_of_last is not None:
-            cut = end_of_last + 3 * self._step * self._time_base / 2 < end
-        if end is None and expected.file_end is not None:
-            cut = self._file.end + _FILE_END_SLACK < expected.file_end
-        if cut:
-            told = f"{expected.num_frames} frames" if expected.num_frames else "more"
-            self._damage.add(
-                f"ends early, with frame {self._num_frames - 1}: expected about {told}"
-            )
-        elif last is not None:
-            lost = [pts for pts in self._pending if pts - last > Fraction(3, 4) * self._step]
-            if lost:
-                self._damage.add(f"{len(lost)} frame(s) missing at the end")
+        expected = self._expected
+        told, num_packets = expected.num_frames, expected.num_packets
+        is_cut = expected.is_cut_short and (told is None or self._num_frames < told)
+        if is_cut or (num_packets is not None and self._num_packets < num_packets):
+            length = "more" if told is None else f"about {told} frames"
+            self._damage.add(f"ends early, with frame {self._num_frames - 1}: expected {length}")
+        elif self._last is not None:
+            end = self._last + Fraction(3, 4) * self._step
+            if lost := sum(pts > end for pts in self._pending):
+                self._damage.add(f"{lost} frame(s) missing at the end")
 
     def _where(self, time: int | None, number: int | None = None) -> str:
         """Frame and seconds since the first, for messages."""
@@ -171,26 +163,21 @@ class Decoder:
         return f"frame {number} ({float(seconds):.2f} s)"
 
 
-class _FileTrace:
-    """How far a file was read, and where something in it was passed over in silence."""
+class _HoleFinder:
+    """Where something in a Matroska file was passed over in silence, as its demuxer does."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self.end = Fraction(0)
-        """Seconds, of all streams."""
         self._position: int | None = None  # of the last block
         self._next = 0  # byte after it
         self._hole: int | None = None  # number of frames that had come by then
         # alpha lies between the blocks
-        self._finds_holes = (
+        self._is_active = (
             "matroska" in container.format.name and "alpha_mode" not in stream.metadata
         )
 
     def follow(self, packet: "Packet[Stream]", num_frames: int) -> None:
         """Take note of a packet of any stream."""
-        if packet.pts is not None and packet.time_base:
-            end = (packet.pts + (packet.duration or 0)) * packet.time_base
-            self.end = max(self.end, end)
-        if packet.pos is None or not self._finds_holes:
+        if packet.pos is None or not self._is_active:
             return
         if packet.pos == self._position:
             self._next += packet.size  # one of several in a block

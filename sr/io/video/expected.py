@@ -1,11 +1,14 @@
-"""What a video's header lets expect: its rate, its number of frames, its end."""
+"""What a video's header lets expect: its rate and its number of frames."""
 
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
+
+from sr.io.video.truncation import is_cut_short
 
 DEFAULT_RATE = Fraction(25)
 _MAX_RATE = 1000  # frames a second; more is a time base that was taken for a rate
@@ -18,35 +21,25 @@ _WITHOUT_TIMES = ("h264", "hevc", "obu", "vvc")  # bare streams, whose rate FFmp
 class Expected:
     """What there should be in a video stream, None where it is not told.
 
-    num_packets: exact. end: seconds in the file's time line, of the stream. file_end: likewise, of
-    the longest stream.
+    num_packets: exact. is_cut_short: the file has not all that it declares.
     """
 
     rate: Fraction
     num_frames: int | None
     num_packets: int | None
-    end: Fraction | None
-    file_end: Fraction | None
+    is_cut_short: bool
     notes: tuple[str, ...]
 
 
-def expected_of(container: InputContainer, stream: VideoStream) -> Expected:
-    """What the header of an open file tells of one of its streams."""
+def expected_of(path: Path, container: InputContainer, stream: VideoStream) -> Expected:
+    """What the header of an open file, and its size, tell of one of its streams."""
     rate, notes = _rate(container, stream)
     num_packets = _num_packets(container, stream)
     duration = _duration(container, stream)
     num_frames = num_packets or stream.frames or None
     if num_frames is None and duration is not None:
         num_frames = round(duration * rate)
-    kind = container.format.name
-    start = Fraction(stream.start_time or 0) * (stream.time_base or 0)
-    end = file_end = None
-    if "matroska" in kind:
-        end = _tagged_duration(stream)
-        file_end = _file_duration(container)
-    elif duration is not None and ("mp4" in kind or kind == "avi") and num_packets is None:
-        end = start + duration
-    return Expected(rate, num_frames, num_packets, end, file_end, notes)
+    return Expected(rate, num_frames, num_packets, is_cut_short(path), notes)
 
 
 def _rate(container: InputContainer, stream: VideoStream) -> tuple[Fraction, tuple[str, ...]]:

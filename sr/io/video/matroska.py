@@ -70,23 +70,26 @@ def _patched(head: bytearray, ratio: Fraction) -> bytearray | None:
     if entry is None or video is None or tracks.end > len(head):
         return None
     told = _shape(head, video, ratio)
-    room = void.end - void.start - len(told)
-    if room < 9 or not told:  # a gap is at least its own head
+    if not told:
         return None
-    for element in (video, entry, tracks):
-        if not _grow(head, element, len(told)):
-            return None
-    for seek in _children(head, seek_head.data, seek_head.end, _SEEK):
-        position = _first(head, _SEEK_POSITION, seek.data, seek.end)
-        if position is not None:
-            _move(head, position, segment.data, (void.end, video.end), len(told))
     unit = _first(head, _DISPLAY_UNIT, video.data, video.end)
     if unit is not None:  # the muxer has written that it does not know
         head[unit.data : unit.end] = bytes(unit.end - unit.data)  # pixels
-    _sum(head, seek_head, b"", seek_head.end)
-    _sum(head, tracks, told, video.end)
+    larger = _rebuilt(head, video, video.end, video.end, told)
+    larger = _rebuilt(head, entry, video.start, video.end, larger)
+    larger = _rebuilt(head, tracks, entry.start, entry.end, larger)
+    growth = len(larger) - (tracks.end - tracks.start)
+    room = void.end - void.start - growth
+    if room < 9:  # a gap is at least its own head
+        return None
+    for seek in _children(head, seek_head.data, seek_head.end, _SEEK):
+        position = _first(head, _SEEK_POSITION, seek.data, seek.end)
+        if position is not None:
+            _move(head, position, segment.data, (void.end, tracks.end), growth)
+    seeks = _rebuilt(head, seek_head, seek_head.end, seek_head.end, b"")
     gap = bytes([_VOID]) + (room - 9 | 1 << 56).to_bytes(8, "big") + bytes(room - 9)
-    return head[: void.start] + gap + head[void.end : video.end] + told + head[video.end :]
+    before, between = head[: seek_head.start], head[void.end : tracks.start]
+    return before + seeks + gap + between + larger + head[tracks.end :]
 
 
 def _shape(head: bytearray, video: _Element, ratio: Fraction) -> bytes:
@@ -109,14 +112,16 @@ def _number(identifier: int, value: int) -> bytes:
     return identifier.to_bytes(2, "big") + bytes([0x80 | len(data)]) + data
 
 
-def _grow(head: bytearray, element: _Element, more: int) -> bool:
-    """Enlarge the size told by an element; False where its bytes are too few for it."""
+def _rebuilt(head: bytearray, element: _Element, start: int, end: int, new: bytes) -> bytes:
+    """An element with `new` in place of what is in [start, end), its size and checksum corrected."""
+    content = head[element.data : start] + new + head[end : element.end]
+    if content[0] == _CRC:  # of all that follows it
+        content[2:6] = zlib.crc32(content[6:]).to_bytes(4, "little")
     length = element.data - element.size_at
-    size = element.end - element.data + more
-    if size >= (1 << 7 * length) - 1:  # all bits set means: unknown
-        return False
-    head[element.size_at : element.data] = (size | 1 << 7 * length).to_bytes(length, "big")
-    return True
+    while len(content) >= (1 << 7 * length) - 1:  # all bits set means: unknown
+        length += 1
+    size = (len(content) | 1 << 7 * length).to_bytes(length, "big")
+    return bytes(head[element.start : element.size_at] + size + content)
 
 
 def _move(
@@ -127,14 +132,6 @@ def _move(
     if moved[0] <= origin + told < moved[1]:
         size = position.end - position.data
         head[position.data : position.end] = (told - less).to_bytes(size, "big")
-
-
-def _sum(head: bytearray, element: _Element, told: bytes, at: int) -> None:
-    """Write the checksum of an element, if it has one, with `told` as it will be put in at `at`."""
-    crc = _first(head, _CRC, element.data, element.end)
-    if crc is not None:
-        content = head[crc.end : at] + told + head[at : element.end]
-        head[crc.data : crc.end] = zlib.crc32(content).to_bytes(4, "little")
 
 
 def _first(head: bytearray, identifier: int, start: int, end: int) -> _Element | None:

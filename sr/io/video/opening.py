@@ -11,9 +11,9 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import VideoError
+from sr.io.video.truncation import is_mp4, mp4_boxes
 
 _EXPECTED = "expected a video (MP4, MOV, MKV, WebM or AVI)"
-_MP4_BRANDS = (b"ftyp", b"wide", b"mdat", b"free", b"skip", b"moov")  # kinds of a first box
 
 
 @contextmanager
@@ -83,18 +83,10 @@ def _what_came(path: Path) -> str:
     """Why FFmpeg cannot open a file, as far as its first bytes tell."""
     if path.stat().st_size == 0:
         return "an empty file"
+    if not is_mp4(path):
+        return "a file of another kind, or damaged at its start"
     with path.open("rb") as file:
-        kind = file.read(8)[4:]
-        if kind not in _MP4_BRANDS:
-            return "a file of another kind, or damaged at its start"
-        file.seek(0)
-        while len(header := file.read(8)) == 8 and header[4:] != b"moov":
-            size = int.from_bytes(header[:4])
-            if size == 1:
-                size = int.from_bytes(file.read(8)) - 8
-            if size < 8:  # 0: up to the end of the file
-                break
-            file.seek(size - 8, os.SEEK_CUR)
-    if header[4:] == b"moov":
+        kinds = [kind for kind, _ in mp4_boxes(file)]
+    if b"moov" in kinds:
         return "an MP4 file with a damaged or incomplete index (moov)"
     return "an MP4 file cut short: without its index (moov), which is at its end"

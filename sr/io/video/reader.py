@@ -37,7 +37,7 @@ class VideoReader:
         self, path: Path, container: InputContainer, stream: VideoStream, damaged: Damaged
     ) -> None:
         name = str(path)
-        expected = expected_of(container, stream)
+        expected = expected_of(path, container, stream)
         faults = Damage(name, damaged)
         self.damage = faults.record
         self._decoded = Decoder(container, stream, expected, faults).frames()

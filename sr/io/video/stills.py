@@ -16,10 +16,11 @@ import numpy.typing as npt
 from sr.io.picture import Header, Picture, open_picture, read_header
 from sr.io.picture_source import ImageError
 from sr.io.video.colour import resolved_colour
+from sr.io.video.formats import frame_path, is_pattern
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
 
 _FULL_RANGE = 2  # FFmpeg's number
-_NUMBER = re.compile(r"%(0\d+)?d")
+_NUMBER = re.compile(r"%(?:0\d+)?d")
 _SHORTEST_DELAY, _USUAL_DELAY = 10, 100  # ms; shorter ones are shown as usual ones, by browsers
 _ALL = slice(None)
 _BLACK_NOTE = "transparency is left out: put over black"
@@ -119,44 +120,31 @@ def open_animation(path: Path) -> Iterator[Animation]:
         raise VideoError(str(error)) from error
 
 
-def is_pattern(path: Path) -> bool:
-    """The name has a place for a number, as `%05d` or `%d`."""
-    return _NUMBER.search(path.name) is not None
-
-
-def picture_pattern_path(pattern: Path, number: int) -> Path:
-    """The file of a pattern that has this number."""
-    return pattern.with_name(
-        _NUMBER.sub(lambda place: f"{number:{place[1] or ''}d}", pattern.name, count=1)
-    )
-
-
 def pattern_files(pattern: Path) -> list[Path]:
     """The files of a pattern, from the lowest number on without a gap.
 
     Raises `VideoError` if there is none, or naming the first that is missing among them.
     """
-    place = _NUMBER.search(pattern.name)
-    if place is None:
-        raise VideoError(f"{pattern}: expected a name with %d or the like; came: none")
-    before, after = pattern.name[: place.start()], pattern.name[place.end() :]
+    if not is_pattern(pattern):
+        raise VideoError(f"{pattern}: expected a name with one %d or the like; came: none such")
+    before, after = _NUMBER.split(pattern.name)
     name = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}")
     names = (path.name for path in pattern.parent.iterdir()) if pattern.parent.is_dir() else ()
     numbers = sorted(
         int(found[1])
         for found in map(name.fullmatch, names)
-        if found and found[0] == picture_pattern_path(pattern, int(found[1])).name
+        if found and found[0] == frame_path(pattern, int(found[1])).name
     )
     if not numbers:
         raise VideoError(f"{pattern}: expected numbered pictures; came: no such file")
     for expected, number in enumerate(numbers, numbers[0]):
         if number != expected:
-            missing = picture_pattern_path(pattern, expected)
+            missing = frame_path(pattern, expected)
             raise VideoError(
                 f"{missing}: expected pictures without a gap, up to number {numbers[-1]};"
                 " came: no such file"
             )
-    return [picture_pattern_path(pattern, number) for number in numbers]
+    return [frame_path(pattern, number) for number in numbers]
 
 
 def _header(path: Path) -> Header:

@@ -131,7 +131,7 @@ def test_an_encoder_of_a_card_that_is_not_there_says_what_it_needs(
 ) -> None:
     # On a machine with a card this hides it.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with pytest.raises(EncoderError, match="needs an NVIDIA card with an encoder.*choose libx264"):
+    with pytest.raises(EncoderError, match=r"needs an NVIDIA card with an encoder.*choose libx264"):
         encoding(name, size=(256, 256))
 
 

@@ -10,13 +10,7 @@ import pytest
 from PIL import Image
 
 from sr.io.video.frame import Colour, Layout, VideoError
-from sr.io.video.stills import (
-    is_pattern,
-    open_animation,
-    open_pictures,
-    pattern_files,
-    picture_pattern_path,
-)
+from sr.io.video.stills import open_animation, open_pictures, pattern_files
 
 Pixels = npt.NDArray[Any]
 
@@ -163,20 +157,6 @@ def test_an_animation_cut_short_is_refused(tmp_path: Path) -> None:
         list(animation.frames())
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("%05d.png", True), ("a%d.jpg", True), ("a_%3d.png", False), ("a.png", False), ("%s", False)],
-)
-def test_patterns_are_known_by_their_number(name: str, expected: bool) -> None:
-    assert is_pattern(Path("frames") / name) == expected
-
-
-def test_a_pattern_names_files() -> None:
-    assert picture_pattern_path(Path("f/%05d.png"), 7) == Path("f/00007.png")
-    assert picture_pattern_path(Path("f/a%d_%d.png"), 12) == Path("f/a12_%d.png")
-    assert picture_pattern_path(Path("f/%02d.png"), 1234) == Path("f/1234.png")
-
-
 def test_files_of_a_pattern_are_found_from_the_lowest_number(tmp_path: Path) -> None:
     for name in ["a8.png", "a9.png", "a10.png", "a11.png", "a011.png", "b12.png", "a12.jpg"]:
         (tmp_path / name).touch()
@@ -195,7 +175,7 @@ def test_a_missing_picture_of_a_pattern_is_named(tmp_path: Path) -> None:
         pattern_files(tmp_path / "%05d.png")
 
 
-@pytest.mark.parametrize("pattern", ["%05d.jpg", "none/%05d.png", "a.png"])
+@pytest.mark.parametrize("pattern", ["%05d.jpg", "none/%05d.png", "a.png", "%d_%d.png"])
 def test_a_pattern_without_files_is_named(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(VideoError, match=pattern.replace(".", r"\.")):
         pattern_files(tmp_path / pattern)

@@ -1,0 +1,136 @@
+"""Jobs that were cut off go on where they were, and end as if nothing had happened."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sr.inference.request import UsageError
+from sr.inference.video import encode
+from sr.inference.video.journal import parts_folder
+from sr.inference.video.making import VideoMaking
+from sr.io.video.encoder import EncoderChoice
+
+PART = 4  # frames
+
+
+@pytest.fixture(autouse=True)
+def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode, "frames_a_part", lambda *size: PART)
+
+
+def making(**options: Any) -> VideoMaking:
+    return VideoMaking(encoder=EncoderChoice(crf=20, preset="fast"), **options)
+
+
+@pytest.mark.parametrize("temporal_filter", [False, True])
+@pytest.mark.parametrize("fault_at", [1, 4, 7, 12])
+def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
+    studio: Any, fault_at: int, temporal_filter: bool
+) -> None:
+    source = studio.clip("in.mp4", 14, sound=studio.Sound(0.5), still=(4, 8))
+    whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
+    video = making(temporal_filter=temporal_filter)
+    assert studio.upscale(source, whole, video=video).exit_code == 0
+    cut_off = studio.Counting(fault_at=min(fault_at, 11))  # of 12 distinct frames
+    assert studio.upscale(source, output, video=video, network=cut_off).exit_code == 4
+    assert not output.exists()
+    again, listener = studio.Counting(), studio.Listener()
+    video = making(temporal_filter=temporal_filter, resume=True)
+    outcome = studio.upscale(
+        source, output, video=video, network=again, listener=listener, existing="skip", resume=True
+    )
+    assert outcome.exit_code == 0
+    assert output.read_bytes() == whole.read_bytes()
+    (done,) = listener.fields("item_done")
+    assert done["resumed_at"] % PART == 0
+    assert done["frames"] == 14
+    assert not parts_folder(output).exists()
+
+
+def test_only_what_is_missing_is_computed(studio: Any) -> None:
+    source, output = studio.clip("in.mp4", 14), studio.folder / "out.mp4"
+    studio.upscale(source, output, video=making(), network=studio.Counting(fault_at=13))
+    again = studio.Counting()
+    studio.upscale(source, output, video=making(resume=True), network=again, resume=True)
+    assert again.num_calls <= 6  # frames 8 to 13, or fewer where the last part was whole
+
+
+def test_parts_that_were_left_are_not_thrown_away_unasked(studio: Any) -> None:
+    source, output = studio.clip("in.mp4", 10), studio.folder / "out.mp4"
+    studio.upscale(source, output, video=making(), network=studio.Counting(fault_at=9))
+    with pytest.raises(UsageError, match=r"--resume.*--overwrite"):
+        studio.upscale(source, output, video=making())
+    assert parts_folder(output).exists()
+    assert studio.upscale(source, output, video=making(), existing="overwrite").exit_code == 0
+
+
+def test_parts_made_otherwise_are_refused(studio: Any) -> None:
+    source, output = studio.clip("in.mp4", 10), studio.folder / "out.mp4"
+    studio.upscale(source, output, video=making(), network=studio.Counting(fault_at=9))
+    other = VideoMaking(encoder=EncoderChoice(crf=30), resume=True)
+    outcome = studio.upscale(source, output, video=other, resume=True)
+    assert outcome.exit_code == 4
+    assert "holds parts of another job" in outcome.failures[source]
+    outcome = studio.upscale(source, output, video=making(resume=True), resume=True)
+    assert outcome.exit_code == 0
+
+
+def test_pictures_are_gone_on_with_from_the_first_that_is_missing(studio: Any) -> None:
+    source = studio.clip("in.mp4", 6)
+    pattern = studio.folder / "out" / "%04d.png"
+    studio.upscale(source, pattern)
+    (pattern.parent / "0004.png").unlink()
+    network = studio.Counting()
+    outcome = studio.upscale(
+        source, pattern, video=making(resume=True), network=network, existing="skip", resume=True
+    )
+    assert outcome.exit_code == 0
+    assert network.num_calls == 2
+    assert len(list(pattern.parent.iterdir())) == 6
+
+
+def test_a_killed_run_goes_on_and_gives_the_file_of_an_unbroken_one(
+    studio: Any, model: Path
+) -> None:
+    source = studio.clip("in.mp4", 40, sound=studio.Sound(1.6))
+    whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
+    script = (
+        "import sys, time\n"
+        "from sr.inference.video import encode, stages\n"
+        "from sr.cli.infer import main\n"
+        f"encode.frames_a_part = lambda *size: {PART}\n"
+        "run = stages.Network._run\n"
+        "def slowly(self, batch):\n"
+        "    time.sleep(0.05)\n"
+        "    return run(self, batch)\n"
+        "stages.Network._run = slowly\n"
+        "main(sys.argv[1:])\n"
+    )
+
+    def command(target: Path, *more: str) -> list[str]:
+        arguments = ["-i", str(source), "-o", str(target), "-m", str(model), "--precision", "fp32"]
+        return [sys.executable, "-c", script, *arguments, *more]
+
+    subprocess.run(command(whole), check=True)
+    process = subprocess.Popen(command(output))
+    deadline = time.monotonic() + 120
+    while len(list(parts_folder(output).glob("part-????[0-9]"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not output.exists()
+    subprocess.run(command(output, "--resume"), check=True)
+    assert output.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in studio.folder.glob("*.mp4")) == [
+        "in.mp4",
+        "out.mp4",
+        "whole.mp4",
+    ]
+    subprocess.run(command(output, "--resume"), check=True)  # is done: left out
+    assert output.read_bytes() == whole.read_bytes()
