@@ -20,7 +20,7 @@ PART = 4  # frames
 
 @pytest.fixture(autouse=True)
 def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "frames_a_part", lambda *size: PART)
+    monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
 
 
 def making(**options: Any) -> VideoMaking:
@@ -103,7 +103,7 @@ def test_a_killed_run_goes_on_and_gives_the_file_of_an_unbroken_one(
         "import sys, time\n"
         "from sr.inference.video import encode, stages\n"
         "from sr.cli.infer import main\n"
-        f"encode.frames_a_part = lambda *size: {PART}\n"
+        f"encode.frames_a_part = lambda *_: {PART}\n"
         "run = stages.Network._run\n"
         "def slowly(self, batch):\n"
         "    time.sleep(0.05)\n"
