@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import av
@@ -44,22 +45,47 @@ def do_video(
         if work.encoding is None:
             production = write_pictures(job, work, making, upscalers, source, emit)
         else:
-            journal = _journal(job, work, making, upscalers)
-            encoder = Encoder(work, source, journal, emit)
-            production = encoder.write_all(making, upscalers)
-            early = source.ends_early or encoder.damage is not None
-            _finish(job, work, journal, emit, late=source.begins_late, early=early)
-            if encoder.damage is not None:
-                raise VideoError(f"{encoder.damage}; {job.output} ends there, its sound too")
+            production = _write_video(job, work, making, upscalers, source, emit)
         _tell_damage(job, source, emit)
     return _told(work, production, upscalers, time.perf_counter() - started)
+
+
+def _write_video(
+    job: Job,
+    work: VideoWork,
+    making: VideoMaking,
+    upscalers: Sequence[Upscaler],
+    source: Source,
+    emit: Emit,
+) -> Production:
+    journal = _journal(job, work, making, upscalers)
+    encoder = Encoder(work, source, journal, emit)
+    try:
+        production = encoder.write_all(making, upscalers)
+        early = source.ends_early or encoder.damage is not None
+        faults = _finish(job, work, journal, emit, late=source.begins_late, early=early)
+    except BaseException:
+        if journal.num_frames:
+            kept = f"{journal.num_frames} frames are kept in {journal.folder}"
+            emit("warning", message=f"{kept}; the same command with --resume goes on from there")
+        else:
+            journal.remove()
+        raise
+    journal.remove()
+    if faults:
+        raise ContractError(f"{job.output}: is written, but {'; '.join(faults)}")
+    if encoder.damage is not None:
+        raise VideoError(f"{encoder.damage}; {job.output} ends there, its sound too")
+    return production
 
 
 def _journal(
     job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler]
 ) -> Journal:
+    encoding = work.encoding
+    assert encoding is not None
     made_of = {
-        "source": identity_of(job.source) if job.source.is_file() else str(job.source),
+        "source": identity_of(job.source) if job.source.is_file() else work.info.num_frames,
         "model": dict(making.model),
         "size": f"{work.size.width}x{work.size.height}",
         "precision": precision_name(upscalers[0].dtype),
@@ -69,7 +95,10 @@ def _journal(
         "fps": str(making.fps),
         "damaged": making.damaged,
         "temporal_filter": making.temporal_filter,
-        "encoding": repr(work.encoding),
+        "encoder": encoding.encoder,
+        "encoder_options": encoding.options,
+        "pix_fmt": encoding.layout.pix_fmt,
+        "colour": asdict(encoding.colour),
         "av": av.__version__,
     }
     begin = Journal.resume if making.resume else Journal.begin
@@ -78,8 +107,8 @@ def _journal(
 
 def _finish(
     job: Job, work: VideoWork, journal: Journal, emit: Emit, *, late: bool, early: bool
-) -> None:
-    """Parts -> the result, which is then compared with what it was to be.
+) -> list[str]:
+    """Parts -> the result, which is then compared with what it was to be; returns its faults.
 
     late, early: the source's beginning or end is left out, of its other streams, too.
     """
@@ -114,11 +143,9 @@ def _finish(
             journal.paths, path, video=track, source=original, plan=work.streams, span=span
         )
         faults = check(path, expected)
-    journal.remove()
     for note in notes:
         emit("warning", message=f"{job.source}: {note}")
-    if faults:
-        raise ContractError(f"{job.output}: is written, but {'; '.join(faults)}")
+    return faults
 
 
 def _tell_damage(job: Job, source: Source, emit: Emit) -> None:

@@ -113,7 +113,7 @@ def _number(identifier: int, value: int) -> bytes:
 
 
 def _rebuilt(head: bytearray, element: _Element, start: int, end: int, new: bytes) -> bytes:
-    """An element with `new` in place of what is in [start, end), its size and checksum corrected."""
+    """An element with `new` in place of [start, end), and its size and checksum to match."""
     content = head[element.data : start] + new + head[end : element.end]
     if content[0] == _CRC:  # of all that follows it
         content[2:6] = zlib.crc32(content[6:]).to_bytes(4, "little")

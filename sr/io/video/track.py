@@ -69,9 +69,6 @@ class Parts:
             if one == other:
                 raise VideoError(f"two frames have the time stamp {one} (of {self._unit} s)")
 
-    def __len__(self) -> int:
-        return len(self._stamps)
-
     def packets(self, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
         """All packets in the order of decoding, as those of `stream`, whose container is begun.
 

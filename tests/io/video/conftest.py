@@ -129,6 +129,33 @@ def _mux_sound(container: Any, stream: Any, num_samples: int, offset: int) -> No
     container.mux(stream.encode(None))
 
 
+_CHAPTERS: list[Any] = [
+    {"id": i, "start": 1000 * i, "end": 1000 * i + 1000, "time_base": Fraction(1, 1000)}
+    | {"metadata": {"title": f"Chapter {i}"}}
+    for i in range(2)
+]
+
+
+def _add_text(container: Any, codec: str) -> Any:
+    text = container.add_stream(codec)
+    text.codec_context.subtitle_header = _STYLES
+    text.time_base = Fraction(1, 1000)
+    text.metadata["language"] = "fra"
+    text.disposition = 1 | 64  # default, forced
+    return text
+
+
+def _text_packet(text: Any, start: int, length: int, words: str) -> Any:
+    """start, length: milliseconds."""
+    ass = f"0,0,Default,,0,0,0,,{words}".encode()
+    event = av.subtitles.subtitle.SubtitleSet.create(ass, 0, length)
+    packet = text.codec_context.encode_subtitle(event)
+    packet.stream, packet.time_base = text, Fraction(1, 1000)
+    packet.pts = packet.dts = start
+    packet.duration = length
+    return packet
+
+
 def _write_source(
     path: Path,
     *,
@@ -143,8 +170,8 @@ def _write_source(
 ) -> Path:
     """Write a video of 25 frames a second with streams beside it.
 
-    sounds: encoders; the languages are English and German by turns. texts: start and length in
-    milliseconds, and the text in ASS's notation. attached: a font and cover art.
+    sounds: encoders. texts: start and length in milliseconds, and the text in ASS's notation.
+    attached: a font and cover art.
     """
     with av.open(str(path), "w") as container:
         codec = "libvpx-vp9" if path.suffix == ".webm" else "libx264"
@@ -161,36 +188,16 @@ def _write_source(
             track.metadata.update(language=("eng", "deu")[number % 2], title=f"Sound {number}")
             track.disposition = number % 2  # the second is the default
             tracks.append(track)
-        text: Any = None
-        if subtitle is not None:
-            text = container.add_stream(subtitle)
-            text.codec_context.subtitle_header = _STYLES
-            text.time_base = Fraction(1, 1000)
-            text.metadata["language"] = "fra"
-            text.disposition = 1 | 64  # default, forced
+        text = _add_text(container, subtitle) if subtitle else None
         if attached:
             container.add_attachment("a.ttf", "application/x-truetype-font", b"a font")
             container.add_attachment("cover.jpg", "image/jpeg", _cover())
         container.metadata.update(title="A title", comment="A comment", encoder="old")
         if chapters:
-            unit = Fraction(1, 1000)
-            container.set_chapters(
-                [
-                    {"id": i, "start": 1000 * i, "end": 1000 * i + 1000, "time_base": unit}
-                    | {"metadata": {"title": f"Chapter {i}"}}
-                    for i in range(2)
-                ]
-            )
+            container.set_chapters(_CHAPTERS)
         container.start_encoding()
-        for start, length, words in texts if text is not None else ():
-            event = av.subtitles.subtitle.SubtitleSet.create(
-                f"0,0,Default,,0,0,0,,{words}".encode(), 0, length
-            )
-            packet = text.codec_context.encode_subtitle(event)
-            packet.stream, packet.time_base = text, Fraction(1, 1000)
-            packet.pts = packet.dts = start
-            packet.duration = length
-            container.mux(packet)
+        for shown in texts if subtitle else ():
+            container.mux(_text_packet(text, *shown))
         for number in range(num_frames):
             grey = np.full((36, 32), number * 5 % 256, np.uint8)
             frame = av.VideoFrame.from_ndarray(grey, "yuv420p")
@@ -198,7 +205,7 @@ def _write_source(
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         seconds = Fraction(num_frames, 25) if sound_seconds is None else sound_seconds
-        for track in tracks:
+        for track in tracks if seconds else ():
             _mux_sound(container, track, int(seconds * 48000), int(sound_offset * 48000))
     return path
 

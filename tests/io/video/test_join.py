@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -9,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from sr.io.video.frame import Colour, VideoError
+from sr.io.video.frame import Colour
 from sr.io.video.join import JoinStopped, join
 from sr.io.video.span import WHOLE, Span
 from sr.io.video.streams import StreamPlan, plan_streams
@@ -288,101 +287,3 @@ def test_it_stops_when_asked_to(tmp_path: Path, write_parts: WriteParts) -> None
             should_stop=lambda: len(written) == 7,
         )
     assert len(written) == 7
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_source_cut_off_ends_its_sound_and_no_more(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
-) -> None:
-    whole = write_source(tmp_path / "whole.mkv")
-    source = tmp_path / "cut.mkv"
-    source.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
-    assert len(_stamps(output)) == 50
-    assert 0 < _stamps(output, "audio")[-1] < 1.5
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_damage_in_the_middle_leaves_the_rest_in_time(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
-) -> None:
-    source = write_source(tmp_path / "in.mkv", num_frames=150, sounds=("aac",))
-    data = bytearray(source.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 3000] = bytes(3000)
-    source.write_bytes(data)
-    times = [512 * number for number in range(150)]
-    parts = write_parts(tmp_path, times, time_base=UNIT, codec=_codec(suffix))
-    plan = plan_streams(source, video_stream=0, suffix=suffix)
-    output = tmp_path / f"out{suffix}"
-    join(parts, output, video=_track(), source=source, plan=plan)
-    assert len(_stamps(output)) == 150
-    assert _stamps(output, "audio")[-1] == pytest.approx(_stamps(source, "audio")[-1], abs=0.05)
-
-
-def test_sound_longer_than_the_picture_is_kept_whole(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts
-) -> None:
-    source = write_source(tmp_path / "in.mkv", sounds=("aac",), sound_seconds=Fraction(5))
-    output = _join(tmp_path, write_parts, ".mp4", TIMES, source=source)
-    assert _stamps(output, "audio")[-1] == pytest.approx(5, abs=0.05)
-
-
-def test_parts_of_different_encoders_are_refused(tmp_path: Path, write_parts: WriteParts) -> None:
-    (tmp_path / "other").mkdir()
-    parts = write_parts(tmp_path, TIMES[:20], time_base=UNIT)
-    others = write_parts(
-        tmp_path / "other", TIMES[20:], time_base=UNIT, options={"preset": "ultrafast"}
-    )
-    with pytest.raises(VideoError, match=r"another encoder version; start anew without --resume"):
-        join(
-            [*parts, *others],
-            tmp_path / "out.mkv",
-            video=_track(),
-            source=None,
-            plan=StreamPlan(),
-        )
-
-
-def test_parts_that_hold_the_same_frame_are_refused(
-    tmp_path: Path, write_parts: WriteParts
-) -> None:
-    parts = write_parts(tmp_path, TIMES[:20], time_base=UNIT)
-    with pytest.raises(VideoError, match="two frames have the time stamp 0"):
-        join([*parts, *parts], tmp_path / "o.mkv", video=_track(), source=None, plan=StreamPlan())
-
-
-def test_no_parts_and_broken_parts_are_named(tmp_path: Path) -> None:
-    output = tmp_path / "out.mkv"
-    with pytest.raises(VideoError, match="at least one part"):
-        join([], output, video=_track(), source=None, plan=StreamPlan())
-    broken = tmp_path / "part-00000.nut"
-    broken.write_bytes(b"no part")
-    with pytest.raises(VideoError, match=r"part-00000\.nut: the part cannot be read"):
-        join([broken], output, video=_track(), source=None, plan=StreamPlan())
-
-
-def test_a_codec_that_the_container_cannot_hold_is_named(
-    tmp_path: Path, write_parts: WriteParts
-) -> None:
-    parts = write_parts(tmp_path, TIMES[:5], time_base=UNIT)
-    with pytest.raises(VideoError, match=r"out\.webm: the container cannot hold h264"):
-        join(parts, tmp_path / "out.webm", video=_track(), source=None, plan=StreamPlan())
-
-
-def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, write_parts: WriteParts) -> None:
-    parts = write_parts(tmp_path, TIMES[:5], time_base=UNIT)
-    output = tmp_path / "nowhere" / "out.mkv"
-    with pytest.raises(VideoError, match=r"nowhere/out\.mkv: cannot be written") as caught:
-        join(parts, output, video=_track(), source=None, plan=StreamPlan())
-    assert isinstance(caught.value.__cause__, OSError)
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_full_disk_is_told(tmp_path: Path, write_parts: WriteParts, suffix: str) -> None:
-    parts = write_parts(tmp_path, TIMES, time_base=UNIT)
-    output = tmp_path / f"full{suffix}"
-    output.symlink_to("/dev/full")
-    with pytest.raises(VideoError, match=r"cannot be written: .*No space left"):
-        join(parts, output, video=_track(), source=None, plan=StreamPlan())

@@ -1,0 +1,289 @@
+"""Frames a second of the whole way of a video, beside the network's, the encoder's and others'.
+
+    python benchmarks/upscale_video.py -m MODEL [MODEL ...] --clip CLIP [--frames 40] [--rounds 3]
+    python benchmarks/upscale_video.py --memory [--frames 5000]
+
+On the CPU, in interleaved rounds, of which the first warms up and is not counted:
+
+- network: the upscaler alone, on the clip's frames as tensors.
+- encoder: x264 alone, on the frames of the result.
+- ours: everything from the source to the checked result, sound and all (`sr.inference.engine`).
+- Real-ESRGAN's way, as its inference_realesrgan_video.py does it: ffmpeg decodes into a pipe,
+  RealESRGANer (fp32, tile 0) takes frame by frame, a pipe leads to ffmpeg that encodes; one after
+  another. It needs BasicSR, `realesrgan` and `imageio-ffmpeg`, which brings the ffmpeg program;
+  where it cannot take part, a line says so.
+
+Encoders at ffmpeg's defaults (libx264, crf 23, medium). The share is ours over the slower of
+network and encoder, which here share the cores with all else. Models are loaded before.
+
+--memory: a synthetic clip of so many frames through everything but a network (pixels are
+repeated, x2); the peak of anonymous memory so far, at ten places.
+"""
+
+import argparse
+import importlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, cast
+
+import av
+import numpy as np
+import psutil
+import torch
+from torch import Tensor, nn
+
+from sr.devices import precision_name
+from sr.inference.engine import run
+from sr.inference.job import Making
+from sr.inference.loading import load_upscalers
+from sr.inference.request import Request
+from sr.inference.upscaler import Upscaler
+from sr.inference.video.making import VideoMaking
+from sr.io.video.encoder import EncoderChoice, Encoding, encoding_for
+from sr.io.video.frame import Frame, Planes, VideoInfo
+from sr.io.video.part import PartWriter
+from sr.io.video.reader import open_video
+from sr.io.video.retime import Moment
+from sr.io.video.yuv import Conversion, as_planes, as_tensors
+from sr.memory import keep_freed_memory
+
+CPU = torch.device("cpu")
+CHOICE = EncoderChoice(crf=23, preset="medium")
+Contestant = Callable[[], float]
+"""Does it once; returns the seconds it took."""
+
+
+def main() -> None:
+    """Print a table for each model, or one of memory."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-m", "--model", type=Path, nargs="+", default=[], help="weights")
+    parser.add_argument("--clip", type=Path, help="video")
+    parser.add_argument("--frames", type=int, help="of the clip, from its start")
+    parser.add_argument("--rounds", type=int, default=3, help="counted rounds")
+    parser.add_argument("--memory", action="store_true", help="measure memory instead")
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as name:
+        if arguments.memory:
+            _memory(Path(name), arguments.frames or 5000)
+            return
+        if arguments.clip is None or not arguments.model:
+            parser.error("expected --clip and --model, or --memory")
+        for model in arguments.model:
+            contest = _contest(model, arguments.clip, arguments.frames or 40, Path(name))
+            sys.stdout.write(_table(contest, arguments.rounds, arguments.frames or 40))
+
+
+def _contest(model: Path, clip: Path, num_frames: int, folder: Path) -> dict[str, Contestant]:
+    (upscaler,) = load_upscalers(model, lambda *_, **__: None, [CPU])
+    info, frames = _frames(clip, num_frames)
+    size = (upscaler.scale * info.height, upscaler.scale * info.width)
+    encoding = encoding_for(CHOICE, info, width=size[1], height=size[0], suffix=".mp4")
+    sys.stdout.write(
+        f"\n{model.name}, {clip.name}, {len(frames)} frames of {info.width}x{info.height} to "
+        f"{size[1]}x{size[0]}, {precision_name(upscaler.dtype)}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads\n"
+    )
+    conversion = Conversion(info.layout, info.colour, info.siting)
+    lr = [conversion.to_rgb(as_tensors(frame.planes, CPU)) for frame in frames]
+    back = Conversion(encoding.layout, encoding.colour, encoding.siting)
+    planes = [as_planes(back.from_rgb(upscaler(each)), encoding.layout) for each in lr]
+    contest: dict[str, Contestant] = {
+        "network": lambda: _network(upscaler, lr),
+        "encoder": lambda: _encoder(planes, encoding, info, folder / "part"),
+        "ours": lambda: _ours(upscaler, clip, len(frames), folder / "ours.mp4"),
+    }
+    try:
+        theirs = _realesrgan(model, upscaler.scale)
+        contest["Real-ESRGAN's way"] = lambda: theirs(clip, len(frames), folder / "theirs.mp4")
+    except LeftOutError as error:
+        sys.stdout.write(f"Real-ESRGAN's way: left out: {error}\n")
+    return contest
+
+
+def _frames(clip: Path, num_frames: int) -> tuple[VideoInfo, list[Frame]]:
+    with open_video(clip) as reader:
+        return reader.info, list(islice(reader.frames(), num_frames))
+
+
+def _network(upscaler: Upscaler, lr: Sequence[Tensor]) -> float:
+    started = time.perf_counter()
+    for each in lr:
+        upscaler(each)
+    return time.perf_counter() - started
+
+
+def _encoder(planes: Sequence[Planes], encoding: Encoding, info: VideoInfo, path: Path) -> float:
+    started = time.perf_counter()
+    with PartWriter(
+        path,
+        encoding,
+        time_base=1 / info.rate,
+        rate=info.rate,
+        sample_aspect_ratio=info.sample_aspect_ratio,
+    ) as part:
+        for number, each in enumerate(planes):
+            part.write(each, number, 1)
+    return time.perf_counter() - started
+
+
+def _ours(upscaler: Upscaler, clip: Path, num_frames: int, output: Path) -> float:
+    making = Making(video=VideoMaking(encoder=CHOICE, end=Moment(frame=num_frames)))
+    request = Request([clip], output, existing="overwrite")
+    started = time.perf_counter()
+    outcome = run([upscaler], request, lambda *_, **__: None, making=making)
+    seconds = time.perf_counter() - started
+    if outcome.failures:
+        raise RuntimeError("; ".join(outcome.failures.values()))
+    return seconds
+
+
+class LeftOutError(Exception):
+    """A contestant cannot take part; the message says why."""
+
+
+def _realesrgan(model: Path, scale: int) -> Callable[[Path, int, Path], float]:
+    from upscale_images import THEIR_NETWORKS
+
+    from sr.networks.basicsr_network import MissingBasicSRError, networks_of_basicsr
+
+    if model.stem not in THEIR_NETWORKS:
+        raise LeftOutError(f"expected a name of {', '.join(THEIR_NETWORKS)}; came: {model.stem}")
+    try:
+        networks = networks_of_basicsr()  # and gives torchvision back what BasicSR looks for
+        realesrgan = importlib.import_module("realesrgan")
+        program = importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
+    except (ImportError, MissingBasicSRError) as error:
+        raise LeftOutError(f"not installed: {error}") from None
+    kind, options = THEIR_NETWORKS[model.stem]
+    network = networks[kind](num_in_ch=3, num_out_ch=3, num_feat=64, **options)
+    usual = {"tile": 0, "tile_pad": 10, "pre_pad": 0, "half": False, "device": CPU}
+    upsampler = realesrgan.RealESRGANer(scale, str(model), model=network, **usual)
+
+    def upscale(clip: Path, num_frames: int, output: Path) -> float:
+        info, _ = _frames(clip, 1)
+        started = time.perf_counter()
+        with _pipes(program, clip, info, scale, output) as (decoder, encoder):
+            for _ in range(num_frames):
+                content = decoder.read(info.height * info.width * 3)
+                lr = np.frombuffer(content, np.uint8).reshape(info.height, info.width, 3)
+                sr, _ = upsampler.enhance(lr, outscale=scale)
+                encoder.write(sr.astype(np.uint8).tobytes())
+        return time.perf_counter() - started
+
+    return upscale
+
+
+@contextmanager
+def _pipes(
+    program: str, clip: Path, info: VideoInfo, scale: int, output: Path
+) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Where decoded frames come from, and where enlarged ones go; both BGR of 8 bits."""
+    quiet = [program, "-loglevel", "error"]
+    raw = ["-f", "rawvideo", "-pix_fmt", "bgr24"]
+    size = f"{scale * info.width}x{scale * info.height}"
+    given = [*raw, "-s", size, "-framerate", str(info.rate), "-i", "pipe:"]
+    made = ["-i", str(clip), "-map", "0:v", "-map", "1:a?", "-c:a", "copy", "-shortest"]
+    made += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-y", str(output)]
+    decoding = subprocess.Popen([*quiet, "-i", str(clip), *raw, "pipe:"], stdout=subprocess.PIPE)
+    encoding = subprocess.Popen([*quiet, *given, *made], stdin=subprocess.PIPE)
+    decoded, enlarged = cast("IO[bytes]", decoding.stdout), cast("IO[bytes]", encoding.stdin)
+    yield decoded, enlarged
+    decoded.close()
+    enlarged.close()
+    decoding.wait()
+    encoding.wait()
+
+
+def _table(contest: Mapping[str, Contestant], num_rounds: int, num_frames: int) -> str:
+    """Markdown, a row for each contestant."""
+    seconds: dict[str, list[float]] = {name: [] for name in contest}
+    for _ in range(num_rounds + 1):
+        for name, contestant in contest.items():
+            seconds[name].append(contestant())
+    fps = {name: [num_frames / each for each in taken[1:]] for name, taken in seconds.items()}
+    middle = {name: statistics.median(each) for name, each in fps.items()}
+    lines = ["| | fps, median (most) | ours is so many times as fast |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {middle[name]:.2f} ({max(each):.2f}) | {middle['ours'] / middle[name]:.2f} |"
+        for name, each in fps.items()
+    ]
+    shares = [
+        ours / min(network, encoder)
+        for ours, network, encoder in zip(fps["ours"], fps["network"], fps["encoder"], strict=True)
+    ]
+    rounds = ", ".join(f"{share:.2f}" for share in shares)
+    share = (
+        f"share of the slower of network and encoder: {statistics.median(shares):.2f} ({rounds})"
+    )
+    return "\n".join([*lines, share]) + "\n"
+
+
+def _memory(folder: Path, num_frames: int) -> None:
+    """Print the peak of anonymous memory while a long clip is upscaled."""
+    clip = folder / "long.mp4"
+    _make_clip(clip, num_frames)
+    network = nn.Upsample(scale_factor=2, mode="nearest")
+    upscaler = Upscaler(network, scale=2, halo=0, tile_size=0, device=CPU, dtype=torch.float32)
+    process, peak = psutil.Process(), 0.0
+    before = _anonymous(process)
+    sys.stdout.write(
+        f"\n{num_frames} frames of 320x180 to 640x360; MiB above the {before:.0f} at the start\n"
+        "| frames | peak anonymous memory, MiB |\n|---|---|\n"
+    )
+
+    def emit(event: str, **fields: Any) -> None:
+        nonlocal peak
+        if event == "progress" and "frame" in fields:
+            if fields["frame"] % 10 == 0:
+                peak = max(peak, _anonymous(process) - before)
+            if fields["frame"] % (num_frames // 10) == 0:
+                sys.stdout.write(f"| {fields['frame']} | {peak:.0f} |\n")
+
+    making = Making(video=VideoMaking(encoder=EncoderChoice(preset="veryfast")))
+    started = time.perf_counter()
+    outcome = run([upscaler], Request([clip], folder / "large.mp4"), emit, making=making)
+    seconds = time.perf_counter() - started
+    sys.stdout.write(f"{seconds:.0f} s, exit code {outcome.exit_code}\n")
+
+
+def _anonymous(process: psutil.Process) -> float:
+    """MiB that are of no file."""
+    info = process.memory_info()
+    return float(info.rss - info.shared) / 2**20
+
+
+def _make_clip(path: Path, num_frames: int) -> None:
+    """A pattern that moves, with a tone."""
+    rows, columns = np.mgrid[0:180, 0:320]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        sound = container.add_stream("aac", rate=48000)
+        for number in range(num_frames):
+            wave = np.sin((columns + 3 * number) / 9) * np.cos((rows - number) / 7)
+            luma = (128 + 100 * wave).astype(np.uint8)
+            grey = np.full((90, 320), 128, np.uint8)
+            frame = av.VideoFrame.from_ndarray(np.concatenate([luma, grey]), format="yuv420p")
+            frame.pts = number
+            frame.time_base = Fraction(1, 25)
+            container.mux(stream.encode(frame))
+            tone = 0.1 * np.sin(np.arange(1920 * number, 1920 * (number + 1)) * 0.05)
+            samples = np.stack([tone, tone]).astype(np.float32)
+            audio = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+            audio.sample_rate, audio.pts = 48000, 1920 * number
+            container.mux(sound.encode(audio))
+        container.mux(stream.encode(None))
+        container.mux(sound.encode(None))
+
+
+if __name__ == "__main__":
+    main()
