@@ -36,6 +36,9 @@ class ExpectedStream:
     """None where it is not known."""
     slack: Fraction
     """By which start and end may be off beside half a frame of the video."""
+    padding: Fraction = Fraction(0)
+    """By which the end may be later still: MP4 tells how much of the last packet is heard, others
+    do not."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,10 @@ def expected_from(
                 timed = times.get(stream.index) if companion.kind in ("audio", "subtitle") else None
                 start, end = (None, None) if timed is None else (timed.start, timed.end)
                 slack = Fraction(0) if companion.codec is None else _slack(stream)
-                streams.append(ExpectedStream(companion.label, companion.kind, start, end, slack))
+                padding = _slack(stream) if companion.kind == "audio" else Fraction(0)
+                streams.append(
+                    ExpectedStream(companion.label, companion.kind, start, end, slack, padding)
+                )
     half_frame = 1 / video.rate / 2
     return Expected(num_frames, first, last, half_frame, tuple(streams), video)
 
@@ -138,7 +144,7 @@ def _by_kind(container: InputContainer, video: Stream) -> dict[Kind, list[Stream
 
 
 def _slack(stream: Stream) -> Fraction:
-    """Seconds by which a converted stream may be off: a frame of the codec's, for its padding."""
+    """Seconds that a codec's padding may take: one of its frames."""
     rate: int = getattr(stream, "sample_rate", 0) if stream.type == "audio" else 0
     return max(Fraction(_CODEC_FRAME, rate), _OPUS_FRAME) if rate else _MILLISECOND
 
@@ -179,7 +185,7 @@ def _stream_faults(
         faults.append(_off(wanted.label, "its start at", wanted.start, start))
     if wanted.end is not None and times.end is not None:
         end = times.end - shift
-        if abs(end - wanted.end) > allowed:
+        if not -allowed <= end - wanted.end <= allowed + wanted.padding:
             faults.append(_off(wanted.label, "its end at", wanted.end, end))
     return faults
 
