@@ -44,6 +44,7 @@ class Display:
         self._num_ended = 0
         self._shown = (0, "")  # input and what its bar counts
         self._told_at = time.monotonic()
+        self._room_told: Path | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -93,12 +94,20 @@ class Display:
             self.say(f"preview: {fields['preview']}")
         elif "frame" in fields:
             self._show_bar(fields, "frame")
+            self._tell_room(fields)
             now = time.monotonic()
             if self._progress.disable and now - self._told_at > TOLD_INTERVAL:
                 self._told_at = now
                 self.say(f"[{fields['picture']}/{fields['pictures']}] {_frame_line(fields)}")
         else:
             self._show_bar(fields, "tile")
+
+    def _tell_room(self, fields: Mapping[str, Any]) -> None:
+        """How much disk a video will take, once that is reckoned."""
+        gib, source = fields.get("disk_gib"), fields["source"]
+        if gib is not None and source != self._room_told:
+            self._room_told = source
+            self.say(f"{source}: parts and result will take about {gib:.2f} GiB of disk together")
 
     def _show_bar(self, fields: Mapping[str, Any], unit: str) -> None:
         done, total, name = fields[unit], fields[f"{unit}s"], fields["source"].name
@@ -172,8 +181,6 @@ def _frame_line(fields: Mapping[str, Any]) -> str:
     words = [f"frame {fields['frame']}{total}", f"{fields['fps']:.2f} fps"]
     if "seconds_left" in fields:
         words.append(f"{fields['seconds_left'] / 60:.0f} min left")
-    if "disk_gib" in fields:
-        words.append(f"about {fields['disk_gib']:.2f} GiB of disk in the end")
     return ", ".join([*words, f"{fields['bottleneck']} is slowest"])
 
 

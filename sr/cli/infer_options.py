@@ -22,9 +22,10 @@ Inputs = Annotated[
         "-i",
         "--input",
         metavar="PATH...",
-        help="Pictures and folders of pictures (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16"
-        " bit, grey, RGB, CMYK, with or without alpha). Takes several paths, and may be given"
-        " several times. `-` alone: one picture from standard input.",
+        help="Pictures (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, grey, RGB, CMYK, with"
+        " or without alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both. Takes"
+        " several paths, and may be given several times. `-` alone: one picture from standard"
+        " input.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -35,7 +36,7 @@ Output = Annotated[
         "--output",
         metavar="PATH",
         help="Folder for the results, made if it is missing; or a file (.png, .jpg, .webp, .tif,"
-        " .avif) for one input; or `-` for standard output.",
+        " .avif; .mp4, .mkv, .webm) for one input; or `-` for standard output.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -59,7 +60,7 @@ Outscale = Annotated[
         "--outscale",
         metavar="FACTOR",
         help="Final enlargement, any number above 0. What the model's own scale, or passes of it,"
-        " overshoots is shrunk in linear light.",
+        " overshoots is shrunk (pictures: in linear light).",
         show_default="the model's",
         rich_help_panel=SIZE,
     ),

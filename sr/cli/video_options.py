@@ -16,7 +16,7 @@ Codec = Annotated[
     typer.Option(
         metavar="NAME",
         help="Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; with a graphics"
-        " card h264_nvenc, hevc_nvenc, av1_nvenc. Alone in .webm: vp9 and libsvtav1.",
+        " card h264_nvenc, hevc_nvenc, av1_nvenc. A .webm takes vp9 and libsvtav1 only.",
         show_default="libx264; vp9 in .webm",
         rich_help_panel=VIDEO,
     ),
@@ -103,7 +103,8 @@ DamagedMode = Annotated[
     typer.Option(
         "--damaged",
         metavar="go-on|stop",
-        help="Damage in the source: shown as the decoder mends it and told; or the video fails.",
+        help="Damage in the source: shown as the decoder mends it, and told; or the result ends"
+        " there, sound and all, and counts as failed.",
         rich_help_panel=VIDEO,
     ),
 ]
