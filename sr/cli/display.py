@@ -31,7 +31,7 @@ class Display:
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[count]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[name]}", markup=False),
@@ -107,7 +107,8 @@ class Display:
         gib, source = fields.get("disk_gib"), fields["source"]
         if gib is not None and source != self._room_told:
             self._room_told = source
-            self.say(f"{source}: parts and result will take about {gib:.2f} GiB of disk together")
+            size = f"{gib:.1f} GiB" if gib >= 1 else f"{max(1024 * gib, 1):.0f} MiB"
+            self.say(f"{source}: parts and result will take about {size} of disk together")
 
     def _show_bar(self, fields: Mapping[str, Any], unit: str) -> None:
         done, total, name = fields[unit], fields[f"{unit}s"], fields["source"].name
@@ -118,7 +119,7 @@ class Display:
                 self._tiles, description=f"{unit}s", completed=done - 1, visible=True
             )
         if unit == "frame":
-            name = f"{fields['fps']:.2f} fps, {fields['bottleneck']} is slowest; {name}"
+            name = f"{fields['fps']:.1f} fps, {fields['bottleneck']} is slowest"
         count = f"{done}/{'?' if total is None else total}"
         self._progress.update(self._tiles, completed=done, total=total, name=name, count=count)
 

@@ -34,7 +34,6 @@ from sr.inference.video.making import VideoMaking
 from sr.io.event_log import EventLog
 from sr.io.model_file import ModelFileError
 from sr.io.picture import DEFAULT_MAX_PIXELS
-from sr.io.video.codecs import EncoderError
 from sr.io.video.encoder import EncoderChoice
 from sr.memory import keep_freed_memory
 
@@ -113,6 +112,7 @@ def command(
                 recursive=recursive,
                 reference=reference,
             )
+            span = video_options.parsed_span(start, end)
             making = Making(
                 target=_target(outscale, size, long_side),
                 alpha=_one_of("--alpha", alpha, get_args(Alpha)),
@@ -134,12 +134,12 @@ def command(
                     ),
                     stream=stream,
                     fps=video_options.parsed_rate(fps),
-                    start=video_options.parsed_moment("--start", start),
-                    end=video_options.parsed_moment("--end", end),
+                    start=span[0],
+                    end=span[1],
                     damaged=_one_of("--damaged", damaged, ("go-on", "stop")).replace("-", " "),
                     temporal_filter=temporal_filter,
                     num_previews=preview,
-                    resume=resume,
+                    resume=resume or skip_existing,
                     model=identity_of(model) if model.is_file() else {},
                 ),
             )
@@ -158,7 +158,7 @@ def command(
                 devices = [resolve_device(name) for name in device.split(",")]
                 upscalers = load_upscalers(model, emit, devices, running)
                 outcome = run(upscalers, request, emit, making=making, model=model.name)
-        except (UsageError, DeviceError, ModelFileError, CompileError, EncoderError) as error:
+        except (UsageError, DeviceError, ModelFileError, CompileError) as error:
             display.say(f"error: {error}")
             raise typer.Exit(2) from None
         except NoInputError as error:

@@ -150,7 +150,23 @@ def parsed_options(pairs: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def parsed_moment(name: str, text: str | None) -> Moment | None:
+def parsed_span(start: str | None, end: str | None) -> tuple[Moment | None, Moment | None]:
+    """Of --start and --end. Raises UsageError, too, where nothing can be between them."""
+    first, last = _parsed_moment("--start", start), _parsed_moment("--end", end)
+    is_empty = last is not None and 0 in (last.seconds, last.frame)
+    if first is not None and last is not None:
+        if first.seconds is not None and last.seconds is not None:
+            is_empty |= first.seconds >= last.seconds
+        if first.frame is not None and last.frame is not None:
+            is_empty |= first.frame >= last.frame
+    if is_empty:
+        raise UsageError(
+            f"--end: expected a moment after {start or 'the first frame'}; came: {end}"
+        )
+    return first, last
+
+
+def _parsed_moment(name: str, text: str | None) -> Moment | None:
     """As `parse_moment`. Raises UsageError with the option's name."""
     try:
         return None if text is None else parse_moment(text)

@@ -65,7 +65,8 @@ def find_inputs(request: Request, folder: Path | None, *, to_video: bool) -> Inp
 
 
 def _kind_of(source: Path) -> Kind:
-    is_video = source.suffix.lower() in VIDEO_SUFFIXES or is_pattern(source)
+    is_frames = is_pattern(source) and not _exists(source)  # 100%done.png may be a file, too
+    is_video = source.suffix.lower() in VIDEO_SUFFIXES or is_frames
     return "video" if is_video else "picture"
 
 

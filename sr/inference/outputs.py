@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sr.inference.inputs import Input
 from sr.inference.request import STREAM, Container, Extension, Job, Request, UsageError
+from sr.inference.video.journal import parts_folder
 from sr.io.picture_formats import WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINER_OF, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
 
@@ -44,7 +45,9 @@ def output_names(inputs: Sequence[Input], request: Request, label: str) -> list[
     if Path(suffix).name != suffix:
         raise UsageError(f"--suffix: expected a part of a file name; came: {suffix!r}")
     return [
-        request.output / each.below / f"{_stem(each.source)}{suffix}.{_extension(each, request)}"
+        request.output
+        / each.below
+        / _no_pattern(f"{_stem(each)}{suffix}.{_extension(each, request)}")
         for each in inputs
     ]
 
@@ -63,6 +66,8 @@ def output_file(inputs: Sequence[Input], request: Request) -> Path:
         return output
     if is_pattern(output) and only.kind == "picture":
         raise UsageError(f"-o {output}: expected a video as input for a pattern of frames")
+    if is_pattern(output) and output.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise UsageError(f"-o {output}: expected frames as .png, .jpg, .webp, .tif or .avif")
     if only.kind == "video" and not (is_pattern(output) or is_video_name(output)):
         raise UsageError(
             f"-o {output}: expected .mp4, .mkv, .webm, or a pattern such as %05d.png for a video"
@@ -95,9 +100,11 @@ def refuse_collisions(jobs: Sequence[Job]) -> None:
 def refuse_long_names(outputs: Sequence[Path]) -> None:
     """No name may be longer than file systems allow."""
     for output in outputs:
-        if len(os.fsencode(output.name)) > MAX_NAME_BYTES:
+        is_video = output.suffix.lower() in WRITABLE_CONTAINERS
+        longest = parts_folder(output) if is_video else output
+        if len(os.fsencode(longest.name)) > MAX_NAME_BYTES:
             raise UsageError(
-                f"{output.name}: expected a name of at most {MAX_NAME_BYTES} bytes for the result."
+                f"{longest.name}: expected a name of at most {MAX_NAME_BYTES} bytes for the result."
                 " Choose a shorter --suffix, or rename the input"
             )
 
@@ -123,8 +130,20 @@ def _extension(given: Input, request: Request) -> str:
     return Extension.PNG if request.ext is Extension.AUTO else request.ext
 
 
-def _stem(source: Path) -> str:
-    return "stdin" if source == STREAM else source.stem
+def _stem(given: Input) -> str:
+    """Of a pattern what stands before the number, or else the folder's name."""
+    if given.source == STREAM:
+        return "stdin"
+    is_file = given.kind == "picture" or given.source.suffix.lower() in VIDEO_SUFFIXES
+    if is_pattern(given.source) and not is_file:
+        before = given.source.stem.partition("%")[0].rstrip("_-. ")
+        return before or given.source.resolve().parent.name or "frames"
+    return given.source.stem
+
+
+def _no_pattern(name: str) -> str:
+    """Names such as 50%discount.mp4 must not stand for numbered files."""
+    return name.replace("%", "_") if is_pattern(Path(name)) else name
 
 
 def _check_extension(output: Path, request: Request) -> None:

@@ -6,8 +6,9 @@ Events and their fields:
                precision
   progress     of a picture: tile (tiles done), tiles; of a video: frame (frames done), frames (None
                where nobody knows), fps, seconds_left, queues (how full the one behind each stage
-               is), bottleneck (the stage that the others wait for), disk_gib (of parts and result
-               at their most, reckoned from the first part on); or preview (a picture written)
+               is on average), bottleneck (the stage that the others wait for), disk_gib (of parts
+               and result at their most, reckoned from the first part on); or preview (a picture
+               that was written)
   item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
                when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
                precision, network_seconds, peak_gib (of memory, of the run so far), with

@@ -11,7 +11,7 @@ from typing import Any
 from sr.inference.job import Making, Pool, checked, do
 from sr.inference.picture import Work
 from sr.inference.report import Emit, with_fields
-from sr.inference.request import STREAM, Job
+from sr.inference.request import STREAM, Job, UsageError
 from sr.inference.runner import NumericError, is_out_of_memory
 from sr.inference.scores import (
     References,
@@ -28,6 +28,7 @@ from sr.inference.video.journal import JournalError
 from sr.inference.video.making import VideoWork
 from sr.inference.video.work import checked_video
 from sr.io.image import ImageError
+from sr.io.video.codecs import EncoderError
 from sr.io.video.frame import VideoError
 from sr.memory import peak_gib
 
@@ -87,7 +88,10 @@ class Session:
         self.outcome = Outcome()
 
     def look_at(self, jobs: Sequence[Job]) -> list[Item]:
-        """Read all headers, so that what cannot be done is known before any work."""
+        """Read all headers, so that what cannot be done is known before any work.
+
+        Raises UsageError for an encoder that cannot do what it is asked to.
+        """
         with ThreadPoolExecutor(NUM_LOOKING, thread_name_prefix="sr-look") as threads:
             return list(threads.map(self._look, jobs))
 
@@ -132,6 +136,8 @@ class Session:
             if self._references is not None:
                 self._references.original_of(job.source)
                 refuse_unscored(job.output, work.num_bands, work.depth)
+        except EncoderError as error:  # the options' fault, not the file's
+            raise UsageError(f"{job.source}: {error}") from error
         except (ImageError, TargetError, ScoreError, VideoError) as error:
             return Item(job, None, fault=_named(job, str(error)))
         return Item(job, work, tuple(notes))

@@ -255,7 +255,7 @@ def test_bars_are_shown_on_a_terminal(
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes stderr for a terminal
     assert call("-i", pictures, "-o", tmp_path / "out", "-m", model, "-t", "8") == 0
     shown = capsys.readouterr().err
-    assert "pictures" in shown
+    assert "inputs" in shown
     assert "tiles" in shown
     assert "[1/2]" not in shown
 

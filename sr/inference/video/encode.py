@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from typing import Any
 
@@ -14,8 +14,7 @@ from sr.inference.video.produce import Production
 from sr.inference.video.progress import Progress
 from sr.inference.video.source import Source
 from sr.inference.video.stages import as_levels
-from sr.io.video.damage import DamageError
-from sr.io.video.frame import Frame, Planes
+from sr.io.video.frame import Frame, Planes, VideoError
 from sr.io.video.part import PartWriter
 from sr.io.video.yuv import Conversion
 
@@ -36,14 +35,12 @@ class Encoder:
         self._emit = emit
         self._progress = Progress(journal.num_frames, source.info.num_frames)
         self._disk_gib: float | None = None
-        self.damage: DamageError | None = None
-        """What ended the source early, where damage was to end it."""
 
     def write_all(self, making: VideoMaking, upscalers: Sequence[Upscaler]) -> Production:
         """Make and write what is missing.
 
         Raises VideoError for a source that cannot be read on and a disk that cannot be written
-        to, NumericError and MemoryError.
+        to, DamageError where damage leaves no frame, NumericError and MemoryError.
         """
         work, encoding = self._work, self._encoding
         first = self._journal.num_frames
@@ -52,21 +49,15 @@ class Encoder:
         pad = (encoding.height - work.size.height, encoding.width - work.size.width)
         with production.pipeline as pipeline:
             levels = as_levels(production.results(), conversion, encoding.layout, pad)
-            frames = self._until_damage(pipeline.ahead("levels", levels, NUM_LEVELS))
+            frames = pipeline.ahead("levels", levels, NUM_LEVELS)
             num_frames = frames_a_part(encoding.height, encoding.width)
             while (frame := next(frames, None)) is not None:
                 part = chain([frame], islice(frames, num_frames - 1))
                 self._write_part(part, production)
                 self._tell_room()
+        if production.damage is not None and not self._journal.parts:
+            raise production.damage
         return production
-
-    def _until_damage(
-        self, frames: Iterator[tuple[Frame, Planes]]
-    ) -> Iterator[tuple[Frame, Planes]]:
-        try:
-            yield from frames
-        except DamageError as error:
-            self.damage = error
 
     def _write_part(self, frames: Iterator[tuple[Frame, Planes]], production: Production) -> None:
         info = self._work.info
@@ -84,7 +75,8 @@ class Encoder:
                         origin=self._journal.origin(part),
                     )
                     writer = stack.enter_context(opened)
-                writer.write(planes, frame.pts, frame.duration)
+                with _named(frame):
+                    writer.write(planes, frame.pts, frame.duration)
                 part.frames += 1
                 part.last, part.end = frame.pts, frame.pts + frame.duration
                 self._emit("progress", **self._told(production))
@@ -112,3 +104,12 @@ class Encoder:
                 "--resume goes on",
             )
         self._disk_gib = round(_COPIES * whole / _GIB, 3)
+
+
+@contextmanager
+def _named(frame: Frame) -> Iterator[None]:
+    """Faults of writing name the frame by its number in the video, too."""
+    try:
+        yield
+    except VideoError as error:
+        raise VideoError(f"frame {frame.number}: {error}") from error

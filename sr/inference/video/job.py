@@ -25,6 +25,8 @@ from sr.io.video.span import Span
 from sr.io.video.track import VideoTrack
 from sr.io.whole_file import whole_file
 
+_NUM_TOLD = 4  # kinds of damage named in a message; the rest are counted
+
 
 class ContractError(VideoError):
     """A result that is written, but is not in time with its source, or lacks something of it."""
@@ -62,7 +64,7 @@ def _write_video(
     encoder = Encoder(work, source, journal, emit)
     try:
         production = encoder.write_all(making, upscalers)
-        early = source.ends_early or encoder.damage is not None
+        early = source.ends_early or production.damage is not None
         faults = _finish(job, work, journal, emit, late=source.begins_late, early=early)
     except BaseException:
         if journal.num_frames:
@@ -74,8 +76,8 @@ def _write_video(
     journal.remove()
     if faults:
         raise ContractError(f"{job.output}: is written, but {'; '.join(faults)}")
-    if encoder.damage is not None:
-        raise VideoError(f"{encoder.damage}; {job.output} ends there, its sound too")
+    if production.damage is not None:
+        raise VideoError(f"{production.damage}; {job.output} ends there, its sound too")
     return production
 
 
@@ -138,11 +140,16 @@ def _finish(
         video=track,
         span=span,
     )
-    with whole_file(job.output) as path:
-        notes = join(
-            journal.paths, path, video=track, source=original, plan=work.streams, span=span
-        )
+    whole = journal.folder / f"whole{job.output.suffix}"  # what a kill leaves goes with the parts
+    with whole_file(whole) as path:
+        try:
+            notes = join(
+                journal.paths, path, video=track, source=original, plan=work.streams, span=span
+            )
+        except VideoError as error:
+            raise VideoError(str(error).replace(str(path), str(job.output))) from error
         faults = check(path, expected)
+    whole.replace(job.output)
     for note in notes:
         emit("warning", message=f"{job.source}: {note}")
     return faults
@@ -150,9 +157,11 @@ def _finish(
 
 def _tell_damage(job: Job, source: Source, emit: Emit) -> None:
     damage = source.damage
+    if len(damage) > _NUM_TOLD:  # the last may tell that the file is cut short
+        more = f"{len(damage) - _NUM_TOLD} more"
+        damage = [*damage[: _NUM_TOLD - 1], more, damage[-1]]
     if damage:
-        more = f", and {len(damage) - 1} more" if len(damage) > 1 else ""
-        emit("warning", message=f"{job.source}: {damage[0]}{more}")
+        emit("warning", message=f"{job.source}: {'; '.join(damage)}")
 
 
 def _told(

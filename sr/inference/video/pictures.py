@@ -26,7 +26,8 @@ def write_pictures(
 ) -> Production:
     """Write each frame to its file, 0 the first, from the first one that is missing on if resumed.
 
-    Each appears whole or not at all. Raises ImageError where one cannot be written.
+    Each appears whole or not at all. Raises ImageError where one cannot be written, and
+    DamageError behind the last frame before damage that is to stop.
     """
     dtype = np.dtype(np.uint8 if work.depth == 8 else np.uint16)
     grey = work.info.layout.kind == "grey"
@@ -43,4 +44,6 @@ def write_pictures(
             path = frame_path(job.output, frame.number)
             write_picture(path, pixels, suffix=path.suffix, like=None)
             emit("progress", **progress.advance(pipeline.fills))
+    if production.damage is not None:
+        raise production.damage
     return production

@@ -19,6 +19,7 @@ from sr.inference.video.ahead import Pipeline
 from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.stages import Batch, Enlarged, Network, as_rgb
 from sr.inference.video.temporal import TemporalFilter
+from sr.io.video.damage import DamageError
 from sr.io.video.frame import Frame
 from sr.io.video.yuv import Conversion
 
@@ -53,6 +54,8 @@ class Production:
         """Frames that have come out of the network, from the first one that is wanted on."""
         self.num_repeated = 0
         """Those of them that were equal to the one before, and so were not computed."""
+        self.damage: DamageError | None = None
+        """What ended the source early, where damage was to end it."""
         self.first = first
         self._filter = TemporalFilter() if making.temporal_filter else None
         self._source = source
@@ -81,7 +84,14 @@ class Production:
     def _wanted(self) -> Iterator[Frame]:
         """The frames from the first one on, and before it those that the filter looks at."""
         before = 0 if self._filter is None else self._filter.radius
-        return dropwhile(lambda frame: frame.number < self.first - before, self._source.frames())
+        return dropwhile(lambda frame: frame.number < self.first - before, self._undamaged())
+
+    def _undamaged(self) -> Iterator[Frame]:
+        """The frames before damage. An error would take those along that are still on the way."""
+        try:
+            yield from self._source.frames()
+        except DamageError as error:
+            self.damage = error
 
     def _counted(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
         last: Tensor | None = None

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _WINDOW = 20.0  # seconds that the speed is the mean of
-_FULL = 0.5  # fill of a queue from which on its taker is taken for the slower one
+_FULL = 0.5  # mean fill of a queue from which on its taker is taken for the slower one
+_MEMORY = 0.95  # of the mean fill, kept at each frame
 
 
 class Progress:
@@ -16,6 +17,7 @@ class Progress:
         """num_done: frames of earlier runs. num_frames: of all, None where nobody knows."""
         self._num_done = num_done
         self._num_frames = num_frames
+        self._fills: dict[str, float] = {}
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), num_done)])
 
     def advance(self, fills: Mapping[str, float]) -> dict[str, Any]:
@@ -24,6 +26,9 @@ class Progress:
         fills: of the stages but the last, in order: how full the queue behind each is, 0 to 1.
         """
         self._num_done += 1
+        for name, fill in fills.items():
+            mean = self._fills.get(name, fill)
+            self._fills[name] = _MEMORY * mean + (1 - _MEMORY) * fill
         now = time.monotonic()
         self._marks.append((now, self._num_done))
         while len(self._marks) > 2 and now - self._marks[0][0] > _WINDOW:
@@ -34,8 +39,8 @@ class Progress:
             "frame": self._num_done,
             "frames": self._num_frames,
             "fps": round(fps, 3),
-            "queues": {name: round(fill, 2) for name, fill in fills.items()},
-            "bottleneck": bottleneck(fills),
+            "queues": {name: round(fill, 2) for name, fill in self._fills.items()},
+            "bottleneck": bottleneck(self._fills),
         }
         if self._num_frames is not None:
             remaining = max(self._num_frames - self._num_done, 0)

@@ -64,7 +64,11 @@ class Source:
             num_frames += 1
             yield frame
         if not num_frames:
-            raise VideoError(f"{original.name}: no frame between --start and --end")
+            length = ""
+            if original.num_frames is not None:
+                seconds = float(original.num_frames / original.rate)
+                length = f"; it has about {original.num_frames} frames, {seconds:.2f} s"
+            raise VideoError(f"{original.name}: no frame between --start and --end{length}")
 
     def _cut_info(self, info: VideoInfo) -> VideoInfo:
         making = self._making

@@ -101,6 +101,7 @@ class Network:
         self.num_tiles = 0
         self.seconds = 0.0
         """Of all devices together."""
+        self._counting = threading.Lock()
 
     def enlarged(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
         """Frames with their results, computed for new ones only.
@@ -132,14 +133,16 @@ class Network:
                 sr = self._upscaled(upscaler, sr)
         except (NumericError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                error.add_note(f"at frame {batch.frames[0].number}")
                 raise
             kind = NumericError if isinstance(error, NumericError) else MemoryError
             raise kind(f"frame {batch.frames[0].number}: {error}") from error
         size = (self._size.height, self._size.width)
         if sr.shape[2:] != size:
             sr = functional.interpolate(sr, size, mode="bicubic", antialias=True)
-        self.seconds += time.perf_counter() - started
-        self.num_computed += len(batch.lr)
+        with self._counting:
+            self.seconds += time.perf_counter() - started
+            self.num_computed += len(batch.lr)
         return [part[None] for part in sr]
 
     def _upscaled(self, upscaler: Upscaler, lr: Tensor) -> Tensor:
@@ -161,7 +164,8 @@ class Network:
             whole[0][:, :, box.rows, box.columns] = sr
 
         def on_tile(_tile: int, _tiles: int) -> None:
-            self.num_tiles += 1
+            with self._counting:
+                self.num_tiles += 1
             if self._stopped.is_set():
                 raise StoppedError
 

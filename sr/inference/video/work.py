@@ -28,7 +28,8 @@ def checked_video(
     notes = list(info.notes)
     if is_pattern(job.output):
         work = _as_pictures(job.output, info, size, scale)
-        notes += ["sound and other streams are left out: pictures hold none"]
+        if plan_streams(job.source, video_stream=info.stream, suffix=".mkv").companions:
+            notes += ["sound and other streams are left out: pictures hold none"]
         return work, notes
     suffix = job.output.suffix.lower()
     encoding = encoding_for(

@@ -11,13 +11,14 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, Discard, Stream
+from av.stream import AttachmentStream, Stream
 from av.subtitles.stream import SubtitleStream
 
 from sr.io.video.copying import Copier, Still
+from sr.io.video.opening import opened_container, read_only
 from sr.io.video.sound import SoundConverter, add_sound
 from sr.io.video.span import Span
-from sr.io.video.streams import PICTURE_TYPES, Companion, StreamPlan, codec_name, open_source
+from sr.io.video.streams import PICTURE_TYPES, Companion, StreamPlan, add_copy, codec_name
 from sr.io.video.subtitles import TextConverter, add_subtitles
 from sr.io.video.tags import stream_tags
 
@@ -45,9 +46,18 @@ class Companions:
     """Streams added to the result, and their packets."""
 
     def __init__(
-        self, source: InputContainer, plan: StreamPlan, span: Span, output: OutputContainer
+        self,
+        path: Path,
+        source: InputContainer,
+        plan: StreamPlan,
+        span: Span,
+        output: OutputContainer,
     ) -> None:
-        """Add the planned streams to `output`, whose header must not be written yet."""
+        """Add the planned streams to `output`, whose header must not be written yet.
+
+        path: of the source, which is open.
+        """
+        self._path = path
         self._source = source
         self._span = span
         self._lanes: dict[int, Lane] = {}
@@ -57,9 +67,7 @@ class Companions:
         self._damage: tuple[str, ...] = ()
         for companion in plan.companions:
             self._add(companion, source.streams[companion.index], output)
-        for stream in source.streams:
-            if stream.index not in self._lanes:
-                stream.discard = Discard.all  # most demuxers do not even read its packets then
+        read_only(source, self._lanes)
 
     def packets(self) -> Iterator[Packet[Stream]]:
         """Those of the result, in about the order of time; its header must have been written."""
@@ -111,7 +119,7 @@ class Companions:
     def _add(self, companion: Companion, stream: Stream, output: OutputContainer) -> None:
         attached = companion.kind == "picture" and output.format.name == "matroska"
         if companion.kind == "attachment" or attached:
-            _attach(stream, Path(self._source.name), output)
+            _attach(stream, self._path, output)
             return
         result, lane = self._lane(companion, stream, output)
         result.metadata.update(stream_tags(stream))
@@ -123,7 +131,7 @@ class Companions:
         self, companion: Companion, stream: Stream, output: OutputContainer
     ) -> tuple[Stream, Lane]:
         if companion.codec is None:
-            copied = output.add_stream_from_template(stream, opaque=True)
+            copied = add_copy(output, stream)
             still = companion.kind == "picture"
             return copied, Still(copied) if still else Copier(stream, copied, self._span)
         if companion.kind == "audio":
@@ -155,9 +163,8 @@ def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
 
 def _picture(source: Path, index: int) -> bytes:
     """The bytes of cover art; empty where the file has lost them."""
-    with open_source(source) as container:
-        for stream in container.streams:
-            stream.discard = Discard.default if stream.index == index else Discard.all
+    with opened_container(source) as container:
+        read_only(container, [index])
         for packet in container.demux(container.streams[index]):
             return bytes(packet)
     return b""

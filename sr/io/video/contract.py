@@ -10,11 +10,12 @@ from itertools import zip_longest
 from pathlib import Path
 
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 
 from sr.io.video.look import look_faults
-from sr.io.video.span import WHOLE, Span
-from sr.io.video.streams import Kind, StreamPlan, has_streams, open_source
+from sr.io.video.opening import is_cover, opened_container
+from sr.io.video.span import WHOLE, Span, with_origin
+from sr.io.video.streams import Kind, StreamPlan, has_streams
 from sr.io.video.timing import Times, read_times
 from sr.io.video.track import VideoTrack
 
@@ -75,13 +76,16 @@ def expected_from(
 ) -> Expected:
     """What the result of `join` must be; the source's packets are read for their times.
 
-    `num_frames`, and the time stamps of the first and the last in the result's seconds, are what
-    was upscaled: `timing.frame_times` tells them of a source whose rate is not changed.
+    `num_frames`, and the time stamps of the first and the last in seconds, less by the span's
+    start, are what was upscaled.
     Raises VideoError if the source cannot be opened.
     """
     streams: list[ExpectedStream] = []
-    if source is not None and plan.companions and has_streams(source):
-        with open_source(source) as container:
+    if source is not None and has_streams(source):
+        with opened_container(source) as container:
+            span = with_origin(span, container)
+            if span.start is None:
+                first, last = first - span.origin, last - span.origin
             chosen = [container.streams[companion.index] for companion in plan.companions]
             times = read_times(container, chosen, span)
             for companion, stream in zip(plan.companions, chosen, strict=True):
@@ -101,8 +105,8 @@ def check(output: Path, expected: Expected) -> list[str]:
 
     Packets are read, but only one frame is decoded. Raises VideoError if it cannot be opened.
     """
-    with open_source(output) as container:
-        stream = next((s for s in container.streams.video if not _is_cover(s)), None)
+    with opened_container(output) as container:
+        stream = next((s for s in container.streams.video if not is_cover(s)), None)
         if stream is None:
             return ["expected a video stream, found none"]
         kinds = _by_kind(container, stream)
@@ -119,10 +123,6 @@ def check(output: Path, expected: Expected) -> list[str]:
                     faults += _stream_faults(one, other, timed, shift, expected)
         index = stream.index
     return faults + look_faults(output, index, expected.video)
-
-
-def _is_cover(stream: Stream) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _by_kind(container: InputContainer, video: Stream) -> dict[Kind, list[Stream]]:
@@ -154,7 +154,7 @@ def _video_faults(times: Times, shift: Fraction, expected: Expected, suffix: str
     if times.count != expected.num_frames:
         faults.append(f"video: expected frames: {expected.num_frames}, found: {times.count}")
     allowed = expected.half_frame + _MILLISECOND
-    lead = Fraction(0) if suffix == ".mp4" else expected.lead
+    lead = Fraction(0) if suffix.lower() == ".mp4" else expected.lead
     if not -allowed <= shift <= lead + allowed:
         faults.append(_off("video", "the first frame at", expected.first, times.start))
     last = times.last - shift

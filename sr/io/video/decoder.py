@@ -4,6 +4,7 @@ Decoding runs in several threads within a frame, not over several frames: after 
 then goes on with the very next packet, tells which one it was, and loses no frame at the end.
 """
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -37,7 +38,7 @@ class Decoder:
         self._step = 1 / expected.rate / self._time_base  # ticks a frame, as a rule
         self._has_pts = container.format.name != "avi"  # which has times of decoding alone
         self._decoding_times: deque[int] = deque()  # of packets whose frames have not come
-        self._pending: list[int] = []  # times of packets whose frames have not come
+        self._pending: list[int] = []  # sorted times of packets whose frames have not come
         self._num_packets = 0
         self._num_frames = 0
         self._first: int | None = None
@@ -106,7 +107,7 @@ class Decoder:
         if not self._has_pts and packet.dts is not None:
             self._decoding_times.append(packet.dts)
         if packet.pts is not None and not packet.is_discard and self._is_shown(packet):
-            self._pending.append(packet.pts)
+            insort(self._pending, packet.pts)
 
     def _is_shown(self, packet: "Packet[Stream]") -> bool:
         """False for what only later frames of VP8 refer to (RFC 6386, section 9.1)."""
@@ -156,7 +157,11 @@ class Decoder:
     def _where(self, time: int | None, number: int | None = None) -> str:
         """Frame and seconds since the first, for messages."""
         if number is None:
-            number = self._num_frames + sum(time is None or pts < time for pts in self._pending)
+            # many may be pending, where nothing can be decoded any more
+            pending = self._pending
+            number = self._num_frames + (
+                len(pending) if time is None else bisect_left(pending, time)
+            )
         if time is None:
             return f"frame {number}"
         seconds = (time - (self._first or 0)) * self._time_base

@@ -151,17 +151,12 @@ def configure(context: VideoCodecContext, encoding: Encoding, rate: Fraction) ->
     context.framerate = rate
     context.time_base = 1 / rate
     colour = encoding.colour
-    context.colorspace, context.color_range = colour.matrix, color_range(colour)
+    context.colorspace, context.color_range = colour.matrix, colour.range_number
     context.color_primaries, context.color_trc = colour.primaries, colour.transfer
     # PyAV's default of slice threads alone makes x264 cut each frame into slices.
     context.thread_type = ThreadType.AUTO
     context.flags |= Flags.global_header
     context.options = dict(encoding.options)
-
-
-def color_range(colour: Colour) -> int:
-    """FFmpeg's number for it."""
-    return 2 if colour.full_range else 1
 
 
 @contextmanager

@@ -12,7 +12,10 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Of files that are taken for videos in a folder."""
 
-WRITABLE_CONTAINERS = frozenset({".mp4", ".mkv", ".webm"})
+MUXERS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
+"""FFmpeg's by the suffix of a result, in lower case."""
+
+WRITABLE_CONTAINERS = frozenset(MUXERS)
 
 CONTAINER_OF = {
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".3gp"), "mp4"),
@@ -20,7 +23,7 @@ CONTAINER_OF = {
 }
 """What becomes of a suffix in a folder of results; of the others mkv, which holds anything."""
 
-_NUMBER = re.compile(r"%(0\d+)?d")
+_NUMBER = re.compile(r"%(?P<width>0\d+)?d")
 
 
 def is_pattern(path: Path) -> bool:
@@ -28,7 +31,14 @@ def is_pattern(path: Path) -> bool:
     return len(_NUMBER.findall(path.name)) == 1
 
 
+def around_number(pattern: Path) -> tuple[str, str]:
+    """What a pattern's file names have before and behind the number."""
+    name = pattern.name
+    start, end = next(_NUMBER.finditer(name)).span()
+    return name[:start], name[end:]
+
+
 def frame_path(pattern: Path, number: int) -> Path:
     """The file of one frame of a pattern."""
-    name = _NUMBER.sub(lambda found: f"{number:{found[1] or ''}d}", pattern.name)
+    name = _NUMBER.sub(lambda found: f"{number:{found['width'] or ''}d}", pattern.name)
     return pattern.with_name(name)

@@ -86,6 +86,11 @@ class Colour:
     full_range: bool
     """0 is black and the highest level white; else 16 and 235 of 8 bits are (limited range)."""
 
+    @property
+    def range_number(self) -> int:
+        """FFmpeg's number for the range."""
+        return 2 if self.full_range else 1
+
 
 @dataclass(frozen=True)
 class Mastering:

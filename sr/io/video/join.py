@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # Packet is generic in the stubs only
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -15,21 +15,19 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from sr.io.video.companions import Companions
+from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
 from sr.io.video.matroska import write_pixel_shape
-from sr.io.video.span import WHOLE, Span
-from sr.io.video.streams import FORMATS, StreamPlan, has_streams, open_source
+from sr.io.video.opening import file_url, opened_container
+from sr.io.video.span import WHOLE, Span, with_origin
+from sr.io.video.streams import StreamPlan, has_streams
 from sr.io.video.tags import chapters_of, stream_tags, tags_of
-from sr.io.video.track import Parts, VideoTrack, add_video, open_part
+from sr.io.video.track import Parts, VideoTrack, add_video, opened_part
 
 _MOST_REFUSED = 100
 """Calls of the muxer with a frame that may fail before the join is given up."""
 _FINEST = 1_000_000
 """Units a second, above which MP4's edit lists (which say when streams begin) are left coarser."""
-
-
-class JoinStopped(Exception):  # noqa: N818, stopping is no error
-    """The caller asked to stop; the output is not whole."""
 
 
 def join(
@@ -40,43 +38,44 @@ def join(
     source: Path | None,
     plan: StreamPlan,
     span: Span = WHOLE,
-    on_progress: Callable[[int], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
 ) -> tuple[str, ...]:
     """Write `output` (its suffix tells the container) and return notes on what was lost, if any.
 
     The parts' time stamps are those of the source, from `video.origin` on. They and those of the
-    planned streams are less by the span's start in the result, and else as they were; a container
-    that knows no negative times moves all streams by the same time. `on_progress` is told the
-    number of frames written after each.
+    planned streams are less by the span's start (of broadcasts, by their clock's) in the result,
+    and else as they were; Matroska, which knows no negative times, moves all streams by the same
+    time, and MP4 does not show what is before 0.
 
-    Raises VideoError for parts that do not fit together and for an output that cannot be written,
-    JoinStopped when `should_stop` says so.
+    Raises VideoError for parts that do not fit together and for an output that cannot be written.
     """
-    if output.suffix not in FORMATS:
-        raise VideoError(f"{output}: expected a name that ends in one of {', '.join(FORMATS)}")
-    frames = Parts(parts, video, span.shift)
-    try:
-        with ExitStack() as stack:
-            result = stack.enter_context(_create(output, video))
-            stream = _add_video(result, parts[0], video, output)
-            companions = None
-            if source is not None and has_streams(source):
-                original = stack.enter_context(open_source(source))
-                _take_over(original, video, span, result)
-                companions = Companions(original, plan, span, result)
-            result.start_encoding()
-            _write(result, frames.packets(stream), companions, on_progress, should_stop)
-        if output.suffix != ".mp4" and video.sample_aspect_ratio != 1:
-            write_pixel_shape(output, video.sample_aspect_ratio)
-    except (OSError, av.FFmpegError) as error:
-        raise VideoError(f"{output}: cannot be written: {error}") from error
+    muxer = MUXERS.get(output.suffix.lower())
+    if muxer is None:
+        raise VideoError(f"{output}: expected a name that ends in one of {', '.join(MUXERS)}")
+    with ExitStack() as stack:
+        original = None
+        if source is not None and has_streams(source):
+            original = stack.enter_context(opened_container(source))
+            span = with_origin(span, original)
+        frames = Parts(parts, video, span.shift)
+        companions = None
+        try:
+            with _create(output, muxer, video) as result:
+                stream = _add_video(result, parts[0], video, output)
+                if source is not None and original is not None:
+                    _take_over(original, video, span, result)
+                    companions = Companions(source, original, plan, span, result)
+                result.start_encoding()
+                _write(result, frames.packets(stream), companions)
+            if muxer != "mp4" and video.sample_aspect_ratio != 1:
+                write_pixel_shape(output, video.sample_aspect_ratio)
+        except (OSError, av.FFmpegError) as error:
+            raise VideoError(f"{output}: cannot be written: {error}") from error
     return () if companions is None else companions.notes
 
 
-def _create(output: Path, video: VideoTrack) -> OutputContainer:
+def _create(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
     options: dict[str, str] = {}
-    if output.suffix == ".mp4":
+    if muxer == "mp4":
         # Only the tags that MP4 knows are kept. The way to keep all (use_metadata_tags) writes
         # them where hardly a player looks for the title.
         options = {"movflags": "+faststart"}
@@ -85,11 +84,11 @@ def _create(output: Path, video: VideoTrack) -> OutputContainer:
             options["movie_timescale"] = str(unit * max(-(-1000 // unit), 1))
     else:
         options = {"default_mode": "passthrough"}  # dispositions as the source's, none inferred
-    return av.open(str(output), "w", format=FORMATS[output.suffix], container_options=options)
+    return av.open(file_url(output), "w", format=muxer, container_options=options)
 
 
 def _add_video(result: OutputContainer, part: Path, video: VideoTrack, output: Path) -> VideoStream:
-    with open_part(part) as container:
+    with opened_part(part) as container:
         template = container.streams.video[0]
         try:
             return add_video(result, template, video)
@@ -116,14 +115,10 @@ def _write(
     result: OutputContainer,
     frames: Iterator[Packet[VideoStream]],
     companions: Companions | None,
-    on_progress: Callable[[int], None] | None,
-    should_stop: Callable[[], bool] | None,
 ) -> None:
     others = iter(()) if companions is None else companions.packets()
-    num_frames = num_refused = 0
+    num_refused = 0
     for packet, is_frame in _by_time(frames, others):
-        if should_stop is not None and should_stop():
-            raise JoinStopped
         try:
             result.mux_one(packet)
         except av.FFmpegError as error:
@@ -136,9 +131,6 @@ def _write(
                 num_refused += 1
             if num_refused > _MOST_REFUSED:
                 raise
-        num_frames += is_frame
-        if is_frame and on_progress is not None:
-            on_progress(num_frames)
 
 
 def _by_time(

@@ -9,7 +9,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import UNSPECIFIED, Colour
-from sr.io.video.streams import open_source
+from sr.io.video.opening import opened_container
+from sr.io.video.side_data import UNTURNED
 from sr.io.video.track import VideoTrack
 
 _RATIO_ERROR = 0.02
@@ -17,7 +18,6 @@ _RATIO_ERROR = 0.02
 _ONE = 65536  # in 16.16 fixed point
 _TURN_ERROR = 0.01
 _UNTOLD = (UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0)
-_UNTURNED = (_ONE, 0, 0, 0, _ONE, 0, 0, 0, 1 << 30)
 
 
 def look_faults(output: Path, index: int, video: VideoTrack) -> list[str]:
@@ -25,7 +25,7 @@ def look_faults(output: Path, index: int, video: VideoTrack) -> list[str]:
 
     One frame is decoded, with which turns are told. Raises VideoError if it cannot be opened.
     """
-    with open_source(output) as container:
+    with opened_container(output) as container:
         stream = container.streams[index]
         assert isinstance(stream, VideoStream)
         faults = []
@@ -38,7 +38,7 @@ def look_faults(output: Path, index: int, video: VideoTrack) -> list[str]:
     if frame is None:
         return [*faults, "video: no frame can be decoded"]
     faults += _colour_faults(told, _colours(frame), video.colour)
-    return faults + _turn_faults(frame, video.display_matrix or _UNTURNED)
+    return faults + _turn_faults(frame, video.display_matrix or UNTURNED)
 
 
 def _colours(told: VideoCodecContext | VideoFrame) -> tuple[int, int, int, int]:
@@ -50,7 +50,7 @@ def _colours(told: VideoCodecContext | VideoFrame) -> tuple[int, int, int, int]:
 
 def _colour_faults(container: tuple[int, ...], frame: tuple[int, ...], colour: Colour) -> list[str]:
     """What the encoded frames tell goes before what the container does, as in players."""
-    wanted = (colour.matrix, colour.primaries, colour.transfer, 2 if colour.full_range else 1)
+    wanted = (colour.matrix, colour.primaries, colour.transfer, colour.range_number)
     faults = []
     for i, name in enumerate(("matrix", "primaries", "transfer", "range (1 limited, 2 full)")):
         found = container[i] if frame[i] == _UNTOLD[i] else frame[i]
@@ -62,7 +62,7 @@ def _colour_faults(container: tuple[int, ...], frame: tuple[int, ...], colour: C
 def _turn_faults(frame: VideoFrame, wanted: tuple[int, ...]) -> list[str]:
     """Only turns and flips are compared: Matroska keeps no more of the matrix."""
     data = frame.side_data.get("DISPLAYMATRIX")
-    found = struct.unpack("<9i", data) if isinstance(data, SideData) else _UNTURNED
+    found = struct.unpack("<9i", data) if isinstance(data, SideData) else UNTURNED
     turns = (0, 1, 3, 4)
     if all(abs(found[i] - wanted[i]) <= _TURN_ERROR * _ONE for i in turns):
         return []

@@ -1,13 +1,13 @@
 """Video files opened, and the video stream chosen among those of a file."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
+from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import VideoError
@@ -16,12 +16,16 @@ from sr.io.video.truncation import is_mp4, mp4_boxes
 _EXPECTED = "expected a video (MP4, MOV, MKV, WebM or AVI)"
 
 
+def file_url(path: Path) -> str:
+    """FFmpeg's address of a file: bare, `12:30.mp4` would be one of a protocol named 12."""
+    return f"file:{path}"
+
+
 @contextmanager
 def opened_container(path: Path) -> Iterator[InputContainer]:
     """A video file, opened by FFmpeg for reading; raises `VideoError` if it cannot be."""
     try:
-        # the prefix, that no file's name is taken for another protocol's address
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        container = av.open(file_url(path), metadata_errors="replace")
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise VideoError(f"{path}: could not be read: {reason}") from error
@@ -31,13 +35,24 @@ def opened_container(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
+def read_only(container: InputContainer, indices: Collection[int]) -> None:
+    """Leave all other streams unread; of MP4 not even their bytes are then read."""
+    for stream in container.streams:
+        stream.discard = Discard.default if stream.index in indices else Discard.all
+
+
+def is_cover(stream: Stream) -> bool:
+    """A picture beside the sound, or small ones for a menu; no video."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
 def chosen_stream(container: InputContainer, path: Path, index: int | None) -> VideoStream:
     """The video stream at `index` of the file; for None the one that players would show.
 
     That is, cover pictures left out, of those marked as default, or of all where none is, the
     one with the most pixels, the first of equals. Raises `VideoError` where there is none.
     """
-    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if index is None:
         chosen = max(streams, key=_preference, default=None)
         if chosen is None:
@@ -56,10 +71,6 @@ def chosen_stream(container: InputContainer, path: Path, index: int | None) -> V
             f" came: an unknown one in stream {chosen.index}"
         )
     return chosen
-
-
-def _is_cover(stream: VideoStream) -> bool:
-    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def _preference(stream: VideoStream) -> tuple[bool, int, int]:

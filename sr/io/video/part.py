@@ -29,8 +29,9 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 
-from sr.io.video.encoder import Encoding, color_range, configure
+from sr.io.video.encoder import Encoding, configure
 from sr.io.video.frame import Planes, VideoError
+from sr.io.video.opening import file_url
 
 # Bits by which FFmpeg shifts 10 of them to the top of 16.
 _SHIFTS = {"p010le": 6, "yuv444p10msble": 6}
@@ -63,7 +64,7 @@ class PartWriter:
         self._num_packets = 0
         try:
             self._container = av.open(
-                os.fspath(path), "w", format=encoding.part_format, options=self._muxer_options()
+                file_url(path), "w", format=encoding.part_format, options=self._muxer_options()
             )
             stream = self._container.add_stream(encoding.encoder, rate=rate)
             assert isinstance(stream, VideoStream)
@@ -186,7 +187,7 @@ def frame_of(planes: Planes, encoding: Encoding) -> VideoFrame:
         # x264 reads some of what pads the lines, so that must not differ from run to run.
         target[:, columns:] = target[:, columns - 1 : columns]
     colour = encoding.colour
-    frame.colorspace, frame.color_range = colour.matrix, color_range(colour)
+    frame.colorspace, frame.color_range = colour.matrix, colour.range_number
     frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
     return frame
 

@@ -30,7 +30,7 @@ class VideoReader:
     """An open video.
 
     info: of the chosen stream. damage: faults that were passed over, in words for the user, as
-    they are found; complete when the frames are at their end. interlaced: as the first frame tells.
+    they are found; complete when the frames are at their end.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class VideoReader:
             )
         self._first: tuple[av.VideoFrame, int | None] | None = first
         self._pix_fmt = first[0].format.name
-        self.interlaced = first[0].interlaced_frame
         self.info = _info_of(name, stream, expected, first[0])
 
     def frames(self) -> Iterator[Frame]:

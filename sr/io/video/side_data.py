@@ -10,7 +10,8 @@ from av.sidedata.sidedata import Type as Kind
 
 from sr.io.video.frame import Mastering
 
-_IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+UNTURNED = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+"""The display matrix of frames that show as they are."""
 _LEFT_OUT = {
     Kind.DOVI_RPU_BUFFER: "Dolby Vision's metadata is left out",
     Kind.DOVI_METADATA: "Dolby Vision's metadata is left out",
@@ -25,7 +26,7 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     if content is None:
         return None
     matrix = struct.unpack_from("=9i", content)
-    return None if matrix == _IDENTITY else matrix
+    return None if matrix == UNTURNED else matrix
 
 
 def mastering(frame: av.VideoFrame) -> Mastering | None:

@@ -27,7 +27,7 @@ _BIT_RATE = 96_000  # per channel; 192 kb/s for stereo, where AAC and Opus are h
 _JITTER = Fraction(1, 100)
 """Seconds that a time stamp may be off (they are whole milliseconds in Matroska) unheeded."""
 _FRAME_SIZE = 1024  # samples a channel, for encoders that take any number
-_LAYOUTS = {
+LAYOUTS = {
     1: "mono",
     2: "stereo",
     3: "3.0",
@@ -49,7 +49,7 @@ def add_sound(output: OutputContainer, codec: str, source: AudioStream) -> Audio
     stream = output.add_stream(codec, rate=rate)
     assert isinstance(stream, AudioStream)
     channels = source.codec_context.channels
-    stream.codec_context.layout = _LAYOUTS.get(channels, "stereo")
+    stream.codec_context.layout = LAYOUTS.get(channels, "stereo")
     if codec == "flac":
         if source.codec_context.format.bytes > 2:
             stream.codec_context.format = "s32"  # which FLAC keeps 24 bits of

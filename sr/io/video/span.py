@@ -1,7 +1,11 @@
 """The part of a video that is wanted, in the time line of its source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+
+from av.container import InputContainer
+
+_WITH_CLOCK = ("mpegts", "mpeg")  # broadcasts and DVDs
 
 
 @dataclass(frozen=True)
@@ -9,14 +13,16 @@ class Span:
     """From `start` up to, and without, `end`; both in seconds of the source's time line."""
 
     start: Fraction | None = None
-    """Shown at 0 in the result. None: from the beginning, and no time is changed."""
+    """Shown at 0 in the result. None: from the beginning."""
     end: Fraction | None = None
     """None: to the end."""
+    origin: Fraction = Fraction(0)
+    """What the source's clock shows when it begins; shown at 0 where `start` is None."""
 
     @property
     def shift(self) -> Fraction:
         """What the result's time stamps are less than the source's, in seconds."""
-        return self.start or Fraction(0)
+        return self.origin if self.start is None else self.start
 
     def overlaps(self, start: Fraction, end: Fraction) -> bool:
         """Something of [start, end), or the moment `start` where they are equal, is wanted."""
@@ -29,6 +35,23 @@ class Span:
         first = start if self.start is None else max(start, self.start)
         last = end if self.end is None else min(end, self.end)
         return first - self.shift, last - self.shift
+
+
+def with_origin(span: Span, source: InputContainer) -> Span:
+    """The span with its source's origin.
+
+    A broadcast's clock, of 26.5 hours, has run before the recording began. Players count from its
+    start; a result that kept the clock's times would show nothing for hours. Elsewhere times
+    count from 0, and a late start is meant.
+    """
+    if source.format.name not in _WITH_CLOCK:
+        return span
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in (*source.streams.video, *source.streams.audio)
+        if stream.start_time is not None and stream.time_base is not None
+    ]
+    return replace(span, origin=min(starts, default=Fraction(0)))
 
 
 WHOLE = Span()

@@ -16,11 +16,10 @@ import numpy.typing as npt
 from sr.io.picture import Header, Picture, open_picture, read_header
 from sr.io.picture_source import ImageError
 from sr.io.video.colour import resolved_colour
-from sr.io.video.formats import frame_path, is_pattern
+from sr.io.video.formats import around_number, frame_path, is_pattern
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
 
 _FULL_RANGE = 2  # FFmpeg's number
-_NUMBER = re.compile(r"%(?:0\d+)?d")
 _SHORTEST_DELAY, _USUAL_DELAY = 10, 100  # ms; shorter ones are shown as usual ones, by browsers
 _ALL = slice(None)
 _BLACK_NOTE = "transparency is left out: put over black"
@@ -127,7 +126,7 @@ def pattern_files(pattern: Path) -> list[Path]:
     """
     if not is_pattern(pattern):
         raise VideoError(f"{pattern}: expected a name with one %d or the like; came: none such")
-    before, after = _NUMBER.split(pattern.name)
+    before, after = around_number(pattern)
     name = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}")
     names = (path.name for path in pattern.parent.iterdir()) if pattern.parent.is_dir() else ()
     numbers = sorted(

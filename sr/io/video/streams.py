@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Literal
 
 import av
+from av.audio.stream import AudioStream
 from av.codec import Codec
-from av.container import InputContainer
+from av.container import OutputContainer
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
+from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
+from sr.io.video.opening import opened_container
+from sr.io.video.sound import LAYOUTS
 
 Kind = Literal["audio", "subtitle", "picture", "attachment", "data"]
 """`picture` is cover art: one frame, shown beside the sound."""
-
-FORMATS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
-"""FFmpeg's muxers by the result's suffix."""
 
 PICTURE_TYPES = {
     "mjpeg": ("jpg", "image/jpeg"),
@@ -74,15 +75,15 @@ def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
     """What becomes of every stream but `video_stream` (an index) in a result of this suffix.
 
     Folders and patterns of pictures, and single pictures that move, have nothing beside frames.
-    Raises VideoError for a suffix that is not in FORMATS, and a source that cannot be opened.
+    Raises VideoError for a suffix that is not in MUXERS, and a source that cannot be opened.
     """
-    if suffix not in FORMATS:
-        raise VideoError(f"a video is written as {', '.join(FORMATS)}, not as {suffix!r}")
+    if suffix not in MUXERS:
+        raise VideoError(f"a video is written as {', '.join(MUXERS)}, not as {suffix!r}")
     if not has_streams(source):
         return StreamPlan()
     companions = []
     notes = []
-    with open_source(source) as container:
+    with opened_container(source) as container:
         for stream in container.streams:
             if stream.index == video_stream or _is_chapter_track(stream):
                 continue
@@ -95,14 +96,6 @@ def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
 def has_streams(source: Path) -> bool:
     """It is a file that may hold more than frames: no folder, pattern or moving picture."""
     return source.is_file() and source.suffix.lower() not in _PICTURES
-
-
-def open_source(source: Path) -> InputContainer:
-    """Open a video, whatever the encoding of its tags; VideoError if it cannot be."""
-    try:
-        return av.open(str(source), "r", metadata_errors="replace")
-    except (OSError, ValueError, av.FFmpegError) as error:
-        raise VideoError(f"{source}: cannot be opened as a video: {error}") from error
 
 
 def codec_name(stream: Stream) -> str:
@@ -125,6 +118,17 @@ def describe(stream: Stream) -> str:
     if stream.type == "attachment":
         words[1] = stream.metadata.get("filename", words[1])
     return f"stream {stream.index} ({', '.join(words)})"
+
+
+def add_copy(output: OutputContainer, stream: Stream) -> Stream:
+    """A new stream of the result for the very packets of one of the source."""
+    copied = output.add_stream_from_template(stream, opaque=True)
+    if isinstance(stream, AudioStream) and isinstance(copied, AudioStream):
+        channels = stream.codec_context.channels
+        # AVI tells the number of channels alone, by which MP4 would refuse PCM at its very end.
+        if stream.codec_context.layout.name == f"{channels} channels" and channels in LAYOUTS:
+            copied.codec_context.layout = LAYOUTS[channels]
+    return copied
 
 
 def _is_chapter_track(stream: Stream) -> bool:
@@ -178,9 +182,12 @@ def _converter(stream: Stream, kind: Kind, suffix: str) -> str | None:
 
 def _takes(suffix: str, stream: Stream) -> bool:
     """The muxer writes a header for this stream."""
+    # MP4 tells how PCM's channels are laid out in its index, which is for once to come first.
+    early = suffix == ".mp4" and codec_name(stream).startswith("pcm_")
+    options = {"movflags": "+empty_moov"} if early else {}
     try:
-        with av.open(io.BytesIO(), "w", format=FORMATS[suffix]) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+        with av.open(io.BytesIO(), "w", format=MUXERS[suffix], container_options=options) as trial:
+            add_copy(trial, stream)
             trial.start_encoding()
     except (ValueError, OSError, av.FFmpegError):
         return False

@@ -58,6 +58,9 @@ class TextConverter:
         self._result = result
         self._span = span
         self._last: int | None = None  # dts of the last packet, in the result's time base
+        self._alone = result.container.format.name == "mp4"  # no two texts show at once
+        self._showing: list[tuple[Fraction, bytes]] = []  # ends, texts; where they are shown alone
+        self._until = Fraction(0)  # where those already given end
 
     def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """The texts that show at this time as one packet of the result; none where none does."""
@@ -76,11 +79,29 @@ class TextConverter:
         length = Fraction(packet.duration or 0) * packet.time_base
         length = length or Fraction(shown.end_display_time, 1000) or _SHOWN_WHERE_UNTOLD
         if self._span.overlaps(start, start + length):
-            yield self._encode(text, *self._span.clip(start, start + length))
+            start, end = self._span.clip(start, start + length)
+            if self._alone:
+                yield from self._shown_before(start)
+                self._showing.append((end, text))
+            else:
+                yield self._encode(text, start, end)
 
     def finish(self) -> Iterator[Packet[Stream]]:
-        """What is left when the source has ended: nothing."""
-        return iter(())
+        """The texts that are left when the source has ended."""
+        yield from self._shown_before(None)
+
+    def _shown_before(self, moment: Fraction | None) -> Iterator[Packet[Stream]]:
+        """One packet for each time before `moment` (None: ever) in which the same texts show."""
+        while self._showing and (moment is None or self._until < moment):
+            ends = [end for end, _ in self._showing]
+            end = min(ends if moment is None else [*ends, moment])
+            if end > self._until:
+                texts = b"\\N".join(text for _, text in self._showing)
+                yield self._encode(texts, self._until, end)
+                self._until = end
+            self._showing = [shown for shown in self._showing if shown[0] > end]
+        if moment is not None:
+            self._until = max(self._until, moment)
 
     def _encode(self, text: bytes, start: Fraction, end: Fraction) -> Packet[Stream]:
         unit = self._result.time_base

@@ -5,7 +5,6 @@ from __future__ import annotations  # Packet is generic in the stubs only
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -13,8 +12,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from sr.io.video.copying import is_filler
+from sr.io.video.opening import read_only
 from sr.io.video.span import WHOLE, Span
-from sr.io.video.streams import open_source
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,14 @@ def read_times(
 ) -> dict[int, Times]:
     """Times of the streams by index, of what is shown in the span; without those that are empty.
 
-    They are in the time line that begins with the span. Damage ends the reading.
+    They are in the time line that begins with the span. Damage ends the reading. From then on
+    the container's other streams are not read any more.
     """
+    streams = list(streams)
+    read_only(container, [stream.index for stream in streams])
     times: dict[int, Times] = {}
     try:
-        for packet in container.demux(list(streams)):
+        for packet in container.demux(streams):
             if packet.size == 0 or packet.pts is None or packet.is_discard or is_filler(packet):
                 continue
             told = _packet_times(packet, span)
@@ -63,16 +65,6 @@ def read_times(
     except av.FFmpegError:
         return times  # what cannot be read is not in the result either
     return times
-
-
-def frame_times(source: Path, stream: int, span: Span = WHOLE) -> Times | None:
-    """Times of a video's frames as its packets tell them; None where these tell none.
-
-    They are in the time line of the result. Packets that cannot be decoded count too.
-    Raises VideoError if the source cannot be opened.
-    """
-    with open_source(source) as container:
-        return read_times(container, [container.streams[stream]], span).get(stream)
 
 
 def _packet_times(packet: Packet[Stream], span: Span) -> tuple[Fraction, Fraction | None] | None:

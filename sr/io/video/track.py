@@ -3,16 +3,17 @@
 from __future__ import annotations  # Packet is generic in the stubs only
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import Colour, VideoError
+from sr.io.video.opening import opened_container
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Parts:
         self._last_duration = video.last_duration or 1 / video.rate / video.time_base
         extradata = None
         for path in self._paths:
-            with open_part(path) as container:
+            with opened_part(path) as container:
                 stream = container.streams.video[0]
                 told = (stream.codec_context.codec.canonical_name, stream.codec_context.extradata)
                 if extradata is not None and told != extradata:
@@ -94,7 +95,7 @@ class Parts:
 
     def _all(self) -> Iterator[Packet[VideoStream]]:
         for path in self._paths:
-            with open_part(path) as container:
+            with opened_part(path) as container:
                 for packet in container.demux(container.streams.video[0]):
                     if packet.size > 0:
                         yield packet
@@ -112,16 +113,13 @@ class Parts:
             self._stamps.append(int(stamp) - self._shift)
 
 
-def open_part(path: Path) -> InputContainer:
-    """Open a part; VideoError if it cannot be or has no video."""
-    try:
-        container = av.open(str(path), "r")
-    except (OSError, av.FFmpegError) as error:
-        raise VideoError(f"{path}: the part cannot be read: {error}") from error
-    if not container.streams.video:
-        container.close()
-        raise VideoError(f"{path}: expected a part with a video stream, found none")
-    return container
+@contextmanager
+def opened_part(path: Path) -> Iterator[InputContainer]:
+    """A part, open; VideoError if it cannot be or has no video."""
+    with opened_container(path) as container:
+        if not container.streams.video:
+            raise VideoError(f"{path}: expected a part with a video stream, found none")
+        yield container
 
 
 def add_video(output: OutputContainer, template: VideoStream, track: VideoTrack) -> VideoStream:
@@ -131,7 +129,7 @@ def add_video(output: OutputContainer, template: VideoStream, track: VideoTrack)
     """
     stream = output.add_stream_from_template(template, opaque=True)
     context = stream.codec_context
-    context.color_range = 2 if track.colour.full_range else 1
+    context.color_range = track.colour.range_number
     context.colorspace = track.colour.matrix
     context.color_primaries = track.colour.primaries
     context.color_trc = track.colour.transfer

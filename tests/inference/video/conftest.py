@@ -192,6 +192,7 @@ class Studio:
     Sound = Sound
     lossless = LOSSLESS
     upscale = staticmethod(upscale)
+    upscaler = staticmethod(upscaler)
     frames_of = staticmethod(frames_of)
     times_of = staticmethod(times_of)
     assert_same_frames = staticmethod(assert_same_frames)

@@ -10,9 +10,9 @@ import pytest
 from sr.io.video.contract import Expected, check, expected_from
 from sr.io.video.frame import Colour, VideoError
 from sr.io.video.join import join
+from sr.io.video.opening import opened_container
 from sr.io.video.span import WHOLE, Span
-from sr.io.video.streams import StreamPlan, open_source, plan_streams
-from sr.io.video.timing import frame_times
+from sr.io.video.streams import StreamPlan, plan_streams
 from sr.io.video.track import VideoTrack
 
 WriteSource = Callable[..., Path]
@@ -213,7 +213,7 @@ def test_wrong_tags_are_found(
 def test_a_file_without_video_is_told(tmp_path: Path, write_source: WriteSource) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("flac",))
     sound = tmp_path / "sound.mkv"
-    with open_source(source) as container, av.open(str(sound), "w") as result:
+    with opened_container(source) as container, av.open(str(sound), "w") as result:
         track = result.add_stream_from_template(container.streams.audio[0])
         for packet in container.demux(audio=0):
             if packet.size:
@@ -235,16 +235,6 @@ def test_a_source_of_pictures_has_nothing_to_compare(tmp_path: Path) -> None:
     assert (expected.streams, expected.half_frame) == ((), Fraction(1, 50))
 
 
-def test_times_of_frames_are_those_of_the_span(tmp_path: Path, write_source: WriteSource) -> None:
-    source = write_source(tmp_path / "in.mp4", sounds=())
-    whole = frame_times(source, 0)
-    assert whole is not None
-    assert (whole.count, whole.start, whole.last) == (50, 0, Fraction(49, 25))
-    inside = frame_times(source, 0, Span(Fraction(1, 5), Fraction(2, 5)))
-    assert inside is not None
-    assert (inside.count, inside.start, inside.last) == (5, 0, Fraction(4, 25))
-
-
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_real_clips_go_through(
     tmp_path: Path, shared_data: Path, write_parts: WriteParts, suffix: str
@@ -254,7 +244,7 @@ def test_real_clips_go_through(
         pytest.skip("needs the clips in ../shared/data/video/clips")
     codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
     for source in sorted(folder.iterdir()):
-        with open_source(source) as container:
+        with opened_container(source) as container:
             stream = container.streams.video[0]
             unit, rate = stream.time_base, stream.average_rate
             assert unit is not None

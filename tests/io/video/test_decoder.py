@@ -1,7 +1,9 @@
 """What is damaged or missing in a video is found, recorded or stopped at, and costs no more."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from time import process_time
 
 import av
 import numpy as np
@@ -199,3 +201,27 @@ def test_a_video_without_one_good_frame_is_refused(tmp_path: Path, write_clip: W
         open_video(path),
     ):
         pass
+
+
+def test_a_rest_that_cannot_be_decoded_takes_time_in_proportion(
+    tmp_path: Path, write_clip: WriteClip
+) -> None:
+    whole, path = tmp_path / "whole.mkv", tmp_path / "clip.mkv"
+    num_lost = 12_000
+    write_clip(whole, 10)
+    with av.open(str(whole)) as source, av.open(str(path), "w") as result:
+        stream = result.add_stream_from_template(source.streams.video[0])
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        for number in range(num_lost):
+            packet = av.Packet(bytes.fromhex("000000021fff"))
+            packet.pts = packet.dts = 400 + 40 * number
+            packet.time_base = Fraction(1, 1000)
+            packets.append(packet)
+        for packet in packets:
+            packet.stream = stream
+            result.mux(packet)
+    started = process_time()
+    frames, damage = read(path)
+    assert process_time() - started < 3  # 8 s where all that is pending is counted at each fault
+    assert len(frames) <= 10
+    assert len(damage) >= num_lost

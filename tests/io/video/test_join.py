@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sr.io.video.frame import Colour
-from sr.io.video.join import JoinStopped, join
+from sr.io.video.join import join
 from sr.io.video.span import WHOLE, Span
 from sr.io.video.streams import StreamPlan, plan_streams
 from sr.io.video.track import VideoTrack
@@ -259,31 +259,3 @@ def test_hevc_in_mp4_has_the_tag_that_apple_plays(tmp_path: Path, write_parts: W
 def test_mp4_begins_with_its_index(tmp_path: Path, write_parts: WriteParts) -> None:
     data = _join(tmp_path, write_parts, ".mp4", TIMES).read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
-
-
-def test_progress_counts_frames(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts
-) -> None:
-    counts: list[int] = []
-    parts = write_parts(tmp_path, TIMES, time_base=UNIT)
-    source = write_source(tmp_path / "in.mkv")
-    plan = plan_streams(source, video_stream=0, suffix=".mkv")
-    output = tmp_path / "out.mkv"
-    join(parts, output, video=_track(), source=source, plan=plan, on_progress=counts.append)
-    assert counts == list(range(1, 51))
-
-
-def test_it_stops_when_asked_to(tmp_path: Path, write_parts: WriteParts) -> None:
-    parts = write_parts(tmp_path, TIMES, time_base=UNIT)
-    written: list[int] = []
-    with pytest.raises(JoinStopped):
-        join(
-            parts,
-            tmp_path / "out.mkv",
-            video=_track(),
-            source=None,
-            plan=StreamPlan(),
-            on_progress=written.append,
-            should_stop=lambda: len(written) == 7,
-        )
-    assert len(written) == 7

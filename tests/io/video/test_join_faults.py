@@ -130,7 +130,7 @@ def test_no_parts_and_broken_parts_are_named(tmp_path: Path) -> None:
         join([], output, video=_track(), source=None, plan=StreamPlan())
     broken = tmp_path / "part-00000.nut"
     broken.write_bytes(b"no part")
-    with pytest.raises(VideoError, match=r"part-00000\.nut: the part cannot be read"):
+    with pytest.raises(VideoError, match=r"part-00000\.nut: expected a video"):
         join([broken], output, video=_track(), source=None, plan=StreamPlan())
 
 
@@ -158,3 +158,67 @@ def test_a_full_disk_is_told(tmp_path: Path, write_parts: WriteParts, suffix: st
     output.symlink_to("/dev/full")
     with pytest.raises(VideoError, match=r"cannot be written: .*No space left"):
         join(parts, output, video=_track(), source=None, plan=StreamPlan())
+
+
+@pytest.mark.parametrize("name", ["12:30.mkv", "a:b/clip.mkv", "http:x.mkv", "50%d.mkv"])
+def test_names_that_look_like_addresses_are_those_of_files(
+    tmp_path: Path,
+    write_source: WriteSource,
+    write_parts: WriteParts,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Path(name)
+    source.parent.mkdir(exist_ok=True)
+    write_source(tmp_path / "in.mkv", attached=True).rename(tmp_path / source)
+    output = source.with_name(f"out-{source.name}")
+    plan = plan_streams(source, video_stream=0, suffix=".mkv")
+    parts = [
+        part.rename(source.with_name(f"{number}:{part.name}"))
+        for number, part in enumerate(write_parts(Path(), TIMES, time_base=UNIT))
+    ]
+    assert join(parts, output, video=_track(), source=source, plan=plan) == ()
+    assert len(_stamps(tmp_path / output)) == len(TIMES)
+
+
+def test_suffixes_may_be_in_capitals(tmp_path: Path, write_parts: WriteParts) -> None:
+    parts = write_parts(tmp_path, TIMES, time_base=UNIT)
+    output = tmp_path / "out.MP4"
+    join(parts, output, video=_track(), source=None, plan=StreamPlan())
+    with av.open(str(output)) as container:
+        assert "mp4" in container.format.name
+
+
+@pytest.mark.parametrize(("suffix", "layout"), [(".avi", "stereo"), (".mov", "downmix")])
+def test_channels_in_an_order_that_mp4_does_not_know_are_found_before_the_work(
+    tmp_path: Path, write_parts: WriteParts, suffix: str, layout: str
+) -> None:
+    """AVI tells the number of channels alone; what mixes two of them MP4 has no number for."""
+    source = tmp_path / f"in{suffix}"
+    with av.open(str(source), "w") as container:
+        video: Any = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 32, 24, "yuv420p"
+        sound: Any = container.add_stream("pcm_s16le", rate=48000, layout=layout)
+        for number in range(50):
+            picture = av.VideoFrame(32, 24, "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(picture))
+            samples = av.AudioFrame("s16", layout, 1920)
+            samples.sample_rate, samples.pts, samples.time_base = (
+                48000,
+                1920 * number,
+                Fraction(1, 48000),
+            )
+            samples.planes[0].update(bytes(samples.planes[0].buffer_size))
+            container.mux(sound.encode(samples))
+        container.mux(video.encode(None))
+    plan = plan_streams(source, video_stream=0, suffix=".mp4")
+    assert plan.companions[0].codec == (None if layout == "stereo" else "aac")
+    assert len(plan.notes) == (layout != "stereo")
+    output = tmp_path / "out.mp4"
+    parts = write_parts(tmp_path, TIMES, time_base=UNIT)
+    assert join(parts, output, video=_track(), source=source, plan=plan) == ()
+    with av.open(str(output)) as container:
+        codec = container.streams.audio[0].codec_context
+        assert (codec.name, codec.channels) == ("pcm_s16le" if layout == "stereo" else "aac", 2)

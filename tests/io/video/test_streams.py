@@ -117,5 +117,5 @@ def test_a_suffix_of_no_container_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_video_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no video")
-    with pytest.raises(VideoError, match=r"a\.mp4: cannot be opened as a video"):
+    with pytest.raises(VideoError, match=r"a\.mp4: expected a video"):
         plan_streams(tmp_path / "a.mp4", video_stream=0, suffix=".mkv")

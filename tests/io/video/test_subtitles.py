@@ -32,9 +32,10 @@ def _through(
     source_suffix: str,
     suffix: str,
     span: Span = WHOLE,
+    texts: tuple[tuple[int, int, str], ...] = TEXTS,
 ) -> list[tuple[float, float, str]]:
     """Start and end in seconds, and the text, of what comes out."""
-    source = write_source(folder / f"in{source_suffix}", sounds=(), subtitle=kind, texts=TEXTS)
+    source = write_source(folder / f"in{source_suffix}", sounds=(), subtitle=kind, texts=texts)
     times = [40 * number for number in range(50) if span.overlaps(number * 40 * UNIT, Fraction(0))]
     codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
     parts = write_parts(folder, times, time_base=UNIT, codec=codec)
@@ -106,3 +107,28 @@ def test_texts_are_cut_to_the_span(
     )
     times = [time for start, end, _ in found for time in (start, end)]
     assert times == pytest.approx([0.0, 0.3, 0.6, 0.8], abs=0.0011)
+
+
+def test_texts_that_overlap_are_shown_together_in_mp4(
+    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts
+) -> None:
+    texts = ((0, 1800, "Sign"), (200, 500, "Hello"), (400, 600, "Bye"), (400, 600, "you"))
+    found = _through(
+        tmp_path,
+        write_source,
+        write_parts,
+        kind="ass",
+        source_suffix=".mkv",
+        suffix=".mp4",
+        texts=texts,
+    )
+    assert [text for _, _, text in found] == [
+        "Sign",
+        "Sign\nHello",
+        "Sign\nHello\nBye\nyou",
+        "Sign\nBye\nyou",
+        "Sign",
+    ]
+    times = [time for start, end, _ in found for time in (start, end)]
+    edges = [0, 0.2, 0.2, 0.4, 0.4, 0.7, 0.7, 1.0, 1.0, 1.8]
+    assert times == pytest.approx(edges, abs=0.0011)

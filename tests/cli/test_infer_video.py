@@ -1,0 +1,378 @@
+"""The command line of upscaling videos: options, messages, exit codes, log."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr.cli import display, infer
+from sr.cli.infer import main
+from sr.inference.video import job
+from sr.io.image import read_size, write_rgb8
+
+RATE = 25
+
+
+def write_clip(path: Path, num_frames: int = 10, codec: str = "libx264") -> Path:
+    """Noise, 32x24, 25 frames a second, and a tone where the container takes AAC."""
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=RATE)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        tone = (
+            None
+            if path.suffix == ".webm"
+            else container.add_stream("aac", rate=8000, layout="mono")
+        )
+        for _ in range(num_frames):
+            pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        container.mux(stream.encode(None))
+        if tone is not None:
+            silence = np.zeros((1, 8000 * num_frames // RATE), np.float32)
+            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 8000, 0
+            container.mux(tone.encode(frame))
+            container.mux(tone.encode(None))
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "in.mp4")
+
+
+def call(*arguments: object) -> Any:
+    """The exit code of a call with these arguments."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return stop.value.code
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def frames_of(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def test_a_clip_is_upscaled(
+    clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.mp4"
+    assert call("-i", clip, "-o", output, "-m", model) == 0
+    frames = frames_of(output)
+    assert [(frame.width, frame.height) for frame in frames] == [(64, 48)] * 10
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    lines = shown.err.splitlines()
+    assert lines[0].startswith("tiny.safetensors: x2, 1 input(s), ")
+    described = f"[1/1] {clip} -> {output} (64x48, 10 frames, 0 of them repeated, "
+    assert lines[-2].startswith(described)
+    assert lines[-1].startswith("1 done in ")
+
+
+def test_all_options_of_a_video_work_together(
+    clip: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer, "with_rare_progress", lambda write, **_: write)
+    log = tmp_path / "run.jsonl"
+    arguments = ["-i", clip, "-o", tmp_path / "out", "-m", model, "--log", log, "--resume"]
+    arguments += ["--codec", "libx265", "--crf", "24", "--preset", "ultrafast"]
+    arguments += ["--pix-fmt", "yuv420p10le", "--encoder-option", "tune=grain"]
+    arguments += ["--container", "mkv", "--stream", "0", "--fps", "50", "--start", "0.08"]
+    arguments += ["--end", "8f", "--damaged", "stop", "--temporal-filter", "--preview", "2"]
+    arguments += ["--suffix", "_big", "--size", "80x64", "--precision", "fp32", "-t", "16"]
+    assert call(*arguments) == 0
+    previews = ["in_big_preview_00003_0.140s.png", "in_big_preview_00009_0.260s.png"]
+    assert names(tmp_path / "out") == ["in_big.mkv", *previews]
+    frames = frames_of(tmp_path / "out" / "in_big.mkv")
+    assert len(frames) == 12  # frames 2 to 7, each twice
+    assert {(frame.width, frame.height, frame.format.name) for frame in frames} == {
+        (80, 64, "yuv420p10le")
+    }
+    with av.open(str(tmp_path / "out" / "in_big.mkv")) as container:
+        assert container.streams.video[0].codec_context.name == "hevc"
+        assert len(container.streams.audio) == 1
+        assert container.duration == pytest.approx(12 / 50 * 1e6, abs=0.15e6)
+    assert read_size(tmp_path / "out" / previews[0]) == (64, 2 * 80 + 4)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    kinds = [event["event"] for event in events if event["event"] != "progress"]
+    assert (kinds[0], kinds[-2:]) == ("start", ["item_done", "done"])
+    assert set(kinds[1:-2]) <= {"warning"}
+    done = events[-2]
+    assert (done["frames"], done["repeated"], done["resumed_at"]) == (12, 6, 0)
+    assert (done["lr_size"], done["sr_size"]) == ([32, 24], [80, 64])
+    assert done["source"] == str(clip)
+    assert done["seconds"] > 0
+    assert done["fps"] > 0
+    told = [event for event in events if event["event"] == "progress" and "frame" in event]
+    assert told
+    assert {"frame", "frames", "fps", "seconds_left", "queues", "bottleneck"} <= told[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--codec libx265x", "did you mean 'libx265'?"),
+        ("--codec prores", ".mp4 cannot hold what prores_ks writes"),
+        ("--codec ffv1 --crf 10", "ffv1 is without loss and takes no crf"),
+        ("--crf 99", "expected a crf of libx264, a number from 0 (best) to 51, got 99"),
+        ("--crf nan", "expected a crf of libx264"),
+        ("--encoder-option tunes=film", "got 'tunes'; did you mean 'tune'?"),
+        ("--encoder-option tune", "--encoder-option: expected KEY=VALUE; came: tune"),
+        ("--encoder-option threads=many", "the encoder libx264 does not open"),
+        ("--preset fats", "got 'fats'; did you mean 'fast'?"),
+        ("--pix-fmt nonsense", "expected a pixel format that libx264 takes"),
+        ("--fps 0", "--fps: expected a number above 0"),
+        ("--start nonsense", "--start: expected a time"),
+        ("--start 5f --end 3f", "--end: expected a moment after 5f; came: 3f"),
+        ("--damaged x", "--damaged: expected go-on or stop; came: x"),
+        ("--overwrite --resume", "--overwrite and --resume: expected one of them"),
+        ("--container mkv", "--container mkv: does not fit the output file"),
+        ("--suffix _big", "--suffix _big: has no place when -o is a file"),
+        ("--reference .", "--reference: expected pictures only; came: in.mp4"),
+        ("-o -", "-o -: expected a file for a video; came: standard output"),
+        ("-o out.avi", "-o out.avi: expected .mp4, .mkv or .webm; came: .avi"),
+        ("-o out.png", "-o out.png: expected .mp4, .mkv, .webm, or a pattern"),
+        ("-o %d.mp4", "-o %d.mp4: expected frames as .png"),
+        ("-o in.mp4", "in.mp4: the result of in.mp4 would replace the input"),
+        ("-i in.mp4 in.mp4 -o out.mp4", "expected a folder for "),
+        ("-o out.webm --codec libx264", ".webm cannot hold what libx264 writes"),
+        (f"-o {'x' * 246}.mkv", "expected a name of at most 255 bytes"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_one_line(
+    clip: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(clip.parent)
+    before = names(clip.parent)
+    assert call("-i", "in.mp4", "-o", "out.mp4", "-m", model, *arguments.split()) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ")
+    assert message in shown
+    assert len(shown.splitlines()) == 1
+    assert names(clip.parent) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--crf high", "--stream -1", "--container avi", "--preview -1", "--preview x"]
+)
+def test_options_that_cannot_be_parsed_exit_with_2(clip: Path, arguments: str) -> None:
+    assert call("-i", clip, "-o", clip.with_name("out.mp4"), *arguments.split()) == 2
+    assert names(clip.parent) == ["in.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--stream 9", "expected the index of a video stream (0: h264 32x24); came: 9"),
+        ("--stream 1", "expected the index of a video stream (0: h264 32x24); came: 1"),
+        ("--start 100", "no frame between --start and --end; it has about 10 frames, 0.40 s"),
+        ("--start 10f", "no frame between --start and --end"),
+        ("--size 60000x60000", "60000"),
+    ],
+)
+def test_what_a_video_cannot_give_exits_with_4(
+    clip: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    message: str,
+) -> None:
+    output = clip.parent / "out" / "out.mp4"
+    assert call("-i", clip, "-o", output, "-m", model, *arguments.split()) == 4
+    shown = capsys.readouterr().err
+    assert f"  {clip}: " in shown
+    assert message in shown
+    assert "Traceback" not in shown
+    assert names(output.parent) == []
+
+
+def test_long_videos_tell_on_the_way_where_there_are_no_bars(
+    clip: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(display, "TOLD_INTERVAL", 0.0)
+    assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "[1/1] frame " in line]
+    assert len(told) == 10
+    assert told[0].startswith("[1/1] frame 1/10, ")
+    assert " fps, " in told[0]
+    assert told[0].endswith(" is slowest")
+
+
+def test_bars_are_shown_on_a_terminal(
+    clip: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes stderr for a terminal
+    assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 0
+    shown = capsys.readouterr().err
+    assert "frames" in shown
+    assert "inputs" in shown
+    assert "[1/1]" not in shown
+
+
+def test_frames_become_pictures_and_pictures_a_video(
+    clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = tmp_path / "frames" / "f_%03d.png"
+    assert call("-i", clip, "-o", pattern, "-m", model, "--end", "4f") == 0
+    assert names(pattern.parent) == [f"f_{number:03}.png" for number in range(4)]
+    assert read_size(pattern.parent / "f_000.png") == (48, 64)
+    assert "sound and other streams are left out" in capsys.readouterr().err
+    for given, output in (
+        (pattern, tmp_path / "one.mkv"),
+        (pattern.parent, tmp_path / "two.mp4"),
+        (pattern, tmp_path / "folder"),
+    ):
+        assert call("-i", given, "-o", output, "-m", model, "--fps", "12.5") == 0
+    assert "left out" not in capsys.readouterr().err
+    assert names(tmp_path / "folder") == ["f_x2.mkv"]
+    for output in ("one.mkv", "two.mp4", "folder/f_x2.mkv"):
+        frames = frames_of(tmp_path / output)
+        assert [(frame.width, frame.height) for frame in frames] == [(128, 96)] * 4
+        assert float(frames[1].time or 0) == pytest.approx(0.08, abs=0.001)
+    again = tmp_path / "again" / "%d.jpg"
+    assert call("-i", pattern, "-o", again, "-m", model) == 0
+    assert names(again.parent) == [f"{number}.jpg" for number in range(4)]
+
+
+def test_frames_that_exist_are_kept(clip: Path, model: Path, tmp_path: Path) -> None:
+    pattern = tmp_path / "frames" / "%d.png"
+    pattern.parent.mkdir()
+    (pattern.parent / "0.png").write_bytes(b"precious")
+    assert call("-i", clip, "-o", pattern, "-m", model) == 2
+    assert names(pattern.parent) == ["0.png"]
+    assert (pattern.parent / "0.png").read_bytes() == b"precious"
+
+
+def test_a_gap_in_the_numbers_is_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = tmp_path / "in%02d.png"
+    assert call("-i", pattern, "-o", tmp_path / "out.mp4", "-m", model) == 4
+    assert "expected numbered pictures; came: no such file" in capsys.readouterr().err
+    for number in (3, 4, 6):
+        write_rgb8(tmp_path / f"in{number:02}.png", np.zeros((8, 8, 3), np.uint8))
+    assert call("-i", pattern, "-o", tmp_path / "out.mp4", "-m", model) == 4
+    assert "in05.png: expected pictures without a gap" in capsys.readouterr().err
+    write_rgb8(tmp_path / "in05.png", np.zeros((8, 9, 3), np.uint8))
+    assert call("-i", pattern, "-o", tmp_path / "out.mp4", "-m", model) == 4
+    assert "in05.png: expected 8x8 RGB, as in03.png is; came: 9x8 RGB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_an_animation_becomes_a_video_with_its_times(
+    model: Path, tmp_path: Path, suffix: str
+) -> None:
+    source = tmp_path / f"moving.{suffix}"
+    random = np.random.default_rng(0)
+    pages = [Image.fromarray(random.integers(0, 256, (16, 16, 3), np.uint8)) for _ in range(3)]
+    pages[0].save(source, save_all=True, append_images=pages[1:], duration=[50, 200, 100])
+    output = tmp_path / "out.mp4"
+    assert call("-i", source, "-o", output, "-m", model) == 0
+    frames = frames_of(output)
+    assert [round(float(frame.time or 0), 3) for frame in frames] == [0, 0.05, 0.25]
+    with av.open(str(output)) as container:
+        assert container.duration == pytest.approx(0.35e6, abs=1000)
+
+
+def test_a_folder_of_all_kinds_is_done_as_a_whole(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    for name, codec in (("a.mp4", "libx264"), ("b.MOV", "libx264"), ("c.webm", "libvpx-vp9")):
+        write_clip(folder / name, 3, codec)
+    write_clip(folder / "deep" / "d.avi", 3, "mpeg4")
+    write_rgb8(folder / "picture.png", np.zeros((8, 8, 3), np.uint8))
+    write_rgb8(folder / "100%done.png", np.zeros((8, 8, 3), np.uint8))  # no pattern: it is there
+    (folder / "bad.mp4").write_text("only words")
+    (folder / "notes.txt").touch()
+    arguments = ["-i", folder, "-o", tmp_path / "out", "-m", model, "--recursive"]
+    assert call(*arguments) == 3
+    shown = capsys.readouterr().err
+    assert "7 input(s) (1 other files ignored)" in shown
+    assert "6 done, 1 failed in " in shown
+    done = ["100_done_x2.png", "a_x2.mp4", "b_x2.mp4", "c_x2.webm", "deep", "picture_x2.png"]
+    assert names(tmp_path / "out") == done
+    assert names(tmp_path / "out" / "deep") == ["d_x2.mkv"]
+    assert call(*arguments) == 2
+    assert "6 done" not in capsys.readouterr().err
+    assert call(*arguments, "--skip-existing") == 3
+    assert "0 done, 6 skipped, 1 failed in " in capsys.readouterr().err
+    assert call(*arguments[:2], "-o", tmp_path / "mkv", "-m", model, "--container", "mkv") == 3
+    assert names(tmp_path / "mkv")[1:4] == ["a_x2.mkv", "b_x2.mkv", "c_x2.mkv"]
+
+
+def test_a_videos_name_may_look_like_a_pattern(model: Path, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "50%discount.mp4", 3)
+    assert call("-i", source, "-o", tmp_path / "out", "-m", model) == 0
+    assert names(tmp_path / "out") == ["50_discount_x2.mp4"]
+    assert call("-i", source, "-o", tmp_path / "plain.mp4", "-m", model) == 0
+    assert len(frames_of(tmp_path / "plain.mp4")) == 3
+
+
+def test_parts_of_an_earlier_run_are_told(
+    clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".out.mp4.parts").mkdir()
+    arguments = ["-i", clip, "-o", tmp_path / "out.mp4", "-m", model]
+    assert call(*arguments) == 2
+    assert "from a run that was cut off. Add --resume" in capsys.readouterr().err
+    assert call(*arguments, "--resume") == 0
+    assert names(tmp_path) == ["in.mp4", "out.mp4", "tiny.safetensors"]
+
+
+def test_a_result_that_is_not_as_it_should_be_is_kept_and_exits_with_1(
+    clip: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(job, "check", lambda *_: ["stream 1 (audio, aac): is late"])
+    assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 1
+    shown = capsys.readouterr().err
+    assert "out.mp4: is written, but stream 1 (audio, aac): is late" in shown
+    assert "Traceback" not in shown
+    assert names(tmp_path) == ["in.mp4", "out.mp4", "tiny.safetensors"]
+
+
+def test_two_devices_give_the_frames_of_one(clip: Path, model: Path, tmp_path: Path) -> None:
+    found = []
+    for devices in ("cpu", "cpu,cpu"):
+        output = tmp_path / f"{len(devices)}.mkv"
+        arguments = ["-i", clip, "-o", output, "-m", model, "--codec", "ffv1"]
+        assert call(*arguments, "--precision", "fp32", "--device", devices) == 0
+        found.append([frame.to_ndarray() for frame in frames_of(output)])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("name", ["OUT.MP4", "OUT.MKV", "Out.WebM"])
+def test_suffixes_may_be_large(clip: Path, model: Path, tmp_path: Path, name: str) -> None:
+    output = tmp_path / "out" / name
+    assert call("-i", clip, "-o", output, "-m", model) == 0
+    assert names(output.parent) == [name]
+    assert len(frames_of(output)) == 10

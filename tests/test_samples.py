@@ -1,0 +1,18 @@
+"""What `make demo` upscales."""
+
+from pathlib import Path
+
+import av
+
+from sr.io.find_pictures import search
+from sr.io.picture_formats import READABLE_SUFFIXES
+
+
+def test_the_samples_are_small_pictures_and_a_clip_with_sound(repository: Path) -> None:
+    samples = repository / "datasets" / "samples"
+    assert len(search(samples, False, READABLE_SUFFIXES).pictures) == 4
+    clip = samples / "otters.mp4"
+    assert clip.stat().st_size < 1_000_000
+    with av.open(str(clip)) as container:
+        assert [stream.codec_context.name for stream in container.streams] == ["h264", "aac"]
+        assert sum(1 for _ in container.decode(video=0)) == 60
