@@ -1,6 +1,7 @@
 """Frames a second of the whole way of a video, beside the network's, the encoder's and others'.
 
     python benchmarks/upscale_video.py -m MODEL [MODEL ...] --clip CLIP [--frames 40] [--rounds 3]
+        [--preset medium]
     python benchmarks/upscale_video.py --memory [--frames 5000]
 
 On the CPU, in interleaved rounds, of which the first warms up and is not counted:
@@ -13,8 +14,9 @@ On the CPU, in interleaved rounds, of which the first warms up and is not counte
   another. It needs BasicSR, `realesrgan` and `imageio-ffmpeg`, which brings the ffmpeg program;
   where it cannot take part, a line says so.
 
-Encoders at ffmpeg's defaults (libx264, crf 23, medium). The share is ours over the slower of
-network and encoder, which here share the cores with all else. Models are loaded before.
+The encoder is libx264 at ffmpeg's crf, 23, and by default its preset. The share is ours over the
+slower of network and encoder, which here share the cores with all else. Models are loaded before.
+Others have a process of their own.
 
 --memory: a synthetic clip of so many frames through everything but a network (pixels are
 repeated, x2); the peak of anonymous memory so far, at ten places.
@@ -22,13 +24,15 @@ repeated, x2); the peak of anonymous memory so far, at ten places.
 
 import argparse
 import importlib
+import multiprocessing
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -56,9 +60,11 @@ from sr.io.video.yuv import Conversion, as_planes, as_tensors
 from sr.memory import keep_freed_memory
 
 CPU = torch.device("cpu")
-CHOICE = EncoderChoice(crf=23, preset="medium")
+CRF = 23
 Contestant = Callable[[], float]
 """Does it once; returns the seconds it took."""
+Contest = tuple[Path, Path, int, EncoderChoice, Path]
+"""Model, clip, number of frames, encoder, folder for results."""
 
 
 def main() -> None:
@@ -68,45 +74,79 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, help="video")
     parser.add_argument("--frames", type=int, help="of the clip, from its start")
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds")
+    parser.add_argument("--preset", default="medium", help="of the encoders")
     parser.add_argument("--memory", action="store_true", help="measure memory instead")
     arguments = parser.parse_args()
-    keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
         if arguments.memory:
+            keep_freed_memory()
             _memory(Path(name), arguments.frames or 5000)
             return
         if arguments.clip is None or not arguments.model:
             parser.error("expected --clip and --model, or --memory")
         for model in arguments.model:
-            contest = _contest(model, arguments.clip, arguments.frames or 40, Path(name))
-            sys.stdout.write(_table(contest, arguments.rounds, arguments.frames or 40))
+            choice = EncoderChoice(crf=CRF, preset=arguments.preset)
+            contest = (model, arguments.clip, arguments.frames or 40, choice, Path(name))
+            sys.stdout.write(_competed(contest, arguments.rounds))
 
 
-def _contest(model: Path, clip: Path, num_frames: int, folder: Path) -> dict[str, Contestant]:
+def _competed(contest: Contest, num_rounds: int) -> str:
+    """The table of one model. Theirs has its own process: keeping memory is a setting of all."""
+    seconds: dict[str, list[float]] = {}
+    context = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        processes = {}
+        for load in (_load_ours, _load_theirs):
+            process = stack.enter_context(ProcessPoolExecutor(1, mp_context=context))
+            try:
+                names, told = process.submit(load, *contest).result()
+            except LeftOutError as error:
+                sys.stdout.write(f"Real-ESRGAN's way: left out: {error}\n")
+                continue
+            sys.stdout.write(told)
+            processes.update(dict.fromkeys(names, process))
+        for _ in range(num_rounds + 1):
+            for name, process in processes.items():
+                seconds.setdefault(name, []).append(process.submit(_measure, name).result())
+    return _table(seconds, contest[2])
+
+
+_loaded: dict[str, Contestant] = {}  # the contestants of this process
+
+
+def _measure(name: str) -> float:
+    return _loaded[name]()
+
+
+def _load_ours(
+    model: Path, clip: Path, num_frames: int, choice: EncoderChoice, folder: Path
+) -> tuple[list[str], str]:
+    """Names of contestants, and a line on the clip."""
+    keep_freed_memory()
     (upscaler,) = load_upscalers(model, lambda *_, **__: None, [CPU])
     info, frames = _frames(clip, num_frames)
     size = (upscaler.scale * info.height, upscaler.scale * info.width)
-    encoding = encoding_for(CHOICE, info, width=size[1], height=size[0], suffix=".mp4")
-    sys.stdout.write(
-        f"\n{model.name}, {clip.name}, {len(frames)} frames of {info.width}x{info.height} to "
-        f"{size[1]}x{size[0]}, {precision_name(upscaler.dtype)}, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads\n"
-    )
+    encoding = encoding_for(choice, info, width=size[1], height=size[0], suffix=".mp4")
     conversion = Conversion(info.layout, info.colour, info.siting)
     lr = [conversion.to_rgb(as_tensors(frame.planes, CPU)) for frame in frames]
     back = Conversion(encoding.layout, encoding.colour, encoding.siting)
     planes = [as_planes(back.from_rgb(upscaler(each)), encoding.layout) for each in lr]
-    contest: dict[str, Contestant] = {
-        "network": lambda: _network(upscaler, lr),
-        "encoder": lambda: _encoder(planes, encoding, info, folder / "part"),
-        "ours": lambda: _ours(upscaler, clip, len(frames), folder / "ours.mp4"),
-    }
-    try:
-        theirs = _realesrgan(model, upscaler.scale)
-        contest["Real-ESRGAN's way"] = lambda: theirs(clip, len(frames), folder / "theirs.mp4")
-    except LeftOutError as error:
-        sys.stdout.write(f"Real-ESRGAN's way: left out: {error}\n")
-    return contest
+    _loaded["network"] = lambda: _network(upscaler, lr)
+    _loaded["encoder"] = lambda: _encoder(planes, encoding, info, folder / "part")
+    _loaded["ours"] = lambda: _ours(upscaler, clip, len(frames), choice, folder / "ours.mp4")
+    return list(_loaded), (
+        f"\n{model.name}, {clip.name}, {len(frames)} frames of {info.width}x{info.height} to "
+        f"{size[1]}x{size[0]}, {precision_name(upscaler.dtype)}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads, preset {choice.preset}\n"
+    )
+
+
+def _load_theirs(
+    model: Path, clip: Path, num_frames: int, choice: EncoderChoice, folder: Path
+) -> tuple[list[str], str]:
+    theirs = _realesrgan(model, choice)
+    _loaded["Real-ESRGAN's way"] = lambda: theirs(clip, num_frames, folder / "theirs.mp4")
+    return list(_loaded), ""
 
 
 def _frames(clip: Path, num_frames: int) -> tuple[VideoInfo, list[Frame]]:
@@ -135,8 +175,10 @@ def _encoder(planes: Sequence[Planes], encoding: Encoding, info: VideoInfo, path
     return time.perf_counter() - started
 
 
-def _ours(upscaler: Upscaler, clip: Path, num_frames: int, output: Path) -> float:
-    making = Making(video=VideoMaking(encoder=CHOICE, end=Moment(frame=num_frames)))
+def _ours(
+    upscaler: Upscaler, clip: Path, num_frames: int, choice: EncoderChoice, output: Path
+) -> float:
+    making = Making(video=VideoMaking(encoder=choice, end=Moment(frame=num_frames)))
     request = Request([clip], output, existing="overwrite")
     started = time.perf_counter()
     outcome = run([upscaler], request, lambda *_, **__: None, making=making)
@@ -150,8 +192,8 @@ class LeftOutError(Exception):
     """A contestant cannot take part; the message says why."""
 
 
-def _realesrgan(model: Path, scale: int) -> Callable[[Path, int, Path], float]:
-    from upscale_images import THEIR_NETWORKS
+def _realesrgan(model: Path, choice: EncoderChoice) -> Callable[[Path, int, Path], float]:
+    from upscale_images import SCALE, THEIR_NETWORKS
 
     from sr.networks.basicsr_network import MissingBasicSRError, networks_of_basicsr
 
@@ -166,16 +208,16 @@ def _realesrgan(model: Path, scale: int) -> Callable[[Path, int, Path], float]:
     kind, options = THEIR_NETWORKS[model.stem]
     network = networks[kind](num_in_ch=3, num_out_ch=3, num_feat=64, **options)
     usual = {"tile": 0, "tile_pad": 10, "pre_pad": 0, "half": False, "device": CPU}
-    upsampler = realesrgan.RealESRGANer(scale, str(model), model=network, **usual)
+    upsampler = realesrgan.RealESRGANer(SCALE, str(model), model=network, **usual)
 
     def upscale(clip: Path, num_frames: int, output: Path) -> float:
         info, _ = _frames(clip, 1)
         started = time.perf_counter()
-        with _pipes(program, clip, info, scale, output) as (decoder, encoder):
+        with _pipes(program, clip, info, SCALE, choice, output) as (decoder, encoder):
             for _ in range(num_frames):
                 content = decoder.read(info.height * info.width * 3)
                 lr = np.frombuffer(content, np.uint8).reshape(info.height, info.width, 3)
-                sr, _ = upsampler.enhance(lr, outscale=scale)
+                sr, _ = upsampler.enhance(lr, outscale=SCALE)
                 encoder.write(sr.astype(np.uint8).tobytes())
         return time.perf_counter() - started
 
@@ -184,7 +226,7 @@ def _realesrgan(model: Path, scale: int) -> Callable[[Path, int, Path], float]:
 
 @contextmanager
 def _pipes(
-    program: str, clip: Path, info: VideoInfo, scale: int, output: Path
+    program: str, clip: Path, info: VideoInfo, scale: int, choice: EncoderChoice, output: Path
 ) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """Where decoded frames come from, and where enlarged ones go; both BGR of 8 bits."""
     quiet = [program, "-loglevel", "error"]
@@ -192,7 +234,8 @@ def _pipes(
     size = f"{scale * info.width}x{scale * info.height}"
     given = [*raw, "-s", size, "-framerate", str(info.rate), "-i", "pipe:"]
     made = ["-i", str(clip), "-map", "0:v", "-map", "1:a?", "-c:a", "copy", "-shortest"]
-    made += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-y", str(output)]
+    made += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", str(CRF)]
+    made += ["-preset", str(choice.preset), "-y", str(output)]
     decoding = subprocess.Popen([*quiet, "-i", str(clip), *raw, "pipe:"], stdout=subprocess.PIPE)
     encoding = subprocess.Popen([*quiet, *given, *made], stdin=subprocess.PIPE)
     decoded, enlarged = cast("IO[bytes]", decoding.stdout), cast("IO[bytes]", encoding.stdin)
@@ -203,12 +246,8 @@ def _pipes(
     encoding.wait()
 
 
-def _table(contest: Mapping[str, Contestant], num_rounds: int, num_frames: int) -> str:
+def _table(seconds: Mapping[str, list[float]], num_frames: int) -> str:
     """Markdown, a row for each contestant."""
-    seconds: dict[str, list[float]] = {name: [] for name in contest}
-    for _ in range(num_rounds + 1):
-        for name, contestant in contest.items():
-            seconds[name].append(contestant())
     fps = {name: [num_frames / each for each in taken[1:]] for name, taken in seconds.items()}
     middle = {name: statistics.median(each) for name, each in fps.items()}
     lines = ["| | fps, median (most) | ours is so many times as fast |", "|---|---|---|"]
