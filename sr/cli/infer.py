@@ -139,8 +139,10 @@ def command(
                     damaged=_one_of("--damaged", damaged, ("go-on", "stop")).replace("-", " "),
                     temporal_filter=temporal_filter,
                     num_previews=preview,
+                    quality=quality,
+                    lossless=lossless,
                     resume=resume or skip_existing,
-                    model=identity_of(model) if model.is_file() else {},
+                    model=_model_identity(model, tta, backend),
                 ),
             )
             running = Running(
@@ -189,6 +191,15 @@ def repeat_inputs(arguments: Sequence[str]) -> list[str]:
             num_values += 1
         repeated.append(argument)
     return repeated
+
+
+def _model_identity(model: Path, tta: bool, backend: str) -> dict[str, Any]:
+    """What results depend on; neither devices nor tiles, which change them by rounding."""
+    try:
+        file = identity_of(model)
+    except OSError:  # told when it is loaded
+        file = {}
+    return {**file, "tta": tta, "backend": backend}
 
 
 def _target(outscale: float | None, size: str | None, long_side: int | None) -> Target:

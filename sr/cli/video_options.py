@@ -35,7 +35,7 @@ Preset = Annotated[
     typer.Option(
         metavar="NAME",
         help="How long the encoder searches, in its own words: ultrafast to veryslow, or a number.",
-        show_default="the encoder's",
+        show_default="by encoder: faster of libx264",
         rich_help_panel=VIDEO,
     ),
 ]

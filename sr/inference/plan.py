@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from sr.inference.inputs import find_inputs
+from sr.inference.inputs import Input, find_inputs
 from sr.inference.outputs import (
     is_file_name,
     is_video_name,
@@ -16,7 +17,7 @@ from sr.inference.outputs import (
 )
 from sr.inference.request import STREAM, Job, Request, UsageError
 from sr.inference.video.journal import parts_folder
-from sr.io.video.formats import frame_path, is_pattern
+from sr.io.video.formats import frame_path, is_pattern, numbers_of
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,16 @@ def plan(request: Request, *, label: str, others: Sequence[Path] = ()) -> Plan:
     found = inputs.found
     outputs = [output_file(found, request)] if to_file else output_names(found, request, label)
     refuse_long_names(outputs)
-    skip = request.existing == "skip"
     jobs = [
-        Job(each.source, output, skipped=skip and _exists(output), kind=each.kind)
+        Job(each.source, output, skipped=_is_skipped(each, output, request), kind=each.kind)
         for each, output in zip(found, outputs, strict=True)
     ]
     refuse_collisions(jobs)
     if request.reference is not None:
         _refuse_unscored(jobs)
     if request.existing == "refuse":
-        files = [_first_file(job.output) for job in jobs if job.output != STREAM]
-        refuse_existing([*files, *others])
+        files = [_files_of(job.output) for job in jobs if job.output != STREAM]
+        refuse_existing([*chain(*files), *others])
     if request.existing != "overwrite" and not request.resume:
         _refuse_parts(jobs)
     return Plan(jobs, inputs.num_ignored)
@@ -66,12 +66,22 @@ def folder_of_results(output: Path) -> Path:
     return output.parent if is_file_name(output) else output
 
 
+def _is_skipped(given: Input, output: Path, request: Request) -> bool:
+    """It is done. Beside parts, which --resume goes on with, stands what was to be replaced."""
+    if request.existing != "skip" or not _exists(output):
+        return False
+    return not (request.resume and given.kind == "video" and parts_folder(output).exists())
+
+
 def _exists(output: Path) -> bool:
     return output != STREAM and not is_pattern(output) and output.exists()
 
 
-def _first_file(output: Path) -> Path:
-    return frame_path(output, 0) if is_pattern(output) else output
+def _files_of(output: Path) -> list[Path]:
+    """The result; of a pattern, those of its files that are there."""
+    if not is_pattern(output):
+        return [output]
+    return [frame_path(output, number) for number in numbers_of(output)]
 
 
 def _refuse_parts(jobs: Sequence[Job]) -> None:

@@ -66,6 +66,8 @@ class Item:
     """None for a fault, and for an output that exists and is not scored."""
     notes: tuple[str, ...] = ()
     fault: str = ""
+    is_wrong_use: bool = False
+    """No encoder can do what the options ask for."""
 
     @property
     def is_video(self) -> bool:
@@ -90,10 +92,14 @@ class Session:
     def look_at(self, jobs: Sequence[Job]) -> list[Item]:
         """Read all headers, so that what cannot be done is known before any work.
 
-        Raises UsageError for an encoder that cannot do what it is asked to.
+        Raises UsageError where no video can be encoded as it is asked for.
         """
         with ThreadPoolExecutor(NUM_LOOKING, thread_name_prefix="sr-look") as threads:
-            return list(threads.map(self._look, jobs))
+            items = list(threads.map(self._look, jobs))
+        videos = [item for item in items if item.is_video and not item.job.skipped]
+        if videos and all(item.is_wrong_use for item in videos):  # not of one odd file alone
+            raise UsageError(videos[0].fault)
+        return items
 
     def work(self, items: Sequence[Item], emit: Emit) -> None:
         """Do all that can be done, telling of each picture as it ends.
@@ -136,8 +142,8 @@ class Session:
             if self._references is not None:
                 self._references.original_of(job.source)
                 refuse_unscored(job.output, work.num_bands, work.depth)
-        except EncoderError as error:  # the options' fault, not the file's
-            raise UsageError(f"{job.source}: {error}") from error
+        except EncoderError as error:
+            return Item(job, None, fault=_named(job, str(error)), is_wrong_use=True)
         except (ImageError, TargetError, ScoreError, VideoError) as error:
             return Item(job, None, fault=_named(job, str(error)))
         return Item(job, work, tuple(notes))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sr.cli import display, infer
 from sr.cli.infer import main
+from sr.inference.session import Outcome
 from sr.inference.video import job
 from sr.io.image import read_size, write_rgb8
 
@@ -376,3 +377,49 @@ def test_suffixes_may_be_large(clip: Path, model: Path, tmp_path: Path, name: st
     assert call("-i", clip, "-o", output, "-m", model) == 0
     assert names(output.parent) == [name]
     assert len(frames_of(output)) == 10
+
+
+def test_parts_made_with_other_options_of_the_network_are_refused(
+    clip: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def noted(*_: Any, making: Any, **__: Any) -> Any:
+        found.append(making.video.model)
+        return Outcome()
+
+    monkeypatch.setattr(infer, "run", noted)
+    for more in ([], ["--tta"], ["-t", "16"]):
+        assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model, *more) == 0
+    plain, ensemble, tiled = found
+    assert plain != ensemble
+    assert plain == tiled  # less memory must not keep a job from going on
+
+
+def test_quality_and_lossless_hold_for_frames_as_pictures(
+    clip: Path, model: Path, tmp_path: Path
+) -> None:
+    arguments = ["-i", clip, "-m", model, "--end", "1f", "--precision", "fp32"]
+    for name, more in (("png", []), ("webp", ["--lossless"])):
+        assert call(*arguments, "-o", tmp_path / name / f"%d.{name}", *more) == 0
+    one = np.asarray(Image.open(tmp_path / "png" / "0.png"))
+    other = np.asarray(Image.open(tmp_path / "webp" / "0.webp"))
+    np.testing.assert_array_equal(one, other)
+    for quality in (20, 95):
+        pattern = tmp_path / str(quality) / "%d.jpg"
+        assert call(*arguments, "-o", pattern, "--quality", quality) == 0
+    small, large = ((tmp_path / str(quality) / "0.jpg").stat().st_size for quality in (20, 95))
+    assert small < large / 2
+
+
+@pytest.mark.parametrize("name", ["0.png", "7.png", "123.png"])
+def test_no_numbered_picture_is_replaced_unasked(
+    clip: Path, model: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = tmp_path / "frames" / "%d.png"
+    pattern.parent.mkdir()
+    (pattern.parent / name).write_bytes(b"precious")
+    (pattern.parent / "007.png").touch()  # none of the pattern's
+    assert call("-i", clip, "-o", pattern, "-m", model) == 2
+    assert f"{name} already exists" in capsys.readouterr().err
+    assert names(pattern.parent) == sorted({name, "007.png"})

@@ -1,7 +1,8 @@
 """Stages of a pipeline: iterators that run in threads of their own, a few items ahead."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from queue import Empty, Full, Queue
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -63,10 +64,13 @@ class Stage(Generic[T]):
         torch.set_num_threads(1)
         end = _End()
         try:
-            for item in self._items:
-                if not self._put(item):
-                    break
-                del item  # not kept while the next one is made
+            with ExitStack() as stack:
+                if isinstance(self._items, Generator):  # which may hold threads of its own
+                    stack.enter_context(closing(self._items))
+                for item in self._items:
+                    if not self._put(item):
+                        break
+                    del item  # not kept while the next one is made
         except BaseException as error:  # noqa: BLE001  # raised again in the thread that takes
             end = _End(error)
         self._put(end)

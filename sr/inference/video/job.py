@@ -12,7 +12,7 @@ from sr.inference.report import Emit
 from sr.inference.request import Job
 from sr.inference.upscaler import Upscaler
 from sr.inference.video.encode import Encoder
-from sr.inference.video.journal import Journal, identity_of
+from sr.inference.video.journal import Journal, identity_of, identity_of_frames
 from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.pictures import write_pictures
 from sr.inference.video.previews import write_previews
@@ -60,7 +60,7 @@ def _write_video(
     source: Source,
     emit: Emit,
 ) -> Production:
-    journal = _journal(job, work, making, upscalers)
+    journal = _journal(job, work, making, upscalers, source)
     encoder = Encoder(work, source, journal, emit)
     try:
         production = encoder.write_all(making, upscalers)
@@ -69,7 +69,8 @@ def _write_video(
     except BaseException:
         if journal.num_frames:
             kept = f"{journal.num_frames} frames are kept in {journal.folder}"
-            emit("warning", message=f"{kept}; the same command with --resume goes on from there")
+            how = "the same command with --resume, and without --overwrite"
+            emit("warning", message=f"{kept}; {how}, goes on from there")
         else:
             journal.remove()
         raise
@@ -82,12 +83,12 @@ def _write_video(
 
 
 def _journal(
-    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler]
+    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], source: Source
 ) -> Journal:
-    encoding = work.encoding
+    encoding, pictures = work.encoding, source.pictures
     assert encoding is not None
     made_of = {
-        "source": identity_of(job.source) if job.source.is_file() else work.info.num_frames,
+        "source": identity_of_frames(pictures) if pictures else identity_of(job.source),
         "model": dict(making.model),
         "size": f"{work.size.width}x{work.size.height}",
         "precision": precision_name(upscalers[0].dtype),

@@ -9,13 +9,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from sr.io.video.frame import VideoError
+from sr.io.whole_file import whole_file
 
 _JOURNAL = "journal.jsonl"
 _HASHED_BYTES = 2**20  # at the file's start and at its end
@@ -69,6 +70,16 @@ def identity_of(path: Path) -> dict[str, Any]:
             file.seek(max(size - _HASHED_BYTES, _HASHED_BYTES))
             digest.update(file.read())
     return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def identity_of_frames(paths: Sequence[Path]) -> dict[str, Any]:
+    """The same of frames as pictures, many files: their number, and a hash of what is listed."""
+    digest = hashlib.sha256()
+    for path in paths:
+        status = path.stat()
+        digest.update(os.fsencode(path.name))
+        digest.update(f"/{status.st_size} {status.st_mtime_ns}/".encode())
+    return {"frames": len(paths), "sha256": digest.hexdigest()}
 
 
 class Journal:
@@ -165,11 +176,9 @@ class Journal:
 
     def _rewrite(self, head: Mapping[str, Any]) -> None:
         """Without lines that are cut off or tell of parts that are gone."""
-        path = self.folder / _JOURNAL
-        unfinished = path.with_suffix(".unfinished")
         lines = [json.dumps(line) + "\n" for line in (head, *map(asdict, self.parts))]
-        unfinished.write_text("".join(lines), encoding="utf-8")
-        unfinished.replace(path)
+        with whole_file(self.folder / _JOURNAL) as unfinished:
+            unfinished.write_text("".join(lines), encoding="utf-8")
 
 
 def _part_of(line: Mapping[str, Any]) -> Part | None:

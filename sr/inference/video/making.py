@@ -31,6 +31,10 @@ class VideoMaking:
     temporal_filter: bool = False
     num_previews: int = 0
     """Pictures, before and after, that are written first."""
+    quality: int = 95
+    """Of frames as pictures in lossy formats, 1 to 100."""
+    lossless: bool = False
+    """Frames as WebP and AVIF without loss."""
     resume: bool = False
     """Go on with the parts of an earlier run."""
     model: Mapping[str, Any] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sr.inference.planes import quantised
+from sr.inference.planes import Pixels, quantised
 from sr.inference.report import Emit
 from sr.inference.request import Job
 from sr.inference.upscaler import Upscaler
@@ -42,8 +42,31 @@ def write_pictures(
             bands = sr[0].mean(0, keepdim=True) if grey else sr[0]
             pixels = quantised(bands.clamp(0, 1), dtype)
             path = frame_path(job.output, frame.number)
-            write_picture(path, pixels, suffix=path.suffix, like=None)
+            write_picture(
+                path,
+                _as_shown(pixels, work.info.display_matrix),
+                suffix=path.suffix,
+                like=None,
+                quality=making.quality,
+                lossless=making.lossless,
+            )
             emit("progress", **progress.advance(pipeline.fills))
     if production.damage is not None:
         raise production.damage
     return production
+
+
+def _as_shown(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
+    """Turned and mirrored as players would, which pictures cannot be told; by quarter turns.
+
+    pixels: (rows, columns, bands). matrix: `VideoInfo.display_matrix`; of [a b u; c d v; ...] a
+    sample at (x, y) shows at (a x + c y, b x + d y).
+    """
+    if matrix is None:
+        return pixels
+    a, b, _, c, d = matrix[:5]
+    if abs(a) < abs(b):
+        pixels, across, down = pixels.transpose(1, 0, 2), c, b
+    else:
+        across, down = a, d
+    return pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]

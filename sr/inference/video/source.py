@@ -37,6 +37,11 @@ class Source:
         """As `frames` gives them."""
 
     @property
+    def pictures(self) -> list[Path]:
+        """The files, where each is a frame; else empty."""
+        return self._opened.paths if isinstance(self._opened, PictureSequence) else []
+
+    @property
     def damage(self) -> list[str]:
         """Faults that were passed over; complete when the frames are at their end."""
         return self._opened.damage

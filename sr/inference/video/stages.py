@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -66,7 +67,11 @@ def as_rgb(
     batch_size: int,
 ) -> Iterator[Batch]:
     """Frames in batches of `batch_size` distinct ones, on the devices in turn."""
-    convert = [on_own_stream(conversion.to_rgb, device) for device in devices]
+
+    def converted(planes: Planes, device: torch.device) -> Tensor:
+        return conversion.to_rgb(as_tensors(planes, device))
+
+    convert = [on_own_stream(partial(converted, device=device), device) for device in devices]
     batch = Batch(turn=0)
     last: Planes | None = None
     for frame in frames:
@@ -75,8 +80,7 @@ def as_rgb(
             yield batch
             batch = Batch((batch.turn + 1) % len(devices))
         if is_new:
-            planes = as_tensors(frame.planes, devices[batch.turn])
-            batch.lr.append(convert[batch.turn](planes))
+            batch.lr.append(convert[batch.turn](frame.planes))
         batch.frames.append(frame)
         batch.is_new.append(is_new)
         last = frame.planes
@@ -125,6 +129,8 @@ class Network:
         """Of each new frame (1, 3, H, W), RGB, not clamped, on the device."""
         if not batch.lr:
             return []
+        if self._stopped.is_set():
+            raise StoppedError
         started = time.perf_counter()
         upscaler = self._upscalers[batch.turn]
         sr = torch.cat(batch.lr) if len(batch.lr) > 1 else batch.lr[0]
@@ -139,7 +145,8 @@ class Network:
             raise kind(f"frame {batch.frames[0].number}: {error}") from error
         size = (self._size.height, self._size.width)
         if sr.shape[2:] != size:
-            sr = functional.interpolate(sr, size, mode="bicubic", antialias=True)
+            # Done when it returns: other threads read it on streams of their own.
+            sr = on_own_stream(_resized, sr.device)(sr, size)
         with self._counting:
             self.seconds += time.perf_counter() - started
             self.num_computed += len(batch.lr)
@@ -171,6 +178,11 @@ class Network:
 
         upscaler.upscale(height, width, read, write, on_tile)
         return whole[0]
+
+
+def _resized(sr: Tensor, size: tuple[int, int]) -> Tensor:
+    """(n, 3, height, width). size: that."""
+    return functional.interpolate(sr, size, mode="bicubic", antialias=True)
 
 
 def _network_thread(num_threads: int) -> ThreadPoolExecutor:

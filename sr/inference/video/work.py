@@ -8,6 +8,7 @@ from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.source import open_source
 from sr.inference.video.stages import Size
 from sr.io.picture_formats import check_writable, depth_in
+from sr.io.video.colour import HDR_TRANSFERS
 from sr.io.video.encoder import encoding_for
 from sr.io.video.formats import is_pattern
 from sr.io.video.frame import VideoInfo
@@ -28,6 +29,7 @@ def checked_video(
     notes = list(info.notes)
     if is_pattern(job.output):
         work = _as_pictures(job.output, info, size, scale)
+        notes += _lost_in_pictures(info)
         if plan_streams(job.source, video_stream=info.stream, suffix=".mkv").companions:
             notes += ["sound and other streams are left out: pictures hold none"]
         return work, notes
@@ -58,3 +60,15 @@ def _as_pictures(pattern: Path, info: VideoInfo, size: Size, scale: int) -> Vide
     check_writable(suffix, height=size.height, width=size.width, num_bands=bands, name=pattern)
     depth = depth_in(suffix, 8 if info.layout.depth == 8 else 16, name=pattern)
     return VideoWork(info, size, None, StreamPlan(), depth, scale)
+
+
+def _lost_in_pictures(info: VideoInfo) -> list[str]:
+    notes = []
+    if info.sample_aspect_ratio != 1:
+        notes.append(
+            f"pixels are {float(info.sample_aspect_ratio):.4g} times as wide as high, which the"
+            " pictures do not tell"
+        )
+    if info.colour.transfer in HDR_TRANSFERS:
+        notes.append("HDR's samples stay as they are in pictures, which do not tell that it is HDR")
+    return notes

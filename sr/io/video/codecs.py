@@ -126,7 +126,8 @@ _ALL = (
         "libx264",
         (_MP4, _MKV),
         quality=Quality("crf", 0, 51, 18),
-        preset=Preset("preset", _X26X_PRESETS, "medium"),
+        # At crf 18, of enlarged frames: the size of medium, 0.25 dB less, in 0.43 of its time.
+        preset=Preset("preset", _X26X_PRESETS, "faster"),
         rate_options=frozenset({"crf", "qp", "b"}),
         params="x264-params",
         tags_siting=True,

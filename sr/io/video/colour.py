@@ -9,7 +9,7 @@ from sr.io.video.frame import UNSPECIFIED, Colour, Layout
 _LIMITED_RANGE, _FULL_RANGE = 1, 2  # FFmpeg's numbers; 0 where nobody tells
 _IDENTITY, _BT709, _BT470BG, _BT601, _BT2020 = 0, 1, 5, 6, 9  # matrices, and but for 0 primaries
 _SRGB_TRANSFER, _BT2020_TRANSFER, _BT2020_12_TRANSFER = 13, 14, 15
-_HDR_TRANSFERS = (16, 18)  # PQ and HLG
+HDR_TRANSFERS = (16, 18)  # PQ and HLG
 _RESERVED = (0, UNSPECIFIED, 3)  # of primaries and transfer: nothing is told
 
 _NOT_LINEAR = {  # chroma that no matrix makes of R'G'B'
@@ -85,7 +85,7 @@ def _guessed_matrix(primaries: int, width: int, height: int) -> int:
 
 
 def _guessed_primaries(matrix: int, transfer: int, width: int, height: int) -> int:
-    if matrix == _BT2020 or transfer in _HDR_TRANSFERS:
+    if matrix == _BT2020 or transfer in HDR_TRANSFERS:
         return _BT2020
     if matrix == 7:  # SMPTE 240M
         return 7

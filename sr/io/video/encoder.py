@@ -15,6 +15,7 @@ encoder. So names are looked up first, and then the encoder is opened once on tr
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from sr.io.video.encoder_layout import coded_size, colour_for, layout_for, sitin
 from sr.io.video.encoder_options import options_for, with_params
 from sr.io.video.frame import Colour, Layout, Siting, VideoInfo
 
+_LOGGING = threading.Lock()
 # What x264, x265 and SVT-AV1 say of a parameter of their own that they then pass over.
 _REFUSED = re.compile(r"Error parsing option|Unknown option|Invalid value for")
 
@@ -162,16 +164,17 @@ def configure(context: VideoCodecContext, encoding: Encoding, rate: Fraction) ->
 @contextmanager
 def _log(said: list[str]) -> Iterator[None]:
     """Put what FFmpeg says in this thread, warnings and worse, into `said`."""
-    level, skip = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.WARNING)
-    av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture(local=True) as lines:
-            yield
-    finally:
-        av.logging.set_level(level)
-        av.logging.set_skip_repeated(skip)
-        said += [message.strip() for _, _, message in lines]
+    with _LOGGING:  # the level is one of the whole process
+        level, skip = av.logging.get_level(), av.logging.get_skip_repeated()
+        av.logging.set_level(av.logging.WARNING)
+        av.logging.set_skip_repeated(False)
+        try:
+            with av.logging.Capture(local=True) as lines:
+                yield
+        finally:
+            av.logging.set_level(level)
+            av.logging.set_skip_repeated(skip)
+            said += [message.strip() for _, _, message in lines]
 
 
 def _refusal(encoding: Encoding, said: list[str]) -> str:

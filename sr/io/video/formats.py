@@ -42,3 +42,15 @@ def frame_path(pattern: Path, number: int) -> Path:
     """The file of one frame of a pattern."""
     name = _NUMBER.sub(lambda found: f"{number:{found['width'] or ''}d}", pattern.name)
     return pattern.with_name(name)
+
+
+def numbers_of(pattern: Path) -> list[int]:
+    """Of the files that a pattern stands for and that are there, rising."""
+    before, after = around_number(pattern)
+    name = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}")
+    names = (path.name for path in pattern.parent.iterdir()) if pattern.parent.is_dir() else ()
+    return sorted(
+        int(found[1])
+        for found in map(name.fullmatch, names)
+        if found and found[0] == frame_path(pattern, int(found[1])).name
+    )

@@ -3,7 +3,6 @@
 Samples stay as they are; RGB is full range. Transparent pixels are put over black.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from sr.io.picture import Header, Picture, open_picture, read_header
 from sr.io.picture_source import ImageError
 from sr.io.video.colour import resolved_colour
-from sr.io.video.formats import around_number, frame_path, is_pattern
+from sr.io.video.formats import frame_path, is_pattern, numbers_of
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
 
 _FULL_RANGE = 2  # FFmpeg's number
@@ -35,7 +34,10 @@ class Pictures(Protocol):
 
 
 class PictureSequence:
-    """Picture files, each a frame. info: known from their headers. damage: stays empty."""
+    """Picture files, each a frame.
+
+    info: known from their headers. damage: stays empty. paths: the files, in order.
+    """
 
     def __init__(self, paths: Sequence[Path], rate: Fraction) -> None:
         if not paths:
@@ -50,11 +52,11 @@ class PictureSequence:
         self.info = _info_of(
             str(paths[0].parent), first, depth, has_alpha, 1 / rate, rate, len(paths)
         )
-        self._paths = list(paths)
+        self.paths = list(paths)
 
     def frames(self) -> Iterator[Frame]:
         """All pictures in the order given; raises `VideoError` naming one that cannot be read."""
-        for number, path in enumerate(self._paths):
+        for number, path in enumerate(self.paths):
             try:
                 with open_picture(path) as picture:
                     pixels = picture.read(_ALL, _ALL)
@@ -126,14 +128,7 @@ def pattern_files(pattern: Path) -> list[Path]:
     """
     if not is_pattern(pattern):
         raise VideoError(f"{pattern}: expected a name with one %d or the like; came: none such")
-    before, after = around_number(pattern)
-    name = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}")
-    names = (path.name for path in pattern.parent.iterdir()) if pattern.parent.is_dir() else ()
-    numbers = sorted(
-        int(found[1])
-        for found in map(name.fullmatch, names)
-        if found and found[0] == frame_path(pattern, int(found[1])).name
-    )
+    numbers = numbers_of(pattern)
     if not numbers:
         raise VideoError(f"{pattern}: expected numbered pictures; came: no such file")
     for expected, number in enumerate(numbers, numbers[0]):

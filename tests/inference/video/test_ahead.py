@@ -63,3 +63,18 @@ def test_fill_tells_how_many_items_wait() -> None:
         while stage.fill < 0.75 and time.monotonic() < deadline:  # two items and the end
             time.sleep(0.01)
         assert stage.fill == 0.75
+
+
+def test_leaving_lets_each_stage_give_back_what_it_holds() -> None:
+    ended = []
+
+    def holding() -> Iterator[int]:
+        try:
+            yield from range(10**9)
+        finally:
+            ended.append(threading.current_thread().name)
+
+    with Pipeline() as pipeline:
+        taken = pipeline.ahead("holding", holding(), 2)
+        assert next(taken) == 0
+    assert ended == ["sr-holding"]

@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from sr.cli import infer
-from sr.inference.video import encode, job
+from sr.inference.video import ahead, encode, job
 from sr.inference.video.journal import parts_folder
+from sr.inference.video.making import VideoMaking
 from sr.io.video.frame import VideoError
 from sr.io.video.part import PartWriter
 
@@ -542,3 +543,35 @@ def test_an_interrupt_exits_with_130_keeps_the_parts_and_says_how_to_go_on(
     assert times_of(output) == pytest.approx([number / RATE for number in range(40)])
     assert tone_of(output) == pytest.approx(tone_of(source), abs=0.01)
     assert names(output.parent) == ["out.mp4"]
+
+
+def test_an_encoder_that_fails_leaves_no_thread_behind(
+    studio: Any, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[str] = []
+    leave = ahead.Pipeline.__exit__
+
+    def watched(self: Any, *error: Any) -> None:
+        leave(self, *error)
+        alive.extend(thread.name for thread in threading.enumerate())
+
+    def failing(*_: Any) -> None:
+        time.sleep(0.5)  # until the stages before have run as far ahead as they may
+        raise VideoError("the encoder is broken")
+
+    monkeypatch.setattr(ahead.Pipeline, "__exit__", watched)
+    monkeypatch.setattr(PartWriter, "write", failing)
+    assert call("-i", studio.clip("in.mp4", 40), "-o", studio.folder / "out.mp4") == 4
+    assert alive
+    assert not [name for name in alive if name.startswith("sr-")]
+
+
+def test_one_video_too_large_for_the_encoder_does_not_keep_the_others(studio: Any) -> None:
+    folder = studio.folder / "in"
+    folder.mkdir()
+    studio.clip("in/good.mp4", 2)
+    studio.clip("in/tall.mkv", 2, size=(9000, 24), codec="ffv1")
+    network = studio.Counting(2)
+    outcome = studio.upscale(folder, studio.folder / "out", network=network, video=VideoMaking())
+    assert outcome.exit_code == 3
+    assert [path.name for path in outcome.failures] == ["tall.mkv"]

@@ -10,6 +10,7 @@ import pytest
 
 from sr.inference.target_size import Exact, Factor
 from sr.inference.video.making import VideoMaking
+from sr.io.image import read_rgb8
 from sr.io.video.encoder import EncoderChoice
 from sr.io.video.reader import open_video
 from sr.io.video.retime import Moment
@@ -223,3 +224,28 @@ def test_sound_stays_in_time_and_is_copied(studio: Any) -> None:
             return [(packet.pts * packet.time_base, bytes(packet)) for packet in found]
 
     assert packets(source) == packets(output)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize(("hflip", "vflip"), [(False, False), (True, False), (False, True)])
+def test_frames_as_pictures_are_turned_as_players_would(
+    studio: Any, degrees: int, hflip: bool, vflip: bool
+) -> None:
+    source = studio.folder / "in.mkv"
+    plain = studio.clip("plain.mkv", 1, codec="ffv1", pix_fmt="bgr0", size=(6, 8))
+    with av.open(str(plain)) as given, av.open(str(source), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        stream.set_display_rotation(degrees, hflip=hflip, vflip=vflip)
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    pictures = []
+    for clip in (plain, source):
+        pattern = studio.folder / clip.stem / "%d.png"
+        assert studio.upscale(clip, pattern).exit_code == 0
+        pictures.append(read_rgb8(pattern.parent / "0.png"))
+    expected = np.rot90(pictures[0], degrees // 90)  # counter-clockwise
+    expected = expected[:, ::-1] if hflip else expected
+    expected = expected[::-1] if vflip else expected
+    np.testing.assert_array_equal(pictures[1], expected)

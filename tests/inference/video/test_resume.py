@@ -1,5 +1,6 @@
 """Jobs that were cut off go on where they were, and end as if nothing had happened."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 from sr.inference.request import UsageError
-from sr.inference.video import encode
+from sr.inference.video import encode, job
 from sr.inference.video.journal import parts_folder
 from sr.inference.video.making import VideoMaking
 from sr.io.video.encoder import EncoderChoice
+from sr.io.video.frame import VideoError
 
 PART = 4  # frames
 
@@ -132,3 +134,52 @@ def test_a_killed_run_goes_on_and_gives_the_file_of_an_unbroken_one(
         "out.mp4",
         "whole.mp4",
     ]
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_parts_of_a_result_that_was_to_be_replaced_are_gone_on_with(
+    studio: Any, is_whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = studio.clip("in.mp4", 10), studio.folder / "out.mp4"
+    output.write_bytes(b"old")
+    listener = studio.Listener()
+    if is_whole:  # killed behind the last part
+        monkeypatch.setattr(job, "join", faulty)
+    network = studio.Counting(fault_at=None if is_whole else 9)
+    studio.upscale(
+        source,
+        output,
+        video=making(),
+        network=network,
+        existing="overwrite",
+        listener=listener,
+    )
+    monkeypatch.undo()
+    monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
+    assert "with --resume, and without --overwrite" in listener.fields("warning")[-1]["message"]
+    assert output.read_bytes() == b"old"
+    studio.upscale(source, output, video=making(resume=True), existing="skip", resume=True)
+    assert len(studio.frames_of(output)) == 10
+    assert not parts_folder(output).exists()
+    listener = studio.Listener()
+    video = making(resume=True)
+    studio.upscale(source, output, video=video, existing="skip", resume=True, listener=listener)
+    assert [each["skipped"] for each in listener.fields("item_done")] == [True]
+
+
+def faulty(*_: Any, **__: Any) -> tuple[str, ...]:
+    raise VideoError("no room")
+
+
+def test_frames_that_have_changed_are_not_mixed_with_those_before(studio: Any) -> None:
+    pattern = studio.folder / "frames" / "%d.png"
+    studio.upscale(studio.clip("in.mkv", 10, codec="ffv1"), pattern)
+    output = studio.folder / "out.mp4"
+    studio.upscale(pattern, output, video=making(), network=studio.Counting(fault_at=6))
+    changed = pattern.parent / "7.png"
+    kept = changed.stat()
+    os.utime(changed, (1, 1))
+    outcome = studio.upscale(pattern, output, video=making(resume=True), resume=True)
+    assert "holds parts of another job (source was" in outcome.failures[pattern]
+    os.utime(changed, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    assert studio.upscale(pattern, output, video=making(resume=True), resume=True).exit_code == 0

@@ -230,3 +230,48 @@ def test_rows_and_columns_are_repeated_at_the_bottom_and_right() -> None:
     ((_, plain),) = as_levels(zip(frames([0]), [sr], strict=True), CONVERSION, GREY, (0, 0))
     ((_, padded),) = as_levels(zip(frames([0]), [sr], strict=True), CONVERSION, GREY, (1, 3))
     np.testing.assert_array_equal(padded[0], np.pad(plain[0], ((0, 1), (0, 3)), "edge"))
+
+
+def test_all_work_on_tensors_is_on_streams_that_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_stream: list[bool] = []  # while a function runs that `on_own_stream` has made
+
+    def watched(function: Any, device: torch.device) -> Any:
+        assert device == CPU
+
+        def run(*given: Any, **more: Any) -> Any:
+            on_stream.append(True)
+            try:
+                return function(*given, **more)
+            finally:
+                on_stream.pop()
+
+        return run
+
+    seen: list[str] = []
+
+    def checked(name: str, function: Any) -> Any:
+        def run(*given: Any, **more: Any) -> Any:
+            assert on_stream, name
+            seen.append(name)
+            return function(*given, **more)
+
+        return run
+
+    monkeypatch.setattr(stages, "on_own_stream", watched)
+    for name in ("as_tensors", "as_planes"):
+        monkeypatch.setattr(stages, name, checked(name, getattr(stages, name)))
+    resize = checked("interpolate", torch.nn.functional.interpolate)
+    monkeypatch.setattr(torch.nn.functional, "interpolate", resize)
+    results = enlarged([10, 200], [Doubling()], size=Size(HEIGHT, WIDTH, 1))
+    list(as_levels(((each.frame, each.sr) for each in results), CONVERSION, GREY, (0, 0)))
+    assert {*seen} == {"as_tensors", "interpolate", "as_planes"}
+
+
+def test_no_frame_is_begun_once_the_work_is_stopped() -> None:
+    stopped, network = threading.Event(), Doubling()
+    stopped.set()
+    with pytest.raises(StoppedError):
+        enlarged([1, 2, 3], [network], stopped=stopped)
+    assert network.given == []

@@ -124,3 +124,13 @@ def test_what_is_converted_is_told(studio: Any) -> None:
     assert "stream 1 (audio, aac): becomes Opus" in notes
     assert work.encoding is not None
     assert work.encoding.encoder == "libvpx-vp9"
+
+
+def test_what_pictures_cannot_tell_is_told(studio: Any) -> None:
+    hdr = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
+    aspect = Fraction(4, 3)
+    source = studio.clip("in.mp4", 1, pix_fmt="yuv420p10le", tags=hdr, aspect=aspect)
+    notes = checked(source, "%d.png")[1]
+    assert "pixels are 1.333 times as wide as high" in notes
+    assert "do not tell that it is HDR" in notes
+    assert checked(source, "out.mkv")[1] == ""
