@@ -34,6 +34,7 @@ from sr.inference.video.making import VideoMaking
 from sr.io.event_log import EventLog
 from sr.io.model_file import ModelFileError
 from sr.io.picture import DEFAULT_MAX_PIXELS
+from sr.io.video.damage import Damaged
 from sr.io.video.encoder import EncoderChoice
 from sr.memory import keep_freed_memory
 
@@ -136,7 +137,7 @@ def command(
                     fps=video_options.parsed_rate(fps),
                     start=span[0],
                     end=span[1],
-                    damaged=_one_of("--damaged", damaged, ("go-on", "stop")).replace("-", " "),
+                    damaged=_one_of("--damaged", damaged, get_args(Damaged)),
                     temporal_filter=temporal_filter,
                     num_previews=preview,
                     quality=quality,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sr.inference.background import Read, Write
 from sr.inference.planes import Alpha, Pixels, Planes, ReadPixels, quantised
-from sr.inference.target_size import Target, num_passes
+from sr.inference.target_size import Target, megapixels_read, num_passes
 from sr.inference.tiles import Box
 from sr.io.canvas import make_canvas
 from sr.io.picture import Header, Picture
@@ -62,7 +62,7 @@ def work_of(header: Header, target: Target, scale: int, alpha: Alpha, depth: int
         num_bands,
         resampled=size != reached,
         depth=depth,
-        megapixels=sum(pixels * scale ** (2 * number) for number in range(passes)) / 1e6,
+        megapixels=megapixels_read(pixels, scale, passes),
     )
 
 

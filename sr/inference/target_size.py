@@ -81,6 +81,12 @@ def num_passes(size: tuple[int, int], target_size: tuple[int, int], scale: int) 
     return passes
 
 
+def megapixels_read(num_pixels: int, scale: int, num_passes: int) -> float:
+    """What the network reads of `num_pixels` LR pixels over all passes, in millions."""
+    growths: list[int] = [(scale * scale) ** number for number in range(num_passes)]
+    return num_pixels * sum(growths) / 1e6
+
+
 def parse_size(text: str) -> Exact:
     """`1920x1080`, width first. Raises TargetError for anything else."""
     width, separator, height = text.lower().partition("x")

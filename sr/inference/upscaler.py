@@ -117,17 +117,33 @@ class Upscaler:
         """
         if lr.ndim != 4 or lr.shape[:2] != (1, 3):
             raise ValueError(f"expected a picture (1, 3, H, W); came: {tuple(lr.shape)}")
-        height, width = lr.shape[2:]
-        sr = torch.empty(1, 3, self.scale * height, self.scale * width)
+        return self.upscale_whole(lr, torch.device("cpu"), on_tile)
+
+    def upscale_whole(
+        self, lr: Tensor, device: torch.device, on_tile: OnTile | None = None
+    ) -> Tensor:
+        """As `upscale`, of B pictures that are in memory as a whole.
+
+        lr: (B, 3, H, W), float32, RGB, in CPU memory or on the network's device.
+        Returns: (B, 3, scale*H, scale*W), float32, not clamped, on `device`.
+        """
+        count, _, height, width = lr.shape
+        shape = (count, 3, self.scale * height, self.scale * width)
+        whole: list[Tensor] = []
 
         def read(box: Box) -> Tensor:
             return lr[:, :, box.rows, box.columns]
 
         def write(box: Box, part: Tensor) -> None:
-            sr[:, :, box.rows, box.columns] = part
+            if part.shape == shape and part.device == device:
+                whole.append(part)  # one tile is the picture
+                return
+            if not whole:
+                whole.append(torch.empty(shape, device=device))
+            whole[0][:, :, box.rows, box.columns] = part
 
         self.upscale(height, width, read, write, on_tile)
-        return sr
+        return whole[0]
 
     def upscale(
         self,

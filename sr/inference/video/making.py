@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from sr.inference.target_size import megapixels_read
 from sr.inference.video.stages import Size
 from sr.io.video.damage import Damaged
 from sr.io.video.encoder import EncoderChoice, Encoding
@@ -26,7 +27,7 @@ class VideoMaking:
     """Where to begin; None for the first frame."""
     end: Moment | None = None
     """What is not wanted any more; None for the end of the source."""
-    damaged: Damaged = "go on"
+    damaged: Damaged = "go-on"
     """What is done about damage in the source."""
     temporal_filter: bool = False
     num_previews: int = 0
@@ -61,5 +62,4 @@ class VideoWork:
     def megapixels(self) -> float:
         """That the network reads, over all passes, as far as the number of frames is known."""
         pixels = self.info.height * self.info.width * (self.info.num_frames or 1)
-        growths = [float(self.scale) ** (2 * number) for number in range(self.size.num_passes)]
-        return pixels * sum(growths) / 1e6
+        return megapixels_read(pixels, self.scale, self.size.num_passes)

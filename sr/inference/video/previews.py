@@ -2,15 +2,23 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
 
 from sr.inference.report import Emit
 from sr.inference.request import Job
 from sr.inference.upscaler import Upscaler
 from sr.inference.video.making import VideoMaking, VideoWork
-from sr.inference.video.preview import preview_numbers, preview_path, write_preview
 from sr.inference.video.produce import Production
 from sr.inference.video.source import Source, open_source
+from sr.io.image import tensor_to_rgb8, write_rgb8
 from sr.io.video.frame import Frame
+
+_GAP = 4  # pixels between the two
+_GREY = 96  # of the gap, in 8-bit levels
 
 
 def write_previews(
@@ -53,3 +61,36 @@ class _Picked:
                 yield frame
             if frame.number == last:
                 return
+
+
+def preview_numbers(num_frames: int, count: int) -> list[int]:
+    """The frames to show, rising: the middle of each of `count` equal spans of the video.
+
+    Numbers begin at 0. All frames if there are not more than `count`.
+    Raises ValueError for a count below 1 or a video without frames.
+    """
+    if count < 1:
+        raise ValueError(f"preview: expected 1 frame or more to show; came {count}")
+    if num_frames < 1:
+        raise ValueError(f"preview: expected a video of 1 frame or more; came {num_frames}")
+    count = min(count, num_frames)
+    return [(2 * index + 1) * num_frames // (2 * count) for index in range(count)]
+
+
+def preview_path(folder: Path, name: str, number: int, seconds: float) -> Path:
+    """Where the preview of a frame goes: NAME_preview_00123_4.920s.png."""
+    return folder / f"{name}_preview_{number:05d}_{seconds:.3f}s.png"
+
+
+def write_preview(path: Path, lr: Tensor, sr: Tensor) -> None:
+    """Write lr, enlarged by bicubic to the size of sr, and sr on its right, in 8 bits.
+
+    path: ends in .png. lr: (1, 3, h, w), sr: (1, 3, H, W), RGB in [0, 1], on any device.
+    Raises `ImageError` where the file cannot be written, or sr is not finite.
+    """
+    enlarged = functional.interpolate(
+        lr.float(), size=tuple(sr.shape[2:]), mode="bicubic", align_corners=False
+    )
+    before, after = tensor_to_rgb8(enlarged), tensor_to_rgb8(sr)  # (H, W, 3)
+    gap = np.full((len(after), _GAP, 3), _GREY, np.uint8)
+    write_rgb8(path, np.concatenate([before, gap, after], axis=1))

@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from sr.inference.background import on_own_stream
 from sr.inference.runner import NumericError, is_out_of_memory
-from sr.inference.tiles import Box
 from sr.inference.upscaler import StoppedError, Upscaler
 from sr.io.video.frame import Frame, Layout, Planes
 from sr.io.video.yuv import Conversion, as_planes, as_tensors
@@ -100,8 +99,6 @@ class Network:
         self._size = size
         self._stopped = stopped
         self._num_threads = torch.get_num_threads()
-        self.num_computed = 0
-        """Frames that were not equal to the one before."""
         self.num_tiles = 0
         self.seconds = 0.0
         """Of all devices together."""
@@ -136,7 +133,7 @@ class Network:
         sr = torch.cat(batch.lr) if len(batch.lr) > 1 else batch.lr[0]
         try:
             for _ in range(self._size.num_passes):
-                sr = self._upscaled(upscaler, sr)
+                sr = upscaler.upscale_whole(sr, sr.device, self._on_tile)
         except (NumericError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 error.add_note(f"at frame {batch.frames[0].number}")
@@ -149,35 +146,13 @@ class Network:
             sr = on_own_stream(_resized, sr.device)(sr, size)
         with self._counting:
             self.seconds += time.perf_counter() - started
-            self.num_computed += len(batch.lr)
         return [part[None] for part in sr]
 
-    def _upscaled(self, upscaler: Upscaler, lr: Tensor) -> Tensor:
-        """(n, 3, h, w) -> (n, 3, scale*h, scale*w), both on the device."""
-        height, width = lr.shape[2:]
-        scale = upscaler.scale
-        whole: list[Tensor] = []
-
-        def read(box: Box) -> Tensor:
-            return lr[:, :, box.rows, box.columns]
-
-        def write(box: Box, sr: Tensor) -> None:
-            if sr.shape[2:] == (scale * height, scale * width):
-                whole.append(sr)  # one tile is the picture
-                return
-            if not whole:
-                shape = (len(lr), 3, scale * height, scale * width)
-                whole.append(torch.empty(shape, device=sr.device))
-            whole[0][:, :, box.rows, box.columns] = sr
-
-        def on_tile(_tile: int, _tiles: int) -> None:
-            with self._counting:
-                self.num_tiles += 1
-            if self._stopped.is_set():
-                raise StoppedError
-
-        upscaler.upscale(height, width, read, write, on_tile)
-        return whole[0]
+    def _on_tile(self, _tile: int, _tiles: int) -> None:
+        with self._counting:
+            self.num_tiles += 1
+        if self._stopped.is_set():
+            raise StoppedError
 
 
 def _resized(sr: Tensor, size: tuple[int, int]) -> Tensor:

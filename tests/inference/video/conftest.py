@@ -200,6 +200,24 @@ class Studio:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @staticmethod
+    def slow_program(part: int) -> str:
+        """infer.py with parts of so many frames, each of which takes a while."""
+        return (
+            "import signal, sys, time\n"
+            "from sr.inference.video import encode, stages\n"
+            "from sr.cli.infer import main\n"
+            f"encode.frames_a_part = lambda *_: {part}\n"
+            "run = stages.Network._run\n"
+            "def slowly(self, batch):\n"
+            "    time.sleep(0.05)\n"
+            "    return run(self, batch)\n"
+            "stages.Network._run = slowly\n"
+            # Shells have background programs ignore it, and those that these start.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "main(sys.argv[1:])\n"
+        )
+
     def clip(self, name: str, num_frames: int = 10, **options: Any) -> Path:
         """As `make_clip`, in the test's folder."""
         return make_clip(self.folder / name, num_frames, **options)

@@ -505,18 +505,7 @@ def test_an_interrupt_exits_with_130_keeps_the_parts_and_says_how_to_go_on(
 ) -> None:
     source = studio.clip("in.mp4", 40, sound=studio.Sound(1.6))
     output = studio.folder / "out" / "out.mp4"
-    script = (
-        "import sys, time\n"
-        "from sr.inference.video import encode, stages\n"
-        "from sr.cli.infer import main\n"
-        f"encode.frames_a_part = lambda *_: {PART}\n"
-        "run = stages.Network._run\n"
-        "def slowly(self, batch):\n"
-        "    time.sleep(0.05)\n"
-        "    return run(self, batch)\n"
-        "stages.Network._run = slowly\n"
-        "main(sys.argv[1:])\n"
-    )
+    script = studio.slow_program(PART)
     log = studio.folder / "log.jsonl"
     arguments = ["-i", source, "-o", output, "-m", model, "--precision", "fp32"]
     command = [sys.executable, "-c", script, *map(str, arguments)]

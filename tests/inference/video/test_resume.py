@@ -101,18 +101,7 @@ def test_a_killed_run_goes_on_and_gives_the_file_of_an_unbroken_one(
 ) -> None:
     source = studio.clip("in.mp4", 40, sound=studio.Sound(1.6))
     whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
-    script = (
-        "import sys, time\n"
-        "from sr.inference.video import encode, stages\n"
-        "from sr.cli.infer import main\n"
-        f"encode.frames_a_part = lambda *_: {PART}\n"
-        "run = stages.Network._run\n"
-        "def slowly(self, batch):\n"
-        "    time.sleep(0.05)\n"
-        "    return run(self, batch)\n"
-        "stages.Network._run = slowly\n"
-        "main(sys.argv[1:])\n"
-    )
+    script = studio.slow_program(PART)
 
     def command(target: Path, *more: str) -> list[str]:
         arguments = ["-i", str(source), "-o", str(target), "-m", str(model), "--precision", "fp32"]

@@ -203,7 +203,7 @@ def test_no_tile_is_computed_any_more_once_the_work_is_stopped() -> None:
 def test_the_network_counts_what_it_did() -> None:
     network = Network([upscaler(Doubling(), 4)], Size(12, 16, 1), threading.Event())
     list(network.enlarged(as_rgb(frames([1, 1, 2]), CONVERSION, [CPU], 1)))
-    assert (network.num_computed, network.num_tiles) == (2, 8)
+    assert network.num_tiles == 8
     assert network.seconds > 0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sr.inference.video.preview import preview_numbers, preview_path, write_preview
+from sr.inference.video.previews import preview_numbers, preview_path, write_preview
 from sr.io.image import ImageError, read_rgb8
 
 
