@@ -28,6 +28,7 @@ from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
 from sr.networks.msrresnet import MSRResNet
 from sr.networks.patchgan import PatchGAN
+from sr.networks.rbpn import RBPN
 from sr.networks.receptive import MAX_RADIUS, measure_receptive_radius
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN
@@ -50,6 +51,7 @@ from sr.options.generator import (
     GeneratorOptions,
     ISeeBetterSRResNetOptions,
     MSRResNetOptions,
+    RBPNOptions,
     RRDBNetOptions,
     SPANOptions,
     SRResNetOptions,
@@ -87,6 +89,7 @@ GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
     CompactOptions: Compact,
     SPANOptions: SPAN,
     DBPNOptions: DBPN,
+    RBPNOptions: RBPN,
     ISeeBetterSRResNetOptions: ISeeBetterSRResNet,
     BasicSROptions: BasicSRNetwork,
 }

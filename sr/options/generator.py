@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from sr.options.section import Section
 
@@ -87,6 +87,34 @@ class DBPNOptions(Section):
     """Add the bicubic enlargement of lr to the result; not in the paper."""
 
 
+class RBPNOptions(Section):
+    """RBPN, Haris et al. 2019: a frame enlarged with the help of its neighbours and the flow to
+    them. The generator of iSeeBetter. Learns from clips."""
+
+    type: Literal["RBPN"]
+    num_shallow_features: PositiveInt = 256
+    """Channels at low resolution, the paper's c^l = c^m."""
+    num_features: PositiveInt = 64
+    """Channels at high resolution, the paper's c^h."""
+    num_stages: PositiveInt = 3
+    """Up-projections of the single-image part."""
+    num_res_blocks: PositiveInt = 5
+    """Residual blocks in each of the three other parts."""
+    num_frames: Annotated[int, Field(ge=3)] = 7
+    """Frames that are looked at, the reference in their middle; an odd number."""
+    bicubic_skip: bool = False
+    """Add the bicubic enlargement of the reference to the result; not in the paper."""
+
+    @field_validator("num_frames")
+    @classmethod
+    def _has_a_middle(cls, num_frames: int) -> int:
+        if num_frames % 2 == 0:
+            raise ValueError(
+                f"expected an odd number, with a reference in the middle, got {num_frames}"
+            )
+        return num_frames
+
+
 class ISeeBetterSRResNetOptions(Section):
     """SRResNet as in iSeeBetter's repository, for the weights published there."""
 
@@ -113,6 +141,7 @@ GeneratorOptions = Annotated[
     | CompactOptions
     | SPANOptions
     | DBPNOptions
+    | RBPNOptions
     | ISeeBetterSRResNetOptions
     | BasicSROptions,
     Field(discriminator="type"),

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.inference.video.flow import Picture, enlarged_flow, luma8, optical_flow, warped
+from sr.motion.flow import Picture, enlarged_flow, luma8, optical_flow, warped
 from sr.metrics.flicker import consistent
 
 Key = TypeVar("Key")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from sr.inference.video.flow import Picture, enlarged_flow, luma8, optical_flow, warped
+from sr.motion.flow import Picture, enlarged_flow, luma8, optical_flow, warped
 
 
 def texture(height: int, width: int) -> Picture:

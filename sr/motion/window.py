@@ -1,0 +1,167 @@
+"""The frames that a network sees around each frame: which, in what order, and the flow to them.
+
+Flow is measured between frames side by side alone; to farther ones it is put together,
+
+    f(t, t+2)(x) = f(t, t+1)(x) + f(t+1, t+2)(x + f(t, t+1)(x)),
+
+and so on, also backwards: two measurements a frame, however long the window is. A flow is
+(2, h, w): across, down, in pixels; the point of frame a at x lies in frame b at x + f(a, b)(x).
+
+Letters: h, w size of the frames, a, b of the area that is looked at, n number of neighbours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Order = Literal["time", "nearest"]
+Edge = Literal["reference", "replicate", "reflect"]
+Alignment = Literal["none", "nearest"]
+
+
+class Area(NamedTuple):
+    """A part of the frames, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which frames a network sees beside the reference, and how.
+
+    offsets: where they stand in time, in the order in which the network takes them.
+    edge: what stands for those beyond the ends of a scene: the reference itself, without motion
+    (iSeeBetter), the frame at the end, or frames mirrored at the end.
+    alignment: none hands neighbours over where they are, as in the paper. nearest takes each of
+    their pixels from where the flow points, to the nearest pixel, and hands over what is left of
+    the flow, -0.5 ... 0.5 within the picture: nothing is interpolated, so no detail is lost, and
+    the network need not learn to look far.
+    """
+
+    offsets: tuple[int, ...]
+    edge: Edge = "reference"
+    alignment: Alignment = "none"
+
+    @property
+    def radius(self) -> int:
+        """How many frames on each side are looked at."""
+        return max(map(abs, self.offsets))
+
+    def backwards(self) -> "Window":
+        """The window as it is where time runs backwards."""
+        return Window(tuple(-offset for offset in self.offsets), self.edge, self.alignment)
+
+    def neighbours(self, position: int, first: int, last: int) -> tuple[int, ...]:
+        """Numbers of the neighbours of the frame `position` in a scene from first to last."""
+        return tuple(self._within(position, offset, first, last) for offset in self.offsets)
+
+    def _within(self, position: int, offset: int, first: int, last: int) -> int:
+        wanted = position + offset
+        if first <= wanted <= last:
+            return wanted
+        if self.edge == "reference":
+            return position
+        if self.edge == "reflect":
+            mirrored = 2 * (first if wanted < first else last) - wanted
+            return min(max(mirrored, first), last)  # of a scene shorter than the window
+        return min(max(wanted, first), last)
+
+
+def offsets_of(num_frames: int, order: Order) -> tuple[int, ...]:
+    """Neighbours of a reference in the middle of `num_frames`, an odd number.
+
+    time: from the past to the future. nearest: 1 before, 1 after, 2 before, ...
+    """
+    radius = num_frames // 2
+    offsets = [offset for offset in range(-radius, radius + 1) if offset]
+    return tuple(sorted(offsets, key=abs) if order == "nearest" else offsets)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Consecutive frames without a cut, by number, and the flow between those side by side.
+
+    frames: (C, h, w). to_next, to_previous: by the number of the frame that they lead from.
+    """
+
+    frames: Mapping[int, Tensor]
+    to_next: Mapping[int, Tensor]
+    to_previous: Mapping[int, Tensor]
+    first: int
+    last: int
+
+
+def look(
+    window: Window, scene: Scene, position: int, area: Area | None = None
+) -> tuple[Tensor, Tensor]:
+    """The neighbours of a frame and the flow from it to them.
+
+    area: the part of the frame; None for all of it.
+    Returns neighbours (n, C, a, b), as the frames are, and flows (n, 2, a, b), float32.
+    """
+    reference = scene.frames[position]
+    if area is None:
+        area = Area(0, 0, *reference.shape[-2:])
+    neighbours, flows = [], []
+    for number in window.neighbours(position, scene.first, scene.last):
+        flow = _flow_between(scene, position, number, area)
+        frame = scene.frames[number]
+        if window.alignment == "nearest":
+            part, flow = _aligned(frame, flow, area)
+        else:
+            part = cut(frame, area)
+        neighbours.append(part)
+        flows.append(flow)
+    return torch.stack(neighbours), torch.stack(flows)
+
+
+def cut(frame: Tensor, area: Area) -> Tensor:
+    """The area of a frame: (..., h, w) to (..., a, b)."""
+    top, left, height, width = area
+    return frame[..., top : top + height, left : left + width]
+
+
+def _flow_between(scene: Scene, position: int, number: int, area: Area) -> Tensor:
+    """From one frame to another: (2, a, b)."""
+    if number == position:
+        device = scene.frames[position].device
+        return torch.zeros(2, area.height, area.width, device=device)
+    step, flows = (1, scene.to_next) if number > position else (-1, scene.to_previous)
+    flow = cut(flows[position], area)
+    for between in range(position + step, number, step):
+        flow = flow + _sampled(flows[between], _places(area, flow.device) + flow)
+    return flow
+
+
+def _aligned(frame: Tensor, flow: Tensor, area: Area) -> tuple[Tensor, Tensor]:
+    """The pixels of a frame that the flow points to, and what is left of the flow."""
+    height, width = frame.shape[-2:]
+    places = _places(area, flow.device)
+    columns, rows = (places + flow).round()
+    columns, rows = columns.clamp(0, width - 1), rows.clamp(0, height - 1)
+    part = frame[..., rows.long(), columns.long()]
+    return part, places + flow - torch.stack([columns, rows])
+
+
+def _places(area: Area, device: torch.device) -> Tensor:
+    """Column and row of each pixel of an area: (2, a, b)."""
+    rows = torch.arange(area.top, area.top + area.height, device=device, dtype=torch.float32)
+    columns = torch.arange(area.left, area.left + area.width, device=device, dtype=torch.float32)
+    down, across = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([across, down])
+
+
+def _sampled(flow: Tensor, places: Tensor) -> Tensor:
+    """A flow (2, h, w) at places (2, a, b), bilinear; beyond the border, the border's."""
+    height, width = flow.shape[-2:]
+    across = 2 * places[0] / max(width - 1, 1) - 1
+    down = 2 * places[1] / max(height - 1, 1) - 1
+    grid = torch.stack([across, down], dim=-1)[None]  # (1, a, b, 2), -1 to 1
+    return functional.grid_sample(flow[None], grid, padding_mode="border", align_corners=True)[0]
