@@ -9,17 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from sr.data.degradation_plan import Degradation, Stage
-from sr.data.degraded import find_degraded
-from sr.data.paired import find_paired
-from sr.data.sources import Source
 from sr.losses import pixel, total_variation
 from sr.losses.adversarial_term import AdversarialTerm
-from sr.losses.combined import CombinedLoss, Term, WeightedTerm
+from sr.losses.combined import CombinedLoss, Term, WeightedMotionTerm, WeightedTerm
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.lpips import LPIPS
 from sr.losses.ms_ssim import ms_ssim_loss
 from sr.losses.perceptual import PerceptualLoss
+from sr.losses.temporal import temporal_loss
+from sr.motion.methods import DIS, Farneback, FlowMethod
+from sr.motion.raft import RAFT
 from sr.networks.basicsr_network import BasicSRNetwork
 from sr.networks.compact import Compact
 from sr.networks.dbpn import DBPN
@@ -27,6 +26,7 @@ from sr.networks.edsr import EDSR
 from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
 from sr.networks.msrresnet import MSRResNet
+from sr.networks.packed_window import PackedWindow
 from sr.networks.patchgan import PatchGAN
 from sr.networks.rbpn import RBPN
 from sr.networks.receptive import MAX_RADIUS, measure_receptive_radius
@@ -35,14 +35,13 @@ from sr.networks.span import SPAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
 from sr.networks.srresnet import SRResNet
 from sr.networks.unet_discriminator import UNetDiscriminator
-from sr.options.datasets import DatasetOptions, HRFolders
-from sr.options.degradations import DegradationOptions, LightOptions
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
     SRGANDiscriminatorOptions,
     UNetDiscriminatorOptions,
 )
+from sr.options.flow import DISOptions, FarnebackOptions, FlowOptions, RAFTOptions
 from sr.options.generator import (
     BasicSROptions,
     CompactOptions,
@@ -97,7 +96,7 @@ GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
 
 def build_generator(options: GeneratorOptions, scale: int) -> nn.Module:
     """An untrained generator; its initialisation draws from torch's global generator."""
-    return GENERATORS[type(options)](scale, **_fields(options))
+    return GENERATORS[type(options)](scale, **fields_of(options))
 
 
 def receptive_radius_of(options: GeneratorOptions, scale: int) -> int:
@@ -111,20 +110,22 @@ def receptive_radius_of(options: GeneratorOptions, scale: int) -> int:
     widths = {"num_features": 4, "num_shallow_features": 4, "num_growth": 2}
     narrow = {name: width for name, width in widths.items() if name in type(options).model_fields}
     with torch.random.fork_rng(devices=[]):
-        return measure_receptive_radius(
-            build_generator(options.model_copy(update=narrow), scale).eval()
-        )
+        network = build_generator(options.model_copy(update=narrow), scale)
+    if isinstance(network, RBPN):
+        window = PackedWindow(network)
+        return measure_receptive_radius(window, num_channels=window.num_channels)
+    return measure_receptive_radius(network)
 
 
 def build_discriminator(options: DiscriminatorOptions, crop_size: int) -> nn.Module:
     """An untrained discriminator of HR crops; draws from torch's global generator."""
     match options:
         case SRGANDiscriminatorOptions():
-            return SRGANDiscriminator(crop_size, **_fields(options))
+            return SRGANDiscriminator(crop_size, **fields_of(options))
         case PatchGANOptions():
-            return PatchGAN(**_fields(options))
+            return PatchGAN(**fields_of(options))
         case UNetDiscriminatorOptions():
-            return UNetDiscriminator(**_fields(options))
+            return UNetDiscriminator(**fields_of(options))
 
 
 def build_loss(
@@ -138,7 +139,7 @@ def build_loss(
     discriminator: needed by the adversarial term. autocast: the context in which networks inside
     of terms run; their comparisons stay fp32. Raises ValueError for weights that cannot be had.
     """
-    terms: dict[str, WeightedTerm] = {}
+    terms: dict[str, WeightedTerm | WeightedMotionTerm] = {}
     if options.pixel is not None:
         name = options.pixel.type.lower()
         terms[name] = WeightedTerm(_pixel_term(options.pixel), options.pixel.weight)
@@ -159,6 +160,8 @@ def build_loss(
     if options.lpips is not None:
         lpips = LPIPS(options.lpips.network, options.lpips.weights).to(device)
         terms["lpips"] = _network_term(lpips, autocast, options.lpips.weight)
+    if options.temporal is not None:
+        terms["temporal"] = WeightedMotionTerm(temporal_loss, options.temporal.weight)
     return CombinedLoss(terms)
 
 
@@ -199,23 +202,18 @@ def _pixel_term(options: PixelOptions) -> Term:
             return partial(pixel.charbonnier, epsilon=options.epsilon)
 
 
-def find_sources(options: DatasetOptions, scale: int) -> list[Source]:
-    """The pictures of a data set, headers read. Raises DataError naming all faults."""
-    if isinstance(options, HRFolders):
-        return list(find_degraded(options.hr, scale, options.exclude, options.downscale))
-    return list(find_paired(options.lr, options.hr, scale, options.exclude))
+def build_flow(options: FlowOptions, device: torch.device) -> FlowMethod:
+    """What measures flow; only a network runs on the device.
 
-
-def build_degradation(options: DegradationOptions) -> Degradation:
-    """What makes lr from hr, crop by crop."""
-    stages = (
-        (options.only,) if isinstance(options, LightOptions) else (options.first, options.second)
-    )
-    return Degradation(
-        tuple(Stage(**_fields(stage)) for stage in stages),
-        options.final_sinc_probability,
-        options.clean_probability,
-    )
+    Raises ValueError for weights that cannot be had or do not fit.
+    """
+    match options:
+        case DISOptions():
+            return DIS()
+        case FarnebackOptions():
+            return Farneback()
+        case RAFTOptions():
+            return RAFT(options.size, options.weights, device)
 
 
 def build_optimizer(options: OptimizerOptions, network: nn.Module) -> Optimizer:
@@ -261,6 +259,6 @@ def build_schedule(schedule: ScheduleOptions, steps: int) -> Callable[[int], flo
             )
 
 
-def _fields(options: Section) -> dict[str, Any]:
+def fields_of(options: Section) -> dict[str, Any]:
     """A section's fields as keyword arguments, without the `type` that selected it."""
     return {name: value for name, value in options if name != "type"}

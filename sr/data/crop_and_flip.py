@@ -3,8 +3,12 @@
 Pictures are (H, W, 3) uint8 arrays; hr is `scale` times as large as lr.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Picture = NDArray[np.uint8]
 Pair = tuple[Picture, Picture]  # lr, hr
@@ -53,16 +57,39 @@ def detail(picture: Picture) -> float:
     return float(down + across)
 
 
-def random_orientation(
-    lr: Picture, hr: Picture, flips: bool, transposes: bool, rng: np.random.Generator
-) -> Pair:
-    """The same flips and transposition of both, each with probability 1/2 where allowed."""
-    down, across, swap = rng.random(3) < 0.5
-    pair = [lr, hr]
-    if flips and down:
-        pair = [picture[::-1] for picture in pair]
-    if flips and across:
-        pair = [picture[:, ::-1] for picture in pair]
-    if transposes and swap:
-        pair = [picture.transpose(1, 0, 2) for picture in pair]
-    return pair[0], pair[1]
+@dataclass(frozen=True)
+class Orientation:
+    """One of the eight ways to turn and mirror a picture: flips first, then the transposition."""
+
+    down: bool  # rows from the last to the first
+    across: bool  # columns likewise
+    swap: bool  # rows become columns
+
+    def of(self, picture: Picture) -> Picture:
+        """(H, W, 3); or (W, H, 3) where rows and columns are swapped."""
+        if self.down:
+            picture = picture[::-1]
+        if self.across:
+            picture = picture[:, ::-1]
+        return picture.transpose(1, 0, 2) if self.swap else picture
+
+    def of_frames(self, frames: Tensor) -> Tensor:
+        """(..., H, W)."""
+        if self.down:
+            frames = frames.flip(-2)
+        if self.across:
+            frames = frames.flip(-1)
+        return frames.transpose(-1, -2) if self.swap else frames
+
+    def of_flows(self, flows: Tensor) -> Tensor:
+        """(..., 2, H, W): flow, across and down, which turns with the frames."""
+        across, down = self.of_frames(flows).unbind(-3)
+        across = -across if self.across else across
+        down = -down if self.down else down
+        return torch.stack([down, across] if self.swap else [across, down], dim=-3)
+
+
+def random_orientation(flips: bool, transposes: bool, rng: np.random.Generator) -> Orientation:
+    """Each flip and the transposition with probability 1/2 where allowed."""
+    down, across, swap = (bool(chance < 0.5) for chance in rng.random(3))
+    return Orientation(flips and down, flips and across, transposes and swap)

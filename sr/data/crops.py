@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import cv2
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr.data.cache import CachedPairs
+from sr.data.cache import Cached
 from sr.data.crop_and_flip import Pair, Picture, cut, random_orientation, random_place
 from sr.data.degradation_plan import Degradation, degrade, draw_plan
 from sr.data.sampler import Draw
@@ -18,11 +18,14 @@ from sr.io.image import image_to_tensor
 
 
 class Crop(TypedDict):
-    """One sample; collated, a batch of them."""
+    """One sample; collated, a batch of them, (B, ...). The last three are of clips alone."""
 
     lr: Tensor  # (3, h, w) in [0, 1]
     hr: Tensor  # (3, scale*h, scale*w) in [0, 1]
     name: str
+    neighbours: NotRequired[Tensor]  # (n, 3, h, w) in [0, 1]
+    flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
+    motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples together
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class CropDataset(Dataset[Crop]):
 
     def __init__(
         self,
-        pairs: CachedPairs,
+        pairs: Cached[Pair],
         scale: int,
         settings: CropSettings,
         seed: int,
@@ -78,7 +81,8 @@ class CropDataset(Dataset[Crop]):
         margin = 0 if plan is None else plan.margin(scale)  # LR pixels
         hr = cut(hr, (scale * top, scale * left), scale * size, scale * margin)
         lr = cut(lr, (top, left), size)
-        lr, hr = random_orientation(lr, hr, settings.flips, settings.transposes, rng)
+        orientation = random_orientation(settings.flips, settings.transposes, rng)
+        lr, hr = orientation.of(lr), orientation.of(hr)
         if plan is None:
             return lr, hr
         lr = degrade(hr, plan, scale, rng)
@@ -91,7 +95,7 @@ def one_thread(_worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def refuse_small_pictures(sources: Sequence[Source], least: int, need: str) -> None:
+def refuse_small_pictures(sources: Sequence[Source[Any]], least: int, need: str) -> None:
     """Raise DataError naming every picture with a side below `least` HR pixels, and the need."""
     raise_faults(
         f"pictures smaller than {need} of {least} HR pixels",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sr.data.crop_and_flip import Pair
 from sr.data.imresize import imresize
-from sr.data.sources import list_pictures, raise_faults
+from sr.data.sources import list_pictures, pair_bytes, raise_faults
 from sr.io.image import ImageError, read_rgb8, read_size
 
 
@@ -31,6 +31,10 @@ class DegradedPicture:
             -(-side * self._factor.numerator // self._factor.denominator) for side in self.file_size
         )
         return height - height % self.scale, width - width % self.scale
+
+    @property
+    def num_bytes(self) -> int:
+        return pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
         """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""

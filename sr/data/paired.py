@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.data.crop_and_flip import Pair
-from sr.data.sources import DataError, list_pictures, raise_faults
+from sr.data.sources import DataError, list_pictures, pair_bytes, raise_faults
 from sr.io.image import ImageError, read_rgb8, read_size
 
 
@@ -26,6 +26,10 @@ class PairedPicture:
     @property
     def hr_size(self) -> tuple[int, int]:
         return self.scale * self.lr_size[0], self.scale * self.lr_size[1]
+
+    @property
+    def num_bytes(self) -> int:
+        return pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
         """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""

@@ -1,9 +1,11 @@
-"""Where pairs of lr and hr pictures come from, and the faults that are found before training."""
+"""Where pictures and clips to learn from come from, and the faults that are found before training."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+
+from numpy.typing import NDArray
 
 from sr.data.crop_and_flip import Pair
 from sr.io.find_pictures import find_pictures
@@ -15,19 +17,36 @@ class DataError(ValueError):
     """Pictures that cannot be trained or measured on, with the files' names."""
 
 
-class Source(Protocol):
-    """One lr/hr pair that can be loaded again and again."""
+ArraysT = TypeVar("ArraysT", bound=tuple[NDArray[Any], ...])
+_Loaded = TypeVar("_Loaded", bound=tuple[NDArray[Any], ...], covariant=True)
+
+
+class Source(Protocol[_Loaded]):
+    """An lr/hr pair, or a clip of them, that can be loaded again and again."""
 
     @property
     def name(self) -> str:
-        """Path of the hr file, for messages."""
+        """Path of the hr file or folder, for messages."""
 
     @property
     def hr_size(self) -> tuple[int, int]:
         """(H, W) of the hr picture that `load` gives."""
 
-    def load(self) -> Pair:
-        """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
+    @property
+    def num_bytes(self) -> int:
+        """At most the bytes of what `load` gives."""
+
+    def load(self) -> _Loaded:
+        """The arrays: of a picture, `Pair`."""
+
+
+PairSource = Source[Pair]
+
+
+def pair_bytes(hr_size: tuple[int, int]) -> int:
+    """Of hr, (H, W), and lr, which has a quarter of its pixels or fewer."""
+    height, width = hr_size
+    return 3 * height * width * 5 // 4
 
 
 def list_pictures(folders: Sequence[Path], exclude: Sequence[str]) -> list[Path]:

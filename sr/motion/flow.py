@@ -21,6 +21,8 @@ Picture = npt.NDArray[np.float32]
 _MIN_SIZE = 16  # pixels; OpenCV's DIS refuses small frames, or crashes on them
 # Full size. With half size, the preset's, flow was worse; and OpenCV 5.0 crashed on wide frames.
 _FINEST_SCALE = 0
+DIS_SETTINGS = f"medium, finest scale {_FINEST_SCALE}"
+"""What is not OpenCV's default: other words where `optical_flow` gives another flow."""
 
 
 def luma8(picture: Tensor) -> npt.NDArray[np.uint8]:

@@ -88,7 +88,8 @@ def offsets_of(num_frames: int, order: Order) -> tuple[int, ...]:
 class Scene:
     """Consecutive frames without a cut, by number, and the flow between those side by side.
 
-    frames: (C, h, w). to_next, to_previous: by the number of the frame that they lead from.
+    frames: (C, h, w). to_next, to_previous: by the number of the frame that they lead from; of any
+    floating type.
     """
 
     frames: Mapping[int, Tensor]
@@ -134,9 +135,9 @@ def _flow_between(scene: Scene, position: int, number: int, area: Area) -> Tenso
         device = scene.frames[position].device
         return torch.zeros(2, area.height, area.width, device=device)
     step, flows = (1, scene.to_next) if number > position else (-1, scene.to_previous)
-    flow = cut(flows[position], area)
+    flow = cut(flows[position], area).float()
     for between in range(position + step, number, step):
-        flow = flow + _sampled(flows[between], _places(area, flow.device) + flow)
+        flow = flow + _sampled(flows[between].float(), _places(area, flow.device) + flow)
     return flow
 
 

@@ -9,12 +9,14 @@ MAX_RADIUS = 32  # LR pixels; what lies farther is hardly seen, and not measured
 GRADIENT_SCALE = 1e12  # keeps products of many small weights above float32's underflow
 
 
-def measure_receptive_radius(network: nn.Module, limit: int = MAX_RADIUS) -> int:
+def measure_receptive_radius(
+    network: nn.Module, limit: int = MAX_RADIUS, num_channels: int = 3
+) -> int:
     """Largest distance, in LR pixels, at which an input pixel still changes an output pixel.
 
     The gradient of the output pixels of one central LR pixel is taken with respect to a random
     input; the farthest non-zero entry is the radius. Measured in float32 on the CPU, on a growing
-    patch. network: `(1, 3, H, W) -> (1, 3, scale*H, scale*W)`, its `scale` as attribute.
+    patch. network: `(1, num_channels, H, W) -> (1, 3, scale*H, scale*W)`.
     Returns at most `limit`.
     """
     probe = copy.deepcopy(network).to(device="cpu", dtype=torch.float64).eval()
@@ -23,16 +25,16 @@ def measure_receptive_radius(network: nn.Module, limit: int = MAX_RADIUS) -> int
     reach = 8
     while True:
         reach = min(2 * reach, limit)
-        radius = _radius_within(probe, reach)
+        radius = _radius_within(probe, reach, num_channels)
         if radius < reach or reach == limit:
             return radius
 
 
-def _radius_within(probe: nn.Module, reach: int) -> int:
+def _radius_within(probe: nn.Module, reach: int, num_channels: int) -> int:
     """Radius as seen on a patch of 2 * reach + 1 pixels (at most `reach`)."""
     side = 2 * reach + 1
     generator = torch.Generator().manual_seed(0)
-    lr = torch.rand(1, 3, side, side, generator=generator, dtype=torch.float64)
+    lr = torch.rand(1, num_channels, side, side, generator=generator, dtype=torch.float64)
     lr.requires_grad_(True)
     with torch.enable_grad():
         sr = probe(lr)

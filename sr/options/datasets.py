@@ -5,6 +5,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from sr.options.clips import (
+    ClipSource,
+    FrameFolders,
+    MovingPhotos,
+    VideoFiles,
+    Vimeo90K,
+    WindowOptions,
+)
 from sr.options.degradations import DegradationOptions
 from sr.options.section import Factor, Section
 
@@ -33,7 +41,10 @@ class PairedFolders(Section):
     """File name patterns (`*` and `?`) that are left out."""
 
 
-DatasetOptions = Annotated[HRFolders | PairedFolders, Field(discriminator="type")]
+DatasetOptions = Annotated[
+    HRFolders | PairedFolders | FrameFolders | Vimeo90K | VideoFiles | MovingPhotos,
+    Field(discriminator="type"),
+]
 
 
 class TrainingData(Section):
@@ -87,6 +98,17 @@ class DatasetsOptions(Section):
 
     train: TrainingData
     validation: tuple[ValidationData, ...] = ()
+    window: WindowOptions | None = None
+    """What the generator is given of a clip; for generators that see several frames, and for
+    losses.temporal."""
+    cache_folder: Path = Path("datasets/cache")
+    """Where frames of decoded videos and measured flow are kept, for all runs."""
+
+    @property
+    def all_clips(self) -> bool:
+        """Whether every source is one of clips."""
+        sources = (self.train.source, *(data.source for data in self.validation))
+        return all(isinstance(source, ClipSource) for source in sources)
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -118,6 +118,14 @@ class LPIPSOptions(Section):
     """As in the perceptual term; those of `network`."""
 
 
+class TemporalOptions(Section):
+    """Temporal consistency of two consecutive results, after Lai et al. 2018. Batches then hold
+    two references of each clip; needs a source of clips and datasets.window."""
+
+    weight: PositiveFloat
+    """Factor of this term in the total loss."""
+
+
 class LossesOptions(Section):
     """The terms of the generator's loss: total = sum of weight * term."""
 
@@ -133,6 +141,8 @@ class LossesOptions(Section):
     """Structural distance of sr and hr."""
     lpips: LPIPSOptions | None = None
     """Learned perceptual distance of sr and hr."""
+    temporal: TemporalOptions | None = None
+    """Flicker of consecutive results; for clips."""
 
     @model_validator(mode="after")
     def _compares_with_hr(self) -> Self:

@@ -15,7 +15,7 @@ from sr.options.discriminator import (
     PatchGANOptions,
     UNetDiscriminatorOptions,
 )
-from sr.options.generator import SCALES, GeneratorOptions
+from sr.options.generator import SCALES, GeneratorOptions, RBPNOptions
 from sr.options.losses import FeatureWeights, LossesOptions
 from sr.options.section import Section
 from sr.options.train import TrainOptions
@@ -75,6 +75,27 @@ class Options(Section):
             raise ValueError(
                 f"scale must be one of {', '.join(map(str, allowed))} for {self.generator.type}, "
                 f"got {self.scale}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _several_frames_come_from_clips(self) -> Self:
+        needs = {
+            f"generator {self.generator.type}": isinstance(self.generator, RBPNOptions),
+            "losses.temporal": self.losses.temporal is not None,
+        }
+        needing = " and ".join(name for name, needed in needs.items() if needed)
+        if not needing and self.datasets.window is not None:
+            raise ValueError(
+                f"datasets.window is for generators that see several frames, and losses.temporal; "
+                f"{self.generator.type} sees one"
+            )
+        if needing and self.datasets.window is None:
+            raise ValueError(f"{needing}: needs datasets.window; `window: {{}}` takes its defaults")
+        if needing and not self.datasets.all_clips:
+            raise ValueError(
+                f"{needing}: every source in datasets must be one of clips (FrameFolders, "
+                "Vimeo90K, VideoFiles, MovingPhotos)"
             )
         return self
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from sr.build import build_validation_lpips
-from sr.data.cache import CachedPairs
+from sr.build_data import build_window
+from sr.data.cache import Cached
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
 from sr.devices import precision_name, resolve_device, resolve_precision
@@ -46,7 +48,7 @@ def check(options: Options, say: Say) -> None:
         raise ValueError("--check rehearses one process; leave out torchrun or accelerate launch")
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
-    sources, sets = find_pictures(options)
+    sources, sets = find_pictures(options, device)
     open_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
     say(f"data: pictures to train on {len(sources)}, to validate on {count}; all can be read")
@@ -58,7 +60,7 @@ def check(options: Options, say: Say) -> None:
         say(f"discriminator: {options.discriminator.type}, {size}")
     with RunLog(None, options.train.steps, first_step=1, interval=1) as log:
         training = make_training(options, trainee, accelerator, log)
-        batches = endless_batches(options, CachedPairs(sources, Path(), []), training)
+        batches = endless_batches(options, Cached(sources, Path(), []), training)
         drawn = list(islice(batches, training.batches_a_step))
         for line in as_table(liveness_of(training, drawn[0])):
             say(line)
@@ -69,7 +71,7 @@ def check(options: Options, say: Say) -> None:
     )
     if sets:
         lpips = build_validation_lpips(options.validate_, device)
-        validating = _seconds_a_validation(training, sets, options.scale, lpips)
+        validating = _seconds_a_validation(training, sets, options, lpips)
         times = options.train.steps // options.validate_.interval
         say(f"validation: {validating:.1f} s each, {as_duration(validating * times)} in all")
     say(f"memory: {_peak_gib(device):.2f} GiB")
@@ -77,27 +79,27 @@ def check(options: Options, say: Say) -> None:
 
 def preview(options: Options, folder: Path) -> Path:
     """Write a sheet of the first lr/hr crops of a run into a folder. Returns its path."""
-    sources, _ = find_pictures(options)
+    sources, _ = find_pictures(options, resolve_device(options.train.device))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
-    crops = endless_crops(options, CachedPairs(sources, Path(), []), num_workers=0)
+    crops = endless_crops(options, Cached(sources, Path(), []), num_workers=0)
     write_contact_sheet(path, crops, PREVIEWED_PAIRS)
     return path
 
 
-def open_all(sources: Sequence[Source]) -> None:
+def open_all(sources: Sequence[Source[Any]]) -> None:
     """Decode every picture once. Raises DataError naming all that cannot be used."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         faults = [fault for fault in pool.map(_fault, sources) if fault is not None]
     raise_faults("pictures that cannot be used", faults)
 
 
-def _fault(source: Source) -> str | None:
+def _fault(source: Source[Any]) -> str | None:
     try:
-        _, hr = source.load()
+        hr = source.load()[1]
     except ImageError as error:
         return str(error)
-    if hr.shape[:2] != source.hr_size:
+    if hr.shape[-3:-1] != source.hr_size:
         return f"{source.name}: expected {source.hr_size} (H, W) as in its header, got {hr.shape}"
     return None
 
@@ -144,17 +146,20 @@ def _seconds_a_step(training: Training, drawn: Sequence[Batch], step: int) -> fl
     return (time.perf_counter() - started) / TIMED_STEPS
 
 
-def _seconds_a_validation(training: Training, sets: Sets, scale: int, lpips: LPIPS | None) -> float:
+def _seconds_a_validation(
+    training: Training, sets: Sets, options: Options, lpips: LPIPS | None
+) -> float:
     started = time.perf_counter()
     accelerator = training.accelerator
     validate(
         training.trainee.ema.network,
         sets,
-        scale,
+        options.scale,
         accelerator.device,
         accelerator.autocast,
         lambda *_: None,
         lpips,
+        build_window(options),
     )
     return time.perf_counter() - started
 

@@ -55,10 +55,10 @@ def measure_terms(
     buffers = snapshot_of_buffers([generator, judges])
     with frozen(judges):
         with accelerator.autocast():
-            sr = generator(batch.lr)
+            sr = generator(*batch.inputs)
         for name, part in loss.terms.items():
             seen = sr.detach().float().requires_grad_()
-            value = part.term(seen, batch.hr)
+            value = part.of(seen, batch.hr, batch.motion)
             values[name] = value.item()
             norms[name] = part.weight / scale * _through(value * scale, seen, sr, parameters)
     restore_buffers(buffers)

@@ -142,7 +142,7 @@ def _predict(
     generator: Trained, batches: Sequence[Batch], accelerator: Accelerator
 ) -> list[Tensor]:
     with torch.no_grad(), accelerator.autocast():
-        return [generator.network(batch.lr).float() for batch in batches]
+        return [generator.network(*batch.inputs).float() for batch in batches]
 
 
 def _heed_nonfinite(training: Training, updates: dict[str, Update], drawn: Sequence[Batch]) -> None:

@@ -4,15 +4,15 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from sr.build import (
-    build_degradation,
     build_discriminator,
     build_discriminator_loss,
     build_generator,
@@ -20,11 +20,14 @@ from sr.build import (
     build_optimizer,
     build_schedule,
 )
-from sr.data.cache import CachedPairs, cache_pairs, open_cached, write_index
+from sr.build_data import build_degradation, build_window_settings
+from sr.data.cache import Cached, cache, open_cached, write_index
+from sr.data.clip_crops import ClipCropDataset, join
 from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Source
 from sr.models.load import load_initial_weights
+from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.ema import Ema
@@ -89,16 +92,15 @@ def make_training(
 
 
 def decode(
-    sources: Sequence[Source], folder: Path, cache_gib: float, accelerator: Accelerator
-) -> CachedPairs:
-    """Decoded pictures in a file of this machine's own in the run's folder.
+    sources: Sequence[Source[Any]], folder: Path, cache_gib: float, accelerator: Accelerator
+) -> Cached[Any]:
+    """Decoded pictures or clips in a file of this machine's own in the run's folder.
 
     Where several processes share a machine, one of them decodes and the others wait.
     """
     file = pictures_path(folder)
     if accelerator.is_local_main_process:
-        pairs = cache_pairs(sources, file, int(cache_gib * 2**30))
-        write_index(pairs)
+        write_index(cache(sources, file, int(cache_gib * 2**30)))
     accelerator.wait_for_everyone()
     return open_cached(sources, file)
 
@@ -108,13 +110,13 @@ def pictures_path(folder: Path) -> Path:
     return folder / f"pictures.{os.environ.get('GROUP_RANK', '0')}.bin"
 
 
-def endless_batches(options: Options, pairs: CachedPairs, training: Training) -> Iterator[Batch]:
+def endless_batches(options: Options, cached: Cached[Any], training: Training) -> Iterator[Batch]:
     """This process's batches from the trainee's next step on, prepared by worker processes."""
     accelerator = training.accelerator
     done = training.trainee.step * training.batches_a_step
     crops = endless_crops(
         options,
-        pairs,
+        cached,
         num_workers=options.datasets.train.num_workers,
         first_batch=done * accelerator.num_processes + accelerator.process_index,
         stride=accelerator.num_processes,
@@ -126,7 +128,7 @@ def endless_batches(options: Options, pairs: CachedPairs, training: Training) ->
 
 def endless_crops(
     options: Options,
-    pairs: CachedPairs,
+    cached: Cached[Any],
     *,
     num_workers: int,
     first_batch: int = 0,
@@ -135,13 +137,12 @@ def endless_crops(
 ) -> Iterator[Crop]:
     """Batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when asked for."""
     data = options.datasets.train
-    settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
-    degradation = None if data.degradation is None else build_degradation(data.degradation)
     loader: DataLoader[Crop] = DataLoader(
-        CropDataset(pairs, options.scale, settings, options.seed, degradation),
+        _dataset(options, cached),
         batch_sampler=EndlessBatchSampler(
-            len(pairs), data.batch_size, options.seed, first_batch, stride
+            len(cached), data.batch_size, options.seed, first_batch, stride
         ),
+        collate_fn=join if isinstance(data.source, ClipSource) else default_collate,
         num_workers=num_workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if num_workers else None,
@@ -157,15 +158,36 @@ def endless_crops(
         signal.signal(signal.SIGINT, handler)
 
 
-def one_batch(options: Options, pairs: CachedPairs, accelerator: Accelerator) -> Batch:
+def _dataset(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
+    data = options.datasets.train
+    settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
+    if isinstance(data.source, ClipSource):
+        windows = build_window_settings(options)
+        return ClipCropDataset(cached, options.scale, settings, windows, options.seed)
+    degradation = None if data.degradation is None else build_degradation(data.degradation)
+    return CropDataset(cached, options.scale, settings, options.seed, degradation)
+
+
+def one_batch(options: Options, cached: Cached[Any], accelerator: Accelerator) -> Batch:
     """The run's first batch, without touching the order of the others."""
-    crop = next(endless_crops(options, pairs, num_workers=0))
+    crop = next(endless_crops(options, cached, num_workers=0))
     return _batch(crop, accelerator.device, _channels_last(options, accelerator))
 
 
 def _batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
-    lr, hr = (to_device(crop[part], device, channels_last) for part in ("lr", "hr"))
-    return Batch(lr, hr, list(crop["name"]))
+    def placed(pictures: Tensor) -> Tensor:
+        return to_device(pictures, device, channels_last and pictures.ndim == 4)
+
+    inputs = [crop["lr"]]
+    if "neighbours" in crop:
+        inputs += [crop["neighbours"], crop["flows"]]
+    motion = crop.get("motion")
+    return Batch(
+        tuple(map(placed, inputs)),
+        placed(crop["hr"]),
+        list(crop["name"]),
+        None if motion is None else placed(motion),
+    )
 
 
 def _placed(

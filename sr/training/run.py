@@ -3,17 +3,20 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from sr.build import build_validation_lpips, find_sources
-from sr.data.cache import CachedPairs, index_path
+from sr.build import build_validation_lpips
+from sr.build_data import build_window, find_training_sources, find_validation_sources
+from sr.data.cache import Cached, index_path
 from sr.data.crops import refuse_small_pictures
 from sr.data.sources import Source
 from sr.devices import precision_name, resolve_device, resolve_precision
+from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
 from sr.training.interruption import Interruption
@@ -46,7 +49,7 @@ def train(options: Options, resume: str = "auto") -> bool:
     """
     device = local_device(resolve_device(options.train.device))
     dtype = resolve_precision(options.train.precision, device)
-    sources, sets = find_pictures(options)
+    sources, sets = find_pictures(options, device)
     folder = options.log.folder / options.name
     accelerator = make_accelerator(device, dtype)
     with ExitStack() as stack:
@@ -66,13 +69,14 @@ def train(options: Options, resume: str = "auto") -> bool:
                 index_path(pictures_path(folder)).unlink(missing_ok=True)
 
 
-def find_pictures(options: Options) -> tuple[list[Source], Sets]:
-    """Training and validation pictures, headers read. Raises DataError naming all faults."""
-    sources = find_sources(options.datasets.train.source, options.scale)
+def find_pictures(options: Options, device: torch.device) -> tuple[list[Source[Any]], Sets]:
+    """Training and validation pictures or clips, headers read. Raises DataError naming all faults.
+
+    device: of what measures flow.
+    """
+    sources = find_training_sources(options, device)
     refuse_small_pictures(sources, options.datasets.train.crop_size, "the crop")
-    sets: Sets = {
-        part.name: find_sources(part.source, options.scale) for part in options.datasets.validation
-    }
+    sets: Sets = find_validation_sources(options, device)
     validated = [source for part in sets.values() for source in part]
     least = MIN_SIDE["SSIM" if options.validate_.lpips is None else options.validate_.lpips.network]
     refuse_small_pictures(validated, least + 2 * options.scale, "what validation measures")
@@ -82,7 +86,7 @@ def find_pictures(options: Options) -> tuple[list[Source], Sets]:
 def _train(
     options: Options,
     trainee: Trainee,
-    sources: Sequence[Source],
+    sources: Sequence[Source[Any]],
     sets: Sets,
     accelerator: Accelerator,
     dtype: torch.dtype,
@@ -96,8 +100,8 @@ def _train(
         Interruption() as interruption,
         RunLog(folder if main else None, steps, first_step, options.log.interval) as log,
     ):
-        pairs = decode(sources, folder, options.datasets.train.cache_gib, accelerator)
-        log.say(opening(options, pairs, trainee, accelerator, dtype))
+        cached = decode(sources, folder, options.datasets.train.cache_gib, accelerator)
+        log.say(opening(options, cached, trainee, accelerator, dtype))
         log.start(
             step=trainee.step,
             steps=steps,
@@ -108,13 +112,13 @@ def _train(
             options=checkpoints.metadata["options"],
         )
         training = make_training(options, trainee, accelerator, log)
-        shares = liveness_of(training, one_batch(options, pairs, accelerator))
+        shares = liveness_of(training, one_batch(options, cached, accelerator))
         log.liveness(trainee.step, as_table(shares), shares)
         validator = make_validator(training, sets, options, checkpoints)
         log.skip_time(trainee.step)
         finished = run_loop(
             training,
-            endless_batches(options, pairs, training),
+            endless_batches(options, cached, training),
             validate=_by_the_first(validator, accelerator),
             save=_by_the_first(lambda: checkpoints.save(trainee, accelerator), accelerator),
             interrupted=interruption.requested,
@@ -162,6 +166,7 @@ def make_validator(
             accelerator.autocast,
             show,
             lpips,
+            build_window(options),
         )
         rated = rating(scores, adversarial=trainee.adversarial is not None)
         best = rated is not None and rated > trainee.best
@@ -186,7 +191,7 @@ def _by_the_first(work: Callable[[], object], accelerator: Accelerator) -> Calla
 
 def opening(
     options: Options,
-    pairs: CachedPairs,
+    cached: Cached[Any],
     trainee: Trainee,
     accelerator: Accelerator,
     dtype: torch.dtype,
@@ -198,12 +203,13 @@ def opening(
         begun = f"from step {trainee.step}"
     elif options.train.initial_generator is not None:
         begun = f"from {options.train.initial_generator}"
-    decoded = len(pairs.sources) - len(pairs.blocks)
+    decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
+    kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "pictures"
     where = f"{accelerator.device}, {precision_name(dtype)}"
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"
     return (
         f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
-        f"{len(pairs)} pictures{uncached}, {begun} to {options.train.steps}, on {where}"
+        f"{len(cached)} {kind}{uncached}, {begun} to {options.train.steps}, on {where}"
     )

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from sr.build import receptive_radius_of
+from sr.build_data import clips_metadata
 from sr.io.model_file import write_model_file
 from sr.options.schema import Options
 from sr.training.checkpoint import model_path, prune, state_path, write_state
@@ -61,6 +62,7 @@ def make_checkpoints(options: Options, folder: Path, device: torch.device) -> Ch
     metadata = {
         "generator": options.generator.model_dump(mode="json"),
         "scale": options.scale,
+        **clips_metadata(options),
         "ema": options.train.ema_decay > 0,
         "receptive_radius": receptive_radius_of(options.generator, options.scale),
         "training_data": data.description,

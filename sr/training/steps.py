@@ -14,16 +14,26 @@ from sr.losses.combined import CombinedLoss
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.training.processes import any_process
 
-Forward = Callable[[Tensor], Tensor]
+Forward = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of one backward pass, on the device; RGB in [0, 1]."""
+    """What one backward pass works with, on the device; pictures in RGB, [0, 1]."""
 
-    lr: Tensor  # (B, 3, h, w)
+    inputs: tuple[Tensor, ...]
+    """The generator's arguments: lr, (B, 3, h, w); of a generator that sees several frames also
+    their neighbours and the flow to them, (B, n, 3, h, w) and (B, n, 2, h, w)."""
     hr: Tensor  # (B, 3, scale*h, scale*w)
     names: Sequence[str]
+    motion: Tensor | None = None
+    """Of clips with two references each, side by side in the batch: the flow from the first to
+    the second, (B/2, 2, scale*h, scale*w), in HR pixels."""
+
+    @property
+    def lr(self) -> Tensor:
+        """(B, 3, h, w)."""
+        return self.inputs[0]
 
 
 @dataclass(frozen=True)
@@ -64,9 +74,9 @@ def generator_step(
     for count, batch in enumerate(batches, start=1):
         with _gradients_shared(generator, accelerator, last=count == len(batches)):
             with accelerator.autocast():
-                sr = generator.forward(batch.lr)
+                sr = generator.forward(*batch.inputs)
             sr = sr.float()
-            total, terms = loss(sr, batch.hr, factors)
+            total, terms = loss(sr, batch.hr, factors, batch.motion)
             accelerator.backward(total / len(batches))
         totals.append(total.detach())
         all_terms.append(terms)

@@ -1,23 +1,26 @@
 """Scores of a generator on whole pictures, next to bicubic's."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sr.data.imresize import imresize
+from sr.data.samples import samples
 from sr.data.sources import Source
 from sr.io.image import image_to_tensor
 from sr.losses.lpips import LPIPS
 from sr.metrics.luma import compared_values
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
+from sr.motion.window import Window
 
-Sets = Mapping[str, Sequence[Source]]
+Sets = Mapping[str, Sequence[Source[Any]]]
 Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its pictures
-Upscale = Callable[[Tensor], Tensor]
+Upscale = Callable[[tuple[Tensor, ...]], Tensor]
 OnPicture = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
 
 
@@ -34,29 +37,31 @@ def validate(
     autocast: Callable[[], AbstractContextManager[None]],
     on_picture: OnPicture,
     lpips: LPIPS | None = None,
+    window: Window | None = None,
 ) -> Scores:
     """Means of PSNR (dB) and SSIM on Y and on RGB, with a border of `scale` pixels left out.
 
     With lpips, which is on `device`, also LPIPS of the same pixels, in 8 bits, computed in fp32.
-    network: in eval mode, in its own device's memory. on_picture is shown each result.
+    network: in eval mode, in its own device's memory. on_picture is shown each result. window: of
+    a network that sees several frames. A clip counts as as many pictures as it has frames.
     """
 
-    def upscale(lr: Tensor) -> Tensor:
+    def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
         with torch.inference_mode(), autocast():
-            sr: Tensor = network(lr.to(device))
+            sr: Tensor = network(*(each.to(device) for each in inputs))
         return sr.float().cpu()
 
-    return _score(upscale, sets, scale, on_picture, lpips)
+    return _score(upscale, sets, scale, on_picture, lpips, window)
 
 
 def validate_bicubic(sets: Sets, scale: int, lpips: LPIPS | None = None) -> Scores:
     """The same scores of MATLAB's bicubic upscaling: what a network must beat."""
 
-    def upscale(lr: Tensor) -> Tensor:
-        picture = (lr[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
+        picture = (inputs[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
         return image_to_tensor(imresize(picture, scale))
 
-    return _score(upscale, sets, scale, lambda *_: None, lpips)
+    return _score(upscale, sets, scale, lambda *_: None, lpips, window=None)
 
 
 def rating(scores: Scores, *, adversarial: bool) -> float | None:
@@ -73,24 +78,23 @@ def rating(scores: Scores, *, adversarial: bool) -> float | None:
 
 
 def _score(
-    upscale: Upscale, sets: Sets, scale: int, on_picture: OnPicture, lpips: LPIPS | None
+    upscale: Upscale,
+    sets: Sets,
+    scale: int,
+    on_picture: OnPicture,
+    lpips: LPIPS | None,
+    window: Window | None,
 ) -> Scores:
     scores: Scores = {}
     for name, sources in sets.items():
         rows = []
-        for index, (lr, hr) in enumerate(_pairs(sources)):
-            sr = upscale(lr)
+        pictures = (sample for source in sources for sample in samples(source, window))
+        for index, (inputs, hr) in enumerate(pictures):
+            sr = upscale(inputs)
             rows.append(_measure(sr, hr, scale, lpips))
-            on_picture(name, index, lr, sr, hr)
+            on_picture(name, index, inputs[0], sr, hr)
         scores[name] = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
     return scores
-
-
-def _pairs(sources: Sequence[Source]) -> Iterator[tuple[Tensor, Tensor]]:
-    """(1, 3, h, w), (1, 3, scale*h, scale*w) in [0, 1]."""
-    for source in sources:
-        lr, hr = source.load()
-        yield image_to_tensor(lr), image_to_tensor(hr)
 
 
 def _measure(sr: Tensor, hr: Tensor, border: int, lpips: LPIPS | None) -> dict[str, float]:

@@ -7,11 +7,11 @@ D_t = sr_t - E(lr_t). The filtered frame is
 
 with flow from frame t to frame u (`flow`) and the weight of each pixel
 
-    W_u = strength * exp(-(e / sigma)^2)
+    W_u = strength * A_u
 
-where e is the root mean square of lr_t - lr_u(x + flow_t,u) around the pixel. W_u is 0 where the
-flow leaves the picture or does not lead back (`sr.metrics.flicker.consistent`), and for the whole
-frame across a scene cut. What moves or changes in lr itself is in E(lr_t) and not averaged.
+where A_u, in [0, 1], tells how well lr_t agrees with lr_u along the flow (`sr.motion.cuts`). W_u is
+0 for the whole frame across a scene cut. What moves or changes in lr itself is in E(lr_t) and not
+averaged.
 
 E blurs before it enlarges: a plain enlargement is itself jagged in a way that changes with each
 frame, and detail that has been averaged no longer mends that. The method and its constants are
@@ -32,18 +32,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sr.motion.cuts import agreement, is_cut
 from sr.motion.flow import Picture, enlarged_flow, luma8, optical_flow, warped
-from sr.metrics.flicker import consistent
 
 Key = TypeVar("Key")
 
 _BASE_BLUR = 1.0  # sigma of the Gaussian in E, in LR pixels
-_SIGMA = 4 / 255  # of e, in units of lr
-_ERROR_BLUR = 0.7  # LR pixels; aliasing, which moves otherwise than the scene, is no error
-_ERROR_WINDOW = 5  # LR pixels a side
-# A cut is where the mean of W / strength is below this. In six real clips at 320x180 it was 0.19 or
-# more within scenes, and below 0.001 across a cut and 20 that were made by joining clips.
-_CUT = 0.1
 
 
 class TemporalFilter:
@@ -90,17 +84,17 @@ class TemporalFilter:
                 frame.add(other.detail, np.float32(self.strength))
             return
         forward, backward = optical_flow(old.luma, new.luma), optical_flow(new.luma, old.luma)
-        there = _agreement(old.lr, new.lr, forward, backward)
-        back = _agreement(new.lr, old.lr, backward, forward)
-        if min(there.mean(), back.mean()) < _CUT:
+        there = agreement(old.lr, new.lr, forward, backward)
+        back = agreement(new.lr, old.lr, backward, forward)
+        if is_cut(there, back):
             return
         size = new.detail.shape[:2]
-        for frame, other, flow, agreement in (
+        for frame, other, flow, weight in (
             (old, new, forward, there),
             (new, old, backward, back),
         ):
             moved = warped(other.detail, enlarged_flow(flow, *size))
-            frame.add(moved, np.float32(self.strength) * _enlarged(agreement, *size)[..., None])
+            frame.add(moved, np.float32(self.strength) * _enlarged(weight, *size)[..., None])
 
 
 class _Frame(Generic[Key]):
@@ -147,19 +141,6 @@ class _Frame(Generic[Key]):
         height, width = self.detail.shape[:2]
         enlarged = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_CUBIC)
         return np.asarray(enlarged, np.float32)
-
-
-def _agreement(lr: Picture, other: Picture, forward: Picture, backward: Picture) -> Picture:
-    """exp(-(e / sigma)^2), 0 where the flow is not consistent: (h, w), in [0, 1].
-
-    lr, other: (h, w, 3). forward: the flow from lr to other, backward: the one back; (h, w, 2).
-    """
-    difference = cv2.GaussianBlur(lr - warped(other, forward), (0, 0), _ERROR_BLUR)
-    squares = np.square(difference).mean(axis=-1)
-    # blur keeps running sums, whose rounding can leave less than nothing.
-    squares = np.maximum(cv2.blur(squares, (_ERROR_WINDOW, _ERROR_WINDOW)), 0)
-    sure = consistent(torch.from_numpy(forward), torch.from_numpy(backward)).numpy()
-    return np.asarray(np.exp(-squares / _SIGMA**2) * sure, np.float32)
 
 
 def _enlarged(weights: Picture, height: int, width: int) -> Picture:

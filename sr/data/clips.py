@@ -1,0 +1,204 @@
+"""Clips to learn from: consecutive HR frames, the LR frames made of them, and the motion between.
+
+LR is made of whole frames, and flow is measured on whole LR frames, since a crop lacks what moves
+across its borders. Flow comes from LR as it does when the network is used. It takes long to
+measure, so it is kept on disk, by the frames, how LR is made, and the method; it is stored in half
+precision, 1/1000 of its length.
+
+Letters: t frames of a clip, h x w LR pixels, H x W HR pixels.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sr.data.crop_and_flip import Picture
+from sr.data.imresize import imresize
+from sr.io.whole_file import whole_file
+from sr.motion.methods import FlowMethod
+from sr.motion.pairs import PairMotion, measured
+from sr.motion.window import Scene
+
+Flows = NDArray[np.float16]
+
+
+class ClipArrays(NamedTuple):
+    """A clip in memory; pictures uint8 RGB, flow in LR pixels, across and down."""
+
+    lr: NDArray[np.uint8]  # (t, h, w, 3)
+    hr: NDArray[np.uint8]  # (t, H, W, 3)
+    to_next: Flows  # (t - 1, 2, h, w), from each frame but the last to the one after it
+    to_previous: Flows  # (t - 1, 2, h, w), from each frame but the first to the one before it
+    cuts: NDArray[np.bool_]  # (t - 1,), where the scene changes behind a frame; (0,) and no flow
+    # where none is wanted
+
+
+class Frames(Protocol):
+    """The HR frames of a clip, wherever they come from."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+
+    @property
+    def num_frames(self) -> int: ...
+
+    @property
+    def identity(self) -> str:
+        """Differs where the frames do."""
+
+    def read(self) -> list[Picture]:
+        """All of them, (height, width, 3), uint8 RGB. Raises ImageError."""
+
+
+@dataclass(frozen=True)
+class Downscaling:
+    """How LR frames are made of HR ones.
+
+    blur_sigma: None for MATLAB's bicubic downscaling. Else BD, as in the literature on video: a
+    Gaussian blur of this sigma in HR pixels, 1.6 at x4, and every `scale`-th pixel from the first.
+    """
+
+    scale: int
+    blur_sigma: float | None = None
+
+    def __call__(self, hr: Picture) -> Picture:
+        """(scale*h, scale*w, 3) to (h, w, 3)."""
+        if self.blur_sigma is None:
+            return imresize(hr, Fraction(1, self.scale))
+        # 13 taps at 1.6, as published; OpenCV's own choice is wider.
+        side = 2 * round(3.75 * self.blur_sigma) + 1
+        border = cv2.BORDER_REFLECT_101
+        blurred = cv2.GaussianBlur(hr, (side, side), self.blur_sigma, borderType=border)
+        return np.ascontiguousarray(blurred[:: self.scale, :: self.scale], np.uint8)
+
+
+@dataclass(frozen=True)
+class FlowStore:
+    """What measures flow, and the folder that keeps it."""
+
+    method: FlowMethod
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Clip:
+    """HR frames at `downscale` of their size, cut to a multiple of the scale, with LR and flow."""
+
+    frames: Frames
+    downscaling: Downscaling
+    downscale: float = 1.0
+    flow: FlowStore | None = None
+    """None where only pictures are wanted."""
+
+    @property
+    def name(self) -> str:
+        size = "" if self.downscale == 1 else f" at {self.downscale:g} of its size"
+        return f"{self.frames.name}{size}"
+
+    @property
+    def hr_size(self) -> tuple[int, int]:
+        scale = self.downscaling.scale
+        height, width = (
+            -(-side * self._factor.numerator // self._factor.denominator)
+            for side in self.frames.size
+        )
+        return height - height % scale, width - width % scale
+
+    @property
+    def num_bytes(self) -> int:
+        height, width = self.hr_size
+        lr_pixels = height * width // self.downscaling.scale**2
+        flow_bytes = 0 if self.flow is None else 2 * 2 * 2 * lr_pixels
+        return self.frames.num_frames * (3 * height * width + (3 * lr_pixels + flow_bytes))
+
+    def load(self) -> ClipArrays:
+        """Read, downscale and measure. Raises ImageError."""
+        height, width = self.hr_size
+        hr = [
+            (frame if self._factor == 1 else imresize(frame, self._factor))[:height, :width]
+            for frame in self.frames.read()
+        ]
+        lr = [self.downscaling(frame) for frame in hr]
+        return ClipArrays(np.stack(lr), np.stack(hr), *self._motion(lr))
+
+    @property
+    def _factor(self) -> Fraction:
+        return Fraction(self.downscale).limit_denominator(1000)
+
+    def _motion(self, lr: list[Picture]) -> tuple[Flows, Flows, NDArray[np.bool_]]:
+        if self.flow is None:
+            nothing = np.zeros((0, 2, *lr[0].shape[:2]), np.float16)
+            return nothing, nothing, np.zeros(0, np.bool_)
+        made_of = (self.frames.identity, self.downscale, self.downscaling, self.flow.method.name)
+        digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
+        path = self.flow.folder / "flow" / digest[:2] / f"{digest[2:34]}.npz"
+        kept = _read_motion(path, shape=(len(lr) - 1, 2, *lr[0].shape[:2]))
+        if kept is not None:
+            return kept
+        measures = [measured(a, b, self.flow.method) for a, b in pairwise(lr)]
+        arrays = _stacked(measures, lr[0].shape[:2])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, to_next=arrays[0], to_previous=arrays[1], cuts=arrays[2])
+        return arrays
+
+
+def scene_of(clip: ClipArrays, position: int) -> Scene:
+    """The part of a clip without a cut that a frame lies in; frames (3, h, w), uint8."""
+    first = last = position
+    while first > 0 and not clip.cuts[first - 1]:
+        first -= 1
+    while last < len(clip.lr) - 1 and not clip.cuts[last]:
+        last += 1
+    # Views of what is on disk: nothing is read here.
+    return Scene(
+        frames={t: torch.from_numpy(clip.lr[t]).permute(2, 0, 1) for t in range(first, last + 1)},
+        to_next={t: torch.from_numpy(clip.to_next[t]) for t in range(first, last)},
+        to_previous={
+            t: torch.from_numpy(clip.to_previous[t - 1]) for t in range(first + 1, last + 1)
+        },
+        first=first,
+        last=last,
+    )
+
+
+def _stacked(
+    measures: list[PairMotion], size: tuple[int, ...]
+) -> tuple[Flows, Flows, NDArray[np.bool_]]:
+    """to_next, to_previous, cuts; of no pair where there is a single frame."""
+
+    def flows(each: Iterator[NDArray[np.float32]]) -> Flows:
+        rows = [flow.transpose(2, 0, 1).astype(np.float16) for flow in each]
+        return np.stack(rows) if rows else np.zeros((0, 2, *size), np.float16)
+
+    cuts = np.array([pair.is_cut for pair in measures], np.bool_)
+    forward = flows(pair.forward for pair in measures)
+    return forward, flows(pair.backward for pair in measures), cuts
+
+
+def _read_motion(
+    path: Path, shape: tuple[int, ...]
+) -> tuple[Flows, Flows, NDArray[np.bool_]] | None:
+    """What an earlier run has measured; None where it has not, or the file is damaged."""
+    try:
+        with np.load(path) as file:
+            to_next, to_previous, cuts = file["to_next"], file["to_previous"], file["cuts"]
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    if to_next.shape != shape or to_previous.shape != shape or cuts.shape != shape[:1]:
+        return None
+    return to_next, to_previous, cuts

@@ -1,0 +1,34 @@
+"""Whole pictures and frames of clips to measure a generator on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sr.data.clips import ClipArrays, scene_of
+from sr.data.sources import Source
+from sr.io.image import image_to_tensor
+from sr.motion.window import Window, look
+
+Sample = tuple[tuple[Tensor, ...], Tensor]
+"""The generator's arguments, lr (1, 3, h, w) the first, and hr (1, 3, scale*h, scale*w)."""
+
+
+def samples(source: Source[Any], window: Window | None) -> Iterator[Sample]:
+    """The picture of a source, or every frame of a clip; RGB in [0, 1].
+
+    window: of a generator that sees neighbours, which are then (1, n, 3, h, w) and the flow to them
+    (1, n, 2, h, w).
+    """
+    arrays = source.load()
+    if not isinstance(arrays, ClipArrays):
+        lr, hr = arrays
+        yield (image_to_tensor(lr),), image_to_tensor(hr)
+        return
+    for position in range(len(arrays.lr)):
+        inputs: tuple[Tensor, ...] = (image_to_tensor(arrays.lr[position]),)
+        if window is not None:
+            neighbours, flows = look(window, scene_of(arrays, position), position)
+            inputs += (neighbours[None].to(torch.float32) / 255, flows[None])
+        yield inputs, image_to_tensor(arrays.hr[position])

@@ -1,0 +1,43 @@
+"""Where two frames show the same, seen along the flow; and scene cuts, where they hardly do.
+
+Letters: h, w height and width of the frames.
+"""
+
+import cv2
+import numpy as np
+import torch
+
+from sr.metrics.flicker import consistent
+from sr.motion.flow import Picture, warped
+
+_SIGMA = 4 / 255  # of e, in units of the frames
+_ERROR_BLUR = 0.7  # pixels; aliasing, which moves otherwise than the scene, is no error
+_ERROR_WINDOW = 5  # pixels a side
+# In six real clips at 320x180 the mean agreement was 0.19 or more within scenes, and below 0.001
+# across a cut and 20 that were made by joining clips.
+_CUT = 0.1
+
+
+def agreement(frame: Picture, other: Picture, forward: Picture, backward: Picture) -> Picture:
+    """exp(-(e / sigma)^2), 0 where the flow is not consistent: (h, w), in [0, 1].
+
+    e is the root mean square of frame - other(x + forward) around the pixel. Flow is consistent
+    where it stays in the picture and leads back (`sr.metrics.flicker.consistent`).
+
+    frame, other: (h, w, 3), RGB in [0, 1]. forward: the flow from frame to other, backward: the
+    one back; (h, w, 2).
+    """
+    difference = cv2.GaussianBlur(frame - warped(other, forward), (0, 0), _ERROR_BLUR)
+    squares = np.square(difference).mean(axis=-1)
+    # blur keeps running sums, whose rounding can leave less than nothing.
+    squares = np.maximum(cv2.blur(squares, (_ERROR_WINDOW, _ERROR_WINDOW)), 0)
+    sure = consistent(torch.from_numpy(forward), torch.from_numpy(backward)).numpy()
+    return np.asarray(np.exp(-squares / _SIGMA**2) * sure, np.float32)
+
+
+def is_cut(there: Picture, back: Picture) -> bool:
+    """Whether a scene ends between two frames.
+
+    there: the `agreement` of the first with the second, back: that of the second with the first.
+    """
+    return bool(min(there.mean(), back.mean()) < _CUT)

@@ -1,0 +1,88 @@
+"""The ways to measure optical flow, behind one protocol; those that need no weights are here.
+
+A flow from a to b tells for each pixel of a where its point lies in b, as in `sr.motion.flow`. The
+same frames give the same flow from run to run, whatever the number of threads.
+
+Letters: h, w height and width of the frames.
+"""
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sr.motion.flow import DIS_SETTINGS, optical_flow
+
+RGB8 = npt.NDArray[np.uint8]
+"""A frame: (h, w, 3), RGB, 0 to 255."""
+Flow = npt.NDArray[np.float32]
+"""(h, w, 2): across, down; in pixels of the frame that it leads from."""
+
+
+_FARNEBACK = {
+    "pyr_scale": 0.5,
+    "levels": 5,  # as many as the frame's size allows: OpenCV stops at 32 pixels
+    "winsize": 15,
+    "iterations": 3,
+    "poly_n": 5,
+    "poly_sigma": 1.1,
+}
+
+
+class FlowMethod(Protocol):
+    """Measures the flow from one frame to another of the same size."""
+
+    @property
+    def name(self) -> str:
+        """The method, its settings and weights in words: another name where flow is another."""
+        ...
+
+    def __call__(self, a: RGB8, b: RGB8) -> Flow:
+        """The flow from a to b. Raises ValueError for what is not two frames of one size."""
+        ...
+
+
+class DIS:
+    """Dense inverse search on luma, Kroeger et al. 2016; see `sr.motion.flow`."""
+
+    name = f"DIS ({DIS_SETTINGS})"
+
+    def __call__(self, a: RGB8, b: RGB8) -> Flow:
+        """a, b: (h, w, 3), uint8, of any one size. Returns (h, w, 2)."""
+        check_frames(a, b)
+        return optical_flow(luma(a), luma(b))
+
+
+class Farneback:
+    """Polynomial expansion of luma, as OpenCV has it: Farneback 2003, "Two-Frame Motion Estimation
+    Based on Polynomial Expansion", SCIA 2003.
+    """
+
+    name = f"Farneback ({', '.join(f'{key} {value}' for key, value in _FARNEBACK.items())})"
+
+    def __call__(self, a: RGB8, b: RGB8) -> Flow:
+        """a, b: (h, w, 3), uint8, of any one size. Returns (h, w, 2)."""
+        check_frames(a, b)
+        start = np.zeros((*a.shape[:2], 2), np.float32)
+        found = cv2.calcOpticalFlowFarneback(luma(a), luma(b), start, flags=0, **_FARNEBACK)
+        return np.ascontiguousarray(found, np.float32)
+
+
+def check_frames(a: RGB8, b: RGB8) -> None:
+    """Raises ValueError for what is not two frames of one size."""
+    for frame in (a, b):
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+            break
+    else:
+        if a.shape == b.shape:
+            return
+    raise ValueError(
+        "optical flow: expected two uint8 frames (height, width, 3) of one size; "
+        f"came {a.dtype} {a.shape} and {b.dtype} {b.shape}"
+    )
+
+
+def luma(frame: RGB8) -> npt.NDArray[np.uint8]:
+    """(h, w, 3) to (h, w), BT.601, full range."""
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -1,0 +1,50 @@
+"""A network that takes a window of frames, behind the shapes of one that takes a picture.
+
+All that the network takes of one frame's window is one tensor, so that it is cut into tiles, padded
+and batched as a picture is. Its channels: the reference's 3, then 3 of each neighbour, then 2 of
+the flow to each neighbour.
+
+Letters: n number of neighbours.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from sr.networks.rbpn import RBPN
+
+
+class PackedWindow(nn.Module):
+    """RBPN, or a network of the same arguments, on packed windows."""
+
+    def __init__(self, network: RBPN) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = network.scale
+        self.num_neighbours = network.num_frames - 1
+
+    @property
+    def num_channels(self) -> int:
+        """Of a packed window."""
+        return num_packed_channels(self.num_neighbours)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """window: (B, 3 + 5n, H, W). Returns (B, 3, scale*H, scale*W), not clamped."""
+        n = self.num_neighbours
+        reference, neighbours, flows = window.split((3, 3 * n, 2 * n), dim=1)
+        neighbours, flows = neighbours.unflatten(1, (n, 3)), flows.unflatten(1, (n, 2))
+        sr: Tensor = self.network(reference, neighbours, flows)
+        return sr
+
+
+def packed(reference: Tensor, neighbours: Tensor, flows: Tensor) -> Tensor:
+    """What a PackedWindow takes: (1, 3 + 5n, h, w).
+
+    reference: (1, 3, h, w). neighbours: (n, 3, h, w). flows: (n, 2, h, w), from the reference.
+    """
+    parts = (reference, neighbours.flatten(0, 1)[None], flows.flatten(0, 1)[None])
+    return torch.cat(parts, dim=1)
+
+
+def num_packed_channels(num_neighbours: int) -> int:
+    """Of a packed window."""
+    return 3 + 5 * num_neighbours
