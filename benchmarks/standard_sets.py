@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from sr.build import find_sources
+from sr.build_data import find_pairs
 from sr.inference.loading import BUNDLED_MODEL
 from sr.losses.lpips import LPIPS
 from sr.models.load import load_generator
-from sr.options.datasets import DatasetOptions, HRFolders, PairedFolders
+from sr.options.datasets import HRFolders, PairedFolders
 from sr.training.validate import Scores, Sets, validate, validate_bicubic
 
 SETS = ("Set5", "Set14", "BSD100")
@@ -49,9 +49,7 @@ def main() -> None:
     if arguments.lpips is not None:
         weights = arguments.lpips
         lpips = LPIPS("AlexNet", "torchvision" if weights == "torchvision" else Path(weights))
-    sets: Sets = {
-        name: find_sources(_source(arguments.folder / name, scale), scale) for name in SETS
-    }
+    sets: Sets = {name: find_pairs(_source(arguments.folder / name, scale), scale) for name in SETS}
     columns = {"bicubic": validate_bicubic(sets, scale, lpips)}
     for name, model in models.items():
         columns[name] = validate(
@@ -83,7 +81,7 @@ def _cell(values: dict[str, float]) -> str:
     return f"{cell} / {values['lpips']:.4f}" if "lpips" in values else cell
 
 
-def _source(folder: Path, scale: int) -> DatasetOptions:
+def _source(folder: Path, scale: int) -> HRFolders | PairedFolders:
     lr = folder / f"LR_x{scale}"
     if lr.is_dir():
         return PairedFolders(type="PairedFolders", hr=(folder / "HR",), lr=(lr,))

@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sr.build import build_discriminator, build_generator, build_optimizer
-from sr.data.cache import CachedPairs, cache_pairs
+from sr.data.cache import Cached, cache
+from sr.data.crop_and_flip import Pair
 from sr.devices import resolve_device, resolve_precision
 from sr.io.image import write_rgb8
 from sr.memory import keep_freed_memory
@@ -59,8 +60,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         options = _options(folder, arguments.overrides, arguments.gan)
-        sources, _ = find_pictures(options)
-        pairs = cache_pairs(sources, folder / "pictures.bin", 2**30)
+        sources, _ = find_pictures(options, resolve_device(options.train.device))
+        pairs = cache(sources, folder / "pictures.bin", 2**30)
         blocks = {"plain loop": _plain(options, pairs), "ours": _ours(options, pairs)}
         seconds: dict[str, list[float]] = {name: [] for name in blocks}
         for round_number in range(arguments.rounds + 1):
@@ -99,7 +100,7 @@ def _options(folder: Path, overrides: list[str], gan: bool) -> Options:
     return load_options(OPTION_FILE, [*own, *overrides])
 
 
-def _ours(options: Options, pairs: CachedPairs) -> Block:
+def _ours(options: Options, pairs: Cached[Pair]) -> Block:
     device = resolve_device(options.train.device)
     accelerator = make_accelerator(device, resolve_precision(options.train.precision, device))
     trainee = make_trainee(options, accelerator, state_file=None)
@@ -120,7 +121,7 @@ def _ours(options: Options, pairs: CachedPairs) -> Block:
     return block
 
 
-def _plain(options: Options, pairs: CachedPairs) -> Block:
+def _plain(options: Options, pairs: Cached[Pair]) -> Block:
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
     generator = build_generator(options.generator, options.scale).to(device)
@@ -163,7 +164,7 @@ def _plain(options: Options, pairs: CachedPairs) -> Block:
 
 
 def _pictures(
-    options: Options, pairs: CachedPairs, device: torch.device
+    options: Options, pairs: Cached[Pair], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     workers = options.datasets.train.num_workers
     for crop in endless_crops(options, pairs, num_workers=workers):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sr.devices import resolve_device
+from sr.inference.frame_window import ONLY_VIDEOS
 from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
 from sr.inference.picture import writer_into
 from sr.inference.planes import Planes
@@ -51,11 +52,13 @@ class Upscaler:
 
         device: auto, cpu, cuda, cuda:N or mps. precision: auto, fp32, bf16 or fp16. tile_size: LR
         pixels, 0 for whole pictures, None for what the memory holds. tta: the mean over eight
-        flips and turns. Raises ValueError for a file that is no model, and a device or precision
-        that cannot be had; FileNotFoundError for a file that is not there.
+        flips and turns. Raises ValueError for a file that is no model, or one for videos only, and
+        a device or precision that cannot be had; FileNotFoundError for a file that is not there.
         """
         running = Running(precision=precision, tile_size=tile_size, tta=tta)
         (upscaler,) = load_upscalers(Path(model), _ignore, [resolve_device(device)], running)
+        if upscaler.window is not None:
+            raise ValueError(f"{model}: {ONLY_VIDEOS}. infer.py takes them")
         return cls(upscaler)
 
     def __call__(self, picture: Any) -> Any:

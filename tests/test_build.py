@@ -10,15 +10,14 @@ from pydantic import TypeAdapter
 from torch.optim import Adam, AdamW
 
 from sr.build import (
-    build_degradation,
     build_discriminator,
     build_discriminator_loss,
     build_generator,
     build_loss,
     build_optimizer,
     build_schedule,
-    find_sources,
 )
+from sr.build_data import build_degradation, find_pairs
 from sr.data.degraded import DegradedPicture
 from sr.data.paired import PairedPicture
 from sr.io.image import write_rgb8
@@ -30,7 +29,13 @@ from sr.networks.srresnet import SRResNet
 from sr.options.datasets import HRFolders, PairedFolders
 from sr.options.degradations import DegradationOptions
 from sr.options.discriminator import DiscriminatorOptions
-from sr.options.generator import SCALES, CompactOptions, GeneratorOptions, SRResNetOptions
+from sr.options.generator import (
+    SCALES,
+    CompactOptions,
+    GeneratorOptions,
+    RBPNOptions,
+    SRResNetOptions,
+)
 from sr.options.losses import AdversarialOptions, LossesOptions
 from sr.options.optimization import OptimizerOptions, ScheduleOptions
 from sr.training.muon import Muon
@@ -66,8 +71,11 @@ def test_every_generator_is_built_for_every_scale_that_it_allows(type_: str, sca
         {"type": type_, "num_features": 4}
     )
     network = build_generator(options, scale).eval()
+    inputs = [torch.rand(1, 3, 3, 4)]
+    if isinstance(options, RBPNOptions):
+        inputs += [torch.rand(1, 6, channels, 3, 4) for channels in (3, 2)]
     with torch.no_grad():
-        assert network(torch.rand(1, 3, 3, 4)).shape == (1, 3, 3 * scale, 4 * scale)
+        assert network(*inputs).shape == (1, 3, 3 * scale, 4 * scale)
 
 
 def test_the_options_of_a_generator_reach_its_constructor() -> None:
@@ -225,14 +233,14 @@ def test_sources_are_found_in_hr_folders_and_in_paired_folders(tmp_path: Path) -
         for name in ("a", "b"):
             write_rgb8(tmp_path / folder / f"{name}.png", np.zeros((side, side, 3), np.uint8))
     hr = HRFolders(type="HRFolders", hr=(tmp_path / "hr",), exclude=("b*",), downscale=(1.0, 0.5))
-    degraded = find_sources(hr, 4)
+    degraded = find_pairs(hr, 4)
     assert [(type(source), source.name) for source in degraded] == [
         (DegradedPicture, str(tmp_path / "hr" / "a.png")),
         (DegradedPicture, f"{tmp_path / 'hr' / 'a.png'} at 0.5 of its size"),
     ]
     assert [source.hr_size for source in degraded] == [(16, 16), (8, 8)]
     folders = {"hr": (tmp_path / "hr",), "lr": (tmp_path / "lr",)}
-    paired = find_sources(PairedFolders(type="PairedFolders", exclude=("a*",), **folders), 4)
+    paired = find_pairs(PairedFolders(type="PairedFolders", exclude=("a*",), **folders), 4)
     assert [(type(source), source.name) for source in paired] == [
         (PairedPicture, str(tmp_path / "hr" / "b.png"))
     ]

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from sr.data.cache import Cached
 from sr.data.clips import ClipArrays, scene_of
-from sr.data.crop_and_flip import Orientation, random_orientation, random_place
+from sr.data.crop_and_flip import Orientation, Picture, random_orientation, random_place
 from sr.data.crops import Crop, CropSettings
 from sr.data.sampler import Draw
 from sr.motion.window import Area, Scene, Window, cut, look
@@ -69,7 +69,8 @@ class ClipCropDataset(Dataset[Crop]):
         area = Area(*place, size, size)
         orientation = random_orientation(self.settings.flips, self.settings.transposes, rng)
         crop = self._crop(clip, positions, area, orientation, backwards=backwards)
-        return {**crop, "name": self.clips.sources[index].name}
+        crop["name"] = self.clips.sources[index].name
+        return crop
 
     def _positions(
         self, clip: ClipArrays, backwards: bool, rng: np.random.Generator
@@ -88,11 +89,15 @@ class ClipCropDataset(Dataset[Crop]):
         orientation: Orientation,
         *,
         backwards: bool,
-    ) -> dict[str, Tensor]:
+    ) -> Crop:
         hr_area = Area(*(self.scale * pixels for pixels in area))
         lr = [orientation.of_frames(cut(_frame(clip.lr[t]), area)) for t in positions]
         hr = [orientation.of_frames(cut(_frame(clip.hr[t]), hr_area)) for t in positions]
-        crop = {"lr": _values(torch.stack(lr)), "hr": _values(torch.stack(hr))}
+        crop: Crop = {
+            "lr": _values(torch.stack(lr)),
+            "hr": _values(torch.stack(hr)),
+            "name": "",
+        }
         scene = scene_of(clip, positions[0]) if len(clip.cuts) else None
         window = self.windows.window
         if window is not None and scene is not None:
@@ -100,15 +105,16 @@ class ClipCropDataset(Dataset[Crop]):
             pairs = [look(seen, scene, t, area) for t in positions]
             neighbours = torch.stack([orientation.of_frames(frames) for frames, _ in pairs])
             flows = torch.stack([orientation.of_flows(flows) for _, flows in pairs])
-            crop |= {"neighbours": _values(neighbours), "flows": flows.contiguous()}
+            crop["neighbours"], crop["flows"] = _values(neighbours), flows.contiguous()
         if len(positions) == 2 and scene is not None:
-            crop["motion"] = self._motion(scene, *positions, area, orientation)
+            crop["motion"] = self._motion(scene, positions, area, orientation)
         return crop
 
     def _motion(
-        self, scene: Scene, position: int, following: int, area: Area, orientation: Orientation
+        self, scene: Scene, positions: Sequence[int], area: Area, orientation: Orientation
     ) -> Tensor:
         """The flow from the first reference's crop to the second's, in HR pixels, (1, 2, H, W)."""
+        position, following = positions
         window = Window((following - position,))
         _, flows = look(window, scene, position, area)  # (1, 2, h, w)
         turned = orientation.of_flows(flows)
@@ -145,7 +151,7 @@ def join(crops: Sequence[Crop]) -> Crop:
     return {**tensors, "name": [crop["name"] for crop in crops]}  # type: ignore[typeddict-item]
 
 
-def _frame(picture: object) -> Tensor:
+def _frame(picture: Picture) -> Tensor:
     """(H, W, 3) to (3, H, W), both uint8, a view."""
     return torch.from_numpy(picture).permute(2, 0, 1)
 

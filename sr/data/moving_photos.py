@@ -11,6 +11,7 @@ fraction of a pixel that they are moved.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ _FOREGROUND_CHANCE = 0.3
 _FOREGROUND_SIZE = (0.2, 0.5)  # its radius, of the frame's height
 
 Transform = NDArray[np.float64]
+Values = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,15 @@ class MovingPhoto:
             np.column_stack([linear, centre + moved - linear @ offset]) for linear, moved in places
         ]
 
-    def _moved(self, photo: NDArray[np.generic], transforms: list[Transform]) -> list[Picture]:
+    def _moved(self, photo: Values, transforms: list[Transform]) -> list[Values]:
         """What the camera sees, oversampled; beyond the photograph, its mirror image."""
         size = (_OVERSAMPLING * self.size[1], _OVERSAMPLING * self.size[0])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        return [
-            np.asarray(
-                cv2.warpAffine(photo, each, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-            ).reshape(size[1], size[0], -1)
-            for each in transforms
-        ]
+        border = cv2.BORDER_REFLECT_101
+        frames = (
+            cv2.warpAffine(photo, each, size, flags=flags, borderMode=border) for each in transforms
+        )
+        return [np.asarray(frame, photo.dtype).reshape(size[1], size[0], -1) for frame in frames]
 
     def _blob(
         self, shape: tuple[int, ...], transforms: list[Transform], rng: np.random.Generator
@@ -138,14 +139,14 @@ def _shrunk(photo: Picture, rng: np.random.Generator, size: tuple[int, int]) -> 
     return np.asarray(cv2.resize(photo, new, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _halved(frame: NDArray[np.generic]) -> Picture:
+def _halved(frame: Values) -> Picture:
     size = (frame.shape[1] // _OVERSAMPLING, frame.shape[0] // _OVERSAMPLING)
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _blended(front: Picture, back: Picture, mask: NDArray[np.generic]) -> Picture:
+def _blended(front: Values, back: Values, mask: Values) -> Picture:
     """mask: (rows, columns, 1), about 0 to 1; resampling has made it overshoot."""
-    share = np.clip(mask, 0, 1)
+    share = np.clip(mask, 0, 1).astype(np.float32)
     return np.asarray((front * share + back * (1 - share)).round(), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Where pictures and clips to learn from come from, and the faults that are found before training."""
+"""Where pictures and clips to learn from lie, and the faults that are found before training."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatch

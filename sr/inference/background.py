@@ -20,7 +20,8 @@ R = TypeVar("R")
 
 Read = Callable[[Box], Tensor]
 """LR box -> (B, 3, h, w), float32, RGB in [0, 1], in CPU memory or on the device. B pictures of the
-same box, e.g. colours and alpha. Called in a thread of its own."""
+same box, e.g. colours and alpha; or packed windows of more channels. Called in a thread of its
+own."""
 
 Write = Callable[[Box, Tensor], None]
 """Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device; the tensor is
@@ -31,16 +32,21 @@ NUM_WAITING = 2  # parts written or waiting for it while the next one is compute
 
 @contextmanager
 def reading(
-    read: Read, tiles: Iterable[Tile], device: torch.device, num_ahead: int
+    read: Read,
+    tiles: Iterable[Tile],
+    device: torch.device,
+    num_ahead: int,
+    num_channels: int = 3,
 ) -> Iterator[Iterator[tuple[Tile, Tensor]]]:
     """The tiles in turn with their haloed boxes as read, `num_ahead` read in advance."""
 
     def read_tile(tile: Tile) -> Tensor:
         box = tile.haloed
         lr = read(box)
-        fits = lr.ndim == 4 and lr.shape[0] > 0 and lr.shape[1:] == (3, box.height, box.width)
+        shape = (num_channels, box.height, box.width)
+        fits = lr.ndim == 4 and lr.shape[0] > 0 and lr.shape[1:] == shape
         if not fits or lr.dtype != torch.float32:
-            expected = f"(B, 3, {box.height}, {box.width}), torch.float32"
+            expected = f"(B, {num_channels}, {box.height}, {box.width}), torch.float32"
             raise ValueError(f"{box}: expected {expected}; read: {tuple(lr.shape)}, {lr.dtype}")
         # From pinned memory the copy to the GPU does not hold up this program.
         return lr.pin_memory() if device.type == "cuda" and lr.device.type == "cpu" else lr

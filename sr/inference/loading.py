@@ -7,14 +7,18 @@ from pathlib import Path
 
 import torch
 
+from sr.build import build_flow
 from sr.devices import DeviceError, resolve_precision
+from sr.inference.frame_window import FrameWindow
 from sr.inference.memory import SHARE, auto_tile_size
 from sr.inference.report import Emit
+from sr.inference.request import UsageError
 from sr.inference.self_ensemble import SelfEnsemble
 from sr.inference.upscaler import Upscaler
 from sr.models.backends import BACKENDS, with_backend
 from sr.models.load import load_generator
 from sr.models.loaded import LoadedGenerator
+from sr.models.window import flow_named
 
 BUNDLED_MODEL = Path(str(resources.files("sr").joinpath("weights", "span_x4.safetensors")))
 FILLING_SIZE = 256  # LR pixels a side of a tile that keeps a GPU busy; not measured
@@ -39,6 +43,9 @@ class Running:
     """Through torch.compile."""
     tta: bool = False
     """The mean over eight flips and transposes."""
+    flow: str = "auto"
+    """What measures motion, for networks that see several frames: auto for what the model's file
+    tells, else as in `flow_named`."""
 
 
 def load_upscalers(
@@ -46,8 +53,8 @@ def load_upscalers(
 ) -> list[Upscaler]:
     """The upscalers of a model file of any origin, one a device.
 
-    Raises `ModelFileError` for a file that is no model and a backend that cannot run it, and
-    `DeviceError` for a precision that cannot be had.
+    Raises `ModelFileError` for a file that is no model and a backend that cannot run it,
+    `DeviceError` for a precision that cannot be had, and `UsageError` for a flow that cannot.
     """
     running = running or Running()
     return [
@@ -67,6 +74,7 @@ def _load(
 ) -> Upscaler:
     """num_sharing: upscalers that share the device's memory. told: what there is to warn of."""
     generator = load_generator(model)
+    window = _window_of(model, generator, running.flow, device)
 
     def warn(message: str) -> None:
         if not told:
@@ -85,7 +93,8 @@ def _load(
     generator = with_backend(generator, backend, device=device, precision=dtype)
     network, multiple = generator.network, generator.size_multiple
     if running.tta:
-        network = SelfEnsemble(network, multiple)
+        num_flows = 0 if window is None else len(window.frames.offsets)
+        network = SelfEnsemble(network, multiple, num_flows)
     halo = _halo_of(generator, running, warn)
     tile_size = running.tile_size
     if tile_size is None and generator.tiling == "internal":
@@ -98,6 +107,7 @@ def _load(
             device=device,
             dtype=dtype,
             multiple=multiple,
+            num_channels=generator.num_channels,
             num_patches=2,  # colours and alpha
             share=SHARE / num_sharing,
         )
@@ -116,6 +126,7 @@ def _load(
         multiple=multiple,
         batch_size=batch_size_of(tile_size, device),
         compiled=running.compiled,
+        window=window,
         on_warning=lambda message: emit("warning", message=message),
     )
 
@@ -125,6 +136,24 @@ def batch_size_of(tile_size: int, device: torch.device) -> int:
     if device.type != "cuda" or tile_size == 0:
         return 1
     return max(FILLING_SIZE // tile_size, 1) ** 2
+
+
+def _window_of(
+    model: Path, generator: LoadedGenerator, flow: str, device: torch.device
+) -> FrameWindow | None:
+    """flow: as in `Running`. Raises UsageError where it, or the model's own, cannot be had."""
+    window = generator.window
+    if window is None:
+        if flow != "auto":
+            raise UsageError(
+                f"--flow {flow}: {model.name} looks at each frame alone; expected no flow"
+            )
+        return None
+    try:
+        options = window.flow if flow == "auto" else flow_named(flow)
+        return FrameWindow(window.frames, build_flow(options, device))
+    except ValueError as error:
+        raise UsageError(f"--flow {flow}: {error}") from None
 
 
 def _dtype_for(generator: LoadedGenerator, device: torch.device, precision: str) -> torch.dtype:

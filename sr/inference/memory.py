@@ -34,18 +34,22 @@ _measured: WeakKeyDictionary[nn.Module, dict[tuple[torch.device, torch.dtype], f
 )
 
 
-def bytes_per_pixel(network: nn.Module, device: torch.device, dtype: torch.dtype) -> float:
+def bytes_per_pixel(
+    network: nn.Module, device: torch.device, dtype: torch.dtype, num_channels: int = 3
+) -> float:
     """Bytes of live tensors a pass takes at its peak for each LR pixel of a patch, halo included.
 
     The difference between two sizes, so that what does not depend on the size falls out. Exact
     for convolutions; attention over the whole patch takes more at large sizes. Measured once for
-    each network, device and precision. The network is moved to the device.
+    each network, device and precision. The network is moved to the device. num_channels: of a
+    patch.
     """
     known = _measured.setdefault(network, {})
     if (device, dtype) not in known:
         small, large = _PROBED_SIZES.get(device.type, _PROBED_SIZES_ELSEWHERE)
         prepared = prepare(network, device)
-        peaks = [peak_bytes(prepared, _probe(side, device), dtype) for side in (small, large)]
+        patches = [_probe(side, device, num_channels) for side in (small, large)]
+        peaks = [peak_bytes(prepared, patch, dtype) for patch in patches]
         known[device, dtype] = (peaks[1] - peaks[0]) / (large**2 - small**2)
     return known[device, dtype]
 
@@ -54,7 +58,7 @@ def peak_bytes(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> int:
     """Bytes at the peak of one pass, with lr and the result, without the weights.
 
     On CUDA what the allocator gave away, elsewhere the storages of the tensors alive after each
-    operation; an operation's own scratch memory is not seen there. lr: (1, 3, h, w).
+    operation; an operation's own scratch memory is not seen there. lr: (1, C, h, w).
     """
     if lr.device.type == "cuda":
         torch.cuda.synchronize(lr.device)
@@ -78,6 +82,7 @@ def auto_tile_size(
     device: torch.device,
     dtype: torch.dtype,
     multiple: int = 1,
+    num_channels: int = 3,
     num_patches: int = 1,
     share: float = SHARE,
 ) -> int:
@@ -87,14 +92,16 @@ def auto_tile_size(
     DEFAULT_TILE_SIZE for a network without weights that torch sees, since another runtime's
     memory is not seen either.
 
-    num_patches: how many go through the network at once: batch size times pictures of a box.
+    num_channels: of a patch. num_patches: how many go through the network at once: batch size times
+    pictures of a box.
     """
     if next(network.parameters(), None) is None:
         return DEFAULT_TILE_SIZE
     halo = -(-halo // multiple) * multiple
     # Beside a pass: one patch read ahead, and the results that wait to be written.
-    waiting = 3 * torch.float32.itemsize * (1 + (NUM_WAITING + 1) * scale**2)
-    a_pixel = OVERHEAD * num_patches * (bytes_per_pixel(network, device, dtype) + waiting)
+    waiting = torch.float32.itemsize * (num_channels + 3 * (NUM_WAITING + 1) * scale**2)
+    computed = bytes_per_pixel(network, device, dtype, num_channels)
+    a_pixel = OVERHEAD * num_patches * (computed + waiting)
     side = isqrt(int(share * free_bytes(device) / a_pixel)) - 2 * halo
     largest = MAX_TILE_SIZE.get(device.type, DEFAULT_TILE_SIZE)
     side = min(max(side, MIN_TILE_SIZE), largest)
@@ -110,10 +117,10 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)  # MPS shares it
 
 
-def _probe(side: int, device: torch.device) -> Tensor:
-    """(1, 3, side, side), random, in [0, 1]."""
+def _probe(side: int, device: torch.device, num_channels: int) -> Tensor:
+    """(1, num_channels, side, side), random, in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(1, 3, side, side, generator=generator).to(device)
+    return torch.rand(1, num_channels, side, side, generator=generator).to(device)
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own

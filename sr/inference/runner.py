@@ -175,7 +175,8 @@ def _fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
     if not looks_finite and not torch.isfinite(sr).all():
         return _NOT_FINITE
     if looks_flat:
-        contrast = (lr.amax((2, 3)) - lr.amin((2, 3))).amax(1)  # (n,)
+        picture = lr[:, :3]  # of a packed window, whose flows differ in still pictures, too
+        contrast = (picture.amax((2, 3)) - picture.amin((2, 3))).amax(1)  # (n,)
         if (_flat(blocks) & (contrast > CONTRAST)).any():
             return _CONSTANT
     return None

@@ -7,6 +7,7 @@ Deviation: for a network whose result depends on where lr begins, lr is first pa
 so that flipped it begins at one too; else tiles at the picture's end would not match.
 """
 
+import torch
 from torch import Tensor, nn
 
 from sr.networks.padding import padded
@@ -20,15 +21,20 @@ class SelfEnsemble(nn.Module):
     The halo stays that of the network: its receptive radius is that of all directions.
 
     multiple: the network's result depends on where lr begins, down to so many LR pixels.
+    num_flows: so many pairs of lr's last channels are optical flow, across and down.
     """
 
-    def __init__(self, network: nn.Module, multiple: int = 1) -> None:
+    def __init__(self, network: nn.Module, multiple: int = 1, num_flows: int = 0) -> None:
         super().__init__()
         self.network = network
         self.multiple = multiple
+        self.num_flows = num_flows
 
     def forward(self, lr: Tensor) -> Tensor:
-        """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
+        """lr: (B, C, H, W), as the network takes it: RGB in [0, 1], or more.
+
+        Returns (B, 3, scale*H, scale*W), not clamped.
+        """
         h, w = lr.shape[2:]
         whole = padded(lr, self.multiple)  # (B, 3, H', W')
         total = self._part(whole, 0)
@@ -39,7 +45,10 @@ class SelfEnsemble(nn.Module):
 
     def _part(self, whole: Tensor, number: int) -> Tensor:
         """(B, 3, s*H', s*W'), float32, since sums need more than the precision of autocast."""
-        return restored(self.network(oriented(whole, number)), number).float()
+        turned = oriented(whole, number)
+        if self.num_flows:
+            turned = _with_turned_flows(turned, self.num_flows, number)
+        return restored(self.network(turned), number).float()
 
 
 def oriented(x: Tensor, number: int) -> Tensor:
@@ -54,6 +63,16 @@ def restored(x: Tensor, number: int) -> Tensor:
     """What `oriented` was given to return x."""
     x = x.transpose(2, 3) if number & 4 else x
     return x.flip(_flipped_dims(number))
+
+
+def _with_turned_flows(x: Tensor, num_flows: int, number: int) -> Tensor:
+    """x, whose pixels are at their places in this orientation, with flows that point there, too."""
+    first = x.shape[1] - 2 * num_flows
+    across, down = x[:, first::2], x[:, first + 1 :: 2]  # (B, num_flows, H, W)
+    across = -across if number & 2 else across
+    down = -down if number & 1 else down
+    pair = (down, across) if number & 4 else (across, down)
+    return torch.cat((x[:, :first], torch.stack(pair, dim=2).flatten(1, 2)), dim=1)
 
 
 def _flipped_dims(number: int) -> list[int]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.inference.background import Read, Write, reading, writing
+from sr.inference.frame_window import ONLY_VIDEOS, FrameWindow
 from sr.inference.runner import NetworkRunner, OnWarning, is_out_of_memory
 from sr.inference.tiles import Box, Tile, halves, split, with_halo
 
@@ -41,7 +42,7 @@ class Patch:
 
     tile: Tile
     lr: Tensor
-    """(B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]."""
+    """(B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]; or packed windows."""
 
 
 class Upscaler:
@@ -58,6 +59,8 @@ class Upscaler:
     batch_size: how many consecutive tiles of one size go through the network together; for GPUs
     that small tiles do not fill.
     compiled: through torch.compile.
+    window: what the network takes beside the frame that it enlarges; None for one of single
+    pictures. With it, lr is a packed window everywhere but in `__call__` (`PackedWindow`).
     on_warning: the module's logger if None.
     """
 
@@ -73,6 +76,7 @@ class Upscaler:
         multiple: int = 1,
         batch_size: int = 1,
         compiled: bool = False,
+        window: FrameWindow | None = None,
         on_warning: OnWarning | None = None,
     ) -> None:
         if batch_size < 1:
@@ -83,6 +87,7 @@ class Upscaler:
         self.tile_size = tile_size
         self.batch_size = batch_size
         self.device = device
+        self.window = window
         self._area_limit = math.inf
         self._on_warning = on_warning or logging.getLogger(__name__).warning
         self._runner = NetworkRunner(
@@ -113,8 +118,11 @@ class Upscaler:
         """Upscale one picture.
 
         lr: (1, 3, H, W), float32, RGB in [0, 1].
-        Returns: (1, 3, scale*H, scale*W), float32, not clamped, in CPU memory.
+        Returns: (1, 3, scale*H, scale*W), float32, not clamped, in CPU memory. Raises ValueError
+        for a network that needs more than one picture.
         """
+        if self.window is not None:
+            raise ValueError(ONLY_VIDEOS)
         if lr.ndim != 4 or lr.shape[:2] != (1, 3):
             raise ValueError(f"expected a picture (1, 3, H, W); came: {tuple(lr.shape)}")
         return self.upscale_whole(lr, torch.device("cpu"), on_tile)
@@ -171,7 +179,11 @@ class Upscaler:
         with (
             writing(write, self.device) as put,
             reading(
-                read, whole if tiles is None else tiles, self.device, num_ahead=self.batch_size
+                read,
+                whole if tiles is None else tiles,
+                self.device,
+                num_ahead=self.batch_size,
+                num_channels=3 if self.window is None else self.window.num_channels,
             ) as parts,
         ):
             for batch in self._batches(parts):

@@ -52,7 +52,8 @@ class CombinedLoss:
         """sr, hr: (B, 3, H, W) float32, RGB in [0, 1].
 
         factors: by which the weights of the named terms are multiplied now; a term of factor 0 is
-        not computed. motion: of clips, (B/2, 2, H, W), see `temporal`. Returns the weighted total, and each term unweighted and detached, by name.
+        not computed. motion: of clips, (B/2, 2, H, W), see `temporal`. Returns the weighted total,
+        and each term unweighted and detached, by name.
         """
         weights = self.weights(factors)
         values = {name: self.terms[name].of(sr, hr, motion) for name in weights}

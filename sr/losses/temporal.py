@@ -31,11 +31,12 @@ def temporal_loss(sr: Tensor, hr: Tensor, motion: Tensor) -> Tensor:
         )
     error = sr - hr
     moved, inside = _warped(torch.cat([error[1::2], hr[1::2]], dim=1), motion)
-    error_moved, hr_moved = moved.split(3, dim=1)
+    error_moved, hr_moved = moved[:, :3], moved[:, 3:]
     squares = (hr[::2] - hr_moved).square().sum(1, keepdim=True)  # (P, 1, H, W)
     weights = torch.exp(-_ALPHA * squares) * inside
     differences = (error[::2] - error_moved).abs().mean(1, keepdim=True)
-    return (weights * differences).mean()
+    loss: Tensor = (weights * differences).mean()
+    return loss
 
 
 def _warped(frames: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,11 @@ def with_backend(
                 "onnxruntime or openvino"
             )
         return generator
+    if generator.window is not None:
+        raise ModelFileError(
+            f"backend {backend}: {generator.architecture} takes several frames and their flow, "
+            "which only torch runs here"
+        )
     if device.type != "cpu":
         raise DeviceError(f"backend {backend}: runs on the CPU only; came: device {device}")
     if backend == "onnxruntime":

@@ -1,6 +1,7 @@
 """A model file in one format -> the same model in another."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -9,7 +10,8 @@ from sr.io.whole_file import whole_file
 from sr.models.load import load_generator
 from sr.models.loaded import LoadedGenerator
 from sr.models.onnx_file import write_onnx
-from sr.models.published import recognise
+from sr.models.published import clips_as_published, recognise
+from sr.networks.packed_window import PackedWindow
 
 FORMATS = {
     ".safetensors": "weights with metadata, for infer.py and train.py",
@@ -31,6 +33,11 @@ def convert(source: Path, target: Path, *, half: bool = False) -> str:
     if source.suffix.lower() == ".onnx":
         raise ModelFileError(f"{source}: an ONNX program, which cannot be converted further")
     generator = load_generator(source)
+    if suffix == ".onnx" and generator.window is not None:
+        raise ModelFileError(
+            f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
+            "are for networks that take one picture. Take .safetensors"
+        )
     if suffix == ".onnx":
         difference = write_onnx(target, generator, half=half)
         return f"{target}: onnxruntime's result differs from torch's by {difference:.1e} at most"
@@ -53,13 +60,18 @@ def _write_safetensors(target: Path, generator: LoadedGenerator, half: bool) -> 
 
 def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
     weights = _weights(target, generator, half)
-    theirs = generator.metadata["generator"]
+    metadata = generator.metadata
+    theirs = {key: metadata[key] for key in ("generator", "clips") if key in metadata}
     found = recognise(weights)
-    options = None if found is None else found.options.model_dump(mode="json")
-    if theirs["type"] != "BasicSR" and theirs != options:  # BasicSR's option files tell the network
+    ours: dict[str, Any] = {}
+    if found is not None:
+        options = found.options
+        ours = {"generator": options.model_dump(mode="json"), **clips_as_published(options)}
+    # BasicSR's option files tell the network.
+    if theirs["generator"]["type"] != "BasicSR" and theirs != ours:
         raise ModelFileError(
             f"{target}: a .pth holds weights only, and from these nobody could tell that they are "
-            f"of {theirs}; take .safetensors or .onnx"
+            f"of {theirs}; take .safetensors"
         )
     with whole_file(target) as temporary:
         torch.save({"params_ema": weights}, temporary)
@@ -69,7 +81,10 @@ def _weights(target: Path, generator: LoadedGenerator, half: bool) -> dict[str, 
     """Raises ModelFileError where float16 has no room for a weight."""
     dtype = torch.float16 if half else torch.float32
     weights = {}
-    for name, tensor in generator.network.state_dict().items():
+    network = generator.network
+    if isinstance(network, PackedWindow):  # which is not in the names of the weights
+        network = network.network
+    for name, tensor in network.state_dict().items():
         weights[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
         if tensor.isfinite().all() and not weights[name].isfinite().all():
             raise ModelFileError(f"{target}: {name} has values too large for float16")

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.load import load_generator
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded import LoadedGenerator, ModelWindow
 from sr.networks.receptive import MAX_RADIUS
 
 PROBED_SIDE = 64  # LR pixels
@@ -21,6 +21,7 @@ def describe(path: Path) -> dict[str, str]:
         "file": str(path),
         "network": f"{generator.architecture} ({generator.origin})",
         "options": _joined(metadata.get("generator")),
+        "frames": _frames(generator.window),
         "scale": str(generator.scale),
         "parameters": _count(generator.network),
         "receptive radius": _radius(generator.receptive_radius),
@@ -34,15 +35,27 @@ def describe(path: Path) -> dict[str, str]:
     return {label: text for label, text in told.items() if text}
 
 
-def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE) -> float:
+def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE, num_channels: int = 3) -> float:
     """Floating-point operations, two a multiplication and addition, in millions an LR pixel.
 
     Counted by torch over a picture of side x side pixels: convolutions and matrix products.
     """
-    lr = torch.rand(1, 3, side, side)
+    lr = torch.rand(1, num_channels, side, side)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(lr)
     return float(counter.get_total_flops()) / side**2 / 1e6
+
+
+def _frames(window: ModelWindow | None) -> str:
+    """Empty for networks that see one picture."""
+    if window is None:
+        return ""
+    frames = window.frames
+    offsets = ", ".join(f"{offset:+d}" for offset in frames.offsets)
+    return (
+        f"{1 + len(frames.offsets)}: the one enlarged, {offsets}; beyond ends and cuts: "
+        f"{frames.edge}; alignment: {frames.alignment}; flow: {window.flow.type}"
+    )
 
 
 def _radius(radius: int) -> str:
@@ -59,7 +72,8 @@ def _count(network: nn.Module) -> str:
 def _work(generator: LoadedGenerator) -> str:
     if not _count(generator.network):
         return ""
-    return f"{mflop_per_pixel(generator.network):.3g} MFLOP per LR pixel"
+    work = mflop_per_pixel(generator.network, num_channels=generator.num_channels)
+    return f"{work:.3g} MFLOP per LR pixel"
 
 
 def _precisions(generator: LoadedGenerator) -> str:

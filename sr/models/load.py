@@ -16,8 +16,11 @@ from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_mode
 from sr.io.weights_file import read_weights
 from sr.models.loaded import LoadedGenerator
 from sr.models.onnx_file import read_onnx
-from sr.models.published import RECOGNISED, Published, recognise
+from sr.models.published import RECOGNISED, Published, clips_as_published, recognise
+from sr.models.window import window_of
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
+from sr.networks.packed_window import PackedWindow
+from sr.networks.rbpn import RBPN
 from sr.networks.rrdb import RRDBNet
 from sr.options.generator import BasicSROptions, GeneratorOptions
 
@@ -113,16 +116,16 @@ def _load_ours(path: Path) -> LoadedGenerator:
         header = _Header.model_validate(file.metadata)
         network = build_generator(header.generator, header.scale)
         network.load_state_dict(file.state_dict)
+        radius = header.receptive_radius
+        if radius is None:
+            radius = receptive_radius_of(header.generator, header.scale)
+        return _loaded(network, header.generator.type, "train.py", radius, file.metadata)
     except MissingBasicSRError as error:
         return _without_basicsr(path, file, error)
     except (ValueError, RuntimeError) as error:  # of pydantic, the network, and the weights
         raise ModelFileError(
             f"{path}: its metadata and weights do not make a generator: {error}"
         ) from None
-    radius = header.receptive_radius
-    if radius is None:
-        radius = receptive_radius_of(header.generator, header.scale)
-    return _loaded(network, header.generator.type, "train.py", radius, file.metadata)
 
 
 def _without_basicsr(path: Path, file: ModelFile, error: MissingBasicSRError) -> LoadedGenerator:
@@ -145,17 +148,25 @@ def _load_published(path: Path, published: Published) -> LoadedGenerator:
             f"{error}"
         ) from None
     radius = receptive_radius_of(published.options, published.scale)
-    metadata = {"generator": published.options.model_dump(mode="json"), "scale": published.scale}
+    metadata = {
+        "generator": published.options.model_dump(mode="json"),
+        "scale": published.scale,
+        **clips_as_published(published.options),
+    }
     return _loaded(network, published.options.type, "published weights", radius, metadata)
 
 
 def _loaded(
     network: nn.Module, architecture: str, origin: str, radius: int, metadata: dict[str, Any]
 ) -> LoadedGenerator:
+    """Raises ValueError for metadata that do not fit the network."""
     network.eval().requires_grad_(False)
     loaded = LoadedGenerator(
         network, int(metadata["scale"]), radius, architecture, origin, metadata
     )
+    if isinstance(network, RBPN):
+        window = window_of(metadata, network.num_frames)
+        return replace(loaded, network=PackedWindow(network), window=window)
     if isinstance(network, RRDBNet):
         return replace(loaded, size_multiple=network.size_multiple)
     if isinstance(network, BasicSRNetwork):

@@ -7,6 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from sr.motion.window import Window
+from sr.networks.packed_window import num_packed_channels
+from sr.options.flow import FlowOptions
+
 REDUCED_PRECISIONS = frozenset({torch.bfloat16, torch.float16})
 
 Tiling = Literal["exact", "discouraged", "internal"]
@@ -15,8 +19,17 @@ whole, or that is not known, so tiles may differ; internal: it splits the pictur
 
 
 @dataclass(frozen=True)
+class ModelWindow:
+    """What a generator takes beside the frame that it enlarges."""
+
+    frames: Window
+    flow: FlowOptions
+    """What measures the motion to them."""
+
+
+@dataclass(frozen=True)
 class LoadedGenerator:
-    """A generator in eval mode on the CPU: (1, 3, H, W) -> (1, 3, scale*H, scale*W)."""
+    """A generator in eval mode on the CPU: (1, num_channels, H, W) -> (1, 3, scale*H, scale*W)."""
 
     network: nn.Module
     scale: int
@@ -28,3 +41,9 @@ class LoadedGenerator:
     tiling: Tiling = "exact"
     on_cpu_only: bool = False
     size_multiple: int = 1  # LR pixels; the result depends on where lr begins, down to this
+    window: ModelWindow | None = None  # None: single pictures; else `network` is a PackedWindow
+
+    @property
+    def num_channels(self) -> int:
+        """Of what the network takes: RGB, or a packed window."""
+        return 3 if self.window is None else num_packed_channels(len(self.window.frames.offsets))

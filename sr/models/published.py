@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isqrt
+from typing import Any
 
 from torch import Tensor
 
+from sr.motion.window import offsets_of
 from sr.options.generator import (
     CompactOptions,
     DBPNOptions,
@@ -17,11 +19,21 @@ from sr.options.generator import (
     GeneratorOptions,
     ISeeBetterSRResNetOptions,
     MSRResNetOptions,
+    RBPNOptions,
     RRDBNetOptions,
     SPANOptions,
 )
 
-RECOGNISED = ("Compact", "DBPN", "EDSR", "ISeeBetterSRResNet", "MSRResNet", "RRDBNet", "SPAN")
+RECOGNISED = (
+    "Compact",
+    "DBPN",
+    "EDSR",
+    "ISeeBetterSRResNet",
+    "MSRResNet",
+    "RBPN",
+    "RRDBNet",
+    "SPAN",
+)
 
 Weights = Mapping[str, Tensor]
 Found = tuple[GeneratorOptions, int]  # with the scale
@@ -111,8 +123,26 @@ def _span(weights: Weights) -> Found | None:
     ), scale
 
 
+def clips_as_published(options: GeneratorOptions) -> dict[str, Any]:
+    """What our files tell under `clips` (`sr.models.window`), of published weights: the frames'
+    order is that of time, missing ones are the reference, nothing is aligned. Empty for networks
+    that see one picture.
+    """
+    if not isinstance(options, RBPNOptions):
+        return {}
+    # The authors measure flow by pyflow (Brox et al.); DIS is what comes near it without weights.
+    return {
+        "clips": {
+            "offsets": list(offsets_of(options.num_frames, "time")),
+            "edge": "reference",
+            "alignment": "none",
+            "flow": {"type": "DIS"},
+        }
+    }
+
+
 def _dbpn(weights: Weights) -> Found | None:
-    scale = {6: 2, 7: 3, 8: 4, 12: 8}.get(weights["up1.up_conv1.deconv.weight"].shape[-1])
+    scale = _projected(weights["up1.up_conv1.deconv.weight"])
     if scale is None or weights["output_conv.conv.weight"].shape[0] != 3:
         return None
     return DBPNOptions(
@@ -120,6 +150,24 @@ def _dbpn(weights: Weights) -> Found | None:
         num_shallow_features=weights["feat0.conv.weight"].shape[0],
         num_features=weights["feat1.conv.weight"].shape[0],
         num_stages=sum(f"up{n}.up_conv1.deconv.weight" in weights for n in range(1, 100)),
+    ), scale
+
+
+def _rbpn(weights: Weights) -> Found | None:
+    scale = _projected(weights["DBPN.up1.up_conv1.deconv.weight"])
+    num_features = weights["DBPN.feat1.conv.weight"].shape[0]
+    if scale is None or weights["feat0.conv.weight"].shape[1] != 3:
+        return None
+    num_neighbours, rest = divmod(weights["output.conv.weight"].shape[1], num_features)
+    if rest:
+        return None
+    return RBPNOptions(
+        type="RBPN",
+        num_shallow_features=weights["feat0.conv.weight"].shape[0],
+        num_features=num_features,
+        num_stages=sum(f"DBPN.up{n}.up_conv1.deconv.weight" in weights for n in range(1, 100)),
+        num_res_blocks=_count(weights, r"res_feat2\.(\d+)\.conv1\.weight"),
+        num_frames=num_neighbours + 1,
     ), scale
 
 
@@ -134,6 +182,11 @@ def _count(weights: Weights, pattern: str) -> int:
     """One more than the highest number that names have at the place of the group."""
     matches = (re.match(pattern, name) for name in weights)
     return 1 + max((int(match[1]) for match in matches if match), default=-1)
+
+
+def _projected(deconvolution: Tensor) -> int | None:
+    """The scale of a projection unit with this weight."""
+    return {6: 2, 7: 3, 8: 4, 12: 8}.get(deconvolution.shape[-1])
 
 
 def _shuffled(last: Tensor | None) -> int | None:
@@ -151,6 +204,7 @@ _NETWORKS: tuple[tuple[tuple[str, ...], Callable[[Weights], Found | None]], ...]
     (("conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight"), _edsr),
     (("conv_1.sk.weight", "block_1.c1_r.sk.weight", "upsampler.0.weight"), _span),
     (("feat0.conv.weight", "up1.up_conv1.deconv.weight", "output_conv.conv.weight"), _dbpn),
+    (("feat0.conv.weight", "DBPN.up1.up_conv1.deconv.weight", "output.conv.weight"), _rbpn),
     (("block1.0.weight", "block2.bn1.running_mean", "block8.0.prelu.weight"), _iseebetter),
     (("body.0.weight", "body.1.weight", "body.2.weight"), _compact),
 )

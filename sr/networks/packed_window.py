@@ -30,9 +30,9 @@ class PackedWindow(nn.Module):
     def forward(self, window: Tensor) -> Tensor:
         """window: (B, 3 + 5n, H, W). Returns (B, 3, scale*H, scale*W), not clamped."""
         n = self.num_neighbours
-        reference, neighbours, flows = window.split((3, 3 * n, 2 * n), dim=1)
-        neighbours, flows = neighbours.unflatten(1, (n, 3)), flows.unflatten(1, (n, 2))
-        sr: Tensor = self.network(reference, neighbours, flows)
+        neighbours = window[:, 3 : 3 + 3 * n].unflatten(1, (n, 3))
+        flows = window[:, 3 + 3 * n :].unflatten(1, (n, 2))
+        sr: Tensor = self.network(window[:, :3], neighbours, flows)
         return sr
 
 

@@ -128,6 +128,9 @@ class RBPN(nn.Module):
         self.output = plain_conv((num_frames - 1) * num_features, 3, 3)
         initialise_as_published(self)
         self._calm_branches()
+        if bicubic_skip:  # start near it
+            with torch.no_grad():
+                self.output.get_parameter("conv.weight").mul_(BRANCH_GAIN)
 
     def forward(self, reference: Tensor, neighbours: Tensor, flows: Tensor) -> Tensor:
         """reference: (B, 3, H, W), RGB in [0, 1]: the frame to enlarge.

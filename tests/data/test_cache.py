@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr.data.cache import CachedPairs, cache_pairs
+from sr.data.cache import Cached, cache
 from sr.data.crop_and_flip import Pair
 from sr.data.degraded import find_degraded
-from sr.data.sources import DataError
+from sr.data.sources import DataError, pair_bytes
 from sr.io.image import write_rgb8
 
 
@@ -24,6 +24,10 @@ class Counted:
     def name(self) -> str:
         return f"picture {self.number}"
 
+    @property
+    def num_bytes(self) -> int:
+        return pair_bytes(self.hr_size)
+
     def load(self) -> Pair:
         self.loads += 1
         height, width = self.hr_size
@@ -36,7 +40,7 @@ def sources() -> list[Counted]:
     return [Counted(number, (16 + 4 * number, 24)) for number in range(5)]
 
 
-def assert_pairs_are_those_of_the_sources(pairs: CachedPairs) -> None:
+def assert_pairs_are_those_of_the_sources(pairs: Cached[Pair]) -> None:
     assert len(pairs) == len(pairs.sources)
     for index, source in enumerate(pairs.sources):
         for cached, loaded in zip(pairs[index], source.load(), strict=True):
@@ -48,14 +52,14 @@ def assert_pairs_are_those_of_the_sources(pairs: CachedPairs) -> None:
 def test_the_cache_gives_what_the_sources_load_whatever_its_limit(
     tmp_path: Path, limit_bytes: int
 ) -> None:
-    pairs = cache_pairs(sources(), tmp_path / "cache.bin", limit_bytes)
+    pairs = cache(sources(), tmp_path / "cache.bin", limit_bytes)
     assert_pairs_are_those_of_the_sources(pairs)
     assert (tmp_path / "cache.bin").stat().st_size <= limit_bytes
 
 
 def test_a_cached_picture_is_decoded_once(tmp_path: Path) -> None:
     counted = sources()
-    pairs = cache_pairs(counted, tmp_path / "cache.bin", 10**9)
+    pairs = cache(counted, tmp_path / "cache.bin", 10**9)
     for _ in range(3):
         for index in range(5):
             pairs[index]
@@ -64,7 +68,7 @@ def test_a_cached_picture_is_decoded_once(tmp_path: Path) -> None:
 
 def test_pictures_beyond_the_limit_are_decoded_at_each_use(tmp_path: Path) -> None:
     counted = sources()
-    pairs = cache_pairs(counted, tmp_path / "cache.bin", 5000)
+    pairs = cache(counted, tmp_path / "cache.bin", 5000)
     num_cached = len(pairs.blocks)
     assert 0 < num_cached < 5
     assert [source.loads for source in counted] == [1] * num_cached + [0] * (5 - num_cached)
@@ -76,7 +80,7 @@ def test_pictures_beyond_the_limit_are_decoded_at_each_use(tmp_path: Path) -> No
 
 def test_pickling_takes_the_place_of_the_file_and_not_its_content(tmp_path: Path) -> None:
     big = [Counted(number, (400, 400)) for number in range(3)]
-    pairs = cache_pairs(big, tmp_path / "cache.bin", 10**9)
+    pairs = cache(big, tmp_path / "cache.bin", 10**9)
     pairs[0]  # maps the file
     pickled = pickle.dumps(pairs)
     assert len(pickled) < 2000
@@ -86,7 +90,7 @@ def test_pickling_takes_the_place_of_the_file_and_not_its_content(tmp_path: Path
 
 
 def test_cached_pictures_cannot_be_written_to(tmp_path: Path) -> None:
-    pairs = cache_pairs(sources(), tmp_path / "cache.bin", 10**9)
+    pairs = cache(sources(), tmp_path / "cache.bin", 10**9)
     with pytest.raises(ValueError, match="read-only"):
         pairs[0][1][0, 0] = 0
 
@@ -102,7 +106,7 @@ def test_pictures_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:2000])
     found = find_degraded([folder], 4, (), (1.0,))
     with pytest.raises(DataError, match="pictures that cannot be decoded: 2 faults") as caught:
-        cache_pairs(found, tmp_path / "cache.bin", 10**9)
+        cache(found, tmp_path / "cache.bin", 10**9)
     assert "a.png" in str(caught.value)
     assert "c.png" in str(caught.value)
     assert "b.png" not in str(caught.value)
@@ -111,5 +115,5 @@ def test_pictures_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:
 def test_a_disk_without_room_is_told_with_the_option_to_lower(tmp_path: Path) -> None:
     huge = [Counted(0, (2**24, 2**24))]
     with pytest.raises(DataError, match=r"GiB; lower datasets\.train\.cache_gib"):
-        cache_pairs(huge, tmp_path / "cache.bin", 2**60)
+        cache(huge, tmp_path / "cache.bin", 2**60)
     assert huge[0].loads == 0

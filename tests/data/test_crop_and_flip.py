@@ -83,7 +83,8 @@ def orientations(flips: bool, transposes: bool) -> set[bytes]:
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(200):
-        turned, turned_hr = random_orientation(lr, hr, flips, transposes, rng)
+        orientation = random_orientation(flips, transposes, rng)
+        turned, turned_hr = orientation.of(lr), orientation.of(hr)
         np.testing.assert_array_equal(turned_hr, repeated(turned, 2))
         seen.add(turned.tobytes())
     return seen
@@ -109,7 +110,8 @@ def test_the_same_random_generator_gives_the_same_place_and_orientation() -> Non
     for _ in range(2):
         rng = np.random.default_rng(11)
         place = random_place(lr, 5, 2, rng)
-        results.append((place, *random_orientation(lr, hr, True, True, rng)))
+        orientation = random_orientation(True, True, rng)
+        results.append((place, orientation.of(lr), orientation.of(hr)))
     assert results[0][0] == results[1][0]
     np.testing.assert_array_equal(results[0][1], results[1][1])
     np.testing.assert_array_equal(results[0][2], results[1][2])

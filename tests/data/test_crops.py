@@ -12,14 +12,14 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from sr.data.cache import CachedPairs, cache_pairs
+from sr.data.cache import Cached, cache
 from sr.data.crop_and_flip import Pair
 from sr.data.crops import Crop, CropDataset, CropSettings, one_thread, refuse_small_pictures
 from sr.data.degradation_plan import Degradation, Stage
 from sr.data.degraded import DegradedPicture, find_degraded
 from sr.data.imresize import imresize
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import DataError, Source
+from sr.data.sources import DataError, PairSource, pair_bytes
 from sr.io.image import write_rgb8
 from sr.options.degradations import StageOptions
 
@@ -51,6 +51,10 @@ class Repeated:
     name: str = "repeated"
     scale: int = 4
 
+    @property
+    def num_bytes(self) -> int:
+        return pair_bytes(self.hr_size)
+
     def load(self) -> Pair:
         height, width = (side // self.scale for side in self.hr_size)
         lr = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -59,12 +63,12 @@ class Repeated:
 
 def dataset(
     tmp_path: Path,
-    sources: Sequence[Source],
+    sources: Sequence[PairSource],
     seed: int = 0,
     settings: CropSettings = SETTINGS,
     degradation: Degradation | None = None,
 ) -> CropDataset:
-    pairs = cache_pairs(sources, tmp_path / "cache.bin", 10**9)
+    pairs = cache(sources, tmp_path / "cache.bin", 10**9)
     return CropDataset(pairs, 4, settings, seed, degradation)
 
 
@@ -114,7 +118,7 @@ def test_a_pickled_data_set_gives_the_same_crops(tmp_path: Path) -> None:
 
 def test_a_picture_gives_the_same_crops_cached_or_not(tmp_path: Path) -> None:
     cached = dataset(tmp_path, [Repeated((64, 64))])
-    decoded = CropDataset(CachedPairs([Repeated((64, 64))], Path(), []), 4, SETTINGS, 0)
+    decoded = CropDataset(Cached([Repeated((64, 64))], Path(), []), 4, SETTINGS, 0)
     assert all(same(cached[0, number], decoded[0, number]) for number in range(5))
 
 
@@ -147,7 +151,7 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
 def repeated(degradation: Degradation | None, size: tuple[int, int] = (64, 64)) -> CropDataset:
     """Crops in the pictures' own orientation."""
     settings = CropSettings(16, 1, flips=False, transposes=False)
-    return CropDataset(CachedPairs([Repeated(size)], Path(), []), 4, settings, 0, degradation)
+    return CropDataset(Cached([Repeated(size)], Path(), []), 4, settings, 0, degradation)
 
 
 def test_degraded_crops_lie_in_the_places_of_those_that_are_not(tmp_path: Path) -> None:

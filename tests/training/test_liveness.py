@@ -24,7 +24,7 @@ def accelerator() -> Accelerator:
 
 
 BATCH = Batch(
-    torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)),
+    (torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)),),
     torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)),
     ["a", "b"],
 )

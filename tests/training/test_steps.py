@@ -41,7 +41,7 @@ def batch(size: int = 2, seed: int = 0) -> Batch:
     random = torch.Generator().manual_seed(seed)
     lr = torch.rand(size, 3, 8, 8, generator=random)
     hr = torch.rand(size, 3, 16, 16, generator=random)
-    return Batch(lr, hr, [f"picture {index}" for index in range(size)])
+    return Batch((lr,), hr, [f"picture {index}" for index in range(size)])
 
 
 def weights(network: nn.Module) -> list[Tensor]:
@@ -113,7 +113,7 @@ def test_both_steps_in_turn_work_on_one_forward_pass_of_the_generator(
 def test_two_batches_of_8_update_like_one_of_16(kind: str, accelerator: Accelerator) -> None:
     whole = batch(16)
     halves = [
-        Batch(whole.lr[part], whole.hr[part], whole.names[part])
+        Batch((whole.lr[part],), whole.hr[part], whole.names[part])
         for part in (slice(0, 8), slice(8, 16))
     ]
     results = []

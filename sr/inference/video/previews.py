@@ -1,6 +1,6 @@
 """A few frames of a video, before and after, before the long work begins."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,8 @@ from sr.inference.request import Job
 from sr.inference.upscaler import Upscaler
 from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.produce import Production
-from sr.inference.video.source import Source, open_source
+from sr.inference.video.source import open_source
 from sr.io.image import tensor_to_rgb8, write_rgb8
-from sr.io.video.frame import Frame
 
 _GAP = 4  # pixels between the two
 _GREY = 96  # of the gap, in 8-bit levels
@@ -36,31 +35,14 @@ def write_previews(
     numbers = preview_numbers(work.info.num_frames, making.num_previews)
     folder, stem = job.output.parent, job.output.stem.replace("%", "")
     with open_source(job.source, making) as source:
-        picked = _Picked(source, numbers)
         plain = replace(making, temporal_filter=False)
-        production = Production(picked, work, plain, upscalers, first=0)
+        production = Production(source, work, plain, upscalers, first=0, only=numbers)
         with production.pipeline:
             for each in production.enlarged():
                 seconds = float(each.frame.pts * work.info.time_base)
                 path = preview_path(folder, stem, each.frame.number, seconds)
                 write_preview(path, each.lr, each.sr)
                 emit("progress", preview=path)
-
-
-class _Picked:
-    """Some frames of a source."""
-
-    def __init__(self, source: Source, numbers: Collection[int]) -> None:
-        self._source = source
-        self._numbers = frozenset(numbers)
-
-    def frames(self) -> Iterator[Frame]:
-        last = max(self._numbers)
-        for frame in self._source.frames():
-            if frame.number in self._numbers:
-                yield frame
-            if frame.number == last:
-                return
 
 
 def preview_numbers(num_frames: int, count: int) -> list[int]:

@@ -1,13 +1,12 @@
 """Frames of a source -> enlarged frames, through the pipeline:
 
-decode | convert to RGB | network | (temporal filter) | ...
+decode | convert to RGB | (windows of frames) | network | (temporal filter) | ...
 
 each in threads of its own, with a few frames between them. What takes the results is the last
 stage.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import dropwhile
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -19,12 +18,14 @@ from sr.inference.video.ahead import Pipeline
 from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.stages import Batch, Enlarged, Network, as_rgb
 from sr.inference.video.temporal import TemporalFilter
+from sr.inference.video.windows import Windows, around
 from sr.io.video.damage import DamageError
 from sr.io.video.frame import Frame
 from sr.io.video.yuv import Conversion
 
 NUM_DECODED = 8  # frames of the source that wait; small ones
 NUM_READY = 2  # batches and results that wait; large ones
+NUM_WINDOWS = 1  # batches of them that wait; very large ones
 MAX_BATCH_SIZE = 8  # frames
 
 
@@ -46,8 +47,11 @@ class Production:
         making: VideoMaking,
         upscalers: Sequence[Upscaler],
         first: int,
+        only: Collection[int] | None = None,
     ) -> None:
-        """first: number of the first frame that is wanted."""
+        """first: number of the first frame that is wanted. only: the numbers of those that are,
+        None for all from the first one on.
+        """
         self.pipeline = Pipeline()
         self.network = Network(upscalers, work.size, self.pipeline.stopped)
         self.num_frames = 0
@@ -58,7 +62,9 @@ class Production:
         """What ended the source early, where damage was to end it."""
         self.first = first
         self._filter = TemporalFilter() if making.temporal_filter else None
+        self._only = None if only is None else frozenset(only)
         self._source = source
+        self._window = upscalers[0].window
         self._devices = [upscaler.device for upscaler in upscalers]
         info = work.info
         self._conversion = Conversion(info.layout, info.colour, info.siting)
@@ -77,14 +83,27 @@ class Production:
         """The frames as they come from the network, with those that the filter needs before."""
         ahead = self.pipeline.ahead
         frames = ahead("decode", self._wanted(), NUM_DECODED)
-        convert = as_rgb(frames, self._conversion, self._devices, self._batch_size)
-        batches = ahead("convert", convert, NUM_READY)
+        if self._window is None:
+            convert = as_rgb(frames, self._conversion, self._devices, self._batch_size)
+            batches = ahead("convert", convert, NUM_READY)
+        else:
+            convert = as_rgb(frames, self._conversion, self._devices[:1], batch_size=1)
+            windows = Windows(self._window, self._devices, self._batch_size, self._is_wanted)
+            batches = windows.batches(ahead("convert", convert, NUM_READY))
+            batches = ahead("windows", batches, NUM_WINDOWS)
         return ahead("network", self._counted(batches), NUM_READY)
 
+    def _is_wanted(self, number: int) -> bool:
+        """From the first frame on, and before it what the filter looks at."""
+        if self._only is not None:
+            return number in self._only
+        return number >= self.first - (0 if self._filter is None else self._filter.radius)
+
     def _wanted(self) -> Iterator[Frame]:
-        """The frames from the first one on, and before it those that the filter looks at."""
-        before = 0 if self._filter is None else self._filter.radius
-        return dropwhile(lambda frame: frame.number < self.first - before, self._undamaged())
+        """The frames that are wanted, and those that their windows show."""
+        radius = 0 if self._window is None else self._window.frames.radius
+        last = None if self._only is None else max(self._only)
+        return around(self._undamaged(), self._is_wanted, radius, last)
 
     def _undamaged(self) -> Iterator[Frame]:
         """The frames before damage. An error would take those along that are still on the way."""

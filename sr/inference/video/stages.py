@@ -37,6 +37,9 @@ class Batch:
     """Of each frame: it differs from the one before."""
     lr: list[Tensor] = field(default_factory=list)
     """Of each new frame: (1, 3, h, w), RGB, not clamped, on the device."""
+    windows: list[Tensor] = field(default_factory=list)
+    """Of each new frame, for a network that sees several: (1, C, h, w), packed, on the device.
+    Empty for others, which take `lr`."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def as_rgb(
     batch = Batch(turn=0)
     last: Planes | None = None
     for frame in frames:
-        is_new = last is None or not _equal(frame.planes, last)
+        is_new = last is None or not equal(frame.planes, last)
         if (is_new and len(batch.lr) == batch_size) or len(batch.frames) == MAX_FRAMES:
             yield batch
             batch = Batch((batch.turn + 1) % len(devices))
@@ -87,7 +90,8 @@ def as_rgb(
         yield batch
 
 
-def _equal(planes: Planes, others: Planes) -> bool:
+def equal(planes: Planes, others: Planes) -> bool:
+    """Whether two frames show the same."""
     return planes is others or all(map(np.array_equal, planes, others))
 
 
@@ -130,7 +134,8 @@ class Network:
             raise StoppedError
         started = time.perf_counter()
         upscaler = self._upscalers[batch.turn]
-        sr = torch.cat(batch.lr) if len(batch.lr) > 1 else batch.lr[0]
+        given = batch.windows or batch.lr
+        sr = torch.cat(given) if len(given) > 1 else given[0]
         try:
             for _ in range(self._size.num_passes):
                 sr = upscaler.upscale_whole(sr, sr.device, self._on_tile)
