@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ from sr.devices import DeviceError, resolve_device
 from sr.inference.engine import run
 from sr.inference.job import Frames, Making
 from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
+from sr.inference.plan import refuse_pictures
 from sr.inference.planes import Alpha
 from sr.inference.report import forgiving, to_all, with_rare_progress
 from sr.inference.request import (
@@ -82,6 +84,7 @@ def command(
     end: video_options.End = None,
     damaged: video_options.DamagedMode = "go-on",
     temporal_filter: video_options.TemporalFilterOption = False,
+    flow: video_options.Flow = "auto",
     preview: video_options.Preview = 0,
     resume: video_options.Resume = False,
 ) -> None:
@@ -154,12 +157,16 @@ def command(
                 backend=backend,
                 compiled=compiled,
                 tta=tta,
+                flow=flow,
             )
             with closing(_open_log(log)) as events:
                 write = forgiving(events, display.say)
                 emit = to_all([with_rare_progress(write, interval=1.0), display])
                 devices = [resolve_device(name) for name in device.split(",")]
                 upscalers = load_upscalers(model, emit, devices, running)
+                if (window := upscalers[0].window) is not None:
+                    refuse_pictures(request)
+                    making = _with_flow(making, window.flow.name)
                 outcome = run(upscalers, request, emit, making=making, model=model.name)
         except (UsageError, DeviceError, ModelFileError, CompileError) as error:
             display.say(f"error: {error}")
@@ -201,6 +208,12 @@ def _model_identity(model: Path, tta: bool, backend: str) -> dict[str, Any]:
     except OSError:  # told when it is loaded
         file = {}
     return {**file, "tta": tta, "backend": backend}
+
+
+def _with_flow(making: Making, flow: str) -> Making:
+    """Results of models that look at several frames depend on it, too."""
+    video = making.video
+    return replace(making, video=replace(video, model={**video.model, "flow": flow}))
 
 
 def _target(outscale: float | None, size: str | None, long_side: int | None) -> Target:

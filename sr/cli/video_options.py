@@ -117,6 +117,16 @@ TemporalFilterOption = Annotated[
         rich_help_panel=VIDEO,
     ),
 ]
+Flow = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|dis|farneback|raft|FILE",
+        help="For models that look at several frames: what measures the motion between them. auto:"
+        " what the model was trained with. raft: RAFT small, a network, with torchvision's weights"
+        " (downloaded once); FILE: with the weights in it.",
+        rich_help_panel=VIDEO,
+    ),
+]
 Preview = Annotated[
     int,
     typer.Option(

@@ -9,11 +9,14 @@ from typing import Any
 from sr.devices import precision_name
 from sr.inference.job import Making, Pool
 from sr.inference.plan import folder_of_results, plan
+from sr.inference.references import References
 from sr.inference.report import Emit
 from sr.inference.request import STREAM, Job, Request, UsageError
-from sr.inference.scores import References, mean_score, write_scores
+from sr.inference.scores import mean_clip_score, mean_score, write_scores
 from sr.inference.session import Outcome, Session
 from sr.inference.upscaler import Upscaler
+from sr.inference.video.scoring import METRICS
+from sr.losses.lpips import LPIPS
 
 
 def run(
@@ -23,25 +26,27 @@ def run(
     *,
     making: Making | None = None,
     model: str = "",
+    lpips: LPIPS | None = None,
 ) -> Outcome:
     """Upscale all pictures of a request; one that fails does not keep the others.
 
     upscalers: of one model, one a device; pictures are spread over them, or the tiles of each
     where there are fewer pictures than devices. model: its name for the
-    log and the scores. Raises `UsageError` or `NoInputError` before any work is done. An interrupt
+    log and the scores. lpips: to score by it, too, where there are originals. Raises `UsageError` or `NoInputError` before any work is done. An interrupt
     leaves whole files only.
     """
     making = making or Making()
     started = time.perf_counter()
-    references = _open_references(request.reference)
+    references = None if request.reference is None else References(request.reference)
     scores_path = folder_of_results(request.output) / "scores.json"
     others = [] if references is None else [scores_path]
     label = making.target.label(upscalers[0].scale)
     planned = plan(request, label=label, others=others)
+    _refuse_one_original(references, planned.jobs)
     _make_folders(planned.jobs)
     num_pictures = sum(job.kind == "picture" for job in planned.jobs)
     together = num_pictures < len(upscalers)
-    session = Session(making, Pool(upscalers, together=together), references)
+    session = Session(making, Pool(upscalers, together=together), references, lpips)
     items = session.look_at(planned.jobs)
     about = {"model": model, **_describe(upscalers), "size": label}
     emit(
@@ -54,8 +59,9 @@ def run(
     outcome, ended = session.outcome, "aborted"
     try:
         session.work(items, emit)
-        if outcome.scores:
-            write_scores(scores_path, about, outcome.scores)
+        if outcome.scores or outcome.clip_scores:
+            metrics = {"metrics": METRICS}
+            write_scores(scores_path, {**about, **metrics}, outcome.scores, outcome.clip_scores)
         ended = "done"
     except KeyboardInterrupt:
         ended = "interrupted"
@@ -66,12 +72,15 @@ def run(
     return outcome
 
 
-def _open_references(folder: Path | None) -> References | None:
-    if folder is None:
-        return None
-    if not folder.is_dir():
-        raise UsageError(f"--reference {folder}: expected a folder of original pictures")
-    return References(folder)
+def _refuse_one_original(references: References | None, jobs: Sequence[Job]) -> None:
+    """One video's frames are not the originals of several inputs, nor of a picture."""
+    if references is None or not references.is_one_video:
+        return
+    if len(jobs) > 1 or jobs[0].kind != "video":
+        came = "a picture" if len(jobs) == 1 else f"{len(jobs)} inputs"
+        raise UsageError(
+            f"--reference: expected a folder of originals for {came}; came: those of one video"
+        )
 
 
 def _make_folders(jobs: Sequence[Job]) -> None:
@@ -103,4 +112,6 @@ def _count(outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.scores:
         counts["scores"] = mean_score(list(outcome.scores.values())).as_json()
+    if outcome.clip_scores:
+        counts["clip_scores"] = mean_clip_score(list(outcome.clip_scores.values())).as_json()
     return counts

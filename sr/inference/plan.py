@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from sr.inference.frame_window import ONLY_VIDEOS
 from sr.inference.inputs import Input, find_inputs
 from sr.inference.outputs import (
     is_file_name,
@@ -18,6 +19,8 @@ from sr.inference.outputs import (
 from sr.inference.request import STREAM, Job, Request, UsageError
 from sr.inference.video.journal import parts_folder
 from sr.io.video.formats import frame_path, is_pattern, numbers_of
+
+NUM_NAMED = 5  # pictures, in a message
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,24 @@ def plan(request: Request, *, label: str, others: Sequence[Path] = ()) -> Plan:
     ]
     refuse_collisions(jobs)
     if request.reference is not None:
-        _refuse_unscored(jobs)
+        _refuse_unscored(jobs, request)
     if request.existing == "refuse":
         files = [_files_of(job.output) for job in jobs if job.output != STREAM]
         refuse_existing([*chain(*files), *others])
     if request.existing != "overwrite" and not request.resume:
         _refuse_parts(jobs)
     return Plan(jobs, inputs.num_ignored)
+
+
+def refuse_pictures(request: Request) -> None:
+    """For models that enlarge videos only: raises UsageError where there are pictures, too."""
+    output = request.output
+    to_file = is_file_name(output)
+    inputs = find_inputs(request, None if to_file else output, to_video=is_video_name(output))
+    names = [str(each.source) for each in inputs.found if each.kind == "picture"]
+    if names:
+        more = ", ..." if len(names) > NUM_NAMED else ""
+        raise UsageError(f"{ONLY_VIDEOS}; came: {', '.join(names[:NUM_NAMED])}{more}")
 
 
 def folder_of_results(output: Path) -> Path:
@@ -94,9 +108,17 @@ def _refuse_parts(jobs: Sequence[Job]) -> None:
             )
 
 
-def _refuse_unscored(jobs: Sequence[Job]) -> None:
+def _refuse_unscored(jobs: Sequence[Job], request: Request) -> None:
+    """No streams, and no videos of which a part is there: its frames are not those of this run."""
     if any(STREAM in (job.source, job.output) for job in jobs):
         raise UsageError("--reference: needs files; expected no `-` for input or output")
-    videos = [str(job.source) for job in jobs if job.kind == "video"]
-    if videos:
-        raise UsageError(f"--reference: expected pictures only; came: {', '.join(videos)}")
+    for job in jobs:
+        if job.kind != "video" or job.skipped or request.existing != "skip":
+            continue
+        has_parts = request.resume and parts_folder(job.output).exists()
+        if has_parts or (is_pattern(job.output) and _files_of(job.output)):
+            raise UsageError(
+                f"--reference: expected to make all frames of {job.output.name}, which are scored"
+                " before they are written; some are there from an earlier run. Leave --reference"
+                " out, or take --overwrite"
+            )

@@ -59,7 +59,7 @@ class Request:
     recursive: bool = False
     """Search folders below the input folders."""
     reference: Path | None = None
-    """Folder of the original pictures to score against."""
+    """Folder of the originals to score against; of one video also a file or a pattern."""
 
 
 @dataclass(frozen=True)

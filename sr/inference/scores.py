@@ -1,9 +1,8 @@
-"""Scores of upscaled pictures against their originals, by the metrics of validation."""
+"""Scores of upscaled pictures and clips against their originals, by the metrics of validation."""
 
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,56 +10,75 @@ from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from sr.io.find_pictures import find_pictures
 from sr.io.image import image_to_tensor
 from sr.io.picture import open_picture
-from sr.io.picture_formats import READABLE_SUFFIXES
 from sr.io.whole_file import whole_file
+from sr.losses.lpips import LPIPS
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 
+RGB8 = npt.NDArray[np.uint8]
+"""(H, W, 3), RGB, 0 to 255."""
+
+_SSIM_SIDE = 11  # pixels, its window
+_ALEXNET_SIDE = 31  # pixels, of which its halvings leave one
+
 
 class ScoreError(ValueError):
-    """A picture that cannot be scored; the message tells why."""
+    """What cannot be scored; the message tells why."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB (infinite for equal pictures) and SSIM, on BT.601 luma and on RGB."""
+    """PSNR in dB (infinite for equal pictures) and SSIM, on BT.601 luma and on RGB.
+
+    lpips: of RGB, lower is better; None where it was not asked for.
+    """
 
     psnr_y: float
     ssim_y: float
     psnr_rgb: float
     ssim_rgb: float
+    lpips: float | None = None
 
     def as_json(self) -> dict[str, float | str]:
         """Rounded for reading; "inf" for infinite, which JSON does not have."""
-        return {
-            name: round(value, 6) if math.isfinite(value) else str(value)
-            for name, value in dataclasses.asdict(self).items()
-        }
+        return _as_json(dataclasses.asdict(self))
 
 
-class References:
-    """The original pictures of a folder, found by the name of their LR pictures."""
+@dataclass(frozen=True)
+class ClipScore:
+    """How a clip's frames are, and how they follow each other.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._by_stem: dict[str, list[Path]] = {}
-        for path in find_pictures([folder], recursive=False, suffixes=READABLE_SUFFIXES):
-            self._by_stem.setdefault(path.stem, []).append(path)
+    mean: over the frames. pairs: consecutive frames without a scene cut between them, which the
+    rest is a mean over; None where there are no such pairs. flicker: the root of the warping error
+    (`sr.metrics.flicker`) in 8-bit levels, with flow between frames of the original;
+    original_flicker: that of the original, which is due to flow and warping. tof: in pixels
+    (`sr.metrics.tof`).
+    """
 
-    def original_of(self, source: Path) -> Path:
-        """The original of an LR picture: `baby` for baby.png, babyx4.png and baby_x4.png."""
-        stems = dict.fromkeys((source.stem, re.sub(r"[_-]?[xX]\d+$", "", source.stem)))
-        matches = next((self._by_stem[stem] for stem in stems if stem in self._by_stem), [])
-        if len(matches) != 1:
-            came = ", ".join(path.name for path in matches) or "none"
-            raise ScoreError(
-                f"expected one original named {' or '.join(stems)} in {self._folder}; came: {came}"
-            )
-        return matches[0]
+    frames: int
+    mean: Score
+    pairs: int
+    flicker: float | None
+    original_flicker: float | None
+    tof: float | None
+
+    def as_json(self) -> dict[str, float | str]:
+        """As `Score.as_json`, all in one dictionary."""
+        numbers = dataclasses.asdict(self)
+        mean = numbers.pop("mean")
+        return _as_json({"frames": numbers.pop("frames"), **mean, **numbers})
+
+
+def _as_json(numbers: Mapping[str, float | None]) -> dict[str, float | str]:
+    return {
+        name: round(value, 6) if math.isfinite(value) else str(value)
+        for name, value in numbers.items()
+        if value is not None
+    }
 
 
 def refuse_unscored(path: Path, num_bands: int, depth: int) -> None:
@@ -73,7 +91,7 @@ def refuse_unscored(path: Path, num_bands: int, depth: int) -> None:
         )
 
 
-def read_scored(path: Path) -> npt.NDArray[np.uint8]:
+def read_scored(path: Path) -> RGB8:
     """A grey or RGB picture of 8 bits: (H, W, 3). Raises ScoreError for others, and ImageError."""
     with open_picture(path) as picture:
         refuse_unscored(path, picture.header.num_bands, picture.header.depth)
@@ -81,44 +99,104 @@ def read_scored(path: Path) -> npt.NDArray[np.uint8]:
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
-def score_against(sr: npt.NDArray[np.uint8], original: Path, border: int) -> Score:
+def score_against(sr: RGB8, original: Path, border: int, lpips: LPIPS | None = None) -> Score:
     """Score an upscaled picture, `border` pixels left out on each side.
 
     Where the original's size is no multiple of the scale, both pictures are cut to what
     they share from the top left corner on. sr: (H, W, 3), uint8.
     """
     hr = read_scored(original)
-    if max(abs(sr.shape[0] - hr.shape[0]), abs(sr.shape[1] - hr.shape[1])) >= max(border, 1):
+    height, width = shared_size(
+        sr.shape[:2], hr.shape[:2], border, name=original, with_lpips=lpips is not None
+    )
+    return score_of(sr[:height, :width], hr[:height, :width], border, lpips)
+
+
+def shared_size(
+    sr: tuple[int, ...], hr: tuple[int, ...], border: int, *, name: Path, with_lpips: bool
+) -> tuple[int, int]:
+    """(height, width) of what an upscaled picture and its original, `name`, share.
+
+    sr, hr: (height, width). Raises ScoreError where they differ by `border` or more, or are too
+    small to be scored.
+    """
+    if max(abs(sr[0] - hr[0]), abs(sr[1] - hr[1])) >= max(border, 1):
         raise ScoreError(
-            f"expected an original of {sr.shape[1]}x{sr.shape[0]} pixels, or less than"
-            f" {border} more or less; came: {original} of {hr.shape[1]}x{hr.shape[0]}"
+            f"expected an original of {sr[1]}x{sr[0]} pixels, or less than {border} more or less;"
+            f" came: {name} of {hr[1]}x{hr[0]}"
         )
-    height, width = min(sr.shape[0], hr.shape[0]), min(sr.shape[1], hr.shape[1])
-    if min(height, width) < 2 * border + 11:  # the window of SSIM
+    height, width = min(sr[0], hr[0]), min(sr[1], hr[1])
+    least = 2 * border + (_ALEXNET_SIDE if with_lpips else _SSIM_SIDE)
+    if min(height, width) < least:
         raise ScoreError(
-            f"expected at least {2 * border + 11} pixels a side to score; came: {width}x{height}"
+            f"expected at least {least} pixels a side to score; came: {width}x{height}"
         )
-    ours = image_to_tensor(sr[:height, :width])  # (1, 3, height, width)
-    theirs = image_to_tensor(hr[:height, :width])
+    return height, width
+
+
+def score_of(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS | None) -> Score:
+    """Score a picture against its original of the same size; `border` pixels left out a side."""
+    ours, theirs = image_to_tensor(sr), image_to_tensor(hr)  # (1, 3, H, W)
     return Score(
         psnr_y=psnr(ours, theirs, border=border, channel="y"),
         ssim_y=ssim(ours, theirs, border=border, channel="y"),
         psnr_rgb=psnr(ours, theirs, border=border, channel="rgb"),
         ssim_rgb=ssim(ours, theirs, border=border, channel="rgb"),
+        lpips=None if lpips is None else _distance(sr, hr, border, lpips),
     )
+
+
+def _distance(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS) -> float:
+    height, width = hr.shape[:2]
+    inside = (slice(border, height - border), slice(border, width - border))
+    device = lpips.features.mean.device
+    x, y = (image_to_tensor(picture[inside]).to(device) for picture in (sr, hr))
+    with torch.inference_mode():
+        return float(lpips(x, y))
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
     """The mean over pictures of each number."""
-    return Score(*(fmean(column) for column in zip(*map(dataclasses.astuple, scores), strict=True)))
+    return Score(
+        psnr_y=fmean(score.psnr_y for score in scores),
+        ssim_y=fmean(score.ssim_y for score in scores),
+        psnr_rgb=fmean(score.psnr_rgb for score in scores),
+        ssim_rgb=fmean(score.ssim_rgb for score in scores),
+        lpips=_mean([score.lpips for score in scores]),
+    )
 
 
-def write_scores(path: Path, about: Mapping[str, object], scores: Mapping[Path, Score]) -> None:
-    """Write a JSON file of `about`, the mean and every picture's scores, whole or not at all."""
-    content = {
-        **about,
-        "mean": mean_score(list(scores.values())).as_json(),
-        "pictures": {str(source): score.as_json() for source, score in scores.items()},
-    }
+def mean_clip_score(scores: Sequence[ClipScore]) -> ClipScore:
+    """The mean over clips of each number, each clip counting alike; frames and pairs in all."""
+    return ClipScore(
+        frames=sum(score.frames for score in scores),
+        mean=mean_score([score.mean for score in scores]),
+        pairs=sum(score.pairs for score in scores),
+        flicker=_mean([score.flicker for score in scores]),
+        original_flicker=_mean([score.original_flicker for score in scores]),
+        tof=_mean([score.tof for score in scores]),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of those that there are."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def write_scores(
+    path: Path,
+    about: Mapping[str, object],
+    scores: Mapping[Path, Score],
+    clips: Mapping[Path, ClipScore],
+) -> None:
+    """Write a JSON file of `about`, the means and all scores, whole or not at all."""
+    content = dict(about)
+    if scores:
+        content["mean"] = mean_score(list(scores.values())).as_json()
+        content["pictures"] = {str(source): score.as_json() for source, score in scores.items()}
+    if clips:
+        content["mean_of_clips"] = mean_clip_score(list(clips.values())).as_json()
+        content["clips"] = {str(source): score.as_json() for source, score in clips.items()}
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -5,16 +5,18 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sr.inference.job import Making, Pool, checked, do
 from sr.inference.picture import Work
+from sr.inference.references import References
 from sr.inference.report import Emit, with_fields
 from sr.inference.request import STREAM, Job, UsageError
 from sr.inference.runner import NumericError, is_out_of_memory
 from sr.inference.scores import (
-    References,
+    ClipScore,
     Score,
     ScoreError,
     read_scored,
@@ -26,10 +28,12 @@ from sr.inference.upscaler import StoppedError
 from sr.inference.video.job import ContractError, do_video
 from sr.inference.video.journal import JournalError
 from sr.inference.video.making import VideoWork
+from sr.inference.video.scoring import check_original, opened_scorer
 from sr.inference.video.work import checked_video
 from sr.io.image import ImageError
 from sr.io.video.codecs import EncoderError
 from sr.io.video.frame import VideoError
+from sr.losses.lpips import LPIPS
 from sr.memory import peak_gib
 
 NUM_LOOKING = 4  # headers read at a time; those of BMPs come with the whole picture
@@ -44,6 +48,7 @@ class Outcome:
     num_skipped: int = 0
     failures: dict[Path, str] = field(default_factory=dict)
     scores: dict[Path, Score] = field(default_factory=dict)
+    clip_scores: dict[Path, ClipScore] = field(default_factory=dict)
     breaks_contract: bool = False
     """A video was written that is not in time with its source, or lacks something of it."""
 
@@ -65,6 +70,8 @@ class Item:
     work: Work | VideoWork | None
     """None for a fault, and for an output that exists and is not scored."""
     notes: tuple[str, ...] = ()
+    original: Path | None = None
+    """What the result is scored against."""
     fault: str = ""
     is_wrong_use: bool = False
     """No encoder can do what the options ask for."""
@@ -83,10 +90,18 @@ class Item:
 class Session:
     """Works on the pictures of one run and keeps account."""
 
-    def __init__(self, making: Making, pool: Pool, references: References | None) -> None:
+    def __init__(
+        self,
+        making: Making,
+        pool: Pool,
+        references: References | None = None,
+        lpips: LPIPS | None = None,
+    ) -> None:
+        """references, lpips: to score results, and by what beside PSNR and SSIM."""
         self._making = making
         self._pool = pool
         self._references = references
+        self._lpips = lpips
         self.outcome = Outcome()
 
     def look_at(self, jobs: Sequence[Job]) -> list[Item]:
@@ -95,7 +110,8 @@ class Session:
         Raises UsageError where no video can be encoded as it is asked for.
         """
         with ThreadPoolExecutor(NUM_LOOKING, thread_name_prefix="sr-look") as threads:
-            items = list(threads.map(self._look, jobs))
+            is_only = sum(job.kind == "video" for job in jobs) == 1
+            items = list(threads.map(partial(self._look, is_only_video=is_only), jobs))
         videos = [item for item in items if item.is_video and not item.job.skipped]
         if videos and all(item.is_wrong_use for item in videos):  # not of one odd file alone
             raise UsageError(videos[0].fault)
@@ -130,23 +146,31 @@ class Session:
                 threads.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _look(self, job: Job) -> Item:
-        if job.skipped and self._references is None:
-            return Item(job, None)
+    def _look(self, job: Job, *, is_only_video: bool) -> Item:
+        if job.skipped and (self._references is None or job.kind == "video"):
+            return Item(job, None)  # a video's frames are gone when it is written
         try:
             if job.kind == "video":
-                making = self._making
-                video, notes = checked_video(job, making.video, making.target, self._pool.scale)
-                return Item(job, video, tuple(notes))
+                return self._look_at_video(job, is_only=is_only_video)
             work, notes = checked(job, self._making, self._pool.scale)
+            original = None
             if self._references is not None:
-                self._references.original_of(job.source)
+                original = self._references.original_of(job.source)
                 refuse_unscored(job.output, work.num_bands, work.depth)
         except EncoderError as error:
             return Item(job, None, fault=_named(job, str(error)), is_wrong_use=True)
         except (ImageError, TargetError, ScoreError, VideoError) as error:
             return Item(job, None, fault=_named(job, str(error)))
-        return Item(job, work, tuple(notes))
+        return Item(job, work, tuple(notes), original)
+
+    def _look_at_video(self, job: Job, *, is_only: bool) -> Item:
+        making, original = self._making, None
+        work, notes = checked_video(job, making.video, making.target, self._pool.scale)
+        if self._references is not None:
+            original = self._references.original_clip_of(job.source, is_only=is_only)
+            with_lpips = self._lpips is not None
+            notes += check_original(original, job.source, work, making.video, with_lpips=with_lpips)
+        return Item(job, work, tuple(notes), original)
 
     def _try(self, item: Item, emit: Emit) -> None:
         """Do one job; note and tell how it ended."""
@@ -177,26 +201,34 @@ class Session:
     def _do(self, item: Item, emit: Emit) -> dict[str, Any]:
         if item.fault:
             raise ImageError(item.fault)
-        job, fields = item.job, {}
-        original = None if self._references is None else self._references.original_of(job.source)
+        job, work, fields = item.job, item.work, {}
         if not job.skipped:
-            assert item.work is not None
+            assert work is not None
             for note in item.notes:
                 emit("warning", message=f"{job.source}: {note}")
-            fields = self._made(job, item.work, emit)
+            if isinstance(work, VideoWork):
+                fields = self._made_video(item, work, emit)
+            else:
+                fields = do(job, work, self._making, self._pool, emit)
             fields["peak_gib"] = peak_gib()
-        if original is not None:
-            assert isinstance(item.work, Work)
-            border = round(item.work.size[0] / item.work.header.height)
-            result = read_scored(job.output)
-            self.outcome.scores[job.source] = score = score_against(result, original, border)
+        elif item.is_video and self._references is not None:
+            message = "exists, and is not scored: frames are scored before they are encoded"
+            emit("warning", message=f"{job.output}: {message}")
+        if item.original is not None and isinstance(work, Work):
+            border = round(work.size[0] / work.header.height)
+            score = score_against(read_scored(job.output), item.original, border, self._lpips)
+            self.outcome.scores[job.source] = score
             fields["scores"] = score.as_json()
         return fields
 
-    def _made(self, job: Job, work: Work | VideoWork, emit: Emit) -> dict[str, Any]:
-        if isinstance(work, VideoWork):
-            return do_video(job, work, self._making.video, self._pool.upscalers, emit)
-        return do(job, work, self._making, self._pool, emit)
+    def _made_video(self, item: Item, work: VideoWork, emit: Emit) -> dict[str, Any]:
+        job, making, upscalers = item.job, self._making.video, self._pool.upscalers
+        if item.original is None:
+            return do_video(job, work, making, upscalers, emit)
+        with opened_scorer(item.original, job.source, work, making, self._lpips) as scorer:
+            fields = do_video(job, work, making, upscalers, emit, scorer)
+            self.outcome.clip_scores[job.source] = score = scorer.score()
+        return {**fields, "scores": score.as_json()}
 
     def _sort(self, items: Sequence[Item]) -> None:
         """Threads end in any order; people read in the order of the work."""

@@ -50,16 +50,33 @@ def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor
             _check(tensor, (1, 3, *shape[2:]), f"frame {t} or {t + 1}")
         for flow in (forward, backward):
             _check(flow, (*frame.shape[2:], 2), f"flow between frames {t} and {t + 1}")
-        visible = consistent(forward, backward) & ~_motion_boundary(forward)
+        visible = visible_in_both(forward, backward)
         if not bool(visible.any()):
             raise ValueError(
                 f"warping error: expected frames {t} and {t + 1} to show the same; came: no pixel "
                 "that is visible in both, as at a scene cut"
             )
-        moved = _warped(following.clamp(0, 1), forward, "bicubic")
-        squares = (frame.clamp(0, 1) - moved).square().mean(dim=(0, 1))  # (H, W)
-        errors.append(float(squares[visible].mean()))
+        errors.append(pair_error(frame, following, forward, visible))
     return sum(errors) / len(errors)
+
+
+def visible_in_both(forward: Tensor, backward: Tensor) -> Tensor:
+    """M of a pair of frames: (H, W), bool, of the first one's pixels.
+
+    forward: the flow from it to the other; backward: the one back; (H, W, 2).
+    """
+    return consistent(forward, backward) & ~_motion_boundary(forward)
+
+
+def pair_error(frame: Tensor, following: Tensor, forward: Tensor, visible: Tensor) -> float:
+    """E_warp of two consecutive frames, for clips that are not held in memory as a whole.
+
+    frame, following: (1, 3, H, W), RGB in [0, 1], clamped. forward: the flow, (H, W, 2). visible:
+    of `visible_in_both`, True somewhere.
+    """
+    moved = _warped(following.clamp(0, 1), forward, "bicubic")
+    squares = (frame.clamp(0, 1) - moved).square().mean(dim=(0, 1))  # (H, W)
+    return float(squares[visible].mean())
 
 
 def consistent(forward: Tensor, backward: Tensor) -> Tensor:

@@ -52,7 +52,10 @@ class RAFT:
             read = read_weights(weights)
             origin = f"SHA-256 {_digest(weights)}"
         _load(network, read, f"RAFT {size}: {weights}")
-        self.name = f"RAFT {size} ({origin}, {_NUM_UPDATES} updates, {_MIN_SIZE} px or more)"
+        self.name = (
+            f"RAFT {size} ({origin}, {_NUM_UPDATES} updates, enlarged to {_MIN_SIZE} px or by "
+            f"{_MAX_ENLARGEMENT})"
+        )
         self.device = device
         self.network = network.to(device).requires_grad_(False).eval()
 

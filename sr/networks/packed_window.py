@@ -29,9 +29,10 @@ class PackedWindow(nn.Module):
 
     def forward(self, window: Tensor) -> Tensor:
         """window: (B, 3 + 5n, H, W). Returns (B, 3, scale*H, scale*W), not clamped."""
+        b, _, h, w = window.shape
         n = self.num_neighbours
-        neighbours = window[:, 3 : 3 + 3 * n].unflatten(1, (n, 3))
-        flows = window[:, 3 + 3 * n :].unflatten(1, (n, 2))
+        neighbours = window[:, 3 : 3 + 3 * n].view(b, n, 3, h, w)
+        flows = window[:, 3 + 3 * n :].view(b, n, 2, h, w)
         sr: Tensor = self.network(window[:, :3], neighbours, flows)
         return sr
 

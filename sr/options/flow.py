@@ -25,7 +25,7 @@ class RAFTOptions(Section):
 
     type: Literal["RAFT"]
     size: Literal["small", "large"] = "small"
-    """0.99 or 5.3 million parameters; large takes about four times as long."""
+    """0.99 or 5.3 million parameters; large takes four times the arithmetic."""
     weights: Literal["torchvision"] | Path = "torchvision"
     """torchvision: downloaded once. Else a local safetensors or pth file with torchvision's key
     names."""

@@ -89,10 +89,13 @@ def test_pickling_takes_the_place_of_the_file_and_not_its_content(tmp_path: Path
     assert [source.loads for source in copy.sources] == [2] * 3  # once here, once by the cache
 
 
-def test_cached_pictures_cannot_be_written_to(tmp_path: Path) -> None:
-    pairs = cache(sources(), tmp_path / "cache.bin", 10**9)
-    with pytest.raises(ValueError, match="read-only"):
-        pairs[0][1][0, 0] = 0
+def test_what_is_written_to_a_cached_picture_does_not_reach_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "cache.bin"
+    pairs = cache(sources(), file, 10**9)
+    before = file.read_bytes()
+    pairs[0][0][:] = 0
+    assert file.read_bytes() == before
+    assert_pairs_are_those_of_the_sources(Cached(pairs.sources, file, pairs.blocks))
 
 
 def test_pictures_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from sr.build import (
 )
 from sr.io.image import write_rgb8
 from sr.models.load import load_generator
+from sr.options.clips import ClipSource
+from sr.options.generator import RBPNOptions
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training.run import train
@@ -41,6 +43,24 @@ def quick_losses(options: Options) -> list[str]:
     if options.train.gan is not None:
         overrides.append("train.gan.lead_steps=0")
     return overrides
+
+
+def tiny_source(options: Options, folder: Path) -> str:
+    """Pictures of noise, or a clip of them where the file learns from clips."""
+    clips = isinstance(options.datasets.train.source, ClipSource)
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(7 if clips else 1):
+        picture = rng.integers(0, 256, (48, 56, 3) if clips else (96, 80, 3), dtype=np.uint8)
+        write_rgb8(folder / f"{number}.png", picture)
+    return f"{{type: {'FrameFolders' if clips else 'HRFolders'}, hr: [{folder}]}}"
+
+
+def tiny_generator(options: Options) -> list[str]:
+    """Of seven frames each is a network of 12 million weights."""
+    if not isinstance(options.generator, RBPNOptions):
+        return []
+    return ["generator.num_shallow_features=8", "generator.num_features=4"]
 
 
 def test_there_are_option_files() -> None:
@@ -73,19 +93,18 @@ def test_the_file_loads_and_builds(file: Path) -> None:
 
 @each_file()
 def test_the_file_trains_two_steps_on_tiny_pictures(file: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    picture = np.random.default_rng(0).integers(0, 256, (96, 80, 3), dtype=np.uint8)
-    write_rgb8(folder / "noise.png", picture)
-    source = f"{{type: HRFolders, hr: [{folder}]}}"
     whole = load_options(file)
+    source = tiny_source(whole, tmp_path / "pictures")
     scale = whole.scale
-    initial = whole.train.initial_generator
+    # Of a tiny generator there are no weights to begin from.
+    initial = None if tiny_generator(whole) else whole.train.initial_generator
     options = load_options(
         file,
         [
             f"train.initial_generator={'null' if initial is None else ROOT / initial}",
             *quick_losses(whole),
+            *tiny_generator(whole),
+            f"datasets.cache_folder={tmp_path / 'cache'}",
             f"datasets.train.source={source}",
             f"datasets.validation=[{{name: tiny, source: {source}}}]",
             "datasets.train.crop_size=32",

@@ -12,6 +12,7 @@ from sr.inference.video.journal import Journal, frames_a_part
 from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.produce import Production
 from sr.inference.video.progress import Progress
+from sr.inference.video.scoring import ClipScorer, scored_results
 from sr.inference.video.source import Source
 from sr.inference.video.stages import as_levels
 from sr.io.video.frame import Frame, Planes, VideoError
@@ -36,8 +37,10 @@ class Encoder:
         self._progress = Progress(journal.num_frames, source.info.num_frames)
         self._disk_gib: float | None = None
 
-    def write_all(self, making: VideoMaking, upscalers: Sequence[Upscaler]) -> Production:
-        """Make and write what is missing.
+    def write_all(
+        self, making: VideoMaking, upscalers: Sequence[Upscaler], scorer: ClipScorer | None = None
+    ) -> Production:
+        """Make and write what is missing; scorer is given all that is made.
 
         Raises VideoError for a source that cannot be read on and a disk that cannot be written
         to, DamageError where damage leaves no frame, NumericError and MemoryError.
@@ -48,7 +51,8 @@ class Encoder:
         conversion = Conversion(encoding.layout, encoding.colour, encoding.siting)
         pad = (encoding.height - work.size.height, encoding.width - work.size.width)
         with production.pipeline as pipeline:
-            levels = as_levels(production.results(), conversion, encoding.layout, pad)
+            results = scored_results(production, scorer)
+            levels = as_levels(results, conversion, encoding.layout, pad)
             frames = pipeline.ahead("levels", levels, NUM_LEVELS)
             num_frames = frames_a_part(encoding.height, encoding.width)
             while (frame := next(frames, None)) is not None:

@@ -17,6 +17,7 @@ from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.pictures import write_pictures
 from sr.inference.video.previews import write_previews
 from sr.inference.video.produce import Production
+from sr.inference.video.scoring import ClipScorer
 from sr.inference.video.source import Source, open_source
 from sr.io.video.contract import check, expected_from
 from sr.io.video.frame import VideoError
@@ -33,9 +34,16 @@ class ContractError(VideoError):
 
 
 def do_video(
-    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], emit: Emit
+    job: Job,
+    work: VideoWork,
+    making: VideoMaking,
+    upscalers: Sequence[Upscaler],
+    emit: Emit,
+    scorer: ClipScorer | None = None,
 ) -> dict[str, Any]:
     """Read, upscale and write one video. Returns what to tell of it.
+
+    scorer: is given all frames that are made, as they come out of the network.
 
     Whatever ends it early leaves the parts that are whole, for `making.resume`. Raises VideoError,
     ContractError, JournalError, ImageError of pictures, NumericError and MemoryError.
@@ -45,9 +53,9 @@ def do_video(
     started = time.perf_counter()
     with open_source(job.source, making) as source:
         if work.encoding is None:
-            production = write_pictures(job, work, making, upscalers, source, emit)
+            production = write_pictures(job, work, making, upscalers, source, emit, scorer)
         else:
-            production = _write_video(job, work, making, upscalers, source, emit)
+            production = _write_video(job, work, making, upscalers, source, emit, scorer)
         _tell_damage(job, source, emit)
     return _told(work, production, upscalers, time.perf_counter() - started)
 
@@ -59,11 +67,12 @@ def _write_video(
     upscalers: Sequence[Upscaler],
     source: Source,
     emit: Emit,
+    scorer: ClipScorer | None,
 ) -> Production:
     journal = _journal(job, work, making, upscalers, source)
     encoder = Encoder(work, source, journal, emit)
     try:
-        production = encoder.write_all(making, upscalers)
+        production = encoder.write_all(making, upscalers, scorer)
         early = source.ends_early or production.damage is not None
         faults = _finish(job, work, journal, emit, late=source.begins_late, early=early)
     except BaseException:

@@ -11,6 +11,7 @@ from sr.inference.upscaler import Upscaler
 from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.produce import Production
 from sr.inference.video.progress import Progress
+from sr.inference.video.scoring import ClipScorer, scored_results
 from sr.inference.video.source import Source
 from sr.io.picture_writer import write_picture
 from sr.io.video.formats import frame_path
@@ -23,11 +24,12 @@ def write_pictures(
     upscalers: Sequence[Upscaler],
     source: Source,
     emit: Emit,
+    scorer: ClipScorer | None = None,
 ) -> Production:
     """Write each frame to its file, 0 the first, from the first one that is missing on if resumed.
 
-    Each appears whole or not at all. Raises ImageError where one cannot be written, and
-    DamageError behind the last frame before damage that is to stop.
+    Each appears whole or not at all. scorer is given all that is made. Raises ImageError where one
+    cannot be written, and DamageError behind the last frame before damage that is to stop.
     """
     dtype = np.dtype(np.uint8 if work.depth == 8 else np.uint16)
     grey = work.info.layout.kind == "grey"
@@ -38,7 +40,7 @@ def write_pictures(
     progress = Progress(first, source.info.num_frames)
     job.output.parent.mkdir(parents=True, exist_ok=True)
     with production.pipeline as pipeline:
-        for frame, sr in production.results():
+        for frame, sr in scored_results(production, scorer):
             bands = sr[0].mean(0, keepdim=True) if grey else sr[0]
             pixels = quantised(bands.clamp(0, 1), dtype)
             path = frame_path(job.output, frame.number)

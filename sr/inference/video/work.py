@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sr.inference.request import Job
-from sr.inference.target_size import Exact, Target, num_passes
+from sr.inference.target_size import Exact, Target, TargetError, num_passes
 from sr.inference.video.making import VideoMaking, VideoWork
 from sr.inference.video.source import open_source
 from sr.inference.video.stages import Size
@@ -16,16 +16,23 @@ from sr.io.video.streams import StreamPlan, plan_streams
 
 
 def checked_video(
-    job: Job, making: VideoMaking, target: Target, scale: int
+    job: Job, making: VideoMaking, target: Target, scale: int, *, single_pass: bool = False
 ) -> tuple[VideoWork, list[str]]:
     """What a job needs, and in words what will be guessed, converted or lost.
 
+    single_pass: the network looks at several frames, so that it cannot run over its own results.
     Raises VideoError for a video that cannot be read, EncoderError for a result that cannot be
     written, ImageError for pictures that cannot, and TargetError for a size out of reach.
     """
     with open_source(job.source, making) as source:
         info = source.info
     size = size_of(info, target, scale)
+    if single_pass and size.num_passes > 1:
+        raise TargetError(
+            f"a model that looks at several frames runs once: expected {scale} times the frames' "
+            f"size at most, such as -s {scale}; wanted: {size.width}x{size.height} from "
+            f"{info.width}x{info.height}"
+        )
     notes = list(info.notes)
     if is_pattern(job.output):
         work = _as_pictures(job.output, info, size, scale)
