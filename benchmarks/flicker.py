@@ -31,11 +31,11 @@ from sr import Upscaler
 from sr.data.crop_and_flip import Picture
 from sr.data.imresize import imresize
 from sr.inference.loading import BUNDLED_MODEL
-from sr.motion.flow import luma8, optical_flow
 from sr.inference.video.temporal import TemporalFilter
 from sr.io.image import image_to_tensor, read_rgb8
 from sr.metrics.flicker import warping_error
 from sr.metrics.psnr import psnr
+from sr.motion.flow import luma8, optical_flow
 
 
 @dataclass(frozen=True)

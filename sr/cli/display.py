@@ -12,8 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from sr.inference.scores import Score, mean_score
+from sr.inference.scores import ClipScore, Score, mean_clip_score, mean_score
 from sr.io.event_log import Event
+from sr.io.video.formats import is_pattern
 
 TINY = 1e-6  # megapixels; a bar needs a total above 0
 TOLD_INTERVAL = 30.0  # seconds between lines on a video's progress where there are no bars
@@ -126,25 +127,61 @@ class Display:
 
 def show_scores(scores: Mapping[Path, Score]) -> None:
     """A table on stdout: a row a picture, then the mean."""
+    mean = mean_score(list(scores.values()))
     table = Table()
     table.add_column("picture", overflow="fold")
-    for title in ("PSNR Y (dB)", "SSIM Y", "PSNR RGB (dB)", "SSIM RGB"):
+    for title in _titles(mean):
         table.add_column(title, justify="right")
     for source, score in scores.items():
-        name = os.fsencode(source.name).decode(errors="backslashreplace")
-        table.add_row(Text(name), *_cells(score))
+        table.add_row(_name(source), *_cells(score))
     table.add_section()
-    table.add_row("mean", *_cells(mean_score(list(scores.values()))))
+    table.add_row("mean", *_cells(mean))
     Console().print(table)
 
 
-def _cells(score: Score) -> tuple[str, str, str, str]:
-    return (
+def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
+    """A table on stdout: a row a clip, then the mean."""
+    mean = mean_clip_score(list(scores.values()))
+    table = Table(
+        caption="means over the frames in 8 bits, before encoding; flicker in 8-bit levels, in"
+        f" brackets the original's; tOF in pixels; both over {mean.pairs} pairs of frames"
+    )
+    table.add_column("clip", overflow="fold")
+    for title in ("frames", *_titles(mean.mean), "flicker", "tOF"):
+        table.add_column(title, justify="right")
+    for source, score in scores.items():
+        table.add_row(_name(source), *_clip_cells(score))
+    table.add_section()
+    table.add_row("mean", *_clip_cells(mean))
+    Console().print(table)
+
+
+def _name(source: Path) -> Text:
+    """Of a series of frames with that of its folder."""
+    name = str(Path(source.parent.name, source.name)) if is_pattern(source) else source.name
+    return Text(os.fsencode(name).decode(errors="backslashreplace"))
+
+
+def _titles(score: Score) -> list[str]:
+    titles = ["PSNR Y (dB)", "SSIM Y", "PSNR RGB (dB)", "SSIM RGB"]
+    return titles if score.lpips is None else [*titles, "LPIPS"]
+
+
+def _cells(score: Score) -> list[str]:
+    cells = [
         f"{score.psnr_y:.2f}",
         f"{score.ssim_y:.4f}",
         f"{score.psnr_rgb:.2f}",
         f"{score.ssim_rgb:.4f}",
-    )
+    ]
+    return cells if score.lpips is None else [*cells, f"{score.lpips:.4f}"]
+
+
+def _clip_cells(score: ClipScore) -> list[str]:
+    temporal = ["", ""]
+    if score.flicker is not None and score.original_flicker is not None and score.tof is not None:
+        temporal = [f"{score.flicker:.2f} ({score.original_flicker:.2f})", f"{score.tof:.3f}"]
+    return [str(score.frames), *_cells(score.mean), *temporal]
 
 
 def _describe(fields: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from sr.cli import infer_options as options
 from sr.cli import video_options
-from sr.cli.display import Display, show_scores
+from sr.cli.display import Display, show_clip_scores, show_scores
 from sr.devices import DeviceError, resolve_device
 from sr.inference.engine import run
 from sr.inference.job import Frames, Making
@@ -71,6 +71,7 @@ def command(
     recursive: options.Recursive = False,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     reference: options.Reference = None,
+    lpips: options.Lpips = None,
     log: options.Log = None,
     codec: video_options.Codec = None,
     crf: video_options.Crf = None,
@@ -163,11 +164,14 @@ def command(
                 write = forgiving(events, display.say)
                 emit = to_all([with_rare_progress(write, interval=1.0), display])
                 devices = [resolve_device(name) for name in device.split(",")]
+                measure = options.loaded_lpips(lpips, reference, devices[0])
                 upscalers = load_upscalers(model, emit, devices, running)
                 if (window := upscalers[0].window) is not None:
                     refuse_pictures(request)
                     making = _with_flow(making, window.flow.name)
-                outcome = run(upscalers, request, emit, making=making, model=model.name)
+                outcome = run(
+                    upscalers, request, emit, making=making, model=model.name, lpips=measure
+                )
         except (UsageError, DeviceError, ModelFileError, CompileError) as error:
             display.say(f"error: {error}")
             raise typer.Exit(2) from None
@@ -271,6 +275,8 @@ def _open_log(path: Path | None) -> EventLog:
 def _tell_end(outcome: Outcome, display: Display) -> None:
     if outcome.scores:
         show_scores(outcome.scores)
+    if outcome.clip_scores:
+        show_clip_scores(outcome.clip_scores)
     if outcome.failures:
         display.say(f"{len(outcome.failures)} input(s) failed:")
     for message in outcome.failures.values():

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from sr.inference.loading import BUNDLED_MODEL
-from sr.inference.request import Extension
+from sr.inference.request import Extension, UsageError
+from sr.losses.lpips import LPIPS
+from sr.networks.imagenet_features import FeatureWeightsError
 
 INPUT, SIZE, NETWORK, RESULT, FILES = (
     "Input and output",
@@ -244,8 +247,22 @@ Reference = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Original pictures of the same names (an ending like _x4 of the input's name is left"
-        " out): print PSNR and SSIM, and save them as scores.json beside the results.",
+        help="Originals of the same names (an ending like _x4 of the input's name is left out):"
+        " pictures; for videos and series of frames folders of frames, or videos. For one video"
+        " also the folder, pattern or file of its frames itself. Prints PSNR and SSIM with a border"
+        " of as many pixels as the scale left out, of videos also flicker and tOF, and saves them"
+        " as scores.json beside the results. A video's frames are scored in 8 bits as they come out"
+        " of the network: what the encoder loses does not count.",
+        rich_help_panel=FILES,
+    ),
+]
+Lpips = Annotated[
+    str | None,
+    typer.Option(
+        "--lpips",
+        metavar="torchvision|FILE",
+        help="With --reference: LPIPS, too, by AlexNet with these weights: torchvision's, which are"
+        " downloaded once, or a file with its keys.",
         rich_help_panel=FILES,
     ),
 ]
@@ -257,3 +274,16 @@ Log = Annotated[
         rich_help_panel=FILES,
     ),
 ]
+
+
+def loaded_lpips(weights: str | None, reference: Path | None, device: torch.device) -> LPIPS | None:
+    """What --lpips asks for. Raises UsageError for weights that cannot be had."""
+    if weights is None:
+        return None
+    if reference is None:
+        raise UsageError("--lpips: needs --reference, the originals to compare with")
+    try:
+        lpips = LPIPS("AlexNet", "torchvision" if weights == "torchvision" else Path(weights))
+    except FeatureWeightsError as error:
+        raise UsageError(f"--lpips: {error}") from None
+    return lpips.to(device)

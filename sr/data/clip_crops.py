@@ -79,6 +79,8 @@ class ClipCropDataset(Dataset[Crop]):
         positions = references(clip, self.windows)
         first = positions[int(rng.integers(len(positions)))]
         both = tuple(range(first, first + self.windows.num_references))
+        if clip.cuts[first : both[-1]].any():
+            return (first,) * len(both)  # of a clip of single frames: one twice, without motion
         return both[::-1] if backwards else both
 
     def _crop(
@@ -98,15 +100,17 @@ class ClipCropDataset(Dataset[Crop]):
             "hr": _values(torch.stack(hr)),
             "name": "",
         }
-        scene = scene_of(clip, positions[0]) if len(clip.cuts) else None
         window = self.windows.window
-        if window is not None and scene is not None:
+        if window is None and len(positions) == 1:
+            return crop
+        scene = scene_of(clip, positions[0])
+        if window is not None:
             seen = window.backwards() if backwards else window
             pairs = [look(seen, scene, t, area) for t in positions]
             neighbours = torch.stack([orientation.of_frames(frames) for frames, _ in pairs])
             flows = torch.stack([orientation.of_flows(flows) for _, flows in pairs])
             crop["neighbours"], crop["flows"] = _values(neighbours), flows.contiguous()
-        if len(positions) == 2 and scene is not None:
+        if len(positions) == 2:
             crop["motion"] = self._motion(scene, positions, area, orientation)
         return crop
 
@@ -136,7 +140,7 @@ def references(clip: ClipArrays, windows: WindowSettings) -> list[int]:
     inside = [
         t
         for t in range(radius, last - radius + 1)
-        if not clip.cuts[t : t + windows.num_references - 1].any()
+        if not clip.cuts[t - radius : t + windows.num_references - 1 + radius].any()
     ]
     return inside or [last // 2]
 

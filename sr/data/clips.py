@@ -9,6 +9,7 @@ Letters: t frames of a clip, h x w LR pixels, H x W HR pixels.
 """
 
 import hashlib
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from sr.data.crop_and_flip import Picture
+from sr.data.degraded import name_at, shrunk, shrunk_size
 from sr.data.imresize import imresize
 from sr.io.whole_file import whole_file
 from sr.motion.methods import FlowMethod
@@ -106,17 +108,11 @@ class Clip:
 
     @property
     def name(self) -> str:
-        size = "" if self.downscale == 1 else f" at {self.downscale:g} of its size"
-        return f"{self.frames.name}{size}"
+        return name_at(self.frames.name, self.downscale)
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        scale = self.downscaling.scale
-        height, width = (
-            -(-side * self._factor.numerator // self._factor.denominator)
-            for side in self.frames.size
-        )
-        return height - height % scale, width - width % scale
+        return shrunk_size(self.frames.size, self.downscale, self.downscaling.scale)
 
     @property
     def num_bytes(self) -> int:
@@ -127,17 +123,10 @@ class Clip:
 
     def load(self) -> ClipArrays:
         """Read, downscale and measure. Raises ImageError."""
-        height, width = self.hr_size
-        hr = [
-            (frame if self._factor == 1 else imresize(frame, self._factor))[:height, :width]
-            for frame in self.frames.read()
-        ]
+        scale = self.downscaling.scale
+        hr = [shrunk(frame, self.downscale, scale) for frame in self.frames.read()]
         lr = [self.downscaling(frame) for frame in hr]
         return ClipArrays(np.stack(lr), np.stack(hr), *self._motion(lr))
-
-    @property
-    def _factor(self) -> Fraction:
-        return Fraction(self.downscale).limit_denominator(1000)
 
     def _motion(self, lr: list[Picture]) -> tuple[Flows, Flows, NDArray[np.bool_]]:
         if self.flow is None:
@@ -195,9 +184,9 @@ def _read_motion(
 ) -> tuple[Flows, Flows, NDArray[np.bool_]] | None:
     """What an earlier run has measured; None where it has not, or the file is damaged."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stream, np.load(stream) as file:
             to_next, to_previous, cuts = file["to_next"], file["to_previous"], file["cuts"]
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     if to_next.shape != shape or to_previous.shape != shape or cuts.shape != shape[:1]:
         return None

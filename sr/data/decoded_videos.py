@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from sr.data.frame_files import FrameFiles, cut_into_clips
 from sr.data.sources import DataError, raise_faults
@@ -51,19 +52,27 @@ def decoded(path: Path, cache_folder: Path) -> Path:
     made_of = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
     digest = hashlib.sha256(made_of.encode()).hexdigest()
     folder = cache_folder / "frames" / f"{path.stem}-{digest[:16]}"
-    if folder.is_dir():
-        return folder
-    unfinished = folder.with_name(f".{folder.name}-unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
     try:
-        unfinished.mkdir(parents=True)
-        _write_frames(path, unfinished)
-        unfinished.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # One process of a run decodes, the others wait.
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if not folder.is_dir():
+                _decode(path, folder)
     except (OSError, ImageError) as error:
         raise VideoError(f"{path}: cannot be decoded into {folder}: {error}") from error
+    return folder
+
+
+def _decode(path: Path, folder: Path) -> None:
+    """Write a video's frames into a new folder, which appears with all of them or not at all."""
+    unfinished = folder.with_name(f".{folder.name}-unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+    unfinished.mkdir()
+    try:
+        _write_frames(path, unfinished)
+        unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return folder
 
 
 def _write_frames(path: Path, folder: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from sr.data.crop_and_flip import Pair
+from sr.data.crop_and_flip import Pair, Picture
 from sr.data.imresize import imresize
 from sr.data.sources import list_pictures, pair_bytes, raise_faults
 from sr.io.image import ImageError, read_rgb8, read_size
@@ -22,15 +22,11 @@ class DegradedPicture:
 
     @property
     def name(self) -> str:
-        size = "" if self.downscale == 1 else f" at {self.downscale:g} of its size"
-        return f"{self.path}{size}"
+        return name_at(self.path, self.downscale)
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        height, width = (
-            -(-side * self._factor.numerator // self._factor.denominator) for side in self.file_size
-        )
-        return height - height % self.scale, width - width % self.scale
+        return shrunk_size(self.file_size, self.downscale, self.scale)
 
     @property
     def num_bytes(self) -> int:
@@ -38,16 +34,30 @@ class DegradedPicture:
 
     def load(self) -> Pair:
         """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
-        picture = read_rgb8(self.path, grey_to_rgb=True)
-        if self._factor != 1:
-            picture = imresize(picture, self._factor)
-        height, width = self.hr_size
-        hr = picture[:height, :width]
+        hr = shrunk(read_rgb8(self.path, grey_to_rgb=True), self.downscale, self.scale)
         return imresize(hr, Fraction(1, self.scale)), hr
 
-    @property
-    def _factor(self) -> Fraction:
-        return Fraction(self.downscale).limit_denominator(1000)
+
+def shrunk(picture: Picture, downscale: float, scale: int) -> Picture:
+    """A picture at `downscale` of its size, cut at bottom and right to a multiple of `scale`."""
+    height, width = shrunk_size(picture.shape[:2], downscale, scale)
+    return (picture if downscale == 1 else imresize(picture, _exact(downscale)))[:height, :width]
+
+
+def shrunk_size(size: tuple[int, ...], downscale: float, scale: int) -> tuple[int, int]:
+    """(H, W) of what `shrunk` gives. size: (H, W) of the picture."""
+    factor = _exact(downscale)
+    height, width = (-(-side * factor.numerator // factor.denominator) for side in size)
+    return height - height % scale, width - width % scale
+
+
+def name_at(name: object, downscale: float) -> str:
+    """What a picture or clip at `downscale` of its size is called in messages."""
+    return f"{name}" if downscale == 1 else f"{name} at {downscale:g} of its size"
+
+
+def _exact(downscale: float) -> Fraction:
+    return Fraction(downscale).limit_denominator(1000)
 
 
 def find_degraded(

@@ -9,6 +9,7 @@ interpolation blurs no frame more than another; otherwise frames would differ in
 fraction of a pixel that they are moved.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,11 @@ class MovingPhoto:
 
     @property
     def identity(self) -> str:
-        status = self.path.stat()
-        return f"{self!r} {status.st_size} {status.st_mtime_ns}"
+        digest = hashlib.sha256()
+        for path in (self.path, *self.others):
+            status = path.stat()
+            digest.update(f"{path}/{status.st_size}/{status.st_mtime_ns}\n".encode())
+        return f"{self!r} {digest.hexdigest()}"
 
     def read(self) -> list[Picture]:
         """The frames, (height, width, 3), uint8 RGB. Raises ImageError."""

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from sr.devices import precision_name
@@ -31,9 +30,9 @@ def run(
     """Upscale all pictures of a request; one that fails does not keep the others.
 
     upscalers: of one model, one a device; pictures are spread over them, or the tiles of each
-    where there are fewer pictures than devices. model: its name for the
-    log and the scores. lpips: to score by it, too, where there are originals. Raises `UsageError` or `NoInputError` before any work is done. An interrupt
-    leaves whole files only.
+    where there are fewer pictures than devices. model: its name for the log and the scores. lpips:
+    scores by it, too, where there are originals. Raises `UsageError` or `NoInputError` before any
+    work is done. An interrupt leaves whole files only.
     """
     making = making or Making()
     started = time.perf_counter()

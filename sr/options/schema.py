@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles
 from sr.options.datasets import DatasetsOptions
 from sr.options.discriminator import (
     DiscriminatorOptions,
@@ -96,6 +97,26 @@ class Options(Section):
             raise ValueError(
                 f"{needing}: every source in datasets must be one of clips (FrameFolders, "
                 "Vimeo90K, VideoFiles, MovingPhotos)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _clips_are_as_long_as_windows(self) -> Self:
+        source, window = self.datasets.train.source, self.datasets.window
+        match source:
+            case FrameFolders() | VideoFiles():
+                name, length = "clip_frames", source.clip_frames
+            case MovingPhotos():
+                name, length = "num_frames", source.num_frames
+            case _:
+                return self
+        least = 1 if self.losses.temporal is None else 2
+        if window is not None and window.whole_windows and isinstance(self.generator, RBPNOptions):
+            least += self.generator.num_frames - 1
+        if length < least:
+            raise ValueError(
+                f"datasets.train.source.{name} must be at least {least}, the frames that are "
+                f"learned from together (whole_windows, losses.temporal), got {length}"
             )
         return self
 

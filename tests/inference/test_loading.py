@@ -11,9 +11,14 @@ import torch
 from sr.devices import DeviceError
 from sr.inference import loading
 from sr.inference.loading import Running, load_upscalers
+from sr.inference.memory import MIN_TILE_SIZE
+from sr.inference.request import UsageError
 from sr.inference.self_ensemble import SelfEnsemble
 from sr.inference.upscaler import DEFAULT_TILE_SIZE, Upscaler
 from sr.io.event_log import Event
+from sr.io.model_file import write_model_file
+from sr.motion.window import Window
+from sr.networks.rbpn import RBPN
 
 CPU = torch.device("cpu")
 
@@ -138,6 +143,43 @@ def test_onnxruntime_runs_the_same_network(model: Path) -> None:
     torch.testing.assert_close(
         load(model, Listener(), backend="onnxruntime")(lr), load(model, Listener())(lr)
     )
+
+
+@pytest.fixture
+def clip_model(tmp_path: Path) -> Path:
+    """A file of an untrained RBPN x2 of 3 frames."""
+    options = {"num_shallow_features": 4, "num_features": 4, "num_stages": 1, "num_res_blocks": 1}
+    generator = {"type": "RBPN", "num_frames": 3, **options}
+    clips = {"offsets": [-1, 1], "edge": "reference", "alignment": "none", "flow": {"type": "DIS"}}
+    path = tmp_path / "rbpn.safetensors"
+    metadata = {"generator": generator, "scale": 2, "receptive_radius": 13, "clips": clips}
+    write_model_file(path, RBPN(2, 4, 4, 1, 1, 3).state_dict(), metadata)
+    return path
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_a_network_of_several_frames_takes_packed_windows(clip_model: Path, tta: bool) -> None:
+    loaded = load(clip_model, Listener(), precision="fp32", tta=tta)
+    assert loaded.window is not None
+    assert loaded.window.frames == Window((-1, 1), "reference", "none")
+    assert loaded.window.flow.name.startswith("DIS")
+    assert loaded.tile_size >= MIN_TILE_SIZE
+    window = torch.rand(1, loaded.window.num_channels, 6, 8)
+    assert loaded.upscale_whole(window, CPU).shape == (1, 3, 12, 16)
+    with pytest.raises(ValueError, match="looks at several frames, so it enlarges videos"):
+        loaded(torch.rand(1, 3, 6, 8))
+
+
+def test_the_flow_is_the_models_or_the_one_that_is_named(clip_model: Path, model: Path) -> None:
+    loaded = load(clip_model, Listener(), flow="farneback")
+    assert loaded.window is not None
+    assert loaded.window.flow.name.startswith("Farneback")
+    with pytest.raises(UsageError, match="--flow best: expected auto, dis, farneback, raft or a "):
+        load(clip_model, Listener(), flow="best")
+    with pytest.raises(
+        UsageError, match=r"--flow dis: tiny\.safetensors looks at each frame alone"
+    ):
+        load(model, Listener(), flow="dis")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,33 @@ def test_an_equivariant_network_gives_the_same(height: int, width: int) -> None:
     assert (SelfEnsemble(network)(lr) - network(lr)).abs().max() < 1e-5
 
 
+class FollowingFlow(nn.Module):
+    """Of packed windows, the mean of the neighbours' pixels that whole flows point to."""
+
+    def forward(self, window: Tensor) -> Tensor:
+        _, channels, height, width = window.shape
+        n = (channels - 3) // 5
+        total = torch.zeros_like(window[:, :3])
+        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        for place in range(n):
+            neighbour = window[0, 3 * (place + 1) : 3 * (place + 2)]
+            across, down = window[0, 3 + 3 * n + 2 * place : 5 + 3 * n + 2 * place].long()
+            y, x = (rows + down).clamp(0, height - 1), (columns + across).clamp(0, width - 1)
+            total = total + neighbour[:, y, x]
+        return total / n
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_flows_are_turned_with_the_frames(height: int, width: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    flows = torch.randint(-3, 4, (1, 4, height, width), generator=random)
+    window = torch.cat([torch.rand(1, 9, height, width), flows], dim=1)
+    network = FollowingFlow()
+    expected = network(window)
+    assert (SelfEnsemble(network, num_flows=2)(window) - expected).abs().max() < 1e-6
+    assert (SelfEnsemble(network)(window) - expected).abs().max() > 0.1
+
+
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_the_eight_orientations_are_different_and_can_be_undone(height: int, width: int) -> None:
     lr = picture(height, width)

@@ -23,6 +23,15 @@ SMALL: list[dict[str, Any]] = [
     {"type": "SPAN", "num_features": 6, "num_blocks": 4},
     {"type": "SPAN", "num_features": 6, "num_blocks": 6, "normalise": False},
     {"type": "DBPN", "num_shallow_features": 8, "num_features": 6, "num_stages": 3},
+    {"type": "RBPN", "num_shallow_features": 8, "num_features": 6, "num_res_blocks": 2},
+    {
+        "type": "RBPN",
+        "num_shallow_features": 6,
+        "num_features": 8,
+        "num_stages": 1,
+        "num_res_blocks": 1,
+        "num_frames": 3,
+    },
     {"type": "ISeeBetterSRResNet", "num_features": 6},
 ]
 

@@ -1,0 +1,253 @@
+"""Whole videos through networks that look at several frames."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sr.cli.infer import main
+from sr.inference.engine import run
+from sr.inference.frame_window import FrameWindow
+from sr.inference.job import Making
+from sr.inference.request import Request
+from sr.inference.session import Outcome
+from sr.inference.upscaler import Upscaler
+from sr.inference.video import encode
+from sr.inference.video.making import VideoMaking
+from sr.inference.video.stages import Batch
+from sr.inference.video.windows import Windows
+from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
+from sr.io.model_file import write_model_file
+from sr.io.video.encoder import EncoderChoice
+from sr.io.video.frame import Frame
+from sr.motion.methods import DIS
+from sr.motion.window import Window
+from sr.networks.packed_window import PackedWindow
+from sr.networks.rbpn import RBPN
+
+CPU = torch.device("cpu")
+PART = 4  # frames
+HEIGHT, WIDTH = 24, 32
+RADIUS = 2
+WINDOW = FrameWindow(Window((-1, 1, -2, 2), "reflect", "none"), DIS())
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Tiny(nn.Module):
+    """An untrained RBPN x2 of 5 frames; counts how often it is called."""
+
+    def __init__(self, fault_at: int | None = None) -> None:
+        super().__init__()
+        self.network = PackedWindow(rbpn())
+        self.fault_at = fault_at
+        self.num_calls = 0
+
+    def forward(self, window: Tensor) -> Tensor:
+        if self.num_calls == self.fault_at:
+            raise MemoryError("no room")
+        self.num_calls += 1
+        sr: Tensor = self.network(window)
+        return sr
+
+
+def rbpn() -> RBPN:
+    torch.manual_seed(0)
+    network = RBPN(2, 4, 4, 1, 1, 2 * RADIUS + 1, bicubic_skip=True).eval()
+    network.output.conv.weight.data.mul_(20)  # so that neighbours show in 8 bits
+    return network
+
+
+def picture(scene: int, step: int) -> Pixels:
+    """A smooth scene, 0 dark or 1 bright, that moves each step."""
+    noise = np.random.default_rng(scene).random((HEIGHT + 60, WIDTH + 60, 3))
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
+    smooth = np.asarray(cv2.normalize(smooth, None, 0, 110, cv2.NORM_MINMAX)) + 145 * scene
+    part = smooth[10 + step : 10 + step + HEIGHT, 10 + 2 * step : 10 + 2 * step + WIDTH]
+    return np.ascontiguousarray(part.round(), np.uint8)
+
+
+def pictures(cut_at: int, num_frames: int = 14, still: Sequence[int] = ()) -> list[Pixels]:
+    """Two scenes. still: frames like the one before."""
+    shown = [(int(number >= cut_at), number) for number in range(num_frames)]
+    for number in still:
+        shown[number] = shown[number - 1]
+    return [picture(*each) for each in shown]
+
+
+def upscale(
+    source: Path,
+    output: Path,
+    listener: Any,
+    network: Tiny | None = None,
+    *,
+    resume: bool = False,
+    **making: Any,
+) -> Outcome:
+    upscaler = Upscaler(
+        network or Tiny(),
+        scale=2,
+        halo=0,
+        tile_size=0,
+        device=CPU,
+        dtype=torch.float32,
+        window=WINDOW,
+    )
+    encoder = EncoderChoice(crf=20, preset="ultrafast")
+    video = VideoMaking(encoder=encoder, resume=resume, **making)
+    request = Request([source], output, resume=resume, existing="skip" if resume else "refuse")
+    return run([upscaler], request, listener, making=Making(video=video))
+
+
+def written(folder: Path, frames: Sequence[Pixels]) -> Path:
+    """The pattern of files with these frames."""
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        write_rgb8(folder / f"{number}.png", frame)
+    return folder / "%d.png"
+
+
+def test_each_frame_is_made_of_its_window_and_a_repeated_one_once(studio: Any) -> None:
+    frames = pictures(5, 8, still=(2, 3))
+    output, network = studio.folder / "out" / "%d.png", Tiny()
+    source = written(studio.folder / "in", frames)
+    assert upscale(source, output, studio.Listener(), network).exit_code == 0
+    assert network.num_calls == 6
+    batches = [
+        Batch(0, [Frame(number, number, 1, ())], [True], [image_to_tensor(frame)])
+        for number, frame in enumerate(frames)
+        if number not in (2, 3)
+    ]
+    windows = Windows(WINDOW, [CPU], 1, lambda _: True)
+    found = [read_rgb8(output.parent / f"{number}.png") for number in range(8)]
+    with torch.no_grad():
+        for batch in windows.batches(iter(batches)):
+            number = batch.frames[0].number
+            expected = tensor_to_rgb8(network(batch.windows[0]))
+            np.testing.assert_array_equal(found[number], expected)
+            still = torch.cat([*batch.lr * 5, 0 * batch.windows[0][:, :8]], dim=1)
+            alone = tensor_to_rgb8(network(still))
+            assert np.abs(alone.astype(int) - expected).max() > 2  # neighbours show
+    np.testing.assert_array_equal(found[2], found[1])
+    np.testing.assert_array_equal(found[3], found[1])
+
+
+def test_times_and_sound_are_kept(studio: Any) -> None:
+    pts = [0, 1, 4, 5, 6, 20, 21, 22]
+    source = studio.clip(
+        "in.mp4",
+        pictures=pictures(5, 8),
+        pts=pts,
+        time_base=Fraction(1, 30),
+        sound=studio.Sound(0.7, start=0.1),
+    )
+    output, listener = studio.folder / "out.mp4", studio.Listener()
+    assert upscale(source, output, listener).exit_code == 0
+    assert studio.times_of(output) == studio.times_of(source)
+    assert set(listener.fields("progress")[0]["queues"]) == {
+        "decode",
+        "convert",
+        "windows",
+        "network",
+        "levels",
+    }
+
+    def packets(path: Path) -> list[bytes]:
+        with av.open(str(path)) as container:
+            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+    assert packets(source) == packets(output)
+
+
+@pytest.mark.parametrize("temporal_filter", [False, True])
+@pytest.mark.parametrize("cut_at", [4, 6, 7, 8, 9, 10])
+def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
+    studio: Any, cut_at: int, temporal_filter: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
+    source = studio.clip("in.mp4", pictures=pictures(cut_at, still=(5, 7, 8)))
+    whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
+    listener, video = studio.Listener(), {"temporal_filter": temporal_filter}
+    assert upscale(source, whole, listener, **video).exit_code == 0
+    assert upscale(source, output, listener, Tiny(fault_at=9), **video).exit_code == 4
+    again, listener = Tiny(), studio.Listener()
+    assert upscale(source, output, listener, again, resume=True, **video).exit_code == 0
+    assert output.read_bytes() == whole.read_bytes()
+    (done,) = listener.fields("item_done")
+    assert done["resumed_at"] in (4, 8)
+    assert again.num_calls <= 14 - done["resumed_at"] + temporal_filter
+
+
+def test_previews_are_the_frames_of_the_result(studio: Any) -> None:
+    source = written(studio.folder / "in", pictures(6, 14, still=(4, 7, 11)))
+    output, network = studio.folder / "out" / "%d.png", Tiny()
+    assert upscale(source, output, studio.Listener(), network, num_previews=3).exit_code == 0
+    assert network.num_calls == 3 + 11
+    names = sorted(output.parent.glob("*preview*.png"))
+    assert [path.name.split("_")[2] for path in names] == ["00002", "00007", "00011"]
+    for path, number in zip(names, (2, 7, 11), strict=True):
+        after = read_rgb8(path)[:, -2 * WIDTH :]
+        np.testing.assert_array_equal(after, read_rgb8(output.parent / f"{number}.png"))
+
+
+@pytest.fixture
+def clip_model(tmp_path: Path) -> Path:
+    options = {"num_shallow_features": 4, "num_features": 4, "num_stages": 1, "num_res_blocks": 1}
+    generator = {"type": "RBPN", "num_frames": 5, "bicubic_skip": True, **options}
+    offsets, flow = [-1, 1, -2, 2], {"type": "DIS"}
+    clips = {"offsets": offsets, "edge": "reference", "alignment": "none", "flow": flow}
+    path = tmp_path / "rbpn.safetensors"
+    metadata = {"generator": generator, "scale": 2, "receptive_radius": 20, "clips": clips}
+    write_model_file(path, rbpn().state_dict(), metadata)
+    return path
+
+
+def call(*arguments: object) -> object:
+    """The exit code of infer.py."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return stop.value.code
+
+
+def test_the_command_line_upscales_a_clip_and_goes_on_with_the_same_flow_only(
+    studio: Any, clip_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
+    source = studio.clip("in.mp4", pictures=pictures(6, 10), sound=studio.Sound(0.4))
+    output = studio.folder / "out.mp4"
+    given = ["-i", source, "-o", output, "-m", clip_model, "--precision", "fp32", "-t", "16"]
+    join = monkeypatch.setattr("sr.inference.video.job.join", broken)
+    assert call(*given) == 4
+    monkeypatch.undo()
+    assert join is None
+    assert call(*given, "--resume", "--flow", "farneback") == 4
+    shown = capsys.readouterr().err
+    assert "holds parts of another job (model was" in shown
+    assert "Farneback" in shown
+    assert call(*given, "--resume", "--flow", "dis") == 0
+    assert studio.times_of(output) == studio.times_of(source)
+
+
+def broken(*_: object, **__: object) -> tuple[str, ...]:
+    raise av.FFmpegError(1, "no room")
+
+
+def test_pictures_are_refused_before_any_work(studio: Any, clip_model: Path, capsys: Any) -> None:
+    folder = studio.folder / "mixed"
+    written(folder, pictures(1, 2))
+    studio.clip("mixed/a.mp4", pictures=pictures(1, 2))
+    for given in (folder, folder / "0.png"):
+        assert call("-i", given, "-o", studio.folder / "out", "-m", clip_model) == 2
+        assert "enlarges videos, and frames as a pattern" in capsys.readouterr().err
+    assert not (studio.folder / "out").exists()
+    pattern = studio.folder / "out" / "%d.png"
+    assert call("-i", folder / "%d.png", "-o", pattern, "-m", clip_model) == 0
+    assert len(list(pattern.parent.iterdir())) == 2
