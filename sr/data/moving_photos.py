@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr.data.crop_and_flip import Picture
-from sr.io.image import read_rgb8
+from sr.io.image import ImageError, read_rgb8
 
 _OVERSAMPLING = 2
 _ZOOMS = (0.985, 1.015)  # of one frame to the next
@@ -61,11 +61,11 @@ class MovingPhoto:
     def read(self) -> list[Picture]:
         """The frames, (height, width, 3), uint8 RGB. Raises ImageError."""
         rng = np.random.default_rng([self.number, *self.path.name.encode()])
-        photo = _shrunk(read_rgb8(self.path, grey_to_rgb=True), rng, self.size)
+        photo = _shrunk(_read_photo(self.path), rng, self.size)
         background = self._moved(photo, self._path(photo.shape[:2], rng))
         if rng.random() >= _FOREGROUND_CHANCE:
             return [_halved(frame) for frame in background]
-        other = read_rgb8(self.others[int(rng.integers(len(self.others)))], grey_to_rgb=True)
+        other = _read_photo(self.others[int(rng.integers(len(self.others)))])
         other = _shrunk(other, rng, self.size)
         transforms = self._path(other.shape[:2], rng)
         foreground = self._moved(other, transforms)
@@ -131,6 +131,17 @@ class MovingPhoto:
         mask = np.zeros(shape, np.float32)
         cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1.0)
         return np.asarray(cv2.GaussianBlur(mask, (0, 0), _OVERSAMPLING / 2), np.float32)
+
+
+def _read_photo(path: Path) -> Picture:
+    photo = read_rgb8(path, grey_to_rgb=True)
+    height, width, _ = photo.shape
+    if min(height, width) < 2:  # OpenCV would never come to the end of mirroring it
+        raise ImageError(
+            f"{path}: expected a photograph of at least 2x2 pixels; came {width}x{height} "
+            "(width x height)"
+        )
+    return photo
 
 
 def _shrunk(photo: Picture, rng: np.random.Generator, size: tuple[int, int]) -> Picture:

@@ -164,8 +164,11 @@ class Session:
         return Item(job, work, tuple(notes), original)
 
     def _look_at_video(self, job: Job, *, is_only: bool) -> Item:
-        making, original = self._making, None
-        work, notes = checked_video(job, making.video, making.target, self._pool.scale)
+        making, pool, original = self._making, self._pool, None
+        single_pass = pool.upscalers[0].window is not None
+        work, notes = checked_video(
+            job, making.video, making.target, pool.scale, single_pass=single_pass
+        )
         if self._references is not None:
             original = self._references.original_clip_of(job.source, is_only=is_only)
             with_lpips = self._lpips is not None
@@ -227,7 +230,10 @@ class Session:
             return do_video(job, work, making, upscalers, emit)
         with opened_scorer(item.original, job.source, work, making, self._lpips) as scorer:
             fields = do_video(job, work, making, upscalers, emit, scorer)
-            self.outcome.clip_scores[job.source] = score = scorer.score()
+            try:
+                self.outcome.clip_scores[job.source] = score = scorer.score()
+            except ScoreError as error:
+                raise ScoreError(f"{job.output} is written, but {error}") from error
         return {**fields, "scores": score.as_json()}
 
     def _sort(self, items: Sequence[Item]) -> None:

@@ -21,6 +21,7 @@ from sr.data.sources import Source, raise_faults
 from sr.devices import precision_name, resolve_device, resolve_precision
 from sr.io.image import ImageError
 from sr.losses.lpips import LPIPS
+from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.liveness import as_table
 from sr.training.logging import RunLog, as_duration
@@ -51,7 +52,8 @@ def check(options: Options, say: Say) -> None:
     sources, sets = find_pictures(options, device)
     open_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
-    say(f"data: pictures to train on {len(sources)}, to validate on {count}; all can be read")
+    kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "pictures"
+    say(f"data: {kind} to train on {len(sources)}, to validate on {count}; all can be read")
     accelerator = make_accelerator(device, dtype)
     trainee = make_trainee(options, accelerator, state_file=None)
     say(f"generator: {options.generator.type} x{options.scale}, {_size(trainee.generator)}")

@@ -139,7 +139,9 @@ def test_all_options_of_a_video_work_together(
         ("--overwrite --resume", "--overwrite and --resume: expected one of them"),
         ("--container mkv", "--container mkv: does not fit the output file"),
         ("--suffix _big", "--suffix _big: has no place when -o is a file"),
-        ("--reference .", "--reference: expected pictures only; came: in.mp4"),
+        ("--reference none", "--reference none: expected a folder of original pictures or clips"),
+        ("--lpips torchvision", "--lpips: needs --reference"),
+        ("--reference . --lpips none.pth", "--lpips: none.pth: no such file of weights"),
         ("-o -", "-o -: expected a file for a video; came: standard output"),
         ("-o out.avi", "-o out.avi: expected .mp4, .mkv or .webm; came: .avi"),
         ("-o out.png", "-o out.png: expected .mp4, .mkv, .webm, or a pattern"),
@@ -423,3 +425,30 @@ def test_no_numbered_picture_is_replaced_unasked(
     assert call("-i", clip, "-o", pattern, "-m", model) == 2
     assert f"{name} already exists" in capsys.readouterr().err
     assert names(pattern.parent) == sorted({name, "007.png"})
+
+
+def test_clips_are_scored_against_their_originals(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    random = np.random.default_rng(0)
+    for folder, size in (("lr/walk", 20), ("hr/walk", 40)):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(3):
+            pixels = random.integers(0, 256, (size, size, 3), np.uint8)
+            write_rgb8(tmp_path / folder / f"{number}.png", pixels)
+    log = tmp_path / "log"
+    pattern = tmp_path / "lr" / "walk" / "%d.png"
+    arguments = ["-i", pattern, "-m", model, "--reference", tmp_path / "hr", "--log", log]
+    assert call(*arguments, "-o", tmp_path / "out.mkv") == 0
+    shown = capsys.readouterr().out
+    assert "PSNR Y (dB)" in shown
+    assert "tOF" in shown
+    assert "walk/%d.png" in shown
+    saved = json.loads((tmp_path / "scores.json").read_text())
+    (score,) = saved["clips"].values()
+    assert (score["frames"], score["pairs"]) == (3, 0)  # noise is nothing but cuts
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    (done,) = [event for event in events if event["event"] == "item_done"]
+    assert done["scores"] == score
+    assert call(*arguments, "-o", tmp_path / "again.mkv", "--resume") == 0

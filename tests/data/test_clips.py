@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, scene_of
 from sr.data.crop_and_flip import Picture
@@ -69,7 +70,7 @@ def smooth(seed: int) -> Picture:
     return np.asarray(cv2.resize(coarse, (192, 128), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def same(one: ClipArrays, other: ClipArrays) -> bool:
+def same(one: tuple[NDArray[Any], ...], other: tuple[NDArray[Any], ...]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -122,7 +123,7 @@ def test_blurred_downscaling_takes_every_4th_pixel_of_the_gaussian_from_the_firs
     taps = np.exp(-(np.arange(-6.0, 7) ** 2) / (2 * 1.6**2))
     taps /= taps.sum()
 
-    def seen(from_: int, num: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def seen(from_: int, num: int) -> NDArray[np.float64]:
         distances = np.abs(4 * np.arange(num) - from_)
         return np.where(distances <= 6, taps[np.minimum(distances, 6) + 6], 0)
 

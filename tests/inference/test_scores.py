@@ -10,41 +10,20 @@ import pytest
 import pyvips
 
 from sr.inference.scores import (
-    References,
+    ClipScore,
     Score,
     ScoreError,
+    mean_clip_score,
     mean_score,
     score_against,
     write_scores,
 )
 from sr.io.image import write_rgb8
+from sr.losses.lpips import LPIPS
 
 
 def random_picture(height: int, width: int) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-@pytest.mark.parametrize("name", ["baby.png", "babyx4.png", "baby_x4.png", "baby-X2.jpg"])
-def test_originals_are_found_by_the_stem_without_its_scale(tmp_path: Path, name: str) -> None:
-    (tmp_path / "baby.tif").touch()
-    (tmp_path / "bab.tif").touch()
-    assert References(tmp_path).original_of(Path("lr") / name) == tmp_path / "baby.tif"
-
-
-def test_the_full_name_goes_before_the_one_without_scale(tmp_path: Path) -> None:
-    for name in ("a.png", "a_x4.png"):
-        (tmp_path / name).touch()
-    assert References(tmp_path).original_of(Path("a_x4.png")).name == "a_x4.png"
-
-
-def test_missing_and_ambiguous_originals_are_told(tmp_path: Path) -> None:
-    for name in ("a.png", "a.jpg"):
-        (tmp_path / name).touch()
-    references = References(tmp_path)
-    with pytest.raises(ScoreError, match=r"named a in .* came: a\.jpg, a\.png"):
-        references.original_of(Path("a.png"))
-    with pytest.raises(ScoreError, match=r"named b_x4 or b in .* came: none"):
-        references.original_of(Path("b_x4.png"))
 
 
 def test_equal_pictures_are_infinitely_good(tmp_path: Path) -> None:
@@ -93,9 +72,37 @@ def test_grey_originals_are_compared_as_rgb(tmp_path: Path) -> None:
     assert score.psnr_rgb == math.inf
 
 
+def test_lpips_is_measured_where_it_is_asked_for(tmp_path: Path) -> None:
+    picture, lpips = random_picture(40, 48), LPIPS("AlexNet", "random")
+    write_rgb8(tmp_path / "a.png", picture)
+    assert score_against(picture, tmp_path / "a.png", border=4).lpips is None
+    assert score_against(picture, tmp_path / "a.png", border=4, lpips=lpips).lpips == 0
+    spoilt = 255 - picture
+    distance = score_against(spoilt, tmp_path / "a.png", border=4, lpips=lpips).lpips
+    assert distance is not None
+    assert distance > 0
+    spoilt[4:-4, 4:-4] = picture[4:-4, 4:-4]
+    assert score_against(spoilt, tmp_path / "a.png", border=4, lpips=lpips).lpips == 0
+    with pytest.raises(ScoreError, match="at least 41 pixels a side"):
+        score_against(picture, tmp_path / "a.png", border=5, lpips=lpips)
+
+
 def test_means_are_taken_number_by_number() -> None:
     mean = mean_score([Score(30, 0.8, 28, 0.7), Score(32, 0.9, 29, 0.8)])
     assert mean == Score(31, pytest.approx(0.85), 28.5, pytest.approx(0.75))
+    measured = [Score(30, 0.8, 28, 0.7, lpips) for lpips in (0.2, 0.3)]
+    assert mean_score(measured).lpips == pytest.approx(0.25)
+
+
+def test_clips_count_alike_and_those_without_pairs_only_as_pictures() -> None:
+    long = ClipScore(40, Score(30, 0.8, 28, 0.7), 39, 6.0, 5.0, 0.5)
+    short = ClipScore(2, Score(32, 0.8, 28, 0.7), 1, 4.0, 3.0, 0.3)
+    cut = ClipScore(2, Score(34, 0.8, 28, 0.7), 0, None, None, None)
+    mean = mean_clip_score([long, short, cut])
+    assert (mean.frames, mean.pairs, mean.mean.psnr_y) == (44, 40, 32)
+    assert (mean.flicker, mean.original_flicker, mean.tof) == (5, 4, 0.4)
+    assert list(cut.as_json()) == ["frames", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "pairs"]
+    assert list(long.as_json())[-3:] == ["flicker", "original_flicker", "tof"]
 
 
 def test_scores_are_saved_as_valid_json(tmp_path: Path) -> None:
@@ -103,9 +110,16 @@ def test_scores_are_saved_as_valid_json(tmp_path: Path) -> None:
         Path("a.png"): Score(math.inf, 1, math.inf, 1),
         Path("b.png"): Score(30, 0.8, 28, 0.7),
     }
-    write_scores(tmp_path / "scores.json", {"scale": 4}, scores)
+    write_scores(tmp_path / "scores.json", {"scale": 4}, scores, {})
     saved = json.loads((tmp_path / "scores.json").read_text())
     assert saved["scale"] == 4
     assert saved["pictures"]["a.png"]["psnr_y"] == "inf"
     assert saved["mean"]["ssim_y"] == pytest.approx(0.9)
+    assert "clips" not in saved
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+    clip = ClipScore(40, Score(30, 0.8, 28, 0.7), 39, 6.0, 5.0, 0.5)
+    write_scores(tmp_path / "scores.json", {"scale": 4}, {}, {Path("c.mp4"): clip})
+    saved = json.loads((tmp_path / "scores.json").read_text())
+    assert saved["clips"] == {"c.mp4": clip.as_json()}
+    assert saved["mean_of_clips"] == clip.as_json()
+    assert "pictures" not in saved

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.metrics.flicker import consistent, warping_error
+from sr.metrics.flicker import consistent, pair_error, visible_in_both, warping_error
 
 
 def smooth(height: int, width: int) -> Tensor:
@@ -112,3 +112,11 @@ def test_a_pair_with_nothing_in_common_is_named() -> None:
     away = constant(32, 40, 100, 0)
     with pytest.raises(ValueError, match="expected frames 1 and 2 to show the same"):
         warping_error(frames, [flows[0], (away, -away)])
+
+
+def test_a_clips_error_is_the_mean_over_its_pairs() -> None:
+    frames, flows = moving(3)
+    frames[1] = 0.8 * frames[1] + 0.1
+    visible = [visible_in_both(*pair) for pair in flows]
+    errors = [pair_error(frames[t], frames[t + 1], flows[t][0], visible[t]) for t in (0, 1)]
+    assert sum(errors) / 2 == pytest.approx(warping_error(frames, flows))

@@ -20,14 +20,14 @@ from sr.inference.job import Making
 from sr.inference.request import Request
 from sr.inference.session import Outcome
 from sr.inference.upscaler import Upscaler
-from sr.inference.video import encode
+from sr.inference.video import encode, job
 from sr.inference.video.making import VideoMaking
 from sr.inference.video.stages import Batch
 from sr.inference.video.windows import Windows
 from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.io.model_file import write_model_file
 from sr.io.video.encoder import EncoderChoice
-from sr.io.video.frame import Frame
+from sr.io.video.frame import Frame, VideoError
 from sr.motion.methods import DIS
 from sr.motion.window import Window
 from sr.networks.packed_window import PackedWindow
@@ -77,10 +77,11 @@ def picture(scene: int, step: int) -> Pixels:
 
 def pictures(cut_at: int, num_frames: int = 14, still: Sequence[int] = ()) -> list[Pixels]:
     """Two scenes. still: frames like the one before."""
-    shown = [(int(number >= cut_at), number) for number in range(num_frames)]
-    for number in still:
-        shown[number] = shown[number - 1]
-    return [picture(*each) for each in shown]
+    shown: list[Pixels] = []
+    for number in range(num_frames):
+        step = number - sum(other <= number for other in still)
+        shown.append(shown[-1] if number in still else picture(int(number >= cut_at), step))
+    return shown
 
 
 def upscale(
@@ -132,7 +133,7 @@ def test_each_frame_is_made_of_its_window_and_a_repeated_one_once(studio: Any) -
         for batch in windows.batches(iter(batches)):
             number = batch.frames[0].number
             expected = tensor_to_rgb8(network(batch.windows[0]))
-            np.testing.assert_array_equal(found[number], expected)
+            assert np.abs(found[number].astype(int) - expected).max() <= 1  # of rounding
             still = torch.cat([*batch.lr * 5, 0 * batch.windows[0][:, :8]], dim=1)
             alone = tensor_to_rgb8(network(still))
             assert np.abs(alone.astype(int) - expected).max() > 2  # neighbours show
@@ -167,33 +168,35 @@ def test_times_and_sound_are_kept(studio: Any) -> None:
     assert packets(source) == packets(output)
 
 
-@pytest.mark.parametrize("temporal_filter", [False, True])
-@pytest.mark.parametrize("cut_at", [4, 6, 7, 8, 9, 10])
+@pytest.mark.parametrize(
+    ("cut_at", "temporal_filter"), [(6, False), (9, False), (9, True), (10, True)]
+)
 def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
     studio: Any, cut_at: int, temporal_filter: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
-    source = studio.clip("in.mp4", pictures=pictures(cut_at, still=(5, 7, 8)))
+    # Resumed at frame 8, which repeats 6, with frames 3 and 4 as its neighbours, or a cut before.
+    source = studio.clip("in.mp4", pictures=pictures(cut_at, 13, still=(5, 7, 8)))
     whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
     listener, video = studio.Listener(), {"temporal_filter": temporal_filter}
     assert upscale(source, whole, listener, **video).exit_code == 0
-    assert upscale(source, output, listener, Tiny(fault_at=9), **video).exit_code == 4
+    assert upscale(source, output, listener, Tiny(fault_at=8), **video).exit_code == 4
     again, listener = Tiny(), studio.Listener()
     assert upscale(source, output, listener, again, resume=True, **video).exit_code == 0
     assert output.read_bytes() == whole.read_bytes()
     (done,) = listener.fields("item_done")
-    assert done["resumed_at"] in (4, 8)
-    assert again.num_calls <= 14 - done["resumed_at"] + temporal_filter
+    assert done["resumed_at"] == 8
+    assert again.num_calls == 5  # of frame 8, for the filter 7 as well, and of 9 to 12
 
 
 def test_previews_are_the_frames_of_the_result(studio: Any) -> None:
-    source = written(studio.folder / "in", pictures(6, 14, still=(4, 7, 11)))
+    source = written(studio.folder / "in", pictures(6, 12, still=(4, 7, 10)))
     output, network = studio.folder / "out" / "%d.png", Tiny()
     assert upscale(source, output, studio.Listener(), network, num_previews=3).exit_code == 0
-    assert network.num_calls == 3 + 11
+    assert network.num_calls == 3 + 9
     names = sorted(output.parent.glob("*preview*.png"))
-    assert [path.name.split("_")[2] for path in names] == ["00002", "00007", "00011"]
-    for path, number in zip(names, (2, 7, 11), strict=True):
+    assert [path.name.split("_")[2] for path in names] == ["00002", "00006", "00010"]
+    for path, number in zip(names, (2, 6, 10), strict=True):
         after = read_rgb8(path)[:, -2 * WIDTH :]
         np.testing.assert_array_equal(after, read_rgb8(output.parent / f"{number}.png"))
 
@@ -224,10 +227,9 @@ def test_the_command_line_upscales_a_clip_and_goes_on_with_the_same_flow_only(
     source = studio.clip("in.mp4", pictures=pictures(6, 10), sound=studio.Sound(0.4))
     output = studio.folder / "out.mp4"
     given = ["-i", source, "-o", output, "-m", clip_model, "--precision", "fp32", "-t", "16"]
-    join = monkeypatch.setattr("sr.inference.video.job.join", broken)
-    assert call(*given) == 4
-    monkeypatch.undo()
-    assert join is None
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "join", broken)
+        assert call(*given) == 4
     assert call(*given, "--resume", "--flow", "farneback") == 4
     shown = capsys.readouterr().err
     assert "holds parts of another job (model was" in shown
@@ -237,7 +239,7 @@ def test_the_command_line_upscales_a_clip_and_goes_on_with_the_same_flow_only(
 
 
 def broken(*_: object, **__: object) -> tuple[str, ...]:
-    raise av.FFmpegError(1, "no room")
+    raise VideoError("no room")
 
 
 def test_pictures_are_refused_before_any_work(studio: Any, clip_model: Path, capsys: Any) -> None:

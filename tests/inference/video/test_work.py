@@ -95,6 +95,16 @@ def test_what_cannot_be_is_refused_before_any_work(studio: Any) -> None:
     assert sorted(path.name for path in studio.folder.iterdir()) == ["in.mp4", "wide.mkv"]
 
 
+def test_a_network_that_runs_once_is_asked_for_no_more_than_its_scale(studio: Any) -> None:
+    source = studio.clip("in.mp4", 3)
+    job = Job(source, source.with_name("out.mkv"), skipped=False, kind="video")
+    with pytest.raises(TargetError, match=r"such as -s 2; wanted: 96x72 from 32x24"):
+        checked_video(job, VideoMaking(), Factor(3), 2, single_pass=True)
+    for factor in (1, 2):
+        work, _ = checked_video(job, VideoMaking(), Factor(factor), 2, single_pass=True)
+        assert work.size.num_passes == 1
+
+
 @pytest.mark.parametrize(
     ("pix_fmt", "pattern", "depth"),
     [

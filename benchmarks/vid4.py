@@ -1,0 +1,228 @@
+"""Scores of models and of bicubic upscaling on clips, Vid4's by custom, as Markdown and CSV.
+
+    python benchmarks/vid4.py FOLDER [-m MODEL ...] [--lpips WEIGHTS] [--csv FILE] [--device cpu]
+        [--border PIXELS] [--leave-out FRAMES] [--frames FRAMES] [--flow METHOD]
+
+FOLDER holds a folder of HR frames a clip. LR is made of them by MATLAB's bicubic downscaling, and
+goes through the models as `infer.py -i lr/%05d.png --reference FOLDER` has it: the numbers are the
+same. Frames are scored in 8 bits against the HR frames, cut to a multiple of the scale.
+
+PSNR and SSIM on BT.601 luma, the mean over the frames, then over the clips. Flicker is the root of
+the warping error in 8-bit levels, tOF the mean difference of optical flow in pixels; both are low
+for blurred frames, so the first of them is shown for the originals, too. LPIPS on AlexNet, RGB,
+where its weights are given. Seconds are those from the first frame read to the last one made, per
+frame, without the scoring and without writing.
+
+Conventions of published tables: BasicSR's (EDVR, BasicVSR) is `--border 0`, bicubic 23.78 dB on
+all frames; SOF-VSR's is `--border 10 --leave-out 2 --frames 31`. See README.md here.
+"""
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from sr.cli.infer_options import loaded_lpips
+from sr.data.crop_and_flip import Picture
+from sr.data.imresize import imresize
+from sr.devices import resolve_device
+from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
+from sr.inference.request import Job
+from sr.inference.scores import ClipScore, mean_clip_score
+from sr.inference.target_size import Factor
+from sr.inference.upscaler import Upscaler
+from sr.inference.video.making import VideoMaking
+from sr.inference.video.produce import Production
+from sr.inference.video.scoring import METRICS, ClipScorer
+from sr.inference.video.source import open_source
+from sr.inference.video.work import checked_video
+from sr.io.find_pictures import search
+from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
+from sr.io.picture_formats import READABLE_SUFFIXES
+from sr.losses.lpips import LPIPS
+
+LR_PATTERN = "%05d.png"
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What is compared. border: pixels left out; leave_out: first and last frames; frames: of each
+    clip, None for all.
+    """
+
+    border: int
+    leave_out: int
+    frames: int | None
+
+    def __str__(self) -> str:
+        frames = "all frames" if self.frames is None else f"the first {self.frames} frames"
+        ends = f" but {self.leave_out} at each end" if self.leave_out else ""
+        return f"border of {self.border} px left out; {frames}{ends}; Y: {METRICS['y']}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Of one clip, or the mean over all; seconds: a frame, None where that was not measured."""
+
+    clip: str
+    way: str
+    score: ClipScore
+    seconds: float | None
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = _arguments()
+    device = resolve_device(arguments.device)
+    lpips = loaded_lpips(arguments.lpips, arguments.folder, device)
+    running = Running(flow=arguments.flow)
+    models = {
+        name: load_upscalers(path, _tell, [device], running)[0]
+        for name, path in _names(arguments.model).items()
+    }
+    scales = {upscaler.scale for upscaler in models.values()}
+    if len(scales) > 1:
+        sys.exit(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")
+    (scale,) = scales
+    border = scale if arguments.border is None else arguments.border
+    convention = Convention(border, arguments.leave_out, arguments.frames)
+    clips = sorted(path for path in arguments.folder.iterdir() if path.is_dir())
+    rows: list[Row] = []
+    for clip in clips:
+        rows += _measured(clip, models, scale, convention, lpips)
+        sys.stderr.write(f"{clip.name}: done\n")
+    rows += [_mean(way, rows) for way in dict.fromkeys(row.way for row in rows)]
+    sys.stdout.write(f"x{scale} on {device}; {convention}\n\n{_markdown(rows)}")
+    if arguments.csv is not None:
+        _write_csv(arguments.csv, rows, str(convention))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="with a folder of HR frames a clip")
+    parser.add_argument("-m", "--model", type=Path, nargs="+", default=[BUNDLED_MODEL])
+    parser.add_argument("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision, or a file")
+    parser.add_argument("--border", type=int, help="pixels; the scale if it is not given")
+    parser.add_argument("--leave-out", type=int, default=0, help="frames at each end of a clip")
+    parser.add_argument("--frames", type=int, help="of each clip; all if it is not given")
+    parser.add_argument("--flow", default="auto", help="as in infer.py")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--csv", type=Path)
+    return parser.parse_args()
+
+
+def _names(models: Sequence[Path]) -> dict[str, Path]:
+    names = [path.stem for path in models]
+    if len(set(names)) < len(names):  # runs/a/best.safetensors and runs/b/best.safetensors
+        names = [str(path) for path in models]
+    return dict(zip(names, models, strict=True))
+
+
+def _tell(event: Any, **fields: Any) -> None:
+    if event == "warning":
+        sys.stderr.write(f"warning: {fields['message']}\n")
+
+
+def _measured(
+    clip: Path,
+    models: dict[str, Upscaler],
+    scale: int,
+    convention: Convention,
+    lpips: LPIPS | None,
+) -> Iterator[Row]:
+    """A row for bicubic and for each model."""
+    files = search(clip, False, READABLE_SUFFIXES).pictures[: convention.frames]
+    hr = [_cut(read_rgb8(file), scale) for file in files]
+
+    def row(way: str, results: Sequence[Picture], seconds: float | None) -> Row:
+        scorer = ClipScorer(hr, border=convention.border, name=clip, lpips=lpips)
+        for sr in results:
+            scorer.add(image_to_tensor(sr))
+        return Row(clip.name, way, scorer.score(convention.leave_out), seconds)
+
+    lr = [imresize(frame, Fraction(1, scale)) for frame in hr]
+    yield row("bicubic", [imresize(frame, scale) for frame in lr], None)
+    with tempfile.TemporaryDirectory() as folder:
+        for number, frame in enumerate(lr):
+            write_rgb8(Path(folder, LR_PATTERN % number), frame)
+        for name, upscaler in models.items():
+            yield row(name, *_upscaled(Path(folder, LR_PATTERN), upscaler))
+
+
+def _cut(frame: Picture, scale: int) -> Picture:
+    height, width = (side // scale * scale for side in frame.shape[:2])
+    return frame[:height, :width]
+
+
+def _upscaled(source: Path, upscaler: Upscaler) -> tuple[list[Picture], float]:
+    """All frames, as infer.py makes them, and the seconds that one takes."""
+    making = VideoMaking()
+    job = Job(source, source.with_name(f"sr_{source.name}"), skipped=False, kind="video")
+    work, _ = checked_video(
+        job, making, Factor(), upscaler.scale, single_pass=upscaler.window is not None
+    )
+    started = time.perf_counter()
+    with open_source(source, making) as opened:
+        production = Production(opened, work, making, [upscaler], first=0)
+        with production.pipeline:
+            results = [tensor_to_rgb8(sr) for _, sr in production.results()]
+    return results, (time.perf_counter() - started) / len(results)
+
+
+def _mean(way: str, rows: Sequence[Row]) -> Row:
+    of_way = [row for row in rows if row.way == way]
+    seconds = [row.seconds for row in of_way if row.seconds is not None]
+    return Row(
+        "mean",
+        way,
+        mean_clip_score([row.score for row in of_way]),
+        sum(seconds) / len(seconds) if seconds else None,
+    )
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    titles = ["clip", "frames", "", "PSNR Y, dB", "SSIM Y", "LPIPS", "flicker (original's)", "tOF"]
+    titles += ["s a frame"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for row in rows:
+        score = row.score
+        flicker = f"{_number(score.flicker, 2)} ({_number(score.original_flicker, 2)})"
+        cells = [
+            row.clip,
+            str(score.frames),
+            row.way,
+            _number(score.mean.psnr_y, 3),
+            _number(score.mean.ssim_y, 4),
+            _number(score.mean.lpips, 4),
+            flicker,
+            _number(score.tof, 3),
+            _number(row.seconds, 3),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _write_csv(path: Path, rows: Sequence[Row], convention: str) -> None:
+    """All numbers of each row; the convention in each, so that rows can be put together."""
+    names = list(dict.fromkeys(name for row in rows for name in row.score.as_json()))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["clip", "way", *names, "seconds", "convention"])
+        writer.writeheader()
+        for row in rows:
+            fields = {"clip": row.clip, "way": row.way, "convention": convention}
+            seconds = {} if row.seconds is None else {"seconds": round(row.seconds, 4)}
+            writer.writerow({**fields, **row.score.as_json(), **seconds})
+
+
+if __name__ == "__main__":
+    main()
