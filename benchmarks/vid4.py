@@ -1,7 +1,7 @@
 """Scores of models and of bicubic upscaling on clips, Vid4's by custom, as Markdown and CSV.
 
     python benchmarks/vid4.py FOLDER [-m MODEL ...] [--lpips WEIGHTS] [--csv FILE] [--device cpu]
-        [--border PIXELS] [--leave-out FRAMES] [--frames FRAMES] [--flow METHOD]
+        [--border PIXELS] [--leave-out FRAMES] [--frames FRAMES] [--flow METHOD] [--scale 4]
 
 FOLDER holds a folder of HR frames a clip. LR is made of them by MATLAB's bicubic downscaling, and
 goes through the models as `infer.py -i lr/%05d.png --reference FOLDER` has it: the numbers are the
@@ -11,7 +11,7 @@ PSNR and SSIM on BT.601 luma, the mean over the frames, then over the clips. Fli
 the warping error in 8-bit levels, tOF the mean difference of optical flow in pixels; both are low
 for blurred frames, so the first of them is shown for the originals, too. LPIPS on AlexNet, RGB,
 where its weights are given. Seconds are those from the first frame read to the last one made, per
-frame, without the scoring and without writing.
+frame, without the scoring and without writing. `-m` without a model gives bicubic alone.
 
 Conventions of published tables: BasicSR's (EDVR, BasicVSR) is `--border 0`, bicubic 23.78 dB on
 all frames; SOF-VSR's is `--border 10 --leave-out 2 --frames 31`. See README.md here.
@@ -86,7 +86,7 @@ def main() -> None:
         name: load_upscalers(path, _tell, [device], running)[0]
         for name, path in _names(arguments.model).items()
     }
-    scales = {upscaler.scale for upscaler in models.values()}
+    scales = {upscaler.scale for upscaler in models.values()} or {arguments.scale}
     if len(scales) > 1:
         sys.exit(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")
     (scale,) = scales
@@ -106,8 +106,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="with a folder of HR frames a clip")
-    parser.add_argument("-m", "--model", type=Path, nargs="+", default=[BUNDLED_MODEL])
+    parser.add_argument("-m", "--model", type=Path, nargs="*", default=[BUNDLED_MODEL])
     parser.add_argument("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision, or a file")
+    parser.add_argument("--scale", type=int, default=4, help="of bicubic alone")
     parser.add_argument("--border", type=int, help="pixels; the scale if it is not given")
     parser.add_argument("--leave-out", type=int, default=0, help="frames at each end of a clip")
     parser.add_argument("--frames", type=int, help="of each clip; all if it is not given")

@@ -143,12 +143,13 @@ def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
     """A table on stdout: a row a clip, then the mean."""
     mean = mean_clip_score(list(scores.values()))
     table = Table(
+        padding=0,  # so that 80 columns hold it
         caption="means over the frames in 8 bits, before encoding; flicker in 8-bit levels, in"
         f" brackets the original's; tOF in pixels; both over {mean.pairs} pairs of frames"
     )
     table.add_column("clip", overflow="fold")
     for title in ("frames", *_titles(mean.mean), "flicker", "tOF"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", overflow="fold")
     for source, score in scores.items():
         table.add_row(_name(source), *_clip_cells(score))
     table.add_section()
@@ -157,8 +158,8 @@ def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
 
 
 def _name(source: Path) -> Text:
-    """Of a series of frames with that of its folder."""
-    name = str(Path(source.parent.name, source.name)) if is_pattern(source) else source.name
+    """Of a series of frames that of its folder."""
+    name = source.parent.name if is_pattern(source) and source.parent.name else source.name
     return Text(os.fsencode(name).decode(errors="backslashreplace"))
 
 

@@ -37,7 +37,9 @@ def find_videos(
         try:
             frames = find_pictures([decoded(path, cache_folder)], recursive=False)
             clips += cut_into_clips(frames, clip_frames, min_frames)
-        except (DataError, ImageError, VideoError) as error:
+        except DataError as error:  # of the folder of frames
+            faults.append(f"{path}: {error}")
+        except (ImageError, VideoError) as error:
             faults.append(str(error))
     raise_faults("videos", faults)
     return clips

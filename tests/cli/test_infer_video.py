@@ -430,7 +430,7 @@ def test_no_numbered_picture_is_replaced_unasked(
 def test_clips_are_scored_against_their_originals(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "80")
     random = np.random.default_rng(0)
     for folder, size in (("lr/walk", 20), ("hr/walk", 40)):
         (tmp_path / folder).mkdir(parents=True)
@@ -442,9 +442,7 @@ def test_clips_are_scored_against_their_originals(
     arguments = ["-i", pattern, "-m", model, "--reference", tmp_path / "hr", "--log", log]
     assert call(*arguments, "-o", tmp_path / "out.mkv") == 0
     shown = capsys.readouterr().out
-    assert "PSNR Y (dB)" in shown
-    assert "tOF" in shown
-    assert "walk/%d.png" in shown
+    assert all(word in shown for word in ("walk", "frames", "PSNR Y", "flicker", "tOF"))
     saved = json.loads((tmp_path / "scores.json").read_text())
     (score,) = saved["clips"].values()
     assert (score["frames"], score["pairs"]) == (3, 0)  # noise is nothing but cuts

@@ -1,7 +1,12 @@
+from itertools import product
+
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from sr.data.crop_and_flip import (
+    Orientation,
     Pair,
     Picture,
     Place,
@@ -10,6 +15,9 @@ from sr.data.crop_and_flip import (
     random_orientation,
     random_place,
 )
+
+EIGHT = [Orientation(*switches) for switches in product((False, True), repeat=3)]
+each_orientation = pytest.mark.parametrize("orientation", EIGHT)
 
 
 def pair(height: int, width: int, scale: int) -> Pair:
@@ -115,3 +123,56 @@ def test_the_same_random_generator_gives_the_same_place_and_orientation() -> Non
     assert results[0][0] == results[1][0]
     np.testing.assert_array_equal(results[0][1], results[1][1])
     np.testing.assert_array_equal(results[0][2], results[1][2])
+
+
+def looked_up(frame: Tensor, flow: Tensor) -> Tensor:
+    """frame (C, H, W) at x + flow, whole pixels within the frame."""
+    height, width = frame.shape[-2:]
+    rows = torch.arange(height)[:, None] + flow[1].long()
+    columns = torch.arange(width) + flow[0].long()
+    return frame[:, rows, columns]
+
+
+def flow_within(height: int, width: int) -> Tensor:
+    """From each pixel to a random one of the frame: (2, height, width)."""
+    random = torch.Generator().manual_seed(0)
+    columns = torch.randint(width, (height, width), generator=random) - torch.arange(width)
+    rows = torch.randint(height, (height, width), generator=random) - torch.arange(height)[:, None]
+    return torch.stack([columns, rows]).float()
+
+
+@each_orientation
+def test_frames_are_turned_as_pictures_are(orientation: Orientation) -> None:
+    lr, _ = pair(4, 6, 2)
+    frames = torch.from_numpy(lr).permute(2, 0, 1).expand(2, 5, 3, 4, 6)
+    turned = orientation.of_frames(frames)
+    expected = torch.from_numpy(orientation.of(lr).copy()).permute(2, 0, 1)
+    assert turned.shape == ((2, 5, 3, 6, 4) if orientation.swap else (2, 5, 3, 4, 6))
+    assert torch.equal(turned[1, 4], expected)
+
+
+@each_orientation
+def test_flow_that_is_turned_leads_where_it_led(orientation: Orientation) -> None:
+    frame, flow = torch.rand(3, 5, 7), flow_within(5, 7)
+    expected = orientation.of_frames(looked_up(frame, flow))
+    assert torch.equal(
+        looked_up(orientation.of_frames(frame), orientation.of_flows(flow)), expected
+    )
+
+
+@each_orientation
+def test_several_flows_are_turned_each_alike(orientation: Orientation) -> None:
+    flows = torch.stack([flow_within(5, 7), 2 * flow_within(5, 7)])
+    turned = orientation.of_flows(flows)
+    assert torch.equal(turned, torch.stack([orientation.of_flows(flow) for flow in flows]))
+    assert turned.abs().sum() == flows.abs().sum()
+
+
+def test_the_eight_orientations_turn_a_flow_into_eight_directions() -> None:
+    flow = torch.tensor([2.0, 1.0]).view(2, 1, 1).expand(2, 3, 4)
+    directions = {tuple(orientation.of_flows(flow)[:, 0, 0].tolist()) for orientation in EIGHT}
+    assert directions == {
+        (across, down)
+        for across, down in product((-2, -1, 1, 2), repeat=2)
+        if abs(across) != abs(down)
+    }

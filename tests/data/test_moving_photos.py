@@ -20,8 +20,8 @@ SIZE = (48, 64)
 
 def texture(height: int, width: int, seed: int = 0) -> Picture:
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    blurred = cv2.GaussianBlur(noise, (0, 0), 2)
-    return np.asarray(cv2.normalize(blurred, None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+    blurred = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 2)
+    return np.asarray((128 + 5 * (blurred - 128)).clip(0, 255), np.uint8)
 
 
 @pytest.fixture

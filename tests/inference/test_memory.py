@@ -91,6 +91,12 @@ def tile_size(
     )
 
 
+def test_more_channels_than_a_pictures_are_counted() -> None:
+    network = Plain()
+    a_channel = 3 * FP32.itemsize  # lr in two layouts and the result
+    assert bytes_per_pixel(network, CPU, FP32, num_channels=13) == pytest.approx(13 * a_channel)
+
+
 def test_a_tile_and_its_halo_fill_their_share_of_the_free_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -131,6 +131,17 @@ def test_a_constant_picture_may_give_a_constant_result() -> None:
     assert warnings == []
 
 
+def test_flow_to_the_neighbours_of_a_constant_picture_is_no_contrast() -> None:
+    class Reference(nn.Module):
+        def forward(self, window: Tensor) -> Tensor:
+            return window[:, :3].repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    warnings: list[str] = []
+    window = torch.cat([torch.full((1, 3, 9, 11), 0.5), 5 * patches(0.1)], dim=1)
+    runner(Reference(), BF16, warnings)(window)
+    assert warnings == []
+
+
 def test_a_detail_in_a_flat_patch_is_not_overlooked() -> None:
     lr = torch.zeros(1, 3, 30, 30)
     lr[:, :, 13, 17] = 1  # not one of the pixels that are looked at first

@@ -32,7 +32,9 @@ def test_neighbours_and_flows_lie_behind_the_reference_in_their_order() -> None:
     assert packed(reference, neighbours, flows).flatten().tolist() == [0, 0, 0, *range(1, 11)]
 
 
-@pytest.mark.parametrize(("num_frames", "radius"), [(3, 9), (5, 17)])
-def test_the_receptive_radius_grows_with_the_neighbours(num_frames: int, radius: int) -> None:
-    window = PackedWindow(RBPN(4, 2, 2, 1, 1, num_frames))
+@pytest.mark.parametrize(("scale", "num_frames", "radius"), [(4, 3, 9), (2, 3, 13), (4, 4, 13)])
+def test_the_receptive_radius_grows_with_the_neighbours(
+    scale: int, num_frames: int, radius: int
+) -> None:
+    window = PackedWindow(RBPN(scale, 1, 1, 1, 1, num_frames))
     assert measure_receptive_radius(window, num_channels=window.num_channels) == radius

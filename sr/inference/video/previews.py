@@ -25,8 +25,8 @@ def write_previews(
 ) -> None:
     """Write `making.num_previews` pictures beside the result, of frames spread over the video.
 
-    The video is decoded up to the last of them; the temporal filter is left out. Where nobody
-    knows how many frames there are, that is told and nothing written.
+    The video is decoded up to the last of them, or the end of its window; the temporal filter is
+    left out. Where nobody knows how many frames there are, that is told and nothing written.
     """
     if work.info.num_frames is None:
         message = "no preview: the file does not tell how many frames there are"

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from sr.inference.frame_window import FrameWindow
 from sr.inference.upscaler import Upscaler
+from sr.inference.video import windows as stage
 from sr.inference.video.stages import MAX_FRAMES, Batch
 from sr.inference.video.windows import Windows, around
 from sr.io.image import image_to_tensor
@@ -21,7 +23,6 @@ from sr.motion.methods import DIS, RGB8, Flow
 from sr.motion.window import Alignment, Edge, Window, offsets_of
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
-from sr.networks.receptive import measure_receptive_radius
 
 CPU = torch.device("cpu")
 HEIGHT, WIDTH = 28, 40
@@ -280,16 +281,15 @@ def test_nothing_is_decoded_behind_the_window_of_the_last_frame() -> None:
 
 def test_tiles_with_a_halo_are_the_whole() -> None:
     torch.manual_seed(0)
-    network = PackedWindow(RBPN(2, 6, 4, 1, 1, 3)).eval()
-    radius = measure_receptive_radius(network, num_channels=network.num_channels)
+    network = PackedWindow(RBPN(4, 6, 4, 1, 1, 3)).eval()
+    radius = 9  # that far it sees (test_packed_window.py)
     (_, window), *_ = levels(windows(alignment="nearest").batches(converted(TWO_SCENES)))
-    window = window.repeat(1, 1, 2, 2)
     frames = Window((-1, 1), "reference", "nearest")
 
     def upscaled(tile_size: int, halo: int = radius) -> Tensor:
         upscaler = Upscaler(
             network,
-            scale=2,
+            scale=4,
             halo=halo,
             tile_size=tile_size,
             device=CPU,
@@ -303,6 +303,38 @@ def test_tiles_with_a_halo_are_the_whole() -> None:
     assert whole.shape == (1, 3, 4 * HEIGHT, 4 * WIDTH)
     torch.testing.assert_close(upscaled(16), whole, rtol=0, atol=1e-6)
     assert (upscaled(16, halo=0) - whole).abs().max() > 1e-3
+
+
+def test_all_work_on_tensors_is_on_streams_that_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_stream: list[bool] = []  # while a function runs that `on_own_stream` has made
+    seen: set[str] = set()
+
+    def watched(function: Any, device: torch.device) -> Any:
+        def run(*given: Any) -> Any:
+            on_stream.append(True)
+            try:
+                return function(*given)
+            finally:
+                on_stream.pop()
+
+        return run
+
+    def checked(name: str, function: Any) -> Any:
+        def run(*given: Any) -> Any:
+            assert on_stream, name
+            seen.add(name)
+            return function(*given)
+
+        return run
+
+    names = {"tensor_to_rgb8", "measured", "look", "packed"}
+    for name in names:
+        monkeypatch.setattr(stage, name, checked(name, getattr(stage, name)))
+    monkeypatch.setattr(stage, "on_own_stream", watched)
+    list(windows().batches(converted(TWO_SCENES)))
+    assert seen == names
 
 
 def test_steps_of_the_scenes_are_no_cuts() -> None:

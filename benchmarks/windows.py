@@ -1,0 +1,210 @@
+"""Time a frame of a network that looks at several, ours against the naive way, as Markdown.
+
+    python benchmarks/windows.py [CLIP] [--frames 7] [--rounds 5] [--raft]
+
+CLIP is a folder of HR frames, of which LR is made by MATLAB's bicubic downscaling, x4; by default
+Vid4's calendar, beside the checkout. The network is an untrained RBPN x4 with 64 features at low
+resolution and 8 at high, 1 stage and 2 residual blocks, for windows of 3 and of 7 frames, in fp32.
+
+- ours: the stages of the pipeline (`sr.inference.video`), one after the other: each frame is
+  converted to RGB once, and flow measured once between a frame and the next one, both ways; flow to
+  farther frames is put together.
+- naive: all of it anew for each window, as the authors' code does: each of its frames is converted,
+  flow measured from the reference to each neighbour, and the decoder run behind the last neighbour,
+  whose result nobody takes.
+
+Of features there is nothing to share between windows: those of a pair come from reference,
+neighbour and flow together, and the same two frames are another pair in the next window.
+
+Both do the same frames in turn, round by round, so that what else the machine does hits both alike;
+the first round warms up and is not counted. --raft: also with RAFT small in the place of DIS, with
+random weights, which take the same time; their flow is thrown away, and DIS measures it.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.optical_flow import raft_small
+
+from sr.data.imresize import imresize
+from sr.inference.frame_window import FrameWindow
+from sr.inference.runner import forward, prepare
+from sr.inference.video.stages import as_rgb
+from sr.inference.video.windows import Windows
+from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8
+from sr.io.video.frame import Colour, Frame, Layout
+from sr.io.video.yuv import Conversion, as_planes, as_tensors
+from sr.memory import keep_freed_memory
+from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
+from sr.motion.raft import RAFT
+from sr.motion.window import Window, offsets_of
+from sr.networks.packed_window import PackedWindow, packed
+from sr.networks.rbpn import RBPN
+
+CPU = torch.device("cpu")
+SCALE = 4
+WINDOWS = (3, 7)  # frames
+CLIP = Path(__file__).resolve().parents[2] / "shared" / "data" / "video" / "Vid4_HR" / "calendar"
+LAYOUT = Layout("yuv", 8, (1, 1))
+CONVERSION = Conversion(LAYOUT, Colour(1, 1, 1, full_range=False), "left")
+
+Looked = Callable[[], Iterator[Tensor]]
+"""The packed windows of all frames, (1, 3 + 5n, h, w)."""
+
+
+class RAFTsTime:
+    """Takes as long as RAFT small, and gives DIS's flow."""
+
+    name = "RAFT small, untrained"
+
+    def __init__(self) -> None:
+        with tempfile.NamedTemporaryFile(suffix=".pth") as file:
+            torch.save(raft_small(weights=None).state_dict(), file.name)
+            self._raft = RAFT("small", Path(file.name), CPU)
+        self._dis = DIS()
+
+    def __call__(self, a: RGB8, b: RGB8) -> Flow:
+        """a, b: (h, w, 3). Returns (h, w, 2)."""
+        self._raft(a, b)
+        return self._dis(a, b)
+
+
+class WithLastDecoder(nn.Module):
+    """RBPN with the decoder run behind the last neighbour, too."""
+
+    def __init__(self, network: RBPN, num_features: int) -> None:
+        super().__init__()
+        self.window = PackedWindow(network)
+        self.decoder = network.res_feat3
+        network.output.register_forward_pre_hook(
+            lambda _, given: self._decode(given[0][:, -num_features:])
+        )
+
+    def _decode(self, high: Tensor) -> None:
+        self.decoder(high)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """window: (1, 3 + 5n, h, w). Returns (1, 3, 4h, 4w)."""
+        sr: Tensor = self.window(window)
+        return sr
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("clip", type=Path, nargs="?", default=CLIP, metavar="CLIP")
+    parser.add_argument("--frames", type=int, default=7, help="of the clip, from its start")
+    parser.add_argument("--rounds", type=int, default=5, help="counted rounds")
+    parser.add_argument("--raft", action="store_true", help="with RAFT's time as well")
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    frames = _frames(arguments.clip, arguments.frames)
+    methods: dict[str, FlowMethod] = {"DIS": DIS()}
+    if arguments.raft:
+        methods["RAFT small"] = RAFTsTime()
+    height, width = frames[0].planes[0].shape
+    sys.stdout.write(
+        f"{len(frames)} frames of {width}x{height}, x{SCALE}, {torch.get_num_threads()} threads; "
+        f"median of {arguments.rounds} rounds, s a frame\n"
+        "| window, flow | way | windows | network | both | ratio |\n|---|---|---|---|---|---|\n"
+    )
+    for num_frames in WINDOWS:
+        for name, method in methods.items():
+            ways = _ways(frames, num_frames, method)
+            sys.stdout.write(_rows(f"{num_frames} frames, {name}", ways, arguments.rounds))
+            sys.stdout.flush()
+
+
+def _frames(clip: Path, num_frames: int) -> list[Frame]:
+    """LR, as a decoder gives them."""
+    frames = []
+    for number, path in enumerate(sorted(clip.glob("*.png"))[:num_frames]):
+        lr = imresize(read_rgb8(path), Fraction(1, SCALE))
+        planes = as_planes(CONVERSION.from_rgb(image_to_tensor(lr)), LAYOUT)
+        frames.append(Frame(number, number, 1, planes))
+    if not frames:
+        raise ValueError(f"{clip}: expected a folder of PNG files; came: none")
+    return frames
+
+
+def _ways(
+    frames: Sequence[Frame], num_frames: int, method: FlowMethod
+) -> dict[str, Callable[[], tuple[float, float]]]:
+    """What does it once: seconds a frame for windows and for the network."""
+    torch.manual_seed(0)
+    num_features = 8
+    networks = [RBPN(SCALE, 64, num_features, 1, 2, num_frames) for _ in range(2)]
+    ours = prepare(PackedWindow(networks[0]), CPU)
+    naive = prepare(WithLastDecoder(networks[1], num_features), CPU)
+    window = Window(offsets_of(num_frames, "time"))
+    return {
+        "naive": lambda: _timed(lambda: _naive(frames, window, method), naive),
+        "ours": lambda: _timed(lambda: _ours(frames, FrameWindow(window, method)), ours),
+    }
+
+
+def _ours(frames: Sequence[Frame], window: FrameWindow) -> Iterator[Tensor]:
+    windows = Windows(window, [CPU], 1, lambda _: True)
+    for batch in windows.batches(as_rgb(frames, CONVERSION, [CPU], 1)):
+        yield from batch.windows
+
+
+def _naive(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Iterator[Tensor]:
+    for position in range(len(frames)):
+        reference = _converted(frames[position])
+        rgb8 = tensor_to_rgb8(reference)
+        neighbours, flows = [], []
+        for number in window.neighbours(position, 0, len(frames) - 1):
+            neighbour = _converted(frames[number])
+            neighbours.append(neighbour[0])
+            flow = torch.zeros(2, *reference.shape[2:])  # of the reference in place of a frame
+            if number != position:
+                flow = torch.from_numpy(method(rgb8, tensor_to_rgb8(neighbour))).permute(2, 0, 1)
+            flows.append(flow)
+        yield packed(reference, torch.stack(neighbours), torch.stack(flows))
+
+
+def _converted(frame: Frame) -> Tensor:
+    return CONVERSION.to_rgb(as_tensors(frame.planes, CPU))
+
+
+def _timed(looked: Looked, network: nn.Module) -> tuple[float, float]:
+    windows, passes = [], []
+    mark = time.perf_counter()
+    for window in looked():
+        made = time.perf_counter()
+        forward(network, window, torch.float32)
+        windows.append(made - mark)
+        mark = time.perf_counter()
+        passes.append(mark - made)
+    return statistics.mean(windows), statistics.mean(passes)
+
+
+def _rows(label: str, ways: dict[str, Callable[[], tuple[float, float]]], num_rounds: int) -> str:
+    """Rows of the table, the first way's time being 1."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for round_number in range(num_rounds + 1):
+        for name, run in ways.items():
+            latest = run()
+            if round_number:
+                taken[name].append(latest)
+    whole = {name: statistics.median(map(sum, rounds)) for name, rounds in taken.items()}
+    first = next(iter(whole.values()))
+    rows = ""
+    for name, rounds in taken.items():
+        windows, network = (statistics.median(part) for part in zip(*rounds, strict=True))
+        seconds = " | ".join(f"{part:.3f}" for part in (windows, network, whole[name]))
+        rows += f"| {label} | {name} | {seconds} | {whole[name] / first:.2f} |\n"
+    return rows
+
+
+if __name__ == "__main__":
+    main()

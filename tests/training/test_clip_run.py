@@ -1,0 +1,327 @@
+"""Runs on clips as a whole: options to checkpoints."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from sr.build_data import build_window, find_training_sources, find_validation_sources
+from sr.data.clips import Clip, ClipArrays, scene_of
+from sr.data.samples import samples
+from sr.io.image import read_rgb8, write_rgb8
+from sr.io.model_file import read_model_file
+from sr.metrics.psnr import psnr
+from sr.models.load import load_generator
+from sr.motion.window import look
+from sr.networks.compact import Compact
+from sr.networks.rbpn import RBPN
+from sr.options.schema import Options
+from sr.training import run
+from sr.training.check import check, preview
+from sr.training.checkpoint import read_state
+from sr.training.validate import validate
+
+MakeOptions = Callable[..., Options]
+
+RBPN_3 = (
+    "generator={type: RBPN, num_shallow_features: 8, num_features: 4, num_stages: 1,"
+    " num_res_blocks: 1, num_frames: 3, bicubic_skip: true}"
+)
+TEMPORAL = "losses.temporal={weight: 0.5}"
+NO_WINDOW = "datasets.window=null"
+CPU = torch.device("cpu")
+NUM_FRAMES = 4
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Two clips of 40x48, a smooth picture that moves by whole LR pixels."""
+    folder = tmp_path / "clips"
+    for seed, name in enumerate(("a", "b")):
+        (folder / name).mkdir(parents=True)
+        coarse = np.random.default_rng(seed).integers(0, 256, (9, 10, 3))
+        picture = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
+        for number in range(NUM_FRAMES):
+            top, left = 2 * number, 4 * number
+            frame = np.ascontiguousarray(picture[top : top + 40, left : left + 48])
+            write_rgb8(folder / name / f"{number}.png", frame)
+    return folder
+
+
+@pytest.fixture
+def clip_options(tiny_options: MakeOptions, clips: Path, tmp_path: Path) -> Callable[..., Options]:
+    """Options of a tiny RBPN x2 on clips; arguments are overrides."""
+    source = f"{{type: FrameFolders, hr: [{clips}]}}"
+    overrides = (
+        f"datasets.train.source={source}",
+        f"datasets.validation=[{{name: same, source: {source}}}]",
+        f"datasets.cache_folder={tmp_path / 'cache'}",
+        "datasets.train.batch_size=2",
+        "datasets.window={alignment: nearest}",
+        "train.steps=4",
+        RBPN_3,
+    )
+    return lambda *others: tiny_options(*overrides, *others)
+
+
+@pytest.fixture
+def compact_options(clip_options: MakeOptions) -> MakeOptions:
+    """The same with a network that sees one frame, and a window only where it is given."""
+    compact = "generator={type: Compact, num_features: 4, num_convs: 2}"
+    return lambda *others: clip_options(compact, NO_WINDOW, *others)
+
+
+def checkpoint(options: Options, step: int) -> Path:
+    return options.log.folder / options.name / "checkpoints" / f"step_{step:09d}"
+
+
+def state_of(options: Options, step: int) -> dict[str, Any]:
+    return read_state(checkpoint(options, step).with_suffix(".state"))
+
+
+def events_of(options: Options) -> list[dict[str, Any]]:
+    lines = (options.log.folder / options.name / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def progress_of(options: Options) -> list[dict[str, Any]]:
+    return [event for event in events_of(options) if event["event"] == "progress"]
+
+
+def equal(first: Any, second: Any) -> bool:
+    """To the bit, through dicts and lists."""
+    if isinstance(first, Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(equal(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple):
+        return all(equal(one, other) for one, other in zip(first, second, strict=True))
+    return bool(first == second)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("datasets.window={order: time, edge: reflect, whole_windows: true}",),
+        (TEMPORAL, "train.accumulation=2"),
+    ],
+    ids=["whole-windows", "temporal-accumulation"],
+)
+def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
+    clip_options: MakeOptions,
+    stop_after: Callable[[int], type],
+    monkeypatch: pytest.MonkeyPatch,
+    overrides: tuple[str, ...],
+) -> None:
+    whole = clip_options("name=whole", *overrides)
+    assert run.train(whole)
+    halves = clip_options("name=halves", *overrides)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Interruption", stop_after(2))
+        assert not run.train(halves)
+    torch.manual_seed(123)  # whatever the process did meanwhile must not matter
+    assert run.train(halves)
+    first, second = state_of(whole, 4), state_of(halves, 4)
+    for part in ("step", "best", "generator", "ema", "optimizer"):
+        assert equal(first[part], second[part]), part
+
+
+def test_a_run_leaves_a_model_that_tells_of_its_window(
+    clip_options: MakeOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = clip_options(
+        "datasets.window.flow={type: Farneback}", "datasets.train.num_workers=1"
+    )
+    assert run.train(options)
+    metadata = read_model_file(checkpoint(options, 4).with_suffix(".safetensors")).metadata
+    assert metadata["clips"] == {
+        "offsets": [-1, 1],
+        "edge": "reference",
+        "alignment": "nearest",
+        "flow": {"type": "Farneback"},
+    }
+    assert metadata["generator"]["type"] == "RBPN"
+    assert metadata["receptive_radius"] > 3
+    shown = "".join(capsys.readouterr().err.split("\n"))
+    assert "tiny: RBPN x2, 4," in shown
+    assert "parameters, 2 clips, from scratch to 4, on cpu, fp32" in shown
+    loaded = load_generator(checkpoint(options, 4).with_suffix(".safetensors"))
+    assert loaded.scale == 2
+
+
+def test_a_network_of_single_frames_learns_from_clips_without_measuring_flow(
+    compact_options: MakeOptions, tmp_path: Path
+) -> None:
+    options = compact_options()
+    assert run.train(options)
+    path = checkpoint(options, 4).with_suffix(".safetensors")
+    assert "clips" not in read_model_file(path).metadata
+    assert not (tmp_path / "cache").exists()
+    scores = [event for event in events_of(options) if event.get("item") == "validation"]
+    assert scores[-1]["scores"]["same"]["psnr_y"] > 10
+
+
+@pytest.mark.parametrize("generator", ["RBPN", "Compact"])
+def test_the_temporal_term_trains_both_kinds_of_networks(
+    clip_options: MakeOptions, compact_options: MakeOptions, generator: str
+) -> None:
+    make = clip_options if generator == "RBPN" else compact_options
+    options = make("datasets.window={}", TEMPORAL)
+    assert run.train(options)
+    shares = next(event for event in events_of(options) if event.get("item") == "liveness")
+    by_name = {term["name"]: term for term in shares["terms"]}
+    assert by_name.keys() == {"l1", "temporal"}
+    assert by_name["temporal"]["share"] > 0
+    for event in progress_of(options):
+        assert event["loss_temporal"] > 0
+        assert event["weighted_temporal"] == pytest.approx(0.5 * event["loss_temporal"])
+        assert event["loss"] == pytest.approx(event["loss_l1"] + event["weighted_temporal"])
+
+
+def test_the_temporal_term_changes_what_is_learned(compact_options: MakeOptions) -> None:
+    weights = []
+    for weight in (1e-3, 1.0):
+        options = compact_options(
+            f"name=w{weight}", "datasets.window={}", f"losses.temporal={{weight: {weight}}}"
+        )
+        run.train(options)
+        weights.append(state_of(options, 4)["generator"]["body.0.weight"])
+    assert not torch.equal(*weights)
+
+
+def test_validation_is_that_of_calling_the_network_frame_by_frame(
+    clip_options: MakeOptions,
+) -> None:
+    options = clip_options()
+    sets, window = find_validation_sources(options, CPU), build_window(options)
+    assert window is not None
+    torch.manual_seed(0)
+    network = RBPN(2, 8, 4, 1, 1, 3).eval()
+    shown: list[tuple[int, Tensor]] = []
+    scores = validate(
+        network,
+        sets,
+        2,
+        CPU,
+        contextlib.nullcontext,
+        lambda _name, index, _lr, sr, _hr: shown.append((index, sr)),
+        window=window,
+    )
+    expected: list[float] = []
+    for source in sets["same"]:
+        arrays: ClipArrays = source.load()
+        for number in range(NUM_FRAMES):
+            neighbours, flows = look(window, scene_of(arrays, number), number)
+            lr, hr = (
+                torch.from_numpy(frames[number]).permute(2, 0, 1)[None] / 255
+                for frames in (arrays.lr, arrays.hr)
+            )
+            with torch.no_grad():
+                sr = network(lr, neighbours[None] / 255, flows[None])
+            torch.testing.assert_close(shown[len(expected)][1], sr)
+            expected.append(psnr(sr, hr, border=2, channel="y"))
+    assert [index for index, _ in shown] == list(range(2 * NUM_FRAMES))
+    assert scores["same"]["psnr_y"] == pytest.approx(sum(expected) / len(expected), rel=1e-4)
+
+
+def test_a_network_of_single_frames_is_validated_on_every_frame(
+    compact_options: MakeOptions,
+) -> None:
+    sets = find_validation_sources(compact_options(), CPU)
+    seen: list[tuple[int, ...]] = []
+    validate(
+        Compact(2, 4, 1),
+        sets,
+        2,
+        CPU,
+        contextlib.nullcontext,
+        lambda _name, _index, lr, _sr, _hr: seen.append(tuple(lr.shape)),
+    )
+    assert seen == [(1, 3, 20, 24)] * (2 * NUM_FRAMES)
+
+
+def test_the_loss_falls_where_one_clip_is_learned_by_heart(
+    clip_options: MakeOptions, clips: Path
+) -> None:
+    options = clip_options(
+        f"datasets.train.source.hr=[{clips / 'a'}]",
+        "datasets.validation=[]",
+        "datasets.train.crop_size=40",
+        "datasets.train.batch_size=4",
+        "datasets.train.flips=false",
+        "datasets.train.transposes=false",
+        "train.steps=40",
+        "train.checkpoint_interval=40",
+        "generator.bicubic_skip=false",
+        "train.optimizer.learning_rate=3e-3",
+    )
+    run.train(options)
+    losses = [event["loss"] for event in progress_of(options)]
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+
+
+def test_an_adversarial_run_of_rbpn_updates_both_networks(clip_options: MakeOptions) -> None:
+    options = clip_options(
+        "discriminator={type: SRGAN, num_features: 4, head: pooled}",
+        "losses.adversarial={type: standard, weight: 0.01}",
+        "train.gan={optimizer: {type: Adam, learning_rate: 1e-3}}",
+        TEMPORAL,
+    )
+    assert run.train(options)
+    for event in progress_of(options):
+        assert event["gradient_norm"] > 0
+        assert event["discriminator_gradient_norm"] > 0
+    first, last = state_of(options, 2), state_of(options, 4)
+    assert not equal(first["generator"], last["generator"])
+    judges = [state["adversarial"]["discriminator"] for state in (first, last)]
+    assert not equal(*judges)
+
+
+def test_flow_is_kept_for_the_next_run(
+    clip_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.train(clip_options("train.steps=1"))
+    kept = sorted((tmp_path / "cache" / "flow").rglob("*.npz"))
+    assert len(kept) == 2  # of validation, the same clips, no second time
+
+    def fails(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("sr.data.clips.measured", fails)
+    assert run.train(clip_options("name=second", "train.steps=1", "scale=2"))
+    assert sorted((tmp_path / "cache" / "flow").rglob("*.npz")) == kept
+
+
+def test_a_check_rehearses_a_run_on_clips(clip_options: MakeOptions) -> None:
+    told: list[str] = []
+    check(clip_options(TEMPORAL), told.append)
+    text = "\n".join(told)
+    assert "to train on 2, to validate on 2; all can be read" in text
+    assert "generator: RBPN x2" in text
+    assert "temporal" in text
+
+
+def test_a_preview_shows_both_references_of_each_draw(
+    clip_options: MakeOptions, tmp_path: Path
+) -> None:
+    for name, overrides in (("one", ()), ("two", (TEMPORAL,))):
+        path = preview(clip_options(f"name={name}", *overrides), tmp_path / "sheets")
+        assert read_rgb8(path).std() > 20
+
+
+def test_a_network_of_more_frames_is_given_more_neighbours(clip_options: MakeOptions) -> None:
+    options = clip_options("generator.num_frames=5")
+    sources = find_training_sources(options, CPU)
+    assert all(isinstance(source, Clip) for source in sources)
+    (inputs, _), *_ = samples(sources[0], build_window(options))
+    assert [tuple(each.shape) for each in inputs] == [
+        (1, 3, 20, 24),
+        (1, 4, 3, 20, 24),
+        (1, 4, 2, 20, 24),
+    ]
