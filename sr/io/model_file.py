@@ -1,8 +1,8 @@
 """Model files: safetensors with metadata, so that a file says what it is.
 
 The metadata is one JSON object under the key `sr` of the safetensors header:
-format, generator (its options), scale, step, ema, receptive_radius (LR pixels), training_data,
-licence, options (of the whole run).
+format, generator (its options), scale, clips (of one that sees several frames), step, ema,
+receptive_radius (LR pixels), training_data, licence, options (of the whole run).
 """
 
 import json

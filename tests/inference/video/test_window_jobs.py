@@ -238,6 +238,18 @@ def test_the_command_line_upscales_a_clip_and_goes_on_with_the_same_flow_only(
     assert studio.times_of(output) == studio.times_of(source)
 
 
+def test_what_more_than_one_pass_would_take_is_refused(
+    studio: Any, clip_model: Path, capsys: Any
+) -> None:
+    source = studio.clip("in.mp4", pictures=pictures(1, 2))
+    output = studio.folder / "out.mp4"
+    given = ("-i", source, "-o", output, "-m", clip_model, "-t", "16", "--precision", "fp32")
+    assert call(*given, "-s", "3") == 4
+    assert "such as -s 2; wanted: 96x72 from 32x24" in capsys.readouterr().err
+    assert call(*given, "-s", "1.5") == 0
+    assert studio.frames_of(output)[0].planes[0].shape == (36, 48)
+
+
 def broken(*_: object, **__: object) -> tuple[str, ...]:
     raise VideoError("no room")
 
@@ -246,10 +258,11 @@ def test_pictures_are_refused_before_any_work(studio: Any, clip_model: Path, cap
     folder = studio.folder / "mixed"
     written(folder, pictures(1, 2))
     studio.clip("mixed/a.mp4", pictures=pictures(1, 2))
+    running = ("-m", clip_model, "-t", "16", "--precision", "fp32")
     for given in (folder, folder / "0.png"):
-        assert call("-i", given, "-o", studio.folder / "out", "-m", clip_model) == 2
+        assert call("-i", given, "-o", studio.folder / "out", *running) == 2
         assert "enlarges videos, and frames as a pattern" in capsys.readouterr().err
     assert not (studio.folder / "out").exists()
     pattern = studio.folder / "out" / "%d.png"
-    assert call("-i", folder / "%d.png", "-o", pattern, "-m", clip_model) == 0
+    assert call("-i", folder / "%d.png", "-o", pattern, *running) == 0
     assert len(list(pattern.parent.iterdir())) == 2
