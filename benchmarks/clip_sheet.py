@@ -19,8 +19,8 @@ from sr.data.crop_and_flip import Picture
 from sr.io.find_pictures import find_pictures
 from sr.io.image import read_rgb8
 
-ZOOM = 4  # pixels of the sheet for one of the picture
-LINE_HEIGHT = 8  # pixels of the sheet for one frame of the slice
+ZOOM = 3  # pixels of the sheet for one of the picture
+LINE_HEIGHT = 6  # pixels of the sheet for one frame of the slice
 
 
 def main() -> None:

@@ -145,7 +145,7 @@ def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
     table = Table(
         padding=0,  # so that 80 columns hold it
         caption="means over the frames in 8 bits, before encoding; flicker in 8-bit levels, in"
-        f" brackets the original's; tOF in pixels; both over {mean.pairs} pairs of frames"
+        f" brackets the original's; tOF in pixels; both over {mean.pairs} pairs of frames",
     )
     table.add_column("clip", overflow="fold")
     for title in ("frames", *_titles(mean.mean), "flicker", "tOF"):

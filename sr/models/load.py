@@ -4,6 +4,7 @@ Looked at in this order: what train.py wrote; the published weights of networks 
 weights of those that spandrel knows.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -59,18 +60,24 @@ def load_generator(path: Path) -> LoadedGenerator:
 
 
 def load_initial_weights(
-    network: nn.Module, path: Path, options: GeneratorOptions, scale: int
+    network: nn.Module,
+    path: Path,
+    options: GeneratorOptions,
+    scale: int,
+    clips: Mapping[str, Any] | None = None,
 ) -> None:
     """Start a network from the weights in a file, of train.py or published ones of this network.
 
-    options: what the network was made from. Raises ModelFileError where the file is of another
-    scale or network, or of one with other options.
+    options: what the network was made from. clips: what it will be given of a clip, as in model
+    files. Raises ModelFileError where the file is of another scale or network, of one with other
+    options, or of one that learned with other neighbours (another flow is allowed).
     """
     if is_model_file(path):
         file = read_model_file(path)
         state_dict = file.state_dict
         theirs, what = file.metadata.get("scale"), file.metadata.get("generator")
         _refuse_other_options(path, options, what)
+        _refuse_other_neighbours(path, clips, file.metadata.get("clips"))
     else:
         state_dict = read_weights(path)
         _refuse_odd_types(path, state_dict)
@@ -97,6 +104,17 @@ def _refuse_other_options(path: Path, ours: GeneratorOptions, theirs: object) ->
         if name in theirs and theirs[name] != value:
             raise ModelFileError(
                 f"{path}: expected a generator with {name} {value}, got {theirs[name]}"
+            )
+
+
+def _refuse_other_neighbours(path: Path, ours: Mapping[str, Any] | None, theirs: object) -> None:
+    if ours is None or not isinstance(theirs, dict):
+        return
+    for name in ("offsets", "edge", "alignment"):
+        if theirs.get(name) != ours[name]:
+            raise ModelFileError(
+                f"{path}: learned with {name} {theirs.get(name)} of its neighbours, datasets.window "
+                f"asks for {ours[name]}"
             )
 
 

@@ -64,6 +64,7 @@ class MovingPhotos(_Clips):
     exclude: tuple[str, ...] = ()
     """File name patterns (`*` and `?`) that are left out."""
     clips_per_photo: PositiveInt = 8
+    """Each with other motion."""
     num_frames: Annotated[int, Field(ge=2)] = 7
     """Frames of a clip."""
     frame_size: tuple[PositiveInt, PositiveInt] = (448, 256)

@@ -20,7 +20,7 @@ from sr.build import (
     build_optimizer,
     build_schedule,
 )
-from sr.build_data import build_degradation, build_window_settings
+from sr.build_data import build_degradation, build_window_settings, clips_metadata
 from sr.data.cache import Cached, cache, open_cached, write_index
 from sr.data.clip_crops import ClipCropDataset, join
 from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
@@ -46,7 +46,8 @@ def make_trainee(options: Options, accelerator: Accelerator, state_file: Path | 
     generator = build_generator(options.generator, options.scale)
     if options.train.initial_generator is not None and state_file is None:
         initial = options.train.initial_generator
-        load_initial_weights(generator, initial, options.generator, options.scale)
+        clips = clips_metadata(options).get("clips")
+        load_initial_weights(generator, initial, options.generator, options.scale, clips)
     generator = _placed(generator, layout, accelerator)
     optimizer = accelerator.prepare_optimizer(build_optimizer(options.train.optimizer, generator))
     trainee = Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)

@@ -1,5 +1,6 @@
 """Names of results, of videos above all."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,22 @@ def test_frames_that_exist_are_refused_and_a_job_of_frames_is_gone_on_with(tmp_p
     assert not plan(request, label="x4").jobs[0].skipped
 
 
-def test_videos_are_not_scored_and_standard_output_takes_pictures_alone(tmp_path: Path) -> None:
+def test_videos_may_be_scored_unless_a_part_of_them_is_there(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
-    with pytest.raises(UsageError, match=r"--reference: expected pictures only; came: .*a\.mp4"):
-        plan(Request([tmp_path / "a.mp4"], tmp_path / "out", reference=tmp_path), label="x4")
+    for output in ("out.mkv", "%d.png"):
+        request = Request([tmp_path / "a.mp4"], tmp_path / output, reference=tmp_path)
+        assert len(plan(request, label="x4").jobs) == 1
+        going_on = replace(request, existing="skip", resume=True)
+        assert len(plan(going_on, label="x4").jobs) == 1
+    parts_folder(tmp_path / "out.mkv").mkdir()
+    (tmp_path / "7.png").touch()
+    for output in ("out.mkv", "%d.png"):
+        going_on = replace(going_on, output=tmp_path / output)
+        with pytest.raises(UsageError, match="--reference: expected to make all frames of"):
+            plan(going_on, label="x4")
+
+
+def test_standard_output_takes_pictures_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
     with pytest.raises(UsageError, match="standard output"):
         plan(Request([tmp_path / "a.mp4"], STREAM), label="x4")

@@ -11,12 +11,13 @@ from sr.io.model_file import ModelFileError, read_model_file, write_model_file
 from sr.models.backends import with_backend
 from sr.models.convert import convert
 from sr.models.describe import describe
-from sr.models.load import load_generator
+from sr.models.load import load_generator, load_initial_weights
 from sr.models.window import FLOWS, flow_named, window_of
 from sr.motion.window import Window
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
 from sr.options.flow import DISOptions, FarnebackOptions, RAFTOptions
+from sr.options.generator import RBPNOptions
 
 OPTIONS = {
     "type": "RBPN",
@@ -165,3 +166,12 @@ def test_flows_go_by_name_or_by_a_file_of_weights(tmp_path: Path) -> None:
 def test_any_number_of_frames_that_fits_is_taken() -> None:
     clips = {**CLIPS, "offsets": [-4, -2, 2, 4]}
     assert window_of({"clips": clips}, num_frames=5).frames.radius == 4
+
+
+def test_initial_weights_that_learned_with_other_neighbours_are_refused(tmp_path: Path) -> None:
+    path, network = ours(tmp_path), tiny()
+    options = RBPNOptions.model_validate(OPTIONS)
+    load_initial_weights(network, path, options, 2, {**CLIPS, "flow": {"type": "DIS"}})
+    for name, value in (("offsets", [-1, 1]), ("edge", "reference"), ("alignment", "none")):
+        with pytest.raises(ModelFileError, match=f"learned with {name} .*asks for"):
+            load_initial_weights(network, path, options, 2, {**CLIPS, name: value})
