@@ -41,6 +41,8 @@ def main() -> None:
     if len(set(names)) < len(names):  # runs/a/best.safetensors and runs/b/best.safetensors
         names = [str(path) for path in arguments.model]
     models = dict(zip(names, map(load_generator, arguments.model), strict=True))
+    if any(model.window is not None for model in models.values()):
+        parser.error("expected models of single pictures; those of clips: benchmarks/vid4.py")
     scales = {model.scale for model in models.values()}
     if len(scales) > 1:
         parser.error(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")

@@ -1,10 +1,10 @@
 """Time a frame of a network that looks at several, ours against the naive way, as Markdown.
 
-    python benchmarks/windows.py [CLIP] [--frames 7] [--rounds 5] [--raft]
+    python benchmarks/windows.py CLIP [--frames 7] [--rounds 5] [--raft]
 
-CLIP is a folder of HR frames, of which LR is made by MATLAB's bicubic downscaling, x4; by default
-Vid4's calendar, beside the checkout. The network is an untrained RBPN x4 with 64 features at low
-resolution and 8 at high, 1 stage and 2 residual blocks, for windows of 3 and of 7 frames, in fp32.
+CLIP is a folder of HR frames, of which LR is made by MATLAB's bicubic downscaling, x4. The network
+is an untrained RBPN x4 with 64 features at low resolution and 8 at high, 1 stage and 2 residual
+blocks, for windows of 3 and of 7 frames, in fp32.
 
 - ours: the stages of the pipeline (`sr.inference.video`), one after the other: each frame is
   converted to RGB once, and flow measured once between a frame and the next one, both ways; flow to
@@ -52,7 +52,6 @@ from sr.networks.rbpn import RBPN
 CPU = torch.device("cpu")
 SCALE = 4
 WINDOWS = (3, 7)  # frames
-CLIP = Path(__file__).resolve().parents[2] / "shared" / "data" / "video" / "Vid4_HR" / "calendar"
 LAYOUT = Layout("yuv", 8, (1, 1))
 CONVERSION = Conversion(LAYOUT, Colour(1, 1, 1, full_range=False), "left")
 
@@ -100,7 +99,7 @@ class WithLastDecoder(nn.Module):
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("clip", type=Path, nargs="?", default=CLIP, metavar="CLIP")
+    parser.add_argument("clip", type=Path, metavar="CLIP")
     parser.add_argument("--frames", type=int, default=7, help="of the clip, from its start")
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds")
     parser.add_argument("--raft", action="store_true", help="with RAFT's time as well")

@@ -44,7 +44,8 @@ def command(
         typer.Option(
             "--check",
             help="Rehearse: open every picture, build everything, make a few steps and one "
-            "validation, tell parameters, memory and time, and write nothing.",
+            "validation, tell parameters, memory and time. Writes nothing but what clips leave in"
+            " datasets.cache_folder: decoded videos and measured flow.",
         ),
     ] = False,
     preview_data: Annotated[

@@ -56,7 +56,7 @@ class ClipCropDataset(Dataset[Crop]):
 
     def __getitem__(self, draw: Draw) -> Crop:
         """lr (K, 3, h, w), hr (K, 3, H, W), and with a window neighbours (K, n, 3, h, w) and flows
-        (K, n, 2, h, w); with two references motion (1, 3, H, W), see `_motion`.
+        (K, n, 2, h, w); with two references motion (1, 2, H, W), see `_motion`.
         """
         index, number = draw
         rng = np.random.default_rng((self.seed, 1, number))  # 1: streams apart from the sampler's

@@ -26,6 +26,7 @@ from sr.data.crop_and_flip import Picture
 from sr.data.degraded import name_at, shrunk, shrunk_size
 from sr.data.imresize import imresize
 from sr.io.whole_file import whole_file
+from sr.motion.cuts import CUT_RULE
 from sr.motion.methods import FlowMethod
 from sr.motion.pairs import PairMotion, measured
 from sr.motion.window import Scene
@@ -132,7 +133,8 @@ class Clip:
         if self.flow is None:
             nothing = np.zeros((0, 2, *lr[0].shape[:2]), np.float16)
             return nothing, nothing, np.zeros(0, np.bool_)
-        made_of = (self.frames.identity, self.downscale, self.downscaling, self.flow.method.name)
+        method = (self.flow.method.name, CUT_RULE)
+        made_of = (self.frames.identity, self.downscale, self.downscaling, *method)
         digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
         path = self.flow.folder / "flow" / digest[:2] / f"{digest[2:34]}.npz"
         kept = _read_motion(path, shape=(len(lr) - 1, 2, *lr[0].shape[:2]))

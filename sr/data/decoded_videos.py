@@ -58,7 +58,7 @@ def decoded(path: Path, cache_folder: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # One process of a run decodes, the others wait.
         with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if not folder.is_dir():
+            if not folder.is_dir() or not any(folder.iterdir()):  # emptied by somebody
                 _decode(path, folder)
     except (OSError, ImageError) as error:
         raise VideoError(f"{path}: cannot be decoded into {folder}: {error}") from error

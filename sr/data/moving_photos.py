@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sr.data.crop_and_flip import Picture
 from sr.io.image import ImageError, read_rgb8
 
+_VERSION = b"1"  # to be raised with any change of the frames, so that kept flow is not taken
 _OVERSAMPLING = 2
 _ZOOMS = (0.985, 1.015)  # of one frame to the next
 _TURN = 0.6  # degrees a frame, at most
@@ -52,7 +53,7 @@ class MovingPhoto:
 
     @property
     def identity(self) -> str:
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(_VERSION)
         for path in (self.path, *self.others):
             status = path.stat()
             digest.update(f"{path}/{status.st_size}/{status.st_mtime_ns}\n".encode())

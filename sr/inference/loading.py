@@ -153,7 +153,9 @@ def _window_of(
         options = window.flow if flow == "auto" else flow_named(flow)
         return FrameWindow(window.frames, build_flow(options, device))
     except ValueError as error:
-        raise UsageError(f"--flow {flow}: {error}") from None
+        raise UsageError(
+            f"--flow {flow}: {error}; another method: --flow dis, farneback, raft or a file"
+        ) from None
 
 
 def _dtype_for(generator: LoadedGenerator, device: torch.device, precision: str) -> torch.dtype:

@@ -12,7 +12,8 @@ hidden. Deviations: e is the error sr - hr instead of sr, so that what changes i
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from sr.metrics.sampling import sampled
 
 _ALPHA = 50.0  # Lai et al. 2018, below equation 4; for values in [0, 1]
 
@@ -42,11 +43,7 @@ def temporal_loss(sr: Tensor, hr: Tensor, motion: Tensor) -> Tensor:
 def _warped(frames: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
     """Frames (P, C, H, W) at x + motion, and where that lies inside: (P, 1, H, W), 0 or 1."""
     height, width = frames.shape[-2:]
-    columns = torch.arange(width, device=frames.device) + motion[:, 0]  # (P, H, W)
-    rows = torch.arange(height, device=frames.device)[:, None] + motion[:, 1]
-    grid = torch.stack(
-        [2 * columns / max(width - 1, 1) - 1, 2 * rows / max(height - 1, 1) - 1], dim=-1
-    )
-    inside = (grid.abs() <= 1).all(-1)[:, None]
-    moved = functional.grid_sample(frames, grid.to(frames.dtype), align_corners=True)
-    return moved, inside.to(frames.dtype)
+    across = torch.arange(width, device=frames.device) + motion[:, 0]  # (P, H, W)
+    down = torch.arange(height, device=frames.device)[:, None] + motion[:, 1]
+    inside = (across >= 0) & (across <= width - 1) & (down >= 0) & (down <= height - 1)
+    return sampled(frames, across, down), inside[:, None].to(frames.dtype)

@@ -26,6 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sr.metrics.sampling import sampled
+
 _RELATIVE = 0.01  # Ruder et al. 2016, like the two below
 _OCCLUSION = 0.5  # px^2
 _BOUNDARY = 0.002
@@ -104,15 +106,8 @@ def _motion_boundary(flow: Tensor) -> Tensor:
 
 def _warped(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
     """(1, C, H, W) at (x, y) + flow; the border's pixels are repeated beyond it."""
-    height, width = flow.shape[:2]
     across, down = _targets(flow)
-    # grid_sample counts from -1 to 1.
-    grid = torch.stack(
-        [2 * across / max(width - 1, 1) - 1, 2 * down / max(height - 1, 1) - 1], dim=-1
-    )
-    return functional.grid_sample(
-        picture, grid[None], mode=mode, padding_mode="border", align_corners=True
-    )
+    return sampled(picture, across[None], down[None], mode)
 
 
 def _targets(flow: Tensor) -> tuple[Tensor, Tensor]:

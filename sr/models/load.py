@@ -88,6 +88,9 @@ def load_initial_weights(
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
         else:
             theirs, what = published.scale, published.options.model_dump()
+            _refuse_other_neighbours(
+                path, clips, clips_as_published(published.options).get("clips")
+            )
     if theirs != scale:
         raise ModelFileError(f"{path}: expected a model of scale {scale}, got {theirs}")
     try:
@@ -113,8 +116,8 @@ def _refuse_other_neighbours(path: Path, ours: Mapping[str, Any] | None, theirs:
     for name in ("offsets", "edge", "alignment"):
         if theirs.get(name) != ours[name]:
             raise ModelFileError(
-                f"{path}: learned with {name} {theirs.get(name)} of its neighbours, datasets.window "
-                f"asks for {ours[name]}"
+                f"{path}: learned with {name} {theirs.get(name)} of its neighbours, "
+                f"datasets.window asks for {ours[name]}"
             )
 
 

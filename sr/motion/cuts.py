@@ -20,6 +20,9 @@ _ERROR_WINDOW = 5  # pixels a side
 _CUT_AGREEMENT = 0.1
 _CUT_SHARE = 0.25
 
+CUT_RULE = f"cut below {_CUT_AGREEMENT} and {_CUT_SHARE}"
+"""Another text where cuts are found otherwise; for caches."""
+
 
 def agreement(frame: Picture, other: Picture, forward: Picture, backward: Picture) -> Picture:
     """exp(-(e / sigma)^2), 0 where the flow is not consistent: (h, w), in [0, 1].

@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from sr.metrics.sampling import sampled
 
 Order = Literal["time", "nearest"]
 Edge = Literal["reference", "replicate", "reflect"]
@@ -137,7 +138,8 @@ def _flow_between(scene: Scene, position: int, number: int, area: Area) -> Tenso
     step, flows = (1, scene.to_next) if number > position else (-1, scene.to_previous)
     flow = cut(flows[position], area).float()
     for between in range(position + step, number, step):
-        flow = flow + _sampled(flows[between].float(), _places(area, flow.device) + flow)
+        across, down = _places(area, flow.device) + flow
+        flow = flow + sampled(flows[between].float()[None], across[None], down[None])[0]
     return flow
 
 
@@ -157,12 +159,3 @@ def _places(area: Area, device: torch.device) -> Tensor:
     columns = torch.arange(area.left, area.left + area.width, device=device, dtype=torch.float32)
     down, across = torch.meshgrid(rows, columns, indexing="ij")
     return torch.stack([across, down])
-
-
-def _sampled(flow: Tensor, places: Tensor) -> Tensor:
-    """A flow (2, h, w) at places (2, a, b), bilinear; beyond the border, the border's."""
-    height, width = flow.shape[-2:]
-    across = 2 * places[0] / max(width - 1, 1) - 1
-    down = 2 * places[1] / max(height - 1, 1) - 1
-    grid = torch.stack([across, down], dim=-1)[None]  # (1, a, b, 2), -1 to 1
-    return functional.grid_sample(flow[None], grid, padding_mode="border", align_corners=True)[0]

@@ -16,7 +16,8 @@ class _Clips(Section):
     """Each clip is used at each of these sizes; 0.5 adds a half-size copy, finer in detail."""
     blur_sigma: PositiveFloat | None = None
     """None: LR is made by MATLAB's bicubic downscaling. A number: by a Gaussian blur of this sigma
-    in HR pixels, of which every scale-th pixel is taken (BD; 1.6 at x4 in the literature)."""
+    in HR pixels, of which every scale-th pixel is taken (BD; 1.6 at x4 in the literature);
+    needs flips: false."""
 
 
 class FrameFolders(_Clips):
@@ -70,7 +71,7 @@ class MovingPhotos(_Clips):
     frame_size: tuple[PositiveInt, PositiveInt] = (448, 256)
     """Width and height of the frames, in HR pixels."""
     speed: PositiveFloat = 8.0
-    """Fastest motion, in HR pixels a frame; from 0 to this, evenly."""
+    """Fastest pan, in HR pixels a frame; from 0 to this, evenly. Zoom and turns come on top."""
 
 
 class WindowOptions(Section):

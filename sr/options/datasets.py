@@ -75,6 +75,15 @@ class TrainingData(Section):
     """Licence of the trained weights, for the checkpoints' metadata."""
 
     @model_validator(mode="after")
+    def _blurred_lr_is_not_flipped(self) -> Self:
+        if isinstance(self.source, ClipSource) and self.source.blur_sigma and self.flips:
+            raise ValueError(
+                "flips must be false with source.blur_sigma: its lr pixels lie on the first of "
+                "every scale hr pixels, and a flip would move them to the last"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _only_hr_folders_are_degraded(self) -> Self:
         if self.degradation is not None and not isinstance(self.source, HRFolders):
             raise ValueError(

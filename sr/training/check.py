@@ -1,4 +1,6 @@
-"""A rehearsal of a run: everything is opened, built and tried once, and nothing is written."""
+"""A rehearsal of a run: everything is opened, built and tried once; nothing is written, but what
+clips leave in the cache folder.
+"""
 
 import os
 import resource

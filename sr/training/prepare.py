@@ -251,9 +251,11 @@ def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_
     state = read_state(state_file)
     try:
         theirs, ours = state["options"], options.model_dump(mode="json", by_alias=True)
+        theirs["datasets"].setdefault("window")  # of a run before there were clips
         for name, keys in (
             ("scale", ("scale",)),
             ("generator", ("generator",)),
+            ("window", ("datasets", "window")),
             ("discriminator", ("discriminator",)),
             ("optimizer", ("train", "optimizer", "type")),
             ("discriminator's optimizer", ("train", "gan", "optimizer", "type")),

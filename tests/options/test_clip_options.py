@@ -105,7 +105,8 @@ def test_a_window_has_the_documented_defaults(file: Path) -> None:
 def test_sources_of_clips_are_told_by_their_type(
     file: Path, source: str, expected: FrameFolders | Vimeo90K | VideoFiles | MovingPhotos
 ) -> None:
-    options = load_options(file, [f"datasets.train.source={source}"])
+    overrides = [f"datasets.train.source={source}", "datasets.train.flips=false"]
+    options = load_options(file, overrides)
     assert options.datasets.train.source == expected
 
 
@@ -131,6 +132,7 @@ def test_dumped_options_of_clips_load_to_the_same_options(file: Path, tmp_path: 
         ("datasets.window.wholewindows=true", "datasets.window.wholewindows: .*'whole_windows'"),
         ("datasets.train.source.clip_frames=0", "datasets.train.source.clip_frames: .*than 0"),
         ("datasets.train.source.blur_sigma=0", "datasets.train.source.blur_sigma: .*than 0"),
+        ("datasets.train.source.blur_sigma=1.6", "datasets.train: flips must be false with source"),
         ("datasets.train.source.hr=[]", "datasets.train.source.hr: .*at least 1 item"),
         ("losses.temporal.weight=-1", "losses.temporal.weight: .*than 0"),
         (PHOTOS % 1, "datasets.train.source.num_frames: .*equal to 2"),

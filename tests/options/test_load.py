@@ -28,7 +28,9 @@ TWO_SETS = (
     " {name: b, source: {type: PairedFolders, hr: [y], lr: [z]}}]"
 )
 
-GENERATORS = "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, DBPN, ISeeBetterSRResNet, BasicSR"
+GENERATORS = (
+    "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, DBPN, RBPN, ISeeBetterSRResNet, BasicSR"
+)
 
 
 @pytest.fixture
@@ -138,7 +140,10 @@ def test_a_key_in_a_list_is_named_by_its_index(file: Path) -> None:
     [
         ("generator", GENERATORS),
         ("losses.pixel", "L1, MSE, Charbonnier"),
-        ("datasets.train.source", "HRFolders, PairedFolders"),
+        (
+            "datasets.train.source",
+            "HRFolders, PairedFolders, FrameFolders, Vimeo90K, VideoFiles, MovingPhotos",
+        ),
         ("train.optimizer", "Adam, AdamW, Muon"),
         ("train.schedule", "cosine, multi_step"),
     ],
