@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.functional import rgb_to_grayscale
 
 from sr.networks.padding import padded
 
@@ -136,6 +135,9 @@ def _provide_functional_tensor() -> None:
     """BasicSR 1.4.2 imports one function from a module that torchvision has no longer."""
     name = "torchvision.transforms.functional_tensor"
     if name not in sys.modules:
+        # Imported here: it takes two seconds, which every program would wait for.
+        from torchvision.transforms.functional import rgb_to_grayscale
+
         module = ModuleType(name)
         module.rgb_to_grayscale = rgb_to_grayscale  # type: ignore[attr-defined]
         sys.modules[name] = module

@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
-from torchvision.utils import make_grid
 
 from sr.io.event_log import EventLog
 from sr.training.liveness import TermShare
@@ -130,6 +129,8 @@ class RunLog:
         bicubic = functional.interpolate(lr, size=hr.shape[-2:], mode="bicubic")
         row = torch.cat([bicubic, sr, hr]).clamp(0, 1)
         if self.board is not None:
+            from torchvision.utils import make_grid  # seconds; only runs with a board need them
+
             self.board.add_image(tag, make_grid(row, nrow=3), step)
 
     def skip_time(self, step: int) -> None:

@@ -60,7 +60,8 @@ def tiny_generator(options: Options) -> list[str]:
     """Of seven frames each is a network of 12 million weights."""
     if not isinstance(options.generator, RBPNOptions):
         return []
-    return ["generator.num_shallow_features=8", "generator.num_features=4"]
+    sizes = {"shallow_features": 8, "features": 4, "stages": 1, "res_blocks": 1}
+    return [f"generator.num_{name}={size}" for name, size in sizes.items()]
 
 
 def test_there_are_option_files() -> None:
