@@ -7,6 +7,7 @@ import torch
 
 from sr.io.model_file import write_model_file
 from sr.networks.compact import Compact
+from sr.networks.rbpn import RBPN
 
 
 @pytest.fixture(scope="session")
@@ -31,4 +32,16 @@ def model(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
     metadata = {"generator": generator, "scale": 2, "receptive_radius": 3}
     write_model_file(path, Compact(2, num_features=4, num_convs=1).state_dict(), metadata)
+    return path
+
+
+@pytest.fixture
+def clip_model(tmp_path: Path) -> Path:
+    """A file of an untrained RBPN x2 of 3 frames."""
+    options = {"num_shallow_features": 4, "num_features": 4, "num_stages": 1, "num_res_blocks": 1}
+    generator = {"type": "RBPN", "num_frames": 3, **options}
+    clips = {"offsets": [-1, 1], "edge": "reference", "alignment": "none", "flow": {"type": "DIS"}}
+    path = tmp_path / "rbpn.safetensors"
+    metadata = {"generator": generator, "scale": 2, "receptive_radius": 13, "clips": clips}
+    write_model_file(path, RBPN(2, 4, 4, 1, 1, 3).state_dict(), metadata)
     return path

@@ -13,8 +13,6 @@ from PIL import Image
 
 import sr
 from sr import library
-from sr.io.model_file import write_model_file
-from sr.networks.rbpn import RBPN
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +25,9 @@ def test_the_documentation_is_true() -> None:
     assert doctest.testmod(library).failed == 0
 
 
-def test_a_model_for_videos_is_refused(tmp_path: Path) -> None:
-    options = {"num_shallow_features": 4, "num_features": 4, "num_stages": 1, "num_res_blocks": 1}
-    generator = {"type": "RBPN", "num_frames": 3, **options}
-    clips = {"offsets": [-1, 1], "edge": "reference", "alignment": "none", "flow": {"type": "DIS"}}
-    path = tmp_path / "rbpn.safetensors"
-    metadata = {"generator": generator, "scale": 2, "receptive_radius": 13, "clips": clips}
-    write_model_file(path, RBPN(2, 4, 4, 1, 1, 3).state_dict(), metadata)
+def test_a_model_for_videos_is_refused(clip_model: Path) -> None:
     with pytest.raises(ValueError, match=r"rbpn\.safetensors: .*enlarges videos.*infer\.py"):
-        sr.Upscaler.load(path, device="cpu", tile_size=16)
+        sr.Upscaler.load(clip_model, device="cpu", tile_size=16)
 
 
 def test_importing_sr_is_quick() -> None:

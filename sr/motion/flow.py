@@ -30,8 +30,12 @@ def luma8(picture: Tensor) -> npt.NDArray[np.uint8]:
 
     picture: (1, 3, h, w), RGB in [0, 1], on any device. Returns (h, w), BT.601, full range.
     """
-    luma = cv2.cvtColor(tensor_to_rgb8(picture), cv2.COLOR_RGB2GRAY)
-    return np.asarray(luma, np.uint8)
+    return luma(tensor_to_rgb8(picture))
+
+
+def luma(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(h, w, 3), RGB, to (h, w), BT.601, full range."""
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def optical_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Picture:

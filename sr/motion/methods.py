@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.motion.flow import DIS_SETTINGS, optical_flow
+from sr.motion.flow import DIS_SETTINGS, luma, optical_flow
 
 RGB8 = npt.NDArray[np.uint8]
 """A frame: (h, w, 3), RGB, 0 to 255."""
@@ -79,8 +79,3 @@ def check_frames(a: RGB8, b: RGB8) -> None:
         "optical flow: expected two uint8 frames (height, width, 3) of one size; "
         f"came {a.dtype} {a.shape} and {b.dtype} {b.shape}"
     )
-
-
-def luma(frame: RGB8) -> npt.NDArray[np.uint8]:
-    """(h, w, 3) to (h, w), BT.601, full range."""
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)

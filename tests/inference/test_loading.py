@@ -16,9 +16,7 @@ from sr.inference.request import UsageError
 from sr.inference.self_ensemble import SelfEnsemble
 from sr.inference.upscaler import DEFAULT_TILE_SIZE, Upscaler
 from sr.io.event_log import Event
-from sr.io.model_file import write_model_file
 from sr.motion.window import Window
-from sr.networks.rbpn import RBPN
 
 CPU = torch.device("cpu")
 
@@ -143,18 +141,6 @@ def test_onnxruntime_runs_the_same_network(model: Path) -> None:
     torch.testing.assert_close(
         load(model, Listener(), backend="onnxruntime")(lr), load(model, Listener())(lr)
     )
-
-
-@pytest.fixture
-def clip_model(tmp_path: Path) -> Path:
-    """A file of an untrained RBPN x2 of 3 frames."""
-    options = {"num_shallow_features": 4, "num_features": 4, "num_stages": 1, "num_res_blocks": 1}
-    generator = {"type": "RBPN", "num_frames": 3, **options}
-    clips = {"offsets": [-1, 1], "edge": "reference", "alignment": "none", "flow": {"type": "DIS"}}
-    path = tmp_path / "rbpn.safetensors"
-    metadata = {"generator": generator, "scale": 2, "receptive_radius": 13, "clips": clips}
-    write_model_file(path, RBPN(2, 4, 4, 1, 1, 3).state_dict(), metadata)
-    return path
 
 
 @pytest.mark.parametrize("tta", [False, True])
