@@ -4,7 +4,7 @@ Looked at in this order: what train.py wrote; the published weights of networks 
 weights of those that spandrel knows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -65,13 +65,20 @@ def load_initial_weights(
     options: GeneratorOptions,
     scale: int,
     clips: Mapping[str, Any] | None = None,
-) -> None:
+    *,
+    partial: bool = False,
+) -> tuple[str, ...]:
     """Start a network from the weights in a file, of train.py or published ones of this network.
 
     options: what the network was made from. clips: what it will be given of a clip, as in model
-    files. Raises ModelFileError where the file is of another scale or network, of one with other
-    options, or of one that learned with other neighbours (another flow is allowed).
+    files. partial: take what fits by name and shape, of whatever scale and options.
+    Returns the names of the tensors that the file does not have, none unless `partial`. Raises
+    ModelFileError where the file is of another scale or network, of one with other options, or of
+    one that learned with other neighbours (another flow is allowed); with `partial` where nothing
+    fits.
     """
+    if partial:
+        return _load_what_fits(network, path)
     if is_model_file(path):
         file = read_model_file(path)
         state_dict = file.state_dict
@@ -97,6 +104,37 @@ def load_initial_weights(
         network.load_state_dict(state_dict)
     except RuntimeError as error:
         raise ModelFileError(f"{path}: its generator {what} does not fit: {error}") from None
+    return ()
+
+
+def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
+    if is_model_file(path):
+        theirs = read_model_file(path).state_dict
+    else:
+        published = recognise(read_weights(path))
+        if published is None:
+            raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
+        theirs = published.state_dict
+    _refuse_odd_types(path, theirs)
+    ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    fitting = {
+        name: theirs[name]
+        for name, tensor in ours.items()
+        if name in theirs and theirs[name].shape == tensor.shape
+    }
+    if not fitting:
+        raise ModelFileError(
+            f"{path}: no tensor fits by name and shape; it has {_some(theirs)}, "
+            f"the generator {_some(ours)}"
+        )
+    network.load_state_dict(fitting, strict=False)
+    kept = network.state_dict()  # buffers that are never saved count as known
+    return tuple(name for name in ours if name not in fitting and name in kept)
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join(shown[:MAX_NAMES]) + (", ..." if len(shown) > MAX_NAMES else "")
 
 
 def _refuse_other_options(path: Path, ours: GeneratorOptions, theirs: object) -> None:

@@ -1,9 +1,9 @@
 """Options of the loop: length, optimizer, schedule, precision, checkpoints."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from sr.options.gan import GANOptions
 from sr.options.optimization import OptimizerOptions, ScheduleOptions
@@ -20,7 +20,11 @@ class TrainOptions(Section):
     gan: GANOptions | None = None
     """Needed with a discriminator."""
     initial_generator: Path | None = None
-    """Model file whose weights a new run starts from; network and scale must be the same."""
+    """Model file whose weights a new run starts from; network and scale must be the same, unless
+    `initial_partial` is set."""
+    initial_partial: bool = False
+    """Take from `initial_generator` the weights whose names and shapes fit, and begin the others
+    anew: for another scale or size. The run tells which began anew."""
     ema_decay: Decay = 0.999
     """Decay of the running mean of the weights, which is validated and shipped; 0 is off."""
     accumulation: PositiveInt = 1
@@ -42,3 +46,9 @@ class TrainOptions(Section):
     """Steps between two checkpoints."""
     keep_last: PositiveInt = 3
     """Checkpoints kept, beside the best one and the last without an alarm."""
+
+    @model_validator(mode="after")
+    def _a_part_is_of_something(self) -> Self:
+        if self.initial_partial and self.initial_generator is None:
+            raise ValueError("initial_partial needs initial_generator, the file to take from")
+        return self

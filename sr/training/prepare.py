@@ -44,13 +44,22 @@ def make_trainee(options: Options, accelerator: Accelerator, state_file: Path | 
     torch.manual_seed(options.seed)
     layout = torch.channels_last if _channels_last(options, accelerator) else None
     generator = build_generator(options.generator, options.scale)
+    begun_anew: tuple[str, ...] = ()
     if options.train.initial_generator is not None and state_file is None:
         initial = options.train.initial_generator
         clips = clips_metadata(options).get("clips")
-        load_initial_weights(generator, initial, options.generator, options.scale, clips)
+        begun_anew = load_initial_weights(
+            generator,
+            initial,
+            options.generator,
+            options.scale,
+            clips,
+            partial=options.train.initial_partial,
+        )
     generator = _placed(generator, layout, accelerator)
     optimizer = accelerator.prepare_optimizer(build_optimizer(options.train.optimizer, generator))
-    trainee = Trainee(generator, Ema(generator, options.train.ema_decay), optimizer)
+    ema = Ema(generator, options.train.ema_decay)
+    trainee = Trainee(generator, ema, optimizer, begun_anew=begun_anew)
     gan = options.train.gan
     if options.discriminator is not None and gan is not None:
         discriminator = build_discriminator(options.discriminator, options.datasets.train.crop_size)

@@ -203,6 +203,8 @@ def opening(
         begun = f"from step {trainee.step}"
     elif options.train.initial_generator is not None:
         begun = f"from {options.train.initial_generator}"
+        if trainee.begun_anew:
+            begun += f" (anew: {', '.join(trainee.begun_anew)})"
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "pictures"

@@ -22,7 +22,7 @@ class Adversarial:
 
 @dataclass
 class Trainee:
-    """What changes during a run; all of it is in a state file."""
+    """What changes during a run, and is in a state file."""
 
     generator: nn.Module
     ema: Ema
@@ -31,6 +31,7 @@ class Trainee:
     step: int = 0  # steps done
     best: float = float("-inf")  # highest rating of a validation
     nonfinite_in_row: dict[str, int] = field(default_factory=dict)  # last updates, by network
+    begun_anew: tuple[str, ...] = ()  # tensors that the initial file did not have; in no state file
 
 
 def state_of(trainee: Trainee, accelerator: Accelerator) -> dict[str, object]:

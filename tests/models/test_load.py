@@ -15,6 +15,7 @@ from sr.networks.compact import Compact
 from sr.networks.msrresnet import MSRResNet
 from sr.networks.receptive import measure_receptive_radius
 from sr.networks.rrdb import RRDBNet
+from sr.networks.span import SPAN
 from sr.networks.srresnet import SRResNet
 from sr.options.generator import (
     CompactOptions,
@@ -22,6 +23,7 @@ from sr.options.generator import (
     EDSROptions,
     GeneratorOptions,
     RRDBNetOptions,
+    SPANOptions,
     SRResNetOptions,
 )
 
@@ -246,3 +248,29 @@ def test_the_published_files_load_and_keep_the_colours(
     grey = torch.full((1, 3, 20, 20), 0.5)
     sr = loaded.network(grey)[..., 8 * scale : -8 * scale, 8 * scale : -8 * scale]
     assert (sr - 0.5).abs().max() < 0.05
+
+
+def test_a_partial_start_takes_what_fits_and_names_the_rest(tmp_path: Path) -> None:
+    theirs, ours = Compact(4, 4, 2), Compact(2, 4, 2)
+    before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
+    path = small_model(tmp_path / "a.safetensors", theirs)
+    anew = load_initial_weights(ours, path, COMPACT, scale=2, partial=True)
+    assert anew == ("body.6.weight", "body.6.bias")  # one value a subpixel
+    for name, tensor in ours.state_dict().items():
+        expected = before[name] if name in anew else theirs.state_dict()[name]
+        assert torch.equal(tensor, expected), name
+
+
+def test_a_partial_start_of_span_reckons_with_its_branches_alone(tmp_path: Path) -> None:
+    theirs, ours = SPAN(4, 4, 1, normalise=False), SPAN(2, 4, 1, normalise=False)
+    options = {"type": "SPAN", "num_features": 4, "num_blocks": 1, "normalise": False}
+    path = small_model(tmp_path / "a.safetensors", theirs, generator=options)
+    span = SPANOptions.model_validate(options)
+    anew = load_initial_weights(ours, path, span, scale=2, partial=True)
+    assert anew == ("upsampler.0.weight", "upsampler.0.bias")
+
+
+def test_a_partial_start_of_which_nothing_fits_is_refused(tmp_path: Path) -> None:
+    path = small_model(tmp_path / "a.safetensors", Compact(4, 4, 2))
+    with pytest.raises(ModelFileError, match=r"a\.safetensors: no tensor fits .* body\.0\.weight"):
+        load_initial_weights(SRResNet(4, 4, 1), path, SRRESNET, scale=4, partial=True)

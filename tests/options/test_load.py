@@ -235,6 +235,12 @@ def test_an_override_makes_a_section_that_the_file_lacks(file: Path) -> None:
     assert (options.log.interval, options.validate_.interval) == (3, 4)
 
 
+def test_a_partial_start_needs_a_file_to_start_from(file: Path) -> None:
+    assert faults_of(file, "train.initial_partial=true") == [
+        "train: initial_partial needs initial_generator, the file to take from"
+    ]
+
+
 def test_an_override_of_an_anchored_section_leaves_its_aliases_alone(tmp_path: Path) -> None:
     path = tmp_path / "options.yml"
     text = SMALLEST.replace("source: {", "source: &photos {")

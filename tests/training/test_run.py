@@ -251,6 +251,18 @@ def test_initial_weights_of_another_scale_or_network_are_refused(tiny_options: M
         run.train(tiny_options("name=other", SRRESNET, f"train.initial_generator={path}"))
 
 
+def test_a_run_of_another_scale_takes_what_fits_and_tells_what_does_not(
+    tiny_options: MakeOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = tiny_options("name=first", "train.steps=1")
+    run.train(first)
+    path = first.log.folder / "first" / "checkpoints" / "step_000000001.safetensors"
+    capsys.readouterr()
+    of_first = (f"train.initial_generator={path}", "train.initial_partial=true")
+    run.train(tiny_options("name=x4", "scale=4", "train.steps=1", *of_first))
+    assert "(anew: body.6.weight, body.6.bias)" in " ".join(capsys.readouterr().err.split())
+
+
 def test_going_back_to_an_earlier_state_keeps_the_later_ones_aside(
     tiny_options: MakeOptions,
 ) -> None:
