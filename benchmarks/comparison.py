@@ -16,9 +16,9 @@ import torch
 
 from sr.data.crop_and_flip import Picture
 from sr.data.imresize import imresize
-from sr.inference.loading import BUNDLED_MODEL
 from sr.inference.upscaler import Upscaler
 from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
+from sr.models.bundled import default_model, resolve_model
 from sr.models.load import load_generator
 
 GAP = 8  # white pixels between pictures
@@ -29,11 +29,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("crops", nargs="+", metavar="PICTURE:X,Y,W,H")
-    parser.add_argument("-m", "--model", type=Path, nargs="+", default=[BUNDLED_MODEL])
+    parser.add_argument("-m", "--model", type=Path, nargs="+", default=[default_model()])
     parser.add_argument("--zoom", type=int, default=2, help="size of an HR pixel in the result")
     arguments = parser.parse_args()
 
-    upscalers = [_upscaler(path) for path in arguments.model]
+    upscalers = [_upscaler(resolve_model(model)) for model in arguments.model]
     scales = {upscaler.scale for upscaler in upscalers}
     if len(scales) > 1:
         parser.error(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")

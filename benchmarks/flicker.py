@@ -30,11 +30,11 @@ from torch import Tensor
 from sr import Upscaler
 from sr.data.crop_and_flip import Picture
 from sr.data.imresize import imresize
-from sr.inference.loading import BUNDLED_MODEL
 from sr.inference.video.temporal import TemporalFilter
 from sr.io.image import image_to_tensor, read_rgb8
 from sr.metrics.flicker import warping_error
 from sr.metrics.psnr import psnr
+from sr.models.bundled import default_model
 from sr.motion.flow import luma8, optical_flow
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP")
-    parser.add_argument("-m", "--model", type=Path, default=BUNDLED_MODEL)
+    parser.add_argument("-m", "--model", default=default_model())
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--radius", type=int, default=1)

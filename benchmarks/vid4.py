@@ -32,7 +32,7 @@ from sr.cli.infer_options import loaded_lpips
 from sr.data.crop_and_flip import Picture
 from sr.data.imresize import imresize
 from sr.devices import resolve_device
-from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
+from sr.inference.loading import Running, load_upscalers
 from sr.inference.request import Job
 from sr.inference.scores import ClipScore, mean_clip_score
 from sr.inference.target_size import Factor
@@ -46,6 +46,7 @@ from sr.io.find_pictures import search
 from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.io.picture_formats import READABLE_SUFFIXES
 from sr.losses.lpips import LPIPS
+from sr.models.bundled import default_model, resolve_model
 
 LR_PATTERN = "%05d.png"
 
@@ -84,7 +85,7 @@ def main() -> None:
     running = Running(flow=arguments.flow)
     models = {
         name: load_upscalers(path, _tell, [device], running)[0]
-        for name, path in _names(arguments.model).items()
+        for name, path in _names([resolve_model(model) for model in arguments.model]).items()
     }
     scales = {upscaler.scale for upscaler in models.values()} or {arguments.scale}
     if len(scales) > 1:
@@ -106,7 +107,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="with a folder of HR frames a clip")
-    parser.add_argument("-m", "--model", type=Path, nargs="*", default=[BUNDLED_MODEL])
+    parser.add_argument("-m", "--model", type=Path, nargs="*", default=[default_model()])
     parser.add_argument("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision, or a file")
     parser.add_argument("--scale", type=int, default=4, help="of bicubic alone")
     parser.add_argument("--border", type=int, help="pixels; the scale if it is not given")

@@ -20,10 +20,11 @@ from torch import Tensor
 
 from sr.devices import resolve_device
 from sr.inference.frame_window import ONLY_VIDEOS
-from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
+from sr.inference.loading import Running, load_upscalers
 from sr.inference.picture import writer_into
 from sr.inference.planes import Planes
 from sr.inference.upscaler import Upscaler as TiledUpscaler
+from sr.models.bundled import default_model, resolve_model
 
 _DTYPES = ("uint8", "uint16", "float32")
 
@@ -41,22 +42,23 @@ class Upscaler:
     @classmethod
     def load(
         cls,
-        model: str | Path = BUNDLED_MODEL,
+        model: str | Path | None = None,
         *,
         device: str = "auto",
         precision: str = "auto",
         tile_size: int | None = None,
         tta: bool = False,
     ) -> Self:
-        """The model of a file, the bundled one if none is named; as `infer.py -m`.
+        """The model of a file, or the bundled one of a name, such as compact_x2; else span_x4.
 
         device: auto, cpu, cuda, cuda:N or mps. precision: auto, fp32, bf16 or fp16. tile_size: LR
         pixels, 0 for whole pictures, None for what the memory holds. tta: the mean over eight
-        flips and turns. Raises ValueError for a file that is no model, or one for videos only, and
-        a device or precision that cannot be had; FileNotFoundError for a file that is not there.
+        flips and turns. Raises ValueError for a file that is not there or no model, or one for
+        videos only, and a device or precision that cannot be had.
         """
+        file = default_model() if model is None else resolve_model(model)
         running = Running(precision=precision, tile_size=tile_size, tta=tta)
-        (upscaler,) = load_upscalers(Path(model), _ignore, [resolve_device(device)], running)
+        (upscaler,) = load_upscalers(file, _ignore, [resolve_device(device)], running)
         if upscaler.window is not None:
             raise ValueError(f"{model}: {ONLY_VIDEOS}. infer.py takes them")
         return cls(upscaler)

@@ -89,6 +89,17 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         sr.Upscaler.load(tmp_path / "a.pth")
 
 
+def test_a_bundled_model_is_loaded_by_its_name(model: Path) -> None:
+    upscaler = sr.Upscaler.load("compact_x4", device="cpu", precision="fp32", tile_size=16)
+    file = Path(library.__file__).parent / "weights" / "compact_x4.safetensors"
+    same = sr.Upscaler.load(file, device="cpu", precision="fp32", tile_size=16)
+    lr = torch.rand(3, 9, 12)
+    assert torch.equal(upscaler(lr), same(lr))
+    assert sr.Upscaler.load(str(model), device="cpu", tile_size=16).scale == 2
+    with pytest.raises(ValueError, match=r"compact_x3: no such model file, did you mean compact_x"):
+        sr.Upscaler.load("compact_x3")
+
+
 def test_other_names_are_not_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'upscale'"):
         _ = sr.upscale

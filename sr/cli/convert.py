@@ -9,6 +9,7 @@ from rich.console import Console
 
 from sr.io.model_file import ModelFileError
 from sr.io.whole_file import whole_file
+from sr.models.bundled import resolve_model
 from sr.models.convert import convert
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import OptionsError
@@ -21,11 +22,11 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def command(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="IN",
-            help="Model file of any origin; or a training option file (.yml) of BasicSR or"
-            " Real-ESRGAN.",
+            help="Model file of any origin, or name of a bundled model; or a training option file"
+            " (.yml) of BasicSR or Real-ESRGAN.",
         ),
     ],
     target: Annotated[
@@ -54,10 +55,10 @@ def command(
             raise ModelFileError(f"{target}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
             raise ModelFileError(f"{target.parent}: expected a folder")
-        if any(path.suffix in OPTION_FILES for path in (source, target)):
-            typer.echo(_translate(source, target, half=half))
+        if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
+            typer.echo(_translate(Path(source), target, half=half))
         else:
-            typer.echo(convert(source, target, half=half))
+            typer.echo(convert(resolve_model(source), target, half=half))
     except (ModelFileError, OptionsError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):

@@ -12,11 +12,11 @@ import typer
 from sr.cli import infer_options as options
 from sr.cli import video_options
 from sr.cli.display import Display, show_clip_scores, show_scores
+from sr.cli.list_models import ListModels
 from sr.devices import DeviceError, resolve_device
-from sr.inference.engine import run
+from sr.inference.engine import check, run
 from sr.inference.job import Frames, Making
-from sr.inference.loading import BUNDLED_MODEL, Running, load_upscalers
-from sr.inference.plan import refuse_pictures
+from sr.inference.loading import Running, upscalers_of
 from sr.inference.planes import Alpha
 from sr.inference.report import forgiving, to_all, with_rare_progress
 from sr.inference.request import (
@@ -39,6 +39,8 @@ from sr.io.picture import DEFAULT_MAX_PIXELS
 from sr.io.video.damage import Damaged
 from sr.io.video.encoder import EncoderChoice
 from sr.memory import keep_freed_memory
+from sr.models.bundled import default_model, resolve_model
+from sr.models.load import load_generator
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -47,7 +49,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def command(
     inputs: options.Inputs,
     output: options.Output,
-    model: options.Model = BUNDLED_MODEL,
+    model: options.Model = None,
+    _list_models: ListModels = False,
     outscale: options.Outscale = None,
     size: options.Size = None,
     long_side: options.LongSidePixels = None,
@@ -106,6 +109,7 @@ def command(
     """
     with Display() as display:
         try:
+            file = default_model(outscale) if model is None else resolve_model(model)
             request = Request(
                 inputs=inputs,
                 output=output,
@@ -147,7 +151,7 @@ def command(
                     quality=quality,
                     lossless=lossless,
                     resume=resume or skip_existing,
-                    model=_model_identity(model, tta, backend),
+                    model=_model_identity(file, tta, backend),
                 ),
             )
             running = Running(
@@ -164,13 +168,21 @@ def command(
                 write = forgiving(events, display.say)
                 emit = to_all([with_rare_progress(write, interval=1.0), display])
                 devices = [resolve_device(name) for name in device.split(",")]
+                generators = [load_generator(file) for _ in devices]
+                scale, only_videos = generators[0].scale, generators[0].window is not None
+                planned = check(request, making.target, scale, only_videos=only_videos)
                 measure = options.loaded_lpips(lpips, reference, devices[0])
-                upscalers = load_upscalers(model, emit, devices, running)
+                upscalers = upscalers_of(generators, file.name, emit, devices, running)
                 if (window := upscalers[0].window) is not None:
-                    refuse_pictures(request)
                     making = _with_flow(making, window.flow.name)
                 outcome = run(
-                    upscalers, request, emit, making=making, model=model.name, lpips=measure
+                    upscalers,
+                    request,
+                    emit,
+                    making=making,
+                    planned=planned,
+                    model=file.name,
+                    lpips=measure,
                 )
         except (UsageError, DeviceError, ModelFileError, CompileError) as error:
             display.say(f"error: {error}")

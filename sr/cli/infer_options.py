@@ -6,9 +6,9 @@ from typing import Annotated
 import torch
 import typer
 
-from sr.inference.loading import BUNDLED_MODEL
 from sr.inference.request import Extension, UsageError
 from sr.losses.lpips import LPIPS
+from sr.models.bundled import DEFAULT, SMALL_DEFAULT, SMALL_FACTOR
 from sr.networks.imagenet_features import FeatureWeightsError
 
 INPUT, SIZE, NETWORK, RESULT, FILES = (
@@ -44,15 +44,15 @@ Output = Annotated[
     ),
 ]
 Model = Annotated[
-    Path,
+    str | None,
     typer.Option(
         "-m",
         "--model",
-        metavar="FILE",
-        help="Model file: of train.py; published weights (.pth, .safetensors, .ckpt) of"
-        " Real-ESRGAN, BasicSR and whatever spandrel knows; .onnx with the extra `onnx`."
-        " `sr-info FILE` tells what a file is.",
-        show_default=f"the bundled {BUNDLED_MODEL.stem}",
+        metavar="NAME|FILE",
+        help="A bundled model (see --list-models), or a file: of train.py; published weights (.pth,"
+        " .safetensors, .ckpt) of Real-ESRGAN, BasicSR and whatever spandrel knows; .onnx with the"
+        " extra `onnx`. `sr-info FILE` tells what a file is.",
+        show_default=f"{DEFAULT}; {SMALL_DEFAULT} where -s is at most {SMALL_FACTOR:g}",
         rich_help_panel=INPUT,
     ),
 ]

@@ -1,13 +1,13 @@
 """The command line that tells what a model file is."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from sr.io.model_file import ModelFileError
+from sr.models.bundled import resolve_model
 from sr.models.describe import describe
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -16,7 +16,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def command(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Model files of any origin.")
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Model files of any origin, or names of bundled models"
+            " (`infer.py --list-models`).",
+        ),
     ],
 ) -> None:
     """Tell what model files hold: network, scale, size, work, training data, licence.
@@ -26,7 +31,7 @@ def command(
     wrong = False
     for number, file in enumerate(files):
         try:
-            lines = describe(file)
+            lines = describe(resolve_model(file))
         except ModelFileError as error:
             wrong = True
             Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)

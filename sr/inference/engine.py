@@ -3,19 +3,35 @@
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sr.devices import precision_name
 from sr.inference.job import Making, Pool
-from sr.inference.plan import folder_of_results, plan
+from sr.inference.plan import Plan, folder_of_results, plan, refuse_pictures
 from sr.inference.references import References
 from sr.inference.report import Emit
 from sr.inference.request import STREAM, Job, Request, UsageError
 from sr.inference.scores import mean_clip_score, mean_score, write_scores
 from sr.inference.session import Outcome, Session
+from sr.inference.target_size import Target
 from sr.inference.upscaler import Upscaler
 from sr.inference.video.scoring import METRICS
 from sr.losses.lpips import LPIPS
+
+
+def check(request: Request, target: Target, scale: int, *, only_videos: bool = False) -> Plan:
+    """Decide what goes where, and refuse what cannot be, before the network is made ready.
+
+    scale, only_videos: of the model. Opens no input. Raises `UsageError` or `NoInputError`.
+    """
+    references = None if request.reference is None else References(request.reference)
+    others = [] if references is None else [_scores_path(request)]
+    planned = plan(request, label=target.label(scale), others=others)
+    if only_videos:
+        refuse_pictures(planned.jobs)
+    _refuse_one_original(references, planned.jobs)
+    return planned
 
 
 def run(
@@ -24,30 +40,29 @@ def run(
     emit: Emit,
     *,
     making: Making | None = None,
+    planned: Plan | None = None,
     model: str = "",
     lpips: LPIPS | None = None,
 ) -> Outcome:
     """Upscale all pictures of a request; one that fails does not keep the others.
 
     upscalers: of one model, one a device; pictures are spread over them, or the tiles of each
-    where there are fewer pictures than devices. model: its name for the log and the scores. lpips:
-    scores by it, too, where there are originals. Raises `UsageError` or `NoInputError` before any
-    work is done. An interrupt leaves whole files only.
+    where there are fewer pictures than devices. planned: what `check` gave, if it was asked
+    before. model: its name for the log and the scores. lpips: scores by it, too, where there are
+    originals. Raises `UsageError` or `NoInputError` before any work is done. An interrupt leaves
+    whole files only.
     """
     making = making or Making()
     started = time.perf_counter()
+    target, scale = making.target, upscalers[0].scale
+    planned = planned or check(request, target, scale)
     references = None if request.reference is None else References(request.reference)
-    scores_path = folder_of_results(request.output) / "scores.json"
-    others = [] if references is None else [scores_path]
-    label = making.target.label(upscalers[0].scale)
-    planned = plan(request, label=label, others=others)
-    _refuse_one_original(references, planned.jobs)
     _make_folders(planned.jobs)
     num_pictures = sum(job.kind == "picture" for job in planned.jobs)
     together = num_pictures < len(upscalers)
     session = Session(making, Pool(upscalers, together=together), references, lpips)
     items = session.look_at(planned.jobs)
-    about = {"model": model, **_describe(upscalers), "size": label}
+    about = {"model": model, **_describe(upscalers), "size": target.label(scale)}
     emit(
         "start",
         pictures=len(items),
@@ -59,8 +74,8 @@ def run(
     try:
         session.work(items, emit)
         if outcome.scores or outcome.clip_scores:
-            metrics = {"metrics": METRICS}
-            write_scores(scores_path, {**about, **metrics}, outcome.scores, outcome.clip_scores)
+            about = {**about, "metrics": METRICS}
+            write_scores(_scores_path(request), about, outcome.scores, outcome.clip_scores)
         ended = "done"
     except KeyboardInterrupt:
         ended = "interrupted"
@@ -69,6 +84,10 @@ def run(
         seconds = round(time.perf_counter() - started, 3)
         emit("done", **_count(outcome), seconds=seconds, ended=ended)
     return outcome
+
+
+def _scores_path(request: Request) -> Path:
+    return folder_of_results(request.output) / "scores.json"
 
 
 def _refuse_one_original(references: References | None, jobs: Sequence[Job]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -20,7 +19,6 @@ from sr.models.load import load_generator
 from sr.models.loaded import LoadedGenerator
 from sr.models.window import flow_named
 
-BUNDLED_MODEL = Path(str(resources.files("sr").joinpath("weights", "span_x4.safetensors")))
 FILLING_SIZE = 256  # LR pixels a side of a tile that keeps a GPU busy; not measured
 MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
 
@@ -56,15 +54,31 @@ def load_upscalers(
     Raises `ModelFileError` for a file that is no model and a backend that cannot run it,
     `DeviceError` for a precision that cannot be had, and `UsageError` for a flow that cannot.
     """
+    generators = [load_generator(model) for _ in devices]
+    return upscalers_of(generators, model.name, emit, devices, running)
+
+
+def upscalers_of(
+    generators: Sequence[LoadedGenerator],
+    name: str,
+    emit: Emit,
+    devices: Sequence[torch.device],
+    running: Running | None = None,
+) -> list[Upscaler]:
+    """The upscalers of generators of one model, one a device: the slow part of loading.
+
+    name: of the model, in messages. Raises as `load_upscalers`.
+    """
     running = running or Running()
     return [
-        _load(model, emit, device, running, devices.count(device), told=number > 0)
-        for number, device in enumerate(devices)
+        _upscaler_of(generator, name, emit, device, running, devices.count(device), told=number > 0)
+        for number, (generator, device) in enumerate(zip(generators, devices, strict=True))
     ]
 
 
-def _load(
-    model: Path,
+def _upscaler_of(
+    generator: LoadedGenerator,
+    name: str,
     emit: Emit,
     device: torch.device,
     running: Running,
@@ -73,8 +87,7 @@ def _load(
     told: bool,
 ) -> Upscaler:
     """num_sharing: upscalers that share the device's memory. told: what there is to warn of."""
-    generator = load_generator(model)
-    window = _window_of(model, generator, running.flow, device)
+    window = _window_of(name, generator, running.flow, device)
 
     def warn(message: str) -> None:
         if not told:
@@ -84,7 +97,7 @@ def _load(
     if backend == "auto":
         backend = "onnxruntime" if generator.on_cpu_only else "torch"
     if backend in BACKENDS[1:] and device.type != "cpu":
-        warn(f"{model.name} is run on the CPU, where {backend} is; not on {device}")
+        warn(f"{name} is run on the CPU, where {backend} is; not on {device}")
         device = torch.device("cpu")
     precision = running.precision
     if backend == "onnxruntime" and precision == "auto":
@@ -139,15 +152,13 @@ def batch_size_of(tile_size: int, device: torch.device) -> int:
 
 
 def _window_of(
-    model: Path, generator: LoadedGenerator, flow: str, device: torch.device
+    name: str, generator: LoadedGenerator, flow: str, device: torch.device
 ) -> FrameWindow | None:
     """flow: as in `Running`. Raises UsageError where it, or the model's own, cannot be had."""
     window = generator.window
     if window is None:
         if flow != "auto":
-            raise UsageError(
-                f"--flow {flow}: {model.name} looks at each frame alone; expected no flow"
-            )
+            raise UsageError(f"--flow {flow}: {name} looks at each frame alone; expected no flow")
         return None
     try:
         options = window.flow if flow == "auto" else flow_named(flow)

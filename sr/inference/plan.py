@@ -64,12 +64,9 @@ def plan(request: Request, *, label: str, others: Sequence[Path] = ()) -> Plan:
     return Plan(jobs, inputs.num_ignored)
 
 
-def refuse_pictures(request: Request) -> None:
+def refuse_pictures(jobs: Sequence[Job]) -> None:
     """For models that enlarge videos only: raises UsageError where there are pictures, too."""
-    output = request.output
-    to_file = is_file_name(output)
-    inputs = find_inputs(request, None if to_file else output, to_video=is_video_name(output))
-    names = [str(each.source) for each in inputs.found if each.kind == "picture"]
+    names = [str(job.source) for job in jobs if job.kind == "picture"]
     if names:
         more = ", ..." if len(names) > NUM_NAMED else ""
         raise UsageError(f"{ONLY_VIDEOS}; came: {', '.join(names[:NUM_NAMED])}{more}")

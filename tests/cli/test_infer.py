@@ -15,6 +15,7 @@ from sr.cli import infer
 from sr.cli.infer import main, repeat_inputs
 from sr.inference.upscaler import Upscaler
 from sr.io.image import read_rgb8, read_size, write_rgb8
+from sr.models.loaded import LoadedGenerator
 
 
 @pytest.fixture
@@ -85,7 +86,9 @@ def test_tiles_do_not_change_the_result(pictures: Path, model: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-m", "none.safetensors"], "none.safetensors: no such model file"),
+        (["-m", "none.safetensors"], "none.safetensors: no such model file. Bundled models: span"),
+        (["-m", "spam_x4"], "spam_x4: no such model file, did you mean span_x4? Bundled models"),
+        (["-m", "in"], "in: a folder; expected a model file"),
         (["-m", "in/a.png"], "expected a model file"),
         (["-s", "0"], "-s 0: expected a number above 0"),
         (["-s", "nan"], "-s nan: expected a number above 0"),
@@ -135,11 +138,6 @@ def test_wrong_use_exits_with_2_and_one_line(
 )
 def test_options_that_cannot_be_parsed_exit_with_2(arguments: list[str]) -> None:
     assert call(*arguments) == 2
-
-
-def test_the_default_model_is_the_bundled_one() -> None:
-    assert infer.BUNDLED_MODEL.name == "span_x4.safetensors"
-    assert infer.BUNDLED_MODEL.parent == Path(infer.__file__).parents[1] / "weights"
 
 
 def test_existing_results_exit_with_2_and_are_kept(
@@ -206,7 +204,9 @@ def use_network(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> None:
         device=torch.device("cpu"),
         dtype=torch.float32,
     )
-    monkeypatch.setattr(infer, "load_upscalers", lambda *_, **__: [upscaler])
+    generator = LoadedGenerator(network, 1, 0, "test", "test")
+    monkeypatch.setattr(infer, "load_generator", lambda _: generator)
+    monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: [upscaler])
 
 
 def test_an_interrupt_exits_with_130_and_leaves_whole_files(

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from sr.cli import convert, info
 from sr.io.model_file import read_model_file
+from sr.models.load import load_generator
 from sr.networks.compact import Compact
 
 
@@ -26,6 +27,19 @@ def test_info_tells_of_each_file_and_of_what_is_none(theirs: Path, tmp_path: Pat
     assert "odd.pth" in done.stderr
     assert "Traceback" not in done.output
     assert CliRunner().invoke(info.app, [str(theirs)]).exit_code == 0
+
+
+def test_bundled_models_have_names_here_too(tmp_path: Path) -> None:
+    done = CliRunner().invoke(info.app, ["compact_x4", "compat_x4"])
+    assert done.exit_code == 2
+    assert "compact_x4.safetensors" in done.stdout
+    assert "compat_x4: no such model file, did you mean compact_x4" in done.stderr
+    target = tmp_path / "new.pth"
+    assert CliRunner().invoke(convert.app, ["compact_x4", str(target)]).exit_code == 0
+    assert load_generator(target).architecture == "Compact"
+    wrong = CliRunner().invoke(convert.app, ["compat_x4", str(tmp_path / "other.pth")])
+    assert wrong.exit_code == 2
+    assert "did you mean compact_x4" in wrong.stderr
 
 
 def test_convert_writes_and_does_not_overwrite_unasked(theirs: Path, tmp_path: Path) -> None:

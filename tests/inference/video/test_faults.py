@@ -15,6 +15,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from torch import nn
 
 from sr.cli import infer
 from sr.inference.video import ahead, encode, job
@@ -22,6 +23,7 @@ from sr.inference.video.journal import parts_folder
 from sr.inference.video.making import VideoMaking
 from sr.io.video.frame import VideoError
 from sr.io.video.part import PartWriter
+from sr.models.loaded import LoadedGenerator
 
 PART = 8  # frames
 SIZE = (48, 64)
@@ -41,7 +43,9 @@ def call(studio: Any, monkeypatch: pytest.MonkeyPatch) -> Call:
 
     def called(*arguments: object, network: Any = None) -> int:
         upscaler = studio.upscaler(network or studio.Counting())
-        monkeypatch.setattr(infer, "load_upscalers", lambda *_, **__: [upscaler])
+        generator = LoadedGenerator(nn.Identity(), upscaler.scale, 0, "test", "test")
+        monkeypatch.setattr(infer, "load_generator", lambda _: generator)
+        monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: [upscaler])
         with pytest.raises(SystemExit) as stop:
             infer.main([str(argument) for argument in arguments])
         assert isinstance(stop.value.code, int)

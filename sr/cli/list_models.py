@@ -1,0 +1,64 @@
+"""The bundled models as a table: what --list-models shows."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sr.cli.infer_options import INPUT
+from sr.io.model_file import ModelFileError
+from sr.models.bundled import BUNDLED, DEFAULT, SMALL_DEFAULT, SMALL_FACTOR, WEIGHTS, BundledModel
+
+_MARKS = {DEFAULT: "default", SMALL_DEFAULT: f"default up to -s {SMALL_FACTOR:g}"}
+
+
+def _list_and_exit(asked: bool) -> None:
+    if asked:
+        show_models()
+        raise typer.Exit(0)
+
+
+ListModels = Annotated[
+    bool,
+    typer.Option(
+        "--list-models",
+        callback=_list_and_exit,
+        is_eager=True,
+        help="Tell which models are bundled and what they are for, and exit.",
+        rich_help_panel=INPUT,
+    ),
+]
+
+
+def show_models() -> None:
+    """A table on stdout, a row a model; 80 columns hold it."""
+    table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False)
+    table.add_column("-m", no_wrap=True)
+    table.add_column("scale", no_wrap=True)
+    table.add_column("for")
+    table.add_column("takes", max_width=12)
+    table.add_column("network, weights", max_width=8)
+    table.add_column("file", justify="right", no_wrap=True)
+    for bundled in BUNDLED:
+        table.add_row(*_cells(bundled))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"How each was made: NAME.md in {WEIGHTS}", markup=False, soft_wrap=True)
+
+
+def _cells(bundled: BundledModel) -> list[str]:
+    mark = _MARKS.get(bundled.name)
+    name = bundled.name if mark is None else f"{bundled.name}\n({mark})"
+    try:
+        facts = bundled.facts()
+    except ModelFileError:
+        return [name, "", bundled.purpose, "", "", "missing"]
+    return [
+        name,
+        f"x{facts.scale}",
+        bundled.purpose,
+        "videos" if facts.only_videos else "pictures, videos",
+        f"{facts.network} {facts.num_weights:,}",
+        f"{facts.num_bytes / 1e6:.1f} MB",
+    ]

@@ -1,0 +1,147 @@
+"""The models that come with the program: files in sr/weights, known by their names.
+
+What a file tells of itself (scale, network, size) is read from it; here is what it is for.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import resources
+from math import prod
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from sr.io.model_file import ModelFileError
+
+WEIGHTS = Path(str(resources.files("sr").joinpath("weights")))
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the header of a bundled model's file tells; no weight is read for it."""
+
+    network: str
+    scale: int
+    num_weights: int
+    """Those that compute: of kernels that are fused from several, the fused ones."""
+    num_bytes: int
+    only_videos: bool
+    """It looks at several frames."""
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """A file in sr/weights, with a card NAME.md beside it."""
+
+    name: str
+    purpose: str
+
+    @property
+    def file(self) -> Path:
+        """The weights."""
+        return WEIGHTS / f"{self.name}{SUFFIX}"
+
+    @property
+    def card(self) -> Path:
+        """How it was made, and how good it is."""
+        return WEIGHTS / f"{self.name}.md"
+
+    def facts(self) -> ModelFacts:
+        """Raises ModelFileError where the file is missing or is not whole."""
+        try:
+            with safe_open(self.file, framework="np") as file:
+                header = json.loads(file.metadata()["sr"])
+                names = file.keys()
+                sizes = {name: prod(file.get_slice(name).get_shape()) for name in names}
+            num_bytes = self.file.stat().st_size
+        except (SafetensorError, OSError) as error:
+            raise ModelFileError(
+                f"{self.file}: a model of this program, but it is missing or broken ({error});"
+                " install again"
+            ) from None
+        return ModelFacts(
+            network=header["generator"]["type"],
+            scale=header["scale"],
+            num_weights=_num_computing(sizes),
+            num_bytes=num_bytes,
+            only_videos="clips" in header,
+        )
+
+
+BUNDLED = (
+    BundledModel("span_x4", "clean pictures and videos, true to what is there"),
+    BundledModel("compact_x4", "as span_x4, in a design that other programs read"),
+    BundledModel("compact_x2", "clean pictures and videos, to twice their size"),
+    BundledModel("compact_real_x4", "real pictures: JPEG marks, blur, noise; adds detail"),
+    BundledModel("compact_tiny_x4", "clean videos in real time: the fastest"),
+    BundledModel("rbpn_small_x4", "clean videos, truest to what is there: sees three frames"),
+    BundledModel("iseebetter_small_x4", "as rbpn_small_x4; sharper, adds detail, flickers"),
+)
+DEFAULT = "span_x4"
+SMALL_DEFAULT = "compact_x2"
+SMALL_FACTOR = 2.0  # the largest enlargement that SMALL_DEFAULT is taken for
+
+
+def default_model(outscale: float | None = None) -> Path:
+    """The file of the model that is taken where none is named.
+
+    outscale: the enlargement that is asked for; None where it is the model's, or differs from
+    picture to picture. compact_x2 up to 2, since it makes fewer pixels than a model of scale 4
+    whose result is shrunk, and better ones; span_x4 above, and for None.
+    """
+    is_small = outscale is not None and outscale <= SMALL_FACTOR
+    return _named(SMALL_DEFAULT if is_small else DEFAULT).file
+
+
+def resolve_model(model: str | os.PathLike[str]) -> Path:
+    """The model's file: the one at this path, else the bundled model of this name.
+
+    A name stands with or without .safetensors. A file in the current folder goes before a bundled
+    model of its name; a folder does not. As text, `./span_x4` is a path and never a name (a Path
+    drops the `./`). Raises ModelFileError where there is neither.
+    """
+    text = os.fspath(model)
+    path = Path(text)
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # of a name that no file can have, or behind a closed folder
+        raise ModelFileError(f"{text}: no such model file ({error.strerror})") from None
+    name = text.removesuffix(SUFFIX)
+    known = [bundled.name for bundled in BUNDLED]
+    if name in known:
+        return _named(name).file
+    came = "a folder; expected a model file" if path.is_dir() else "no such model file"
+    close = _closest(path.name.removesuffix(SUFFIX), known)
+    meant = f", did you mean {' or '.join(close)}?" if close else "."
+    raise ModelFileError(
+        f"{text or repr(text)}: {came}{meant} Bundled models: {', '.join(known)}; `infer.py"
+        " --list-models` tells what they are for"
+    )
+
+
+def _named(name: str) -> BundledModel:
+    (found,) = (bundled for bundled in BUNDLED if bundled.name == name)
+    return found
+
+
+def _closest(name: str, known: Iterable[str]) -> list[str]:
+    """Bundled names that this one may stand for, by a part such as `rbpn`, or mistyped."""
+    name = name.lower().replace("-", "_").removesuffix(".pth")
+    within = [other for other in known if len(name) > 1 and name in other]
+    return within or get_close_matches(name, list(known), n=2, cutoff=0.7)
+
+
+def _num_computing(sizes: Mapping[str, int]) -> int:
+    """sizes: of the tensors in a file, by name. Marks such as SPAN's `no_norm` do not count."""
+    fused = {name.partition("eval_conv.")[0] for name in sizes if "eval_conv." in name}
+    parts = tuple(f"{layer}{part}." for layer in sorted(fused) for part in ("conv", "sk"))
+    return sum(
+        size
+        for name, size in sizes.items()
+        if not name.startswith(parts) and not name.endswith("no_norm")
+    )

@@ -1,0 +1,121 @@
+"""The bundled models: each listed file is there with its card, and is found by its name."""
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from sr.io.model_file import ModelFileError
+from sr.models.bundled import (
+    BUNDLED,
+    DEFAULT,
+    SMALL_DEFAULT,
+    WEIGHTS,
+    BundledModel,
+    default_model,
+    resolve_model,
+)
+from sr.models.load import load_generator
+from sr.networks.span import Conv3XC
+
+NAMES = [bundled.name for bundled in BUNDLED]
+
+
+def test_every_listed_model_has_a_file_and_a_card_and_the_reverse() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    files = {path.stem for path in WEIGHTS.glob("*.safetensors")}
+    cards = {path.stem for path in WEIGHTS.glob("*_x?.md")}
+    assert files == cards == set(NAMES)
+    for bundled in BUNDLED:
+        assert bundled.card.read_text(encoding="utf-8").startswith(f"# {bundled.name}\n")
+
+
+@pytest.mark.parametrize("bundled", BUNDLED, ids=NAMES)
+def test_what_a_header_tells_is_what_is_loaded(bundled: BundledModel) -> None:
+    facts = bundled.facts()
+    loaded = load_generator(bundled.file)
+    assert facts.network == loaded.architecture
+    assert facts.scale == loaded.scale
+    assert bundled.name.endswith(f"_x{facts.scale}")
+    assert facts.only_videos == (loaded.window is not None)
+    assert facts.num_weights == num_computing(loaded.network)
+    assert facts.num_bytes == bundled.file.stat().st_size
+
+
+def num_computing(network: nn.Module) -> int:
+    """The parameters; of fused kernels what they fuse to."""
+    fused = [module for module in network.modules() if isinstance(module, Conv3XC)]
+    parts = sum(parameter.numel() for module in fused for parameter in module.parameters())
+    kernels = sum(tensor.numel() for module in fused for tensor in module.fused())
+    return sum(parameter.numel() for parameter in network.parameters()) - parts + kernels
+
+
+def test_the_defaults_are_for_pictures_and_by_the_enlargement() -> None:
+    (default,) = (bundled for bundled in BUNDLED if bundled.name == DEFAULT)
+    assert not default.facts().only_videos
+    assert (default_model().stem, default_model(2.5).stem) == (DEFAULT, DEFAULT)
+    assert default_model(float("nan")).stem == DEFAULT  # which is refused elsewhere
+    assert default_model(2.0).stem == default_model(0.5).stem == SMALL_DEFAULT == "compact_x2"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_found_with_and_without_the_suffix(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = WEIGHTS / f"{name}.safetensors"
+    assert resolve_model(name) == resolve_model(Path(name)) == file
+    assert resolve_model(f"{name}.safetensors") == file
+
+
+def test_a_path_is_taken_as_it_is(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model.parent)
+    assert resolve_model(model) == resolve_model(str(model)) == model
+    assert resolve_model(f"./{model.name}") == Path(model.name)
+    assert resolve_model(default_model()) == default_model()
+
+
+def test_a_file_goes_before_a_name_and_a_folder_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("compact_x4").mkdir()
+    Path("rbpn_small_x4").touch()
+    assert resolve_model("compact_x4") == WEIGHTS / "compact_x4.safetensors"
+    assert resolve_model("rbpn_small_x4") == Path("rbpn_small_x4")
+    assert resolve_model("rbpn_small_x4.safetensors").parent == WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("./span_x4", r"^\./span_x4: no such model file, did you mean span_x4\?"),
+        ("other/span_x4.safetensors", r"no such model file, did you mean span_x4\?"),
+        ("Span-X4", r"did you mean span_x4\?"),
+        ("compct_x2.pth", r"did you mean compact_x2( or \w+)?\?"),
+        ("rbpn", r"did you mean rbpn_small_x4\?"),
+        ("RealESRGAN_x4plus.pth", r"no such model file\. Bundled models: span_x4, compact_x4, "),
+        ("", r"^'': a folder; expected a model file\. Bundled models: "),
+        (".", r"^\.: a folder; expected a model file"),
+        ("span_x4/", r"^span_x4/: no such model file, did you mean span_x4\?"),
+        ("x" * 300, r"^x+: no such model file"),
+        ("a\0b", "no such model file"),
+    ],
+)
+def test_other_names_are_refused_with_what_there_is(
+    given: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelFileError, match=message):
+        resolve_model(given)
+
+
+def test_a_bundled_file_that_is_missing_or_cut_off_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr.models.bundled.WEIGHTS", tmp_path)
+    with pytest.raises(ModelFileError, match=r"span_x4\.safetensors: .* missing or broken .*again"):
+        BUNDLED[0].facts()
+    BUNDLED[0].file.write_bytes(b"cut")
+    with pytest.raises(ModelFileError, match="missing or broken"):
+        BUNDLED[0].facts()
