@@ -1,0 +1,79 @@
+"""A fixed test set of badly degraded pictures, made by the pipeline of training for real pictures.
+
+What is done to a picture follows from a seed and its file's name alone, whatever other pictures
+there are. Codecs and resizing are OpenCV's, so another version of it may change a level here and
+there; the folder that `save_lr` writes does not.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from sr.build_data import build_degradation
+from sr.data.crop_and_flip import Pair
+from sr.data.degradation_plan import Degradation, degrade, draw_plan
+from sr.data.degraded import DegradedPicture, find_degraded
+from sr.data.sources import Source
+from sr.io.image import write_rgb8
+from sr.options.degradations import DegradationOptions
+
+KINDS = ("Light", "Real", "RealESRGAN")
+
+
+@dataclass(frozen=True)
+class BlindlyDegraded:
+    """An hr file, cut to a multiple of the scale, and its lr by a random degradation."""
+
+    picture: DegradedPicture
+    degradation: Degradation
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.picture.name
+
+    @property
+    def hr_size(self) -> tuple[int, int]:
+        return self.picture.hr_size
+
+    @property
+    def num_bytes(self) -> int:
+        return self.picture.num_bytes
+
+    def load(self) -> Pair:
+        """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
+        lr, hr = self.picture.load()
+        digest = sha256(self.picture.path.name.encode()).digest()
+        rng = np.random.default_rng((self.seed, int.from_bytes(digest[:8], "big")))
+        plan = draw_plan(self.degradation, rng)
+        return (lr if plan is None else degrade(hr, plan, self.picture.scale, rng)), hr
+
+
+def degradation_of(kind: str) -> Degradation:
+    """With the ranges of training, but for its share of pictures that are left clean: none here."""
+    adapter: TypeAdapter[DegradationOptions] = TypeAdapter(DegradationOptions)
+    return build_degradation(adapter.validate_python({"type": kind, "clean_probability": 0}))
+
+
+def find_blindly_degraded(
+    hr: Path, scale: int, degradation: Degradation, seed: int
+) -> list[Source[Any]]:
+    """Every picture of a folder. Raises DataError naming all faults."""
+    found = find_degraded((hr,), scale, (), (1.0,))
+    return [BlindlyDegraded(picture, degradation, seed) for picture in found]
+
+
+def save_lr(folder: Path, sources: Iterable[Source[Any]]) -> Sequence[Path]:
+    """Write the lr pictures as PNG files under the names of the hr ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for source in sources:
+        lr, _ = source.load()
+        files.append(folder / f"{Path(source.name).stem}.png")
+        write_rgb8(files[-1], lr)
+    return files

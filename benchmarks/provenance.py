@@ -1,0 +1,82 @@
+"""Where numbers come from: date, commit, command, versions and hardware, for the head of a table.
+
+The other scripts here take it: `as_markdown(provenance(sys.argv))`.
+"""
+
+import os
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from sr.training.run_folder import git_commit
+
+DIRTY = "-dirty"
+
+
+def provenance(command: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:
+    """Label -> text. command: sys.argv. packages: whose versions are told beside torch's."""
+    versions = [f"Python {platform.python_version()}", *map(_version, ("sr", "torch", *packages))]
+    told = {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": shlex.join(("python", *command)),
+        "commit": _commit(),
+        "versions": ", ".join(versions),
+        "CPU": f"{_cpu_name()}; {os.cpu_count()} cores; torch uses "
+        f"{torch.backends.cpu.get_cpu_capability()}, {_threads()}",
+    }
+    if torch.cuda.is_available():
+        told["GPU"] = f"{torch.cuda.get_device_name()}; CUDA {torch.version.cuda}"
+    return told
+
+
+def as_markdown(told: Mapping[str, str]) -> str:
+    """A list with a line for each label; what is typed or named is set as code."""
+    lines = []
+    for label, text in told.items():
+        lines.append(f"- {label}: {f'`{text}`' if label == 'command' else text}")
+    return "\n".join(lines) + "\n"
+
+
+def file_hash(path: Path) -> str:
+    """The first twelve digits of SHA-256 of a file, which tell weights of one name apart."""
+    return sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _commit() -> str:
+    commit = git_commit()
+    if commit is None:
+        return "not known"
+    if commit.endswith(DIRTY):
+        return f"{commit.removesuffix(DIRTY)}, with uncommitted changes"
+    return commit
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"{package} not installed"
+
+
+def _cpu_name() -> str:
+    """The maker's name of it where Linux tells, else what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        label, _, name = line.partition(":")
+        if label.strip() == "model name":
+            return name.strip()
+    return platform.processor() or platform.machine()
+
+
+def _threads() -> str:
+    number = torch.get_num_threads()
+    return "1 thread" if number == 1 else f"{number} threads"

@@ -1,0 +1,254 @@
+"""PSNR, SSIM, LPIPS and time of models and of bicubic on sets of pictures: Markdown, CSV, a plot.
+
+    python benchmarks/quality.py FOLDER [-m MODEL ...] [--sets Set5 Set14 BSD100] [-o OUT]
+        [--lpips WEIGHTS] [--no-reference niqe piqe] [--no-time] [--per-picture]
+        [--degraded Light|Real|RealESRGAN [--seed 0] [--save-lr FOLDER]]
+
+FOLDER holds a folder a set with `HR/`; where a set has `LR_x4/` (x2, x3 likewise), that is
+enlarged, else LR is made by MATLAB's bicubic downscaling. A model is the name of a bundled one or a
+file of any origin that infer.py takes; without -m they are all bundled ones for single pictures.
+Models go through the engine as infer.py runs them, in fp32 if no --precision is given. PSNR and
+SSIM are measured on Y, a border of `scale` pixels left out, by the code of validation during
+training; LPIPS on AlexNet, RGB, where its weights are given, of the same pixels.
+
+Time: the picture, of noise, is in memory before and after; all models in turn in every round.
+--degraded makes LR as in training for real pictures, each picture by its name (degraded_pictures.py
+here), and leaves LR_xN aside. Scores without an original are explained in no_reference.py here.
+"""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from degraded_pictures import KINDS, degradation_of, find_blindly_degraded, save_lr
+from no_reference import JUDGES, Judge, load_judges
+from provenance import file_hash, provenance
+from quality_report import ORIGINAL, Row, as_text, write_csv, write_pictures_csv, write_plot
+from quality_ways import Seconds, Way, bundled_models, load_ways, timed, with_bicubic
+from torch import Tensor
+
+from sr.build_data import find_pairs
+from sr.cli.infer_options import loaded_lpips
+from sr.data.crop_and_flip import Pair
+from sr.data.crops import refuse_small_pictures
+from sr.data.sources import Source
+from sr.devices import resolve_device
+from sr.io.image import image_to_tensor, tensor_to_rgb8
+from sr.losses.lpips import LPIPS
+from sr.memory import keep_freed_memory
+from sr.options.datasets import HRFolders, PairedFolders
+from sr.training.validate import MIN_SIDE, validate
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured beside PSNR and SSIM."""
+
+    lpips: LPIPS | None
+    judges: Mapping[str, Judge]
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """The pictures of a set for one scale."""
+
+    name: str
+    lr: str
+    """Where its lr pictures come from, in words."""
+    sources: Sequence[Source[Any]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A pair in memory, for all models."""
+
+    name: str
+    pair: Pair
+
+    @property
+    def hr_size(self) -> tuple[int, int]:
+        height, width = self.pair[1].shape[:2]
+        return height, width
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(picture.nbytes for picture in self.pair)
+
+    def load(self) -> Pair:
+        return self.pair
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the tables. arguments: None for the command line's."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.per_picture and given.output is None:
+        parser.error("--per-picture: needs -o")
+    if given.save_lr is not None and given.degraded is None:
+        parser.error("--save-lr: needs --degraded")
+    device = resolve_device(given.device)
+    try:
+        measures = Measures(
+            loaded_lpips(given.lpips, given.folder, device), load_judges(given.no_reference)
+        )
+        ways = load_ways(given.model or bundled_models(), device, given.precision)
+        by_scale = with_bicubic(ways)
+        sets = {scale: _sets(given, scale, measures) for scale in by_scale}
+    except ValueError as error:
+        parser.error(str(error))
+    every = [way for ways in by_scale.values() for way in ways]
+    seconds: Sequence[Seconds | None] = [None] * len(every)
+    if given.time:
+        seconds = timed(every, given.time_size, given.rounds)
+    seconds_of = {(way.scale, way.name): each for way, each in zip(every, seconds, strict=True)}
+    rows = [
+        row
+        for scale, ways in by_scale.items()
+        for pictures in sets[scale]
+        for row in _measured(ways, pictures, measures, seconds_of)
+    ]
+    command = sys.argv if arguments is None else ["benchmarks/quality.py", *arguments]
+    text = as_text(_head(given, command, device, ways, sets), rows)
+    _write(given, text, rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("folder", type=Path, help="with a folder a set that holds HR/")
+    add("-m", "--model", type=Path, nargs="+", help="names or files; all bundled ones if not given")
+    add("--sets", nargs="+", help="folders in FOLDER; every one with HR/ if not given")
+    add("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision (downloaded once), or a file")
+    add("--no-reference", nargs="+", default=(), choices=JUDGES, help="scores without originals")
+    add("--degraded", choices=KINDS, help="LR as in training for real pictures, of this kind")
+    add("--seed", type=int, default=0, help="of --degraded")
+    add("--save-lr", type=Path, metavar="FOLDER", help="write LR to SET/LR_xN in it (--degraded)")
+    add("--no-time", dest="time", action="store_false")
+    add("--rounds", type=int, default=5, help="of time, beside the one that warms up")
+    add("--time-size", type=int, default=768, help="pixels a side of the result that is timed")
+    add("--device", default="auto")
+    add("--precision", default="fp32", help="auto, fp32, bf16 or fp16, as in infer.py")
+    add("-o", "--output", type=Path, metavar="OUT", help="OUT.md, OUT.csv and OUT.png")
+    add("--per-picture", action="store_true", help="OUT.pictures.csv, too")
+    return parser
+
+
+def _sets(given: argparse.Namespace, scale: int, measures: Measures) -> list[PictureSet]:
+    """Small sets first. Raises ValueError naming what is missing, broken or too small."""
+    names = given.sets or [path.parent.name for path in sorted(given.folder.glob("*/HR"))]
+    if not names:
+        raise ValueError(f"{given.folder}: expected folders with HR/ in it; came none")
+    sets = [_find(given, name, scale) for name in names]
+    needed = "SSIM" if measures.lpips is None else "AlexNet"
+    least = MIN_SIDE[needed] + 2 * scale
+    refuse_small_pictures([each for found in sets for each in found.sources], least, needed)
+    return sets if given.sets else sorted(sets, key=lambda found: len(found.sources))
+
+
+def _find(given: argparse.Namespace, name: str, scale: int) -> PictureSet:
+    folder = given.folder / name
+    hr, lr = folder / "HR", folder / f"LR_x{scale}"
+    if given.degraded is not None:
+        sources = find_blindly_degraded(hr, scale, degradation_of(given.degraded), given.seed)
+        if given.save_lr is not None:
+            save_lr(given.save_lr / name / f"LR_x{scale}", sources)
+        return PictureSet(name, f"{given.degraded}, seed {given.seed}", sources)
+    if lr.is_dir():
+        options = PairedFolders(type="PairedFolders", hr=(hr,), lr=(lr,))
+        return PictureSet(name, lr.name, find_pairs(options, scale))
+    return PictureSet(name, "bicubic", find_pairs(HRFolders(type="HRFolders", hr=(hr,)), scale))
+
+
+def _measured(
+    ways: Sequence[Way],
+    pictures: PictureSet,
+    measures: Measures,
+    seconds_of: Mapping[tuple[int, str], Seconds | None],
+) -> list[Row]:
+    """A row for each way, and for the originals where there are scores for them alone."""
+    rows = [Row(way, pictures.name, pictures.lr, seconds_of[way.scale, way.name]) for way in ways]
+    scale = ways[0].scale
+    original = Row(Way(ORIGINAL, scale, "", torch.nn.Identity()), pictures.name, "", None)
+    for source in pictures.sources:
+        loaded = Loaded(source.name, source.load())
+        name = Path(source.name).name
+        for row in rows:
+            row.pictures.append((name, _scores(row.way, loaded, measures)))
+        if measures.judges:
+            hr = image_to_tensor(loaded.pair[1])
+            original.pictures.append((name, _judged(hr, scale, measures.judges)))
+    sys.stderr.write(f"x{scale} {pictures.name}: {len(pictures.sources)} pictures done\n")
+    return [*rows, original] if measures.judges else rows
+
+
+def _scores(way: Way, loaded: Loaded, measures: Measures) -> dict[str, float]:
+    found: dict[str, float] = {}
+
+    def judge(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor) -> None:
+        found.update(_judged(sr, way.scale, measures.judges))
+
+    of_one = {"": [loaded]}
+    scores = validate(
+        way.module, of_one, way.scale, CPU, contextlib.nullcontext, judge, measures.lpips
+    )
+    return {**scores[""], **found}
+
+
+def _judged(sr: Tensor, border: int, judges: Mapping[str, Judge]) -> dict[str, float]:
+    """Of the pixels that are compared with the original's, too."""
+    picture = tensor_to_rgb8(sr)[border:-border, border:-border]
+    return {name: judge(picture) for name, judge in judges.items()}
+
+
+def _head(
+    given: argparse.Namespace,
+    command: Sequence[str],
+    device: torch.device,
+    ways: Sequence[Way],
+    sets: Mapping[int, Sequence[PictureSet]],
+) -> dict[str, str]:
+    """Where the numbers come from, and what they are."""
+    packages = ["numpy", *(JUDGES[name][0] for name in given.no_reference)]
+    if given.degraded is not None:
+        packages.append("opencv-python-headless")
+    head = provenance(command, packages)
+    head["networks"] = f"through the engine of infer.py, {given.precision} on {device}"
+    head["files"] = ", ".join(f"{way.name} {way.file_hash}" for way in ways) + " (SHA-256)"
+    if given.time:
+        head["seconds"] = (
+            f"for a megapixel of the result, in memory; median of {given.rounds} round(s) of all "
+            f"models in turn, noise enlarged to {given.time_size}x{given.time_size}"
+        )
+    head["LR"] = "; ".join(
+        f"{found.name} x{scale}: {found.lr}" for scale, each in sets.items() for found in each
+    )
+    if given.lpips is not None:
+        own = given.lpips != "torchvision"
+        origin = f"SHA-256 {file_hash(Path(given.lpips))}" if own else "torchvision"
+        head["LPIPS"] = f"AlexNet, version 0.1; weights: {origin}"
+    return head
+
+
+def _write(given: argparse.Namespace, text: str, rows: Sequence[Row]) -> None:
+    sys.stdout.write(text)
+    output = given.output
+    if output is None:
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.with_name(f"{output.name}.md").write_text(text, encoding="utf-8")
+    write_csv(output.with_name(f"{output.name}.csv"), rows)
+    write_plot(output.with_name(f"{output.name}.png"), rows)
+    if given.per_picture:
+        write_pictures_csv(output.with_name(f"{output.name}.pictures.csv"), rows)
+
+
+if __name__ == "__main__":
+    keep_freed_memory()
+    main()
