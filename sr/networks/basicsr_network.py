@@ -1,7 +1,7 @@
 """Any network of BasicSR's registry that makes one larger picture from one.
 
 BasicSR: Wang et al., "BasicSR: Open Source Image and Video Restoration Toolbox", 2018 on. It is
-optional; the README says how to install it beside this project.
+optional; docs/training.md says how to install it beside this project.
 """
 
 import inspect
@@ -125,8 +125,8 @@ def networks_of_basicsr() -> dict[str, Callable[..., nn.Module]]:
             from basicsr.archs import ARCH_REGISTRY
     except ImportError as error:
         raise MissingBasicSRError(
-            f"generator.type: BasicSR cannot be imported ({error}); the README's section "
-            '"Networks of BasicSR" says how to install it'
+            f"generator.type: BasicSR cannot be imported ({error}); docs/training.md, "
+            '"Networks of BasicSR", says how to install it'
         ) from None
     return {name.removesuffix(SUFFIX): make for name, make in ARCH_REGISTRY}
 

@@ -107,6 +107,7 @@ class DatasetsOptions(Section):
 
     train: TrainingData
     validation: tuple[ValidationData, ...] = ()
+    """Sets of pictures that the generator is measured on."""
     window: WindowOptions | None = None
     """What the generator is given of a clip; for generators that see several frames, and for
     losses.temporal."""

@@ -40,7 +40,8 @@ class EDSROptions(Section):
 
 
 class RRDBNetOptions(Section):
-    """RRDBNet of ESRGAN and Real-ESRGAN, Wang et al. 2018 and 2021: dense residual blocks."""
+    """RRDBNet of ESRGAN and Real-ESRGAN, Wang et al. 2018 and 2021: dense residual blocks. Not for
+    scale 3."""
 
     type: Literal["RRDBNet"]
     num_features: PositiveInt = 64
@@ -116,7 +117,7 @@ class RBPNOptions(Section):
 
 
 class ISeeBetterSRResNetOptions(Section):
-    """SRResNet as in iSeeBetter's repository, for the weights published there."""
+    """SRResNet as in iSeeBetter's repository, for the weights published there. Not for scale 3."""
 
     type: Literal["ISeeBetterSRResNet"]
     num_features: PositiveInt = 64
@@ -124,7 +125,7 @@ class ISeeBetterSRResNetOptions(Section):
 
 
 class BasicSROptions(Section):
-    """A network of BasicSR, which must be installed beside this project (README)."""
+    """A network of BasicSR, which must be installed beside this project (docs/training.md)."""
 
     type: Literal["BasicSR"]
     arch: str

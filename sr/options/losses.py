@@ -48,6 +48,7 @@ class PerceptualOptions(Section):
     """Distance of features of a VGG network, Johnson et al. 2016."""
 
     type: Literal["VGG16", "VGG19"]
+    """Whose features are compared."""
     layers: dict[str, PositiveFloat] = Field(min_length=1)
     """Layer and its weight; conv5_4 is before, relu5_4 after the activation."""
     weight: PositiveFloat = 1.0
@@ -76,6 +77,7 @@ class AdversarialOptions(Section):
     """The discriminator's verdict on sr."""
 
     type: Literal["standard", "least_squares", "hinge", "wasserstein", "relativistic_average"]
+    """What is made of the logits. standard: SRGAN's; relativistic_average: ESRGAN's."""
     weight: PositiveFloat
     """Factor of this term in the total loss."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
@@ -96,6 +98,7 @@ class TotalVariationOptions(Section):
     """Differences of neighbouring pixels of sr; smooths."""
 
     type: Literal["squared", "absolute"]
+    """Of the differences; squared spares small steps and smooths large ones."""
     weight: PositiveFloat
     """Factor of this term in the total loss; does not depend on the crop's size."""
 

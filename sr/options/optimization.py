@@ -19,6 +19,7 @@ class AdamOptions(Section):
 
     type: Literal["Adam"]
     learning_rate: PositiveFloat = 1e-4
+    """Size of the updates, before the factor of the schedule."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of the running means of gradient and squared gradient."""
 
@@ -28,6 +29,7 @@ class AdamWOptions(Section):
 
     type: Literal["AdamW"]
     learning_rate: PositiveFloat = 2e-4
+    """Size of the updates, before the factor of the schedule."""
     betas: tuple[Decay, Decay] = (0.9, 0.99)
     """Decay of the running means of gradient and squared gradient."""
     weight_decay: NonNegativeFloat = 0.0

@@ -61,6 +61,7 @@ class Options(Section):
     scale: Literal[2, 3, 4, 8]
     """Upscaling factor."""
     generator: GeneratorOptions
+    """The network that is trained to upscale."""
     discriminator: DiscriminatorOptions | None = None
     """Judges sr against hr in the adversarial term."""
     losses: LossesOptions

@@ -16,7 +16,9 @@ class TrainOptions(Section):
     steps: PositiveInt
     """Optimizer updates of the whole run."""
     optimizer: OptimizerOptions
+    """What updates the generator."""
     schedule: ScheduleOptions
+    """Of the learning rate."""
     gan: GANOptions | None = None
     """Needed with a discriminator."""
     initial_generator: Path | None = None

@@ -41,7 +41,7 @@ def seeded() -> None:
 def test_without_basicsr_the_message_says_where_it_is_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "basicsr", None)
     monkeypatch.delitem(sys.modules, "basicsr.archs", raising=False)
-    with pytest.raises(MissingBasicSRError, match=r"generator\.type: BasicSR cannot.*README"):
+    with pytest.raises(MissingBasicSRError, match=r"generator\.type: BasicSR cannot.*training"):
         BasicSRNetwork(4, "SwinIR", {})
 
 
