@@ -8,7 +8,7 @@ weights, pictures and threads of torch for each contestant:
 
 - RealESRGANer (package `realesrgan`; Wang et al., "Real-ESRGAN", 2021), called as its
   inference_realesrgan.py does: OpenCV reads and writes, tile 0 (the default) or 256, tile_pad 10,
-  pre_pad 0; fp32. It needs BasicSR (README, "Networks of BasicSR") and `pip install --no-deps
+  pre_pad 0; fp32. It needs BasicSR (docs/training.md) and `pip install --no-deps
   realesrgan`; where it cannot take part, a line says so.
 - What one writes around spandrel: OpenCV, fp32, NCHW, tiles of 256 and 16 pixels around.
 - Ours: what infer.py does by default; also in fp32 where the default is another precision.
