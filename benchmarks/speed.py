@@ -1,0 +1,165 @@
+"""Speed of all networks, precisions, back ends and tile sizes on this machine, with its ceiling.
+
+    python benchmarks/speed.py [PART ...] [-o OUT] [--rounds 3] [--device auto] [--threads N]
+        [-m MODEL ...] [--networks NAME ...] [--scale 4] [--size N] [--precision NAME ...]
+        [--no-compile] [--tiles N ...] [--frames WxH ...]
+
+Parts, all by default, some ten minutes on two cores:
+
+- peak: the most that 3x3 convolutions reach here, in GFLOP/s.
+- networks: each generator of single pictures and each bundled model, the network alone.
+- precisions: fp32, bf16, fp16 through the engine.
+- backends: torch, torch.compile, onnxruntime and OpenVINO through the engine.
+- tiles: the engine at several tile sizes against a plain forward; with memory.
+- video: frames a second of the bundled models; on CUDA also against plain torch and TensorRT.
+
+All of a part are interleaved, and the first round is not counted (`speed_rounds.py`): ms is the
+median of a picture, least ms the least. of peak: GFLOP/s over those of the peak in the same
+precision, measured in the same rounds. Operations are those of convolutions and matrix products as
+the network defines them, a multiplication and an addition being two; what computes them in a
+cleverer way (Winograd) may come above 1.
+
+-o: writes OUT.md and OUT.csv, with where the numbers come from. -m: files, or names of bundled
+models. What is run on CUDA is written without such a device at hand, and has not been run.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from provenance import provenance
+from speed_engine import backends_part, fastest, precisions_part
+from speed_networks import GENERATORS, networks_part
+from speed_rounds import peak_rows
+from speed_table import Table, save
+from speed_tiles import tiles_part
+from speed_video import video_part
+
+from sr.devices import DeviceError, resolve_device, resolve_precision
+from sr.io.model_file import ModelFileError
+from sr.memory import keep_freed_memory
+from sr.models.bundled import BUNDLED, default_model, resolve_model
+
+PARTS = ("peak", "networks", "precisions", "backends", "tiles", "video")
+PACKAGES = ("onnxruntime", "openvino", "torch-tensorrt")
+SIZES = {  # LR pixels a side of the square picture
+    "cpu": {"networks": 128, "precisions": 256, "backends": 256, "tiles": 640},
+    "cuda": {"networks": 512, "precisions": 1024, "backends": 512, "tiles": 2048},
+}
+TILE_SIZES = (64, 128, 256, 512, 1024)
+FRAMES = {"cpu": ["320x180", "640x360"], "cuda": ["960x540", "1280x720"]}
+
+
+def main(command: Sequence[str] | None = None) -> None:
+    """Measure the parts, and print each when it is there."""
+    parser = _parser()
+    arguments = parser.parse_args(command)
+    keep_freed_memory()
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    try:
+        parts = _parts(arguments)
+    except (DeviceError, ModelFileError, ValueError) as error:
+        parser.error(str(error))
+    told = provenance(sys.argv if command is None else ["speed.py", *command], PACKAGES)
+    tables = []
+    for name in PARTS:
+        if name in arguments.parts or "all" in arguments.parts:
+            tables.append(parts[name]())
+            sys.stdout.write(tables[-1].as_markdown() + "\n")
+            sys.stdout.flush()
+            if arguments.output is not None:
+                save(tables, told, arguments.output)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "parts", nargs="*", default=["all"], metavar="PART", help=f"{', '.join(PARTS)}, all"
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", help="write OUT.md and OUT.csv")
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--threads", type=int, help="of torch; its own choice by default")
+    parser.add_argument(
+        "-m", "--model", nargs="*", help="files, or names of bundled models; all where it matters"
+    )
+    parser.add_argument(
+        "--networks", nargs="*", default=list(GENERATORS), help=", ".join(GENERATORS)
+    )
+    parser.add_argument("--scale", type=int, default=4, choices=(2, 3, 4, 8), help="of networks")
+    parser.add_argument("--size", type=int, help="side of the square picture, LR pixels")
+    parser.add_argument("--precision", nargs="+", help="of the part networks; fp32 and auto")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--tiles", type=int, nargs="*", default=TILE_SIZES, help="LR pixels")
+    parser.add_argument("--frames", nargs="+", metavar="WxH", help="of the part video")
+    return parser
+
+
+def _parts(arguments: argparse.Namespace) -> dict[str, Callable[[], Table]]:
+    """What measures each part. Raises ValueError for what is asked for and does not exist."""
+    for kind, came, known in (
+        ("PART", arguments.parts, (*PARTS, "all")),
+        ("--networks", arguments.networks, tuple(GENERATORS)),
+    ):
+        unknown = [name for name in came if name not in known]
+        if unknown:
+            raise ValueError(f"{kind}: expected {', '.join(known)}; came: {', '.join(unknown)}")
+    if arguments.rounds < 1:
+        raise ValueError(f"--rounds: expected 1 or more; came: {arguments.rounds}")
+    device = resolve_device(arguments.device)
+    kind = "cuda" if device.type == "cuda" else "cpu"
+    given = None if arguments.model is None else [resolve_model(each) for each in arguments.model]
+    every = _bundled() if given is None else given
+    some = given or [default_model()]
+    frames = [_size(text) for text in arguments.frames or FRAMES[kind]]
+    names = arguments.precision or ["fp32", fastest(device)]
+    precisions = list(dict.fromkeys(resolve_precision(name, device) for name in names))
+    usual = {"device": device, "num_rounds": arguments.rounds}
+    size = {part: arguments.size or side for part, side in SIZES[kind].items()}
+    return {
+        "peak": lambda: Table(
+            "peak",
+            "The fastest of several 3x3 convolutions, alone: the median of the rounds, the most, "
+            "and which one it was in the first round.",
+            peak_rows(precisions, **usual),
+        ),
+        "networks": lambda: networks_part(
+            arguments.networks,
+            arguments.scale,
+            every,
+            size=size["networks"],
+            precisions=precisions,
+            **usual,
+        ),
+        "precisions": lambda: precisions_part(some, size=size["precisions"], **usual),
+        "backends": lambda: backends_part(
+            some, size=size["backends"], compiled=not arguments.no_compile, **usual
+        ),
+        "tiles": lambda: tiles_part(
+            some[0],
+            size=size["tiles"],
+            tile_sizes=arguments.tiles,
+            num_threads=torch.get_num_threads(),
+            **usual,
+        ),
+        "video": lambda: video_part(every, frames=frames, **usual),
+    }
+
+
+def _bundled() -> list[Path]:
+    return [model.file for model in BUNDLED if model.file.is_file()]
+
+
+def _size(text: str) -> tuple[int, int]:
+    """WxH -> width, height."""
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ValueError(f"--frames: expected WxH, such as 320x180; came: {text}")
+    return int(width), int(height)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The engine over one picture in memory: in each precision, and through each backend.
+
+The picture is noise, smoothed so that PSNR between two results means something. What this machine
+cannot do has a row that says why.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from speed_rounds import Entry, LeftOut, compete, flop_of, synchronise, timed
+from speed_table import Table
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from sr.devices import DeviceError, precision_name, resolve_precision
+from sr.inference.loading import Running, load_upscalers
+from sr.inference.request import UsageError
+from sr.inference.runner import CompileError
+from sr.inference.upscaler import Upscaler
+from sr.io.model_file import ModelFileError
+from sr.models.backends import BACKENDS
+from sr.models.load import load_generator
+
+CPU = torch.device("cpu")
+REASONS = (CompileError, DeviceError, ModelFileError, UsageError)
+SMOOTHING = 4  # LR pixels from one value of noise to the next
+
+
+def precisions_part(
+    models: Sequence[Path], *, size: int, device: torch.device, num_rounds: int
+) -> Table:
+    """fp32, bf16, fp16. size: side of the square picture, LR pixels."""
+    ways = {name: Running(precision=name) for name in ("fp32", "bf16", "fp16")}
+    title = f"The engine over {size}x{size} LR pixels in memory. PSNR: to the model's first row."
+    entries = _entries(models, ways, size, device)
+    return Table("precisions", title, compete(entries, device, num_rounds))
+
+
+def backends_part(
+    models: Sequence[Path], *, size: int, compiled: bool, device: torch.device, num_rounds: int
+) -> Table:
+    """torch, torch.compile (if `compiled`), onnxruntime, OpenVINO: in fp32, and in the device's
+    fastest type.
+    """
+    ways = {}
+    for precision in dict.fromkeys(("fp32", fastest(device))):
+        ways[f"torch {precision}"] = Running(precision=precision)
+        if compiled:
+            ways[f"torch {precision}, compiled"] = Running(precision=precision, compiled=True)
+        for backend in BACKENDS[1:]:
+            if precision == "fp32" or (backend == "openvino" and device == CPU):
+                ways[f"{backend} {precision}"] = Running(precision=precision, backend=backend)
+    title = (
+        f"The engine over {size}x{size} LR pixels in memory. start: loading, compiling and the "
+        "first picture. PSNR: to the model's first row."
+    )
+    entries = _entries(models, ways, size, device)
+    return Table("backends", title, compete(entries, device, num_rounds))
+
+
+def fastest(device: torch.device) -> str:
+    """The precision that the engine takes by itself."""
+    return precision_name(resolve_precision("auto", device))
+
+
+def smooth_noise(num_channels: int, height: int, width: int) -> Tensor:
+    """(1, num_channels, height, width), in [0, 1]."""
+    generator = torch.Generator().manual_seed(0)
+    rows, columns = (-(-side // SMOOTHING) for side in (height, width))
+    noise = torch.rand(1, num_channels, rows, columns, generator=generator)
+    return interpolate(noise, (height, width), mode="bicubic", align_corners=False).clamp_(0, 1)
+
+
+def tell(event: str, **fields: Any) -> None:
+    """Warnings of the engine would spoil the numbers, so they are seen."""
+    if event == "warning":
+        sys.stderr.write(f"warning: {fields.get('message')}\n")
+
+
+def _entries(
+    models: Sequence[Path], ways: dict[str, Running], size: int, device: torch.device
+) -> list[Entry | LeftOut]:
+    entries: list[Entry | LeftOut] = []
+    for model in models:
+        generator = load_generator(model)
+        lr = smooth_noise(generator.num_channels, size, size)
+        flop = flop_of(generator.network, generator.num_channels, size**2)
+        expected: Tensor | None = None
+        for name, running in ways.items():
+            cells: dict[str, Any] = {"model": model.name, "way": name}
+            started = time.perf_counter()
+            try:
+                (upscaler,) = load_upscalers(model, tell, [device], running)
+                sr = upscaler.upscale_whole(lr, CPU)
+            except REASONS as error:
+                entries.append(LeftOut(cells, str(error)))
+                continue
+            synchronise(device)
+            cells["start s"] = time.perf_counter() - started
+            cells["PSNR, dB"] = None if expected is None else _psnr(sr, expected)
+            expected = sr if expected is None else expected
+            cells["runs on"] = str(upscaler.device)
+            entries.append(
+                Entry(
+                    cells,
+                    timed(_picture(upscaler, lr), upscaler.device),
+                    upscaler.dtype,
+                    flop=flop,
+                    sr_pixels=sr.shape[2] * sr.shape[3],
+                    group=model.name,
+                )
+            )
+    return entries
+
+
+def _picture(upscaler: Upscaler, lr: Tensor) -> Callable[[], Tensor]:
+    return lambda: upscaler.upscale_whole(lr, CPU)
+
+
+def _psnr(sr: Tensor, expected: Tensor) -> float:
+    """Infinite if equal."""
+    error = float((sr - expected).double().square().mean())
+    return -10 * math.log10(error) if error else math.inf
