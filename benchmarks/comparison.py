@@ -1,23 +1,27 @@
 """Enlarged crops side by side: bicubic, each model's result and the original.
 
     python benchmarks/comparison.py OUT.png PICTURE:X,Y,W,H [PICTURE:X,Y,W,H ...] [-m MODEL ...]
+        [--degraded Light|Real|RealESRGAN [--seed 0]]
 
-Each PICTURE is an HR picture; LR is made from the whole of it by MATLAB's bicubic downscaling and
-upscaled again. X, Y, W, H is the part to show, in HR pixels; it is enlarged by whole pixels.
+Each PICTURE is an HR picture; LR is made from the whole of it by MATLAB's bicubic downscaling, or
+as in training for real pictures (degraded_pictures.py here), and upscaled again. X, Y, W, H is the
+part to show, in HR pixels; it is enlarged by whole pixels.
 """
 
 import argparse
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
+from degraded_pictures import KINDS, BlindlyDegraded, degradation_of
 
-from sr.data.crop_and_flip import Picture
+from sr.data.crop_and_flip import Pair, Picture
+from sr.data.degradation_plan import Degradation
+from sr.data.degraded import DegradedPicture
 from sr.data.imresize import imresize
 from sr.inference.upscaler import Upscaler
-from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
+from sr.io.image import image_to_tensor, read_size, tensor_to_rgb8, write_rgb8
 from sr.models.bundled import default_model, resolve_model
 from sr.models.load import load_generator
 
@@ -31,13 +35,20 @@ def main() -> None:
     parser.add_argument("crops", nargs="+", metavar="PICTURE:X,Y,W,H")
     parser.add_argument("-m", "--model", type=Path, nargs="+", default=[default_model()])
     parser.add_argument("--zoom", type=int, default=2, help="size of an HR pixel in the result")
+    parser.add_argument("--degraded", choices=KINDS, help="blur, noise and compression for lr")
+    parser.add_argument("--seed", type=int, default=0, help="of --degraded")
     arguments = parser.parse_args()
 
     upscalers = [_upscaler(resolve_model(model)) for model in arguments.model]
     scales = {upscaler.scale for upscaler in upscalers}
     if len(scales) > 1:
         parser.error(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")
-    rows = [_row(crop, upscalers, arguments.zoom) for crop in arguments.crops]
+    degradation = None if arguments.degraded is None else degradation_of(arguments.degraded)
+    rows = []
+    for crop in arguments.crops:
+        path, _, part = crop.rpartition(":")
+        pair = _pair(Path(path), upscalers[0].scale, degradation, arguments.seed)
+        rows.append(_row(pair, part, upscalers, arguments.zoom))
     write_rgb8(arguments.output, _join(rows, axis=0))
 
 
@@ -54,16 +65,19 @@ def _upscaler(model: Path) -> Upscaler:
     )
 
 
-def _row(crop: str, upscalers: Sequence[Upscaler], zoom: int) -> Picture:
-    """bicubic | sr of each model | hr of one crop."""
-    path, _, numbers = crop.rpartition(":")
-    x, y, width, height = (int(number) for number in numbers.split(","))
-    scale = upscalers[0].scale
-    hr = read_rgb8(Path(path))
-    hr = hr[: hr.shape[0] // scale * scale, : hr.shape[1] // scale * scale]
-    lr = imresize(hr, Fraction(1, scale))
+def _pair(path: Path, scale: int, degradation: Degradation | None, seed: int) -> Pair:
+    picture = DegradedPicture(path, scale, 1.0, read_size(path))
+    if degradation is None:
+        return picture.load()
+    return BlindlyDegraded(picture, degradation, seed).load()
+
+
+def _row(pair: Pair, part: str, upscalers: Sequence[Upscaler], zoom: int) -> Picture:
+    """bicubic | sr of each model | hr of one part, X,Y,W,H."""
+    x, y, width, height = (int(number) for number in part.split(","))
+    lr, hr = pair
     results = [tensor_to_rgb8(upscaler(image_to_tensor(lr))) for upscaler in upscalers]
-    pictures = (imresize(lr, scale), *results, hr)
+    pictures = (imresize(lr, upscalers[0].scale), *results, hr)
     parts = [picture[y : y + height, x : x + width] for picture in pictures]
     return _join([part.repeat(zoom, axis=0).repeat(zoom, axis=1) for part in parts], axis=1)
 

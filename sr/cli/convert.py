@@ -39,6 +39,17 @@ def command(
         ),
     ],
     half: Annotated[bool, typer.Option("--fp16", help="Write the weights as float16.")] = False,
+    blend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Take the weighted mean with the weights of this model of the same network: the"
+            " one that a GAN model was trained from takes grain away.",
+        ),
+    ] = None,
+    blend_share: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the model to blend with, between 0 and 1.")
+    ] = 0.3,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = (
         False
     ),
@@ -58,7 +69,8 @@ def command(
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
             typer.echo(_translate(Path(source), target, half=half))
         else:
-            typer.echo(convert(resolve_model(source), target, half=half))
+            other = None if blend is None else (resolve_model(blend), blend_share)
+            typer.echo(convert(resolve_model(source), target, half=half, blend=other))
     except (ModelFileError, OptionsError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):

@@ -37,9 +37,9 @@ def show_models() -> None:
     table.add_column("-m", no_wrap=True)
     table.add_column("scale", no_wrap=True)
     table.add_column("for")
-    table.add_column("takes", max_width=12)
-    table.add_column("network, weights", max_width=8)
-    table.add_column("file", justify="right", no_wrap=True)
+    table.add_column("network", no_wrap=True)
+    table.add_column("weights", justify="right", no_wrap=True)
+    table.add_column("MB", justify="right", no_wrap=True)
     for bundled in BUNDLED:
         table.add_row(*_cells(bundled))
     console = Console(highlight=False)
@@ -49,16 +49,17 @@ def show_models() -> None:
 
 def _cells(bundled: BundledModel) -> list[str]:
     mark = _MARKS.get(bundled.name)
-    name = bundled.name if mark is None else f"{bundled.name}\n({mark})"
     try:
         facts = bundled.facts()
     except ModelFileError:
-        return [name, "", bundled.purpose, "", "", "missing"]
+        return [bundled.name, "", f"{bundled.purpose} (its file is missing)", "", "", ""]
+    if facts.only_videos:
+        mark = "videos only"
     return [
-        name,
+        bundled.name if mark is None else f"{bundled.name}\n({mark})",
         f"x{facts.scale}",
         bundled.purpose,
-        "videos" if facts.only_videos else "pictures, videos",
-        f"{facts.network} {facts.num_weights:,}",
-        f"{facts.num_bytes / 1e6:.1f} MB",
+        facts.network,
+        f"{facts.num_weights:,}",
+        f"{facts.num_bytes / 1e6:.1f}",
     ]

@@ -7,6 +7,7 @@ import torch
 
 from sr.io.model_file import ModelFileError, write_model_file
 from sr.io.whole_file import whole_file
+from sr.models.blend import blended
 from sr.models.load import load_generator
 from sr.models.loaded import LoadedGenerator
 from sr.models.onnx_file import write_onnx
@@ -20,10 +21,13 @@ FORMATS = {
 }
 
 
-def convert(source: Path, target: Path, *, half: bool = False) -> str:
+def convert(
+    source: Path, target: Path, *, half: bool = False, blend: tuple[Path, float] | None = None
+) -> str:
     """Write `source` in the format that the suffix of `target` names. Returns what was written.
 
-    half: weights in float16. Raises ModelFileError for a file that is no model, a format that is
+    half: weights in float16. blend: a model of the same network to take the mean with, and its
+    share. Raises ModelFileError for a file that is no model, a format that is
     not known and a network that cannot be had in it; nothing is written then.
     """
     suffix = target.suffix.lower()
@@ -33,6 +37,8 @@ def convert(source: Path, target: Path, *, half: bool = False) -> str:
     if source.suffix.lower() == ".onnx":
         raise ModelFileError(f"{source}: an ONNX program, which cannot be converted further")
     generator = load_generator(source)
+    if blend is not None:
+        generator = blended(generator, *blend)
     if suffix == ".onnx" and generator.window is not None:
         raise ModelFileError(
             f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "

@@ -108,13 +108,7 @@ def load_initial_weights(
 
 
 def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
-    if is_model_file(path):
-        theirs = read_model_file(path).state_dict
-    else:
-        published = recognise(read_weights(path))
-        if published is None:
-            raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
-        theirs = published.state_dict
+    theirs = read_model_file(path).state_dict if is_model_file(path) else read_weights(path)
     _refuse_odd_types(path, theirs)
     ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     fitting = {
@@ -124,15 +118,16 @@ def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
     }
     if not fitting:
         raise ModelFileError(
-            f"{path}: no tensor fits by name and shape; it has {_some(theirs)}, "
-            f"the generator {_some(ours)}"
+            f"{path}: no tensor fits by name and shape; it has {some_names(theirs)}, "
+            f"the generator {some_names(ours)}"
         )
     network.load_state_dict(fitting, strict=False)
     kept = network.state_dict()  # buffers that are never saved count as known
     return tuple(name for name in ours if name not in fitting and name in kept)
 
 
-def _some(names: Iterable[str]) -> str:
+def some_names(names: Iterable[str]) -> str:
+    """The first names of tensors, for a message."""
     shown = list(names)
     return ", ".join(shown[:MAX_NAMES]) + (", ..." if len(shown) > MAX_NAMES else "")
 

@@ -16,6 +16,7 @@ from sr.data.cache import Cached, index_path
 from sr.data.crops import refuse_small_pictures
 from sr.data.sources import Source
 from sr.devices import precision_name, resolve_device, resolve_precision
+from sr.models.load import some_names
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
@@ -204,7 +205,7 @@ def opening(
     elif options.train.initial_generator is not None:
         begun = f"from {options.train.initial_generator}"
         if trainee.begun_anew:
-            begun += f" (anew: {', '.join(trainee.begun_anew)})"
+            begun += f" ({len(trainee.begun_anew)} tensors anew: {some_names(trainee.begun_anew)})"
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "pictures"

@@ -150,7 +150,7 @@ def test_the_bundled_models_are_listed_without_inputs(
     facts = BUNDLED[0].facts()
     row = next(line for line in lines if line.startswith(NAMES[0]))
     assert row.split()[1] == f"x{facts.scale}"
-    assert row.endswith(f"{facts.num_bytes / 1e6:.1f} MB")
+    assert row.endswith(f"{facts.num_bytes / 1e6:.1f}")
     assert f"{facts.num_weights:,}" in shown.out
     assert "(default)" in shown.out
     assert "(default up to -s 2)" in shown.out
