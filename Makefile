@@ -1,7 +1,7 @@
-# make demo   upscale datasets/samples into results/ with the bundled model
-# make test   run the tests
-# make lint   ruff, mypy, import-linter
-# make bench  time this project's engine against a plain forward pass
+# make demo     upscale datasets/samples into results/ with the bundled model
+# make test     run the tests
+# make lint     ruff, mypy, import-linter
+# make bench    time this project's engine against a plain forward pass
 # make example  train a small network on datasets/samples and compare it with bicubic (5 minutes)
 # Each makes .venv by itself when it is missing; nothing but Python 3.11+ is needed.
 

@@ -5,7 +5,7 @@ there are. Codecs and resizing are OpenCV's, so another version of it may change
 there; the folder that `save_lr` writes does not.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -68,12 +68,9 @@ def find_blindly_degraded(
     return [BlindlyDegraded(picture, degradation, seed) for picture in found]
 
 
-def save_lr(folder: Path, sources: Iterable[Source[Any]]) -> Sequence[Path]:
+def save_lr(folder: Path, sources: Iterable[Source[Any]]) -> None:
     """Write the lr pictures as PNG files under the names of the hr ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
     for source in sources:
         lr, _ = source.load()
-        files.append(folder / f"{Path(source.name).stem}.png")
-        write_rgb8(files[-1], lr)
-    return files
+        write_rgb8(folder / f"{Path(source.name).stem}.png", lr)

@@ -1,6 +1,6 @@
 """Where numbers come from: date, commit, command, versions and hardware, for the head of a table.
 
-The other scripts here take it: `as_markdown(provenance(sys.argv))`.
+quality.py and speed.py take it: `as_markdown(provenance(sys.argv))`.
 """
 
 import os

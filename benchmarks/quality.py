@@ -21,22 +21,31 @@ import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from degraded_pictures import KINDS, degradation_of, find_blindly_degraded, save_lr
-from no_reference import JUDGES, Judge, load_judges
+from no_reference import BLOCK_SIZE, JUDGES, Judge, load_judges
 from provenance import file_hash, provenance
 from quality_report import ORIGINAL, Row, as_text, write_csv, write_pictures_csv, write_plot
-from quality_ways import Seconds, Way, bundled_models, load_ways, timed, with_bicubic
+from quality_ways import (
+    CPU,
+    Seconds,
+    Way,
+    bundled_models,
+    load_ways,
+    seconds_a_megapixel,
+    with_bicubic,
+)
 from torch import Tensor
 
 from sr.build_data import find_pairs
 from sr.cli.infer_options import loaded_lpips
 from sr.data.crop_and_flip import Pair
 from sr.data.crops import refuse_small_pictures
-from sr.data.sources import Source
+from sr.data.sources import Source, raise_faults
 from sr.devices import resolve_device
 from sr.io.image import image_to_tensor, tensor_to_rgb8
 from sr.losses.lpips import LPIPS
@@ -44,7 +53,7 @@ from sr.memory import keep_freed_memory
 from sr.options.datasets import HRFolders, PairedFolders
 from sr.training.validate import MIN_SIDE, validate
 
-CPU = torch.device("cpu")
+MIN_TIME_SIZE = 64  # pixels
 
 
 @dataclass(frozen=True)
@@ -93,20 +102,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--per-picture: needs -o")
     if given.save_lr is not None and given.degraded is None:
         parser.error("--save-lr: needs --degraded")
-    device = resolve_device(given.device)
+    if given.rounds < 1:
+        parser.error(f"--rounds: expected 1 or more; came: {given.rounds}")
+    if given.time_size < MIN_TIME_SIZE:
+        parser.error(f"--time-size: expected {MIN_TIME_SIZE} or more; came: {given.time_size}")
     try:
+        device = resolve_device(given.device)
         measures = Measures(
             loaded_lpips(given.lpips, given.folder, device), load_judges(given.no_reference)
         )
         ways = load_ways(given.model or bundled_models(), device, given.precision)
         by_scale = with_bicubic(ways)
         sets = {scale: _sets(given, scale, measures) for scale in by_scale}
-    except ValueError as error:
+        if given.output is not None:
+            _file(given.output, "md").parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
         parser.error(str(error))
     every = [way for ways in by_scale.values() for way in ways]
     seconds: Sequence[Seconds | None] = [None] * len(every)
     if given.time:
-        seconds = timed(every, given.time_size, given.rounds)
+        seconds = seconds_a_megapixel(every, given.time_size, given.rounds)
     seconds_of = {(way.scale, way.name): each for way, each in zip(every, seconds, strict=True)}
     rows = [
         row
@@ -148,8 +163,22 @@ def _sets(given: argparse.Namespace, scale: int, measures: Measures) -> list[Pic
     sets = [_find(given, name, scale) for name in names]
     needed = "SSIM" if measures.lpips is None else "AlexNet"
     least = MIN_SIDE[needed] + 2 * scale
-    refuse_small_pictures([each for found in sets for each in found.sources], least, needed)
+    sources = [each for found in sets for each in found.sources]
+    refuse_small_pictures(sources, least, needed)
+    if "niqe" in measures.judges:
+        _refuse_few_blocks(sources, scale)
     return sets if given.sets else sorted(sets, key=lambda found: len(found.sources))
+
+
+def _refuse_few_blocks(sources: Sequence[Source[Any]], border: int) -> None:
+    """Raise DataError naming the pictures in which NIQE has fewer than two blocks."""
+    faults = []
+    for source in sources:
+        height, width = source.hr_size
+        if prod((side - 2 * border) // BLOCK_SIZE for side in source.hr_size) < 2:
+            faults.append(f"{source.name}: {width}x{height} (width x height)")
+    title = f"niqe: pictures of fewer than two blocks of {BLOCK_SIZE} pixels without a border of "
+    raise_faults(f"{title}{border}", faults)
 
 
 def _find(given: argparse.Namespace, name: str, scale: int) -> PictureSet:
@@ -241,12 +270,15 @@ def _write(given: argparse.Namespace, text: str, rows: Sequence[Row]) -> None:
     output = given.output
     if output is None:
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.with_name(f"{output.name}.md").write_text(text, encoding="utf-8")
-    write_csv(output.with_name(f"{output.name}.csv"), rows)
-    write_plot(output.with_name(f"{output.name}.png"), rows)
+    _file(output, "md").write_text(text, encoding="utf-8")
+    write_csv(_file(output, "csv"), rows)
+    write_plot(_file(output, "png"), rows)
     if given.per_picture:
-        write_pictures_csv(output.with_name(f"{output.name}.pictures.csv"), rows)
+        write_pictures_csv(_file(output, "pictures.csv"), rows)
+
+
+def _file(output: Path, suffix: str) -> Path:
+    return output.with_name(f"{output.name}.{suffix}")
 
 
 if __name__ == "__main__":

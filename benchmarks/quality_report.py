@@ -24,9 +24,7 @@ NO_REFERENCE = {"niqe": ("NIQE", 2), "piqe": ("PIQE", 1)}
 PLOTTED = ("psnr_y", "lpips", "niqe")
 MARGIN = 1.7  # beside the first and the last; wide enough for a tick between them
 MARKERS = "osD^vP*Xp<>hd"
-COUNTED = (
-    "Parameters: what is computed with; of SPAN's branches, the one convolution that they fuse to."
-)
+COUNTED = "Weights: those that compute; of SPAN's branches, the one convolution that they fuse to."
 
 T = TypeVar("T")
 PictureScores = tuple[str, dict[str, float]]  # file name, score -> value
@@ -88,7 +86,7 @@ def write_pictures_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def write_plot(path: Path, rows: Sequence[Row]) -> None:
-    """A column a set, a row a scale and score; against parameters where time was not measured.
+    """A column a set, a row a scale and score; against weights where time was not measured.
 
     Bicubic and the originals are lines across.
     """
@@ -143,7 +141,7 @@ def _draw(axis: Axes, rows: Sequence[Row], score: str, names: Sequence[str]) -> 
 
 
 def _set_across(axis: Axes, rows: Sequence[Row]) -> None:
-    """One scale of time, or of parameters, for all panels. rows: of all."""
+    """One scale of time, or of weights, for all panels. rows: of all."""
     networks = [row for row in rows if row.way.name not in (BICUBIC, ORIGINAL)]
     timed = any(row.seconds is not None for row in networks)
     places = [place for row in networks if (place := _place(row)) is not None]
@@ -154,12 +152,12 @@ def _set_across(axis: Axes, rows: Sequence[Row]) -> None:
     axis.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}") if timed else EngFormatter(sep=""))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlabel("s a megapixel" if timed else "parameters", fontsize=9)
+    axis.set_xlabel("s a megapixel" if timed else "weights", fontsize=9)
 
 
 def _place(row: Row) -> float | None:
-    """Seconds where they were measured, else parameters."""
-    return row.way.num_parameters if row.seconds is None else row.seconds.median
+    """Seconds where they were measured, else weights."""
+    return row.way.num_weights if row.seconds is None else row.seconds.median
 
 
 def _table(rows: Sequence[Row], kinds: Mapping[str, tuple[str, int]], *, details: bool) -> str:
@@ -170,7 +168,7 @@ def _table(rows: Sequence[Row], kinds: Mapping[str, tuple[str, int]], *, details
     what = " / ".join(kinds[name][0] for name in scores)
     titles = [""]
     if details:
-        titles += ["network", "parameters"]
+        titles += ["network", "weights"]
         titles += ["s a megapixel"] * (shown[0].seconds is not None)
     lines = [[*titles, *(f"{name}: {what}" for name in sets)]]
     for name in _distinct(row.way.name for row in shown):
@@ -185,7 +183,7 @@ def _table(rows: Sequence[Row], kinds: Mapping[str, tuple[str, int]], *, details
 
 
 def _details(row: Row) -> list[str]:
-    count = row.way.num_parameters
+    count = row.way.num_weights
     cells = [row.way.network, "" if count is None else f"{count:,}"]
     return cells if row.seconds is None else [*cells, f"{row.seconds.median:.3g}"]
 
@@ -196,7 +194,7 @@ def _identity(row: Row) -> dict[str, str]:
         "scale": str(way.scale),
         "model": way.name,
         "network": way.network,
-        "parameters": "" if way.num_parameters is None else str(way.num_parameters),
+        "weights": "" if way.num_weights is None else str(way.num_weights),
         "sha256": way.file_hash,
         "set": row.set_name,
     }

@@ -4,15 +4,15 @@ Each is a module (1, 3, h, w) -> (1, 3, scale*h, scale*w), RGB in [0, 1], float3
 """
 
 import statistics
-import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from provenance import file_hash
+from speed_engine import tell
+from speed_rounds import in_turn, timed
 from torch import Tensor, nn
 
 from sr.data.imresize import imresize
@@ -20,10 +20,11 @@ from sr.inference.loading import Running, load_upscalers
 from sr.inference.upscaler import Upscaler
 from sr.io.image import image_to_tensor, tensor_to_rgb8
 from sr.models.bundled import BUNDLED, resolve_model
+from sr.models.describe import num_computing
 from sr.models.load import load_generator
-from sr.networks.span import Conv3XC
 
 BICUBIC = "bicubic"
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Way:
     scale: int
     network: str
     module: nn.Module
-    num_parameters: int | None = None
-    """Those that are computed with; None where torch cannot look into the network."""
+    num_weights: int | None = None
+    """Those that compute; None where torch cannot look into the network."""
     file_hash: str = ""
     """As in provenance.py."""
 
@@ -78,14 +79,18 @@ def bundled_models() -> list[Path]:
 
 
 def load_ways(models: Sequence[Path], device: torch.device, precision: str) -> list[Way]:
-    """A way for each model, by the name of its file or the name of a bundled one.
+    """A way for each model, by the name of its file or the name of a bundled one; of models that
+    are one file, for the first.
 
     Raises ValueError for what is no model of single pictures.
     """
-    files = [resolve_model(model) for model in models]
+    given: dict[Path, Path] = {}
+    for model in models:
+        given.setdefault(resolve_model(model).resolve(), model)
+    files = [resolve_model(model) for model in given.values()]
     names = [file.stem for file in files]
     if len(set(names)) < len(names):  # runs/a/best.safetensors and runs/b/best.safetensors
-        names = [str(model) for model in models]
+        names = [str(model) for model in given.values()]
     return [_load(*each, device, precision) for each in zip(names, files, strict=True)]
 
 
@@ -98,52 +103,35 @@ def with_bicubic(ways: Iterable[Way]) -> dict[int, list[Way]]:
     return by_scale
 
 
-def num_parameters(network: nn.Module) -> int | None:
-    """What is computed with: of branches that fuse to one convolution, that one's.
-
-    None for networks without any, such as sessions of onnxruntime.
-    """
-    count = sum(parameter.numel() for parameter in network.parameters())
-    for layer in network.modules():
-        if isinstance(layer, Conv3XC):
-            count -= sum(parameter.numel() for parameter in layer.parameters())
-            count += sum(tensor.numel() for tensor in layer.fused())
-    return count or None
-
-
-def timed(ways: Sequence[Way], side: int, rounds: int) -> list[Seconds]:
-    """Each way on one picture of noise, one after the other in every round; the first warms up.
+def seconds_a_megapixel(ways: Sequence[Way], side: int, num_rounds: int) -> list[Seconds]:
+    """Of each way on a picture of noise; rounds as in speed_rounds.py.
 
     side: pixels of the result, at most.
     """
     noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    taken: list[list[float]] = [[] for _ in ways]
-    for number in range(rounds + 1):
-        for way, seconds in zip(ways, taken, strict=True):
-            lr = noise[..., : side // way.scale, : side // way.scale].contiguous()
-            started = time.perf_counter()
-            sr = way.module(lr)
-            passed = time.perf_counter() - started
-            if number:
-                seconds.append(passed / (sr.shape[-2] * sr.shape[-1] / 1e6))
-    return [Seconds(statistics.median(each), min(each)) for each in taken]
+    contestants, megapixels = [], []
+    for way in ways:
+        lr_side = side // way.scale
+        lr = noise[..., :lr_side, :lr_side].contiguous()
+        contestants.append(timed(partial(way.module, lr), CPU))
+        megapixels.append((way.scale * lr_side) ** 2 / 1e6)
+    taken = in_turn(contestants, num_rounds)
+    return [
+        Seconds(statistics.median(seconds) / each, min(seconds) / each)
+        for seconds, each in zip(taken, megapixels, strict=True)
+    ]
 
 
 def _load(name: str, file: Path, device: torch.device, precision: str) -> Way:
     generator = load_generator(file)
     if generator.window is not None:
         raise ValueError(f"{name}: a model of clips; expected one of single pictures (vid4.py)")
-    (upscaler,) = load_upscalers(file, _tell, [device], Running(precision=precision))
+    (upscaler,) = load_upscalers(file, tell, [device], Running(precision=precision))
     return Way(
         name,
         generator.scale,
         generator.architecture,
         Engine(upscaler),
-        num_parameters(generator.network),
+        num_computing(generator.network) or None,
         file_hash(file),
     )
-
-
-def _tell(event: Any, **fields: Any) -> None:
-    if event == "warning":
-        sys.stderr.write(f"warning: {fields['message']}\n")

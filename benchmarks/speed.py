@@ -37,8 +37,7 @@ from speed_table import Table, save
 from speed_tiles import tiles_part
 from speed_video import video_part
 
-from sr.devices import DeviceError, resolve_device, resolve_precision
-from sr.io.model_file import ModelFileError
+from sr.devices import resolve_device, resolve_precision
 from sr.memory import keep_freed_memory
 from sr.models.bundled import BUNDLED, default_model, resolve_model
 
@@ -61,7 +60,9 @@ def main(command: Sequence[str] | None = None) -> None:
         torch.set_num_threads(arguments.threads)
     try:
         parts = _parts(arguments)
-    except (DeviceError, ModelFileError, ValueError) as error:
+        if arguments.output is not None:
+            Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
         parser.error(str(error))
     told = provenance(sys.argv if command is None else ["speed.py", *command], PACKAGES)
     tables = []
@@ -80,20 +81,20 @@ def _parser() -> argparse.ArgumentParser:
         "parts", nargs="*", default=["all"], metavar="PART", help=f"{', '.join(PARTS)}, all"
     )
     parser.add_argument("-o", "--output", metavar="OUT", help="write OUT.md and OUT.csv")
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds")
+    parser.add_argument("--rounds", type=_positive, default=3, help="timed rounds")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--threads", type=int, help="of torch; its own choice by default")
+    parser.add_argument("--threads", type=_positive, help="of torch; its own choice by default")
     parser.add_argument(
-        "-m", "--model", nargs="*", help="files, or names of bundled models; all where it matters"
+        "-m", "--model", nargs="+", help="files, or names of bundled models; all where it matters"
     )
     parser.add_argument(
-        "--networks", nargs="*", default=list(GENERATORS), help=", ".join(GENERATORS)
+        "--networks", nargs="+", default=list(GENERATORS), help=", ".join(GENERATORS)
     )
     parser.add_argument("--scale", type=int, default=4, choices=(2, 3, 4, 8), help="of networks")
-    parser.add_argument("--size", type=int, help="side of the square picture, LR pixels")
+    parser.add_argument("--size", type=_positive, help="side of the square picture, LR pixels")
     parser.add_argument("--precision", nargs="+", help="of the part networks; fp32 and auto")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--tiles", type=int, nargs="*", default=TILE_SIZES, help="LR pixels")
+    parser.add_argument("--tiles", type=_positive, nargs="+", default=TILE_SIZES, help="LR pixels")
     parser.add_argument("--frames", nargs="+", metavar="WxH", help="of the part video")
     return parser
 
@@ -107,8 +108,6 @@ def _parts(arguments: argparse.Namespace) -> dict[str, Callable[[], Table]]:
         unknown = [name for name in came if name not in known]
         if unknown:
             raise ValueError(f"{kind}: expected {', '.join(known)}; came: {', '.join(unknown)}")
-    if arguments.rounds < 1:
-        raise ValueError(f"--rounds: expected 1 or more; came: {arguments.rounds}")
     device = resolve_device(arguments.device)
     kind = "cuda" if device.type == "cuda" else "cpu"
     given = None if arguments.model is None else [resolve_model(each) for each in arguments.model]
@@ -147,6 +146,12 @@ def _parts(arguments: argparse.Namespace) -> dict[str, Callable[[], Table]]:
         ),
         "video": lambda: video_part(every, frames=frames, **usual),
     }
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more; came: {text}")
+    return int(text)
 
 
 def _bundled() -> list[Path]:

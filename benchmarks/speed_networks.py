@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from sr.build import build_generator, receptive_radius_of
 from sr.devices import precision_name
 from sr.inference.runner import forward, prepare
+from sr.models.describe import num_computing
 from sr.models.load import load_generator
 from sr.networks.receptive import MAX_RADIUS
-from sr.networks.span import Conv3XC
 from sr.options.generator import GeneratorOptions
 
 GENERATORS: dict[str, dict[str, object]] = {
@@ -51,8 +51,8 @@ class Subject:
         return {
             "network": self.name,
             "scale": self.scale,
-            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
-            "computed": num_computing(self.network),
+            "weights": num_computing(self.network),
+            "trained weights": sum(weight.numel() for weight in self.network.parameters()),
             "MFLOP/LR pixel": flop_per_pixel / 1e6,
             "radius": known,
         }
@@ -87,9 +87,8 @@ def networks_part(
             for precision in precisions
         ]
     title = (
-        f"The network alone, {size}x{size} LR pixels. parameters: trained ones; computed: with "
-        "SPAN's fused into one kernel each. radius: how far it sees, LR pixels. Ratios are to the "
-        "first row."
+        f"The network alone, {size}x{size} LR pixels. weights: those that compute, SPAN's fused "
+        "into one kernel each. radius: how far it sees, LR pixels. Ratios are to the first row."
     )
     return Table("networks", title, compete(entries, device, num_rounds))
 
@@ -107,16 +106,6 @@ def bundled(path: Path) -> Subject:
     return Subject(
         path.name, model.network, model.scale, model.num_channels, model.receptive_radius
     )
-
-
-def num_computing(network: nn.Module) -> int:
-    """Weights that take part in a pass: SPAN trains many that become one kernel."""
-    count = sum(parameter.numel() for parameter in network.parameters())
-    for layer in network.modules():
-        if isinstance(layer, Conv3XC):
-            count -= sum(parameter.numel() for parameter in layer.parameters())
-            count += sum(part.numel() for part in layer.fused())
-    return count
 
 
 def _pass(network: nn.Module, lr: Tensor, precision: torch.dtype) -> Callable[[], Tensor]:

@@ -15,8 +15,8 @@ NOTE = "note"
 """Head of the last column: why a row has no numbers."""
 
 _FORMATS = {
-    "parameters": ",",
-    "computed": ",",
+    "weights": ",",
+    "trained weights": ",",
     "MFLOP/LR pixel": ".3g",
     "ms": ".4g",
     "least ms": ".4g",
@@ -28,7 +28,7 @@ _FORMATS = {
     "start s": ".1f",
     "peak GiB": ".2f",
     "fps": ".3g",
-    "times 25 fps": ".2f",
+    "of real time": ".2f",
 }
 
 
@@ -72,7 +72,7 @@ class Table:
         return f"## {self.part}\n{self.title}\n\n" + "\n".join(texts) + "\n"
 
 
-def save(tables: Sequence[Table], told: Mapping[str, str], output: str) -> list[Path]:
+def save(tables: Sequence[Table], told: Mapping[str, str], output: str) -> None:
     """Write output.md and output.csv, where each row has its part, and at its end what is told."""
     markdown, rows = Path(f"{output}.md"), Path(f"{output}.csv")
     markdown.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,6 @@ def save(tables: Sequence[Table], told: Mapping[str, str], output: str) -> list[
         writer.writerows(
             {"part": table.part, **row, **told} for table in tables for row in table.rows
         )
-    return [markdown, rows]
 
 
 def _text(head: str, value: object) -> str:

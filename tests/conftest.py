@@ -1,5 +1,6 @@
 """Fixtures for the whole suite."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,12 @@ import torch
 from sr.io.model_file import write_model_file
 from sr.networks.compact import Compact
 from sr.networks.rbpn import RBPN
+
+
+def pytest_configure() -> None:
+    """One thread a process: the networks are tiny, and there is a process for each core."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # of programs that tests start
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

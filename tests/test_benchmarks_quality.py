@@ -154,17 +154,18 @@ def test_time_is_measured_for_all(quality: ModuleType, model: Path) -> None:
     ways = quality_ways.with_bicubic(quality_ways.load_ways([model], torch.device("cpu"), "fp32"))[
         2
     ]
-    seconds = quality_ways.timed(ways, side=16, rounds=2)
+    seconds = quality_ways.seconds_a_megapixel(ways, side=16, num_rounds=1)
     assert len(seconds) == 2
     assert all(0 < each.least <= each.median for each in seconds)
 
 
-def test_parameters_of_branches_are_those_of_what_they_fuse_to() -> None:
-    from quality_ways import num_parameters
-
-    from sr.networks.span import SPAN
-
-    assert num_parameters(SPAN(4)) == 426_288
+def test_a_model_given_twice_is_one_way(
+    quality: ModuleType, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    models = [Path(model.name), model, Path(model.name)]
+    (way,) = quality.load_ways(models, torch.device("cpu"), "fp32")
+    assert way.name == model.stem
 
 
 @pytest.mark.parametrize(
@@ -174,6 +175,11 @@ def test_parameters_of_branches_are_those_of_what_they_fuse_to() -> None:
         (["--sets", "none"], "no such folder"),
         (["--per-picture"], "needs -o"),
         (["--save-lr", "lr"], "needs --degraded"),
+        (["--device", "foo"], "foo"),
+        (["--rounds", "0"], "--rounds: expected 1 or more"),
+        (["--time-size", "2"], "--time-size: expected 64 or more"),
+        (["-o", "few/HR/a.png/new/out"], "few/HR/a.png"),
+        (["--no-reference", "niqe"], "a.png: 40x30 (width x height)"),
     ],
 )
 def test_what_cannot_be_had_is_told(
@@ -181,9 +187,12 @@ def test_what_cannot_be_had_is_told(
     folder: Path,
     model: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     options: list[str],
     message: str,
 ) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(quality, "load_judges", dict.fromkeys)  # without their packages
     with pytest.raises(SystemExit):
         quality.main([str(folder), "-m", str(model), *options])
     assert message in capsys.readouterr().err

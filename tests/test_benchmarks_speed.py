@@ -6,14 +6,25 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from sr.models.describe import num_computing
+
 CPU = torch.device("cpu")
-NAMES = ("speed", "speed_engine", "speed_networks", "speed_rounds", "speed_table", "speed_tiles")
+NAMES = (
+    "speed",
+    "speed_engine",
+    "speed_networks",
+    "speed_rounds",
+    "speed_table",
+    "speed_tiles",
+    "speed_video",
+)
 
 
 class InPlace:
@@ -76,7 +87,7 @@ def test_all_parts_have_their_rows(
         part: [row for row in rows if row["part"] == part] for part in scripts["speed"].PARTS
     }
     assert [row["network"] for row in by_part["networks"]] == ["Compact-32x4 x4", model.name]
-    assert by_part["networks"][0]["parameters"] == "51920"
+    assert by_part["networks"][0]["weights"] == "51920"
     assert [row["way"] for row in by_part["precisions"]] == ["fp32", "bf16", "fp16"]
     assert by_part["precisions"][2]["note"].startswith("precision fp16")  # none on a CPU
     assert by_part["backends"][0]["way"] == "torch fp32"
@@ -100,6 +111,43 @@ def test_unknown_parts_and_frames_are_refused(
         assert arguments[-1] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--rounds", "--threads", "--size", "--tiles"])
+@pytest.mark.parametrize("value", ["0", "-1", "one"])
+def test_numbers_below_one_are_refused(
+    scripts: dict[str, Any], capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    with pytest.raises(SystemExit):
+        scripts["speed"].main(["peak", option, value])
+    assert f"{option}: expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["-m", "--networks", "--tiles"])
+def test_options_want_a_value(
+    scripts: dict[str, Any], capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    with pytest.raises(SystemExit):
+        scripts["speed"].main(["peak", option])
+    assert "expected at least one argument" in capsys.readouterr().err
+
+
+def test_what_tensorrt_does_not_compile_has_a_row_that_says_why(
+    scripts: dict[str, Any], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = scripts["speed_video"]
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such\n  operator")
+
+    monkeypatch.setitem(sys.modules, "torch_tensorrt", SimpleNamespace(compile=refuse))
+    monkeypatch.setattr(
+        video, "_ours", lambda model, _: video._torch_tensorrt(model, torch.rand(1))
+    )
+    *_, row = video._entries(model, 16, 8, CPU)
+    assert row == scripts["speed_rounds"].LeftOut(
+        {**row.cells, "way": "ours"}, "torch_tensorrt.compile: no such operator"
+    )
+
+
 def test_numbers_of_a_row_follow_from_its_seconds(scripts: dict[str, Any]) -> None:
     rounds = scripts["speed_rounds"]
     seconds = iter([9.0, 2.0, 4.0, 3.0])  # the first warms up
@@ -110,6 +158,6 @@ def test_numbers_of_a_row_follow_from_its_seconds(scripts: dict[str, Any]) -> No
 
 
 def test_weights_that_fuse_are_counted_once(scripts: dict[str, Any]) -> None:
-    networks = scripts["speed_networks"]
-    assert networks.num_computing(networks.untrained("SPAN", 4).network) == 426_288
-    assert networks.num_computing(nn.Conv2d(3, 3, 3)) == 84
+    network = scripts["speed_networks"].untrained("SPAN", 4).network
+    assert num_computing(network) == 426_288
+    assert num_computing(nn.Conv2d(3, 3, 3)) == 84

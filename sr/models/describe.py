@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sr.models.load import load_generator
 from sr.models.loaded import LoadedGenerator, ModelWindow
 from sr.networks.receptive import MAX_RADIUS
+from sr.networks.span import Conv3XC
 
 PROBED_SIDE = 64  # LR pixels
 
@@ -44,6 +45,19 @@ def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE, num_channels: i
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(lr)
     return float(counter.get_total_flops()) / side**2 / 1e6
+
+
+def num_computing(network: nn.Module) -> int:
+    """The weights that take part in a pass: of branches that fuse to one convolution, that one's.
+
+    0 for a session of onnxruntime, which torch cannot look into.
+    """
+    count = sum(parameter.numel() for parameter in network.parameters())
+    for layer in network.modules():
+        if isinstance(layer, Conv3XC):
+            count -= sum(parameter.numel() for parameter in layer.parameters())
+            count += sum(tensor.numel() for tensor in layer.fused())
+    return count
 
 
 def _frames(window: ModelWindow | None) -> str:

@@ -1,19 +1,23 @@
-"""train.py as a user runs it, in a process of its own."""
+"""The command line of training: exit codes, and messages without traceback."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from sr.cli import train
 from sr.io.image import write_rgb8
 from sr.training.checkpoint import latest_state
 
+Call = Callable[..., Any]
 COMMAND = [sys.executable, "-W", "error", "train.py", "-opt"]
 
 
@@ -50,14 +54,26 @@ def option_file(tmp_path: Path) -> Path:
     return path
 
 
-def run(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=repository, capture_output=True, text=True, timeout=300
-    )
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, repository: Path) -> Call:
+    """Calls train.py's main in this process; gives its exit code."""
+
+    def call(*arguments: object) -> Any:
+        monkeypatch.chdir(repository)
+        monkeypatch.setattr(sys, "argv", ["train.py", "-opt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            train.main()
+        return stop.value.code
+
+    return call
 
 
 def test_ctrl_c_saves_leaves_with_130_and_the_same_command_goes_on(
-    repository: Path, option_file: Path, tmp_path: Path
+    repository: Path,
+    option_file: Path,
+    tmp_path: Path,
+    call: Call,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     log = tmp_path / "runs" / "tiny" / "log.jsonl"
     with subprocess.Popen(
@@ -82,36 +98,35 @@ def test_ctrl_c_saves_leaves_with_130_and_the_same_command_goes_on(
     step = int(state.stem.removeprefix("step_"))
     assert step >= 1
 
-    resumed = run(repository, str(option_file), f"train.steps={step + 2}")
-    assert resumed.returncode == 0, resumed.stderr
-    assert f"from step {step} to {step + 2}" in resumed.stderr
+    assert call(option_file, f"train.steps={step + 2}") == 0
+    assert f"from step {step} to {step + 2}" in capsys.readouterr().err
 
 
-def test_a_typo_is_one_clear_message_and_code_2(repository: Path, option_file: Path) -> None:
-    result = run(repository, str(option_file), "train.stesp=3")
-    assert result.returncode == 2
-    assert "train.stesp: unknown key, did you mean 'steps'?" in result.stderr
-    assert "Traceback" not in result.stderr
+def test_a_typo_is_one_clear_message_and_code_2(
+    option_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(option_file, "train.stesp=3") == 2
+    shown = capsys.readouterr().err
+    assert "train.stesp: unknown key, did you mean 'steps'?" in shown
+    assert "Traceback" not in shown
 
 
 def test_a_missing_data_folder_is_one_clear_message_and_code_2(
-    repository: Path, option_file: Path
+    option_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = run(repository, str(option_file), "datasets.train.source.hr=[nowhere]")
-    assert result.returncode == 2
-    assert "no such folder of pictures: nowhere" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert call(option_file, "datasets.train.source.hr=[nowhere]") == 2
+    assert capsys.readouterr().err == "error: no such folder of pictures: nowhere\n"
     assert not (option_file.parent / "runs").exists()
 
 
 def test_a_run_folder_that_cannot_be_made_is_one_clear_message_and_code_2(
-    repository: Path, option_file: Path, tmp_path: Path
+    option_file: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    result = run(repository, str(option_file), f"log.folder={tmp_path / 'file'}")
-    assert result.returncode == 2
-    assert str(tmp_path / "file") in result.stderr
-    assert "Traceback" not in result.stderr
+    assert call(option_file, f"log.folder={tmp_path / 'file'}") == 2
+    shown = capsys.readouterr().err
+    assert str(tmp_path / "file") in shown
+    assert "Traceback" not in shown
 
 
 GAN = (
@@ -120,48 +135,45 @@ GAN = (
 )
 
 
-def test_an_alarm_that_stops_the_run_is_code_1(repository: Path, option_file: Path) -> None:
+def test_an_alarm_that_stops_the_run_is_code_1(
+    option_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
     monitor = "{window: 2, max_colour_drift: 1e-9, action: stop}"
     gan = f"train.gan={{optimizer: {{type: Adam}}, monitor: {monitor}}}"
-    result = run(repository, str(option_file), *GAN, gan, "train.steps=20")
-    assert result.returncode == 1
-    assert "colours drift" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert call(option_file, *GAN, gan, "train.steps=20") == 1
+    shown = capsys.readouterr().err
+    assert "colours drift" in shown
+    assert "Traceback" not in shown
 
 
 def test_weights_that_cannot_be_had_are_one_clear_message_and_code_2(
-    repository: Path, option_file: Path
+    option_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
     term = "losses.perceptual={type: VGG16, layers: {conv1_2: 1}, weights: nowhere.safetensors}"
-    result = run(repository, str(option_file), term)
-    assert result.returncode == 2
-    assert "nowhere.safetensors" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert call(option_file, term) == 2
+    shown = capsys.readouterr().err
+    assert "nowhere.safetensors" in shown
+    assert "Traceback" not in shown
 
 
-def test_a_fault_of_the_program_is_not_code_0(repository: Path, option_file: Path) -> None:
-    program = (
-        "import sys\n"
-        "from sr.cli import train\n"
-        "def crash(*_): raise KeyError('a fault of ours')\n"
-        "train.train = crash\n"
-        f"sys.argv = ['train.py', '-opt', {str(option_file)!r}]\n"
-        "train.main()\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 1
-    assert "a fault of ours" in result.stderr
+def test_a_fault_of_the_program_is_not_hidden(
+    option_file: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> bool:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(train, "train", crash)
+    with pytest.raises(KeyError, match="a fault of ours"):  # of which Python makes code 1
+        call(option_file)
 
 
 def test_check_and_preview_tell_show_and_leave(
-    repository: Path, option_file: Path, tmp_path: Path
+    option_file: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sheets = tmp_path / "sheets"
-    result = run(repository, str(option_file), "--check", "--preview-data", str(sheets))
-    assert result.returncode == 0, result.stderr
-    assert "pictures to train on 1, to validate on" in result.stdout
-    assert "1000000 take" in result.stdout
+    assert call(option_file, "--check", "--preview-data", sheets) == 0
+    shown = capsys.readouterr().out
+    assert "pictures to train on 1, to validate on" in shown
+    assert "1000000 take" in shown
     assert (sheets / "tiny.png").is_file()
     assert not (tmp_path / "runs").exists()

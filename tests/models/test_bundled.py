@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from torch import nn
 
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import (
@@ -15,8 +14,8 @@ from sr.models.bundled import (
     default_model,
     resolve_model,
 )
+from sr.models.describe import num_computing
 from sr.models.load import load_generator
-from sr.networks.span import Conv3XC
 
 NAMES = [bundled.name for bundled in BUNDLED]
 
@@ -40,14 +39,6 @@ def test_what_a_header_tells_is_what_is_loaded(bundled: BundledModel) -> None:
     assert facts.only_videos == (loaded.window is not None)
     assert facts.num_weights == num_computing(loaded.network)
     assert facts.num_bytes == bundled.file.stat().st_size
-
-
-def num_computing(network: nn.Module) -> int:
-    """The parameters; of fused kernels what they fuse to."""
-    fused = [module for module in network.modules() if isinstance(module, Conv3XC)]
-    parts = sum(parameter.numel() for module in fused for parameter in module.parameters())
-    kernels = sum(tensor.numel() for module in fused for tensor in module.fused())
-    return sum(parameter.numel() for parameter in network.parameters()) - parts + kernels
 
 
 def test_the_defaults_are_for_pictures_and_by_the_enlargement() -> None:

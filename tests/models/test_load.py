@@ -274,3 +274,11 @@ def test_a_partial_start_of_which_nothing_fits_is_refused(tmp_path: Path) -> Non
     path = small_model(tmp_path / "a.safetensors", Compact(4, 4, 2))
     with pytest.raises(ModelFileError, match=r"a\.safetensors: no tensor fits .* body\.0\.weight"):
         load_initial_weights(SRResNet(4, 4, 1), path, SRRESNET, scale=4, partial=True)
+
+
+def test_a_partial_start_takes_published_weights_too(tmp_path: Path) -> None:
+    theirs, ours = Compact(4, 4, 2), Compact(2, 4, 2)
+    torch.save({"params_ema": theirs.state_dict()}, tmp_path / "a.pth")
+    anew = load_initial_weights(ours, tmp_path / "a.pth", COMPACT, scale=2, partial=True)
+    assert anew == ("body.6.weight", "body.6.bias")
+    assert torch.equal(ours.state_dict()["body.0.weight"], theirs.state_dict()["body.0.weight"])

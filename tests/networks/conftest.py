@@ -15,7 +15,7 @@ Overfit = Callable[[nn.Module, int, float], float]
 def overfit() -> Overfit:
     """Train on one crop of waves and an edge, 12x12 in HR; returns the highest PSNR on the way, dB.
 
-    Takes the network, the number of steps and the learning rate.
+    Takes the network, the largest number of steps and the learning rate; ends above 40 dB.
     """
 
     def train(network: nn.Module, num_steps: int, learning_rate: float) -> float:
@@ -32,6 +32,8 @@ def overfit() -> Overfit:
             mse.backward()
             optimizer.step()
             lowest = min(lowest, mse.item())
+            if lowest < 1e-4:  # 40 dB
+                break
         return -10 * math.log10(lowest)
 
     return train

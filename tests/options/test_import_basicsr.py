@@ -13,6 +13,7 @@ from sr.options.load import load_options
 from sr.options.schema import Options
 
 Path_ = tuple[str, ...]
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C, where PyYAML has it
 
 
 def leaves(tree: dict[str, Any], above: Path_ = ()) -> Iterator[Path_]:
@@ -39,7 +40,7 @@ def changed(tree: dict[str, Any], path: Path_, value: object) -> str:
     section[path[-1]] = value
     if value is ...:
         del section[path[-1]]
-    return yaml.safe_dump(tree)
+    return str(yaml.dump(tree, Dumper=DUMPER))
 
 
 def another(value: Any) -> object:

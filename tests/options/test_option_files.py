@@ -17,7 +17,6 @@ from sr.build import (
 from sr.io.image import write_rgb8
 from sr.models.load import load_generator
 from sr.options.clips import ClipSource
-from sr.options.generator import RBPNOptions
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training.run import train
@@ -56,11 +55,15 @@ def tiny_source(options: Options, folder: Path) -> str:
     return f"{{type: {'FrameFolders' if clips else 'HRFolders'}, hr: [{folder}]}}"
 
 
+TINY = {
+    "RBPN": {"shallow_features": 8, "features": 4, "stages": 1, "res_blocks": 1},
+    "RRDBNet": {"features": 8, "blocks": 1, "growth": 4},
+}
+
+
 def tiny_generator(options: Options) -> list[str]:
-    """Of seven frames each is a network of 12 million weights."""
-    if not isinstance(options.generator, RBPNOptions):
-        return []
-    sizes = {"shallow_features": 8, "features": 4, "stages": 1, "res_blocks": 1}
+    """Smaller where a network has 12 million weights and more."""
+    sizes = TINY.get(options.generator.type, {})
     return [f"generator.num_{name}={size}" for name, size in sizes.items()]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sr.cli import infer
 from sr.inference.request import UsageError
 from sr.inference.video import encode, job
 from sr.inference.video.journal import parts_folder
@@ -101,14 +102,18 @@ def test_a_killed_run_goes_on_and_gives_the_file_of_an_unbroken_one(
 ) -> None:
     source = studio.clip("in.mp4", 40, sound=studio.Sound(1.6))
     whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
+
+    def arguments(target: Path) -> list[str]:
+        return ["-i", str(source), "-o", str(target), "-m", str(model), "--precision", "fp32"]
+
+    def call(*given: str) -> None:
+        with pytest.raises(SystemExit) as stop:
+            infer.main(list(given))
+        assert stop.value.code == 0
+
+    call(*arguments(whole))
     script = studio.slow_program(PART)
-
-    def command(target: Path, *more: str) -> list[str]:
-        arguments = ["-i", str(source), "-o", str(target), "-m", str(model), "--precision", "fp32"]
-        return [sys.executable, "-c", script, *arguments, *more]
-
-    subprocess.run(command(whole), check=True)
-    process = subprocess.Popen(command(output))
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments(output)])
     deadline = time.monotonic() + 120
     while len(list(parts_folder(output).glob("part-????[0-9]"))) < 3:
         assert time.monotonic() < deadline
@@ -116,7 +121,7 @@ def test_a_killed_run_goes_on_and_gives_the_file_of_an_unbroken_one(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not output.exists()
-    subprocess.run(command(output, "--resume"), check=True)
+    call(*arguments(output), "--resume")
     assert output.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in studio.folder.glob("*.mp4")) == [
         "in.mp4",

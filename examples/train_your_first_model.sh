@@ -1,0 +1,80 @@
+#!/bin/sh
+# Train a small x2 network, upscale a picture that it has never seen, and show both beside bicubic:
+#
+#   sh examples/train_your_first_model.sh                     pictures: datasets/samples
+#   sh examples/train_your_first_model.sh FOLDER              pictures of your own, 70x70 or larger
+#   sh examples/train_your_first_model.sh FOLDER KEY=VALUE    and other options of first_model.yml
+#
+# Variables: STEPS (300), HELD_OUT (the file of FOLDER to measure on; by itself the first one),
+# RESULTS (results/first_model), RUNS (runs), SR_PYTHON (.venv/bin/python, made if it is missing).
+set -eu
+
+folder=
+if [ $# -gt 0 ]; then
+    folder=$(CDPATH= cd -- "$1" && pwd)
+    shift
+fi
+CDPATH= cd -- "$(dirname -- "$0")/.."
+if [ -z "$folder" ]; then
+    folder=datasets/samples
+    HELD_OUT=${HELD_OUT:-casa-mila.png}
+fi
+STEPS=${STEPS:-300}
+RESULTS=${RESULTS:-results/first_model}
+RUNS=${RUNS:-runs}
+SR_PYTHON=${SR_PYTHON:-.venv/bin/python}  # make has a PYTHON of its own
+model=$RUNS/first_model/checkpoints/best.safetensors
+
+first_picture() {
+    for file in "$folder"/*; do
+        [ -f "$file" ] || continue
+        case $file in
+        *.[Pp][Nn][Gg] | *.[Jj][Pp][Gg] | *.[Jj][Pp][Ee][Gg] | *.[Ww][Ee][Bb][Pp] | \
+        *.[Tt][Ii][Ff] | *.[Tt][Ii][Ff][Ff])
+            basename "$file"
+            return
+            ;;
+        esac
+    done
+    echo "no pictures in $folder" >&2
+    return 2
+}
+
+quoted() { # for YAML, where an apostrophe within quotes is written twice
+    printf "'%s'" "$(printf %s "$1" | sed "s/'/''/g")"
+}
+
+literal() { # for exclude, where [, * and ? belong to patterns
+    printf %s "$1" | sed 's/[[*?]/[&]/g'
+}
+
+if ! command -v "$SR_PYTHON" >/dev/null; then
+    echo "== 0. Installing into .venv (once; 'make demo' does the same)"
+    make .venv/installed
+fi
+held_out=${HELD_OUT:-$(first_picture)}
+
+echo "== 1. Data: learning from $folder, but not from $held_out, which is measured on"
+size=$("$SR_PYTHON" examples/hold_out.py "$folder/$held_out" "$RESULTS")
+
+echo "== 2. Training $STEPS steps; everything about it goes to $RUNS/first_model"
+"$SR_PYTHON" train.py -opt examples/first_model.yml --resume never \
+    datasets.train.source.hr="[$(quoted "$folder")]" \
+    datasets.train.source.exclude="[$(quoted "$(literal "$held_out")")]" \
+    datasets.validation.0.source.hr="[$(quoted "$RESULTS/hr")]" \
+    train.steps="$STEPS" log.folder="$(quoted "$RUNS")" "$@"
+
+echo "== 3. Upscaling what was held out, and scoring it against the original"
+"$SR_PYTHON" infer.py -m "$model" -i "$RESULTS/lr/held_out.png" -o "$RESULTS/sr" \
+    --reference "$RESULTS/hr" --overwrite
+
+echo "== 4. Bicubic, yours and the original, side by side"
+"$SR_PYTHON" benchmarks/comparison.py "$RESULTS/sheet.png" \
+    "$RESULTS/hr/held_out.png:0,0,$size" -m "$model" --zoom 3
+
+echo
+"$SR_PYTHON" examples/scores.py "$RUNS/first_model/log.jsonl"
+echo "Look at $RESULTS/sheet.png: left bicubic, in the middle yours, right the original."
+echo "Upscale with it: $SR_PYTHON infer.py -m $model -i PICTURE -o OUT"
+echo "This was a try: a network to keep wants hundreds of pictures and thousands of steps. The files"
+echo "in options/train are for that; docs/training.md tells how."
