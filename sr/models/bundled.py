@@ -77,7 +77,7 @@ BUNDLED = (
     BundledModel("compact_x4", "as span_x4, in a design that other programs read"),
     BundledModel("compact_x2", "clean pictures and videos, to twice their size"),
     BundledModel("compact_real_x4", "real pictures: JPEG marks, blur, noise; adds detail"),
-    BundledModel("compact_tiny_x4", "clean videos in real time: the fastest"),
+    BundledModel("compact_tiny_x4", "clean videos and slow computers: the fastest"),
     BundledModel("rbpn_small_x4", "clean videos, truest to what is there: sees three frames"),
     BundledModel("iseebetter_small_x4", "as rbpn_small_x4; sharper, adds detail, flickers"),
 )
