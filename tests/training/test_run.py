@@ -260,7 +260,8 @@ def test_a_run_of_another_scale_takes_what_fits_and_tells_what_does_not(
     capsys.readouterr()
     of_first = (f"train.initial_generator={path}", "train.initial_partial=true")
     run.train(tiny_options("name=x4", "scale=4", "train.steps=1", *of_first))
-    assert "(2 tensors anew: body.6.weight, body.6.bias)" in " ".join(capsys.readouterr().err.split())
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "(2 tensors anew: body.6.weight, body.6.bias)" in shown
 
 
 def test_going_back_to_an_earlier_state_keeps_the_later_ones_aside(
