@@ -64,7 +64,8 @@ def check(options: Options, say: Say) -> None:
         say(f"discriminator: {options.discriminator.type}, {size}")
     with RunLog(None, options.train.steps, first_step=1, interval=1) as log:
         training = make_training(options, trainee, accelerator, log)
-        batches = endless_batches(options, Cached(sources, Path(), []), training)
+        # Workers would decode pictures for more batches while steps are timed.
+        batches = endless_batches(options, Cached(sources, Path(), []), training, num_workers=0)
         drawn = list(islice(batches, training.batches_a_step))
         for line in as_table(liveness_of(training, drawn[0])):
             say(line)

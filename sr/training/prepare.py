@@ -120,14 +120,19 @@ def pictures_path(folder: Path) -> Path:
     return folder / f"pictures.{os.environ.get('GROUP_RANK', '0')}.bin"
 
 
-def endless_batches(options: Options, cached: Cached[Any], training: Training) -> Iterator[Batch]:
-    """This process's batches from the trainee's next step on, prepared by worker processes."""
+def endless_batches(
+    options: Options, cached: Cached[Any], training: Training, num_workers: int | None = None
+) -> Iterator[Batch]:
+    """This process's batches from the trainee's next step on, prepared by worker processes.
+
+    num_workers: as in `endless_crops`; those of the options if it is not given.
+    """
     accelerator = training.accelerator
     done = training.trainee.step * training.batches_a_step
     crops = endless_crops(
         options,
         cached,
-        num_workers=options.datasets.train.num_workers,
+        num_workers=options.datasets.train.num_workers if num_workers is None else num_workers,
         first_batch=done * accelerator.num_processes + accelerator.process_index,
         stride=accelerator.num_processes,
         pin_memory=accelerator.device.type == "cuda",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from sr.data.sources import DataError
 from sr.io.image import read_rgb8, write_rgb8
 from sr.options.schema import Options
+from sr.training import prepare
 from sr.training.check import check, preview
 
 MakeOptions = Callable[..., Options]
@@ -94,3 +96,18 @@ def test_a_preview_shows_the_first_crops(tiny_options: MakeOptions, tmp_path: Pa
     height, width, _ = read_rgb8(path).shape
     assert min(height, width) > 100
     assert not (tmp_path / "runs").exists()
+
+
+def test_no_worker_takes_time_from_the_steps_that_are_timed(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    endless_crops = prepare.endless_crops
+
+    def counted(*arguments: Any, num_workers: int, **more: Any) -> Any:
+        asked.append(num_workers)
+        return endless_crops(*arguments, num_workers=num_workers, **more)
+
+    monkeypatch.setattr(prepare, "endless_crops", counted)
+    check(tiny_options("datasets.train.num_workers=2"), lambda _: None)
+    assert asked == [0]
