@@ -16,7 +16,7 @@ from speed_rounds import in_turn, timed
 from torch import Tensor, nn
 
 from sr.data.imresize import imresize
-from sr.inference.loading import Running, load_upscalers
+from sr.inference.loading import Running, upscalers_of
 from sr.inference.upscaler import Upscaler
 from sr.io.image import image_to_tensor, tensor_to_rgb8
 from sr.models.bundled import BUNDLED, resolve_model
@@ -126,12 +126,14 @@ def _load(name: str, file: Path, device: torch.device, precision: str) -> Way:
     generator = load_generator(file)
     if generator.window is not None:
         raise ValueError(f"{name}: a model of clips; expected one of single pictures (vid4.py)")
-    (upscaler,) = load_upscalers(file, tell, [device], Running(precision=precision))
+    num_weights = num_computing(generator.network) or None
+    running = Running(precision=precision)
+    (upscaler,) = upscalers_of([generator], file.name, tell, [device], running)
     return Way(
         name,
         generator.scale,
         generator.architecture,
         Engine(upscaler),
-        num_computing(generator.network) or None,
+        num_weights,
         file_hash(file),
     )

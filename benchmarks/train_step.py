@@ -31,9 +31,10 @@ from sr.io.image import write_rgb8
 from sr.memory import keep_freed_memory
 from sr.options.load import load_options
 from sr.options.schema import Options
+from sr.training.batches import endless_batches, endless_crops
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.prepare import endless_batches, endless_crops, make_trainee, make_training
+from sr.training.prepare import make_trainee, make_training
 from sr.training.processes import make_accelerator
 from sr.training.run import find_pictures
 

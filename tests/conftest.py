@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -29,6 +30,18 @@ def shared_data(repository: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("needs the benchmark pictures in ../shared/data")
     return folder
+
+
+@pytest.fixture
+def no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """torch.hub's folder, which is empty; what is not there cannot be downloaded."""
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    return tmp_path
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ def command(
                 devices = [resolve_device(name) for name in device.split(",")]
                 generators = [load_generator(file) for _ in devices]
                 scale, only_videos = generators[0].scale, generators[0].window is not None
-                planned = check(request, making.target, scale, only_videos=only_videos)
+                checked = check(request, making.target, scale, only_videos=only_videos)
                 measure = options.loaded_lpips(lpips, reference, devices[0])
                 upscalers = upscalers_of(generators, file.name, emit, devices, running)
                 if (window := upscalers[0].window) is not None:
@@ -180,7 +180,7 @@ def command(
                     request,
                     emit,
                     making=making,
-                    planned=planned,
+                    checked=checked,
                     model=file.name,
                     lpips=measure,
                 )

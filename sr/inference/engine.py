@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ from sr.inference.video.scoring import METRICS
 from sr.losses.lpips import LPIPS
 
 
-def check(request: Request, target: Target, scale: int, *, only_videos: bool = False) -> Plan:
+@dataclass(frozen=True)
+class Checked:
+    """What goes where, and the originals to score against."""
+
+    plan: Plan
+    references: References | None
+
+
+def check(request: Request, target: Target, scale: int, *, only_videos: bool = False) -> Checked:
     """Decide what goes where, and refuse what cannot be, before the network is made ready.
 
     scale, only_videos: of the model. Opens no input. Raises `UsageError` or `NoInputError`.
@@ -31,7 +40,7 @@ def check(request: Request, target: Target, scale: int, *, only_videos: bool = F
     if only_videos:
         refuse_pictures(planned.jobs)
     _refuse_one_original(references, planned.jobs)
-    return planned
+    return Checked(planned, references)
 
 
 def run(
@@ -40,14 +49,14 @@ def run(
     emit: Emit,
     *,
     making: Making | None = None,
-    planned: Plan | None = None,
+    checked: Checked | None = None,
     model: str = "",
     lpips: LPIPS | None = None,
 ) -> Outcome:
     """Upscale all pictures of a request; one that fails does not keep the others.
 
     upscalers: of one model, one a device; pictures are spread over them, or the tiles of each
-    where there are fewer pictures than devices. planned: what `check` gave, if it was asked
+    where there are fewer pictures than devices. checked: what `check` gave, if it was asked
     before. model: its name for the log and the scores. lpips: scores by it, too, where there are
     originals. Raises `UsageError` or `NoInputError` before any work is done. An interrupt leaves
     whole files only.
@@ -55,12 +64,12 @@ def run(
     making = making or Making()
     started = time.perf_counter()
     target, scale = making.target, upscalers[0].scale
-    planned = planned or check(request, target, scale)
-    references = None if request.reference is None else References(request.reference)
+    checked = checked or check(request, target, scale)
+    planned = checked.plan
     _make_folders(planned.jobs)
     num_pictures = sum(job.kind == "picture" for job in planned.jobs)
     together = num_pictures < len(upscalers)
-    session = Session(making, Pool(upscalers, together=together), references, lpips)
+    session = Session(making, Pool(upscalers, together=together), checked.references, lpips)
     items = session.look_at(planned.jobs)
     about = {"model": model, **_describe(upscalers), "size": target.label(scale)}
     emit(

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,12 @@ from sr.io.image import ImageError
 from sr.losses.lpips import LPIPS
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
+from sr.training.batches import endless_crops, first_batches
 from sr.training.liveness import as_table
 from sr.training.logging import RunLog, as_duration
 from sr.training.loop import train_step
 from sr.training.parts import Adversary, Training
-from sr.training.prepare import endless_batches, endless_crops, make_trainee, make_training
+from sr.training.prepare import make_trainee, make_training
 from sr.training.processes import make_accelerator, num_processes
 from sr.training.run import find_pictures, liveness_of
 from sr.training.steps import Batch
@@ -64,9 +64,8 @@ def check(options: Options, say: Say) -> None:
         say(f"discriminator: {options.discriminator.type}, {size}")
     with RunLog(None, options.train.steps, first_step=1, interval=1) as log:
         training = make_training(options, trainee, accelerator, log)
-        # Workers would decode pictures for more batches while steps are timed.
-        batches = endless_batches(options, Cached(sources, Path(), []), training, num_workers=0)
-        drawn = list(islice(batches, training.batches_a_step))
+        cached = Cached(sources, Path(), [])
+        drawn = first_batches(options, cached, accelerator, training.batches_a_step)
         for line in as_table(liveness_of(training, drawn[0])):
             say(line)
         seconds = _seconds_of_all_steps(training, drawn)

@@ -1,16 +1,12 @@
-"""Options -> what a run works with: networks, their optimizers, batches, the loop's numbers."""
+"""Options -> what a run works with: networks, their optimizers, the loop's numbers."""
 
-import os
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset, default_collate
 
 from sr.build import (
     build_discriminator,
@@ -20,29 +16,24 @@ from sr.build import (
     build_optimizer,
     build_schedule,
 )
-from sr.build_data import build_degradation, build_window_settings, clips_metadata
-from sr.data.cache import Cached, cache, open_cached, write_index
-from sr.data.clip_crops import ClipCropDataset, join
-from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
-from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import Source
+from sr.build_data import clips_metadata
 from sr.models.load import load_initial_weights
-from sr.options.clips import ClipSource
 from sr.options.schema import Options
+from sr.training.batches import channels_last
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.ema import Ema
 from sr.training.health import Health, Limits
 from sr.training.logging import RunLog
 from sr.training.parts import Adversary, LearningRates, Plan, Training
 from sr.training.processes import in_all_processes, with_shared_statistics
-from sr.training.steps import Batch, Forward, Trained, to_device
+from sr.training.steps import Forward, Trained
 from sr.training.trainee import Adversarial, Trainee, restore
 
 
 def make_trainee(options: Options, accelerator: Accelerator, state_file: Path | None) -> Trainee:
     """Networks, means and optimizers: before the first step, or as a state file has them."""
     torch.manual_seed(options.seed)
-    layout = torch.channels_last if _channels_last(options, accelerator) else None
+    layout = torch.channels_last if channels_last(options, accelerator) else None
     generator = build_generator(options.generator, options.scale)
     begun_anew: tuple[str, ...] = ()
     if options.train.initial_generator is not None and state_file is None:
@@ -101,110 +92,6 @@ def make_training(
     )
 
 
-def decode(
-    sources: Sequence[Source[Any]], folder: Path, cache_gib: float, accelerator: Accelerator
-) -> Cached[Any]:
-    """Decoded pictures or clips in a file of this machine's own in the run's folder.
-
-    Where several processes share a machine, one of them decodes and the others wait.
-    """
-    file = pictures_path(folder)
-    if accelerator.is_local_main_process:
-        write_index(cache(sources, file, int(cache_gib * 2**30)))
-    accelerator.wait_for_everyone()
-    return open_cached(sources, file)
-
-
-def pictures_path(folder: Path) -> Path:
-    """The file of decoded pictures; machines that share the folder have one each."""
-    return folder / f"pictures.{os.environ.get('GROUP_RANK', '0')}.bin"
-
-
-def endless_batches(
-    options: Options, cached: Cached[Any], training: Training, num_workers: int | None = None
-) -> Iterator[Batch]:
-    """This process's batches from the trainee's next step on, prepared by worker processes.
-
-    num_workers: as in `endless_crops`; those of the options if it is not given.
-    """
-    accelerator = training.accelerator
-    done = training.trainee.step * training.batches_a_step
-    crops = endless_crops(
-        options,
-        cached,
-        num_workers=options.datasets.train.num_workers if num_workers is None else num_workers,
-        first_batch=done * accelerator.num_processes + accelerator.process_index,
-        stride=accelerator.num_processes,
-        pin_memory=accelerator.device.type == "cuda",
-    )
-    channels_last = _channels_last(options, accelerator)
-    return (_batch(crop, accelerator.device, channels_last) for crop in crops)
-
-
-def endless_crops(
-    options: Options,
-    cached: Cached[Any],
-    *,
-    num_workers: int,
-    first_batch: int = 0,
-    stride: int = 1,
-    pin_memory: bool = False,
-) -> Iterator[Crop]:
-    """Batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when asked for."""
-    data = options.datasets.train
-    loader: DataLoader[Crop] = DataLoader(
-        _dataset(options, cached),
-        batch_sampler=EndlessBatchSampler(
-            len(cached), data.batch_size, options.seed, first_batch, stride
-        ),
-        collate_fn=join if isinstance(data.source, ClipSource) else default_collate,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-        prefetch_factor=4 if num_workers else None,
-        worker_init_fn=one_thread,
-        # Forked workers would hang: libvips has started threads in this process.
-        multiprocessing_context="spawn" if num_workers else None,
-    )
-    # Ctrl-C reaches all processes of a terminal; workers inherit that they are to ignore it.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return iter(loader)
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
-def _dataset(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
-    data = options.datasets.train
-    settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
-    if isinstance(data.source, ClipSource):
-        windows = build_window_settings(options)
-        return ClipCropDataset(cached, options.scale, settings, windows, options.seed)
-    degradation = None if data.degradation is None else build_degradation(data.degradation)
-    return CropDataset(cached, options.scale, settings, options.seed, degradation)
-
-
-def one_batch(options: Options, cached: Cached[Any], accelerator: Accelerator) -> Batch:
-    """The run's first batch, without touching the order of the others."""
-    crop = next(endless_crops(options, cached, num_workers=0))
-    return _batch(crop, accelerator.device, _channels_last(options, accelerator))
-
-
-def _batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
-    def placed(pictures: Tensor) -> Tensor:
-        return to_device(pictures, device, channels_last and pictures.ndim == 4)
-
-    inputs = [crop["lr"]]
-    if "neighbours" in crop:
-        inputs += [crop["neighbours"], crop["flows"]]
-    motion = crop.get("motion")
-    return Batch(
-        tuple(map(placed, inputs)),
-        placed(crop["hr"]),
-        list(crop["name"]),
-        None if motion is None else placed(motion),
-    )
-
-
 def _placed(
     network: nn.Module, layout: torch.memory_format | None, accelerator: Accelerator
 ) -> nn.Module:
@@ -252,12 +139,6 @@ def _make_adversary(
 
 def _base_learning_rates(optimizer: Optimizer) -> list[float]:
     return [group["lr"] for group in optimizer.param_groups]
-
-
-def _channels_last(options: Options, accelerator: Accelerator) -> bool:
-    choice = options.train.memory_format
-    reduced = accelerator.mixed_precision != "no"
-    return choice == "channels_last" or (choice == "auto" and reduced)
 
 
 def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_file: Path) -> None:

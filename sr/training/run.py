@@ -20,19 +20,13 @@ from sr.models.load import some_names
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
+from sr.training.batches import decode, endless_batches, first_batches, pictures_path
 from sr.training.interruption import Interruption
 from sr.training.liveness import TermShare, as_table, measure_terms
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
 from sr.training.parts import Training
-from sr.training.prepare import (
-    decode,
-    endless_batches,
-    make_trainee,
-    make_training,
-    one_batch,
-    pictures_path,
-)
+from sr.training.prepare import make_trainee, make_training
 from sr.training.processes import local_device, make_accelerator
 from sr.training.run_folder import describe_run, locked, open_folder
 from sr.training.saving import Checkpoints, make_checkpoints
@@ -113,7 +107,7 @@ def _train(
             options=checkpoints.metadata["options"],
         )
         training = make_training(options, trainee, accelerator, log)
-        shares = liveness_of(training, one_batch(options, cached, accelerator))
+        shares = liveness_of(training, *first_batches(options, cached, accelerator, 1))
         log.liveness(trainee.step, as_table(shares), shares)
         validator = make_validator(training, sets, options, checkpoints)
         log.skip_time(trainee.step)

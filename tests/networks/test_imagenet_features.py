@@ -2,7 +2,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -183,17 +182,10 @@ def test_torchvisions_weights_are_taken_from_torchs_cache(
     assert all(torch.equal(weights[key], value) for key, value in features.state_dict().items())
 
 
-def test_without_a_network_the_error_says_what_was_tried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_args: object, **_kwargs: object) -> None:
-        raise URLError("no route to host")
-
-    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+def test_without_a_network_the_error_says_what_was_tried(no_connection: Path) -> None:
     with pytest.raises(
         FeatureWeightsError,
-        match=f"VGG19.*{re.escape(str(tmp_path))}.*vgg19-.*no route to host.*`weights: PATH`",
+        match=f"VGG19.*{re.escape(str(no_connection))}.*vgg19-.*no route to host.*`weights: PATH`",
     ):
         ImageNetFeatures("VGG19", SMALL, "torchvision")
 

@@ -10,7 +10,7 @@ import pytest
 from sr.data.sources import DataError
 from sr.io.image import read_rgb8, write_rgb8
 from sr.options.schema import Options
-from sr.training import prepare
+from sr.training import batches
 from sr.training.check import check, preview
 
 MakeOptions = Callable[..., Options]
@@ -102,12 +102,12 @@ def test_no_worker_takes_time_from_the_steps_that_are_timed(
     tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    endless_crops = prepare.endless_crops
+    endless_crops = batches.endless_crops
 
     def counted(*arguments: Any, num_workers: int, **more: Any) -> Any:
         asked.append(num_workers)
         return endless_crops(*arguments, num_workers=num_workers, **more)
 
-    monkeypatch.setattr(prepare, "endless_crops", counted)
+    monkeypatch.setattr(batches, "endless_crops", counted)
     check(tiny_options("datasets.train.num_workers=2"), lambda _: None)
     assert asked == [0]

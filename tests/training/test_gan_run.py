@@ -12,7 +12,7 @@ from sr.io.model_file import read_model_file
 from sr.losses import discriminator
 from sr.options.load import OptionsError
 from sr.options.schema import Options
-from sr.training import prepare, run
+from sr.training import batches, run
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.health import UnhealthyError
 from sr.training.loop import NonFiniteStepError
@@ -160,7 +160,7 @@ def test_statistics_of_batches_survive_a_step_that_is_not_finite(
             moved[0, 0, 0, 0] = float("inf")
         return moved
 
-    monkeypatch.setattr(prepare, "to_device", with_an_infinite_pixel)
+    monkeypatch.setattr(batches, "to_device", with_an_infinite_pixel)
     options = tiny_options(SRRESNET)
     assert run.train(options)
     warnings = [event["step"] for event in events_of(options) if event["event"] == "warning"]

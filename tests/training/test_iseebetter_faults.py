@@ -37,8 +37,8 @@ from sr.options.datasets import HRFolders
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training import loop, run
+from sr.training.batches import endless_crops
 from sr.training.liveness import measure_terms
-from sr.training.prepare import endless_crops
 from sr.training.processes import make_accelerator
 from sr.training.steps import Batch, Update, generator_step
 
