@@ -1,5 +1,6 @@
 # make demo     upscale datasets/samples into results/ with the bundled model
 # make test     run the tests
+# make test-avx2  the tests as a CPU without AVX-512 and bf16 would run them
 # make lint     ruff, mypy, import-linter
 # make bench    time this project's engine against a plain forward pass
 # make example  train a small network on datasets/samples and compare it with bicubic (5 minutes)
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo example test lint bench
+.PHONY: demo example test test-avx2 lint bench
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -19,6 +20,9 @@ example: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+test-avx2: .venv/installed-dev
+	ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

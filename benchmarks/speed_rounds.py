@@ -212,12 +212,19 @@ def _convolutions(
         layouts = {"NCHW": (lr, weight)}
         last = torch.channels_last
         layouts["NHWC"] = (lr.contiguous(memory_format=last), weight.contiguous(memory_format=last))
-        if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's own
+        if device.type == "cpu" and _has_onednn_blocks(precision):
             layouts["oneDNN's blocks"] = (lr.to_mkldnn(), weight.to_mkldnn())
         for name, given in layouts.items():
             label = f"{channels} channels, {side}x{side}, {name}"
             made[label] = (_convolution(*given), 2.0 * (3 * channels * side) ** 2)
     return made
+
+
+def _has_onednn_blocks(precision: torch.dtype) -> bool:
+    """Whether oneDNN's own layout runs here; in bf16 only on CPUs with AVX-512 or better."""
+    if precision == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call, no-any-return]  # torch's own
 
 
 def _convolution(lr: Tensor, weight: Tensor) -> Callable[[], Tensor]:

@@ -16,7 +16,7 @@ from sr.io.model_file import ModelFileError
 from sr.models.backends import BACKENDS, TOLERANCE, with_backend
 from sr.models.loaded import LoadedGenerator
 from sr.models.onnx_file import read_onnx, write_onnx
-from sr.models.openvino_network import OpenVinoNetwork
+from sr.models.openvino_network import OpenVinoNetwork, _openvino
 from sr.networks.compact import Compact
 from sr.networks.rrdb import RRDBNet
 from sr.networks.srresnet import SRResNet
@@ -28,6 +28,10 @@ SIZES = ((1, 3, 7, 11), (3, 3, 24, 32), (2, 3, 40, 17))
 def has(*packages: str) -> bool:
     # Not importorskip: imported so, openvino would report it to its makers.
     return all(importlib.util.find_spec(package) for package in packages)
+
+
+def openvino_has_bf16() -> bool:
+    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 needs_openvino = pytest.mark.skipif(not has("openvino"), reason="needs the extra openvino")
@@ -131,8 +135,12 @@ def test_all_but_the_network_is_kept(backend: str) -> None:
 
 
 @needs_openvino
-def test_bf16_is_computed_in_bf16_and_near() -> None:
+def test_bf16_is_computed_in_bf16_and_near_or_refused_where_the_cpu_lacks_it() -> None:
     ours = compact()
+    if not openvino_has_bf16():
+        with pytest.raises(DeviceError, match="expected precision f32, all that this CPU has"):
+            with_backend(ours, "openvino", device=CPU, precision=torch.bfloat16)
+        return
     theirs = with_backend(ours, "openvino", device=CPU, precision=torch.bfloat16)
     lr = torch.rand(1, 3, 20, 30)
     difference = float((theirs.network(lr) - ours.network(lr)).abs().max())
