@@ -15,9 +15,9 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sr.data.crop_and_flip import Picture
-from sr.io.find_pictures import find_pictures
-from sr.io.image import read_rgb8
+from sr.data.augment import Picture
+from sr.io.find_files import find_pictures
+from sr.io.rgb8 import read_rgb8
 
 ZOOM = 3  # pixels of the sheet for one of the picture
 LINE_HEIGHT = 6  # pixels of the sheet for one frame of the slice

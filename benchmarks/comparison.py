@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from degraded_pictures import KINDS, BlindlyDegraded, degradation_of
 
-from sr.data.crop_and_flip import Pair, Picture
-from sr.data.degradation_plan import Degradation
-from sr.data.degraded import DegradedPicture
+from sr.data.augment import Pair, Picture
+from sr.data.hr_only import DegradedPicture
 from sr.data.imresize import imresize
-from sr.inference.upscaler import Upscaler
-from sr.io.image import image_to_tensor, read_size, tensor_to_rgb8, write_rgb8
+from sr.data.random_degradation import Degradation
+from sr.io.rgb8 import image_to_tensor, read_size, tensor_to_rgb8, write_rgb8
 from sr.models.bundled import default_model, resolve_model
 from sr.models.load import load_generator
+from sr.tiling.upscaler import Upscaler
 
 GAP = 8  # white pixels between pictures
 

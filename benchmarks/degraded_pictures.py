@@ -15,11 +15,11 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from sr.build_data import build_degradation
-from sr.data.crop_and_flip import Pair
-from sr.data.degradation_plan import Degradation, degrade, draw_plan
-from sr.data.degraded import DegradedPicture, find_degraded
+from sr.data.augment import Pair
+from sr.data.hr_only import DegradedPicture, find_degraded
+from sr.data.random_degradation import Degradation, degrade, draw_plan
 from sr.data.sources import Source
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 from sr.options.degradations import DegradationOptions
 
 KINDS = ("Light", "Real", "RealESRGAN")

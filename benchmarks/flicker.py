@@ -28,10 +28,10 @@ import torch
 from torch import Tensor
 
 from sr import Upscaler
-from sr.data.crop_and_flip import Picture
+from sr.data.augment import Picture
 from sr.data.imresize import imresize
-from sr.inference.video.temporal import TemporalFilter
-from sr.io.image import image_to_tensor, read_rgb8
+from sr.inference.video.temporal_filter import TemporalFilter
+from sr.io.rgb8 import image_to_tensor, read_rgb8
 from sr.metrics.flicker import warping_error
 from sr.metrics.psnr import psnr
 from sr.models.bundled import default_model

@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.data.crop_and_flip import Picture
-from sr.io.image import image_to_tensor
+from sr.data.augment import Picture
+from sr.io.rgb8 import image_to_tensor
 from sr.metrics.luma import compared_values
 
 Judge = Callable[[Picture], float]

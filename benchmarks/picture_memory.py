@@ -122,11 +122,11 @@ def _make_picture(path: Path, size: int) -> None:
 
 
 def _measure(source: Path, result: Path, tile_size: int, max_pixels: int) -> Measured:
-    from sr.inference.engine import run  # only in the process that is measured
-    from sr.inference.job import Making
-    from sr.inference.request import Request
-    from sr.inference.upscaler import Upscaler
+    from sr.inference.image import Making
+    from sr.inference.options import Request
+    from sr.inference.run import run  # only in the process that is measured
     from sr.memory import keep_freed_memory
+    from sr.tiling.upscaler import Upscaler
 
     keep_freed_memory()
     cpu, fp32 = torch.device("cpu"), torch.float32

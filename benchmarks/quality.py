@@ -43,11 +43,11 @@ from torch import Tensor
 
 from sr.build_data import find_pairs
 from sr.cli.infer_options import loaded_lpips
-from sr.data.crop_and_flip import Pair
+from sr.data.augment import Pair
 from sr.data.crops import refuse_small_pictures
 from sr.data.sources import Source, raise_faults
-from sr.devices import resolve_device
-from sr.io.image import image_to_tensor, tensor_to_rgb8
+from sr.device import resolve_device
+from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.losses.lpips import LPIPS
 from sr.memory import keep_freed_memory
 from sr.options.datasets import HRFolders, PairedFolders

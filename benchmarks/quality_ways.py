@@ -16,12 +16,12 @@ from speed_rounds import in_turn, timed
 from torch import Tensor, nn
 
 from sr.data.imresize import imresize
-from sr.inference.loading import Running, upscalers_of
-from sr.inference.upscaler import Upscaler
-from sr.io.image import image_to_tensor, tensor_to_rgb8
+from sr.inference.load_upscaler import Running, upscalers_of
+from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.models.bundled import BUNDLED, resolve_model
 from sr.models.describe import num_computing
 from sr.models.load import load_generator
+from sr.tiling.upscaler import Upscaler
 
 BICUBIC = "bicubic"
 CPU = torch.device("cpu")

@@ -37,7 +37,7 @@ from speed_table import Table, save
 from speed_tiles import tiles_part
 from speed_video import video_part
 
-from sr.devices import resolve_device, resolve_precision
+from sr.device import resolve_device, resolve_precision
 from sr.memory import keep_freed_memory
 from sr.models.bundled import BUNDLED, default_model, resolve_model
 

@@ -17,14 +17,14 @@ from speed_table import Table
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from sr.devices import DeviceError, precision_name, resolve_precision
-from sr.inference.loading import Running, load_upscalers
-from sr.inference.request import UsageError
-from sr.inference.runner import CompileError
-from sr.inference.upscaler import Upscaler
+from sr.device import DeviceError, precision_name, resolve_precision
+from sr.inference.load_upscaler import Running, load_upscalers
+from sr.inference.options import UsageError
 from sr.io.model_file import ModelFileError
 from sr.models.backends import BACKENDS
 from sr.models.load import load_generator
+from sr.tiling.runner import CompileError
+from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 REASONS = (CompileError, DeviceError, ModelFileError, UsageError)

@@ -15,12 +15,12 @@ from speed_table import Row, Table
 from torch import Tensor, nn
 
 from sr.build import build_generator, receptive_radius_of
-from sr.devices import precision_name
-from sr.inference.runner import forward, prepare
+from sr.device import precision_name
 from sr.models.describe import num_computing
 from sr.models.load import load_generator
 from sr.networks.receptive import MAX_RADIUS
 from sr.options.generator import GeneratorOptions
+from sr.tiling.runner import forward, prepare
 
 GENERATORS: dict[str, dict[str, object]] = {
     "SPAN": {"type": "SPAN"},

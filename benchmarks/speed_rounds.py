@@ -19,7 +19,7 @@ from speed_table import Row
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from sr.devices import precision_name
+from sr.device import precision_name
 from sr.models.describe import mflop_per_pixel
 
 Contestant = Callable[[], float]

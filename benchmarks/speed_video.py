@@ -24,15 +24,15 @@ from speed_rounds import Entry, LeftOut, compete, flop_of, timed
 from speed_table import Row, Table
 from torch import Tensor
 
-from sr.devices import resolve_precision
-from sr.inference.loading import load_upscalers
-from sr.inference.runner import forward, prepare
+from sr.device import resolve_precision
+from sr.inference.load_upscaler import load_upscalers
 from sr.io.model_file import ModelFileError
 from sr.io.video.frame import Colour, Layout, Planes
-from sr.io.video.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
 from sr.models.load import load_generator
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_network import exported, need_onnx
+from sr.tiling.runner import forward, prepare
 
 REAL_TIME = 25  # frames a second
 LAYOUT = Layout("yuv", 8, (1, 1))

@@ -24,19 +24,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from sr.build import build_discriminator, build_generator, build_optimizer
+from sr.data.augment import Pair
 from sr.data.cache import Cached, cache
-from sr.data.crop_and_flip import Pair
-from sr.devices import resolve_device, resolve_precision
-from sr.io.image import write_rgb8
+from sr.device import resolve_device, resolve_precision
+from sr.io.rgb8 import write_rgb8
 from sr.memory import keep_freed_memory
 from sr.options.load import load_options
 from sr.options.schema import Options
-from sr.training.batches import endless_batches, endless_crops
+from sr.training.data_loader import endless_batches, endless_crops
+from sr.training.distributed import make_accelerator
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.prepare import make_trainee, make_training
-from sr.training.processes import make_accelerator
 from sr.training.run import find_pictures
+from sr.training.setup import make_trainee, make_training
 
 OPTION_FILE = Path(__file__).resolve().parents[1] / "options" / "train" / "compact_x4.yml"
 GAN = (

@@ -45,7 +45,7 @@ import torch
 from picture_memory import peak_memory
 from torch import Tensor, nn
 
-from sr.devices import precision_name, resolve_precision
+from sr.device import precision_name, resolve_precision
 
 CPU = torch.device("cpu")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".webp")
@@ -162,9 +162,9 @@ def _measure(pictures: Path, results: Path) -> dict[str, float]:
 
 
 def _ours(model: Path, precision: str) -> Upscale:
-    from sr.inference.engine import run
-    from sr.inference.loading import Running, load_upscalers
-    from sr.inference.request import Request
+    from sr.inference.load_upscaler import Running, load_upscalers
+    from sr.inference.options import Request
+    from sr.inference.run import run
     from sr.memory import keep_freed_memory
 
     keep_freed_memory()

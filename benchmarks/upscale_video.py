@@ -8,7 +8,7 @@ On the CPU, in interleaved rounds, of which the first warms up and is not counte
 
 - network: the upscaler alone, on the clip's frames as tensors.
 - encoder: x264 alone, on the frames of the result.
-- ours: everything from the source to the checked result, sound and all (`sr.inference.engine`).
+- ours: everything from the source to the checked result, sound and all (`sr.inference.run`).
 - Real-ESRGAN's way, as its inference_realesrgan_video.py does it: ffmpeg decodes into a pipe,
   RealESRGANer (fp32, tile 0) takes frame by frame, a pipe leads to ffmpeg that encodes; one after
   another. It needs BasicSR, `realesrgan` and `imageio-ffmpeg`, which brings the ffmpeg program;
@@ -44,20 +44,20 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from sr.devices import precision_name
-from sr.inference.engine import run
-from sr.inference.job import Making
-from sr.inference.loading import load_upscalers
-from sr.inference.request import Request
-from sr.inference.upscaler import Upscaler
-from sr.inference.video.making import VideoMaking
-from sr.io.video.encoder import EncoderChoice, Encoding, encoding_for
+from sr.device import precision_name
+from sr.inference.image import Making
+from sr.inference.load_upscaler import load_upscalers
+from sr.inference.options import Request
+from sr.inference.run import run
+from sr.inference.video.options import VideoMaking
+from sr.io.video.encode.encoder import EncoderChoice, Encoding, encoding_for
+from sr.io.video.encode.segment_writer import PartWriter
 from sr.io.video.frame import Frame, Planes, VideoInfo
-from sr.io.video.part import PartWriter
-from sr.io.video.reader import open_video
-from sr.io.video.retime import Moment
-from sr.io.video.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.read.frame_rate import Moment
+from sr.io.video.read.reader import open_video
 from sr.memory import keep_freed_memory
+from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 CRF = 23

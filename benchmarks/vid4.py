@@ -29,24 +29,24 @@ from pathlib import Path
 from typing import Any
 
 from sr.cli.infer_options import loaded_lpips
-from sr.data.crop_and_flip import Picture
+from sr.data.augment import Picture
 from sr.data.imresize import imresize
-from sr.devices import resolve_device
-from sr.inference.loading import Running, load_upscalers
-from sr.inference.request import Job
-from sr.inference.scores import ClipScore, mean_clip_score
-from sr.inference.target_size import Factor
-from sr.inference.upscaler import Upscaler
-from sr.inference.video.making import VideoMaking
-from sr.inference.video.produce import Production
-from sr.inference.video.scoring import METRICS, ClipScorer
+from sr.device import resolve_device
+from sr.evaluation.scores import ClipScore, mean_clip_score
+from sr.evaluation.video_scorer import METRICS, ClipScorer
+from sr.inference.load_upscaler import Running, load_upscalers
+from sr.inference.options import Job
+from sr.inference.output_size import Factor
+from sr.inference.video.options import VideoMaking
+from sr.inference.video.pipeline import Production
+from sr.inference.video.plan import checked_video
 from sr.inference.video.source import open_source
-from sr.inference.video.work import checked_video
-from sr.io.find_pictures import search
-from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
-from sr.io.picture_formats import READABLE_SUFFIXES
+from sr.io.find_files import search
+from sr.io.image_formats import READABLE_SUFFIXES
+from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.losses.lpips import LPIPS
 from sr.models.bundled import default_model, resolve_model
+from sr.tiling.upscaler import Upscaler
 
 LR_PATTERN = "%05d.png"
 

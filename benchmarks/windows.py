@@ -35,19 +35,19 @@ from torch import Tensor, nn
 from torchvision.models.optical_flow import raft_small
 
 from sr.data.imresize import imresize
-from sr.inference.frame_window import FrameWindow
-from sr.inference.runner import forward, prepare
+from sr.inference.video.frame_windows import Windows
 from sr.inference.video.stages import as_rgb
-from sr.inference.video.windows import Windows
-from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8
+from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.io.video.frame import Colour, Frame, Layout
-from sr.io.video.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
 from sr.memory import keep_freed_memory
+from sr.motion.frame_window import Window, offsets_of
 from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
 from sr.motion.raft import RAFT
-from sr.motion.window import Window, offsets_of
 from sr.networks.packed_window import PackedWindow, packed
 from sr.networks.rbpn import RBPN
+from sr.tiling.frame_window import FrameWindow
+from sr.tiling.runner import forward, prepare
 
 CPU = torch.device("cpu")
 SCALE = 4

@@ -1,12 +1,12 @@
 """Image and video super-resolution: train from option files, upscale from the command line.
 
-`from sr import Upscaler` is the way in from Python; see `sr.library`.
+`from sr import Upscaler` is the way in from Python; see `sr.api`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sr.library import Upscaler
+    from sr.api import Upscaler
 
 __all__ = ["Upscaler"]
 
@@ -15,6 +15,6 @@ def __getattr__(name: str) -> Any:
     """Upscaler when it is first asked for: importing it takes seconds, `import sr` none."""
     if name != "Upscaler":
         raise AttributeError(f"module 'sr' has no attribute {name!r}")
-    from sr.library import Upscaler
+    from sr.api import Upscaler
 
     return Upscaler

@@ -35,6 +35,9 @@ from sr.networks.span import SPAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
 from sr.networks.srresnet import SRResNet
 from sr.networks.unet_discriminator import UNetDiscriminator
+from sr.optim import schedules
+from sr.optim.muon import Muon, split_parameters
+from sr.options.base import Section
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
@@ -74,9 +77,6 @@ from sr.options.optimization import (
     ScheduleOptions,
 )
 from sr.options.schema import ValidateOptions
-from sr.options.section import Section
-from sr.training import schedules
-from sr.training.muon import Muon, split_parameters
 
 Autocast = Callable[[], AbstractContextManager[None]]
 

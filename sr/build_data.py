@@ -9,14 +9,14 @@ import torch
 from sr.build import build_flow, fields_of
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore, Frames
-from sr.data.decoded_videos import find_videos
-from sr.data.degradation_plan import Degradation, Stage
-from sr.data.degraded import find_degraded
-from sr.data.frame_files import find_frame_folders, find_septuplets
-from sr.data.moving_photos import MovingPhoto
+from sr.data.frame_folders import find_frame_folders, find_septuplets
+from sr.data.hr_only import find_degraded
 from sr.data.paired import find_paired
+from sr.data.random_degradation import Degradation, Stage
 from sr.data.sources import Source, list_pictures
-from sr.motion.window import Window, offsets_of
+from sr.data.synthetic_clips import MovingPhoto
+from sr.data.videos import find_videos
+from sr.motion.frame_window import Window, offsets_of
 from sr.options.clips import ClipSource, FrameFolders, MovingPhotos, VideoFiles, Vimeo90K
 from sr.options.datasets import DatasetOptions, HRFolders, PairedFolders
 from sr.options.degradations import DegradationOptions, LightOptions

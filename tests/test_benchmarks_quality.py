@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sr.data.imresize import imresize
-from sr.io.image import image_to_tensor, read_rgb8, write_rgb8
+from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 from sr.models.load import load_generator

@@ -18,14 +18,15 @@ from sr.build import (
     build_schedule,
 )
 from sr.build_data import build_degradation, find_pairs
-from sr.data.degraded import DegradedPicture
+from sr.data.hr_only import DegradedPicture
 from sr.data.paired import PairedPicture
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 from sr.losses import total_variation
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.networks.compact import Compact
 from sr.networks.patchgan import PatchGAN
 from sr.networks.srresnet import SRResNet
+from sr.optim.muon import Muon
 from sr.options.datasets import HRFolders, PairedFolders
 from sr.options.degradations import DegradationOptions
 from sr.options.discriminator import DiscriminatorOptions
@@ -38,7 +39,6 @@ from sr.options.generator import (
 )
 from sr.options.losses import AdversarialOptions, LossesOptions
 from sr.options.optimization import OptimizerOptions, ScheduleOptions
-from sr.training.muon import Muon
 
 
 def types(union: Any) -> list[str]:

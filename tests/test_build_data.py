@@ -21,13 +21,13 @@ from sr.build_data import (
 )
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
-from sr.data.degraded import DegradedPicture
-from sr.data.frame_files import FrameFiles
-from sr.data.moving_photos import MovingPhoto
+from sr.data.frame_folders import FrameFiles
+from sr.data.hr_only import DegradedPicture
 from sr.data.sources import DataError
-from sr.io.image import write_rgb8
+from sr.data.synthetic_clips import MovingPhoto
+from sr.io.rgb8 import write_rgb8
+from sr.motion.frame_window import Window
 from sr.motion.methods import DIS, Farneback
-from sr.motion.window import Window
 from sr.options.flow import FarnebackOptions, FlowOptions
 from sr.options.load import load_options
 from sr.options.schema import Options

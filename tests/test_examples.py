@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sr.data.sources import list_pictures
-from sr.io.image import read_rgb8, read_size, write_rgb8
+from sr.io.rgb8 import read_rgb8, read_size, write_rgb8
 from sr.options.datasets import HRFolders
 from sr.options.load import load_options
 

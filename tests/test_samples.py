@@ -4,8 +4,8 @@ from pathlib import Path
 
 import av
 
-from sr.io.find_pictures import search
-from sr.io.picture_formats import READABLE_SUFFIXES
+from sr.io.find_files import search
+from sr.io.image_formats import READABLE_SUFFIXES
 
 
 def test_the_samples_are_small_pictures_and_a_clip_with_sound(repository: Path) -> None:

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.data.crop_and_flip import Picture
+from sr.data.augment import Picture
 from sr.data.imresize import imresize
-from sr.io.image import read_rgb8
+from sr.io.rgb8 import read_rgb8
 
 WIDTH, HEIGHT = 320, 180
 RATE, NUM_FRAMES = 24, 60

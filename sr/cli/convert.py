@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sr.io.atomic_write import whole_file
 from sr.io.model_file import ModelFileError
-from sr.io.whole_file import whole_file
 from sr.models.bundled import resolve_model
 from sr.models.convert import convert
 from sr.options.import_basicsr import import_basicsr

@@ -11,15 +11,14 @@ import typer
 
 from sr.cli import infer_options as options
 from sr.cli import video_options
-from sr.cli.display import Display, show_clip_scores, show_scores
 from sr.cli.list_models import ListModels
-from sr.devices import DeviceError, resolve_device
-from sr.inference.engine import check, run
-from sr.inference.job import Frames, Making
-from sr.inference.loading import Running, upscalers_of
-from sr.inference.planes import Alpha
-from sr.inference.report import forgiving, to_all, with_rare_progress
-from sr.inference.request import (
+from sr.cli.progress import Display, show_clip_scores, show_scores
+from sr.device import DeviceError, resolve_device
+from sr.inference.channels import Alpha
+from sr.inference.events import forgiving, to_all, with_rare_progress
+from sr.inference.image import Frames, Making
+from sr.inference.load_upscaler import Running, upscalers_of
+from sr.inference.options import (
     STREAM,
     Container,
     Existing,
@@ -28,19 +27,20 @@ from sr.inference.request import (
     Request,
     UsageError,
 )
-from sr.inference.runner import CompileError
-from sr.inference.session import Outcome
-from sr.inference.target_size import MAX_FACTOR, Factor, LongSide, Target, TargetError, parse_size
-from sr.inference.video.journal import identity_of
-from sr.inference.video.making import VideoMaking
+from sr.inference.output_size import MAX_FACTOR, Factor, LongSide, Target, TargetError, parse_size
+from sr.inference.run import check, run
+from sr.inference.scheduler import Outcome
+from sr.inference.video.options import VideoMaking
+from sr.inference.video.resume import identity_of
 from sr.io.event_log import EventLog
+from sr.io.image_reader import DEFAULT_MAX_PIXELS
 from sr.io.model_file import ModelFileError
-from sr.io.picture import DEFAULT_MAX_PIXELS
-from sr.io.video.damage import Damaged
-from sr.io.video.encoder import EncoderChoice
+from sr.io.video.encode.encoder import EncoderChoice
+from sr.io.video.read.decode_errors import Damaged
 from sr.memory import keep_freed_memory
 from sr.models.bundled import default_model, resolve_model
 from sr.models.load import load_generator
+from sr.tiling.runner import CompileError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 import typer
 
-from sr.inference.request import Extension, UsageError
+from sr.inference.options import Extension, UsageError
 from sr.losses.lpips import LPIPS
 from sr.models.bundled import DEFAULT, SMALL_DEFAULT, SMALL_FACTOR
 from sr.networks.imagenet_features import FeatureWeightsError

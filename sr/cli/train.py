@@ -8,8 +8,8 @@ import typer
 
 from sr.memory import keep_freed_memory
 from sr.options.load import load_options
-from sr.training.check import check, preview
-from sr.training.health import UnhealthyError
+from sr.training.dry_run import check, preview
+from sr.training.gan_monitor import UnhealthyError
 from sr.training.loop import NonFiniteStepError
 from sr.training.run import train
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sr.inference.request import Container, UsageError
-from sr.io.video.retime import Moment, parse_moment
+from sr.inference.options import Container, UsageError
+from sr.io.video.read.frame_rate import Moment, parse_moment
 
 VIDEO = "Videos"
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr.data.sources import ArraysT, DataError, Source, raise_faults
-from sr.io.image import ImageError
+from sr.io.rgb8 import ImageError
 
 _ALIGNMENT = 8  # bytes; arrays of larger numbers begin at multiples of it
 

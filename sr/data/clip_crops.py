@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sr.data.augment import Orientation, Picture, random_orientation, random_place
 from sr.data.cache import Cached
 from sr.data.clips import ClipArrays, scene_of
-from sr.data.crop_and_flip import Orientation, Picture, random_orientation, random_place
 from sr.data.crops import Crop, CropSettings
 from sr.data.sampler import Draw
-from sr.motion.window import Area, Scene, Window, cut, look
+from sr.motion.frame_window import Area, Scene, Window, cut, look
 
 
 @dataclass(frozen=True)

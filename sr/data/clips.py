@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sr.data.crop_and_flip import Picture
-from sr.data.degraded import name_at, shrunk, shrunk_size
+from sr.data.augment import Picture
+from sr.data.hr_only import name_at, shrunk, shrunk_size
 from sr.data.imresize import imresize
-from sr.io.whole_file import whole_file
-from sr.motion.cuts import CUT_RULE
+from sr.io.atomic_write import whole_file
+from sr.motion.frame_window import Scene
 from sr.motion.methods import FlowMethod
 from sr.motion.pairs import PairMotion, measured
-from sr.motion.window import Scene
+from sr.motion.scene_cuts import CUT_RULE
 
 Flows = NDArray[np.float16]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sr.data.crop_and_flip import Picture
+from sr.data.augment import Picture
 from sr.data.crops import Crop
-from sr.io.image import tensor_to_rgb8, write_rgb8
+from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 
 _GAP = 4  # pixels between pairs
 _GREY = 96  # of the gaps, in 8-bit levels

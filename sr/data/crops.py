@@ -9,12 +9,12 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sr.data.augment import Pair, Picture, cut, random_orientation, random_place
 from sr.data.cache import Cached
-from sr.data.crop_and_flip import Pair, Picture, cut, random_orientation, random_place
-from sr.data.degradation_plan import Degradation, degrade, draw_plan
+from sr.data.random_degradation import Degradation, degrade, draw_plan
 from sr.data.sampler import Draw
 from sr.data.sources import Source, raise_faults
-from sr.io.image import image_to_tensor
+from sr.io.rgb8 import image_to_tensor
 
 
 class Crop(TypedDict):

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.data.crop_and_flip import Pair
+from sr.data.augment import Pair
 from sr.data.sources import DataError, list_pictures, pair_bytes, raise_faults
-from sr.io.image import ImageError, read_rgb8, read_size
+from sr.io.rgb8 import ImageError, read_rgb8, read_size
 
 
 @dataclass(frozen=True)

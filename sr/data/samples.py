@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sr.data.clips import ClipArrays, scene_of
 from sr.data.sources import Source
-from sr.io.image import image_to_tensor
-from sr.motion.window import Window, look
+from sr.io.rgb8 import image_to_tensor
+from sr.motion.frame_window import Window, look
 
 Sample = tuple[tuple[Tensor, ...], Tensor]
 """The generator's arguments, lr (1, 3, h, w) the first, and hr (1, 3, scale*h, scale*w)."""

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
-from sr.data.crop_and_flip import Pair
-from sr.io.find_pictures import find_pictures
+from sr.data.augment import Pair
+from sr.io.find_files import find_pictures
 
 LISTED_FAULTS = 20  # faults named in one message; the rest is counted
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.inference.request import STREAM, Kind, NoInputError, Request, UsageError
-from sr.io.find_pictures import Found, search
-from sr.io.picture_formats import READABLE_SUFFIXES
+from sr.inference.options import STREAM, Kind, NoInputError, Request, UsageError
+from sr.io.find_files import Found, search
+from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import VIDEO_SUFFIXES, is_pattern
 
 

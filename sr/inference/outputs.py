@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sr.inference.inputs import Input
-from sr.inference.request import STREAM, Container, Extension, Job, Request, UsageError
-from sr.inference.video.journal import parts_folder
-from sr.io.picture_formats import WRITABLE_SUFFIXES
+from sr.inference.options import STREAM, Container, Extension, Job, Request, UsageError
+from sr.inference.video.resume import parts_folder
+from sr.io.image_formats import WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINER_OF, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
 
 _UNWRITABLE_SUFFIXES = frozenset(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sr.io.picture_source import ImageError
+from sr.io.image_source import ImageError
 
 MAX_IN_MEMORY = 256 * 2**20  # bytes
 

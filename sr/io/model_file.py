@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from sr.io.whole_file import whole_file
+from sr.io.atomic_write import whole_file
 
 FORMAT = "sr-model-1"
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from sr.devices import DeviceError, precision_name
+from sr.device import DeviceError, precision_name
 from sr.io.model_file import ModelFileError
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_network import OnnxNetwork, exported, need_onnx
 from sr.models.openvino_network import OpenVinoNetwork, has_float16, read_program, traced
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sr.io.model_file import ModelFileError
 from sr.models.load import load_generator
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator
 
 
 def blended(first: LoadedGenerator, other: Path, share: float) -> LoadedGenerator:

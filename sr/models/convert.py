@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
+from sr.io.atomic_write import whole_file
 from sr.io.model_file import ModelFileError, write_model_file
-from sr.io.whole_file import whole_file
 from sr.models.blend import blended
+from sr.models.detect_published import clips_as_published, recognise
 from sr.models.load import load_generator
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_file import write_onnx
-from sr.models.published import clips_as_published, recognise
 from sr.networks.packed_window import PackedWindow
 
 FORMATS = {

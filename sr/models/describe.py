@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.load import load_generator
-from sr.models.loaded import LoadedGenerator, ModelWindow
+from sr.models.loaded_model import LoadedGenerator, ModelWindow
 from sr.networks.receptive import MAX_RADIUS
 from sr.networks.span import Conv3XC
 

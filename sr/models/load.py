@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from sr.build import build_generator, receptive_radius_of
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
-from sr.models.loaded import LoadedGenerator
+from sr.models.clip_metadata import window_of
+from sr.models.detect_published import RECOGNISED, Published, clips_as_published, recognise
+from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_file import read_onnx
-from sr.models.published import RECOGNISED, Published, clips_as_published, recognise
-from sr.models.window import window_of
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
@@ -48,7 +48,7 @@ def load_generator(path: Path) -> LoadedGenerator:
     if published is not None:
         return _load_published(path, published)
     # Imported here: it takes seconds, and our own files never come here.
-    from sr.models.community import known_architectures, recognise_community
+    from sr.models.spandrel_models import known_architectures, recognise_community
 
     try:
         loaded = recognise_community(state_dict)
@@ -184,7 +184,7 @@ def _load_ours(path: Path) -> LoadedGenerator:
 
 def _without_basicsr(path: Path, file: ModelFile, error: MissingBasicSRError) -> LoadedGenerator:
     """spandrel knows some of BasicSR's networks, too."""
-    from sr.models.community import recognise_community
+    from sr.models.spandrel_models import recognise_community
 
     loaded = recognise_community(file.state_dict)
     if loaded is None:

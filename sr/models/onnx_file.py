@@ -12,9 +12,9 @@ import torch
 from pydantic import BaseModel, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from sr.io.atomic_write import whole_file
 from sr.io.model_file import ModelFileError
-from sr.io.whole_file import whole_file
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_network import OnnxNetwork, exported, need_onnx
 from sr.networks.receptive import MAX_RADIUS
 

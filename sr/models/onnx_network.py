@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
-from sr.models.silence import silenced
+from sr.models.quiet import silenced
 
 OPSET = 20
 PROBED_SIDE = 32  # LR pixels

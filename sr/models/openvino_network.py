@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sr.devices import DeviceError, precision_name
+from sr.device import DeviceError, precision_name
 from sr.io.model_file import ModelFileError
-from sr.models.silence import silenced
+from sr.models.quiet import silenced
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _EXAMPLE_SIZE = (2, 3, 24, 32)

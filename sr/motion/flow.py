@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from sr.io.image import tensor_to_rgb8
+from sr.io.rgb8 import tensor_to_rgb8
 
 Picture = npt.NDArray[np.float32]
 """(h, w) or (h, w, c)."""

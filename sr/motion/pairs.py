@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sr.motion.cuts import agreement, is_cut
 from sr.motion.flow import Picture
 from sr.motion.methods import RGB8, Flow, FlowMethod, check_frames
+from sr.motion.scene_cuts import agreement, is_cut
 
 
 @dataclass(frozen=True)

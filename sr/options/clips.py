@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from sr.options.base import Factor, Section
 from sr.options.flow import DISOptions, FlowOptions
-from sr.options.section import Factor, Section
 
 
 class _Clips(Section):

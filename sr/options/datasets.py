@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from sr.options.base import Factor, Section
 from sr.options.clips import (
     ClipSource,
     FrameFolders,
@@ -14,7 +15,6 @@ from sr.options.clips import (
     WindowOptions,
 )
 from sr.options.degradations import DegradationOptions
-from sr.options.section import Factor, Section
 
 
 class HRFolders(Section):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat
 
-from sr.options.section import Section
+from sr.options.base import Section
 
 
 def _rising(bounds: tuple[float, float]) -> tuple[float, float]:

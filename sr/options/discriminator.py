@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from sr.options.section import Section
+from sr.options.base import Section
 
 
 class SRGANDiscriminatorOptions(Section):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sr.options.section import Section
+from sr.options.base import Section
 
 
 class DISOptions(Section):

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
+from sr.options.base import Factor, Section
 from sr.options.optimization import OptimizerOptions, ScheduleOptions
-from sr.options.section import Factor, Section
 
 
 class MonitorOptions(Section):

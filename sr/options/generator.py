@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from sr.options.section import Section
+from sr.options.base import Section
 
 
 class SRResNetOptions(Section):

@@ -14,9 +14,9 @@ import yaml
 from pydantic import ValidationError
 
 from sr.options.basicsr.data import datasets
-from sr.options.basicsr.leaves import Leaves
 from sr.options.basicsr.losses import losses
 from sr.options.basicsr.networks import discriminator, generator
+from sr.options.basicsr.reader import Leaves
 from sr.options.basicsr.training import train
 from sr.options.schema import Options
 

@@ -9,8 +9,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from sr.options.base import Section
 from sr.options.schema import Options
-from sr.options.section import Section
 
 _MESSAGES = {  # instead of pydantic's, which speak of Python's types
     "model_type": "expected a section of keys",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from sr.options.section import Section
+from sr.options.base import Section
 
 
 class L1Options(Section):

@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from sr.options.section import Decay, Factor, Section
+from sr.options.base import Decay, Factor, Section
 
 
 class AdamOptions(Section):

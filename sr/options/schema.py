@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from sr.options.base import Section
 from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles
 from sr.options.datasets import DatasetsOptions
 from sr.options.discriminator import (
@@ -18,7 +19,6 @@ from sr.options.discriminator import (
 )
 from sr.options.generator import SCALES, GeneratorOptions, RBPNOptions
 from sr.options.losses import FeatureWeights, LossesOptions
-from sr.options.section import Section
 from sr.options.train import TrainOptions
 
 

@@ -5,9 +5,9 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from sr.options.base import Decay, Section
 from sr.options.gan import GANOptions
 from sr.options.optimization import OptimizerOptions, ScheduleOptions
-from sr.options.section import Decay, Section
 
 
 class TrainOptions(Section):

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sr.io.whole_file import whole_file
+from sr.io.atomic_write import whole_file
 
 STATE_FORMAT = "sr-state-2"
 

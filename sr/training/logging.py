@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from sr.io.event_log import EventLog
-from sr.training.liveness import TermShare
+from sr.training.gradient_check import TermShare
 from sr.training.validate import Scores
 
 

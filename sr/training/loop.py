@@ -8,10 +8,10 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from sr.training.health import UnhealthyError
+from sr.training.distributed import any_process, mean_over_processes
+from sr.training.gan_monitor import UnhealthyError
 from sr.training.parts import ADVERSARIAL, Adversary, Training
-from sr.training.processes import any_process, mean_over_processes
-from sr.training.report import fields_of, health_of, measure
+from sr.training.step_metrics import fields_of, health_of, measure
 from sr.training.steps import (
     Batch,
     Trained,

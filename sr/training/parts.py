@@ -7,10 +7,10 @@ from accelerate import Accelerator
 
 from sr.losses.combined import CombinedLoss
 from sr.losses.discriminator import DiscriminatorLoss
-from sr.training.health import Health
+from sr.training.gan_monitor import Health
 from sr.training.logging import RunLog
+from sr.training.state import Trainee
 from sr.training.steps import Trained
-from sr.training.trainee import Trainee
 
 ADVERSARIAL = "adversarial"  # name of the loss term that the discriminator decides
 

@@ -15,23 +15,23 @@ from sr.build_data import build_window, find_training_sources, find_validation_s
 from sr.data.cache import Cached, index_path
 from sr.data.crops import refuse_small_pictures
 from sr.data.sources import Source
-from sr.devices import precision_name, resolve_device, resolve_precision
+from sr.device import precision_name, resolve_device, resolve_precision
 from sr.models.load import some_names
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
-from sr.training.batches import decode, endless_batches, first_batches, pictures_path
-from sr.training.interruption import Interruption
-from sr.training.liveness import TermShare, as_table, measure_terms
+from sr.training.data_loader import decode, endless_batches, first_batches, pictures_path
+from sr.training.distributed import local_device, make_accelerator
+from sr.training.gradient_check import TermShare, as_table, measure_terms
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
 from sr.training.parts import Training
-from sr.training.prepare import make_trainee, make_training
-from sr.training.processes import local_device, make_accelerator
 from sr.training.run_folder import describe_run, locked, open_folder
 from sr.training.saving import Checkpoints, make_checkpoints
+from sr.training.setup import make_trainee, make_training
+from sr.training.signals import Interruption
+from sr.training.state import Trainee
 from sr.training.steps import Batch
-from sr.training.trainee import Trainee
 from sr.training.validate import MIN_SIDE, Sets, rating, validate, validate_bicubic
 
 

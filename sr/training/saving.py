@@ -13,7 +13,7 @@ from sr.io.model_file import write_model_file
 from sr.options.schema import Options
 from sr.training.checkpoint import model_path, prune, state_path, write_state
 from sr.training.run_folder import hardware
-from sr.training.trainee import Trainee, state_of
+from sr.training.state import Trainee, state_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from sr.losses.combined import CombinedLoss
 from sr.losses.discriminator import DiscriminatorLoss
-from sr.training.processes import any_process
+from sr.training.distributed import any_process
 
 Forward = Callable[..., Tensor]
 

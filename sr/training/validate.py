@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from sr.data.imresize import imresize
 from sr.data.samples import samples
 from sr.data.sources import Source
-from sr.io.image import image_to_tensor
+from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS
 from sr.metrics.luma import compared_values
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
-from sr.motion.window import Window
+from sr.motion.frame_window import Window
 
 Sets = Mapping[str, Sequence[Source[Any]]]
 Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its pictures

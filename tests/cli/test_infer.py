@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from sr.cli import infer
 from sr.cli.infer import main, repeat_inputs
-from sr.inference.upscaler import Upscaler
-from sr.io.image import read_rgb8, read_size, write_rgb8
-from sr.models.loaded import LoadedGenerator
+from sr.io.rgb8 import read_rgb8, read_size, write_rgb8
+from sr.models.loaded_model import LoadedGenerator
+from sr.tiling.upscaler import Upscaler
 
 
 @pytest.fixture

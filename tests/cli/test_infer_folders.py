@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from sr.cli.infer import main
-from sr.io.image import read_rgb8, write_rgb8
-from sr.io.picture import read_header
+from sr.io.image_reader import read_header
+from sr.io.rgb8 import read_rgb8, write_rgb8
 
 
 @pytest.fixture

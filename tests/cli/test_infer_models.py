@@ -9,12 +9,12 @@ import pytest
 
 from sr.cli import infer
 from sr.cli.infer import main
-from sr.inference.session import Outcome
-from sr.inference.video.journal import identity_of
-from sr.io.image import write_rgb8
+from sr.inference.scheduler import Outcome
+from sr.inference.video.resume import identity_of
 from sr.io.model_file import ModelFileError
+from sr.io.rgb8 import write_rgb8
 from sr.models.bundled import BUNDLED, default_model
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator
 
 NAMES = [bundled.name for bundled in BUNDLED]
 

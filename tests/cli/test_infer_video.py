@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr.cli import display, infer
+from sr.cli import infer
+from sr.cli import progress as display
 from sr.cli.infer import main
-from sr.inference.session import Outcome
-from sr.inference.video import job
-from sr.io.image import read_size, write_rgb8
+from sr.inference.scheduler import Outcome
+from sr.inference.video import upscale as job
+from sr.io.rgb8 import read_size, write_rgb8
 
 RATE = 25
 

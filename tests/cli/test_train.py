@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from sr.cli import train
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 from sr.training.checkpoint import latest_state
 
 Call = Callable[..., Any]

@@ -5,8 +5,8 @@ from fractions import Fraction
 import pytest
 
 from sr.cli.video_options import parsed_options, parsed_rate, parsed_span
-from sr.inference.request import UsageError
-from sr.io.video.retime import Moment
+from sr.inference.options import UsageError
+from sr.io.video.read.frame_rate import Moment
 
 
 def test_encoder_options_are_pairs_and_the_last_of_a_name_counts() -> None:

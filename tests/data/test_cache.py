@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sr.data.augment import Pair
 from sr.data.cache import Cached, cache
-from sr.data.crop_and_flip import Pair
-from sr.data.degraded import find_degraded
+from sr.data.hr_only import find_degraded
 from sr.data.sources import DataError, pair_bytes
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 
 
 @dataclass

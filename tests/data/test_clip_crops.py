@@ -15,7 +15,7 @@ from sr.data.cache import Cached, cache
 from sr.data.clip_crops import ClipCropDataset, WindowSettings, join, references
 from sr.data.clips import ClipArrays
 from sr.data.crops import Crop, CropSettings
-from sr.motion.window import Alignment, Edge, Window
+from sr.motion.frame_window import Alignment, Edge, Window
 
 Key = Literal["lr", "hr", "neighbours", "flows"]
 SCALE = 2

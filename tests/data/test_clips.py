@@ -11,11 +11,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from sr.data.augment import Picture
 from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, scene_of
-from sr.data.crop_and_flip import Picture
-from sr.data.frame_files import FrameFiles
+from sr.data.frame_folders import FrameFiles
 from sr.data.imresize import imresize
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 from sr.motion.methods import DIS, RGB8, Flow
 
 

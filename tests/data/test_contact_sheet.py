@@ -7,7 +7,7 @@ import torch
 
 from sr.data.contact_sheet import contact_sheet, write_contact_sheet
 from sr.data.crops import Crop
-from sr.io.image import ImageError, read_rgb8
+from sr.io.rgb8 import ImageError, read_rgb8
 
 
 def batches(batch_size: int = 2, scale: int = 2, side: int = 3) -> Iterator[Crop]:

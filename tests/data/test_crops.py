@@ -12,15 +12,15 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from sr.data.augment import Pair
 from sr.data.cache import Cached, cache
-from sr.data.crop_and_flip import Pair
 from sr.data.crops import Crop, CropDataset, CropSettings, one_thread, refuse_small_pictures
-from sr.data.degradation_plan import Degradation, Stage
-from sr.data.degraded import DegradedPicture, find_degraded
+from sr.data.hr_only import DegradedPicture, find_degraded
 from sr.data.imresize import imresize
+from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import DataError, PairSource, pair_bytes
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 from sr.options.degradations import StageOptions
 
 SETTINGS = CropSettings(crop_size=16, detail_candidates=2, flips=True, transposes=True)

@@ -6,7 +6,7 @@ import pytest
 
 from sr.data.paired import find_paired
 from sr.data.sources import DataError
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 
 
 def write(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:

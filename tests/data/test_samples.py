@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from sr.data.augment import Pair, Picture
 from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, scene_of
-from sr.data.crop_and_flip import Pair, Picture
 from sr.data.samples import samples
 from sr.data.sources import Source, pair_bytes
+from sr.motion.frame_window import Alignment, Window, look
 from sr.motion.methods import DIS
-from sr.motion.window import Alignment, Window, look
 
 LR = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 

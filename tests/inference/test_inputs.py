@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sr.inference.inputs import Inputs, find_inputs
-from sr.inference.request import STREAM, NoInputError, Request, UsageError
+from sr.inference.options import STREAM, NoInputError, Request, UsageError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.inference.tiles import Box
-from sr.inference.upscaler import Upscaler
+from sr.tiling.tiles import Box
+from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 ERRORS = [

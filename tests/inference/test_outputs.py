@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sr.inference.inputs import Input
+from sr.inference.options import STREAM, Container, Extension, Job, Kind, Request, UsageError
 from sr.inference.outputs import (
     is_file_name,
     is_video_name,
@@ -14,9 +15,8 @@ from sr.inference.outputs import (
     output_names,
     refuse_long_names,
 )
-from sr.inference.plan import plan
-from sr.inference.request import STREAM, Container, Extension, Job, Kind, Request, UsageError
-from sr.inference.video.journal import parts_folder
+from sr.inference.tasks import plan
+from sr.inference.video.resume import parts_folder
 
 
 def given(name: str, kind: Kind = "video") -> Input:

@@ -12,8 +12,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sr.io.picture import open_picture, read_header
-from sr.io.picture_source import ImageError
+from sr.io.image_reader import open_picture, read_header
+from sr.io.image_source import ImageError
 
 Pixels = npt.NDArray[Any]
 ALL = slice(None)

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.devices import DeviceError
+from sr.device import DeviceError
 from sr.io.model_file import ModelFileError
 from sr.models.backends import BACKENDS, TOLERANCE, with_backend
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_file import read_onnx, write_onnx
 from sr.models.openvino_network import OpenVinoNetwork, _openvino
 from sr.networks.compact import Compact

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sr.networks.receptive import measure_receptive_radius
 from sr.networks.span import SPAN, Conv3XC
-from sr.training.ema import Ema
+from sr.optim.ema import Ema
 
 
 @pytest.fixture(autouse=True)

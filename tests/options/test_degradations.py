@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from sr.data.degradation_plan import Degradation, Stage
+from sr.data.random_degradation import Degradation, Stage
 from sr.options.datasets import TrainingData
 from sr.options.degradations import (
     DegradationOptions,

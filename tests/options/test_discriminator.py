@@ -8,13 +8,13 @@ from torch import nn
 from sr.networks.patchgan import PatchGAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
 from sr.networks.unet_discriminator import UNetDiscriminator
+from sr.options.base import Section
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
     SRGANDiscriminatorOptions,
     UNetDiscriminatorOptions,
 )
-from sr.options.section import Section
 
 NETWORKS: dict[type[Section], type[nn.Module]] = {
     SRGANDiscriminatorOptions: SRGANDiscriminator,

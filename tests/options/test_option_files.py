@@ -14,7 +14,7 @@ from sr.build import (
     build_optimizer,
     build_schedule,
 )
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 from sr.models.load import load_generator
 from sr.options.clips import ClipSource
 from sr.options.load import load_options

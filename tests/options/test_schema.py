@@ -10,6 +10,7 @@ from sr.build import GENERATORS
 from sr.losses import pixel
 from sr.losses.adversarial import KINDS_WITH_LABEL_SMOOTHING, AdversarialKind
 from sr.networks.feature_layers import Architecture, layer_names
+from sr.options.base import Section
 from sr.options.generator import (
     GeneratorOptions,
 )
@@ -22,7 +23,6 @@ from sr.options.losses import (
     PixelOptions,
 )
 from sr.options.schema import Options
-from sr.options.section import Section
 
 LOSSES: dict[type[Section], Callable[..., Any]] = {
     L1Options: pixel.l1,

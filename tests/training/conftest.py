@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 from sr.options.load import load_options
 from sr.options.schema import Options
 

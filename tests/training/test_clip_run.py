@@ -14,17 +14,17 @@ from torch import Tensor
 from sr.build_data import build_window, find_training_sources, find_validation_sources
 from sr.data.clips import Clip, ClipArrays, scene_of
 from sr.data.samples import samples
-from sr.io.image import read_rgb8, write_rgb8
 from sr.io.model_file import read_model_file
+from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.metrics.psnr import psnr
 from sr.models.load import load_generator
-from sr.motion.window import look
+from sr.motion.frame_window import look
 from sr.networks.compact import Compact
 from sr.networks.rbpn import RBPN
 from sr.options.schema import Options
 from sr.training import run
-from sr.training.check import check, preview
 from sr.training.checkpoint import read_state
+from sr.training.dry_run import check, preview
 from sr.training.validate import validate
 
 MakeOptions = Callable[..., Options]

@@ -12,9 +12,10 @@ from sr.io.model_file import read_model_file
 from sr.losses import discriminator
 from sr.options.load import OptionsError
 from sr.options.schema import Options
-from sr.training import batches, run
+from sr.training import data_loader as batches
+from sr.training import run
 from sr.training.checkpoint import CheckpointError, read_state
-from sr.training.health import UnhealthyError
+from sr.training.gan_monitor import UnhealthyError
 from sr.training.loop import NonFiniteStepError
 from sr.training.steps import to_device
 

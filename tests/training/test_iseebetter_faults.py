@@ -23,23 +23,23 @@ from sr.build import (
     build_loss,
 )
 from sr.build_data import find_pairs
+from sr.data.augment import Picture
 from sr.data.cache import Cached
 from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
-from sr.data.crop_and_flip import Picture
 from sr.data.crops import CropSettings
 from sr.losses.combined import CombinedLoss
+from sr.motion.frame_window import Window, offsets_of
 from sr.motion.methods import RGB8, Flow
-from sr.motion.window import Window, offsets_of
 from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.rbpn import ResidualBlock
 from sr.options.datasets import HRFolders
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training import loop, run
-from sr.training.batches import endless_crops
-from sr.training.liveness import measure_terms
-from sr.training.processes import make_accelerator
+from sr.training.data_loader import endless_crops
+from sr.training.distributed import make_accelerator
+from sr.training.gradient_check import measure_terms
 from sr.training.steps import Batch, Update, generator_step
 
 MakeOptions = Callable[..., Options]

@@ -13,7 +13,7 @@ from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.pixel import l1
 from sr.networks.compact import Compact
 from sr.networks.patchgan import PatchGAN
-from sr.training.processes import make_accelerator
+from sr.training.distributed import make_accelerator
 from sr.training.steps import Batch, Trained, discriminator_step, frozen, generator_step
 
 

@@ -8,13 +8,13 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from sr.inference.report import Emit
-from sr.inference.request import Job
-from sr.inference.upscaler import Upscaler
-from sr.inference.video.making import VideoMaking, VideoWork
-from sr.inference.video.produce import Production
+from sr.inference.events import Emit
+from sr.inference.options import Job
+from sr.inference.video.options import VideoMaking, VideoWork
+from sr.inference.video.pipeline import Production
 from sr.inference.video.source import open_source
-from sr.io.image import tensor_to_rgb8, write_rgb8
+from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
+from sr.tiling.upscaler import Upscaler
 
 _GAP = 4  # pixels between the two
 _GREY = 96  # of the gap, in 8-bit levels

@@ -6,20 +6,20 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from sr.inference.video.making import VideoMaking
-from sr.io.find_pictures import search
-from sr.io.picture_formats import READABLE_SUFFIXES
+from sr.inference.video.options import VideoMaking
+from sr.io.find_files import search
+from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import is_pattern
 from sr.io.video.frame import Frame, VideoError, VideoInfo
-from sr.io.video.reader import VideoReader, open_video
-from sr.io.video.retime import Moment, retimed, within
-from sr.io.video.stills import (
+from sr.io.video.read.frame_rate import Moment, retimed, within
+from sr.io.video.read.image_sequence import (
     Pictures,
     PictureSequence,
     open_animation,
     open_pictures,
     pattern_files,
 )
+from sr.io.video.read.reader import VideoReader, open_video
 
 _ANIMATION_SUFFIXES = frozenset({".gif", ".webp"})
 USUAL_RATE = Fraction(24)  # frames a second, of pictures, which tell none

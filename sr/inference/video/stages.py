@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.inference.background import on_own_stream
-from sr.inference.runner import NumericError, is_out_of_memory
-from sr.inference.upscaler import StoppedError, Upscaler
 from sr.io.video.frame import Frame, Layout, Planes
-from sr.io.video.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
+from sr.tiling.prefetch import on_own_stream
+from sr.tiling.runner import NumericError, is_out_of_memory
+from sr.tiling.upscaler import StoppedError, Upscaler
 
 MAX_FRAMES = 32  # of a batch, repeated ones included, so that a still scene does not hold up all
 

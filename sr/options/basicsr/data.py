@@ -3,7 +3,7 @@
 from typing import Any
 
 from sr.options.basicsr.degradation import degradation
-from sr.options.basicsr.leaves import Leaves
+from sr.options.basicsr.reader import Leaves
 
 _DATASETS = {  # whether lr is made from hr by Real-ESRGAN's degradation
     "PairedImageDataset": False,

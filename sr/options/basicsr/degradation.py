@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sr.options.basicsr.leaves import Leaves
+from sr.options.basicsr.reader import Leaves
 
 # Real-ESRGAN's shapes of blur kernels, Wang et al. 2021, sec. 4.1; the only ones here.
 _SHAPES = {

@@ -3,7 +3,7 @@
 from math import sqrt
 from typing import Any
 
-from sr.options.basicsr.leaves import Leaves
+from sr.options.basicsr.reader import Leaves
 
 _PIXEL = {"L1Loss": "L1", "MSELoss": "MSE", "CharbonnierLoss": "Charbonnier"}
 _CRITERIA = {"l1": "L1", "l2": "MSE", "mse": "MSE"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sr.options.basicsr.leaves import Leaves
+from sr.options.basicsr.reader import Leaves
 
 # BasicSR's type: our type, {their key: ours} of whole numbers with the same defaults
 _GENERATORS: dict[str, tuple[str, dict[str, tuple[str, int]]]] = {

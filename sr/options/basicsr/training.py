@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sr.options.basicsr.leaves import Leaves
+from sr.options.basicsr.reader import Leaves
 
 _OPTIMIZERS = {"Adam": "Adam", "AdamW": "AdamW"}
 _SCHEDULES = {

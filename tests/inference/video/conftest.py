@@ -13,17 +13,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.inference.engine import run
-from sr.inference.job import Making
-from sr.inference.request import Request
-from sr.inference.session import Outcome
-from sr.inference.target_size import Factor, Target
-from sr.inference.upscaler import Upscaler
-from sr.inference.video.making import VideoMaking
+from sr.inference.image import Making
+from sr.inference.options import Request
+from sr.inference.output_size import Factor, Target
+from sr.inference.run import run
+from sr.inference.scheduler import Outcome
+from sr.inference.video.options import VideoMaking
 from sr.io.event_log import Event
-from sr.io.video.encoder import EncoderChoice
+from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.frame import Frame
-from sr.io.video.reader import open_video
+from sr.io.video.read.reader import open_video
+from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 LOSSLESS = EncoderChoice(codec="ffv1")

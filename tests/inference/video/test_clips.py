@@ -14,9 +14,9 @@ import torch
 from av.video.stream import VideoStream
 from torch import Tensor, nn
 
-from sr.inference.target_size import LongSide
-from sr.inference.video.making import VideoMaking
-from sr.io.video.encoder import EncoderChoice
+from sr.inference.output_size import LongSide
+from sr.inference.video.options import VideoMaking
+from sr.io.video.encode.encoder import EncoderChoice
 from sr.networks.compact import Compact
 
 QUICK = EncoderChoice(preset="ultrafast")

@@ -18,12 +18,14 @@ import pytest
 from torch import nn
 
 from sr.cli import infer
-from sr.inference.video import ahead, encode, job
-from sr.inference.video.journal import parts_folder
-from sr.inference.video.making import VideoMaking
+from sr.inference.video import prefetch as ahead
+from sr.inference.video import segment_encoder as encode
+from sr.inference.video import upscale as job
+from sr.inference.video.options import VideoMaking
+from sr.inference.video.resume import parts_folder
+from sr.io.video.encode.segment_writer import PartWriter
 from sr.io.video.frame import VideoError
-from sr.io.video.part import PartWriter
-from sr.models.loaded import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator
 
 PART = 8  # frames
 SIZE = (48, 64)

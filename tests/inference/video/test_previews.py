@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sr.inference.video.previews import preview_numbers, preview_path, write_preview
-from sr.io.image import ImageError, read_rgb8
+from sr.io.rgb8 import ImageError, read_rgb8
 
 
 def test_numbers_are_the_middles_of_equal_spans() -> None:

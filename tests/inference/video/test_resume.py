@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from sr.cli import infer
-from sr.inference.request import UsageError
-from sr.inference.video import encode, job
-from sr.inference.video.journal import parts_folder
-from sr.inference.video.making import VideoMaking
-from sr.io.video.encoder import EncoderChoice
+from sr.inference.options import UsageError
+from sr.inference.video import segment_encoder as encode
+from sr.inference.video import upscale as job
+from sr.inference.video.options import VideoMaking
+from sr.inference.video.resume import parts_folder
+from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.frame import VideoError
 
 PART = 4  # frames

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr.inference.video.making import VideoMaking
+from sr.inference.video.options import VideoMaking
 from sr.inference.video.source import USUAL_RATE, open_source
-from sr.io.image import write_rgb8
+from sr.io.rgb8 import write_rgb8
 from sr.io.video.frame import Frame, VideoError, VideoInfo
-from sr.io.video.retime import parse_moment
+from sr.io.video.read.frame_rate import parse_moment
 
 
 def opened(path: Path, **making: Any) -> tuple[VideoInfo, list[Frame]]:

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.inference.runner import NumericError
-from sr.inference.upscaler import StoppedError, Upscaler
 from sr.inference.video import stages
 from sr.inference.video.stages import Batch, Enlarged, Network, Size, as_levels, as_rgb
 from sr.io.video.frame import Colour, Frame, Layout
-from sr.io.video.yuv import Conversion
+from sr.io.video.pixels.yuv import Conversion
+from sr.tiling.runner import NumericError
+from sr.tiling.upscaler import StoppedError, Upscaler
 
 CPU = torch.device("cpu")
 GREY = Layout("grey", 8)

@@ -14,24 +14,25 @@ import torch
 from torch import Tensor, nn
 
 from sr.cli.infer import main
-from sr.inference.engine import run
-from sr.inference.frame_window import FrameWindow
-from sr.inference.job import Making
-from sr.inference.request import Request
-from sr.inference.session import Outcome
-from sr.inference.upscaler import Upscaler
-from sr.inference.video import encode, job
-from sr.inference.video.making import VideoMaking
+from sr.inference.image import Making
+from sr.inference.options import Request
+from sr.inference.run import run
+from sr.inference.scheduler import Outcome
+from sr.inference.video import segment_encoder as encode
+from sr.inference.video import upscale as job
+from sr.inference.video.frame_windows import Windows
+from sr.inference.video.options import VideoMaking
 from sr.inference.video.stages import Batch
-from sr.inference.video.windows import Windows
-from sr.io.image import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.io.model_file import write_model_file
-from sr.io.video.encoder import EncoderChoice
+from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
+from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.frame import Frame, VideoError
+from sr.motion.frame_window import Window
 from sr.motion.methods import DIS
-from sr.motion.window import Window
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
+from sr.tiling.frame_window import FrameWindow
+from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 PART = 4  # frames

@@ -8,10 +8,10 @@ import av
 import pytest
 
 from sr.io.video.frame import Colour, VideoError
-from sr.io.video.join import join
-from sr.io.video.span import WHOLE, Span
-from sr.io.video.streams import StreamPlan, plan_streams
-from sr.io.video.track import VideoTrack
+from sr.io.video.mux.mux import join
+from sr.io.video.mux.streams import StreamPlan, plan_streams
+from sr.io.video.mux.video_track import VideoTrack
+from sr.io.video.time_range import WHOLE, Span
 
 WriteSource = Callable[..., Path]
 WriteParts = Callable[..., list[Path]]

@@ -1,0 +1,126 @@
+"""Upscaling from Python: arrays, PIL pictures and tensors.
+
+>>> import numpy as np
+>>> from sr import Upscaler
+>>> upscaler = Upscaler.load(device="cpu")
+>>> upscaler.scale
+4
+>>> picture = np.zeros((6, 8, 3), np.uint8)
+>>> upscaler(picture).shape
+(24, 32, 3)
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sr.device import resolve_device
+from sr.inference.channels import Planes
+from sr.inference.image_plan import writer_into
+from sr.inference.load_upscaler import Running, load_upscalers
+from sr.models.bundled import default_model, resolve_model
+from sr.tiling.frame_window import ONLY_VIDEOS
+from sr.tiling.upscaler import Upscaler as TiledUpscaler
+
+_DTYPES = ("uint8", "uint16", "float32")
+
+
+class Upscaler:
+    """A model, ready to enlarge pictures of any size; the result is of the kind that is given.
+
+    Take it from `Upscaler.load`. Not for several threads at once.
+    """
+
+    def __init__(self, upscaler: TiledUpscaler) -> None:
+        self._upscaler = upscaler
+        self.scale = upscaler.scale
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile_size: int | None = None,
+        tta: bool = False,
+    ) -> Self:
+        """The model of a file, or the bundled one of a name, such as compact_x2; else span_x4.
+
+        device: auto, cpu, cuda, cuda:N or mps. precision: auto, fp32, bf16 or fp16. tile_size: LR
+        pixels, 0 for whole pictures, None for what the memory holds. tta: the mean over eight
+        flips and turns. Raises ValueError for a file that is not there or no model, or one for
+        videos only, and a device or precision that cannot be had.
+        """
+        file = default_model() if model is None else resolve_model(model)
+        running = Running(precision=precision, tile_size=tile_size, tta=tta)
+        (upscaler,) = load_upscalers(file, _ignore, [resolve_device(device)], running)
+        if upscaler.window is not None:
+            raise ValueError(f"{model}: {ONLY_VIDEOS}. infer.py takes them")
+        return cls(upscaler)
+
+    def __call__(self, picture: Any) -> Any:
+        """Enlarge a picture.
+
+        picture: an array (H, W) or (H, W, C), C = 1 to 4 for grey, grey and alpha, RGB, RGB and
+        alpha, of uint8, uint16, or float32 in [0, 1]; or a PIL picture of mode L, LA, RGB or RGBA;
+        or a tensor (3, H, W) or (B, 3, H, W), float in [0, 1].
+        Returns the same kind, `scale` times as high and wide; tensors as float32 on the CPU, not
+        clamped. Raises ValueError for anything else.
+        """
+        if isinstance(picture, Tensor):
+            return self._tensor(picture)
+        if isinstance(picture, np.ndarray):
+            return self._array(picture)
+        if hasattr(picture, "mode") and hasattr(picture, "getbands"):
+            return self._pil(picture)
+        raise ValueError(
+            f"expected a numpy array, a PIL picture or a tensor; came: {type(picture).__name__}"
+        )
+
+    def _tensor(self, picture: Tensor) -> Tensor:
+        batch = picture if picture.ndim == 4 else picture[None]
+        shaped = batch.ndim == 4 and batch.shape[1] == 3 and batch.numel()
+        if not shaped or not batch.is_floating_point():
+            raise ValueError(
+                "expected a float tensor (3, H, W) or (B, 3, H, W) in [0, 1]; came: "
+                f"{picture.dtype} {tuple(picture.shape)}"
+            )
+        batch = batch.detach().to("cpu", torch.float32)
+        sr = torch.cat([self._upscaler(each[None]) for each in batch])
+        return sr if picture.ndim == 4 else sr[0]
+
+    def _array(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        pixels = picture[..., None] if picture.ndim == 2 else picture
+        shaped = pixels.ndim == 3 and 1 <= pixels.shape[2] <= 4 and pixels.size
+        if not shaped or pixels.dtype.name not in _DTYPES:
+            raise ValueError(
+                "expected an array (H, W) or (H, W, 1 to 4) of uint8, uint16, or float32 in "
+                f"[0, 1]; came: {picture.dtype} {picture.shape}"
+            )
+        height, width, num_bands = pixels.shape
+        scale = self.scale
+        result = np.empty((scale * height, scale * width, num_bands), pixels.dtype)
+        planes = Planes(
+            lambda box: pixels[box.rows, box.columns], height, width, num_bands, scale, "model"
+        )
+        self._upscaler.upscale(height, width, planes.read, writer_into(result, planes))
+        return result[..., 0] if picture.ndim == 2 else result
+
+    def _pil(self, picture: Any) -> Any:
+        if picture.mode not in ("L", "LA", "RGB", "RGBA"):
+            raise ValueError(
+                f"expected a PIL picture of mode L, LA, RGB or RGBA; came: {picture.mode}. "
+                "picture.convert('RGB') makes one"
+            )
+        from PIL import Image  # not needed without such a picture
+
+        return Image.fromarray(self._array(np.asarray(picture)))
+
+
+def _ignore(*_: Any, **__: Any) -> None:
+    """Nobody listens."""

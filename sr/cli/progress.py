@@ -1,0 +1,227 @@
+"""How a run over pictures and videos looks on the terminal."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from sr.evaluation.scores import ClipScore, Score, mean_clip_score, mean_score
+from sr.io.event_log import Event
+from sr.io.video.formats import is_pattern
+
+TINY = 1e-6  # megapixels; a bar needs a total above 0
+TOLD_INTERVAL = 30.0  # seconds between lines on a video's progress where there are no bars
+
+
+class Display:
+    """Shows a run's events on stderr: bars over pictures and tiles, or plain lines.
+
+    The bars show where stderr is a terminal; elsewhere each picture gives one line, and a long
+    video some on its way. The bar over all goes by megapixels, so that its remaining time holds for
+    inputs of all sizes; the one below it is over the tiles of a picture or the frames of a video.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[count]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[name]}", markup=False),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._pictures = self._progress.add_task("inputs", visible=False, name="", count="")
+        self._tiles = self._progress.add_task("tiles", visible=False, name="", count="")
+        self._num_ended = 0
+        self._shown = (0, "")  # input and what its bar counts
+        self._told_at = time.monotonic()
+        self._room_told: Path | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, message: str) -> None:
+        """A line of its own, not wrapped, brackets taken literally."""
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def __call__(self, event: Event, **fields: Any) -> None:
+        match event:
+            case "start":
+                total = max(fields["megapixels"], TINY)
+                self._progress.update(self._pictures, total=total, visible=True)
+                self._tell_count(fields["pictures"])
+                self.say(_describe(fields))
+            case "progress":
+                self._show_progress(fields)
+            case "item_done" | "item_failed":
+                self._num_ended += 1
+                self._progress.advance(self._pictures, fields.get("megapixels", 0.0))
+                self._tell_count(fields["pictures"])
+                if self._progress.disable:
+                    self.say(_line(event, fields))
+                if "tile_difference" in fields:
+                    self.say(_compared(fields))
+            case "warning":
+                self.say(f"warning: {fields['message']}")
+            case "done":
+                ended = "" if fields["ended"] == "done" else f"{fields['ended']}: "
+                counts = ", ".join(f"{fields[name]} {name}" for name in _counted(fields))
+                self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
+
+    def _tell_count(self, num_pictures: int) -> None:
+        self._progress.update(self._pictures, count=f"{self._num_ended}/{num_pictures}")
+
+    def _show_progress(self, fields: Mapping[str, Any]) -> None:
+        if "preview" in fields:
+            self.say(f"preview: {fields['preview']}")
+        elif "frame" in fields:
+            self._show_bar(fields, "frame")
+            self._tell_room(fields)
+            now = time.monotonic()
+            if self._progress.disable and now - self._told_at > TOLD_INTERVAL:
+                self._told_at = now
+                self.say(f"[{fields['picture']}/{fields['pictures']}] {_frame_line(fields)}")
+        else:
+            self._show_bar(fields, "tile")
+
+    def _tell_room(self, fields: Mapping[str, Any]) -> None:
+        """How much disk a video will take, once that is reckoned."""
+        gib, source = fields.get("disk_gib"), fields["source"]
+        if gib is not None and source != self._room_told:
+            self._room_told = source
+            size = f"{gib:.1f} GiB" if gib >= 1 else f"{max(1024 * gib, 1):.0f} MiB"
+            self.say(f"{source}: parts and result will take about {size} of disk together")
+
+    def _show_bar(self, fields: Mapping[str, Any], unit: str) -> None:
+        done, total, name = fields[unit], fields[f"{unit}s"], fields["source"].name
+        shown = (fields["picture"], unit)
+        if self._shown != shown:  # a new one: the old one's speed says nothing of it
+            self._shown = shown
+            self._progress.reset(
+                self._tiles, description=f"{unit}s", completed=done - 1, visible=True
+            )
+        if unit == "frame":
+            name = f"{fields['fps']:.1f} fps, {fields['bottleneck']} is slowest"
+        count = f"{done}/{'?' if total is None else total}"
+        self._progress.update(self._tiles, completed=done, total=total, name=name, count=count)
+
+
+def show_scores(scores: Mapping[Path, Score]) -> None:
+    """A table on stdout: a row a picture, then the mean."""
+    mean = mean_score(list(scores.values()))
+    table = Table()
+    table.add_column("picture", overflow="fold")
+    for title in _titles(mean):
+        table.add_column(title, justify="right")
+    for source, score in scores.items():
+        table.add_row(_name(source), *_cells(score))
+    table.add_section()
+    table.add_row("mean", *_cells(mean))
+    Console().print(table)
+
+
+def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
+    """A table on stdout: a row a clip, then the mean."""
+    mean = mean_clip_score(list(scores.values()))
+    table = Table(
+        padding=0,  # so that 80 columns hold it
+        caption="means over the frames in 8 bits, before encoding; flicker in 8-bit levels, in"
+        f" brackets the original's; tOF in pixels; both over {mean.pairs} pairs of frames",
+    )
+    table.add_column("clip", overflow="fold")
+    for title in ("frames", *_titles(mean.mean), "flicker", "tOF"):
+        table.add_column(title, justify="right", overflow="fold")
+    for source, score in scores.items():
+        table.add_row(_name(source), *_clip_cells(score))
+    table.add_section()
+    table.add_row("mean", *_clip_cells(mean))
+    Console().print(table)
+
+
+def _name(source: Path) -> Text:
+    """Of a series of frames that of its folder."""
+    name = source.parent.name if is_pattern(source) and source.parent.name else source.name
+    return Text(os.fsencode(name).decode(errors="backslashreplace"))
+
+
+def _titles(score: Score) -> list[str]:
+    titles = ["PSNR Y (dB)", "SSIM Y", "PSNR RGB (dB)", "SSIM RGB"]
+    return titles if score.lpips is None else [*titles, "LPIPS"]
+
+
+def _cells(score: Score) -> list[str]:
+    cells = [
+        f"{score.psnr_y:.2f}",
+        f"{score.ssim_y:.4f}",
+        f"{score.psnr_rgb:.2f}",
+        f"{score.ssim_rgb:.4f}",
+    ]
+    return cells if score.lpips is None else [*cells, f"{score.lpips:.4f}"]
+
+
+def _clip_cells(score: ClipScore) -> list[str]:
+    temporal = ["", ""]
+    if score.flicker is not None and score.original_flicker is not None and score.tof is not None:
+        temporal = [f"{score.flicker:.2f} ({score.original_flicker:.2f})", f"{score.tof:.3f}"]
+    return [str(score.frames), *_cells(score.mean), *temporal]
+
+
+def _describe(fields: Mapping[str, Any]) -> str:
+    tiles = f"tiles of {fields['tile_size']} px" if fields["tile_size"] else "no tiles"
+    ignored = f" ({fields['ignored']} other files ignored)" if fields["ignored"] else ""
+    return (
+        f"{fields['model']}: {fields['size']}, {fields['pictures']} input(s){ignored},"
+        f" {fields['device']}, {fields['precision']}, {tiles}, halo {fields['halo']} px"
+    )
+
+
+def _compared(fields: Mapping[str, Any]) -> str:
+    difference = fields["tile_difference"]
+    return (
+        f"{fields['source']}: with more around them, tiles differ by {difference:.2g} at most"
+        f" ({difference * 255:.2g} of 255)"
+    )
+
+
+def _line(event: Event, fields: Mapping[str, Any]) -> str:
+    place = f"[{fields['picture']}/{fields['pictures']}]"
+    if event == "item_failed":
+        return f"{place} failed: {fields['source']}"
+    if fields["skipped"]:
+        return f"{place} skipped: {fields['output']} exists"
+    width, height = fields["sr_size"]
+    size = f"{width}x{height}"
+    if "frames" in fields:
+        size += f", {fields['frames']} frames, {fields['repeated']} of them repeated"
+    return f"{place} {fields['source']} -> {fields['output']} ({size}, {fields['seconds']:.2f} s)"
+
+
+def _frame_line(fields: Mapping[str, Any]) -> str:
+    total = "" if fields["frames"] is None else f"/{fields['frames']}"
+    words = [f"frame {fields['frame']}{total}", f"{fields['fps']:.2f} fps"]
+    if "seconds_left" in fields:
+        words.append(f"{fields['seconds_left'] / 60:.0f} min left")
+    return ", ".join([*words, f"{fields['bottleneck']} is slowest"])
+
+
+def _counted(fields: Mapping[str, Any]) -> list[str]:
+    return [name for name in ("done", "skipped", "failed") if fields[name] or name == "done"]

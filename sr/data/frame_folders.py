@@ -1,0 +1,143 @@
+"""Clips as folders of frames: Vid4, SPMCS, REDS, Vimeo-90K, and what videos are decoded into."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from sr.data.augment import Picture
+from sr.data.sources import DataError, raise_faults
+from sr.io.find_files import find_pictures
+from sr.io.rgb8 import ImageError, read_rgb8, read_size
+
+
+@dataclass(frozen=True)
+class FrameFiles:
+    """Picture files of one size, in order."""
+
+    paths: tuple[Path, ...]
+    size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        return f"{self.paths[0]} ... {self.paths[-1].name}"
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.paths)
+
+    @property
+    def identity(self) -> str:
+        """By names, sizes and times of the files."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            status = path.stat()
+            digest.update(f"{path.resolve()}/{status.st_size}/{status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    def read(self) -> list[Picture]:
+        """(H, W, 3) each, uint8 RGB. Raises ImageError."""
+        frames = [read_rgb8(path, grey_to_rgb=True) for path in self.paths]
+        for path, frame in zip(self.paths, frames, strict=True):
+            if frame.shape[:2] != self.size:
+                raise ImageError(f"{path}: {_differs(frame.shape[:2], self.size)}")
+        return frames
+
+
+def find_frame_folders(
+    roots: Sequence[Path],
+    *,
+    only: Sequence[str],
+    exclude: Sequence[str],
+    subfolder: str,
+    clip_frames: int,
+    min_frames: int,
+) -> list[FrameFiles]:
+    """Each folder with pictures, at any depth, cut into clips of `clip_frames`.
+
+    only, exclude: patterns of the names of clips' folders. subfolder: within each of them, that
+    holds the frames. Raises DataError naming all folders that are missing, unreadable or too short.
+    """
+    missing = ", ".join(str(root) for root in roots if not root.is_dir())
+    if missing:
+        raise DataError(f"no such folder of clips: {missing}")
+    clips, faults, num_left_out = [], [], 0
+    for folder, paths in _folders(roots, subfolder):
+        wanted = not only or any(fnmatch(folder.name, rule) for rule in only)
+        if not wanted or any(fnmatch(folder.name, rule) for rule in exclude):
+            num_left_out += 1
+            continue
+        try:
+            clips += cut_into_clips(paths, clip_frames, min_frames)
+        except (DataError, ImageError) as error:
+            faults.append(str(error))
+    raise_faults("clips", faults)
+    if not clips:
+        names = ", ".join(map(str, roots))
+        raise DataError(f"{names}: no folder of frames found ({num_left_out} left out by name)")
+    return clips
+
+
+def find_septuplets(root: Path, list_file: Path, min_frames: int) -> list[FrameFiles]:
+    """Vimeo-90K's clips: the folders `sequences/NAME` of a list such as sep_trainlist.txt.
+
+    Raises DataError for a list that is missing or names no folder, naming the folders that lack.
+    """
+    try:
+        names = list_file.read_text(encoding="utf-8").split()
+    except OSError as error:
+        raise DataError(f"{list_file}: cannot be read: {error.strerror}") from error
+    if not names:
+        raise DataError(f"{list_file}: expected names such as 00001/0001, one a line; came: none")
+    clips, faults = [], []
+    for name in names:
+        folder = root / "sequences" / name
+        try:
+            paths = find_pictures([folder], recursive=False) if folder.is_dir() else []
+            if not paths:
+                raise DataError(f"{folder}: no such folder with frames")
+            clips += cut_into_clips(paths, len(paths), min_frames)
+        except (DataError, ImageError) as error:
+            faults.append(str(error))
+    raise_faults(f"clips of {list_file}", faults)
+    return clips
+
+
+def cut_into_clips(paths: Sequence[Path], clip_frames: int, min_frames: int) -> list[FrameFiles]:
+    """Consecutive frames in clips of `clip_frames` and a shorter one, or none, at the end.
+
+    Raises DataError where all of them are fewer than `min_frames`.
+    """
+    if len(paths) < min_frames:
+        raise DataError(
+            f"{paths[0].parent}: expected at least {min_frames} frames; came {len(paths)}"
+        )
+    size = read_size(paths[0])
+    for path in (paths[len(paths) // 2], paths[-1]):  # the others when they are read
+        if read_size(path) != size:
+            raise DataError(f"{path}: {_differs(read_size(path), size)}")
+    pieces = [
+        tuple(paths[first : first + clip_frames]) for first in range(0, len(paths), clip_frames)
+    ]
+    return [FrameFiles(piece, size) for piece in pieces if len(piece) >= min_frames]
+
+
+def _folders(roots: Sequence[Path], subfolder: str) -> Iterator[tuple[Path, list[Path]]]:
+    """Clips' folders with their frames, in the order of their paths."""
+    by_folder: dict[Path, list[Path]] = {}
+    for path in find_pictures(roots, recursive=True):
+        folder = path.parent
+        if subfolder:
+            if folder.name != subfolder:
+                continue
+            folder = folder.parent
+        by_folder.setdefault(folder, []).append(path)
+    return iter(by_folder.items())
+
+
+def _differs(size: tuple[int, ...], first: tuple[int, int]) -> str:
+    return (
+        f"expected {first[1]}x{first[0]} as the clip's first frame, got {size[1]}x{size[0]} "
+        "(width x height)"
+    )

@@ -1,0 +1,177 @@
+"""Clips made of photographs: a camera that pans, zooms and turns, and now and then a thing that
+moves before it.
+
+There are few freely licensed clips without compression; photographs, shrunk, are as fine as film
+ever is, and the motion is known to be smooth. What they lack: things that bend, water, shadows.
+
+Each frame is a window into a photograph, resampled at twice its size and then halved, so that
+interpolation blurs no frame more than another; otherwise frames would differ in sharpness by the
+fraction of a pixel that they are moved.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sr.data.augment import Picture
+from sr.io.rgb8 import ImageError, read_rgb8
+
+_VERSION = b"1"  # to be raised with any change of the frames, so that kept flow is not taken
+_OVERSAMPLING = 2
+_ZOOMS = (0.985, 1.015)  # of one frame to the next
+_TURN = 0.6  # degrees a frame, at most
+_FOREGROUND_CHANCE = 0.3
+_FOREGROUND_SIZE = (0.2, 0.5)  # its radius, of the frame's height
+
+Transform = NDArray[np.float64]
+Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class MovingPhoto:
+    """One clip of a photograph; which one depends on the path's name and `number` alone.
+
+    size: (height, width) of the frames. speed: pixels a frame, at most. others: photographs that
+    things in the foreground are cut from.
+    """
+
+    path: Path
+    number: int
+    num_frames: int
+    size: tuple[int, int]
+    speed: float
+    others: tuple[Path, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.path}, moving, number {self.number}"
+
+    @property
+    def identity(self) -> str:
+        digest = hashlib.sha256(_VERSION)
+        for path in (self.path, *self.others):
+            status = path.stat()
+            digest.update(f"{path}/{status.st_size}/{status.st_mtime_ns}\n".encode())
+        return f"{self!r} {digest.hexdigest()}"
+
+    def read(self) -> list[Picture]:
+        """The frames, (height, width, 3), uint8 RGB. Raises ImageError."""
+        rng = np.random.default_rng([self.number, *self.path.name.encode()])
+        photo = _shrunk(_read_photo(self.path), rng, self.size)
+        background = self._moved(photo, self._path(photo.shape[:2], rng))
+        if rng.random() >= _FOREGROUND_CHANCE:
+            return [_halved(frame) for frame in background]
+        other = _read_photo(self.others[int(rng.integers(len(self.others)))])
+        other = _shrunk(other, rng, self.size)
+        transforms = self._path(other.shape[:2], rng)
+        foreground = self._moved(other, transforms)
+        masks = self._moved(self._blob(other.shape[:2], transforms, rng), transforms)
+        return [
+            _halved(_blended(front, back, mask))
+            for front, back, mask in zip(foreground, background, masks, strict=True)
+        ]
+
+    def _path(self, shape: tuple[int, ...], rng: np.random.Generator) -> list[Transform]:
+        """From oversampled frames' pixels to the photograph's, one a frame, (2, 3)."""
+        height, width = (_OVERSAMPLING * side for side in self.size)
+        velocity = _within_circle(rng) * self.speed * _OVERSAMPLING
+        change = _within_circle(rng) * 0.1 * self.speed * _OVERSAMPLING  # of it, a frame
+        zoom = rng.uniform(*_ZOOMS)
+        turn = np.deg2rad(rng.uniform(-_TURN, _TURN))
+        middle = (self.num_frames - 1) / 2
+        places = []
+        for t in np.arange(self.num_frames) - middle:
+            moved = t * velocity + 0.5 * t * abs(t) * change / max(middle, 1)
+            linear = zoom**t * _rotation(turn * t)
+            places.append((linear, moved))
+        # Where the middle frame's centre lies, with room for all frames as far as there is any.
+        centre = np.array(
+            [
+                rng.uniform(width / 2, max(shape[1] - width / 2, width / 2)),
+                rng.uniform(height / 2, max(shape[0] - height / 2, height / 2)),
+            ]
+        )
+        offset = np.array([width / 2, height / 2])
+        return [
+            np.column_stack([linear, centre + moved - linear @ offset]) for linear, moved in places
+        ]
+
+    def _moved(self, photo: Values, transforms: list[Transform]) -> list[Values]:
+        """What the camera sees, oversampled; beyond the photograph, its mirror image."""
+        size = (_OVERSAMPLING * self.size[1], _OVERSAMPLING * self.size[0])
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        border = cv2.BORDER_REFLECT_101
+        frames = (
+            cv2.warpAffine(photo, each, size, flags=flags, borderMode=border) for each in transforms
+        )
+        return [np.asarray(frame, photo.dtype).reshape(size[1], size[0], -1) for frame in frames]
+
+    def _blob(
+        self, shape: tuple[int, ...], transforms: list[Transform], rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """A round thing with a wavy outline, in the photograph where the middle frame sees it:
+        (rows, columns), 1 inside, 0 outside.
+        """
+        height, width = (_OVERSAMPLING * side for side in self.size)
+        seen = np.array([rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height, 1.0])
+        x, y = transforms[self.num_frames // 2] @ seen
+        angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+        radius = rng.uniform(*_FOREGROUND_SIZE) * height
+        waves = sum(
+            rng.uniform(0, 0.15) * np.cos(count * angles + rng.uniform(0, 2 * np.pi))
+            for count in (2, 3, 5)
+        )
+        outline = np.column_stack(
+            [x + radius * (1 + waves) * np.cos(angles), y + radius * (1 + waves) * np.sin(angles)]
+        )
+        mask = np.zeros(shape, np.float32)
+        cv2.fillPoly(mask, [outline.round().astype(np.int32)], 1.0)
+        return np.asarray(cv2.GaussianBlur(mask, (0, 0), _OVERSAMPLING / 2), np.float32)
+
+
+def _read_photo(path: Path) -> Picture:
+    photo = read_rgb8(path, grey_to_rgb=True)
+    height, width, _ = photo.shape
+    if min(height, width) < 2:  # OpenCV would never come to the end of mirroring it
+        raise ImageError(
+            f"{path}: expected a photograph of at least 2x2 pixels; came {width}x{height} "
+            "(width x height)"
+        )
+    return photo
+
+
+def _shrunk(photo: Picture, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
+    """At a random size, from just large enough to the photograph's own; the smaller, the finer."""
+    least = max(_OVERSAMPLING * side / own for side, own in zip(size, photo.shape[:2], strict=True))
+    factor = rng.uniform(min(least, 1.0), 1.0)
+    if factor >= 1:
+        return photo
+    new = (round(photo.shape[1] * factor), round(photo.shape[0] * factor))
+    return np.asarray(cv2.resize(photo, new, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _halved(frame: Values) -> Picture:
+    size = (frame.shape[1] // _OVERSAMPLING, frame.shape[0] // _OVERSAMPLING)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _blended(front: Values, back: Values, mask: Values) -> Picture:
+    """mask: (rows, columns, 1), about 0 to 1; resampling has made it overshoot."""
+    share = np.clip(mask, 0, 1).astype(np.float32)
+    return np.asarray((front * share + back * (1 - share)).round(), np.uint8)
+
+
+def _within_circle(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A random direction, with a length of 0 to 1, uniform."""
+    angle = rng.uniform(0, 2 * np.pi)
+    return np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0, 1)
+
+
+def _rotation(angle: float) -> NDArray[np.float64]:
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine], [sine, cosine]])

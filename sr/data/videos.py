@@ -1,0 +1,86 @@
+"""Video files, decoded once into folders of PNG pictures."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from sr.data.frame_folders import FrameFiles, cut_into_clips
+from sr.data.sources import DataError, raise_faults
+from sr.io.find_files import find_pictures
+from sr.io.rgb8 import ImageError, tensor_to_rgb8, write_rgb8
+from sr.io.video.formats import VIDEO_SUFFIXES
+from sr.io.video.frame import VideoError
+from sr.io.video.pixels.yuv import Conversion, as_tensors
+from sr.io.video.read.reader import open_video
+
+
+def find_videos(
+    videos: Sequence[Path], cache_folder: Path, *, clip_frames: int, min_frames: int
+) -> list[FrameFiles]:
+    """The clips of video files, and of the folders that hold them.
+
+    What is not in the cache yet is decoded now. Raises DataError naming all files that are
+    missing, cannot be decoded or are too short.
+    """
+    missing = [str(path) for path in videos if not path.exists()]
+    if missing:
+        raise DataError(f"no such video or folder: {', '.join(missing)}")
+    files = find_pictures(videos, recursive=True, suffixes=VIDEO_SUFFIXES)
+    if not files:
+        raise DataError(f"{', '.join(map(str, videos))}: no video files found")
+    clips, faults = [], []
+    for path in files:
+        try:
+            frames = find_pictures([decoded(path, cache_folder)], recursive=False)
+            clips += cut_into_clips(frames, clip_frames, min_frames)
+        except DataError as error:  # of the folder of frames
+            faults.append(f"{path}: {error}")
+        except (ImageError, VideoError) as error:
+            faults.append(str(error))
+    raise_faults("videos", faults)
+    return clips
+
+
+def decoded(path: Path, cache_folder: Path) -> Path:
+    """The folder with a video's frames, 8 bits each, as they are coded (not turned).
+
+    Raises VideoError for what cannot be read, and where the disk has no room.
+    """
+    status = path.stat()
+    made_of = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+    digest = hashlib.sha256(made_of.encode()).hexdigest()
+    folder = cache_folder / "frames" / f"{path.stem}-{digest[:16]}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # One process of a run decodes, the others wait.
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if not folder.is_dir() or not any(folder.iterdir()):  # emptied by somebody
+                _decode(path, folder)
+    except (OSError, ImageError) as error:
+        raise VideoError(f"{path}: cannot be decoded into {folder}: {error}") from error
+    return folder
+
+
+def _decode(path: Path, folder: Path) -> None:
+    """Write a video's frames into a new folder, which appears with all of them or not at all."""
+    unfinished = folder.with_name(f".{folder.name}-unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+    unfinished.mkdir()
+    try:
+        _write_frames(path, unfinished)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_frames(path: Path, folder: Path) -> None:
+    with open_video(path) as video, torch.inference_mode():
+        info = video.info
+        conversion = Conversion(info.layout, info.colour, info.siting)
+        for frame in video.frames():
+            rgb = conversion.to_rgb(as_tensors(frame.planes, torch.device("cpu")))
+            write_rgb8(folder / f"{frame.number:08d}.png", tensor_to_rgb8(rgb))

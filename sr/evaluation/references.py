@@ -1,0 +1,93 @@
+"""Where the original of a picture or video lies that results are scored against."""
+
+import re
+from pathlib import Path
+
+from sr.evaluation.scores import ScoreError
+from sr.inference.options import UsageError
+from sr.io.find_files import find_pictures
+from sr.io.image_formats import READABLE_SUFFIXES
+from sr.io.video.formats import VIDEO_SUFFIXES, around_number, is_pattern
+
+_SCALE = re.compile(r"[_-]?[xX]\d+$")  # at the end of LR files' names
+
+
+class References:
+    """The originals of a folder, found by the names of what is upscaled; or one video's."""
+
+    def __init__(self, given: Path) -> None:
+        """given: a folder, or of one video a file or a pattern of frames' names.
+
+        Raises UsageError where there is no such thing.
+        """
+        self._given = given
+        is_file = given.is_file() and given.suffix.lower() in VIDEO_SUFFIXES
+        self.is_one_video = is_file or is_frames_pattern(given)
+        """Not a folder, so not of several inputs, nor of pictures."""
+        self._pictures: dict[str, list[Path]] = {}
+        self._clips: dict[str, list[Path]] = {}
+        if self.is_one_video:
+            return
+        if not given.is_dir():
+            raise UsageError(
+                f"--reference {given}: expected a folder of original pictures or clips,"
+                " or the file or frames of one video"
+            )
+        for path in find_pictures([given], recursive=False, suffixes=READABLE_SUFFIXES):
+            self._pictures.setdefault(path.stem, []).append(path)
+        for path in sorted(given.iterdir()):
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                self._clips.setdefault(path.name, []).append(path)
+            elif path.suffix.lower() in VIDEO_SUFFIXES:
+                self._clips.setdefault(path.stem, []).append(path)
+
+    def original_of(self, source: Path) -> Path:
+        """The original of an LR picture: `baby` for baby.png, babyx4.png and baby_x4.png.
+
+        Raises ScoreError where there is none, or more than one.
+        """
+        names = _with_and_without_scale([source.stem])
+        return self._only(self._pictures, names, "original")
+
+    def original_clip_of(self, source: Path, *, is_only: bool) -> Path:
+        """The original of a video: a folder of frames, a pattern of them or a video file.
+
+        It has the name of the video, of the folder of its frames, or what stands before the
+        numbers of their files. is_only: there is no other video; then the frames may lie in the
+        folder itself, if nothing in it has such a name. Raises ScoreError as `original_of`.
+        """
+        if self.is_one_video:
+            return self._given
+        names = _with_and_without_scale(_names_of_clip(source))
+        if is_only and self._pictures and not any(name in self._clips for name in names):
+            return self._given
+        return self._only(self._clips, names, "folder or video of originals")
+
+    def _only(self, paths: dict[str, list[Path]], names: list[str], kind: str) -> Path:
+        matches = next((paths[name] for name in names if name in paths), [])
+        if len(matches) != 1:
+            came = ", ".join(path.name for path in matches) or "none"
+            raise ScoreError(
+                f"expected one {kind} named {' or '.join(names)} in {self._given}; came: {came}"
+            )
+        return matches[0]
+
+
+def is_frames_pattern(path: Path) -> bool:
+    """Whether a path stands for numbered files; a file may have such a name, too."""
+    return is_pattern(path) and not path.exists()
+
+
+def _names_of_clip(source: Path) -> list[str]:
+    if not is_frames_pattern(source):
+        return [source.name if source.is_dir() else source.stem]
+    before = around_number(source)[0].rstrip("_-. ")
+    folder = source.resolve().parent.name
+    return [name for name in (before, folder) if name]
+
+
+def _with_and_without_scale(names: list[str]) -> list[str]:
+    """Each once; the full ones first."""
+    return list(dict.fromkeys([*names, *(_SCALE.sub("", name) for name in names)]))

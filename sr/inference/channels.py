@@ -1,0 +1,136 @@
+"""Pixels of a file <-> pictures of three channels that a network takes.
+
+Grey is repeated in three channels and the mean of the three comes back. Alpha, where the network
+is to enlarge it, is a grey picture of its own beside the colours, which are premultiplied: colours
+under full transparency, which nobody sees, would else shine through at the edges.
+
+Letters: h, w a box's height and width; bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sr.tiling.tiles import Box
+
+Alpha = Literal["model", "bicubic", "drop"]
+"""What becomes of an alpha channel: enlarged by the network, by bicubic interpolation, left out."""
+
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+ReadPixels = Callable[[Box], Pixels]
+"""A box on the LR grid -> its pixels, (h, w, bands), of integers or float32 in [0, 1]."""
+
+WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+INVISIBLE = 0.5 / 65535  # alpha that is written as 0, at 16 bits a channel
+MARGIN = 4  # LR pixels around a box; more than bicubic interpolation reads
+
+
+@dataclass(frozen=True)
+class Planes:
+    """How the bands of one picture go through a network of `scale`."""
+
+    read_pixels: ReadPixels
+    height: int
+    width: int
+    num_bands: int
+    scale: int
+    alpha: Alpha
+
+    @property
+    def has_alpha(self) -> bool:
+        """Of the picture that is read."""
+        return self.num_bands in (2, 4)
+
+    @property
+    def num_bands_out(self) -> int:
+        """Of the result."""
+        return self.num_bands - (self.has_alpha and self.alpha == "drop")
+
+    def read(self, box: Box) -> Tensor:
+        """What the network sees of a box: (1 or 2, 3, h, w), float32 in [0, 1].
+
+        The second one is alpha, left out where it is the same all over the box.
+        """
+        bands = self._bands(box)
+        colours, alpha = self._split(bands)
+        if alpha is None or self.alpha != "model":
+            return _three(colours)
+        if alpha.amin() == alpha.amax():
+            return _three(colours * alpha)
+        return torch.cat([_three(colours * alpha), _three(alpha)])
+
+    def join(self, core: Box, sr: Tensor) -> Tensor:
+        """The network's result of a box without its halo -> bands of the file.
+
+        core: on the LR grid. sr: (1 or 2, 3, scale*h, scale*w) on any device.
+        Returns (num_bands_out, scale*h, scale*w), float32 in [0, 1].
+        """
+        sr = sr.float().clamp(0, 1)
+        grey = self.num_bands <= 2
+        colours = sr[0].mean(0, keepdim=True) if grey else sr[0]
+        if self.num_bands_out in (1, 3):
+            return colours
+        if self.alpha == "bicubic":
+            return torch.cat([colours, self._bicubic(core, alpha=True).to(sr.device)])
+        if len(sr) == 2:
+            alpha = sr[1].mean(0, keepdim=True)
+        else:
+            corner = self._bands(Box(core.top, core.left, core.top + 1, core.left + 1))
+            alpha = corner[-1:].to(sr.device).expand_as(colours[:1])
+        return torch.cat([self._divided(core, colours, alpha), alpha])
+
+    def _divided(self, core: Box, colours: Tensor, alpha: Tensor) -> Tensor:
+        """Colours no longer premultiplied; under full transparency those that the file has."""
+        visible = alpha > INVISIBLE
+        if visible.all():
+            return (colours / alpha).clamp(0, 1)
+        hidden = self._bicubic(core, alpha=False).to(colours.device)
+        return torch.where(visible, (colours / alpha.clamp(min=INVISIBLE)).clamp(0, 1), hidden)
+
+    def _bicubic(self, core: Box, *, alpha: bool) -> Tensor:
+        """A box of the file's alpha, or of its colours, enlarged; seamless between boxes."""
+        around = Box(
+            max(core.top - MARGIN, 0),
+            max(core.left - MARGIN, 0),
+            min(core.bottom + MARGIN, self.height),
+            min(core.right + MARGIN, self.width),
+        )
+        bands = self._bands(around)
+        picture = bands[-1:] if alpha else bands[:-1]
+        if self.scale > 1:
+            factor = float(self.scale)
+            picture = functional.interpolate(picture[None], scale_factor=factor, mode="bicubic")[0]
+        inner = core.relative_to(around).scaled(self.scale)
+        return picture[:, inner.rows, inner.columns].clamp(0, 1)
+
+    def _bands(self, box: Box) -> Tensor:
+        """(num_bands, h, w), float32 in [0, 1]."""
+        pixels = self.read_pixels(box)  # (h, w, bands)
+        floats = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32))
+        return floats / WHITE[pixels.dtype.name]
+
+    def _split(self, bands: Tensor) -> tuple[Tensor, Tensor | None]:
+        return (bands[:-1], bands[-1:]) if self.has_alpha else (bands, None)
+
+
+def quantised(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
+    """(bands, h, w) in [0, 1] -> (h, w, bands) of a file's levels, rounded halves up.
+
+    dtype: uint8, uint16, or float32 for no rounding. The rounding is done on the tensor's device.
+    """
+    if dtype == np.float32:
+        return bands.permute(1, 2, 0).contiguous().cpu().numpy()
+    levels = bands.mul(WHITE[dtype.name]).add_(0.5)  # the cast cuts off
+    whole = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32)
+    return whole.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
+
+
+def _three(planes: Tensor) -> Tensor:
+    """(1 or 3, h, w) -> (1, 3, h, w)."""
+    return planes.expand(3, -1, -1)[None]

@@ -1,0 +1,84 @@
+"""What a run over pictures and videos tells while it goes: events, given to whoever listens.
+
+Events and their fields:
+  start        pictures (and videos), ignored (files that are neither), megapixels (that the network
+               is to read), model, scale, size (such as x4), tile_size, halo (LR pixels), device,
+               precision
+  progress     of a picture: tile (tiles done), tiles; of a video: frame (frames done), frames (None
+               where nobody knows), fps, seconds_left, queues (how full the one behind each stage
+               is on average), bottleneck (the stage that the others wait for), disk_gib (of parts
+               and result at their most, reckoned from the first part on); or preview (a picture
+               that was written)
+  item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
+               when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
+               precision, network_seconds, peak_gib (of memory, of the run so far), with
+               --verify-tiles tile_difference; of a video also frames, resumed_at (the first frame
+               of this run), repeated (equal to the one before, not computed), fps; when scored:
+               scores (of a video: `sr.evaluation.scores.ClipScore`)
+  item_failed  error, megapixels
+  warning      message
+  done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a
+               fault of the program); when scored: scores (the pictures' mean), clip_scores (the
+               videos')
+progress, item_done and item_failed also have picture (counted from 1), pictures, source.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from sr.io.event_log import Event, EventLog
+
+
+class Emit(Protocol):
+    """Takes one event."""
+
+    def __call__(self, event: Event, **fields: Any) -> None: ...
+
+
+def to_all(listeners: Sequence[Emit]) -> Emit:
+    """One `Emit` that passes each event to all listeners."""
+
+    def emit(event: Event, **fields: Any) -> None:
+        for listener in listeners:
+            listener(event, **fields)
+
+    return emit
+
+
+def with_fields(listener: Emit, **more: Any) -> Emit:
+    """`listener`, given `more` with every event."""
+
+    def emit(event: Event, **fields: Any) -> None:
+        listener(event, **more, **fields)
+
+    return emit
+
+
+def forgiving(log: EventLog, say: Callable[[str], None]) -> Emit:
+    """Writes to a log until that fails, which is said once: the pictures matter more."""
+
+    def emit(event: Event, **fields: Any) -> None:
+        try:
+            log.write(event, **fields)
+        except OSError as error:
+            log.abandon()
+            say(f"warning: --log: no more can be written ({error.strerror})")
+
+    return emit
+
+
+def with_rare_progress(listener: Emit, interval: float) -> Emit:
+    """`listener`, told of progress at most once in `interval` seconds."""
+    last = -interval
+
+    def emit(event: Event, **fields: Any) -> None:
+        nonlocal last
+        if event == "progress":
+            now = time.monotonic()
+            if now - last < interval:
+                return
+            last = now
+        listener(event, **fields)
+
+    return emit

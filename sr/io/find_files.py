@@ -1,0 +1,77 @@
+"""The picture files of folders, in the order that people read names."""
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TRAINING_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
+"""Of the files that `sr.io.rgb8` reads."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The picture files of a folder, and how many others there are."""
+
+    pictures: list[Path]
+    num_others: int
+    """Hidden files and those without a picture's suffix."""
+
+
+def find_pictures(
+    inputs: Sequence[Path],
+    recursive: bool,
+    *,
+    suffixes: Collection[str] = TRAINING_SUFFIXES,
+) -> list[Path]:
+    """The pictures that `inputs` name, each once, in the order given.
+
+    A folder gives its picture files, hidden ones left out, in natural order (2 before
+    10), with those of its sub-folders if `recursive`. A file is taken whatever its
+    suffix. Raises `FileNotFoundError` naming every input that does not exist.
+    """
+    missing = [str(path) for path in inputs if not path.exists()]
+    if missing:
+        raise FileNotFoundError(f"no such file or folder: {', '.join(missing)}")
+    found: dict[Path, Path] = {}
+    for path in inputs:
+        is_folder = path.is_dir()
+        pictures = search(path, recursive, suffixes).pictures if is_folder else [path]
+        for picture in pictures:
+            found.setdefault(picture.parent.resolve() / picture.name, picture)
+    return list(found.values())
+
+
+def search(folder: Path, recursive: bool, suffixes: Collection[str]) -> Found:
+    """The pictures of a folder, in natural order, with those of its sub-folders if `recursive`."""
+    files = _files_in(folder, recursive)
+    pictures = [path for path in files if _is_picture_name(path.name, suffixes)]
+    return Found(sorted(pictures, key=_natural_order), len(files) - len(pictures))
+
+
+def _files_in(folder: Path, recursive: bool) -> list[Path]:
+    found: list[Path] = []
+    seen: set[str] = set()  # a linked folder may lead back to one of its parents
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        repeated = real in seen
+        seen.add(real)
+        if repeated or not recursive:
+            folders.clear()
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if not repeated:
+            found += [Path(root, name) for name in files]
+    return [path for path in found if path.is_file()]
+
+
+def _is_picture_name(name: str, suffixes: Collection[str]) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in suffixes
+
+
+def _natural_order(path: Path) -> list[list[tuple[int, str]]]:
+    """Compare part by part, digits by their value: a2.png before a10.png."""
+    return [
+        [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces if piece]
+        for pieces in (re.split(r"(\d+)", part) for part in path.parts)
+    ]

@@ -1,0 +1,150 @@
+"""Picture files <-> 8-bit RGB arrays <-> tensors, through libvips.
+
+Read and written are 8-bit RGB pictures in sRGB: PNG, JPEG, WebP and TIFF. Whatever else
+comes (16 bit, grey, alpha, CMYK, several pages, other colour profiles) is refused with
+an `ImageError`, so that no picture is silently damaged.
+
+Letters: H, W height and width of the picture in pixels.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyvips
+import torch
+from torch import Tensor
+
+from sr.io.image_source import ImageError as ImageError
+from sr.io.image_source import faults_named, opened_file
+from sr.io.image_writer import write_picture
+
+_LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
+_EXPECTED = "expected an 8-bit RGB picture (PNG, JPEG, WebP or TIFF)"
+_SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
+
+
+def read_rgb8(path: Path, *, grey_to_rgb: bool = False) -> npt.NDArray[np.uint8]:
+    """Read a picture of 8-bit RGB in sRGB, turned upright as its EXIF orientation tells.
+
+    With `grey_to_rgb` an 8-bit grey picture is taken as well, its values repeated in
+    the three channels; some benchmarks have one.
+
+    Returns: (H, W, 3), uint8, C-contiguous.
+    Raises `ImageError` for every other kind of picture and for damaged files.
+    """
+    with _opened(path) as image:
+        _refuse_other_kinds(path, image, grey_to_rgb)
+        if image.get_typeof("icc-profile-data") and not _profile_is_srgb(image):
+            raise ImageError(
+                f"{path}: expected colours in sRGB; came: an embedded colour profile that is"
+                " not sRGB, or is damaged. Convert the picture to sRGB first"
+            )
+        if image.get_typeof("orientation") and image.get("orientation") > 1:
+            image = image.copy_memory()  # turning reads rows out of order, a file gives them once
+        pixels = image.autorot().numpy()  # (H, W, 3), or (H, W) when grey
+    if pixels.ndim == 2:
+        pixels = np.stack([pixels] * 3, axis=-1)
+    return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """(height, width) in pixels of the upright picture, from the file's header alone.
+
+    Raises `ImageError` for a picture that `read_rgb8(path, grey_to_rgb=True)` refuses by its kind.
+    """
+    with _opened(path) as image:
+        _refuse_other_kinds(path, image, grey_to_rgb=True)
+        height, width = image.height, image.width
+        sideways = image.get_typeof("orientation") and image.get("orientation") >= 5
+    return (width, height) if sideways else (height, width)
+
+
+def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -> None:
+    """Write a picture in the format of the suffix, as `write_picture` does.
+
+    PNG and TIFF keep every pixel; the others are lossy, with `quality` 1 to 100.
+
+    array: (H, W, 3), uint8, sRGB.
+    """
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise ValueError(
+            f"{path}: expected a uint8 array (H, W, 3); came: {array.dtype} {array.shape}"
+        )
+    write_picture(path, array, suffix=path.suffix, like=None, quality=quality)
+
+
+def image_to_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3), uint8, RGB -> (1, 3, H, W), float32, RGB in [0, 1], own memory."""
+    pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))  # (3, H, W)
+    return pixels.to(torch.float32).div_(255).unsqueeze(0)
+
+
+def tensor_to_rgb8(tensor: Tensor) -> npt.NDArray[np.uint8]:
+    """Clamp to [0, 1] and round to the nearest of 256 levels, halves up.
+
+    tensor: (1, 3, H, W), RGB, on any device.
+    Returns: (H, W, 3), uint8. Raises `ImageError` if a value is not finite.
+    """
+    if tensor.ndim != 4 or tensor.shape[0] != 1 or tensor.shape[1] != 3:
+        raise ValueError(f"expected a tensor (1, 3, H, W); came: {tuple(tensor.shape)}")
+    picture = tensor.detach()[0].to(device="cpu", dtype=torch.float32)  # (3, H, W)
+    if not bool(torch.isfinite(picture).all()):
+        raise ImageError(
+            "expected finite values; came: NaN or infinity in the upscaled picture."
+            " A higher precision may help"
+        )
+    levels = picture.clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)  # the cast cuts off
+    return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pyvips.Image]:
+    """Open a picture lazily; faults of the file and of its content become `ImageError`.
+
+    A descriptor is opened instead of a name, because libvips remembers pictures by name
+    (a changed file would come back unchanged) and takes "[...]" in a name for options.
+    """
+    with faults_named(path, _EXPECTED), opened_file(path, _EXPECTED) as file:
+        source = pyvips.Source.new_from_descriptor(file.fileno())
+        yield pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
+
+
+def _refuse_other_kinds(path: Path, image: pyvips.Image, grey_to_rgb: bool) -> None:
+    loader = image.get("vips-loader")
+    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    grey = image.bands == 1 and image.interpretation == "b-w"
+    rgb = image.bands == 3 and image.interpretation == "srgb"
+    came = None
+    if not loader.startswith(_LOADERS):
+        came = f"a file read by libvips' {loader.removesuffix('_source')}"
+    elif pages != 1:
+        came = f"{pages} pages or frames"
+    elif image.format != "uchar":
+        came = f"{image.bands} channel(s) of type {image.format} ({image.interpretation})"
+    elif image.hasalpha():
+        came = "a picture with an alpha channel (transparency)"
+    elif grey and not grey_to_rgb:
+        came = "a grey picture"
+    elif not grey and not rgb:
+        came = f"{image.bands} channel(s) of colour space {image.interpretation}"
+    if came is not None:
+        raise ImageError(f"{path}: {_EXPECTED}; came: {came}")
+
+
+def _profile_is_srgb(image: pyvips.Image) -> bool:
+    """Whether the embedded profile maps a grid of colours onto themselves in sRGB."""
+    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
+    axes = np.meshgrid(*[levels] * image.bands, indexing="ij")
+    grid = np.stack(axes, axis=-1).reshape(1, -1, image.bands)
+    colours = pyvips.Image.new_from_memory(grid.data, grid.shape[1], 1, image.bands, "uchar")
+    colours = colours.copy(interpretation=image.interpretation)
+    profile = image.get("icc-profile-data")
+    colours.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        mapped = colours.icc_transform("srgb", embedded=True).numpy()  # (1, N, 3)
+    except pyvips.Error:
+        return False
+    return bool(np.abs(mapped.astype(int) - grid.astype(int)).max() <= _SRGB_TOLERANCE)

@@ -1,0 +1,1 @@
+"""Encoders: which, with what options, and the files that they write."""

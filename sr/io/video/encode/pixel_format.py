@@ -1,0 +1,140 @@
+"""Which planes and colours a result has, by those of its source and what its encoder takes.
+
+The rule: those of the source where the encoder takes them; else what loses the least; and every
+loss is told.
+"""
+
+from dataclasses import replace
+
+from sr.io.video.encode.codecs import Codec, EncoderError, did_you_mean
+from sr.io.video.frame import UNSPECIFIED, Colour, Layout, Siting, VideoInfo
+
+_BT709 = 1  # H.273: matrix, primaries
+_SRGB = 13  # H.273: transfer
+_RGB = 0  # H.273: matrix of samples that are R, G and B
+
+
+def layout_for(codec: Codec, pix_fmt: str | None, source: Layout) -> tuple[Layout, tuple[str, ...]]:
+    """Of the planes to encode, and notes on what is lost.
+
+    pix_fmt: the user's choice. EncoderError: unknown, or the encoder does not take it.
+    """
+    layouts = codec.layouts
+    if pix_fmt is not None:
+        return _chosen(codec, pix_fmt, layouts), ()
+    wanted, notes = _wanted(codec, source)
+    same_kind = [layout for layout in layouts if layout.kind == wanted.kind]
+    layout = min(same_kind, key=lambda offered: _cost(wanted, offered))
+    return layout, notes + _losses(codec, wanted, layout)
+
+
+def colour_for(source: VideoInfo, layout: Layout) -> Colour:
+    """What the samples of the result mean; as in the source as far as planes are of its kind.
+
+    RGB and grey without a matrix become BT.709 in limited range, which every player expects.
+    """
+    colour = source.colour
+    given = replace(
+        colour,
+        primaries=_BT709 if colour.primaries == UNSPECIFIED else colour.primaries,
+        transfer=_SRGB if colour.transfer == UNSPECIFIED else colour.transfer,
+    )
+    if layout.kind == "rgb":
+        return replace(given, matrix=_RGB, full_range=True)
+    if layout.kind == "grey" and source.layout.kind == "grey":
+        return given
+    if source.layout.kind == "rgb" or colour.matrix in (_RGB, UNSPECIFIED):
+        return replace(given, matrix=_BT709, full_range=False)
+    return given
+
+
+def siting_for(codec: Codec, source: VideoInfo, layout: Layout) -> Siting:
+    """Where chroma lies: as in the source if it has any and the stream can tell, else `left`."""
+    halved = (1, 1)
+    if codec.tags_siting and source.layout.chroma_shift == layout.chroma_shift == halved:
+        return source.siting
+    return "left"
+
+
+def coded_size(
+    codec: Codec, layout: Layout, width: int, height: int
+) -> tuple[int, int, tuple[str, ...]]:
+    """Columns and rows that are encoded, and notes on those that are more than `width`, `height`.
+
+    H.264, HEVC and ProRes hold whole chroma samples only.
+    """
+    if not codec.even or layout.kind != "yuv":
+        return width, height, ()
+    across, down = (2**shift for shift in layout.chroma_shift)
+    coded = (-(-width // across) * across, -(-height // down) * down)
+    if coded == (width, height):
+        return width, height, ()
+    more = [
+        f"{extra} {what}{'s' if extra > 1 else ''}"
+        for extra, what in ((coded[0] - width, "column"), (coded[1] - height, "row"))
+        if extra
+    ]
+    note = (
+        f"{' and '.join(more)} repeated: {codec.encoder} takes {_chroma(layout)} in even sizes "
+        f"only, so {width}x{height} becomes {coded[0]}x{coded[1]} (4:4:4 can be odd)"
+    )
+    return *coded, (note,)
+
+
+def _chosen(codec: Codec, pix_fmt: str, layouts: tuple[Layout, ...]) -> Layout:
+    """The user's pixel format."""
+    layout = Layout.of(pix_fmt)
+    names = [offered.pix_fmt for offered in layouts]
+    if layout is None or layout not in layouts or pix_fmt.startswith("yuvj"):
+        raise EncoderError(
+            f"expected a pixel format that {codec.encoder} takes, one of {', '.join(names)}, "
+            f"got {pix_fmt!r}{did_you_mean(pix_fmt, names)}"
+        )
+    return layout
+
+
+def _wanted(codec: Codec, source: Layout) -> tuple[Layout, tuple[str, ...]]:
+    """What is looked for among what the encoder takes."""
+    if source.kind == "grey" and not codec.keeps_grey:
+        return Layout("yuv", source.depth, (1, 1)), ()  # few players show grey alone
+    if source.kind != "rgb" or codec.rgb == "kept":
+        return source, ()
+    depth = min(source.depth, 10)  # players show no more
+    layout = Layout("yuv", depth, (0, 0) if codec.rgb == "444" else (1, 1))
+    fewer = f", and {source.depth} bits a sample {depth}" if depth < source.depth else ""
+    return layout, (f"RGB becomes Y'CbCr {_chroma(layout)}, as players expect{fewer}",)
+
+
+def _cost(wanted: Layout, offered: Layout) -> tuple[int, int, int, int]:
+    """Less is better: bits lost, then chroma lost, then what is too much."""
+    bits = wanted.depth - offered.depth
+    chroma = [
+        have - want for want, have in zip(wanted.chroma_shift, offered.chroma_shift, strict=True)
+    ]
+    return (
+        max(bits, 0),
+        sum(max(halvings, 0) for halvings in chroma),
+        sum(max(-halvings, 0) for halvings in chroma),
+        max(-bits, 0),
+    )
+
+
+def _losses(codec: Codec, wanted: Layout, layout: Layout) -> tuple[str, ...]:
+    """Notes on what `layout` lacks of `wanted`."""
+    bits, chroma, _, _ = _cost(wanted, layout)
+    notes = []
+    if bits:
+        notes.append(
+            f"{wanted.depth} bits a sample become {layout.depth}: {codec.encoder} takes no more"
+        )
+    if chroma:
+        notes.append(
+            f"chroma {_chroma(wanted)} becomes {_chroma(layout)}: "
+            f"{codec.encoder} takes no finer one"
+        )
+    return tuple(notes)
+
+
+def _chroma(layout: Layout) -> str:
+    """As in 4:2:0."""
+    return ":".join(layout.pix_fmt[3:6])

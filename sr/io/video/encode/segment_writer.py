@@ -1,0 +1,217 @@
+"""A part of a video: some of its frames, encoded into a closed file of their own.
+
+A part holds one stream of video and starts with a key frame that nothing before it is needed for.
+It is a NUT file, for NUT keeps every time stamp exactly in (a fraction of) any time base. NUT has
+no tag for ProRes: that goes into MOV.
+
+What a part keeps: packets, their order, key frames, presentation times, headers. What it does not,
+and the joining of parts must set: decoding times and durations (NUT stores none), the pixel aspect
+ratio and those tags of colour that the codec's own headers have no room for (VP9: primaries and
+transfer; FFV1: all).
+
+Encoders count frames and are told nothing of times: VP9's library would round them, others set
+bit rates and headers by them. The packets get the frames' times afterwards.
+"""
+
+import errno
+import os
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from av.video.stream import VideoStream
+
+from sr.io.video.encode.encoder import Encoding, configure
+from sr.io.video.frame import Planes, VideoError
+from sr.io.video.read.container import file_url
+
+# Bits by which FFmpeg shifts 10 of them to the top of 16.
+_SHIFTS = {"p010le": 6, "yuv444p10msble": 6}
+
+
+class PartWriter:
+    """Encodes frames into one file; a context manager. After an error there is no file."""
+
+    def __init__(
+        self,
+        path: Path,
+        encoding: Encoding,
+        *,
+        time_base: Fraction,
+        rate: Fraction,
+        sample_aspect_ratio: Fraction,
+        origin: int = 0,
+    ) -> None:
+        """path: of any name; what is there is overwritten.
+
+        time_base: seconds a unit of all times. rate: frames a second, exact or on average.
+        origin: the time that the file calls 0; no frame is earlier, for NUT has no times below 0.
+        VideoError: the file cannot be made, or the encoder does not open.
+        """
+        self._path = path
+        self._encoding = encoding
+        self._time_base = time_base
+        self._origin = origin
+        self._times: list[tuple[int, int]] = []
+        self._num_packets = 0
+        try:
+            self._container = av.open(
+                file_url(path), "w", format=encoding.part_format, options=self._muxer_options()
+            )
+            stream = self._container.add_stream(encoding.encoder, rate=rate)
+            assert isinstance(stream, VideoStream)
+            self._stream = stream
+            configure(self._stream.codec_context, encoding, rate)
+            self._stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
+            self._stream.time_base = time_base
+            self._container.start_encoding()
+        except (av.FFmpegError, OSError, ValueError) as fault:
+            self._remove()
+            raise self._error("cannot be made", fault) from fault
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the file and bring it to the disk; after an error, remove it."""
+        if error is not None:
+            self._remove()
+            return
+        try:
+            self._finish()
+        except BaseException:
+            self._remove()
+            raise
+
+    def write(self, planes: Planes, pts: int, duration: int) -> None:
+        """Encode one frame; it may reach the file later.
+
+        planes: as `Encoding.layout` says, `Encoding.height` by `Encoding.width`; they are copied.
+        pts, duration: in units of the time base; pts greater than that of the frame before.
+        VideoError: naming the file and the frame, counted from 0 in this part.
+        """
+        number = len(self._times)
+        if pts < self._origin or (self._times and pts - self._origin <= self._times[-1][0]):
+            after = self._times[-1][0] + self._origin if self._times else self._origin - 1
+            raise VideoError(
+                f"{self._path}, frame {number}: expected a time after {after}, got {pts}"
+            )
+        frame = frame_of(planes, self._encoding)
+        frame.pts = number
+        frame.time_base = self._stream.codec_context.time_base
+        self._times.append((pts - self._origin, duration))
+        self._encode(frame)
+
+    def _muxer_options(self) -> dict[str, str]:
+        """So that the same frames make the same file, and times stay as they are."""
+        options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
+        if self._encoding.part_format == "mov":
+            # MOV keeps the start in units of its own, by default milliseconds.
+            options["movie_timescale"] = str(self._time_base.denominator)
+        return options
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        """None: the frames that the encoder still holds."""
+        try:
+            for packet in self._stream.encode(frame):
+                self._set_times(packet)
+                self._container.mux(packet)
+                self._num_packets += 1
+        except (av.FFmpegError, OSError, ValueError) as fault:
+            raise self._error(f"frame {len(self._times) - 1} cannot be written", fault) from fault
+
+    def _set_times(self, packet: "Packet[VideoStream]") -> None:
+        """From numbers of frames to the frames' times."""
+        assert packet.pts is not None
+        pts, duration = self._times[packet.pts]
+        dts = packet.pts if packet.dts is None else packet.dts
+        # Before the first frame there is no frame to take the time of: a unit earlier for each.
+        packet.dts = self._times[dts][0] if dts >= 0 else self._times[0][0] + dts
+        packet.pts, packet.duration = pts, duration
+        packet.time_base = self._time_base
+
+    def _finish(self) -> None:
+        """Flush, close, and bring to the disk."""
+        self._encode(None)
+        try:
+            self._container.close()
+            with self._path.open("rb+") as file:
+                os.fsync(file.fileno())
+        except (av.FFmpegError, OSError) as fault:
+            raise self._error("cannot be finished", fault) from fault
+        if self._num_packets != len(self._times):
+            raise VideoError(
+                f"{self._path}: the encoder {self._encoding.encoder} made {self._num_packets} "
+                f"frames of {len(self._times)}"
+            )
+
+    def _remove(self) -> None:
+        """Leave nothing behind."""
+        if hasattr(self, "_container"):
+            with suppress(av.FFmpegError, OSError):  # it reports the same error once more
+                self._container.close()
+        self._path.unlink(missing_ok=True)
+
+    def _error(self, what: str, fault: Exception) -> VideoError:
+        """An error of FFmpeg's in words, with the file."""
+        full = isinstance(fault, OSError) and fault.errno == errno.ENOSPC
+        return VideoError(f"{self._path}: {what}: {'no room left on the disk' if full else fault}")
+
+
+def frame_of(planes: Planes, encoding: Encoding) -> VideoFrame:
+    """FFmpeg's frame with a copy of the planes, tagged with their colour; no time is set."""
+    frame = VideoFrame(encoding.width, encoding.height, encoding.frame_format)
+    shapes = encoding.layout.shapes(encoding.height, encoding.width)
+    assert tuple(plane.shape for plane in planes) == shapes
+    assert all(plane.dtype == encoding.layout.dtype for plane in planes)
+    shift = _SHIFTS.get(encoding.frame_format, 0)
+    for target, plane in zip(_targets(frame, planes), planes, strict=True):
+        columns = plane.shape[1]
+        if shift:
+            np.left_shift(plane, shift, out=target[:, :columns])
+        else:
+            target[:, :columns] = plane
+        # x264 reads some of what pads the lines, so that must not differ from run to run.
+        target[:, columns:] = target[:, columns - 1 : columns]
+    colour = encoding.colour
+    frame.colorspace, frame.color_range = colour.matrix, colour.range_number
+    frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
+    return frame
+
+
+def _targets(frame: VideoFrame, planes: Planes) -> list[npt.NDArray[Any]]:
+    """Views into the frame's memory, one for each plane, with what pads its lines."""
+    height = planes[0].shape[0]
+    dtype = planes[0].dtype
+    rows = [_rows(plane, dtype) for plane in frame.planes]
+    if frame.format.name == "bgr0":
+        pixels = rows[0][:height]
+        pixels[:, 3::4] = 0
+        return [pixels[:, 2::4], pixels[:, 1::4], pixels[:, 0::4]]
+    if frame.format.name == "p010le":
+        down = planes[1].shape[0]
+        chroma = rows[1][:down]
+        return [rows[0][:height], chroma[:, 0::2], chroma[:, 1::2]]
+    if frame.format.name.startswith("gbrp"):
+        rows = [rows[2], rows[0], rows[1]]
+    return [target[: plane.shape[0]] for target, plane in zip(rows, planes, strict=True)]
+
+
+def _rows(plane: VideoPlane, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """(rows, columns and what FFmpeg pads lines with), writable, of the plane's own memory."""
+    # Plane has the buffer protocol, which its type stub does not tell.
+    memory: Any = plane
+    return np.frombuffer(memory, dtype=dtype).reshape(-1, plane.line_size // dtype.itemsize)

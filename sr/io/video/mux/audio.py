@@ -1,0 +1,210 @@
+"""Sound that the result's container cannot hold as it is, encoded anew in time with the picture.
+
+Each sample keeps its time: where the source has a gap (lost packets) silence is put, and where it
+overlaps itself samples are dropped, so that nothing behind moves.
+"""
+
+from __future__ import annotations  # Packet is generic in the stubs only
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.fifo import AudioFifo
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from sr.io.video.time_range import Span
+
+_BIT_RATE = 96_000  # per channel; 192 kb/s for stereo, where AAC and Opus are hard to tell apart
+_JITTER = Fraction(1, 100)
+"""Seconds that a time stamp may be off (they are whole milliseconds in Matroska) unheeded."""
+_FRAME_SIZE = 1024  # samples a channel, for encoders that take any number
+LAYOUTS = {
+    1: "mono",
+    2: "stereo",
+    3: "3.0",
+    4: "quad",
+    5: "5.0",
+    6: "5.1",
+    7: "6.1",
+    8: "7.1",
+}
+"""Channel layouts that the encoders know, by number of channels."""
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+
+
+def add_sound(output: OutputContainer, codec: str, source: AudioStream) -> AudioStream:
+    """A new stream of the result, to be filled by a SoundConverter; `codec` names an encoder."""
+    rate = source.sample_rate
+    if codec == "libopus" or (codec == "aac" and rate not in _AAC_RATES):
+        rate = 48000
+    stream = output.add_stream(codec, rate=rate)
+    assert isinstance(stream, AudioStream)
+    channels = source.codec_context.channels
+    stream.codec_context.layout = LAYOUTS.get(channels, "stereo")
+    if codec == "flac":
+        if source.codec_context.format.bytes > 2:
+            stream.codec_context.format = "s32"  # which FLAC keeps 24 bits of
+    else:
+        stream.codec_context.bit_rate = _BIT_RATE * stream.codec_context.channels
+    stream.codec_context.time_base = Fraction(1, rate)
+    stream.time_base = Fraction(1, rate)
+    return stream
+
+
+class SoundConverter:
+    """Takes packets of a sound stream, and gives those of the result's."""
+
+    def __init__(self, source: AudioStream, result: AudioStream, span: Span) -> None:
+        self.num_faults = 0
+        """Packets that cannot be decoded; silence is in their place."""
+        self._source = source
+        self._result = result
+        self._line = Line(span)
+        self._resampler: AudioResampler | None = None
+        self._kind: tuple[str, str, int] | None = None  # of the frames that the resampler takes
+        self._waiting = AudioFifo()  # samples as the encoder takes them
+        self._num_encoded = 0  # samples a channel
+
+    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        """The packets of the result that can be made now."""
+        try:
+            frames = self._source.decode(cast("Packet[AudioStream]", packet))
+        except av.FFmpegError:
+            self.num_faults += 1
+            return
+        for frame in frames:
+            yield from self._take(frame)
+
+    def finish(self) -> Iterator[Packet[Stream]]:
+        """The last packets, when the source has ended."""
+        try:
+            frames = self._source.decode(None)
+        except av.FFmpegError:
+            frames = []
+        for frame in frames:
+            yield from self._take(frame)
+        if self._line.start is None:
+            return  # an encoder that was given nothing has nothing to give
+        self._drain()
+        rest = self._waiting.read(0, partial=True)
+        if rest is not None:
+            yield from self._encode(rest)
+        yield from self._labelled(self._result.encode(None))
+
+    def _take(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
+        for piece in self._line.put(frame):
+            kind = (piece.format.name, piece.layout.name, piece.sample_rate)
+            if kind != self._kind:  # some streams change their number of channels on the way
+                self._drain()
+                self._kind = kind
+                context = self._result.codec_context
+                self._resampler = AudioResampler(
+                    context.format.name, context.layout.name, context.sample_rate
+                )
+            assert self._resampler is not None
+            for resampled in self._resampler.resample(piece):
+                self._wait(resampled)
+            size = self._result.codec_context.frame_size or _FRAME_SIZE
+            while (full := self._waiting.read(size)) is not None:
+                yield from self._encode(full)
+
+    def _drain(self) -> None:
+        """Get the last samples out of the resampler, which is of no use then."""
+        if self._resampler is not None:
+            for frame in self._resampler.resample(None):
+                self._wait(frame)
+        self._resampler = None
+
+    def _wait(self, frame: AudioFrame) -> None:
+        frame.pts = None  # those of a second resampler would begin anew
+        self._waiting.write(frame)
+
+    def _encode(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
+        rate = self._result.codec_context.sample_rate
+        assert self._line.start is not None
+        frame.pts = round(self._line.start * rate) + self._num_encoded
+        frame.time_base = Fraction(1, rate)
+        self._num_encoded += frame.samples
+        yield from self._labelled(self._result.encode(frame))
+
+    def _labelled(self, packets: list[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+        for packet in packets:
+            packet.stream = self._result
+            yield packet
+
+
+class Line:
+    """Frames of sound laid one behind the other, without gaps, from where the first begins."""
+
+    def __init__(self, span: Span) -> None:
+        self.start: Fraction | None = None
+        """Of the first sample, in the result's seconds; None before it came."""
+        self._span = span
+        self._end = Fraction(0)  # of the last sample, likewise
+
+    def put(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """What of the frame is wanted and new, after silence where there is a gap before it."""
+        rate = frame.sample_rate
+        if frame.pts is None or frame.time_base is None:
+            start = self._end
+        else:
+            start = frame.pts * frame.time_base - self._span.shift
+        end = start + Fraction(frame.samples, rate)
+        first, last = self._wanted(start, end)
+        if last <= first:
+            return
+        if self.start is None:
+            self.start = self._end = first
+        gap = round((first - self._end) * rate)
+        if abs(gap) <= _JITTER * rate:
+            gap = 0
+        for samples in _pieces(max(gap, 0), rate):
+            yield _silence(frame, samples)
+        dropped = round((first - start) * rate) + max(-gap, 0)
+        kept = frame.samples - dropped - round((end - last) * rate)
+        self._end += Fraction(max(gap, 0) + max(kept, 0), rate)
+        if kept == frame.samples:
+            yield frame
+        elif kept > 0:
+            yield _cut(frame, dropped, dropped + kept)
+
+    def _wanted(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction]:
+        first = start if self._span.start is None else max(start, Fraction(0))
+        stop = self._span.end
+        return first, end if stop is None else min(end, stop - self._span.shift)
+
+
+def _pieces(num_samples: int, most: int) -> Iterator[int]:
+    """The number in parts of at most `most`."""
+    while num_samples > 0:
+        yield min(num_samples, most)
+        num_samples -= most
+
+
+def _silence(like: AudioFrame, num_samples: int) -> AudioFrame:
+    values = like.to_ndarray()
+    width = num_samples * (1 if like.format.is_planar else like.layout.nb_channels)
+    rest = 128 if values.dtype == np.uint8 else 0
+    return _frame(np.full((values.shape[0], width), rest, values.dtype), like)
+
+
+def _cut(frame: AudioFrame, start: int, stop: int) -> AudioFrame:
+    """Samples `start` up to `stop`."""
+    step = 1 if frame.format.is_planar else frame.layout.nb_channels
+    values = frame.to_ndarray()[:, start * step : stop * step]
+    return _frame(np.ascontiguousarray(values), frame)
+
+
+def _frame(values: npt.NDArray[Any], like: AudioFrame) -> AudioFrame:
+    frame = AudioFrame.from_ndarray(values, like.format.name, like.layout.name)
+    frame.sample_rate = like.sample_rate
+    return frame

@@ -1,0 +1,72 @@
+"""Tags and chapters of a video that still hold for its upscaled result."""
+
+from __future__ import annotations  # Chapter is in the stubs only
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from av.container import InputContainer
+from av.stream import Stream
+
+from sr.io.video.time_range import Span
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+# What tells of the old file: its kind of MP4, its writer, and statistics that mkvmerge adds.
+_STALE = {
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "vendor_id",
+    "duration",
+    "number_of_frames",
+    "number_of_bytes",
+    "bps",
+}
+_STALE_START = "_statistics"
+# A time code counts frames: it is wrong as soon as another frame is the first, or rates differ.
+_TIME_CODE = "timecode"
+
+
+def tags_of(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str, str]:
+    """Those that hold for the result too."""
+    kept = {}
+    for key, value in metadata.items():
+        name = key.lower().split("-")[0]  # mkvmerge adds the language: BPS-eng
+        stale = name in _STALE or name.startswith(_STALE_START)
+        if not stale and (time_code or name != _TIME_CODE):
+            kept[key] = value
+    return kept
+
+
+def stream_tags(stream: Stream, *, time_code: bool = True) -> dict[str, str]:
+    """Those of a stream. FFmpeg reads a track's title in MP4 as `name`, but writes `title`."""
+    tags = tags_of(stream.metadata, time_code=time_code)
+    name = tags.pop("name", None)
+    if name is not None:
+        tags.setdefault("title", name)
+    return tags
+
+
+def chapters_of(container: InputContainer, span: Span) -> list[Chapter]:
+    """The chapters of the span, in the time line of the result."""
+    chapters: list[Chapter] = []
+    for chapter in container.chapters():
+        unit = chapter["time_base"]
+        if unit is None:
+            continue
+        start, end = chapter["start"] * unit, chapter["end"] * unit
+        if not span.overlaps(start, end):
+            continue
+        start, end = span.clip(start, end)
+        inside: Chapter = {**chapter, "start": _ticks(start, unit), "end": _ticks(end, unit)}
+        chapters.append(inside)
+    return chapters
+
+
+def _ticks(seconds: Fraction, unit: Fraction) -> int:
+    return math.floor(seconds / unit + Fraction(1, 2))

@@ -1,0 +1,154 @@
+"""The final file: the parts' video, and everything that the source has beside it."""
+
+from __future__ import annotations  # Packet is generic in the stubs only
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from sr.io.video.formats import MUXERS
+from sr.io.video.frame import VideoError
+from sr.io.video.mux.matroska import write_pixel_shape
+from sr.io.video.mux.metadata import chapters_of, stream_tags, tags_of
+from sr.io.video.mux.passthrough import Companions
+from sr.io.video.mux.streams import StreamPlan, has_streams
+from sr.io.video.mux.video_track import Parts, VideoTrack, add_video, opened_part
+from sr.io.video.read.container import file_url, opened_container
+from sr.io.video.time_range import WHOLE, Span, with_origin
+
+_MOST_REFUSED = 100
+"""Calls of the muxer with a frame that may fail before the join is given up."""
+_FINEST = 1_000_000
+"""Units a second, above which MP4's edit lists (which say when streams begin) are left coarser."""
+
+
+def join(
+    parts: Sequence[Path],
+    output: Path,
+    *,
+    video: VideoTrack,
+    source: Path | None,
+    plan: StreamPlan,
+    span: Span = WHOLE,
+) -> tuple[str, ...]:
+    """Write `output` (its suffix tells the container) and return notes on what was lost, if any.
+
+    The parts' time stamps are those of the source, from `video.origin` on. They and those of the
+    planned streams are less by the span's start (of broadcasts, by their clock's) in the result,
+    and else as they were; Matroska, which knows no negative times, moves all streams by the same
+    time, and MP4 does not show what is before 0.
+
+    Raises VideoError for parts that do not fit together and for an output that cannot be written.
+    """
+    muxer = MUXERS.get(output.suffix.lower())
+    if muxer is None:
+        raise VideoError(f"{output}: expected a name that ends in one of {', '.join(MUXERS)}")
+    with ExitStack() as stack:
+        original = None
+        if source is not None and has_streams(source):
+            original = stack.enter_context(opened_container(source))
+            span = with_origin(span, original)
+        frames = Parts(parts, video, span.shift)
+        companions = None
+        try:
+            with _create(output, muxer, video) as result:
+                stream = _add_video(result, parts[0], video, output)
+                if source is not None and original is not None:
+                    _take_over(original, video, span, result)
+                    companions = Companions(source, original, plan, span, result)
+                result.start_encoding()
+                _write(result, frames.packets(stream), companions)
+            if muxer != "mp4" and video.sample_aspect_ratio != 1:
+                write_pixel_shape(output, video.sample_aspect_ratio)
+        except (OSError, av.FFmpegError) as error:
+            raise VideoError(f"{output}: cannot be written: {error}") from error
+    return () if companions is None else companions.notes
+
+
+def _create(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
+    options: dict[str, str] = {}
+    if muxer == "mp4":
+        # Only the tags that MP4 knows are kept. The way to keep all (use_metadata_tags) writes
+        # them where hardly a player looks for the title.
+        options = {"movflags": "+faststart"}
+        unit = video.time_base.denominator
+        if unit <= _FINEST:  # else starts are rounded to milliseconds
+            options["movie_timescale"] = str(unit * max(-(-1000 // unit), 1))
+    else:
+        options = {"default_mode": "passthrough"}  # dispositions as the source's, none inferred
+    return av.open(file_url(output), "w", format=muxer, container_options=options)
+
+
+def _add_video(result: OutputContainer, part: Path, video: VideoTrack, output: Path) -> VideoStream:
+    with opened_part(part) as container:
+        template = container.streams.video[0]
+        try:
+            return add_video(result, template, video)
+        except ValueError as error:
+            codec = template.codec_context.codec.canonical_name
+            message = f"the container cannot hold {codec}; choose another suffix or --codec"
+            raise VideoError(f"{output}: {message}") from error
+
+
+def _take_over(
+    source: InputContainer, video: VideoTrack, span: Span, result: OutputContainer
+) -> None:
+    """Tags, disposition and chapters; the video is the first and only stream of the result."""
+    old, new = source.streams[video.stream], result.streams[0]
+    # A time code counts the source's frames from its first.
+    timed = span.start is None and old.average_rate == video.rate
+    result.metadata.update(tags_of(source.metadata, time_code=timed))
+    new.metadata.update(stream_tags(old, time_code=timed))
+    new.disposition = old.disposition
+    result.set_chapters(chapters_of(source, span))
+
+
+def _write(
+    result: OutputContainer,
+    frames: Iterator[Packet[VideoStream]],
+    companions: Companions | None,
+) -> None:
+    others = iter(()) if companions is None else companions.packets()
+    num_refused = 0
+    for packet, is_frame in _by_time(frames, others):
+        try:
+            result.mux_one(packet)
+        except av.FFmpegError as error:
+            if not isinstance(error, ValueError):  # such as a full disk
+                raise
+            # What is refused may be an earlier packet of a companion, which waited for its turn.
+            if not is_frame and companions is not None:
+                companions.refuse(packet)
+            else:
+                num_refused += 1
+            if num_refused > _MOST_REFUSED:
+                raise
+
+
+def _by_time(
+    frames: Iterator[Packet[VideoStream]], others: Iterator[Packet[Stream]]
+) -> Iterator[tuple[Packet[Any], bool]]:
+    """Both merged, so that the muxer has little to keep; True marks frames."""
+    frame, other = next(frames, None), next(others, None)
+    while frame is not None or other is not None:
+        if other is None or (frame is not None and _time(frame) <= _time(other)):
+            assert frame is not None
+            yield frame, True
+            frame = next(frames, None)
+        else:
+            yield other, False
+            other = next(others, None)
+
+
+def _time(packet: Packet[Any]) -> Fraction:
+    """When it is decoded, in seconds."""
+    stamp = packet.dts if packet.dts is not None else packet.pts
+    return (stamp or 0) * packet.time_base

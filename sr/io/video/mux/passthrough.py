@@ -1,0 +1,170 @@
+"""Packets of all streams that the result has beside its video, read from the source in step."""
+
+from __future__ import annotations  # Packet is generic in the stubs only
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, Stream
+from av.subtitles.stream import SubtitleStream
+
+from sr.io.video.mux.audio import SoundConverter, add_sound
+from sr.io.video.mux.metadata import stream_tags
+from sr.io.video.mux.packet_copy import Copier, Still
+from sr.io.video.mux.streams import PICTURE_TYPES, Companion, StreamPlan, add_copy, codec_name
+from sr.io.video.mux.subtitles import TextConverter, add_subtitles
+from sr.io.video.read.container import opened_container, read_only
+from sr.io.video.time_range import Span
+
+_MOST_FAILURES = 10
+"""Failures to read, with no packet between, after which the source is taken as ended."""
+_READ_ON = 10
+"""Seconds behind the end of the span that are still searched: files are not sorted by time."""
+
+
+class Lane(Protocol):
+    """What makes packets of one stream of the source into those of the result's."""
+
+    num_faults: int
+
+    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        """Packets of the result that can be made now."""
+        ...
+
+    def finish(self) -> Iterator[Packet[Stream]]:
+        """The last ones, when the source has ended."""
+        ...
+
+
+class Companions:
+    """Streams added to the result, and their packets."""
+
+    def __init__(
+        self,
+        path: Path,
+        source: InputContainer,
+        plan: StreamPlan,
+        span: Span,
+        output: OutputContainer,
+    ) -> None:
+        """Add the planned streams to `output`, whose header must not be written yet.
+
+        path: of the source, which is open.
+        """
+        self._path = path
+        self._source = source
+        self._span = span
+        self._lanes: dict[int, Lane] = {}
+        self._labels = {companion.index: companion.label for companion in plan.companions}
+        self._origins: dict[int, int] = {}  # index in the result: index in the source
+        self._refused: Counter[int] = Counter()
+        self._damage: tuple[str, ...] = ()
+        for companion in plan.companions:
+            self._add(companion, source.streams[companion.index], output)
+        read_only(source, self._lanes)
+
+    def packets(self) -> Iterator[Packet[Stream]]:
+        """Those of the result, in about the order of time; its header must have been written."""
+        if not self._lanes:
+            return
+        for packet in self._read():
+            yield from self._lanes[packet.stream_index].feed(packet)
+        for lane in self._lanes.values():
+            yield from lane.finish()
+
+    def refuse(self, packet: Packet[Stream]) -> None:
+        """Count a packet that the muxer did not take."""
+        self._refused[self._origins[packet.stream_index]] += 1
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was lost on the way, by stream, for the user."""
+        notes = list(self._damage)
+        for index, lane in self._lanes.items():
+            lost = lane.num_faults + self._refused[index]
+            if lost:
+                notes.append(f"{self._labels[index]}: left out damaged packets: {lost}")
+        return tuple(notes)
+
+    def _read(self) -> Iterator[Packet[Stream]]:
+        """Packets of all lanes, past damage, up to the end of the span."""
+        streams = [self._source.streams[index] for index in self._lanes]
+        failures = 0
+        while failures < _MOST_FAILURES:
+            try:
+                for packet in self._source.demux(streams):
+                    failures = 0
+                    if self._is_past(packet):
+                        return
+                    if packet.size > 0:  # the last ones are empty, and of no stream in truth
+                        yield packet
+            except av.FFmpegError as error:
+                failures += 1
+                self._damage = (f"the source is damaged: {error.strerror}",)
+            else:
+                return
+
+    def _is_past(self, packet: Packet[Stream]) -> bool:
+        end = self._span.end
+        if end is None or packet.dts is None:
+            return False
+        return packet.dts * packet.time_base > end + _READ_ON
+
+    def _add(self, companion: Companion, stream: Stream, output: OutputContainer) -> None:
+        attached = companion.kind == "picture" and output.format.name == "matroska"
+        if companion.kind == "attachment" or attached:
+            _attach(stream, self._path, output)
+            return
+        result, lane = self._lane(companion, stream, output)
+        result.metadata.update(stream_tags(stream))
+        result.disposition = stream.disposition
+        self._lanes[companion.index] = lane
+        self._origins[result.index] = companion.index
+
+    def _lane(
+        self, companion: Companion, stream: Stream, output: OutputContainer
+    ) -> tuple[Stream, Lane]:
+        if companion.codec is None:
+            copied = add_copy(output, stream)
+            still = companion.kind == "picture"
+            return copied, Still(copied) if still else Copier(stream, copied, self._span)
+        if companion.kind == "audio":
+            assert isinstance(stream, AudioStream)
+            sound = add_sound(output, companion.codec, stream)
+            return sound, SoundConverter(stream, sound, self._span)
+        assert isinstance(stream, SubtitleStream)
+        text = add_subtitles(output, companion.codec)
+        return text, TextConverter(stream, text, self._span)
+
+
+def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
+    """Attach a file, or cover art as a file; Matroska has no other place for it."""
+    name = stream.metadata.get("filename")
+    media_type = stream.metadata.get("mimetype")
+    if isinstance(stream, AttachmentStream):
+        data = stream.data
+        name, media_type = name or "attachment", media_type or "application/octet-stream"
+    else:
+        data = _picture(source, stream.index)
+        suffix, usual_type = PICTURE_TYPES[codec_name(stream)]
+        # By this name players tell cover art from other pictures.
+        name, media_type = name or f"cover.{suffix}", media_type or usual_type
+    attachment = output.add_attachment(name, media_type, data)
+    known = ("filename", "mimetype")
+    tags = stream_tags(stream)
+    attachment.metadata.update({key: tags[key] for key in tags if key.lower() not in known})
+
+
+def _picture(source: Path, index: int) -> bytes:
+    """The bytes of cover art; empty where the file has lost them."""
+    with opened_container(source) as container:
+        read_only(container, [index])
+        for packet in container.demux(container.streams[index]):
+            return bytes(packet)
+    return b""

@@ -1,0 +1,1 @@
+"""Samples of frames as arrays and RGB tensors, and back."""

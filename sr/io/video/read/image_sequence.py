@@ -1,0 +1,202 @@
+"""Pictures as frames of a video: numbered files at a constant rate, or an animation's own frames.
+
+Samples stay as they are; RGB is full range. Transparent pixels are put over black.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sr.io.image_reader import Header, Picture, open_picture, read_header
+from sr.io.image_source import ImageError
+from sr.io.video.formats import frame_path, is_pattern, numbers_of
+from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
+from sr.io.video.pixels.color import resolved_colour
+
+_FULL_RANGE = 2  # FFmpeg's number
+_SHORTEST_DELAY, _USUAL_DELAY = 10, 100  # ms; shorter ones are shown as usual ones, by browsers
+_ALL = slice(None)
+_BLACK_NOTE = "transparency is left out: put over black"
+
+
+class Pictures(Protocol):
+    """Open pictures, used as a `sr.io.video.read.reader.VideoReader` is."""
+
+    info: VideoInfo
+    damage: list[str]
+
+    def frames(self) -> Iterator[Frame]: ...
+
+
+class PictureSequence:
+    """Picture files, each a frame.
+
+    info: known from their headers. damage: stays empty. paths: the files, in order.
+    """
+
+    def __init__(self, paths: Sequence[Path], rate: Fraction) -> None:
+        if not paths:
+            raise VideoError("expected at least one picture; came: none")
+        first = _header(paths[0])
+        depth, has_alpha = first.depth, False
+        for path in paths:
+            header = _header(path)
+            _refuse_difference(path, header, paths[0], first)
+            depth, has_alpha = max(depth, header.depth), has_alpha or header.num_bands in (2, 4)
+        self.damage: list[str] = []
+        self.info = _info_of(
+            str(paths[0].parent), first, depth, has_alpha, 1 / rate, rate, len(paths)
+        )
+        self.paths = list(paths)
+
+    def frames(self) -> Iterator[Frame]:
+        """All pictures in the order given; raises `VideoError` naming one that cannot be read."""
+        for number, path in enumerate(self.paths):
+            try:
+                with open_picture(path) as picture:
+                    pixels = picture.read(_ALL, _ALL)
+            except ImageError as error:
+                raise VideoError(str(error)) from error
+            yield Frame(number, number, 1, _planes_of(pixels, self.info.layout))
+
+
+class Animation:
+    """An open GIF, WebP or other picture of several frames, with its own times."""
+
+    def __init__(self, path: Path, picture: Picture) -> None:
+        header = picture.header
+        delays = picture.metadata.delays or ()
+        known = (*delays, *([0] * header.num_frames))[: header.num_frames]
+        self._durations = [
+            delay if delay > _SHORTEST_DELAY else _USUAL_DELAY for delay in known
+        ]  # ms
+        self._picture = picture
+        self.damage: list[str] = []
+        self.info = _info_of(
+            str(path),
+            header,
+            header.depth,
+            header.num_bands in (2, 4),
+            Fraction(1, 1000),
+            Fraction(1000 * header.num_frames, sum(self._durations)),
+            header.num_frames,
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames; raises `VideoError` naming the file if it is damaged."""
+        pts = 0
+        for number, duration in enumerate(self._durations):
+            try:
+                pixels = self._picture.read(_ALL, _ALL, number)
+            except ImageError as error:
+                raise VideoError(f"{error}, at frame {number}") from error
+            yield Frame(number, pts, duration, _planes_of(pixels, self.info.layout))
+            pts += duration
+
+
+@contextmanager
+def open_pictures(paths: Sequence[Path], rate: Fraction) -> Iterator[PictureSequence]:
+    """Open picture files as frames, `rate` a second, all of one size and all grey or all RGB.
+
+    Raises `VideoError` naming the first that cannot be read or differs.
+    """
+    yield PictureSequence(paths, rate)
+
+
+@contextmanager
+def open_animation(path: Path) -> Iterator[Animation]:
+    """Open an animated GIF or WebP (or several pages of one size); one frame will do, too.
+
+    Raises `VideoError` naming the file if it cannot be read.
+    """
+    try:
+        with open_picture(path, frames="each") as picture:
+            yield Animation(path, picture)
+    except ImageError as error:
+        raise VideoError(str(error)) from error
+
+
+def pattern_files(pattern: Path) -> list[Path]:
+    """The files of a pattern, from the lowest number on without a gap.
+
+    Raises `VideoError` if there is none, or naming the first that is missing among them.
+    """
+    if not is_pattern(pattern):
+        raise VideoError(f"{pattern}: expected a name with one %d or the like; came: none such")
+    numbers = numbers_of(pattern)
+    if not numbers:
+        raise VideoError(f"{pattern}: expected numbered pictures; came: no such file")
+    for expected, number in enumerate(numbers, numbers[0]):
+        if number != expected:
+            missing = frame_path(pattern, expected)
+            raise VideoError(
+                f"{missing}: expected pictures without a gap, up to number {numbers[-1]};"
+                " came: no such file"
+            )
+    return [frame_path(pattern, number) for number in numbers]
+
+
+def _header(path: Path) -> Header:
+    try:
+        return read_header(path)
+    except ImageError as error:
+        raise VideoError(str(error)) from error
+
+
+def _refuse_difference(path: Path, header: Header, first_path: Path, first: Header) -> None:
+    expected, came = _described(first), _described(header)
+    if came != expected:
+        raise VideoError(f"{path}: expected {expected}, as {first_path.name} is; came: {came}")
+
+
+def _described(header: Header) -> str:
+    return f"{header.width}x{header.height} {'grey' if header.num_bands <= 2 else 'RGB'}"
+
+
+def _info_of(
+    name: str,
+    header: Header,
+    depth: int,
+    has_alpha: bool,
+    time_base: Fraction,
+    rate: Fraction,
+    num_frames: int,
+) -> VideoInfo:
+    layout = Layout("grey" if header.num_bands <= 2 else "rgb", depth)
+    colour, _ = resolved_colour(
+        2, 1, 13, _FULL_RANGE, layout=layout, width=header.width, height=header.height
+    )
+    return VideoInfo(
+        name=name,
+        stream=0,
+        width=header.width,
+        height=header.height,
+        layout=layout,
+        colour=colour,
+        siting="center",
+        time_base=time_base,
+        rate=rate,
+        num_frames=num_frames,
+        sample_aspect_ratio=Fraction(1),
+        display_matrix=None,
+        mastering=None,
+        notes=header.notes + ((_BLACK_NOTE,) if has_alpha else ()),
+    )
+
+
+def _planes_of(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
+    """pixels: (h, w, bands), uint8 or uint16; maybe of fewer bits than `layout` has."""
+    num_colours = pixels.shape[2] - (pixels.shape[2] in (2, 4))
+    colours = pixels[..., :num_colours]
+    if num_colours != pixels.shape[2]:
+        alpha = pixels[..., num_colours:].astype(np.uint32)
+        white = np.iinfo(pixels.dtype).max
+        colours = ((colours * alpha + white // 2) // white).astype(pixels.dtype)
+    if colours.dtype != layout.dtype:
+        colours = colours.astype(layout.dtype) * 257  # 255 becomes 65535
+    return tuple(np.ascontiguousarray(colours[..., band]) for band in range(num_colours))

@@ -1,0 +1,109 @@
+"""Weights of the community's networks, recognised and built by spandrel.
+
+spandrel knows more than forty architectures by the names and shapes of their weights. Its
+descriptions are taken as they are: scale, channels, sizes that fit, precisions, tiling.
+"""
+
+import warnings
+
+import torch
+from spandrel import (
+    MAIN_REGISTRY,
+    ImageModelDescriptor,
+    ModelDescriptor,
+    ModelTiling,
+    UnsupportedModelError,
+)
+from torch import Tensor, nn
+
+from sr.io.model_file import ModelFileError
+from sr.models.loaded_model import LoadedGenerator, Tiling
+from sr.networks.receptive import MAX_RADIUS
+
+_FAULTS_OF_BUILDING = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What weights that only look like a network's make spandrel's builders raise."""
+
+_TILING: dict[ModelTiling, Tiling] = {
+    ModelTiling.SUPPORTED: "exact",
+    ModelTiling.DISCOURAGED: "discouraged",
+    ModelTiling.INTERNAL: "internal",
+}
+
+
+class CommunityNetwork(nn.Module):
+    """A network of spandrel's behind the shapes of ours.
+
+    Sizes that do not fit are padded and cut again; a network for grey pictures enlarges the three
+    channels one by one.
+    """
+
+    def __init__(self, model: ImageModelDescriptor[nn.Module]) -> None:
+        super().__init__()
+        self.scale = model.scale
+        self.network = model.model
+        self._model = model
+        self._grey = model.input_channels == 1
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """lr: (1, 3, H, W), RGB in [0, 1]. Returns (1, 3, scale*H, scale*W), in [0, 1]."""
+        if not self._grey:
+            sr: Tensor = self._model(lr)
+            return sr
+        return torch.cat([self._model(lr[:, c : c + 1]) for c in range(lr.shape[1])], dim=1)
+
+
+def recognise_community(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
+    """The generator of a state dict, or None where spandrel does not know it.
+
+    Raises ModelFileError for a network that does not make one picture from one picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the builders, for their authors
+            model = MAIN_REGISTRY.load(state_dict)
+    except UnsupportedModelError:
+        return None
+    except _FAULTS_OF_BUILDING as error:
+        raise ModelFileError(
+            f"spandrel takes it for a network that it knows, but cannot build it: {error!r}"
+        ) from None
+    name = model.architecture.name
+    _refuse_other_channels(model, name)
+    assert isinstance(model, ImageModelDescriptor)
+    allowed = {torch.bfloat16: model.supports_bfloat16, torch.float16: model.supports_half}
+    network = CommunityNetwork(model).eval().requires_grad_(False)
+    return LoadedGenerator(
+        network.float(),
+        model.scale,
+        MAX_RADIUS,
+        architecture=" ".join([name, *model.tags]),
+        origin="recognised by spandrel",
+        reduced_precisions=frozenset(dtype for dtype, good in allowed.items() if good),
+        tiling=_TILING[model.tiling],
+        size_multiple=model.size_requirements.multiple_of,
+    )
+
+
+def known_architectures() -> list[str]:
+    """Names of all networks that spandrel recognises."""
+    return sorted(support.architecture.name for support in MAIN_REGISTRY.architectures())
+
+
+def _refuse_other_channels(model: ModelDescriptor, name: str) -> None:
+    channels = (model.input_channels, model.output_channels)
+    if not isinstance(model, ImageModelDescriptor):
+        raise ModelFileError(f"{name} needs a mask beside the picture, which is not supported")
+    if model.purpose == "FaceSR":
+        raise ModelFileError(f"{name} takes faces that were cut out and aligned, not pictures")
+    if channels not in ((3, 3), (1, 1)):
+        raise ModelFileError(
+            f"{name} takes {channels[0]} channels and gives {channels[1]}; expected RGB pictures "
+            "(3 and 3) or grey ones (1 and 1)"
+        )

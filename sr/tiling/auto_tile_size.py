@@ -1,0 +1,149 @@
+"""How much memory a network takes a pixel, measured, and the tile size that follows from it."""
+
+from collections.abc import Iterable
+from math import isqrt
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from sr.tiling.prefetch import NUM_WAITING
+from sr.tiling.runner import forward, prepare
+from sr.tiling.upscaler import DEFAULT_TILE_SIZE
+
+SHARE = 0.5  # of the free memory; the rest is for pictures as files, and for other programs
+# Process memory over live tensors on a CPU where freed memory is kept (benchmarks/README.md). On
+# a GPU nobody has measured it; the allocator there keeps freed blocks likewise.
+OVERHEAD = 1.6
+MIN_TILE_SIZE = 32  # LR pixels
+MAX_TILE_SIZE = {"cuda": 1024}  # LR pixels; elsewhere DEFAULT_TILE_SIZE, see its comment
+# LR pixels of the two squares that are tried. Convolutions on CUDA have workspaces, which grow
+# with the pixels only from some size on.
+_PROBED_SIZES = {"cuda": (128, 256)}
+_PROBED_SIZES_ELSEWHERE = (32, 64)
+
+_Reference: Any = StorageWeakRef  # untyped in torch; equal if of one storage
+
+_measured: WeakKeyDictionary[nn.Module, dict[tuple[torch.device, torch.dtype], float]] = (
+    WeakKeyDictionary()
+)
+
+
+def bytes_per_pixel(
+    network: nn.Module, device: torch.device, dtype: torch.dtype, num_channels: int = 3
+) -> float:
+    """Bytes of live tensors a pass takes at its peak for each LR pixel of a patch, halo included.
+
+    The difference between two sizes, so that what does not depend on the size falls out. Exact
+    for convolutions; attention over the whole patch takes more at large sizes. Measured once for
+    each network, device and precision. The network is moved to the device. num_channels: of a
+    patch.
+    """
+    known = _measured.setdefault(network, {})
+    if (device, dtype) not in known:
+        small, large = _PROBED_SIZES.get(device.type, _PROBED_SIZES_ELSEWHERE)
+        prepared = prepare(network, device)
+        patches = [_probe(side, device, num_channels) for side in (small, large)]
+        peaks = [peak_bytes(prepared, patch, dtype) for patch in patches]
+        known[device, dtype] = (peaks[1] - peaks[0]) / (large**2 - small**2)
+    return known[device, dtype]
+
+
+def peak_bytes(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> int:
+    """Bytes at the peak of one pass, with lr and the result, without the weights.
+
+    On CUDA what the allocator gave away, elsewhere the storages of the tensors alive after each
+    operation; an operation's own scratch memory is not seen there. lr: (1, C, h, w).
+    """
+    if lr.device.type == "cuda":
+        torch.cuda.synchronize(lr.device)
+        torch.cuda.reset_peak_memory_stats(lr.device)
+        before = torch.cuda.memory_allocated(lr.device) - lr.nbytes
+        forward(network, lr, dtype)
+        torch.cuda.synchronize(lr.device)
+        return torch.cuda.max_memory_allocated(lr.device) - before
+    live = _LiveBytes([*network.parameters(), *network.buffers()])
+    live.add(lr)
+    with live:
+        forward(network, lr, dtype)
+    return live.peak
+
+
+def auto_tile_size(
+    network: nn.Module,
+    *,
+    scale: int,
+    halo: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    multiple: int = 1,
+    num_channels: int = 3,
+    num_patches: int = 1,
+    share: float = SHARE,
+) -> int:
+    """The largest tile size, in LR pixels without halo, that `share` of the free memory is for.
+
+    A multiple of `multiple` from MIN_TILE_SIZE, even if that does not fit, to MAX_TILE_SIZE.
+    DEFAULT_TILE_SIZE for a network without weights that torch sees, since another runtime's
+    memory is not seen either.
+
+    num_channels: of a patch. num_patches: how many go through the network at once: batch size times
+    pictures of a box.
+    """
+    if next(network.parameters(), None) is None:
+        return DEFAULT_TILE_SIZE
+    halo = -(-halo // multiple) * multiple
+    # Beside a pass: one patch read ahead, and the results that wait to be written.
+    waiting = torch.float32.itemsize * (num_channels + 3 * (NUM_WAITING + 1) * scale**2)
+    computed = bytes_per_pixel(network, device, dtype, num_channels)
+    a_pixel = OVERHEAD * num_patches * (computed + waiting)
+    side = isqrt(int(share * free_bytes(device) / a_pixel)) - 2 * halo
+    largest = MAX_TILE_SIZE.get(device.type, DEFAULT_TILE_SIZE)
+    side = min(max(side, MIN_TILE_SIZE), largest)
+    return max(side // multiple, 1) * multiple
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that tensors on `device` can still take without harm to other programs."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + kept)
+    return int(psutil.virtual_memory().available)  # MPS shares it
+
+
+def _probe(side: int, device: torch.device, num_channels: int) -> Tensor:
+    """(1, num_channels, side, side), random, in [0, 1]."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(1, num_channels, side, side, generator=generator).to(device)
+
+
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
+    """Counts the bytes of tensors that operations return while they live."""
+
+    def __init__(self, ignored: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
+        self.peak = 0
+        self._ignored = {_Reference(tensor.untyped_storage()) for tensor in ignored}
+        self._live: dict[Any, int] = {}
+
+    def add(self, tensor: Tensor) -> None:
+        """Count a tensor's storage, once, until nothing refers to it."""
+        storage = tensor.untyped_storage()
+        reference = _Reference(storage)
+        if reference not in self._ignored:
+            self._live[reference] = storage.nbytes()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self.add(leaf)
+        self._live = {ref: size for ref, size in self._live.items() if not ref.expired()}
+        self.peak = max(self.peak, sum(self._live.values()))
+        return result

@@ -1,0 +1,124 @@
+"""Reading ahead and writing behind: one thread each beside the one that computes.
+
+An error in either thread comes out in the caller, at the next picture part that is read or
+written. Leaving a block, in whatever way, drops what waits and ends its thread.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from sr.tiling.tiles import Box, Tile
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Read = Callable[[Box], Tensor]
+"""LR box -> (B, 3, h, w), float32, RGB in [0, 1], in CPU memory or on the device. B pictures of the
+same box, e.g. colours and alpha; or packed windows of more channels. Called in a thread of its
+own."""
+
+Write = Callable[[Box, Tensor], None]
+"""Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device; the tensor is
+the callee's to keep or change. Called in a thread of its own, never twice at a time."""
+
+NUM_WAITING = 2  # parts written or waiting for it while the next one is computed
+
+
+@contextmanager
+def reading(
+    read: Read,
+    tiles: Iterable[Tile],
+    device: torch.device,
+    num_ahead: int,
+    num_channels: int = 3,
+) -> Iterator[Iterator[tuple[Tile, Tensor]]]:
+    """The tiles in turn with their haloed boxes as read, `num_ahead` read in advance."""
+
+    def read_tile(tile: Tile) -> Tensor:
+        box = tile.haloed
+        lr = read(box)
+        shape = (num_channels, box.height, box.width)
+        fits = lr.ndim == 4 and lr.shape[0] > 0 and lr.shape[1:] == shape
+        if not fits or lr.dtype != torch.float32:
+            expected = f"(B, {num_channels}, {box.height}, {box.width}), torch.float32"
+            raise ValueError(f"{box}: expected {expected}; read: {tuple(lr.shape)}, {lr.dtype}")
+        # From pinned memory the copy to the GPU does not hold up this program.
+        return lr.pin_memory() if device.type == "cuda" and lr.device.type == "cpu" else lr
+
+    def in_turn(thread: ThreadPoolExecutor) -> Iterator[tuple[Tile, Tensor]]:
+        under_way: deque[tuple[Tile, Future[Tensor]]] = deque()
+        for tile in tiles:
+            under_way.append((tile, thread.submit(read_tile, tile)))
+            if len(under_way) > num_ahead:
+                yield _first(under_way)
+        while under_way:
+            yield _first(under_way)
+
+    with _thread("read") as thread:
+        yield in_turn(thread)
+
+
+@contextmanager
+def writing(write: Write, device: torch.device) -> Iterator[Write]:
+    """A `write` that returns before it is done; it is done when the block is left in peace."""
+    write = on_own_stream(write, device)
+    waiting: deque[Future[None]] = deque()
+    is_broken = False
+
+    def write_unless_broken(box: Box, sr: Tensor) -> None:
+        nonlocal is_broken
+        if not is_broken:  # what follows a part that failed is not written
+            is_broken = True
+            write(box, sr)
+            is_broken = False
+
+    with _thread("write") as thread:
+
+        def put(box: Box, sr: Tensor) -> None:
+            while waiting and (len(waiting) >= NUM_WAITING or waiting[0].done()):
+                waiting.popleft().result()
+            if device.type == "cuda":
+                torch.cuda.current_stream(device).synchronize()  # the other stream reads it now
+            waiting.append(thread.submit(write_unless_broken, box, sr))
+
+        yield put
+        while waiting:
+            waiting.popleft().result()
+
+
+def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P, R]:
+    """On CUDA, `function` with kernels and copies that do not wait for those of other threads.
+
+    Done when it returns, so that its tensors may be used anywhere and their memory freed.
+    """
+    if device.type != "cuda":
+        return function
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
+
+    def on_stream(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.cuda.stream(stream):
+            result = function(*args, **kwargs)
+        stream.synchronize()
+        return result
+
+    return on_stream
+
+
+def _first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:
+    tile, future = under_way.popleft()
+    return tile, future.result()
+
+
+@contextmanager
+def _thread(name: str) -> Iterator[ThreadPoolExecutor]:
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sr-{name}")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,216 @@
+"""One pass of a network over patches, in a precision that is wide enough for them.
+
+n patches, h x w LR pixels, s scale.
+"""
+
+import threading
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from sr.device import DeviceError, precision_name, resolve_precision
+
+Network = Callable[[Tensor], Tensor]
+"""(n, 3, h, w) -> (n, 3, s*h, s*w), as `NetworkRunner`'s."""
+
+OnWarning = Callable[[str], None]
+"""Called with a sentence for the user on what is done otherwise than asked."""
+
+# A reduced precision that has lost the signal gives equal values for unequal pixels. A patch counts
+# as unequal from 8 levels of 8 bits on: bf16 has 8 bits, so within [0, 1] its own rounding makes
+# differences of one level vanish, but not of eight. A result counts as equal below a quarter of
+# a level, which no file of 8 bits would show.
+CONTRAST = 8 / 255
+FLATNESS = 0.25 / 255
+_NOT_FINITE, _CONSTANT = "values that are not finite", "the same everywhere"
+
+# torch.OutOfMemoryError aside, a plain RuntimeError says so: of the CPU's allocator (the first
+# two), of CUDA's and MPS's libraries.
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
+
+class NumericError(ValueError):
+    """A result that is no picture in any precision; the message says what to do."""
+
+
+class CompileError(ValueError):
+    """A network that torch cannot compile here; the message says what to do."""
+
+
+class NetworkRunner:
+    """Runs a network in one precision, and in the next wider one from where that fails.
+
+    network: (n, 3, h, w) -> (n, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
+    dtype: float32, or bfloat16 or float16 for autocast.
+    compiled: through torch.compile, which takes minutes at the first patch.
+    on_warning: told when the precision is widened.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        scale: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        compiled: bool = False,
+        on_warning: OnWarning,
+    ) -> None:
+        self.scale = scale
+        self.device = device
+        self.dtype = dtype
+        self._on_warning = on_warning
+        self._compiled = compiled
+        self._network: Network = prepare(network, device)
+        if compiled:  # dynamic: tiles come in a few sizes, and one program for all is enough
+            self._network = torch.compile(self._network, dynamic=True)
+
+    def __call__(self, lr: Tensor) -> Tensor:
+        """Upscale patches. All of them are run again in the next wider precision if one is bad.
+
+        lr: (n, 3, h, w), float32, RGB in [0, 1], on any device.
+        Returns: (n, 3, s*h, s*w), in the precision's type, not clamped, on the device. Raises
+        NumericError for values that are not finite in float32 either. A constant result is
+        taken in float32: a network may do that.
+        """
+        lr = lr.to(self.device, non_blocking=True)
+        while True:
+            sr = self._checked_pass(lr)
+            fault = _fault(lr, sr, self.scale)
+            if fault is None or (fault == _CONSTANT and self.dtype == torch.float32):
+                return sr
+            del sr  # before the next pass wants the memory
+            self._widen(lr, fault)
+
+    def _checked_pass(self, lr: Tensor) -> Tensor:
+        sr = self._pass(lr)
+        n, _, h, w = lr.shape
+        expected = (n, 3, self.scale * h, self.scale * w)
+        if sr.shape != expected:
+            came = tuple(sr.shape)
+            raise ValueError(f"network of scale {self.scale}: expected {expected}; came: {came}")
+        return sr
+
+    def _pass(self, lr: Tensor) -> Tensor:
+        if not self._compiled:
+            return forward(self._network, lr, self.dtype)
+        from torch._dynamo.exc import TorchDynamoException  # seconds that others need not wait
+
+        try:
+            return forward(self._network, lr, self.dtype)
+        except TorchDynamoException as error:
+            reason = " ".join(str(error).split("\n")[:2])  # the first line names the backend only
+            raise CompileError(
+                f"torch.compile fails on this network or machine ({reason}); run it uncompiled"
+            ) from error
+
+    def _widen(self, lr: Tensor, fault: str) -> None:
+        """Go over to the next wider precision, for good."""
+        if not torch.isfinite(lr).all():
+            raise NumericError("the picture has values that are not finite; read or make it anew")
+        narrow = precision_name(self.dtype)
+        if self.dtype == torch.float32:
+            raise NumericError(
+                f"the network gives {fault}, in {narrow} too, so its weights are damaged or belong "
+                "to another network; take another model file, or an earlier checkpoint"
+            )
+        self.dtype = _next_wider(self.dtype, self.device)
+        wide = precision_name(self.dtype)
+        self._on_warning(f"in {narrow} the network gives {fault}; from here on in {wide}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was no memory, be it the computer's or the device's."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+
+
+def prepare(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network itself, in eval mode, on the device and in the layout that suits it."""
+    return network.eval().to(device).to(memory_format=_layout(device))
+
+
+def forward(network: Network, lr: Tensor, dtype: torch.dtype) -> Tensor:
+    """One pass in inference mode, by autocast where `dtype` is not float32, without TF32.
+
+    network: as `prepare` returns it. lr: (n, 3, h, w), float32, on the network's device.
+    """
+    lr = lr.contiguous(memory_format=_layout(lr.device))
+    reduced = dtype != torch.float32
+    autocast = torch.autocast(lr.device.type, dtype=dtype, enabled=reduced)
+    with torch.inference_mode(), autocast, _full_fp32:
+        sr: Tensor = network(lr)
+    return sr
+
+
+def _layout(device: torch.device) -> torch.memory_format:
+    # Convolutions of CPUs and tensor cores are made for channels last; MPS is not.
+    return torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
+
+
+def _next_wider(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """fp16 -> bf16, which has the range of fp32, where the device has it -> fp32."""
+    if dtype == torch.float16:
+        try:
+            return resolve_precision("bf16", device)
+        except DeviceError:
+            return torch.float32
+    return torch.float32
+
+
+def _fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
+    """What the worst of the patches is, if that is wrong.
+
+    A network without signal repeats its last biases, which differ between the places of a pixel
+    shuffle; so constant means that each of the s*s subpixels is the same in all pixels. A sum and
+    a 64th of the pixels tell nearly always that all is well, in a tenth of the time.
+    """
+    n, _, h, w = lr.shape
+    blocks = sr.view(n, 3, h, scale, w, scale)
+    sum_is_finite = torch.isfinite(sr.sum(dtype=torch.float32))  # not if one value is not
+    sample_is_flat = _flat(blocks[:, :, ::8, :, ::8]).any()
+    looks_finite, looks_flat = torch.stack([sum_is_finite, sample_is_flat]).tolist()  # one sync
+    if not looks_finite and not torch.isfinite(sr).all():
+        return _NOT_FINITE
+    if looks_flat:
+        picture = lr[:, :3]  # of a packed window, whose flows differ in still pictures, too
+        contrast = (picture.amax((2, 3)) - picture.amin((2, 3))).amax(1)  # (n,)
+        if (_flat(blocks) & (contrast > CONTRAST)).any():
+            return _CONSTANT
+    return None
+
+
+def _flat(blocks: Tensor) -> Tensor:
+    """Whether a patch is constant. blocks: (n, 3, h, s, w, s). Returns: (n,), bool."""
+    spread = blocks.amax((2, 4)).float() - blocks.amin((2, 4)).float()  # (n, 3, s, s)
+    return (spread < FLATNESS).flatten(1).all(1)
+
+
+class _FullFp32:
+    """Keeps cuDNN from TF32, its default, whose 10-bit mantissa would make fp32 a promise unkept.
+
+    The setting is one for all threads: the first pass switches it, the last one switches it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_passes = 0
+        self._before = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._num_passes == 0:
+                self._before = torch.backends.cudnn.allow_tf32
+                torch.backends.cudnn.allow_tf32 = False
+            self._num_passes += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._num_passes -= 1
+            if self._num_passes == 0:
+                torch.backends.cudnn.allow_tf32 = self._before
+
+
+_full_fp32 = _FullFp32()

@@ -1,0 +1,298 @@
+"""A network and all that running it over a picture of any size needs.
+
+B pictures that are upscaled together, n tiles of a batch, s scale.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sr.tiling.frame_window import ONLY_VIDEOS, FrameWindow
+from sr.tiling.prefetch import Read, Write, reading, writing
+from sr.tiling.runner import NetworkRunner, OnWarning, is_out_of_memory
+from sr.tiling.tiles import Box, Tile, halves, split, with_halo
+
+OnTile = Callable[[int, int], None]
+"""Called after each tile with how many are done and how many there are."""
+
+
+DEFAULT_TILE_SIZE = 512
+"""LR pixels a side. Larger tiles waste less on halos: where memory is kept (`sr.memory`), a CPU
+takes the same time a pixel at 146 to 512 pixels a side. Compact at 512 takes about 0.2 GiB in
+fp32, SRResNet about 3 GiB, reckoned from 10 kB a pixel.
+"""
+
+MIN_CORE_SIZE = 16  # LR pixels of the longer side, below which no tile is cut; halos cost more
+# Of the cores' area that was too much for the memory. What is larger is cut before it is tried. Of
+# one picture the cores differ little, and a half is at most 2/3 of one (3 multiples in 2 and 1).
+_TOO_MUCH = 0.75
+
+
+class StoppedError(Exception):
+    """The run was stopped while a picture was worked on; raised by `OnTile` callbacks."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A tile and what was read for it."""
+
+    tile: Tile
+    lr: Tensor
+    """(B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]; or packed windows."""
+
+
+class Upscaler:
+    """Runs a network over one picture, tile by tile, as if over the whole at once.
+
+    Where the memory does not suffice, tiles are cut and `tile_size` is lowered for good;
+    where the precision does not, `dtype` is widened for good. Either is told to `on_warning`.
+
+    network: (n, 3, h, w) -> (n, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
+    halo: LR pixels read around each tile; the network's receptive radius for exact results.
+    tile_size: LR pixels a side, halo not counted; 0 for the whole picture at once.
+    dtype: float32, or bfloat16 or float16 for autocast.
+    multiple: tiles begin at multiples of so many LR pixels.
+    batch_size: how many consecutive tiles of one size go through the network together; for GPUs
+    that small tiles do not fill.
+    compiled: through torch.compile.
+    window: what the network takes beside the frame that it enlarges; None for one of single
+    pictures. With it, lr is a packed window everywhere but in `__call__` (`PackedWindow`).
+    on_warning: the module's logger if None.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        scale: int,
+        halo: int,
+        tile_size: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        multiple: int = 1,
+        batch_size: int = 1,
+        compiled: bool = False,
+        window: FrameWindow | None = None,
+        on_warning: OnWarning | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"expected a batch_size of 1 or more tiles; came: {batch_size}")
+        self.scale = scale
+        self.multiple = multiple
+        self.halo = halo
+        self.tile_size = tile_size
+        self.batch_size = batch_size
+        self.device = device
+        self.window = window
+        self._area_limit = math.inf
+        self._on_warning = on_warning or logging.getLogger(__name__).warning
+        self._runner = NetworkRunner(
+            network,
+            scale=scale,
+            device=device,
+            dtype=dtype,
+            compiled=compiled,
+            on_warning=self._on_warning,
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision in use: the one given, or a wider one that some tile needed."""
+        return self._runner.dtype
+
+    def num_tiles(self, height: int, width: int) -> int:
+        """How many tiles a picture of this size takes."""
+        return len(self.tiles(height, width))
+
+    def tiles(self, height: int, width: int) -> list[Tile]:
+        """The tiles of a picture of this size, row by row."""
+        return split(
+            height, width, tile_size=self.tile_size, halo=self.halo, multiple=self.multiple
+        )
+
+    def __call__(self, lr: Tensor, on_tile: OnTile | None = None) -> Tensor:
+        """Upscale one picture.
+
+        lr: (1, 3, H, W), float32, RGB in [0, 1].
+        Returns: (1, 3, scale*H, scale*W), float32, not clamped, in CPU memory. Raises ValueError
+        for a network that needs more than one picture.
+        """
+        if self.window is not None:
+            raise ValueError(ONLY_VIDEOS)
+        if lr.ndim != 4 or lr.shape[:2] != (1, 3):
+            raise ValueError(f"expected a picture (1, 3, H, W); came: {tuple(lr.shape)}")
+        return self.upscale_whole(lr, torch.device("cpu"), on_tile)
+
+    def upscale_whole(
+        self, lr: Tensor, device: torch.device, on_tile: OnTile | None = None
+    ) -> Tensor:
+        """As `upscale`, of B pictures that are in memory as a whole.
+
+        lr: (B, 3, H, W), float32, RGB, in CPU memory or on the network's device.
+        Returns: (B, 3, scale*H, scale*W), float32, not clamped, on `device`.
+        """
+        count, _, height, width = lr.shape
+        shape = (count, 3, self.scale * height, self.scale * width)
+        whole: list[Tensor] = []
+
+        def read(box: Box) -> Tensor:
+            return lr[:, :, box.rows, box.columns]
+
+        def write(box: Box, part: Tensor) -> None:
+            if part.shape == shape and part.device == device:
+                whole.append(part)  # one tile is the picture
+                return
+            if not whole:
+                whole.append(torch.empty(shape, device=device))
+            whole[0][:, :, box.rows, box.columns] = part
+
+        self.upscale(height, width, read, write, on_tile)
+        return whole[0]
+
+    def upscale(
+        self,
+        height: int,
+        width: int,
+        read: Read,
+        write: Write,
+        on_tile: OnTile | None = None,
+        *,
+        tiles: Iterable[Tile] | None = None,
+    ) -> None:
+        """Upscale a picture of height x width LR pixels that need not be in memory as a whole.
+
+        tiles: the share of its tiles that is to be done here, each drawn when it is needed; all
+        if None.
+
+        Tiles come row by row: all of a row of tiles is written before the next row begins. The
+        next tiles are read and the last ones written while one is computed. A tile that is cut
+        for want of memory is written in parts, but told to `on_tile` as one, after the last.
+        Raises MemoryError where the memory does not suffice for the smallest tiles either, and
+        NumericError as `NetworkRunner`. Errors of read and write come out as they are.
+        """
+        whole = self.tiles(height, width)
+        num_done = 0
+        with (
+            writing(write, self.device) as put,
+            reading(
+                read,
+                whole if tiles is None else tiles,
+                self.device,
+                num_ahead=self.batch_size,
+                num_channels=3 if self.window is None else self.window.num_channels,
+            ) as parts,
+        ):
+            for batch in self._batches(parts):
+                for core, sr in self._computed(batch):
+                    put(core.scaled(self.scale), sr)
+                for _ in batch:
+                    num_done += 1
+                    if on_tile is not None:
+                        on_tile(num_done, len(whole))
+
+    def upscale_tile(self, patch: Patch) -> Tensor:
+        """The core of one tile: (B, 3, scale*core.height, scale*core.width), float32, on the
+        device. The tile is not cut if that takes too much memory.
+        """
+        (core,) = self._run([patch])
+        return core
+
+    def _batches(self, parts: Iterator[tuple[Tile, Tensor]]) -> Iterator[list[Patch]]:
+        """Consecutive patches of one shape, `batch_size` at most."""
+        batch: list[Patch] = []
+        for tile, lr in parts:
+            if batch and lr.shape != batch[0].lr.shape:
+                yield batch
+                batch = []
+            batch.append(Patch(tile, lr))
+            if len(batch) >= self.batch_size:  # without waiting for the next to be read
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _computed(self, batch: list[Patch]) -> Iterator[tuple[Box, Tensor]]:
+        """Cores and what the network makes of them, cut as small as the memory demands."""
+        waiting = [batch]
+        while waiting:
+            batch = waiting.pop()
+            smaller = self._cut(batch)
+            if smaller and _area(batch) > self._area_limit:
+                waiting += reversed(smaller)
+                continue
+            cores = self._tried(batch)
+            if cores is not None:
+                yield from zip((patch.tile.core for patch in batch), cores, strict=True)
+                continue
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self._lower(batch, smaller)
+            waiting.append(batch)
+
+    def _tried(self, batch: list[Patch]) -> list[Tensor] | None:
+        """As `_run`, or None if there is not enough memory."""
+        try:
+            return self._run(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return None  # from out here, where the traceback does not hold the tensors any more
+
+    def _run(self, batch: list[Patch]) -> list[Tensor]:
+        """Each patch's core, (B, 3, s*core.height, s*core.width), float32, on the device."""
+        lr = torch.cat([patch.lr for patch in batch]) if len(batch) > 1 else batch[0].lr
+        sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
+        cores = []
+        for patch, part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
+            core = patch.tile.core.relative_to(patch.tile.haloed).scaled(self.scale)
+            # Copied, so that the result is an ordinary tensor and does not keep the halo.
+            cores.append(part[:, :, core.rows, core.columns].to(torch.float32, copy=True))
+        return cores
+
+    def _cut(self, batch: list[Patch]) -> list[list[Patch]]:
+        """The batch in two; empty where it is too small for that."""
+        if len(batch) > 1:
+            middle = (len(batch) + 1) // 2
+            return [batch[:middle], batch[middle:]]
+        (patch,) = batch
+        core, haloed = patch.tile.core, patch.tile.haloed
+        cores = halves(core, self.multiple)
+        if cores is None or max(core.height, core.width) < 2 * MIN_CORE_SIZE:
+            return []
+        parts = []
+        for half in cores:
+            # Within the box that was read, so nothing is read anew.
+            tile = with_halo(half, haloed, halo=self.halo, multiple=self.multiple)
+            box = tile.haloed.relative_to(haloed)
+            parts.append([Patch(tile, patch.lr[:, :, box.rows, box.columns])])
+        return parts
+
+    def _lower(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
+        """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
+        haloed = batch[0].tile.haloed
+        size = f"{haloed.width}x{haloed.height} LR pixels"
+        if not smaller:
+            raise MemoryError(f"not enough memory on {self.device} for a tile of {size} and halo")
+        self._area_limit = _TOO_MUCH * _area(batch)
+        if len(batch) > 1:
+            self.batch_size = len(batch) // 2
+            self._on_warning(
+                f"not enough memory for {len(batch)} tiles of {size}; from here on "
+                f"{self.batch_size} at a time"
+            )
+            return
+        # The square of the larger half's area, whose halo is no larger than the half's.
+        side = math.isqrt(_area(smaller[0])) // self.multiple * self.multiple
+        self.tile_size, self.batch_size = max(side, self.multiple), 1
+        self._on_warning(
+            f"not enough memory for a tile of {size}; from here on tiles of {self.tile_size}"
+        )
+
+
+def _area(batch: list[Patch]) -> int:
+    """LR pixels of the cores."""
+    return sum(patch.tile.core.area for patch in batch)

@@ -1,0 +1,92 @@
+"""One process or several (torchrun, accelerate launch): what they share and what they agree on."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sr.device import DeviceError
+
+PATIENCE = timedelta(hours=2)  # others wait while one validates or decodes pictures
+
+
+def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
+    """Accelerate on this process's device, in one precision.
+
+    Accelerate keeps both for the whole process; outside a group of processes they are forgotten
+    first, so that a second run in the process may choose anew.
+    """
+    if not torch.distributed.is_initialized():
+        AcceleratorState._reset_state(reset_partial_state=True)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # Accelerate takes the current one
+    precision = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
+    return Accelerator(
+        mixed_precision=precision,
+        cpu=device.type == "cpu",
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
+
+
+def local_device(device: torch.device) -> torch.device:
+    """The device of this process: several on one machine take one GPU each.
+
+    Raises DeviceError where there are too few, or where one was named.
+    """
+    if device.type != "cuda" or num_processes() == 1:
+        return device
+    if device.index is not None:
+        raise DeviceError(f"train.device {device}: several processes take one GPU each; use auto")
+    rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if rank >= count:
+        raise DeviceError(f"process {rank + 1} of this machine has no GPU; there are {count}")
+    return torch.device("cuda", rank)
+
+
+def num_processes() -> int:
+    """How many processes the launcher has started for this run; 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def any_process(flag: bool, accelerator: Accelerator) -> bool:
+    """Whether the flag is set in any process; all must ask together."""
+    if accelerator.num_processes == 1:
+        return flag
+    flags = torch.tensor(float(flag), device=accelerator.device)
+    return bool(accelerator.reduce(flags, reduction="sum").item() > 0)
+
+
+def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
+    """Each value's mean; all processes must ask together, with the same names."""
+    if accelerator.num_processes == 1:
+        return values
+    own = torch.tensor(list(values.values()), device=accelerator.device)
+    means = accelerator.reduce(own, reduction="mean").tolist()
+    return dict(zip(values, means, strict=True))
+
+
+def in_all_processes(network: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """The network with gradients averaged over the processes; itself where there is one.
+
+    Buffers are not sent around: all processes start with the same ones; those of spectral
+    normalisation go on alike, and statistics of batches are taken over all processes on GPUs
+    (SyncBatchNorm), of each process's own batch on CPUs. Sending them would change them between
+    the discriminator's look at hr and at sr, before the backward pass that needs them.
+    """
+    if accelerator.num_processes == 1:
+        return network
+    devices = [accelerator.device] if accelerator.device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+
+
+def with_shared_statistics(network: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """Batch normalisation over the batches of all processes, where they are on GPUs."""
+    if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
+        return network
+    convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
+    return convert(network)

@@ -1,0 +1,178 @@
+"""A model file becomes an upscaler with a halo, tiles and a precision that suit its network."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sr.device import DeviceError
+from sr.inference import load_upscaler as loading
+from sr.inference.load_upscaler import Running, load_upscalers
+from sr.inference.options import UsageError
+from sr.io.event_log import Event
+from sr.motion.frame_window import Window
+from sr.tiling.auto_tile_size import MIN_TILE_SIZE
+from sr.tiling.self_ensemble import SelfEnsemble
+from sr.tiling.upscaler import DEFAULT_TILE_SIZE, Upscaler
+
+CPU = torch.device("cpu")
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.heard: list[tuple[Event, dict[str, Any]]] = []
+
+    def __call__(self, event: Event, **fields: Any) -> None:
+        self.heard.append((event, fields))
+
+    def fields(self, event: Event) -> list[dict[str, Any]]:
+        return [fields for name, fields in self.heard if name == event]
+
+
+def load(model: Path, listener: Listener, **running: Any) -> Upscaler:
+    (upscaler,) = load_upscalers(model, listener, [CPU], Running(**running))
+    return upscaler
+
+
+@pytest.fixture
+def change(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have files tell something else of their networks."""
+    read = loading.load_generator
+
+    def change(**told: Any) -> None:
+        changed = lambda path: dataclasses.replace(read(path), **told)  # noqa: E731, of two names
+        monkeypatch.setattr(loading, "load_generator", changed)
+
+    return change
+
+
+def test_a_model_files_own_halo_is_the_default(model: Path) -> None:
+    listener = Listener()
+    loaded = load(model, listener, precision="fp32")
+    assert (loaded.scale, loaded.halo, loaded.tile_size) == (2, 3, 512)
+    assert listener.heard == []
+
+
+def test_a_halo_below_the_networks_reach_is_warned_of(model: Path) -> None:
+    listener = Listener()
+    loaded = load(model, listener, precision="fp32", halo=2, tile_size=8)
+    assert (loaded.halo, loaded.tile_size) == (2, 8)
+    assert "--halo 2: the network sees 3 px far" in listener.fields("warning")[0]["message"]
+
+
+def test_a_model_file_upscales_as_its_network_does(model: Path) -> None:
+    tiled = load(model, Listener(), precision="fp32", tile_size=7)
+    whole = load(model, Listener(), precision="fp32", tile_size=0)
+    lr = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    assert (tiled(lr) - whole(lr)).abs().max() < 1e-5
+
+
+def test_very_deep_networks_get_a_halo_of_32_or_an_exact_one(
+    model: Path, change: Callable[..., None]
+) -> None:
+    change(receptive_radius=80)
+    assert load(model, Listener()).halo == 32
+    assert load(model, Listener(), exact=True).halo == 80
+
+
+def test_a_network_that_needs_fp32_gets_it_or_says_so(
+    model: Path, change: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(reduced_precisions=frozenset())
+    monkeypatch.setattr(loading, "resolve_precision", lambda *_: torch.bfloat16)
+    upscaler = load(model, Listener(), precision="auto")
+    assert upscaler.dtype == torch.float32
+    with pytest.raises(DeviceError, match=r"precision bf16: .* needs fp32"):
+        load(model, Listener(), precision="bf16")
+
+
+@pytest.mark.parametrize(
+    ("tiling", "tile_size", "chosen", "warned"),
+    [
+        ("internal", None, 0, False),
+        ("internal", 64, 64, True),
+        ("discouraged", None, DEFAULT_TILE_SIZE, True),
+        ("discouraged", 0, 0, False),
+    ],
+)
+def test_the_advice_on_tiles_is_heeded(
+    tiling: str,
+    tile_size: int | None,
+    chosen: int,
+    warned: bool,
+    model: Path,
+    change: Callable[..., None],
+) -> None:
+    change(tiling=tiling)
+    listener = Listener()
+    upscaler = load(model, listener, precision="fp32", tile_size=tile_size)
+    assert upscaler.tile_size == chosen
+    assert any("may look farther" in str(event) for event in listener.fields("warning")) == warned
+
+
+def test_the_self_ensemble_takes_the_networks_place(model: Path) -> None:
+    lr = torch.rand(1, 3, 9, 12, generator=torch.Generator().manual_seed(0))
+    plain, ensemble = load(model, Listener()), load(model, Listener(), tta=True)
+    with torch.no_grad():
+        network = SelfEnsemble(loading.load_generator(model).network)
+        torch.testing.assert_close(ensemble(lr), network(lr))
+    assert (ensemble(lr) - plain(lr)).abs().max() > 1e-4
+
+
+def test_every_device_has_a_network_of_its_own(model: Path) -> None:
+    upscalers = load_upscalers(model, Listener(), [CPU, CPU])
+    assert len(upscalers) == 2
+    lr = torch.rand(1, 3, 9, 12)
+    assert torch.equal(upscalers[0](lr), upscalers[1](lr))
+
+
+def test_an_unknown_backend_is_refused(model: Path) -> None:
+    with pytest.raises(DeviceError, match="backend: expected one of torch, onnxruntime, openvino"):
+        load(model, Listener(), backend="ncnn")
+
+
+def test_onnxruntime_runs_the_same_network(model: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    lr = torch.rand(1, 3, 9, 12)
+    torch.testing.assert_close(
+        load(model, Listener(), backend="onnxruntime")(lr), load(model, Listener())(lr)
+    )
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_a_network_of_several_frames_takes_packed_windows(clip_model: Path, tta: bool) -> None:
+    loaded = load(clip_model, Listener(), precision="fp32", tta=tta)
+    assert loaded.window is not None
+    assert loaded.window.frames == Window((-1, 1), "reference", "none")
+    assert loaded.window.flow.name.startswith("DIS")
+    assert loaded.tile_size >= MIN_TILE_SIZE
+    window = torch.rand(1, loaded.window.num_channels, 6, 8)
+    assert loaded.upscale_whole(window, CPU).shape == (1, 3, 12, 16)
+    with pytest.raises(ValueError, match="looks at several frames, so it enlarges videos"):
+        loaded(torch.rand(1, 3, 6, 8))
+
+
+def test_the_flow_is_the_models_or_the_one_that_is_named(clip_model: Path, model: Path) -> None:
+    loaded = load(clip_model, Listener(), flow="farneback")
+    assert loaded.window is not None
+    assert loaded.window.flow.name.startswith("Farneback")
+    with pytest.raises(UsageError, match="--flow best: expected auto, dis, farneback, raft or a "):
+        load(clip_model, Listener(), flow="best")
+    with pytest.raises(
+        UsageError, match=r"--flow dis: tiny\.safetensors looks at each frame alone"
+    ):
+        load(model, Listener(), flow="dis")
+
+
+@pytest.mark.parametrize(
+    ("tile_size", "device", "batch_size"),
+    [(64, "cpu", 1), (64, "cuda", 16), (128, "cuda", 4), (512, "cuda", 1), (0, "cuda", 1)],
+)
+def test_small_tiles_go_through_a_gpu_together(
+    tile_size: int, device: str, batch_size: int
+) -> None:
+    assert loading.batch_size_of(tile_size, torch.device(device)) == batch_size

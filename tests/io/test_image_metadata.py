@@ -1,0 +1,233 @@
+"""Metadata are found where a file tells them, and brought up to date for a result."""
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import pyvips
+from PIL import Image, ImageCms
+
+from sr.io.image_formats import METADATA_KINDS, losses
+from sr.io.image_metadata import Metadata, attach, metadata_of, profile_fits
+from sr.io.image_reader import Picture, open_picture
+from sr.io.image_writer import write_picture
+
+Pixels = npt.NDArray[Any]
+SUFFIXES = [".png", ".jpg", ".webp", ".tif", ".avif"]
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="r"><rdf:Description '
+    b'tiff:Orientation="6" exif:PixelXDimension="32"><tiff:ImageLength>48</tiff:ImageLength>'
+    b"</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+IPTC = b"\x1c\x02\x78\x00\x05hello"
+THUMBNAIL = b"\xff\xd8\xff\xe0thumbnail\xff\xd9"
+RESOURCES = (
+    b"Photoshop 3.0\0"
+    + b"8BIM\x04\x0c\x03abc\0\0\0\x03xyz\0"  # a name of 3 letters; 3 bytes, padded to 4
+    + b"8BIM\x04\x04\0\0"
+    + struct.pack(">I", len(IPTC))
+    + IPTC
+)
+
+
+def noise(*shape: int, dtype: str = "uint8") -> Pixels:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def written(pixels: Pixels, suffix: str, like: Picture | None = None, **options: Any) -> bytes:
+    file = io.BytesIO()
+    write_picture(file, pixels, suffix=suffix, like=like, **options)
+    return file.getvalue()
+
+
+def image_with(**blobs: bytes) -> pyvips.Image:
+    image = pyvips.Image.black(8, 8).copy()
+    for name, content in blobs.items():
+        image.set_type(pyvips.GValue.blob_type, f"{name}-data", content)
+    return image
+
+
+def test_a_bare_image_has_none() -> None:
+    assert metadata_of(image_with()) == Metadata()
+    assert Metadata().kinds == ()
+
+
+@pytest.mark.parametrize("block", [IPTC, RESOURCES])
+def test_iptc_is_found_bare_and_among_photoshop_resources(block: bytes) -> None:
+    assert metadata_of(image_with(iptc=block)).iptc == IPTC
+
+
+@pytest.mark.parametrize("length", range(14, len(RESOURCES) - len(IPTC)))
+def test_resources_cut_short_have_no_iptc(length: int) -> None:
+    assert metadata_of(image_with(iptc=RESOURCES[:length])).iptc is None
+
+
+def exif(x: int, y: int, unit: int) -> bytes:
+    """An EXIF block that tells a resolution; unit 2 is per inch, 3 per cm."""
+    tags = struct.pack("<HHIIHHIIHHII", 0x11A, 5, 1, 50, 0x11B, 5, 1, 58, 0x128, 3, 1, unit)
+    head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 3)
+    return head + tags + struct.pack("<IIIII", 0, x, 1, y, 1)
+
+
+@pytest.mark.parametrize(("unit", "expected"), [(2, (300 / 25.4, 600 / 25.4)), (3, (30, 60))])
+def test_exif_tells_the_resolution(unit: int, expected: tuple[float, float]) -> None:
+    metadata = metadata_of(image_with(exif=exif(300, 600, unit)))
+    assert metadata.resolution == pytest.approx(expected)
+
+
+def test_a_resolution_of_a_picture_on_its_side_is_turned() -> None:
+    image = pyvips.Image.black(8, 8).copy(xres=10, yres=20)
+    image.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    assert metadata_of(image).resolution == (20, 10)
+
+
+def test_xmp_is_told_the_size_and_that_it_is_upright() -> None:
+    xmp = (
+        b"<a tiff:Orientation='8' tiff:ImageWidth = \"7\" other:Orientation='8'>"
+        b"<exif:PixelYDimension>3</exif:PixelYDimension></a>"
+    )
+    image = attach(image_with(), Metadata(xmp=xmp), {"XMP"}, (300, 200), ".png")
+    assert image.get("xmp-data") == (
+        b"<a tiff:Orientation='1' tiff:ImageWidth = \"200\" other:Orientation='8'>"
+        b"<exif:PixelYDimension>300</exif:PixelYDimension></a>"
+    )
+
+
+def test_only_the_kinds_asked_for_are_attached() -> None:
+    metadata = Metadata(profile=b"p", exif=exif(1, 1, 2), xmp=b"x", iptc=b"i", resolution=(9, 9))
+    assert metadata_of(attach(image_with(), metadata, set(), (8, 8), ".png")) == Metadata()
+
+
+def test_profiles_fit_pixels_of_their_own_colour_space() -> None:
+    grey, rgb = (bytes(16) + space + bytes(16) + b"acsp" for space in (b"GRAY", b"RGB "))
+    assert [profile_fits(grey, bands) for bands in (1, 2, 3, 4)] == [True, True, False, False]
+    assert [profile_fits(rgb, bands) for bands in (1, 2, 3, 4)] == [False, False, True, True]
+    assert not profile_fits(bytes(16) + b"RGB ", 3)
+
+
+def test_a_result_in_other_colours_has_no_profile() -> None:
+    file = io.BytesIO()
+    Image.fromarray(noise(8, 8)).save(file, "PNG", icc_profile=grey_profile())
+    with (
+        open_picture(file.getvalue()) as like,
+        open_picture(written(noise(8, 8, 3), ".png", like)) as result,
+    ):
+        assert result.metadata.profile is None
+
+
+def exif_block() -> bytes:
+    """An EXIF block with orientation 6, sizes, a place, and a thumbnail in its second part."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Maker", 6
+    exif.get_ifd(0x8769).update({0xA002: 32, 0xA003: 48, 0x9003: "2020:01:01 00:00:00"})
+    exif.get_ifd(0x8825).update({1: "N", 2: (1.0, 2.0, 3.5)})
+    block = bytearray(exif.tobytes())
+    start = 6  # behind b"Exif\0\0"
+    order = ">" if block[start : start + 2] == b"MM" else "<"
+    (first,) = struct.unpack_from(order + "I", block, start + 4)
+    (count,) = struct.unpack_from(order + "H", block, start + first)
+    link = start + first + 2 + 12 * count
+    struct.pack_into(order + "I", block, link, len(block) - start)
+    place = len(block) - start + 2 + 2 * 12 + 4
+    block += struct.pack(
+        order + "HHHIIHHIII", 2, 0x0201, 4, 1, place, 0x0202, 4, 1, len(THUMBNAIL), 0
+    )
+    return bytes(block) + THUMBNAIL
+
+
+@pytest.fixture(scope="module")
+def photograph() -> bytes:
+    """A JPEG of 32 rows and 48 columns, to be turned, with all kinds of metadata."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = io.BytesIO()
+    image = Image.fromarray(noise(32, 48, 3))
+    image.save(file, "JPEG", exif=exif_block(), icc_profile=profile, xmp=XMP, dpi=(300, 200))
+    content = file.getvalue()
+    block = b"Photoshop 3.0\x008BIM\x04\x0c\0\0\0\0\0\x04abcd8BIM\x04\x04\0\0"
+    block += struct.pack(">I", len(IPTC)) + IPTC
+    return content[:2] + b"\xff\xed" + struct.pack(">H", len(block) + 2) + block + content[2:]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_metadata_survive_but_for_what_is_told(photograph: bytes, suffix: str) -> None:
+    with open_picture(photograph) as like:
+        assert like.metadata.kinds == METADATA_KINDS[:5]
+        kinds = like.metadata.kinds
+        content = written(noise(96, 64, 3), suffix, like)
+    lost = losses(suffix, num_bands=3, depth=8, kinds=kinds)
+    with open_picture(content) as result:
+        assert (result.header.height, result.header.width) == (96, 64)
+        survived = [kind for kind in kinds if f"{kind} is not carried" not in " ".join(lost)]
+        assert set(result.metadata.kinds) == set(survived)
+        assert result.metadata.profile == like.metadata.profile
+        assert result.metadata.resolution == pytest.approx((200 / 25.4, 300 / 25.4), rel=1e-4)
+        assert result.metadata.iptc in (None, IPTC)
+    xmp = result.metadata.xmp or b""
+    assert b'tiff:Orientation="1" exif:PixelXDimension="64"' in xmp
+    assert b"<tiff:ImageLength>96<" in xmp
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".avif"])
+def test_exif_tells_the_result_and_has_no_thumbnail(photograph: bytes, suffix: str) -> None:
+    assert THUMBNAIL in photograph
+    with open_picture(photograph) as like:
+        content = written(noise(96, 64, 3), suffix, like)
+    exif = Image.open(io.BytesIO(content)).getexif()
+    assert (exif[0x010F], exif[0x0112]) == ("Maker", 1)
+    details = exif.get_ifd(0x8769)
+    assert (details[0xA002], details[0xA003]) == (64, 96)
+    assert details[0x9003] == "2020:01:01 00:00:00"
+    assert exif.get_ifd(0x8825)[2] == (1.0, 2.0, 3.5)
+    assert THUMBNAIL not in content
+    assert not exif.get_ifd(1)
+
+
+@pytest.mark.parametrize("first", [".webp", ".avif", ".png", ".tif"])
+@pytest.mark.parametrize("second", SUFFIXES)
+def test_metadata_survive_from_format_to_format(photograph: bytes, first: str, second: str) -> None:
+    pixels = noise(48, 32, 3)
+    with open_picture(photograph) as like:
+        once = written(pixels, first, like)
+    with open_picture(once) as like:
+        twice = written(pixels, second, like)
+        kinds = like.metadata.kinds
+    lost = " ".join(losses(second, num_bands=3, depth=8, kinds=kinds))
+    with open_picture(twice) as result:
+        expected = {kind for kind in kinds if f"{kind} is not carried" not in lost}
+        assert set(result.metadata.kinds) - {"EXIF"} == expected - {"EXIF"}
+        assert expected <= set(result.metadata.kinds)
+        assert result.metadata.resolution == pytest.approx((200 / 25.4, 300 / 25.4), rel=1e-4)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_nothing_is_told_of_a_picture_that_told_nothing(suffix: str) -> None:
+    with open_picture(written(noise(8, 8, 3), suffix)) as result:
+        kinds = result.metadata.kinds
+    assert kinds == (("EXIF",) if suffix == ".jpg" else ())  # libvips' own, the file's only header
+
+
+def test_a_grey_profile_is_carried_to_grey_only() -> None:
+    profile = grey_profile()
+    image = Image.fromarray(noise(8, 8))
+    file = io.BytesIO()
+    image.save(file, "PNG", icc_profile=profile)
+    with open_picture(file.getvalue()) as like:
+        for suffix in SUFFIXES:
+            with open_picture(written(noise(8, 8, 1), suffix, like)) as result:
+                kept = result.header.num_bands == 1
+                assert result.metadata.profile == (profile if kept else None)
+
+
+def grey_profile() -> bytes:
+    """The smallest ICC profile of a grey space with a gamma of 2.2."""
+    curve = b"curv\0\0\0\0\0\0\0\x01\x02\x33\0\0"
+    white = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)
+    size = 128 + 4 + 2 * 12 + len(curve) + len(white)
+    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
+    tags = struct.pack(">I4sII4sII", 2, b"kTRC", 156, len(curve), b"wtpt", 156 + len(curve), 20)
+    return header.ljust(128, b"\0") + tags + curve + white

@@ -1,0 +1,215 @@
+"""Every usual kind of picture is read as it is, upright; the others are refused by name."""
+
+import io
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import pyvips
+import tifffile
+from PIL import Image, ImageCms
+
+import sr.io.image_reader as picture_module
+from sr.io.image_reader import Header, open_picture, read_header
+from sr.io.image_source import ImageError
+
+Pixels = npt.NDArray[Any]
+ALL = slice(None)
+
+
+def noise(*shape: int, dtype: str = "uint8") -> Pixels:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+@pytest.fixture
+def rgb() -> Pixels:
+    return noise(24, 17, 3)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def tiff(pixels: Pixels, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, **options)
+    return file.getvalue()
+
+
+def read(source: Path | bytes, **options: Any) -> tuple[Header, Pixels]:
+    with open_picture(source, **options) as picture:
+        return picture.header, picture.read(ALL, ALL)
+
+
+def test_a_region_is_the_same_part_of_the_whole(rgb: Pixels) -> None:
+    with open_picture(encoded(Image.fromarray(rgb), "PNG")) as picture:
+        assert picture.header == Header(24, 17, 1, 3, 8)
+        for rows, columns in [
+            (slice(20, 24), slice(3, 9)),
+            (slice(0, 5), slice(0, 17)),
+            (slice(7, 8), slice(16, 17)),
+        ]:
+            region = picture.read(rows, columns)
+            np.testing.assert_array_equal(region, rgb[rows, columns])
+            assert region.flags.c_contiguous
+        assert picture.read(slice(4, 4), ALL).shape == (0, 17, 3)
+
+
+def test_regions_are_read_by_several_threads_at_once() -> None:
+    pixels = noise(300, 200, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    content = encoded(Image.fromarray(pixels), "PNG", exif=exif)
+    parts = [(slice(top, top + 37), slice(top % 90, 150)) for top in range(0, 260, 7)]
+    with open_picture(content) as picture, ThreadPoolExecutor(4) as pool:
+        regions = list(pool.map(lambda part: picture.read(*part), parts))
+    for part, region in zip(parts, regions, strict=True):
+        np.testing.assert_array_equal(region, pixels[::-1, ::-1][part])
+
+
+def test_a_wide_region_is_put_together_from_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture_module, "_STRIP_BYTES", 5 * 17 * 3)
+    pixels = noise(24, 17, 3)
+    np.testing.assert_array_equal(read(encoded(Image.fromarray(pixels), "PNG"))[1], pixels)
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "pixels"),
+    [
+        (lambda a: Image.fromarray(a[..., 0]), "PNG", lambda a: a[..., :1]),
+        (lambda a: Image.fromarray(a[..., 0] > 127), "PNG", lambda a: (a[..., :1] > 127) * 255),
+        (lambda a: Image.fromarray(a[..., 0] > 127), "TIFF", lambda a: (a[..., :1] > 127) * 255),
+        (lambda a: Image.fromarray(a // 128 * 255).quantize(8), "PNG", lambda a: a // 128 * 255),
+        (lambda a: Image.fromarray(a // 128 * 255).quantize(8), "TIFF", lambda a: a // 128 * 255),
+        (lambda a: Image.fromarray(a // 128 * 255).quantize(8), "GIF", lambda a: a // 128 * 255),
+        (lambda a: Image.fromarray(a), "BMP", lambda a: a),
+        (lambda a: Image.fromarray(a[..., 0]), "BMP", lambda a: a[..., :1]),
+        (lambda a: Image.fromarray(a // 128 * 255).quantize(8), "BMP", lambda a: a // 128 * 255),
+    ],
+    ids=[
+        *("grey", "1 bit", "1 bit tiff", "palette", "palette tiff", "gif"),
+        *("bmp", "grey bmp", "palette bmp"),
+    ],
+)
+def test_pixels_of_few_bits_are_expanded(
+    rgb: Pixels,
+    image: Callable[[Pixels], Image.Image],
+    kind: str,
+    pixels: Callable[[Pixels], Pixels],
+) -> None:
+    header, came = read(encoded(image(rgb), kind))
+    np.testing.assert_array_equal(came, pixels(rgb))
+    assert (header.depth, header.notes) == (8, ())
+
+
+def test_a_transparent_colour_becomes_alpha(rgb: Pixels) -> None:
+    rgb[3, 4] = (1, 2, 3)
+    header, pixels = read(encoded(Image.fromarray(rgb), "PNG", transparency=(1, 2, 3)))
+    assert header.num_bands == 4
+    assert pixels[3, 4, 3] == 0
+
+
+@pytest.mark.parametrize("options", [{"byteorder": ">"}, {"bigtiff": True}, {"tile": (16, 16)}])
+def test_a_dark_16_bit_tiff_keeps_its_values(options: dict[str, Any]) -> None:
+    dark = noise(24, 17, 3, dtype="uint16") % 200
+    header, pixels = read(tiff(dark, photometric="rgb", **options))
+    np.testing.assert_array_equal(pixels, dark)
+    assert (header.depth, pixels.dtype) == (16, np.uint16)
+
+
+def test_white_of_12_bits_is_white_of_16(tmp_path: Path) -> None:
+    levels = np.array([[[0] * 3, [1 << 4] * 3, [4095 << 4] * 3]], np.uint16)
+    image = pyvips.Image.new_from_array(levels, interpretation="rgb16")
+    with open_picture(image.write_to_buffer(".avif", lossless=True, bitdepth=12)) as picture:
+        assert picture.bits == 12
+        assert picture.read(ALL, ALL)[0, :, 0].tolist() == [0, 16, 65535]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+def test_every_orientation_is_applied(orientation: int, kind: str) -> None:
+    quadrants = np.array([[0, 80], [160, 240]], np.uint8).repeat(16, 0).repeat(24, 1)
+    turned = [
+        *(quadrants, quadrants[:, ::-1], quadrants[::-1, ::-1], quadrants[::-1]),
+        *(quadrants.T, np.rot90(quadrants, -1), np.rot90(quadrants.T, 2), np.rot90(quadrants)),
+    ][orientation - 1]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(quadrants).convert("RGB")
+    header, pixels = read(encoded(image, kind, exif=exif))
+    assert (header.height, header.width) == turned.shape
+    assert np.abs(pixels[..., 0].astype(int) - turned).mean() < 5
+
+
+def test_cmyk_is_converted_and_noted() -> None:
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    header, pixels = read(encoded(image, "JPEG"))
+    assert header.notes == ("CMYK converted to sRGB, as it has no profile, of a usual kind",)
+    red, green, blue = pixels[4, 4].tolist()
+    assert red > 200
+    assert max(green, blue) < 80
+
+
+def test_cmyk_of_16_bits_stays_16_bits() -> None:
+    header, pixels = read(tiff(np.zeros((8, 8, 4), np.uint16), photometric="separated"))
+    assert (header.depth, header.num_bands) == (16, 3)
+    assert pixels.min() > 65000  # no ink is white
+
+
+def test_a_fitting_profile_is_kept_and_not_applied(rgb: Pixels) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with open_picture(encoded(Image.fromarray(rgb), "PNG", icc_profile=profile)) as picture:
+        assert picture.metadata.profile == profile
+        np.testing.assert_array_equal(picture.read(ALL, ALL), rgb)
+    grey = encoded(Image.fromarray(rgb[..., 0]), "TIFF", icc_profile=profile)
+    with open_picture(grey) as picture:
+        assert picture.metadata.profile is None
+        assert picture.header.notes == (
+            "colour profile left out: damaged, or for another kind of pixels",
+        )
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "TIFF", "GIF"])
+def test_frames_are_given_each_or_refused(kind: str) -> None:
+    pages = [Image.fromarray((noise(24, 17, 3) // 128 * 255) ^ flip) for flip in (0, 255, 0)]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = encoded(
+        pages[0], kind, save_all=True, append_images=pages[1:], duration=[100, 40, 70], **options
+    )
+    with pytest.raises(ImageError, match=r"standard input: expected .* came: 3 pages or frames"):
+        read_header(content)
+    with open_picture(content, frames="each") as picture:
+        header = picture.header
+        assert (header.height, header.width, header.num_frames) == (24, 17, 3)
+        for number in (2, 0, 1):
+            pixels = picture.read(ALL, slice(2, 9), number)[..., :3]
+            np.testing.assert_array_equal(pixels, np.asarray(pages[number])[:, 2:9])
+    if kind != "TIFF":
+        assert picture.metadata.delays == (100, 40, 70)
+
+
+@pytest.mark.parametrize("name", ["a[1].png", "a b.png", "\u00fcber.png", "a.png[x=1].png"])
+def test_any_name_is_taken_and_a_changed_file_read_anew(
+    tmp_path: Path, rgb: Pixels, name: str
+) -> None:
+    path = tmp_path / name
+    for pixels in (rgb, 255 - rgb):
+        path.write_bytes(encoded(Image.fromarray(pixels), "PNG"))
+        np.testing.assert_array_equal(read(path)[1], pixels)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_closed_picture_holds_no_file(tmp_path: Path, rgb: Pixels) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "a.jpg").write_bytes(encoded(Image.fromarray(rgb), "JPEG", exif=exif))
+    before = len(os.listdir("/proc/self/fd"))
+    read(tmp_path / "a.jpg")
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,261 @@
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from sr.io.video.frame import Colour
+from sr.io.video.mux.mux import join
+from sr.io.video.mux.streams import StreamPlan, plan_streams
+from sr.io.video.mux.video_track import VideoTrack
+from sr.io.video.time_range import WHOLE, Span
+
+WriteSource = Callable[..., Path]
+WriteParts = Callable[..., list[Path]]
+UNIT = Fraction(1, 12800)
+TIMES = [512 * number for number in range(50)]  # 25 frames a second
+COLOUR = Colour(1, 1, 1, False)
+SUFFIXES = [".mp4", ".mkv", ".webm"]
+TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+
+
+def _track(**changes: Any) -> VideoTrack:
+    given: dict[str, Any] = {
+        "time_base": UNIT,
+        "rate": Fraction(25),
+        "sample_aspect_ratio": Fraction(1),
+        "colour": COLOUR,
+    }
+    return VideoTrack(**(given | changes))
+
+
+def _codec(suffix: str) -> str:
+    return "libvpx-vp9" if suffix == ".webm" else "libx264"
+
+
+def _stamps(path: Path, kind: str = "video", number: int = 0) -> list[float]:
+    """Time stamps of a stream in seconds, in order of time."""
+    with av.open(str(path)) as container:
+        stream = [one for one in container.streams if one.type == kind][number]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        return sorted(float((packet.pts or 0) * packet.time_base) for packet in packets)
+
+
+def _join(
+    folder: Path,
+    write_parts: WriteParts,
+    suffix: str,
+    times: list[int],
+    *,
+    source: Path | None = None,
+    span: Span = WHOLE,
+    **changes: Any,
+) -> Path:
+    """Parts at these times joined with all of the source; nothing may be lost."""
+    video = _track(**changes)
+    parts = write_parts(folder, times, time_base=video.time_base, codec=_codec(suffix))
+    output = folder / f"out{suffix}"
+    plan = StreamPlan() if source is None else plan_streams(source, video_stream=0, suffix=suffix)
+    assert join(parts, output, video=video, source=source, plan=plan, span=span) == ()
+    return output
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "times",
+    [
+        TIMES,
+        [18000 + time for time in TIMES],
+        [0, 512, 700, 1900, 9000, 9512, 9513 + 20, *range(20000, 40000, 777)],
+        [512],
+    ],
+    ids=["constant", "late start", "variable", "one frame"],
+)
+def test_each_frame_keeps_its_time(
+    tmp_path: Path, write_parts: WriteParts, suffix: str, times: list[int]
+) -> None:
+    output = _join(tmp_path, write_parts, suffix, times)
+    coarse = 0.0 if suffix == ".mp4" else 0.0011
+    assert _stamps(output) == pytest.approx([float(t * UNIT) for t in times], abs=coarse + 1e-9)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_all_frames_of_all_parts_decode_in_order(
+    tmp_path: Path, write_parts: WriteParts, suffix: str
+) -> None:
+    output = _join(tmp_path, write_parts, suffix, TIMES)
+    with av.open(str(output)) as container:
+        greys = [frame.to_ndarray()[:48].mean() for frame in container.decode(video=0)]
+    assert greys == pytest.approx([number * 5 % 256 for number in range(50)], abs=8)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_frames_are_decoded_in_time_and_one_after_the_other(
+    tmp_path: Path, write_parts: WriteParts, suffix: str
+) -> None:
+    output = _join(tmp_path, write_parts, suffix, TIMES)
+    with av.open(str(output)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    shown = [packet.pts for packet in packets if packet.pts is not None]
+    assert shown != sorted(shown)  # else there is nothing to see here
+    stamps = [(one.dts, one.pts) for one in packets if one.dts is not None and one.pts is not None]
+    assert all(one[0] < other[0] for one, other in pairwise(stamps))
+    assert all(dts <= pts for dts, pts in stamps)
+
+
+def test_frames_closer_than_a_millisecond_stay_apart_in_matroska(
+    tmp_path: Path, write_parts: WriteParts
+) -> None:
+    output = _join(tmp_path, write_parts, ".mkv", [0, 512, 515, 518, 1024])
+    stamps = _stamps(output)
+    assert len(set(stamps)) == 5
+    assert stamps == pytest.approx([0, 0.04, 0.041, 0.042, 0.08], abs=0.0011)
+
+
+def test_parts_whose_times_begin_at_an_origin(tmp_path: Path, write_parts: WriteParts) -> None:
+    output = _join(tmp_path, write_parts, ".mp4", TIMES, origin=1280)
+    assert _stamps(output)[0] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_tags_chapters_and_dispositions_are_taken_over(
+    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
+) -> None:
+    source = write_source(tmp_path / "in.mkv", subtitle="subrip", chapters=True)
+    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
+    with av.open(str(output)) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+        assert (tags["title"], tags["comment"]) == ("A title", "A comment")
+        assert tags["encoder"] != "old"
+        found = [(float(c["start"] * c["time_base"]), c["metadata"]) for c in container.chapters()]  # type: ignore[operator]  # given in files
+        assert found == [(0.0, {"title": "Chapter 0"}), (1.0, {"title": "Chapter 1"})]
+        video, first, second = list(container.streams)[:3]
+        titles = [one.metadata.get("title", one.metadata.get("name")) for one in (video, first)]
+        assert titles == ["Main", "Sound 0"]
+        assert [one.language for one in (video, first, second)] == ["jpn", "eng", "deu"]
+        assert [int(one.disposition) for one in (first, second)] == [0, 1]
+        assert int(container.streams.subtitles[0].disposition) == 1 | 64
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_attachments_and_cover_art_are_kept(
+    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
+) -> None:
+    source = write_source(tmp_path / "in.mkv", sounds=(), attached=True)
+    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
+    with av.open(str(source)) as old, av.open(str(output)) as new:
+        pictures = []
+        for container in (old, new):
+            cover = container.streams.video[1]
+            assert cover.disposition & av.stream.Disposition.attached_pic
+            pictures.append(next(bytes(packet) for packet in container.demux(cover)))
+        assert pictures[0] == pictures[1] != b""
+        fonts = [(one.name, one.mimetype, one.data) for one in new.streams.attachments]
+        expected = [("a.ttf", "application/x-truetype-font", b"a font")]
+        assert fonts == (expected if suffix == ".mkv" else [])
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("source_suffix", [".mp4", ".mkv"])
+def test_copied_sound_is_byte_for_byte_the_sources(
+    tmp_path: Path,
+    write_source: WriteSource,
+    write_parts: WriteParts,
+    source_suffix: str,
+    suffix: str,
+) -> None:
+    source = write_source(tmp_path / f"in{source_suffix}")
+    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
+    sounds = []
+    for path in (source, output):
+        with av.open(str(path)) as container:
+            packets = [packet for packet in container.demux(audio=1) if packet.size]
+            # What an edit list hides in MP4 has no place in Matroska.
+            sounds.append([bytes(packet) for packet in packets if (packet.pts or 0) >= 0])
+    assert sounds[0] == sounds[1]
+    assert _stamps(output)[0] == 0
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_span_is_cut_out_of_everything(
+    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
+) -> None:
+    source = write_source(tmp_path / "in.mkv", sounds=("libopus",), chapters=True)
+    times = TIMES[20:40]
+    span = Span(times[0] * UNIT, (times[-1] + 512) * UNIT)
+    output = _join(tmp_path, write_parts, suffix, times, source=source, span=span)
+    video, sound = _stamps(output), _stamps(output, "audio")
+    assert video[0] == pytest.approx(0, abs=0.0201)
+    assert sound[0] - video[0] == pytest.approx(0, abs=0.0211)
+    assert sound[-1] - video[0] == pytest.approx(0.8, abs=0.0211)
+    with av.open(str(output)) as container:
+        chapters = [
+            (float(c["start"] * c["time_base"]), float(c["end"] * c["time_base"]))  # type: ignore[operator]  # given in files
+            for c in container.chapters()
+        ]
+    assert [time for chapter in chapters for time in chapter] == pytest.approx([0, 0.2, 0.2, 0.8])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("offset", [Fraction(1, 4), Fraction(7, 5)])
+def test_sound_that_begins_later_stays_later(
+    tmp_path: Path,
+    write_source: WriteSource,
+    write_parts: WriteParts,
+    suffix: str,
+    offset: Fraction,
+) -> None:
+    source = write_source(tmp_path / "in.mkv", sounds=("libopus",), sound_offset=offset)
+    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
+    assert _stamps(output, "audio")[0] == pytest.approx(_stamps(source, "audio")[0], abs=0.0011)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".mp4", "libx264"),
+        (".mkv", "libx264"),
+        (".mp4", "libvpx-vp9"),
+        (".mkv", "libvpx-vp9"),
+        (".webm", "libvpx-vp9"),
+        (".mkv", "ffv1"),
+    ],
+)
+def test_colour_shape_of_pixels_and_turn_reach_the_player(
+    tmp_path: Path, write_parts: WriteParts, suffix: str, codec: str
+) -> None:
+    told = {"color_range": 2, "colorspace": 9, "color_primaries": 9, "color_trc": 16}
+    parts = write_parts(tmp_path, TIMES[:5], time_base=UNIT, codec=codec, context=told)
+    output = tmp_path / f"out{suffix}"
+    video = _track(
+        colour=Colour(9, 9, 16, True), sample_aspect_ratio=Fraction(4, 3), display_matrix=TURNED
+    )
+    join(parts, output, video=video, source=None, plan=StreamPlan())
+    with av.open(str(output)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        numbers = (context.colorspace, context.color_primaries, context.color_trc)
+        assert (*numbers, context.color_range) == (9, 9, 16, 2)
+        assert float(stream.sample_aspect_ratio or 1) == pytest.approx(4 / 3, rel=0.01)
+        frame = next(container.decode(video=0))
+        assert np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5].tolist() == [
+            *TURNED[:5]
+        ]
+
+
+def test_hevc_in_mp4_has_the_tag_that_apple_plays(tmp_path: Path, write_parts: WriteParts) -> None:
+    options = {"x265-params": "log-level=none", "preset": "ultrafast"}
+    parts = write_parts(tmp_path, TIMES[:5], time_base=UNIT, codec="libx265", options=options)
+    output = tmp_path / "out.mp4"
+    join(parts, output, video=_track(), source=None, plan=StreamPlan())
+    with av.open(str(output)) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_mp4_begins_with_its_index(tmp_path: Path, write_parts: WriteParts) -> None:
+    data = _join(tmp_path, write_parts, ".mp4", TIMES).read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")

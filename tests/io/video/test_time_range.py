@@ -1,0 +1,65 @@
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from sr.io.video.frame import Colour
+from sr.io.video.mux.mux import join
+from sr.io.video.mux.streams import plan_streams
+from sr.io.video.mux.video_track import VideoTrack
+from sr.io.video.read.reader import open_video
+from sr.io.video.time_range import Span, with_origin
+from sr.io.video.verify import check, expected_from
+
+WriteSource = Callable[..., Path]
+WriteParts = Callable[..., list[Path]]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("clock", [36000, Fraction(2**33, 90000) - 1])
+def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
+    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str, clock: Fraction
+) -> None:
+    whole, source = write_source(tmp_path / "whole.mp4", sounds=("aac",)), tmp_path / "in.ts"
+    offset = {"output_ts_offset": str(float(clock))}
+    with av.open(str(whole)) as old, av.open(str(source), "w", container_options=offset) as new:
+        streams = [new.add_stream_from_template(stream) for stream in old.streams]
+        for packet in old.demux():
+            packet.stream = streams[packet.stream_index]
+            if packet.size:
+                new.mux(packet)
+    with open_video(source) as reader:
+        info, frames = reader.info, list(reader.frames())
+    times = [frame.pts for frame in frames]
+    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
+    parts = write_parts(
+        tmp_path, [time - times[0] for time in times], time_base=info.time_base, codec=codec
+    )
+    video = VideoTrack(
+        info.time_base, Fraction(25), Fraction(1), Colour(1, 1, 1, False), origin=times[0]
+    )
+    plan = plan_streams(source, video_stream=info.stream, suffix=suffix)
+    expected = expected_from(
+        source,
+        plan,
+        num_frames=len(times),
+        first=times[0] * info.time_base,
+        last=times[-1] * info.time_base,
+        video=video,
+    )
+    assert 0 <= expected.first < 0.1
+    output = tmp_path / f"out{suffix}"
+    assert join(parts, output, video=video, source=source, plan=plan) == ()
+    assert check(output, expected) == []
+    with av.open(str(output)) as container:
+        starts = [float((s.start_time or 0) * (s.time_base or 0)) for s in container.streams]
+    assert starts == pytest.approx([0, 0], abs=0.1)
+
+
+def test_other_sources_keep_their_times(tmp_path: Path, write_clip: Callable[..., object]) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, 3, offset=50)
+    with av.open(str(path)) as container:
+        assert with_origin(Span(), container).shift == 0

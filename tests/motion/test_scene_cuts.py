@@ -1,0 +1,64 @@
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from sr.motion.flow import Picture
+from sr.motion.methods import DIS, RGB8
+from sr.motion.scene_cuts import agreement, is_cut
+
+Moved = Callable[..., RGB8]
+
+
+def agreements(a: RGB8, b: RGB8) -> tuple[Picture, Picture]:
+    forward, backward = DIS()(a, b), DIS()(b, a)
+    first, second = (frame.astype(np.float32) / 255 for frame in (a, b))
+    return agreement(first, second, forward, backward), agreement(second, first, backward, forward)
+
+
+def noisy(frame: RGB8, levels: float, seed: int) -> RGB8:
+    noise = np.random.default_rng(seed).normal(0, levels, frame.shape)
+    return np.clip(frame + noise, 0, 255).astype(np.uint8)
+
+
+def test_a_frame_agrees_with_itself(moved: Moved) -> None:
+    still = np.zeros((64, 112, 2), np.float32)
+    frame = moved(0, 0).astype(np.float32) / 255
+    assert np.allclose(agreement(frame, frame, still, still), 1)
+
+
+def test_frames_agree_along_their_motion_alone(moved: Moved) -> None:
+    first, second = (frame.astype(np.float32) / 255 for frame in (moved(0, 0), moved(3, 1)))
+    flow = np.full((64, 112, 2), [3, 1], np.float32)
+    inside = (slice(8, -8), slice(8, -8))
+    assert agreement(first, second, flow, -flow)[inside].min() > 0.9
+    assert agreement(first, second, -flow, flow)[inside].mean() < 0.5
+
+
+def test_nothing_agrees_where_flow_does_not_lead_back_or_leaves_the_frame() -> None:
+    grey = np.full((20, 30, 3), 0.5, np.float32)
+    flow = np.full((20, 30, 2), [4, 0], np.float32)
+    assert not agreement(grey, grey, flow, flow).any()
+    there = agreement(grey, grey, flow, -flow)
+    assert not there[:, -4:].any()
+    assert (there[:, :-4] == 1).all()
+
+
+@pytest.mark.parametrize("size", [(64, 112), (120, 160)])
+@pytest.mark.parametrize("levels", [0, 16])
+def test_other_scenes_are_cuts_and_moving_ones_are_not_also_with_noise(
+    size: tuple[int, int], levels: float, moved: Moved
+) -> None:
+    frames = [moved(0, 0, *size), moved(3, -2, *size), moved(3, -2, *size, seed=1)]
+    here, next_, other = (noisy(frame, levels, seed) for seed, frame in enumerate(frames))
+    assert not is_cut(*agreements(here, next_))
+    assert is_cut(*agreements(here, other))
+    assert is_cut(*agreements(next_, other))
+
+
+def test_a_thing_that_comes_into_the_picture_is_no_cut(moved: Moved) -> None:
+    before = moved(0, 0)
+    after = moved(1, 0)
+    cv2.rectangle(after, (20, 10), (70, 50), (250, 20, 30), -1)
+    assert not is_cut(*agreements(before, after))

@@ -1,0 +1,140 @@
+"""Memory a pixel: measured small, right when large; tiles as large as it allows."""
+
+from collections.abc import Callable
+
+import psutil
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sr.networks.compact import Compact
+from sr.networks.rrdb import RRDBNet
+from sr.networks.srresnet import SRResNet
+from sr.tiling import auto_tile_size as memory
+from sr.tiling.auto_tile_size import MIN_TILE_SIZE, auto_tile_size, bytes_per_pixel, peak_bytes
+from sr.tiling.upscaler import DEFAULT_TILE_SIZE
+
+CPU = torch.device("cpu")
+FP32 = torch.float32
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "Compact": lambda: Compact(4, num_features=24, num_convs=2),
+    "SRResNet": lambda: SRResNet(4, num_features=16, num_blocks=2),
+    "RRDBNet": lambda: RRDBNet(4, num_features=16, num_blocks=1, num_growth=8),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("dtype", [FP32, torch.bfloat16])
+@pytest.mark.parametrize(("height", "width"), [(90, 50), (17, 110)])
+def test_other_sizes_take_what_was_foretold(
+    name: str, dtype: torch.dtype, height: int, width: int
+) -> None:
+    network = NETWORKS[name]()
+    foretold = bytes_per_pixel(network, CPU, dtype) * height * width
+    measured = peak_bytes(network, torch.rand(1, 3, height, width), dtype)
+    assert abs(foretold / measured - 1) < 0.15
+
+
+def test_the_count_is_that_of_the_tensors_alive_at_once() -> None:
+    class Known(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(100_000))
+
+        def forward(self, lr: Tensor) -> Tensor:
+            a = lr + 1  # 12 bytes a pixel beside 12 of lr, and 12 of lr in another layout
+            b = torch.cat([a, a, a, a], 1)  # 48
+            b += self.weight.view(-1)[:1]  # nothing: in place, of a weight
+            del a
+            c = b * 2  # 48: the peak, of 120
+            del b
+            return c.mean(1, keepdim=True)
+
+    assert peak_bytes(Known(), torch.rand(1, 3, 10, 20), FP32) == 120 * 10 * 20
+    assert bytes_per_pixel(Known(), CPU, FP32) == 120
+
+
+def test_a_network_is_measured_once_for_each_precision() -> None:
+    passes = []
+    network = Compact(2, num_features=4, num_convs=1)
+    network.register_forward_pre_hook(lambda _, arguments: passes.append(arguments))
+    assert bytes_per_pixel(network, CPU, FP32) == bytes_per_pixel(network, CPU, FP32)
+    assert len(passes) == 2
+    assert bytes_per_pixel(network, CPU, torch.bfloat16) < bytes_per_pixel(network, CPU, FP32)
+    assert len(passes) == 4
+
+
+class Plain(nn.Module):
+    """Takes 12 bytes a pixel for lr, 12 for its copy in channels last, 12 for the result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return lr * self.weight
+
+
+def tile_size(
+    monkeypatch: pytest.MonkeyPatch, free: int, halo: int = 10, multiple: int = 1, patches: int = 1
+) -> int:
+    monkeypatch.setattr(memory, "free_bytes", lambda _: free)
+    return auto_tile_size(
+        Plain(),
+        scale=1,
+        halo=halo,
+        device=CPU,
+        dtype=FP32,
+        multiple=multiple,
+        num_patches=patches,
+        share=0.5,
+    )
+
+
+def test_more_channels_than_a_pictures_are_counted() -> None:
+    network = Plain()
+    a_channel = 3 * FP32.itemsize  # lr in two layouts and the result
+    assert bytes_per_pixel(network, CPU, FP32, num_channels=13) == pytest.approx(13 * a_channel)
+
+
+def test_a_tile_and_its_halo_fill_their_share_of_the_free_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # lr in two layouts and the result; one patch read ahead; three results not yet written
+    a_pixel = 1.6 * (36 + 12 + 3 * 12)
+    for size in (40, 100, 333):
+        free = int(2 * a_pixel * (size + 20) ** 2)
+        assert tile_size(monkeypatch, free + 100) == size
+        assert tile_size(monkeypatch, free - 100) == size - 1
+        assert tile_size(monkeypatch, 4 * (free + 100), patches=4) == size
+        assert tile_size(monkeypatch, free + 100, halo=9, multiple=2) == size // 2 * 2
+
+
+def test_tiles_stay_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tile_size(monkeypatch, 2**50) == DEFAULT_TILE_SIZE
+    assert tile_size(monkeypatch, 0) == MIN_TILE_SIZE
+    assert tile_size(monkeypatch, 2**50, multiple=48) == 480
+    assert tile_size(monkeypatch, 0, multiple=48) == 48
+
+
+def test_without_weights_to_be_seen_nothing_is_measured() -> None:
+    class Elsewhere(nn.Module):
+        def forward(self, _: Tensor) -> Tensor:
+            raise AssertionError
+
+    assert auto_tile_size(Elsewhere(), scale=4, halo=9, device=CPU, dtype=FP32) == DEFAULT_TILE_SIZE
+
+
+def test_free_memory_is_that_of_the_machine() -> None:
+    assert 0 < memory.free_bytes(CPU) < psutil.virtual_memory().total
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_on_a_gpu_too_other_sizes_take_what_was_foretold(name: str) -> None:
+    device, network = torch.device("cuda"), NETWORKS[name]()
+    foretold = bytes_per_pixel(network, device, FP32) * 200 * 300
+    measured = peak_bytes(network, torch.rand(1, 3, 200, 300, device=device), FP32)
+    assert abs(foretold / measured - 1) < 0.3
+    assert 0 < memory.free_bytes(device) <= torch.cuda.mem_get_info(device)[1]

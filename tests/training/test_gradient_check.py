@@ -1,0 +1,123 @@
+"""Terms that would train nothing are found before the first step."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from sr.losses.adversarial import generator_loss
+from sr.losses.adversarial_term import AdversarialTerm
+from sr.losses.combined import CombinedLoss, Term, WeightedTerm
+from sr.losses.pixel import l1, mse
+from sr.losses.total_variation import squared
+from sr.networks.patchgan import PatchGAN
+from sr.networks.srresnet import SRResNet
+from sr.networks.unet_discriminator import UNetDiscriminator
+from sr.training.distributed import make_accelerator
+from sr.training.gradient_check import DeadTermError, TermShare, as_table, measure_terms
+from sr.training.steps import Batch
+
+
+@pytest.fixture
+def accelerator() -> Accelerator:
+    return make_accelerator(torch.device("cpu"), torch.float32)
+
+
+BATCH = Batch(
+    (torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)),),
+    torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)),
+    ["a", "b"],
+)
+
+
+def measure(
+    accelerator: Accelerator,
+    discriminator: nn.Module | None = None,
+    generator: nn.Module | None = None,
+    **terms: WeightedTerm,
+) -> list[TermShare]:
+    network = SRResNet(2, 4, 1) if generator is None else generator
+    return measure_terms(network, discriminator, CombinedLoss(terms), BATCH, accelerator)
+
+
+def dead(term: Term, accelerator: Accelerator) -> str:
+    with pytest.raises(DeadTermError) as caught:
+        measure(accelerator, l1=WeightedTerm(l1, 1.0), suspect=WeightedTerm(term, 1.0))
+    return str(caught.value)
+
+
+def test_shares_are_those_of_the_weighted_gradients(accelerator: Accelerator) -> None:
+    torch.manual_seed(0)
+    network = SRResNet(2, 4, 1)
+    one, ten = WeightedTerm(mse, 1.0), WeightedTerm(mse, 3.0)
+    shares = measure(accelerator, generator=network, one=one, ten=ten)
+    assert [part.share for part in shares] == pytest.approx([0.25, 0.75])
+    loss = mse(network(BATCH.lr), BATCH.hr)
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+    assert shares[0].gradient_norm == pytest.approx(norm, rel=1e-4)
+    assert shares[0].value == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_an_adversarial_term_under_inference_mode_is_refused(accelerator: Accelerator) -> None:
+    judge = PatchGAN(4, 1, "none")
+
+    def without_gradient(sr: Tensor, _hr: Tensor) -> Tensor:
+        with torch.inference_mode():
+            logits = judge(sr)
+        return generator_loss("standard", None, logits.clone())
+
+    assert "suspect: its gradient is zero" in dead(without_gradient, accelerator)
+
+
+def test_a_detached_perceptual_term_is_refused(accelerator: Accelerator) -> None:
+    assert "suspect: its gradient is zero" in dead(lambda sr, hr: mse(sr.detach(), hr), accelerator)
+
+
+def test_a_saturated_term_is_refused(accelerator: Accelerator) -> None:
+    assert "suspect: its gradient is zero" in dead(
+        lambda sr, _hr: (sr * 1e4 + 1e6).sigmoid().mean(), accelerator
+    )
+
+
+def test_a_gradient_that_is_not_finite_is_refused(accelerator: Accelerator) -> None:
+    message = dead(lambda sr, _hr: (sr - sr.detach()).abs().sum().sqrt(), accelerator)
+    assert "suspect: its gradient is nan" in message
+    assert "l1" not in message
+
+
+def test_the_published_weight_of_total_variation_is_seen_for_what_it_is(
+    accelerator: Accelerator,
+) -> None:
+    shares = measure(
+        accelerator,
+        mse=WeightedTerm(mse, 1.0),
+        total_variation=WeightedTerm(lambda sr, _hr: squared(sr), 2e-8),
+    )
+    assert 0 < shares[1].share < 1e-5
+
+
+def test_nothing_is_changed_by_measuring(accelerator: Accelerator) -> None:
+    torch.manual_seed(0)
+    network, judge = SRResNet(2, 4, 1), UNetDiscriminator(4)
+    before = [
+        {name: value.clone() for name, value in part.state_dict().items()}
+        for part in (network, judge)
+    ]
+    measure(
+        accelerator,
+        judge,
+        network,
+        l1=WeightedTerm(l1, 1.0),
+        adversarial=WeightedTerm(AdversarialTerm("standard", judge), 1.0),
+    )
+    for part, kept in zip((network, judge), before, strict=True):
+        for name, value in part.state_dict().items():
+            assert torch.equal(value, kept[name]), name
+        assert all(p.grad is None and p.requires_grad for p in part.parameters())
+
+
+def test_the_table_has_a_line_for_every_term(accelerator: Accelerator) -> None:
+    lines = as_table([TermShare("l1", 0.03, 1.0, 0.2, 0.75), TermShare("tv", 0.1, 2e-8, 0.1, 0.25)])
+    assert len(lines) == 3
+    assert lines[1].split() == ["l1", "0.03", "1", "0.2", "75.00%"]
