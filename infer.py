@@ -1,4 +1,4 @@
-"""Upscale pictures: python infer.py -i INPUT... -o OUTPUT. See --help."""
+"""Upscale images: python infer.py -i INPUT... -o OUTPUT. See --help."""
 
 from sr.cli.infer import main
 

@@ -1,4 +1,4 @@
-"""A part of a clip and a slice through time, of several results side by side, as a picture.
+"""A part of a clip and a slice through time, of several results side by side, as an image.
 
     python benchmarks/clip_sheet.py OUT.png --frame 7 --part LEFT TOP WIDTH HEIGHT --row Y \
         NAME=FOLDER [NAME=FOLDER ...]
@@ -15,16 +15,16 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sr.data.augment import Picture
-from sr.io.find_files import find_pictures
+from sr.data.augment import Image
+from sr.io.find_files import find_images
 from sr.io.rgb8 import read_rgb8
 
-ZOOM = 3  # pixels of the sheet for one of the picture
+ZOOM = 3  # pixels of the sheet for one of the image
 LINE_HEIGHT = 6  # pixels of the sheet for one frame of the slice
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write the image."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("results", nargs="+", metavar="NAME=FOLDER")
@@ -38,18 +38,18 @@ def main() -> None:
     columns = {}
     for result in arguments.results:
         name, _, folder = result.partition("=")
-        frames = [read_rgb8(path) for path in find_pictures([Path(folder)], recursive=False)]
+        frames = [read_rgb8(path) for path in find_images([Path(folder)], recursive=False)]
         parts = [frame[top : top + height, left : left + width] for frame in frames]
         columns[name] = (parts[arguments.frame], _slice(parts, arguments.row - top))
     _draw(columns, arguments.output, arguments.row - top)
 
 
-def _slice(parts: list[Picture], row: int) -> Picture:
+def _slice(parts: list[Image], row: int) -> Image:
     """Line `row` of each part, one below the other."""
     return np.stack([part[row] for part in parts])
 
 
-def _draw(columns: dict[str, tuple[Picture, Picture]], output: Path, row: int) -> None:
+def _draw(columns: dict[str, tuple[Image, Image]], output: Path, row: int) -> None:
     first, lines = next(iter(columns.values()))
     heights = [first.shape[0] * ZOOM, lines.shape[0] * LINE_HEIGHT]
     size = (len(columns) * first.shape[1] * ZOOM / 100, (sum(heights) + 60) / 100)

@@ -1,10 +1,10 @@
 """Enlarged crops side by side: bicubic, each model's result and the original.
 
-    python benchmarks/comparison.py OUT.png PICTURE:X,Y,W,H [PICTURE:X,Y,W,H ...] [-m MODEL ...]
+    python benchmarks/comparison.py OUT.png IMAGE:X,Y,W,H [IMAGE:X,Y,W,H ...] [-m MODEL ...]
         [--degraded Light|Real|RealESRGAN [--seed 0]]
 
-Each PICTURE is an HR picture; LR is made from the whole of it by MATLAB's bicubic downscaling, or
-as in training for real pictures (degraded_pictures.py here), and upscaled again. X, Y, W, H is the
+Each IMAGE is an HR image; LR is made from the whole of it by MATLAB's bicubic downscaling, or
+as in training for real images (degraded_images.py here), and upscaled again. X, Y, W, H is the
 part to show, in HR pixels; it is enlarged by whole pixels.
 """
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from degraded_pictures import KINDS, BlindlyDegraded, degradation_of
+from degraded_images import KINDS, BlindlyDegraded, degradation_of
 
-from sr.data.augment import Pair, Picture
-from sr.data.hr_only import DegradedPicture
+from sr.data.augment import Image, Pair
+from sr.data.hr_only import DegradedImage
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation
 from sr.io.rgb8 import image_to_tensor, read_size, tensor_to_rgb8, write_rgb8
@@ -25,14 +25,14 @@ from sr.models.bundled import default_model, resolve_model
 from sr.models.load import load_generator
 from sr.tiling.upscaler import Upscaler
 
-GAP = 8  # white pixels between pictures
+GAP = 8  # white pixels between images
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write the image."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("output", type=Path)
-    parser.add_argument("crops", nargs="+", metavar="PICTURE:X,Y,W,H")
+    parser.add_argument("crops", nargs="+", metavar="IMAGE:X,Y,W,H")
     parser.add_argument("-m", "--model", type=Path, nargs="+", default=[default_model()])
     parser.add_argument("--zoom", type=int, default=2, help="size of an HR pixel in the result")
     parser.add_argument("--degraded", choices=KINDS, help="blur, noise and compression for lr")
@@ -42,7 +42,7 @@ def main() -> None:
     upscalers = [_upscaler(resolve_model(model)) for model in arguments.model]
     scales = {upscaler.scale for upscaler in upscalers}
     if len(scales) > 1:
-        parser.error(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")
+        parser.error(f"expected models of one scale, got {', '.join(map(str, sorted(scales)))}")
     degradation = None if arguments.degraded is None else degradation_of(arguments.degraded)
     rows = []
     for crop in arguments.crops:
@@ -66,34 +66,34 @@ def _upscaler(model: Path) -> Upscaler:
 
 
 def _pair(path: Path, scale: int, degradation: Degradation | None, seed: int) -> Pair:
-    picture = DegradedPicture(path, scale, 1.0, read_size(path))
+    image = DegradedImage(path, scale, 1.0, read_size(path))
     if degradation is None:
-        return picture.load()
-    return BlindlyDegraded(picture, degradation, seed).load()
+        return image.load()
+    return BlindlyDegraded(image, degradation, seed).load()
 
 
-def _row(pair: Pair, part: str, upscalers: Sequence[Upscaler], zoom: int) -> Picture:
+def _row(pair: Pair, part: str, upscalers: Sequence[Upscaler], zoom: int) -> Image:
     """bicubic | sr of each model | hr of one part, X,Y,W,H."""
     x, y, width, height = (int(number) for number in part.split(","))
     lr, hr = pair
     results = [tensor_to_rgb8(upscaler(image_to_tensor(lr))) for upscaler in upscalers]
-    pictures = (imresize(lr, upscalers[0].scale), *results, hr)
-    parts = [picture[y : y + height, x : x + width] for picture in pictures]
+    images = (imresize(lr, upscalers[0].scale), *results, hr)
+    parts = [image[y : y + height, x : x + width] for image in images]
     return _join([part.repeat(zoom, axis=0).repeat(zoom, axis=1) for part in parts], axis=1)
 
 
-def _join(pictures: list[Picture], axis: int) -> Picture:
-    """Pictures in a row or column, with white gaps; narrower rows are filled up with white."""
+def _join(images: list[Image], axis: int) -> Image:
+    """Images in a row or column, with white gaps; narrower rows are filled up with white."""
     if axis == 0:
-        widest = max(picture.shape[1] for picture in pictures)
-        pictures = [
+        widest = max(image.shape[1] for image in images)
+        images = [
             np.pad(p, ((0, 0), (0, widest - p.shape[1]), (0, 0)), constant_values=255)
-            for p in pictures
+            for p in images
         ]
-    shape = list(pictures[0].shape)
+    shape = list(images[0].shape)
     shape[axis] = GAP
     gap = np.full(shape, 255, np.uint8)
-    return np.concatenate([part for p in pictures for part in (p, gap)][:-1], axis=axis)
+    return np.concatenate([part for p in images for part in (p, gap)][:-1], axis=axis)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A run's losses, its watch over both networks and its scores as a picture.
+"""A run's losses, its watch over both networks and its scores as an image.
 
     python benchmarks/curves.py runs/NAME OUT.png
 
@@ -30,7 +30,7 @@ Curve = tuple[list[int], list[float]]  # steps, values
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write the image."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("output", type=Path)

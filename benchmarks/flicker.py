@@ -1,4 +1,4 @@
-"""Flicker before and after the temporal filter, beside what it does to PSNR, as Markdown.
+"""Flicker before and after the temporal filter, next to what it does to PSNR, as Markdown.
 
     python benchmarks/flicker.py CLIP [CLIP ...] [-m MODEL] [--frames 16] [--strength 1]
         [--radius 1]
@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from sr import Upscaler
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.inference.video.temporal_filter import TemporalFilter
 from sr.io.rgb8 import image_to_tensor, read_rgb8
@@ -43,8 +43,8 @@ class Clip:
     """Consecutive frames, (height, width, 3), uint8; hr is empty where nobody knows it."""
 
     name: str
-    lr: list[Picture]
-    hr: list[Picture]
+    lr: list[Image]
+    hr: list[Image]
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
-"""Scores of pictures without an original to compare with: NIQE and PIQE, the lower the better.
+"""Scores of images without an original to compare with: NIQE and PIQE, the lower the better.
 
 Neither is a dependency of the project: `load_judges` says what to install where it is missing.
 
 NIQE: Mittal, Soundararajan, Bovik 2013, "Making a 'Completely Blind' Image Quality Analyzer", IEEE
-Signal Processing Letters 20(3): how far the statistics of a picture's blocks are from those of good
+Signal Processing Letters 20(3): how far the statistics of an image's blocks are from those of good
 photographs. The parameters, the authors', and the window are read from BasicSR's package; nothing
 of it is imported. On rounded luma (BT.601), in float64 as MATLAB: on Set5 within 0.03 of BasicSR's
-function given float64. BasicSR itself calls it in float32, which gives up to 0.4 less on pictures
+function given float64. BasicSR itself calls it in float32, which gives up to 0.4 less on images
 with even areas, where there is nothing to measure but rounding.
 
 PIQE: Venkatanath et al. 2015, "Blind image quality evaluation using perception based features",
@@ -26,11 +26,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.io.rgb8 import image_to_tensor
 from sr.metrics.luma import compared_values
 
-Judge = Callable[[Picture], float]
+Judge = Callable[[Image], float]
 Values = npt.NDArray[np.float64]
 
 BLOCK_SIZE = 96  # pixels; sec. II-D of NIQE
@@ -38,9 +38,9 @@ JUDGES = {
     "niqe": ("basicsr", "pip install --no-deps --no-build-isolation basicsr==1.4.2"),
     "piqe": ("pypiqe", "pip install --no-deps pypiqe"),
 }
-"""Name -> the package with what it needs, and how that is had beside this project's OpenCV."""
+"""Name -> the package with what it needs, and how that is had next to this project's OpenCV."""
 
-_SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours right, below, and on both diagonals
+_SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbors right, below, and on both diagonals
 _SHAPES = np.arange(0.2, 10.001, 0.001)  # that are tried, as in the authors' code
 
 
@@ -76,25 +76,25 @@ def read_pristine(path: Path) -> Pristine:
     return Pristine(mean.reshape(-1), covariance, window)
 
 
-def niqe(picture: Picture, pristine: Pristine) -> float:
-    """picture: (H, W, 3), uint8 RGB. Raises ValueError for one of fewer than two blocks."""
-    features = block_features(picture, pristine.window)  # (blocks, 36)
+def niqe(image: Image, pristine: Pristine) -> float:
+    """image: (H, W, 3), uint8 RGB. Raises ValueError for one of fewer than two blocks."""
+    features = block_features(image, pristine.window)  # (blocks, 36)
     whole = features[~np.isnan(features).any(axis=1)]  # without even blocks, which have no shape
     if len(whole) < 2:
         raise ValueError(
-            f"niqe: expected two blocks of {BLOCK_SIZE}x{BLOCK_SIZE} pixels that are not even; "
-            f"came a picture of {picture.shape[1]}x{picture.shape[0]} (width x height)"
+            f"niqe: expected two blocks of {BLOCK_SIZE}x{BLOCK_SIZE} pixels that are not even, "
+            f"got an image of {image.shape[1]}x{image.shape[0]} (width x height)"
         )
     difference = pristine.mean - np.nanmean(features, axis=0)
     covariance = (pristine.covariance + np.cov(whole, rowvar=False)) / 2
     return float(np.sqrt(difference @ np.linalg.pinv(covariance) @ difference))  # eq. 10
 
 
-def block_features(picture: Picture, window: Values) -> Values:
+def block_features(image: Image, window: Values) -> Values:
     """(blocks, 36): 18 features of each block, then 18 at half the size; NaN where it is even."""
-    pixels = image_to_tensor(picture)
+    pixels = image_to_tensor(image)
     (luma, _) = compared_values(pixels, pixels, border=0, channel="y")
-    height, width = (side // BLOCK_SIZE * BLOCK_SIZE for side in picture.shape[:2])
+    height, width = (side // BLOCK_SIZE * BLOCK_SIZE for side in image.shape[:2])
     values = luma[0].numpy().round()[:height, :width]
     if not values.size:
         return np.empty((0, 36))
@@ -117,7 +117,7 @@ def _mscn(plane: Values, window: Values) -> Values:
 
 
 def _features(block: Values) -> Iterator[float]:
-    """Of the values, the shape and the mean of both spreads; of the products with each neighbour,
+    """Of the values, the shape and the mean of both spreads; of the products with each neighbor,
     the shape, the mean (eq. 8) and both spreads.
     """
     shape, left, right = _fitted(block)
@@ -169,6 +169,6 @@ def _halved(plane: Values) -> Values:
     return np.ascontiguousarray(plane)
 
 
-def _piqe(score: Any, picture: Picture) -> float:
-    """The package's function takes grey pictures, and blue first of others."""
-    return float(score(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[0])
+def _piqe(score: Any, image: Image) -> float:
+    """The package's function takes gray images, and blue first of others."""
+    return float(score(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0])

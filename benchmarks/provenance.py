@@ -20,7 +20,7 @@ DIRTY = "-dirty"
 
 
 def provenance(command: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:
-    """Label -> text. command: sys.argv. packages: whose versions are told beside torch's."""
+    """Label -> text. command: sys.argv. packages: whose versions are told next to torch's."""
     versions = [f"Python {platform.python_version()}", *map(_version, ("sr", "torch", *packages))]
     told = {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),

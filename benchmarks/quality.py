@@ -1,18 +1,18 @@
-"""PSNR, SSIM, LPIPS and time of models and of bicubic on sets of pictures: Markdown, CSV, a plot.
+"""PSNR, SSIM, LPIPS and time of models and of bicubic on sets of images: Markdown, CSV, a plot.
 
     python benchmarks/quality.py FOLDER [-m MODEL ...] [--sets Set5 Set14 BSD100] [-o OUT]
-        [--lpips WEIGHTS] [--no-reference niqe piqe] [--no-time] [--per-picture]
+        [--lpips WEIGHTS] [--no-reference niqe piqe] [--no-time] [--per-image]
         [--degraded Light|Real|RealESRGAN [--seed 0] [--save-lr FOLDER]]
 
 FOLDER holds a folder a set with `HR/`; where a set has `LR_x4/` (x2, x3 likewise), that is
 enlarged, else LR is made by MATLAB's bicubic downscaling. A model is the name of a bundled one or a
-file of any origin that infer.py takes; without -m they are all bundled ones for single pictures.
+file of any origin that infer.py takes; without -m they are all bundled ones for single images.
 Models go through the engine as infer.py runs them, in fp32 if no --precision is given. PSNR and
 SSIM are measured on Y, a border of `scale` pixels left out, by the code of validation during
 training; LPIPS on AlexNet, RGB, where its weights are given, of the same pixels.
 
-Time: the picture, of noise, is in memory before and after; all models in turn in every round.
---degraded makes LR as in training for real pictures, each picture by its name (degraded_pictures.py
+Time: the image, of noise, is in memory before and after; all models in turn in every round.
+--degraded makes LR as in training for real images, each image by its name (degraded_images.py
 here), and leaves LR_xN aside. Scores without an original are explained in no_reference.py here.
 """
 
@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from degraded_pictures import KINDS, degradation_of, find_blindly_degraded, save_lr
+from degraded_images import KINDS, degradation_of, find_blindly_degraded, save_lr
 from no_reference import BLOCK_SIZE, JUDGES, Judge, load_judges
 from provenance import file_hash, provenance
-from quality_report import ORIGINAL, Row, as_text, write_csv, write_pictures_csv, write_plot
+from quality_report import ORIGINAL, Row, as_text, write_csv, write_images_csv, write_plot
 from quality_ways import (
     CPU,
     Seconds,
@@ -44,7 +44,7 @@ from torch import Tensor
 from sr.build_data import find_pairs
 from sr.cli.infer_options import loaded_lpips
 from sr.data.augment import Pair
-from sr.data.crops import refuse_small_pictures
+from sr.data.crops import refuse_small_images
 from sr.data.sources import Source, raise_faults
 from sr.device import resolve_device
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
@@ -58,19 +58,19 @@ MIN_TIME_SIZE = 64  # pixels
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured beside PSNR and SSIM."""
+    """What is measured next to PSNR and SSIM."""
 
     lpips: LPIPS | None
     judges: Mapping[str, Judge]
 
 
 @dataclass(frozen=True)
-class PictureSet:
-    """The pictures of a set for one scale."""
+class ImageSet:
+    """The images of a set for one scale."""
 
     name: str
     lr: str
-    """Where its lr pictures come from, in words."""
+    """Where its lr images come from, in words."""
     sources: Sequence[Source[Any]]
 
 
@@ -88,7 +88,7 @@ class Loaded:
 
     @property
     def num_bytes(self) -> int:
-        return sum(picture.nbytes for picture in self.pair)
+        return sum(image.nbytes for image in self.pair)
 
     def load(self) -> Pair:
         return self.pair
@@ -98,14 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the tables. arguments: None for the command line's."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if given.per_picture and given.output is None:
-        parser.error("--per-picture: needs -o")
+    if given.per_image and given.output is None:
+        parser.error("--per-image: needs -o")
     if given.save_lr is not None and given.degraded is None:
         parser.error("--save-lr: needs --degraded")
     if given.rounds < 1:
-        parser.error(f"--rounds: expected 1 or more; came: {given.rounds}")
+        parser.error(f"--rounds: expected 1 or more, got {given.rounds}")
     if given.time_size < MIN_TIME_SIZE:
-        parser.error(f"--time-size: expected {MIN_TIME_SIZE} or more; came: {given.time_size}")
+        parser.error(f"--time-size: expected {MIN_TIME_SIZE} or more, got {given.time_size}")
     try:
         device = resolve_device(given.device)
         measures = Measures(
@@ -126,8 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [
         row
         for scale, ways in by_scale.items()
-        for pictures in sets[scale]
-        for row in _measured(ways, pictures, measures, seconds_of)
+        for images in sets[scale]
+        for row in _measured(ways, images, measures, seconds_of)
     ]
     command = sys.argv if arguments is None else ["benchmarks/quality.py", *arguments]
     text = as_text(_head(given, command, device, ways, sets), rows)
@@ -142,78 +142,78 @@ def _parser() -> argparse.ArgumentParser:
     add("--sets", nargs="+", help="folders in FOLDER; every one with HR/ if not given")
     add("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision (downloaded once), or a file")
     add("--no-reference", nargs="+", default=(), choices=JUDGES, help="scores without originals")
-    add("--degraded", choices=KINDS, help="LR as in training for real pictures, of this kind")
+    add("--degraded", choices=KINDS, help="LR as in training for real images, of this kind")
     add("--seed", type=int, default=0, help="of --degraded")
     add("--save-lr", type=Path, metavar="FOLDER", help="write LR to SET/LR_xN in it (--degraded)")
     add("--no-time", dest="time", action="store_false")
-    add("--rounds", type=int, default=5, help="of time, beside the one that warms up")
+    add("--rounds", type=int, default=5, help="of time, next to the one that warms up")
     add("--time-size", type=int, default=768, help="pixels a side of the result that is timed")
     add("--device", default="auto")
     add("--precision", default="fp32", help="auto, fp32, bf16 or fp16, as in infer.py")
     add("-o", "--output", type=Path, metavar="OUT", help="OUT.md, OUT.csv and OUT.png")
-    add("--per-picture", action="store_true", help="OUT.pictures.csv, too")
+    add("--per-image", action="store_true", help="OUT.images.csv, too")
     return parser
 
 
-def _sets(given: argparse.Namespace, scale: int, measures: Measures) -> list[PictureSet]:
+def _sets(given: argparse.Namespace, scale: int, measures: Measures) -> list[ImageSet]:
     """Small sets first. Raises ValueError naming what is missing, broken or too small."""
     names = given.sets or [path.parent.name for path in sorted(given.folder.glob("*/HR"))]
     if not names:
-        raise ValueError(f"{given.folder}: expected folders with HR/ in it; came none")
+        raise ValueError(f"{given.folder}: expected folders with HR/ in it, got none")
     sets = [_find(given, name, scale) for name in names]
     needed = "SSIM" if measures.lpips is None else "AlexNet"
     least = MIN_SIDE[needed] + 2 * scale
     sources = [each for found in sets for each in found.sources]
-    refuse_small_pictures(sources, least, needed)
+    refuse_small_images(sources, least, needed)
     if "niqe" in measures.judges:
         _refuse_few_blocks(sources, scale)
     return sets if given.sets else sorted(sets, key=lambda found: len(found.sources))
 
 
 def _refuse_few_blocks(sources: Sequence[Source[Any]], border: int) -> None:
-    """Raise DataError naming the pictures in which NIQE has fewer than two blocks."""
+    """Raise DataError naming the images in which NIQE has fewer than two blocks."""
     faults = []
     for source in sources:
         height, width = source.hr_size
         if prod((side - 2 * border) // BLOCK_SIZE for side in source.hr_size) < 2:
             faults.append(f"{source.name}: {width}x{height} (width x height)")
-    title = f"niqe: pictures of fewer than two blocks of {BLOCK_SIZE} pixels without a border of "
+    title = f"niqe: images of fewer than two blocks of {BLOCK_SIZE} pixels without a border of "
     raise_faults(f"{title}{border}", faults)
 
 
-def _find(given: argparse.Namespace, name: str, scale: int) -> PictureSet:
+def _find(given: argparse.Namespace, name: str, scale: int) -> ImageSet:
     folder = given.folder / name
     hr, lr = folder / "HR", folder / f"LR_x{scale}"
     if given.degraded is not None:
         sources = find_blindly_degraded(hr, scale, degradation_of(given.degraded), given.seed)
         if given.save_lr is not None:
             save_lr(given.save_lr / name / f"LR_x{scale}", sources)
-        return PictureSet(name, f"{given.degraded}, seed {given.seed}", sources)
+        return ImageSet(name, f"{given.degraded}, seed {given.seed}", sources)
     if lr.is_dir():
         options = PairedFolders(type="PairedFolders", hr=(hr,), lr=(lr,))
-        return PictureSet(name, lr.name, find_pairs(options, scale))
-    return PictureSet(name, "bicubic", find_pairs(HRFolders(type="HRFolders", hr=(hr,)), scale))
+        return ImageSet(name, lr.name, find_pairs(options, scale))
+    return ImageSet(name, "bicubic", find_pairs(HRFolders(type="HRFolders", hr=(hr,)), scale))
 
 
 def _measured(
     ways: Sequence[Way],
-    pictures: PictureSet,
+    images: ImageSet,
     measures: Measures,
     seconds_of: Mapping[tuple[int, str], Seconds | None],
 ) -> list[Row]:
     """A row for each way, and for the originals where there are scores for them alone."""
-    rows = [Row(way, pictures.name, pictures.lr, seconds_of[way.scale, way.name]) for way in ways]
+    rows = [Row(way, images.name, images.lr, seconds_of[way.scale, way.name]) for way in ways]
     scale = ways[0].scale
-    original = Row(Way(ORIGINAL, scale, "", torch.nn.Identity()), pictures.name, "", None)
-    for source in pictures.sources:
+    original = Row(Way(ORIGINAL, scale, "", torch.nn.Identity()), images.name, "", None)
+    for source in images.sources:
         loaded = Loaded(source.name, source.load())
         name = Path(source.name).name
         for row in rows:
-            row.pictures.append((name, _scores(row.way, loaded, measures)))
+            row.images.append((name, _scores(row.way, loaded, measures)))
         if measures.judges:
             hr = image_to_tensor(loaded.pair[1])
-            original.pictures.append((name, _judged(hr, scale, measures.judges)))
-    sys.stderr.write(f"x{scale} {pictures.name}: {len(pictures.sources)} pictures done\n")
+            original.images.append((name, _judged(hr, scale, measures.judges)))
+    sys.stderr.write(f"x{scale} {images.name}: {len(images.sources)} images done\n")
     return [*rows, original] if measures.judges else rows
 
 
@@ -232,8 +232,8 @@ def _scores(way: Way, loaded: Loaded, measures: Measures) -> dict[str, float]:
 
 def _judged(sr: Tensor, border: int, judges: Mapping[str, Judge]) -> dict[str, float]:
     """Of the pixels that are compared with the original's, too."""
-    picture = tensor_to_rgb8(sr)[border:-border, border:-border]
-    return {name: judge(picture) for name, judge in judges.items()}
+    image = tensor_to_rgb8(sr)[border:-border, border:-border]
+    return {name: judge(image) for name, judge in judges.items()}
 
 
 def _head(
@@ -241,7 +241,7 @@ def _head(
     command: Sequence[str],
     device: torch.device,
     ways: Sequence[Way],
-    sets: Mapping[int, Sequence[PictureSet]],
+    sets: Mapping[int, Sequence[ImageSet]],
 ) -> dict[str, str]:
     """Where the numbers come from, and what they are."""
     packages = ["numpy", *(JUDGES[name][0] for name in given.no_reference)]
@@ -273,8 +273,8 @@ def _write(given: argparse.Namespace, text: str, rows: Sequence[Row]) -> None:
     _file(output, "md").write_text(text, encoding="utf-8")
     write_csv(_file(output, "csv"), rows)
     write_plot(_file(output, "png"), rows)
-    if given.per_picture:
-        write_pictures_csv(_file(output, "pictures.csv"), rows)
+    if given.per_image:
+        write_images_csv(_file(output, "images.csv"), rows)
 
 
 def _file(output: Path, suffix: str) -> Path:

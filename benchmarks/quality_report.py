@@ -15,19 +15,19 @@ from provenance import as_markdown
 from quality_ways import BICUBIC, Seconds, Way
 
 ORIGINAL = "original"
-"""Name of the rows of the hr pictures themselves, which have scores without an original alone."""
+"""Name of the rows of the hr images themselves, which have scores without an original alone."""
 
 FIDELITY = {"psnr_y": ("PSNR Y, dB", 2), "ssim_y": ("SSIM Y", 4), "lpips": ("LPIPS", 4)}
 NO_REFERENCE = {"niqe": ("NIQE", 2), "piqe": ("PIQE", 1)}
 """Score -> its title and the digits that are shown."""
 
 PLOTTED = ("psnr_y", "lpips", "niqe")
-MARGIN = 1.7  # beside the first and the last; wide enough for a tick between them
+MARGIN = 1.7  # next to the first and the last; wide enough for a tick between them
 MARKERS = "osD^vP*Xp<>hd"
 COUNTED = "Weights: those that compute; of SPAN's branches, the one convolution that they fuse to."
 
 T = TypeVar("T")
-PictureScores = tuple[str, dict[str, float]]  # file name, score -> value
+ImageScores = tuple[str, dict[str, float]]  # file name, score -> value
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,14 @@ class Row:
     way: Way
     set_name: str
     lr: str
-    """Where the lr pictures come from, in words."""
+    """Where the lr images come from, in words."""
     seconds: Seconds | None
     """None where it was not measured."""
-    pictures: list[PictureScores] = field(default_factory=list)
+    images: list[ImageScores] = field(default_factory=list)
 
     def means(self) -> dict[str, float]:
-        """Over the pictures."""
-        return {
-            name: fmean(each[name] for _, each in self.pictures) for name in self.pictures[0][1]
-        }
+        """Over the images."""
+        return {name: fmean(each[name] for _, each in self.images) for name in self.images[0][1]}
 
 
 def as_text(head: Mapping[str, str], rows: Sequence[Row]) -> str:
@@ -67,7 +65,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """A line a row, all numbers in full."""
     lines = []
     for row in rows:
-        about = {**_identity(row), "lr": row.lr, "pictures": str(len(row.pictures))}
+        about = {**_identity(row), "lr": row.lr, "images": str(len(row.images))}
         if row.seconds is not None:
             about["seconds_per_megapixel"] = repr(row.seconds.median)
             about["least_seconds_per_megapixel"] = repr(row.seconds.least)
@@ -75,12 +73,12 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     _write_lines(path, lines)
 
 
-def write_pictures_csv(path: Path, rows: Sequence[Row]) -> None:
-    """A line a row and picture."""
+def write_images_csv(path: Path, rows: Sequence[Row]) -> None:
+    """A line a row and image."""
     lines = [
-        {**_identity(row), "picture": name, **_in_full(scores)}
+        {**_identity(row), "image": name, **_in_full(scores)}
         for row in rows
-        for name, scores in row.pictures
+        for name, scores in row.images
     ]
     _write_lines(path, lines)
 
@@ -128,7 +126,7 @@ def _draw(axis: Axes, rows: Sequence[Row], score: str, names: Sequence[str]) -> 
             continue
         if name in (BICUBIC, ORIGINAL):
             style = "--" if name == BICUBIC else ":"
-            axis.axhline(value, color="grey", linestyle=style, linewidth=1, label=name)
+            axis.axhline(value, color="gray", linestyle=style, linewidth=1, label=name)
             continue
         place = _place(row)
         if place is not None:

@@ -1,4 +1,4 @@
-"""Ways of enlarging pictures that are compared: models as infer.py runs them, and bicubic.
+"""Ways of enlarging images that are compared: models as infer.py runs them, and bicubic.
 
 Each is a module (1, 3, h, w) -> (1, 3, scale*h, scale*w), RGB in [0, 1], float32 in CPU memory.
 """
@@ -74,7 +74,7 @@ class Engine(nn.Module):
 
 
 def bundled_models() -> list[Path]:
-    """Files of the bundled models that enlarge single pictures."""
+    """Files of the bundled models that enlarge single images."""
     return [model.file for model in BUNDLED if not model.facts().only_videos]
 
 
@@ -82,7 +82,7 @@ def load_ways(models: Sequence[Path], device: torch.device, precision: str) -> l
     """A way for each model, by the name of its file or the name of a bundled one; of models that
     are one file, for the first.
 
-    Raises ValueError for what is no model of single pictures.
+    Raises ValueError for what is no model of single images.
     """
     given: dict[Path, Path] = {}
     for model in models:
@@ -104,7 +104,7 @@ def with_bicubic(ways: Iterable[Way]) -> dict[int, list[Way]]:
 
 
 def seconds_a_megapixel(ways: Sequence[Way], side: int, num_rounds: int) -> list[Seconds]:
-    """Of each way on a picture of noise; rounds as in speed_rounds.py.
+    """Of each way on an image of noise; rounds as in speed_rounds.py.
 
     side: pixels of the result, at most.
     """
@@ -125,7 +125,7 @@ def seconds_a_megapixel(ways: Sequence[Way], side: int, num_rounds: int) -> list
 def _load(name: str, file: Path, device: torch.device, precision: str) -> Way:
     generator = load_generator(file)
     if generator.window is not None:
-        raise ValueError(f"{name}: a model of clips; expected one of single pictures (vid4.py)")
+        raise ValueError(f"{name}: a model of clips; expected one of single images (vid4.py)")
     num_weights = num_computing(generator.network) or None
     running = Running(precision=precision)
     (upscaler,) = upscalers_of([generator], file.name, tell, [device], running)

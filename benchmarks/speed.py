@@ -7,14 +7,14 @@
 Parts, all by default, some ten minutes on two cores:
 
 - peak: the most that 3x3 convolutions reach here, in GFLOP/s.
-- networks: each generator of single pictures and each bundled model, the network alone.
+- networks: each generator of single images and each bundled model, the network alone.
 - precisions: fp32, bf16, fp16 through the engine.
 - backends: torch, torch.compile, onnxruntime and OpenVINO through the engine.
 - tiles: the engine at several tile sizes against a plain forward; with memory.
 - video: frames a second of the bundled models; on CUDA also against plain torch and TensorRT.
 
 All of a part are interleaved, and the first round is not counted (`speed_rounds.py`): ms is the
-median of a picture, least ms the least. of peak: GFLOP/s over those of the peak in the same
+median of an image, least ms the least. of peak: GFLOP/s over those of the peak in the same
 precision, measured in the same rounds. Operations are those of convolutions and matrix products as
 the network defines them, a multiplication and an addition being two; what computes them in a
 cleverer way (Winograd) may come above 1.
@@ -43,7 +43,7 @@ from sr.models.bundled import BUNDLED, default_model, resolve_model
 
 PARTS = ("peak", "networks", "precisions", "backends", "tiles", "video")
 PACKAGES = ("onnxruntime", "openvino", "torch-tensorrt")
-SIZES = {  # LR pixels a side of the square picture
+SIZES = {  # LR pixels a side of the square image
     "cpu": {"networks": 128, "precisions": 256, "backends": 256, "tiles": 640},
     "cuda": {"networks": 512, "precisions": 1024, "backends": 512, "tiles": 2048},
 }
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "--networks", nargs="+", default=list(GENERATORS), help=", ".join(GENERATORS)
     )
     parser.add_argument("--scale", type=int, default=4, choices=(2, 3, 4, 8), help="of networks")
-    parser.add_argument("--size", type=_positive, help="side of the square picture, LR pixels")
+    parser.add_argument("--size", type=_positive, help="side of the square image, LR pixels")
     parser.add_argument("--precision", nargs="+", help="of the part networks; fp32 and auto")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--tiles", type=_positive, nargs="+", default=TILE_SIZES, help="LR pixels")
@@ -101,13 +101,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _parts(arguments: argparse.Namespace) -> dict[str, Callable[[], Table]]:
     """What measures each part. Raises ValueError for what is asked for and does not exist."""
-    for kind, came, known in (
+    for kind, got, known in (
         ("PART", arguments.parts, (*PARTS, "all")),
         ("--networks", arguments.networks, tuple(GENERATORS)),
     ):
-        unknown = [name for name in came if name not in known]
+        unknown = [name for name in got if name not in known]
         if unknown:
-            raise ValueError(f"{kind}: expected {', '.join(known)}; came: {', '.join(unknown)}")
+            raise ValueError(f"{kind}: expected {', '.join(known)}, got {', '.join(unknown)}")
     device = resolve_device(arguments.device)
     kind = "cuda" if device.type == "cuda" else "cpu"
     given = None if arguments.model is None else [resolve_model(each) for each in arguments.model]
@@ -150,7 +150,7 @@ def _parts(arguments: argparse.Namespace) -> dict[str, Callable[[], Table]]:
 
 def _positive(text: str) -> int:
     if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more; came: {text}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text}")
     return int(text)
 
 
@@ -162,7 +162,7 @@ def _size(text: str) -> tuple[int, int]:
     """WxH -> width, height."""
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise ValueError(f"--frames: expected WxH, such as 320x180; came: {text}")
+        raise ValueError(f"--frames: expected WxH, such as 320x180, got {text}")
     return int(width), int(height)
 
 

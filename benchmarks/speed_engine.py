@@ -1,6 +1,6 @@
-"""The engine over one picture in memory: in each precision, and through each backend.
+"""The engine over one image in memory: in each precision, and through each backend.
 
-The picture is noise, smoothed so that PSNR between two results means something. What this machine
+The image is noise, smoothed so that PSNR between two results means something. What this machine
 cannot do has a row that says why.
 """
 
@@ -34,7 +34,7 @@ SMOOTHING = 4  # LR pixels from one value of noise to the next
 def precisions_part(
     models: Sequence[Path], *, size: int, device: torch.device, num_rounds: int
 ) -> Table:
-    """fp32, bf16, fp16. size: side of the square picture, LR pixels."""
+    """fp32, bf16, fp16. size: side of the square image, LR pixels."""
     ways = {name: Running(precision=name) for name in ("fp32", "bf16", "fp16")}
     title = f"The engine over {size}x{size} LR pixels in memory. PSNR: to the model's first row."
     entries = _entries(models, ways, size, device)
@@ -57,7 +57,7 @@ def backends_part(
                 ways[f"{backend} {precision}"] = Running(precision=precision, backend=backend)
     title = (
         f"The engine over {size}x{size} LR pixels in memory. start: loading, compiling and the "
-        "first picture. PSNR: to the model's first row."
+        "first image. PSNR: to the model's first row."
     )
     entries = _entries(models, ways, size, device)
     return Table("backends", title, compete(entries, device, num_rounds))
@@ -108,7 +108,7 @@ def _entries(
             entries.append(
                 Entry(
                     cells,
-                    timed(_picture(upscaler, lr), upscaler.device),
+                    timed(_image(upscaler, lr), upscaler.device),
                     upscaler.dtype,
                     flop=flop,
                     sr_pixels=sr.shape[2] * sr.shape[3],
@@ -118,7 +118,7 @@ def _entries(
     return entries
 
 
-def _picture(upscaler: Upscaler, lr: Tensor) -> Callable[[], Tensor]:
+def _image(upscaler: Upscaler, lr: Tensor) -> Callable[[], Tensor]:
     return lambda: upscaler.upscale_whole(lr, CPU)
 
 

@@ -1,6 +1,6 @@
-"""Every generator of single pictures, untrained, and the models that come with the program.
+"""Every generator of single images, untrained, and the models that come with the program.
 
-The network alone: a whole picture of noise, one pass in inference mode, channels last, reduced
+The network alone: a whole image of noise, one pass in inference mode, channels last, reduced
 precisions by autocast, as the engine runs it. Convolutions take the same time on all values.
 """
 
@@ -68,7 +68,7 @@ def networks_part(
     device: torch.device,
     num_rounds: int,
 ) -> Table:
-    """names: of GENERATORS, at this scale. size: side of the square picture, LR pixels."""
+    """names: of GENERATORS, at this scale. size: side of the square image, LR pixels."""
     subjects = [untrained(name, scale) for name in names] + [bundled(path) for path in models]
     entries: list[Entry] = []
     for subject in subjects:

@@ -41,12 +41,12 @@ class Entry:
 
     cells: Row
     contestant: Contestant
-    """Seconds of one picture."""
+    """Seconds of one image."""
     precision: torch.dtype
     flop: float
-    """Of one picture, without what tiles add; two a multiplication and addition."""
+    """Of one image, without what tiles add; two a multiplication and addition."""
     sr_pixels: float
-    """Of one picture's result."""
+    """Of one image's result."""
     group: str = ""
     """Ratios are to the first of the group."""
 
@@ -158,7 +158,7 @@ def timed(run: Callable[[], object], device: torch.device) -> Contestant:
 
 
 def flop_of(network: nn.Module, num_channels: int, num_pixels: int) -> float:
-    """Operations of one pass over a square picture of about so many LR pixels; two a
+    """Operations of one pass over a square image of about so many LR pixels; two a
     multiplication and addition. Nothing is computed. Not known of what torch cannot look into.
 
     network: on any device, of (1, num_channels, H, W).

@@ -1,6 +1,6 @@
 """The engine at several tile sizes against a plain forward of the same network, with its memory.
 
-Plain: fp32, NCHW, the whole picture at once under inference_mode, as one would write it in three
+Plain: fp32, NCHW, the whole image at once under inference_mode, as one would write it in three
 lines. Ours: `sr.tiling.upscaler` with a halo of the receptive radius, so that all results are
 equal. Each runs in a process of its own, because keeping freed memory (`sr.memory`, what infer.py
 does) is a setting of the whole process, and so that each has its own peak of memory: of the whole
@@ -44,7 +44,7 @@ def tiles_part(
     num_rounds: int,
     num_threads: int,
 ) -> Table:
-    """size: side of the square picture, LR pixels. Larger tiles than it are left out."""
+    """size: side of the square image, LR pixels. Larger tiles than it are left out."""
     generator = load_generator(model)
     flop = flop_of(generator.network, generator.num_channels, size**2)
     sizes = [tile_size for tile_size in tile_sizes if tile_size < size]
@@ -95,7 +95,7 @@ def load(
 
 
 def measure(name: str) -> float:
-    """Seconds of a picture."""
+    """Seconds of an image."""
     return _loaded[name]()
 
 

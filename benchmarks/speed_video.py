@@ -8,7 +8,7 @@
   what torch sets by itself, which is TF32 in convolutions; and all in half precision), and TensorRT
   in half precision through torch_tensorrt and through onnxruntime, where they are installed.
 
-Models for videos get their neighbours and flows ready-made; only the frame itself is converted.
+Models for videos get their neighbors and flows ready-made; only the frame itself is converted.
 The CUDA ways were written without a CUDA device at hand and have not been run.
 """
 
@@ -27,7 +27,7 @@ from torch import Tensor
 from sr.device import resolve_precision
 from sr.inference.load_upscaler import load_upscalers
 from sr.io.model_file import ModelFileError
-from sr.io.video.frame import Colour, Layout, Planes
+from sr.io.video.frame import Color, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
@@ -36,7 +36,7 @@ from sr.tiling.runner import forward, prepare
 
 REAL_TIME = 25  # frames a second
 LAYOUT = Layout("yuv", 8, (1, 1))
-CONVERSION = Conversion(LAYOUT, Colour(1, 1, 1, full_range=False), "left")
+CONVERSION = Conversion(LAYOUT, Color(1, 1, 1, full_range=False), "left")
 TENSORRT = "TensorrtExecutionProvider"
 
 Enlarge = Callable[[Tensor], Tensor]
@@ -79,7 +79,7 @@ def _entries(
     sizes = f"{width}x{height} to {scale * width}x{scale * height}"
     lr = smooth_noise(generator.num_channels, height, width)
     planes = as_planes(CONVERSION.from_rgb(lr[:, :3]), LAYOUT)
-    others = lr[:, 3:].to(device)  # neighbours and flows, or nothing
+    others = lr[:, 3:].to(device)  # neighbors and flows, or nothing
     ours = resolve_precision(fastest(device), device)
     ways: dict[str, tuple[torch.dtype, Callable[[], Callable[[], object]]]] = {
         "network": (ours, lambda: _alone(generator, lr.to(device), ours)),
@@ -124,7 +124,7 @@ def _ours(model: Path, device: torch.device) -> Enlarge:
 def _through(
     enlarge: Enlarge, planes: Planes, others: Tensor, device: torch.device
 ) -> Callable[[], Planes]:
-    """The whole way of a frame. others: what the network takes beside the frame."""
+    """The whole way of a frame. others: what the network takes next to the frame."""
 
     def run() -> Planes:
         with torch.inference_mode():

@@ -5,7 +5,7 @@
 Ours: `run_loop` as train.py runs it (loader with its worker, checks for finite numbers, clipping,
 mean of the weights, log). Plain: a DataLoader over the same crops, forward, loss, backward,
 optimizer, as one would write it in ten lines. Blocks of steps alternate in one run; the first block
-of each is not counted. Pictures are noise made for the occasion. --gan adds a U-Net discriminator
+of each is not counted. Images are noise made for the occasion. --gan adds a U-Net discriminator
 with 32 features to both. Overrides change the options of options/train/compact_x4.yml.
 """
 
@@ -35,7 +35,7 @@ from sr.training.data_loader import endless_batches, endless_crops
 from sr.training.distributed import make_accelerator
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.run import find_pictures
+from sr.training.run import find_images
 from sr.training.setup import make_trainee, make_training
 
 OPTION_FILE = Path(__file__).resolve().parents[1] / "options" / "train" / "compact_x4.yml"
@@ -61,8 +61,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         options = _options(folder, arguments.overrides, arguments.gan)
-        sources, _ = find_pictures(options, resolve_device(options.train.device))
-        pairs = cache(sources, folder / "pictures.bin", 2**30)
+        sources, _ = find_images(options, resolve_device(options.train.device))
+        pairs = cache(sources, folder / "images.bin", 2**30)
         blocks = {"plain loop": _plain(options, pairs), "ours": _ours(options, pairs)}
         seconds: dict[str, list[float]] = {name: [] for name in blocks}
         for round_number in range(arguments.rounds + 1):
@@ -90,8 +90,8 @@ def main() -> None:
 def _options(folder: Path, overrides: list[str], gan: bool) -> Options:
     rng = np.random.default_rng(0)
     for index in range(8):
-        picture = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)
-        write_rgb8(folder / f"{index}.png", picture)
+        image = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)
+        write_rgb8(folder / f"{index}.png", image)
     own = [
         f"datasets.train.source={{type: HRFolders, hr: [{folder}]}}",
         "train.optimizer={type: AdamW}",
@@ -127,7 +127,7 @@ def _plain(options: Options, pairs: Cached[Pair]) -> Block:
     dtype = resolve_precision(options.train.precision, device)
     generator = build_generator(options.generator, options.scale).to(device)
     optimizer = build_optimizer(options.train.optimizer, generator)
-    batches = _pictures(options, pairs, device)
+    batches = _images(options, pairs, device)
     discriminator = None
     if options.discriminator is not None and options.train.gan is not None:
         crop_size = options.datasets.train.crop_size
@@ -164,7 +164,7 @@ def _plain(options: Options, pairs: Cached[Pair]) -> Block:
     return block
 
 
-def _pictures(
+def _images(
     options: Options, pairs: Cached[Pair], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     workers = options.datasets.train.num_workers

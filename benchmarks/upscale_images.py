@@ -1,10 +1,10 @@
 """Time and memory from PNG files to PNG files on the CPU: ours, RealESRGANer and a spandrel tiler.
 
-    python benchmarks/upscale_images.py -m MODEL.pth [MODEL.pth ...] --pictures FOLDER
+    python benchmarks/upscale_images.py -m MODEL.pth [MODEL.pth ...] --images FOLDER
         [--size 512] [--num-small 50] [--small-size 96] [--rounds 5] [--threads N]
 
-Two workloads, made of the photographs in FOLDER: one picture, and a folder of small ones. The same
-weights, pictures and threads of torch for each contestant:
+Two workloads, made of the photographs in FOLDER: one image, and a folder of small ones. The same
+weights, images and threads of torch for each contestant:
 
 - RealESRGANer (package `realesrgan`; Wang et al., "Real-ESRGAN", 2021), called as its
   inference_realesrgan.py does: OpenCV reads and writes, tile 0 (the default) or 256, tile_pad 10,
@@ -18,7 +18,7 @@ the whole process. Rounds alternate, so that what else the machine does hits all
 first warms up. Neither it nor the loading of the model is in the times.
 
 Memory: the peak of all rounds, with Python and libraries, Linux only. PSNR: ours against the
-contestant. Network's share: network_seconds of all pictures over the seconds of the run; the waits
+contestant. Network's share: network_seconds of all images over the seconds of the run; the waits
 for the reading and writing of tiles are in it.
 """
 
@@ -42,7 +42,7 @@ from typing import Any
 import numpy as np
 import pyvips
 import torch
-from picture_memory import peak_memory
+from image_memory import peak_memory
 from torch import Tensor, nn
 
 from sr.device import precision_name, resolve_precision
@@ -72,16 +72,16 @@ def main() -> None:
     """Print a table for each model and workload."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-m", "--model", type=Path, nargs="+", required=True, help="weights")
-    parser.add_argument("--pictures", type=Path, required=True, help="folder of photographs")
-    parser.add_argument("--size", type=int, default=512, help="side of the one picture, pixels")
-    parser.add_argument("--num-small", type=int, default=50, help="pictures in the folder")
+    parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--size", type=int, default=512, help="side of the one image, pixels")
+    parser.add_argument("--num-small", type=int, default=50, help="images in the folder")
     parser.add_argument("--small-size", type=int, default=96, help="their side, pixels")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds")
     parser.add_argument("--threads", type=int, help="of torch; its own choice by default")
     arguments = parser.parse_args()
-    found = sorted(path for path in arguments.pictures.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in arguments.images.iterdir() if path.suffix.lower() in SUFFIXES)
     if not found:
-        parser.error(f"--pictures {arguments.pictures}: expected {' '.join(SUFFIXES)}; came: none")
+        parser.error(f"--images {arguments.images}: expected {' '.join(SUFFIXES)}, got none")
     if arguments.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # of the processes to come
     sys.stdout.write(
@@ -94,13 +94,13 @@ def main() -> None:
         for count, side in ((1, arguments.size), (arguments.num_small, arguments.small_size)):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                _make_pictures(found, folder / "lr", side, count)
+                _make_images(found, folder / "lr", side, count)
                 sys.stdout.write(f"\n{model.name}, {count} of {side}x{side}:\n")
                 runs = _compete(model, folder, arguments.rounds + 1)
                 sys.stdout.write(_table(runs, folder))
 
 
-def _make_pictures(photographs: list[Path], folder: Path, side: int, count: int) -> None:
+def _make_images(photographs: list[Path], folder: Path, side: int, count: int) -> None:
     """`count` squares of the photographs in turn: of one the middle, of several random crops."""
     folder.mkdir()
     places = random.Random(0)
@@ -109,12 +109,12 @@ def _make_pictures(photographs: list[Path], folder: Path, side: int, count: int)
         photograph = str(photographs[number % len(photographs)])
         image = pyvips.Image.thumbnail(photograph, whole, height=whole, crop="centre")
         left, top = places.randint(0, whole - side), places.randint(0, whole - side)
-        image = image.colourspace("srgb").extract_band(0, n=3).crop(left, top, side, side)
+        image = image.colorspace("srgb").extract_band(0, n=3).crop(left, top, side, side)
         image.write_to_file(str(folder / f"{number:04}.png"), keep="none")
 
 
 def _compete(model: Path, folder: Path, num_rounds: int) -> Runs:
-    """Have all that can take part upscale the pictures in folder/lr, round by round."""
+    """Have all that can take part upscale the images in folder/lr, round by round."""
     contestants: dict[str, Callable[[Path], Upscale]] = {
         "RealESRGANer, tile 0": partial(_realesrganer, tile_size=0),
         "RealESRGANer, tile 256": partial(_realesrganer, tile_size=256),
@@ -150,10 +150,10 @@ def _load(contestant: Callable[[Path], Upscale], model: Path) -> None:
     _loaded.append(contestant(model))
 
 
-def _measure(pictures: Path, results: Path) -> dict[str, float]:
+def _measure(images: Path, results: Path) -> dict[str, float]:
     with peak_memory() as peak:
         started = time.perf_counter()
-        measures = _loaded[0](pictures, results)
+        measures = _loaded[0](images, results)
         seconds = time.perf_counter() - started
     return {"seconds": seconds, **peak, **measures}
 
@@ -170,14 +170,14 @@ def _ours(model: Path, precision: str) -> Upscale:
     keep_freed_memory()
     upscalers = load_upscalers(model, lambda *_, **__: None, [CPU], Running(precision=precision))
 
-    def upscale(pictures: Path, results: Path) -> dict[str, float]:
+    def upscale(images: Path, results: Path) -> dict[str, float]:
         in_network: list[float] = []
 
         def emit(event: str, **fields: Any) -> None:
             if event == "item_done":
                 in_network.append(fields["network_seconds"])
 
-        request = Request([pictures], results, suffix="", existing="overwrite")
+        request = Request([images], results, suffix="", existing="overwrite")
         outcome = run(upscalers, request, emit)
         if outcome.failures:
             raise RuntimeError("; ".join(outcome.failures.values()))
@@ -192,7 +192,7 @@ def _realesrganer(model: Path, tile_size: int) -> Upscale:
     from sr.networks.basicsr_network import MissingBasicSRError, networks_of_basicsr
 
     if model.stem not in THEIR_NETWORKS:
-        raise LeftOutError(f"expected a name of {', '.join(THEIR_NETWORKS)}; came: {model.stem}")
+        raise LeftOutError(f"expected a name of {', '.join(THEIR_NETWORKS)}, got {model.stem}")
     try:
         networks = networks_of_basicsr()  # and gives torchvision back what BasicSR looks for
         realesrgan = importlib.import_module("realesrgan")
@@ -203,9 +203,9 @@ def _realesrganer(model: Path, tile_size: int) -> Upscale:
     usual = {"tile_pad": 10, "pre_pad": 0, "half": False, "device": CPU}
     upsampler = realesrgan.RealESRGANer(SCALE, str(model), model=network, tile=tile_size, **usual)
 
-    def upscale(pictures: Path, results: Path) -> dict[str, float]:
+    def upscale(images: Path, results: Path) -> dict[str, float]:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            for path in sorted(pictures.iterdir()):
+            for path in sorted(images.iterdir()):
                 lr = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
                 sr, _ = upsampler.enhance(lr, outscale=SCALE)
                 cv2.imwrite(str(results / path.name), sr)
@@ -221,8 +221,8 @@ def _spandrel_tiler(model: Path) -> Upscale:
     loaded = ModelLoader(device="cpu").load_from_file(str(model))
     network, scale = loaded.model.eval(), loaded.scale
 
-    def upscale(pictures: Path, results: Path) -> dict[str, float]:
-        for path in sorted(pictures.iterdir()):
+    def upscale(images: Path, results: Path) -> dict[str, float]:
+        for path in sorted(images.iterdir()):
             bgr = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR))  # (H, W, 3)
             lr = torch.from_numpy(bgr[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
             with torch.inference_mode():
@@ -271,7 +271,7 @@ def _table(runs: Runs, folder: Path) -> str:
 
 
 def _psnr(ours: Path, theirs: Path) -> float:
-    """In dB, over the 8-bit RGB values of all pictures of two folders; infinite if equal."""
+    """In dB, over the 8-bit RGB values of all images of two folders; infinite if equal."""
     squares, count = 0.0, 0
     for path in sorted(ours.iterdir()):
         first, second = (

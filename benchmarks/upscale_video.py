@@ -1,4 +1,4 @@
-"""Frames a second of the whole way of a video, beside the network's, the encoder's and others'.
+"""Frames a second of the whole way of a video, next to the network's, the encoder's and others'.
 
     python benchmarks/upscale_video.py -m MODEL [MODEL ...] --clip CLIP [--frames 40] [--rounds 3]
         [--preset medium]
@@ -127,9 +127,9 @@ def _load_ours(
     info, frames = _frames(clip, num_frames)
     size = (upscaler.scale * info.height, upscaler.scale * info.width)
     encoding = encoding_for(choice, info, width=size[1], height=size[0], suffix=".mp4")
-    conversion = Conversion(info.layout, info.colour, info.siting)
+    conversion = Conversion(info.layout, info.color, info.siting)
     lr = [conversion.to_rgb(as_tensors(frame.planes, CPU)) for frame in frames]
-    back = Conversion(encoding.layout, encoding.colour, encoding.siting)
+    back = Conversion(encoding.layout, encoding.color, encoding.siting)
     planes = [as_planes(back.from_rgb(upscaler(each)), encoding.layout) for each in lr]
     _loaded["network"] = lambda: _network(upscaler, lr)
     _loaded["encoder"] = lambda: _encoder(planes, encoding, info, folder / "part")
@@ -198,7 +198,7 @@ def _realesrgan(model: Path, choice: EncoderChoice) -> Callable[[Path, int, Path
     from sr.networks.basicsr_network import MissingBasicSRError, networks_of_basicsr
 
     if model.stem not in THEIR_NETWORKS:
-        raise LeftOutError(f"expected a name of {', '.join(THEIR_NETWORKS)}; came: {model.stem}")
+        raise LeftOutError(f"expected a name of {', '.join(THEIR_NETWORKS)}, got {model.stem}")
     try:
         networks = networks_of_basicsr()  # and gives torchvision back what BasicSR looks for
         realesrgan = importlib.import_module("realesrgan")
@@ -310,8 +310,8 @@ def _make_clip(path: Path, num_frames: int) -> None:
         for number in range(num_frames):
             wave = np.sin((columns + 3 * number) / 9) * np.cos((rows - number) / 7)
             luma = (128 + 100 * wave).astype(np.uint8)
-            grey = np.full((90, 320), 128, np.uint8)
-            frame = av.VideoFrame.from_ndarray(np.concatenate([luma, grey]), format="yuv420p")
+            gray = np.full((90, 320), 128, np.uint8)
+            frame = av.VideoFrame.from_ndarray(np.concatenate([luma, gray]), format="yuv420p")
             frame.pts = number
             frame.time_base = Fraction(1, 25)
             container.mux(stream.encode(frame))

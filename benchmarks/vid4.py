@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.cli.infer_options import loaded_lpips
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.device import resolve_device
 from sr.evaluation.scores import ClipScore, mean_clip_score
@@ -89,7 +89,7 @@ def main() -> None:
     }
     scales = {upscaler.scale for upscaler in models.values()} or {arguments.scale}
     if len(scales) > 1:
-        sys.exit(f"expected models of one scale; came {', '.join(map(str, sorted(scales)))}")
+        sys.exit(f"expected models of one scale, got {', '.join(map(str, sorted(scales)))}")
     (scale,) = scales
     border = scale if arguments.border is None else arguments.border
     convention = Convention(border, arguments.leave_out, arguments.frames)
@@ -139,10 +139,10 @@ def _measured(
     lpips: LPIPS | None,
 ) -> Iterator[Row]:
     """A row for bicubic and for each model."""
-    files = search(clip, False, READABLE_SUFFIXES).pictures[: convention.frames]
+    files = search(clip, False, READABLE_SUFFIXES).images[: convention.frames]
     hr = [_cut(read_rgb8(file), scale) for file in files]
 
-    def row(way: str, results: Sequence[Picture], seconds: float | None) -> Row:
+    def row(way: str, results: Sequence[Image], seconds: float | None) -> Row:
         scorer = ClipScorer(hr, border=convention.border, name=clip, lpips=lpips)
         for sr in results:
             scorer.add(image_to_tensor(sr))
@@ -157,12 +157,12 @@ def _measured(
             yield row(name, *_upscaled(Path(folder, LR_PATTERN), upscaler))
 
 
-def _cut(frame: Picture, scale: int) -> Picture:
+def _cut(frame: Image, scale: int) -> Image:
     height, width = (side // scale * scale for side in frame.shape[:2])
     return frame[:height, :width]
 
 
-def _upscaled(source: Path, upscaler: Upscaler) -> tuple[list[Picture], float]:
+def _upscaled(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]:
     """All frames, as infer.py makes them, and the seconds that one takes."""
     making = VideoMaking()
     job = Job(source, source.with_name(f"sr_{source.name}"), skipped=False, kind="video")

@@ -9,12 +9,12 @@ blocks, for windows of 3 and of 7 frames, in fp32.
 - ours: the stages of the pipeline (`sr.inference.video`), one after the other: each frame is
   converted to RGB once, and flow measured once between a frame and the next one, both ways; flow to
   farther frames is put together.
-- naive: all of it anew for each window, as the authors' code does: each of its frames is converted,
-  flow measured from the reference to each neighbour, and the decoder run behind the last neighbour,
-  whose result nobody takes.
+- naive: all of it again for each window, as the authors' code does: each of its frames is
+  converted, flow measured from the reference to each neighbor, and the decoder run behind the last
+  neighbor, whose result nobody takes.
 
 Of features there is nothing to share between windows: those of a pair come from reference,
-neighbour and flow together, and the same two frames are another pair in the next window.
+neighbor and flow together, and the same two frames are another pair in the next window.
 
 Both do the same frames in turn, round by round, so that what else the machine does hits both alike;
 the first round warms up and is not counted. --raft: also with RAFT small in the place of DIS, with
@@ -38,7 +38,7 @@ from sr.data.imresize import imresize
 from sr.inference.video.frame_windows import Windows
 from sr.inference.video.stages import as_rgb
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
-from sr.io.video.frame import Colour, Frame, Layout
+from sr.io.video.frame import Color, Frame, Layout
 from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
 from sr.memory import keep_freed_memory
 from sr.motion.frame_window import Window, offsets_of
@@ -53,7 +53,7 @@ CPU = torch.device("cpu")
 SCALE = 4
 WINDOWS = (3, 7)  # frames
 LAYOUT = Layout("yuv", 8, (1, 1))
-CONVERSION = Conversion(LAYOUT, Colour(1, 1, 1, full_range=False), "left")
+CONVERSION = Conversion(LAYOUT, Color(1, 1, 1, full_range=False), "left")
 
 Looked = Callable[[], Iterator[Tensor]]
 """The packed windows of all frames, (1, 3 + 5n, h, w)."""
@@ -77,7 +77,7 @@ class RAFTsTime:
 
 
 class WithLastDecoder(nn.Module):
-    """RBPN with the decoder run behind the last neighbour, too."""
+    """RBPN with the decoder run behind the last neighbor, too."""
 
     def __init__(self, network: RBPN, num_features: int) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ def _frames(clip: Path, num_frames: int) -> list[Frame]:
         planes = as_planes(CONVERSION.from_rgb(image_to_tensor(lr)), LAYOUT)
         frames.append(Frame(number, number, 1, planes))
     if not frames:
-        raise ValueError(f"{clip}: expected a folder of PNG files; came: none")
+        raise ValueError(f"{clip}: expected a folder of PNG files, got none")
     return frames
 
 
@@ -160,15 +160,15 @@ def _naive(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Itera
     for position in range(len(frames)):
         reference = _converted(frames[position])
         rgb8 = tensor_to_rgb8(reference)
-        neighbours, flows = [], []
-        for number in window.neighbours(position, 0, len(frames) - 1):
-            neighbour = _converted(frames[number])
-            neighbours.append(neighbour[0])
+        neighbors, flows = [], []
+        for number in window.neighbors(position, 0, len(frames) - 1):
+            neighbor = _converted(frames[number])
+            neighbors.append(neighbor[0])
             flow = torch.zeros(2, *reference.shape[2:])  # of the reference in place of a frame
             if number != position:
-                flow = torch.from_numpy(method(rgb8, tensor_to_rgb8(neighbour))).permute(2, 0, 1)
+                flow = torch.from_numpy(method(rgb8, tensor_to_rgb8(neighbor))).permute(2, 0, 1)
             flows.append(flow)
-        yield packed(reference, torch.stack(neighbours), torch.stack(flows))
+        yield packed(reference, torch.stack(neighbors), torch.stack(flows))
 
 
 def _converted(frame: Frame) -> Tensor:

@@ -1,6 +1,6 @@
-"""Set a picture aside to be measured on: its middle in hr and, half as large, in lr of a folder.
+"""Set an image aside to be measured on: its middle in hr and, half as large, in lr of a folder.
 
-    python examples/hold_out.py PICTURE FOLDER [--scale 2] [--side 256]
+    python examples/hold_out.py IMAGE FOLDER [--scale 2] [--side 256]
 
 Written are FOLDER/hr/held_out.png and FOLDER/lr/held_out.png, in place of earlier ones; no other
 file is touched. lr is made by MATLAB's bicubic downscaling, as in training. Prints the size of hr:
@@ -17,22 +17,22 @@ from sr.io.rgb8 import ImageError, read_rgb8, write_rgb8
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write both images."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("image", type=Path)
     parser.add_argument("folder", type=Path, help="where hr and lr are made")
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--side", type=int, default=256, help="of hr at most, in pixels")
     arguments = parser.parse_args()
 
     try:
-        picture = read_rgb8(arguments.picture)  # (H, W, 3)
+        image = read_rgb8(arguments.image)  # (H, W, 3)
     except ImageError as error:
         parser.error(str(error))
     scale = arguments.scale
-    height, width = (min(size, arguments.side) // scale * scale for size in picture.shape[:2])
-    top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
-    hr = picture[top : top + height, left : left + width]
+    height, width = (min(size, arguments.side) // scale * scale for size in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    hr = image[top : top + height, left : left + width]
     for name, pixels in (("hr", hr), ("lr", imresize(hr, Fraction(1, scale)))):
         folder = arguments.folder / name
         folder.mkdir(parents=True, exist_ok=True)

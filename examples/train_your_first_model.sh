@@ -1,8 +1,8 @@
 #!/bin/sh
-# Train a small x2 network, upscale a picture that it has never seen, and show both beside bicubic:
+# Train a small x2 network, upscale an image that it has never seen, and show both next to bicubic:
 #
-#   sh examples/train_your_first_model.sh                     pictures: datasets/samples
-#   sh examples/train_your_first_model.sh FOLDER              pictures of your own, 70x70 or larger
+#   sh examples/train_your_first_model.sh                     images: datasets/samples
+#   sh examples/train_your_first_model.sh FOLDER              images of your own, 70x70 or larger
 #   sh examples/train_your_first_model.sh FOLDER KEY=VALUE    and other options of first_model.yml
 #
 # Variables: STEPS (300), HELD_OUT (the file of FOLDER to measure on; by itself the first one),
@@ -25,7 +25,7 @@ RUNS=${RUNS:-runs}
 SR_PYTHON=${SR_PYTHON:-.venv/bin/python}  # make has a PYTHON of its own
 model=$RUNS/first_model/checkpoints/best.safetensors
 
-first_picture() {
+first_image() {
     for file in "$folder"/*; do
         [ -f "$file" ] || continue
         case $file in
@@ -36,7 +36,7 @@ first_picture() {
             ;;
         esac
     done
-    echo "no pictures in $folder" >&2
+    echo "no images in $folder" >&2
     return 2
 }
 
@@ -52,7 +52,7 @@ if ! command -v "$SR_PYTHON" >/dev/null; then
     echo "== 0. Installing into .venv (once; 'make demo' does the same)"
     make .venv/installed
 fi
-held_out=${HELD_OUT:-$(first_picture)}
+held_out=${HELD_OUT:-$(first_image)}
 
 echo "== 1. Data: learning from $folder, but not from $held_out, which is measured on"
 size=$("$SR_PYTHON" examples/hold_out.py "$folder/$held_out" "$RESULTS")
@@ -75,6 +75,6 @@ echo "== 4. Bicubic, yours and the original, side by side"
 echo
 "$SR_PYTHON" examples/scores.py "$RUNS/first_model/log.jsonl"
 echo "Look at $RESULTS/sheet.png: left bicubic, in the middle yours, right the original."
-echo "Upscale with it: $SR_PYTHON infer.py -m $model -i PICTURE -o OUT"
-echo "This was a try: a network to keep wants hundreds of pictures and thousands of steps. The files"
+echo "Upscale with it: $SR_PYTHON infer.py -m $model -i IMAGE -o OUT"
+echo "This was a try: a network to keep wants hundreds of images and thousands of steps. The files"
 echo "in options/train are for that; docs/training.md tells how."

@@ -1,12 +1,12 @@
-"""Upscaling from Python: arrays, PIL pictures and tensors.
+"""Upscaling from Python: arrays, PIL images and tensors.
 
 >>> import numpy as np
 >>> from sr import Upscaler
 >>> upscaler = Upscaler.load(device="cpu")
 >>> upscaler.scale
 4
->>> picture = np.zeros((6, 8, 3), np.uint8)
->>> upscaler(picture).shape
+>>> image = np.zeros((6, 8, 3), np.uint8)
+>>> upscaler(image).shape
 (24, 32, 3)
 """
 
@@ -30,7 +30,7 @@ _DTYPES = ("uint8", "uint16", "float32")
 
 
 class Upscaler:
-    """A model, ready to enlarge pictures of any size; the result is of the kind that is given.
+    """A model, ready to enlarge images of any size; the result is of the kind that is given.
 
     Take it from `Upscaler.load`. Not for several threads at once.
     """
@@ -52,7 +52,7 @@ class Upscaler:
         """The model of a file, or the bundled one of a name, such as compact_x2; else span_x4.
 
         device: auto, cpu, cuda, cuda:N or mps. precision: auto, fp32, bf16 or fp16. tile_size: LR
-        pixels, 0 for whole pictures, None for what the memory holds. tta: the mean over eight
+        pixels, 0 for whole images, None for what the memory holds. tta: the mean over eight
         flips and turns. Raises ValueError for a file that is not there or no model, or one for
         videos only, and a device or precision that cannot be had.
         """
@@ -63,44 +63,44 @@ class Upscaler:
             raise ValueError(f"{model}: {ONLY_VIDEOS}. infer.py takes them")
         return cls(upscaler)
 
-    def __call__(self, picture: Any) -> Any:
-        """Enlarge a picture.
+    def __call__(self, image: Any) -> Any:
+        """Enlarge an image.
 
-        picture: an array (H, W) or (H, W, C), C = 1 to 4 for grey, grey and alpha, RGB, RGB and
-        alpha, of uint8, uint16, or float32 in [0, 1]; or a PIL picture of mode L, LA, RGB or RGBA;
+        image: an array (H, W) or (H, W, C), C = 1 to 4 for gray, gray and alpha, RGB, RGB and
+        alpha, of uint8, uint16, or float32 in [0, 1]; or a PIL image of mode L, LA, RGB or RGBA;
         or a tensor (3, H, W) or (B, 3, H, W), float in [0, 1].
         Returns the same kind, `scale` times as high and wide; tensors as float32 on the CPU, not
         clamped. Raises ValueError for anything else.
         """
-        if isinstance(picture, Tensor):
-            return self._tensor(picture)
-        if isinstance(picture, np.ndarray):
-            return self._array(picture)
-        if hasattr(picture, "mode") and hasattr(picture, "getbands"):
-            return self._pil(picture)
+        if isinstance(image, Tensor):
+            return self._tensor(image)
+        if isinstance(image, np.ndarray):
+            return self._array(image)
+        if hasattr(image, "mode") and hasattr(image, "getbands"):
+            return self._pil(image)
         raise ValueError(
-            f"expected a numpy array, a PIL picture or a tensor; came: {type(picture).__name__}"
+            f"expected a numpy array, a PIL image or a tensor, got {type(image).__name__}"
         )
 
-    def _tensor(self, picture: Tensor) -> Tensor:
-        batch = picture if picture.ndim == 4 else picture[None]
+    def _tensor(self, image: Tensor) -> Tensor:
+        batch = image if image.ndim == 4 else image[None]
         shaped = batch.ndim == 4 and batch.shape[1] == 3 and batch.numel()
         if not shaped or not batch.is_floating_point():
             raise ValueError(
-                "expected a float tensor (3, H, W) or (B, 3, H, W) in [0, 1]; came: "
-                f"{picture.dtype} {tuple(picture.shape)}"
+                "expected a float tensor (3, H, W) or (B, 3, H, W) in [0, 1], got "
+                f"{image.dtype} {tuple(image.shape)}"
             )
         batch = batch.detach().to("cpu", torch.float32)
         sr = torch.cat([self._upscaler(each[None]) for each in batch])
-        return sr if picture.ndim == 4 else sr[0]
+        return sr if image.ndim == 4 else sr[0]
 
-    def _array(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        pixels = picture[..., None] if picture.ndim == 2 else picture
+    def _array(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        pixels = image[..., None] if image.ndim == 2 else image
         shaped = pixels.ndim == 3 and 1 <= pixels.shape[2] <= 4 and pixels.size
         if not shaped or pixels.dtype.name not in _DTYPES:
             raise ValueError(
                 "expected an array (H, W) or (H, W, 1 to 4) of uint8, uint16, or float32 in "
-                f"[0, 1]; came: {picture.dtype} {picture.shape}"
+                f"[0, 1], got {image.dtype} {image.shape}"
             )
         height, width, num_bands = pixels.shape
         scale = self.scale
@@ -109,17 +109,17 @@ class Upscaler:
             lambda box: pixels[box.rows, box.columns], height, width, num_bands, scale, "model"
         )
         self._upscaler.upscale(height, width, planes.read, writer_into(result, planes))
-        return result[..., 0] if picture.ndim == 2 else result
+        return result[..., 0] if image.ndim == 2 else result
 
-    def _pil(self, picture: Any) -> Any:
-        if picture.mode not in ("L", "LA", "RGB", "RGBA"):
+    def _pil(self, image: Any) -> Any:
+        if image.mode not in ("L", "LA", "RGB", "RGBA"):
             raise ValueError(
-                f"expected a PIL picture of mode L, LA, RGB or RGBA; came: {picture.mode}. "
-                "picture.convert('RGB') makes one"
+                f"expected a PIL image of mode L, LA, RGB or RGBA, got {image.mode}. "
+                "image.convert('RGB') makes one"
             )
-        from PIL import Image  # not needed without such a picture
+        from PIL import Image  # not needed without such an image
 
-        return Image.fromarray(self._array(np.asarray(picture)))
+        return Image.fromarray(self._array(np.asarray(image)))
 
 
 def _ignore(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""Options of data sets -> where pictures and clips come from."""
+"""Options of data sets -> where images and clips come from."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -13,7 +13,7 @@ from sr.data.frame_folders import find_frame_folders, find_septuplets
 from sr.data.hr_only import find_degraded
 from sr.data.paired import find_paired
 from sr.data.random_degradation import Degradation, Stage
-from sr.data.sources import Source, list_pictures
+from sr.data.sources import Source, list_images
 from sr.data.synthetic_clips import MovingPhoto
 from sr.data.videos import find_videos
 from sr.motion.frame_window import Window, offsets_of
@@ -25,7 +25,7 @@ from sr.options.schema import Options
 
 
 def find_training_sources(options: Options, device: torch.device) -> list[Source[Any]]:
-    """The pictures or clips to learn from, headers read. Raises DataError naming all faults."""
+    """The images or clips to learn from, headers read. Raises DataError naming all faults."""
     return _find(options, options.datasets.train.source, device, _least_frames(options))
 
 
@@ -37,14 +37,14 @@ def find_validation_sources(options: Options, device: torch.device) -> dict[str,
 
 
 def find_pairs(options: HRFolders | PairedFolders, scale: int) -> list[Source[Any]]:
-    """The pictures of a data set, headers read. Raises DataError naming all faults."""
+    """The images of a data set, headers read. Raises DataError naming all faults."""
     if isinstance(options, HRFolders):
         return list(find_degraded(options.hr, scale, options.exclude, options.downscale))
     return list(find_paired(options.lr, options.hr, scale, options.exclude))
 
 
 def build_window(options: Options) -> Window | None:
-    """What the generator is given beside a frame; None for one that sees single pictures."""
+    """What the generator is given next to a frame; None for one that sees single images."""
     window, generator = options.datasets.window, options.generator
     if window is None or not isinstance(generator, RBPNOptions):
         return None
@@ -63,7 +63,7 @@ def build_window_settings(options: Options) -> WindowSettings:
 
 
 def clips_metadata(options: Options) -> dict[str, Any]:
-    """What a model file tells of the window, for infer.py; empty for single pictures."""
+    """What a model file tells of the window, for infer.py; empty for single images."""
     window, seen = options.datasets.window, build_window(options)
     if window is None or seen is None:
         return {}
@@ -129,7 +129,7 @@ def _find_frames(options: Options, source: ClipSource, min_frames: int) -> Seque
 
 
 def _moving_photos(source: MovingPhotos) -> list[MovingPhoto]:
-    photos = tuple(list_pictures(source.photos, source.exclude))
+    photos = tuple(list_images(source.photos, source.exclude))
     width, height = source.frame_size
     return [
         MovingPhoto(path, number, source.num_frames, (height, width), source.speed, photos)

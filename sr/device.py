@@ -5,11 +5,13 @@ from pathlib import Path
 
 import torch
 
+from sr.errors import UserError
+
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16", "sve_bf16"})  # x86; ARM
 
 
-class DeviceError(ValueError):
+class DeviceError(UserError):
     """A device or a precision that this machine cannot give; the message says what to change."""
 
 
@@ -24,7 +26,7 @@ def resolve_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
-        raise DeviceError(f"device: expected auto, cpu, cuda, cuda:N or mps; came: {name!r}")
+        raise DeviceError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {name!r}")
     if name.startswith("cuda"):
         num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(name.removeprefix("cuda").removeprefix(":") or 0) >= num_devices:
@@ -44,7 +46,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return _fastest(device)
     if name not in _DTYPES:
-        raise DeviceError(f"precision: expected auto, fp32, bf16 or fp16; came: {name!r}")
+        raise DeviceError(f"precision: expected auto, fp32, bf16 or fp16, got {name!r}")
     if name == "fp16" and device.type == "cpu":
         # 17x slower than bf16 in convolutions, measured on a CPU with bf16 instructions.
         raise DeviceError("precision fp16: too slow on a CPU to be of use; take bf16 or fp32")

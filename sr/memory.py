@@ -27,9 +27,9 @@ def peak_gib() -> float:
 def keep_freed_memory() -> bool:
     """Have the C library keep freed memory instead of returning it to the system.
 
-    By default glibc asks the system for each activation of a network anew (for any block above
+    By default glibc asks the system for each activation of a network again (for any block above
     32 MiB, and for smaller ones when they end the heap). The system then clears it page by page:
-    on two AVX-512 cores that was 40 % of the time of a whole 512x512 picture through Compact in
+    on two AVX-512 cores that was 40 % of the time of a whole 512x512 image through Compact in
     fp32. Threads get memory of their own, which is given back as fast; with the one arena for all,
     whose memory is kept, upscaling in a thread took 0.65 of the time. The price is that the process
     stays at the size of its peak.

@@ -25,10 +25,10 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data(repository: Path) -> Path:
-    """Folder with benchmark pictures beside the checkout; tests skip where it is absent."""
+    """Folder with benchmark images next to the checkout; tests skip where it is absent."""
     folder = repository.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("needs the benchmark pictures in ../shared/data")
+        pytest.skip("needs the benchmark images in ../shared/data")
     return folder
 
 

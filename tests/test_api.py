@@ -41,18 +41,18 @@ def test_arrays_come_back_of_their_kind(
     upscaler: Any, shape: tuple[int, ...], dtype: type[np.generic]
 ) -> None:
     white = 1 if dtype is np.float32 else np.iinfo(dtype).max  # type: ignore[arg-type]
-    picture = (np.random.default_rng(0).random(shape) * white).astype(dtype)
-    result = upscaler(picture)
+    image = (np.random.default_rng(0).random(shape) * white).astype(dtype)
+    result = upscaler(image)
     assert result.shape == (36, 80, *shape[2:])
     assert result.dtype == dtype
     assert 0.1 * white < result.mean() < 0.9 * white
 
 
 def test_all_kinds_say_the_same(upscaler: Any) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (9, 20, 3), dtype=np.uint8)
-    array = upscaler(picture)
-    assert np.array_equal(np.asarray(upscaler(Image.fromarray(picture))), array)
-    tensor = torch.from_numpy(picture).permute(2, 0, 1) / 255
+    image = np.random.default_rng(0).integers(0, 256, (9, 20, 3), dtype=np.uint8)
+    array = upscaler(image)
+    assert np.array_equal(np.asarray(upscaler(Image.fromarray(image))), array)
+    tensor = torch.from_numpy(image).permute(2, 0, 1) / 255
     one, several = upscaler(tensor), upscaler(torch.stack([tensor, tensor.flip(2)]))
     assert one.shape == (3, 36, 80)
     assert torch.equal(several[0], one)
@@ -61,26 +61,26 @@ def test_all_kinds_say_the_same(upscaler: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
-def test_pil_pictures_keep_their_mode(upscaler: Any, mode: str) -> None:
+def test_pil_images_keep_their_mode(upscaler: Any, mode: str) -> None:
     result = upscaler(Image.new(mode, (20, 9)))
     assert (result.mode, result.size) == (mode, (80, 36))
 
 
 @pytest.mark.parametrize(
-    ("picture", "message"),
+    ("image", "message"),
     [
-        ("a.png", "expected a numpy array, a PIL picture or a tensor; came: str"),
-        (np.zeros((4, 4, 5), np.uint8), r"came: uint8 \(4, 4, 5\)"),
-        (np.zeros((0, 4, 3), np.uint8), r"came: uint8 \(0, 4, 3\)"),
-        (np.zeros((4, 4, 3)), r"came: float64"),
+        ("a.png", "expected a numpy array, a PIL image or a tensor, got str"),
+        (np.zeros((4, 4, 5), np.uint8), r"got uint8 \(4, 4, 5\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"got uint8 \(0, 4, 3\)"),
+        (np.zeros((4, 4, 3)), r"got float64"),
         (torch.zeros(1, 4, 4), r"expected a float tensor \(3, H, W\)"),
         (torch.zeros(3, 4, 4, dtype=torch.uint8), "torch.uint8"),
-        (Image.new("P", (4, 4)), "mode L, LA, RGB or RGBA; came: P"),
+        (Image.new("P", (4, 4)), "mode L, LA, RGB or RGBA, got P"),
     ],
 )
-def test_anything_else_is_refused(upscaler: Any, picture: Any, message: str) -> None:
+def test_anything_else_is_refused(upscaler: Any, image: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        upscaler(picture)
+        upscaler(image)
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:

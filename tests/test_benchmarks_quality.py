@@ -30,14 +30,14 @@ def quality() -> ModuleType:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two sets of small pictures, the second with one more."""
+    """Two sets of small images, the second with one more."""
     rng = np.random.default_rng(0)
-    for name, pictures in (("few", NAMES), ("more", (*NAMES, "c.png"))):
+    for name, images in (("few", NAMES), ("more", (*NAMES, "c.png"))):
         hr = tmp_path / "sets" / name / "HR"
         hr.mkdir(parents=True)
-        for picture in pictures:
+        for image in images:
             coarse = rng.integers(0, 256, (8, 10, 3), dtype=np.uint8)
-            write_rgb8(hr / picture, imresize(coarse, 4)[:31])
+            write_rgb8(hr / image, imresize(coarse, 4)[:31])
     return tmp_path / "sets"
 
 
@@ -53,7 +53,7 @@ def run(quality: ModuleType, folder: Path, model: Path, output: Path, *others: s
 
 @pytest.fixture
 def written(quality: ModuleType, folder: Path, model: Path, tmp_path: Path) -> Path:
-    run(quality, folder, model, tmp_path / "out", "--per-picture")
+    run(quality, folder, model, tmp_path / "out", "--per-image")
     return tmp_path / "out"
 
 
@@ -85,11 +85,11 @@ def test_the_csv_has_what_the_metrics_give_directly(
         assert float(row["ssim_y"]) == pytest.approx(expected[1], abs=1e-5)
 
 
-def test_rows_are_the_means_of_the_pictures(written: Path) -> None:
-    pictures = rows_of(written.with_name("out.pictures.csv"))
+def test_rows_are_the_means_of_the_images(written: Path) -> None:
+    images = rows_of(written.with_name("out.images.csv"))
     for row in rows_of(written.with_name("out.csv")):
         keys = ("set", "model")
-        own = [each for each in pictures if all(each[key] == row[key] for key in keys)]
+        own = [each for each in images if all(each[key] == row[key] for key in keys)]
         mean = np.mean([float(each["psnr_rgb"]) for each in own])
         assert float(row["psnr_rgb"]) == pytest.approx(mean)
 
@@ -105,18 +105,18 @@ def test_the_text_tells_where_its_numbers_come_from(written: Path) -> None:
 def test_lr_that_is_given_is_taken(
     quality: ModuleType, folder: Path, model: Path, tmp_path: Path
 ) -> None:
-    grey = np.full((15, 20, 3), 128, np.uint8)
+    gray = np.full((15, 20, 3), 128, np.uint8)
     (folder / "few" / "LR_x2").mkdir()
     for name in NAMES:
-        write_rgb8(folder / "few" / "LR_x2" / name, grey)
+        write_rgb8(folder / "few" / "LR_x2" / name, gray)
     run(quality, folder, model, tmp_path / "out")
     rows = rows_of(tmp_path / "out.csv")
     assert [row["lr"] for row in rows] == ["LR_x2", "LR_x2", "bicubic", "bicubic"]
     assert float(rows[0]["psnr_y"]) < float(rows[2]["psnr_y"])
 
 
-def test_a_degraded_picture_depends_on_the_seed_and_its_name_alone(folder: Path) -> None:
-    from degraded_pictures import degradation_of, find_blindly_degraded
+def test_a_degraded_image_depends_on_the_seed_and_its_name_alone(folder: Path) -> None:
+    from degraded_images import degradation_of, find_blindly_degraded
 
     def lr_of(name: str, seed: int) -> dict[str, bytes]:
         found = find_blindly_degraded(folder / name / "HR", 2, degradation_of("Real"), seed)
@@ -173,7 +173,7 @@ def test_a_model_given_twice_is_one_way(
     [
         (["-m", "spam_x4"], "did you mean span_x4"),
         (["--sets", "none"], "no such folder"),
-        (["--per-picture"], "needs -o"),
+        (["--per-image"], "needs -o"),
         (["--save-lr", "lr"], "needs --degraded"),
         (["--device", "foo"], "foo"),
         (["--rounds", "0"], "--rounds: expected 1 or more"),
@@ -203,7 +203,7 @@ def test_models_of_clips_are_refused(
 ) -> None:
     with pytest.raises(SystemExit):
         quality.main([str(folder), "-m", str(clip_model)])
-    assert "expected one of single pictures" in capsys.readouterr().err
+    assert "expected one of single images" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,16 +214,16 @@ def test_a_missing_package_is_told_with_the_command(monkeypatch: pytest.MonkeyPa
         no_reference.load_judges(["piqe"])
 
 
-def test_niqe_of_the_picture_that_it_compares_with_is_zero() -> None:
+def test_niqe_of_the_image_that_it_compares_with_is_zero() -> None:
     import no_reference
 
     taps = np.exp(-(np.arange(-3.0, 4) ** 2) / 2)
     window = np.outer(taps, taps) / taps.sum() ** 2
-    picture = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
-    features = no_reference.block_features(picture, window)
+    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    features = no_reference.block_features(image, window)
     assert features.shape == (9, 36)
     own = no_reference.Pristine(features.mean(axis=0), np.cov(features, rowvar=False), window)
-    assert no_reference.niqe(picture, own) == pytest.approx(0, abs=1e-6)
-    assert no_reference.niqe(255 - imresize(imresize(picture, 0.5), 2), own) > 1
+    assert no_reference.niqe(image, own) == pytest.approx(0, abs=1e-6)
+    assert no_reference.niqe(255 - imresize(imresize(image, 0.5), 2), own) > 1
     with pytest.raises(ValueError, match="two blocks"):
-        no_reference.niqe(picture[:100, :150], own)
+        no_reference.niqe(image[:100, :150], own)

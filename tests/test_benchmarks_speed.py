@@ -94,7 +94,7 @@ def test_all_parts_have_their_rows(
     tiles = [row["way"] for row in by_part["tiles"]]
     assert tiles[0].startswith("plain")
     assert "ours: fp32, tiles of 8" in tiles
-    assert "ours: fp32, tiles of 32" not in tiles  # larger than the picture
+    assert "ours: fp32, tiles of 32" not in tiles  # larger than the image
     assert [row["way"] for row in by_part["video"]] == ["network", "ours"]
     for row in rows:
         if row["part"] != "peak" and not row["note"]:

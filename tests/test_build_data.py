@@ -22,7 +22,7 @@ from sr.build_data import (
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
 from sr.data.frame_folders import FrameFiles
-from sr.data.hr_only import DegradedPicture
+from sr.data.hr_only import DegradedImage
 from sr.data.sources import DataError
 from sr.data.synthetic_clips import MovingPhoto
 from sr.io.rgb8 import write_rgb8
@@ -123,7 +123,7 @@ def test_where_no_window_is_wanted_no_flow_is(make: MakeOptions) -> None:
 def test_clips_too_short_to_learn_from_are_named(make: MakeOptions) -> None:
     assert lengths(make()) == [7, 2]
     assert lengths(make(TEMPORAL)) == [7, 2]
-    with pytest.raises(DataError, match=r"short: expected at least 5 frames; came 2"):
+    with pytest.raises(DataError, match=r"short: expected at least 5 frames, got 2"):
         find_training_sources(make("datasets.window.whole_windows=true"), CPU)
     whole = ("datasets.window.whole_windows=true", "datasets.train.source.exclude=[short]")
     assert lengths(make(*whole)) == [7]
@@ -185,10 +185,10 @@ def test_photographs_become_so_many_clips_each(make: MakeOptions, tmp_path: Path
     assert {clip.frames.name.partition(",")[0] for clip in clips_of(make(few))} == {str(paths[1])}
 
 
-def test_pictures_stay_pictures(make: MakeOptions, tmp_path: Path) -> None:
+def test_images_stay_images(make: MakeOptions, tmp_path: Path) -> None:
     source = f"{{type: HRFolders, hr: [{tmp_path / 'clips'}]}}"
     found = find_training_sources(make(SINGLE, NO_WINDOW, f"datasets.train.source={source}"), CPU)
-    assert {type(source) for source in found} == {DegradedPicture}
+    assert {type(source) for source in found} == {DegradedImage}
     assert len(found) == 9
 
 

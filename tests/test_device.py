@@ -101,7 +101,7 @@ def test_precisions_that_a_device_is_not_made_for_are_refused(
     for name, device in (("fp16", CPU), ("bf16", CUDA), ("bf16", MPS)):
         with pytest.raises(DeviceError, match=f"precision {name}: .* take"):
             resolve_precision(name, device)
-    with pytest.raises(DeviceError, match="expected auto, fp32, bf16 or fp16; came: 'half'"):
+    with pytest.raises(DeviceError, match="expected auto, fp32, bf16 or fp16, got 'half'"):
         resolve_precision("half", CPU)
 
 

@@ -1,4 +1,4 @@
-"""The walk for beginners: from pictures to a sheet, in one script."""
+"""The walk for beginners: from images to a sheet, in one script."""
 
 import os
 import runpy
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr.data.sources import list_pictures
+from sr.data.sources import list_images
 from sr.io.rgb8 import read_rgb8, read_size, write_rgb8
 from sr.options.datasets import HRFolders
 from sr.options.load import load_options
@@ -79,7 +79,7 @@ def test_the_first_model_is_trained_upscales_and_is_shown(repository: Path, tmp_
 @pytest.mark.parametrize(
     "name", ["A.PNG", "a'b''c.Jpg", "a*b?.TIF", "a[z].webp", "#].WEBP", "#.jpeg"]
 )
-def test_the_first_picture_of_a_folder_is_held_out_whatever_its_name(
+def test_the_first_image_of_a_folder_is_held_out_whatever_its_name(
     repository: Path, tmp_path: Path, in_words: Path, name: str
 ) -> None:
     folder = tmp_path / "Anna's: [1] #2"
@@ -97,7 +97,7 @@ def test_the_first_picture_of_a_folder_is_held_out_whatever_its_name(
     source = options.datasets.train.source
     assert isinstance(source, HRFolders)
     assert source.hr == (folder,)
-    found = {path.name for path in list_pictures(source.hr, source.exclude)}
+    found = {path.name for path in list_images(source.hr, source.exclude)}
     assert found == others
     assert options.log.folder == Path("# 'runs'")
 
@@ -111,21 +111,19 @@ def test_of_the_samples_the_house_is_held_out(repository: Path, in_words: Path) 
 
 
 @needs_sh
-def test_a_folder_without_pictures_is_named(
-    repository: Path, tmp_path: Path, in_words: Path
-) -> None:
+def test_a_folder_without_images_is_named(repository: Path, tmp_path: Path, in_words: Path) -> None:
     done = walk(repository, tmp_path, SR_PYTHON=in_words)
-    assert (done.returncode, done.stderr) == (2, f"no pictures in {tmp_path}\n")
+    assert (done.returncode, done.stderr) == (2, f"no images in {tmp_path}\n")
 
 
 def hold_out(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, picture: Path, folder: Path, *options: str
+    repository: Path, monkeypatch: pytest.MonkeyPatch, image: Path, folder: Path, *options: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["hold_out.py", str(picture), str(folder), *options])
+    monkeypatch.setattr(sys, "argv", ["hold_out.py", str(image), str(folder), *options])
     runpy.run_path(str(repository / "examples/hold_out.py"), run_name="__main__")
 
 
-def test_the_middle_of_a_picture_is_held_out(
+def test_the_middle_of_a_image_is_held_out(
     repository: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -139,7 +137,7 @@ def test_the_middle_of_a_picture_is_held_out(
     assert read_size(tmp_path / "lr/held_out.png") == (10, 13)
 
 
-def test_holding_out_touches_no_other_pictures(
+def test_holding_out_touches_no_other_images(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = [tmp_path / kind / "holiday.png" for kind in ("hr", "lr")]
@@ -155,7 +153,7 @@ def test_holding_out_touches_no_other_pictures(
     }
 
 
-def test_a_missing_picture_is_named_without_a_traceback(
+def test_a_missing_image_is_named_without_a_traceback(
     repository: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

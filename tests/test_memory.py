@@ -43,7 +43,7 @@ def page_faults(how: str, where: str) -> int:
 @with_glibc
 @pytest.mark.parametrize("where", ["main", "thread"])
 def test_most_blocks_that_were_freed_are_used_again_without_page_faults(where: str) -> None:
-    # Not all: something small is put beside the first ones, then an equal one does not fit there.
+    # Not all: something small is put next to the first ones, then an equal one does not fit there.
     assert page_faults("keep", where) < page_faults("default", where) / 2
 
 

@@ -8,9 +8,9 @@ from sr.io.find_files import search
 from sr.io.image_formats import READABLE_SUFFIXES
 
 
-def test_the_samples_are_small_pictures_and_a_clip_with_sound(repository: Path) -> None:
+def test_the_samples_are_small_images_and_a_clip_with_sound(repository: Path) -> None:
     samples = repository / "datasets" / "samples"
-    assert len(search(samples, False, READABLE_SUFFIXES).pictures) == 4
+    assert len(search(samples, False, READABLE_SUFFIXES).images) == 4
     clip = samples / "otters.mp4"
     assert clip.stat().st_size < 1_000_000
     with av.open(str(clip)) as container:

@@ -3,7 +3,7 @@
     python datasets/samples/make_clip.py PHOTO OUT.mp4
 
 PHOTO is the 2000 px wide copy of Ubuntu Budgie's "Oakland Zoo Otters". Each frame is cut out of it
-at about four times its size, at fractions of a pixel, and then downscaled as the sample pictures.
+at about four times its size, at fractions of a pixel, and then downscaled as the sample images.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.io.rgb8 import read_rgb8
 
@@ -66,7 +66,7 @@ def main() -> None:
         container.mux(audio.encode(None))
 
 
-def _frame(photo: Picture, number: int) -> Picture:
+def _frame(photo: Image, number: int) -> Image:
     """(HEIGHT, WIDTH, 3), uint8."""
     way = (1 - np.cos(np.pi * number / (NUM_FRAMES - 1))) / 2  # begins and ends gently
     x, y, zoom = (first + way * (last - first) for first, last in zip(FIRST, LAST, strict=True))

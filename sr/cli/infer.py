@@ -1,4 +1,4 @@
-"""The command line of upscaling pictures and videos."""
+"""The command line of upscaling images and videos."""
 
 import sys
 from collections.abc import Sequence
@@ -92,13 +92,13 @@ def command(
     preview: video_options.Preview = 0,
     resume: video_options.Resume = False,
 ) -> None:
-    """Upscale pictures and videos.
+    """Upscale images and videos.
 
     Results are called NAME_x4.png and are written whole or not at all; those that exist are kept
-    unless --overwrite is given. Depth (8 or 16 bit), grey, transparency, colour profile, EXIF, XMP
-    and resolution of a picture are kept where the format holds them; what is lost is told.
+    unless --overwrite is given. Depth (8 or 16 bit), gray, transparency, color profile, EXIF, XMP
+    and resolution of an image are kept where the format holds them; what is lost is told.
 
-    Of a video the times of frames, sound, subtitles, chapters, fonts, tags, rotation, colours and
+    Of a video the times of frames, sound, subtitles, chapters, fonts, tags, rotation, colors and
     depth are kept; what the container cannot hold is converted or left out, and told. A video that
     was cut off goes on with --resume. A folder or a pattern (frames/%05d.png) is a video, too, if
     -o is one, and -o out/%05d.png gives the frames of one.
@@ -257,13 +257,13 @@ def _tile_size(text: str) -> int | None:
     if text == "auto":
         return None
     if not (text.isascii() and text.isdigit()):
-        raise UsageError(f"-t: expected auto or a number of pixels, 0 or more; came: {text}")
+        raise UsageError(f"-t: expected auto or a number of pixels, 0 or more, got {text}")
     return int(text)
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> Any:
     if value not in allowed:
-        raise UsageError(f"{name}: expected {' or '.join(allowed)}; came: {value}")
+        raise UsageError(f"{name}: expected {' or '.join(allowed)}, got {value}")
     return value
 
 
@@ -271,7 +271,7 @@ def _existing(overwrite: bool, skip_existing: bool, resume: bool) -> Existing:
     """--resume leaves out what is done."""
     if overwrite and (skip_existing or resume):
         other = "--skip-existing" if skip_existing else "--resume"
-        raise UsageError(f"--overwrite and {other}: expected one of them; came: both")
+        raise UsageError(f"--overwrite and {other}: expected one of them, got both")
     if overwrite:
         return "overwrite"
     return "skip" if skip_existing or resume else "refuse"

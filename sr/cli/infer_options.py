@@ -25,9 +25,9 @@ Inputs = Annotated[
         "-i",
         "--input",
         metavar="PATH...",
-        help="Pictures (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, grey, RGB, CMYK, with"
+        help="Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, gray, RGB, CMYK, with"
         " or without alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both. Takes"
-        " several paths, and may be given several times. `-` alone: one picture from standard"
+        " several paths, and may be given several times. `-` alone: one image from standard"
         " input.",
         rich_help_panel=INPUT,
     ),
@@ -63,7 +63,7 @@ Outscale = Annotated[
         "--outscale",
         metavar="FACTOR",
         help="Final enlargement, any number above 0. What the model's own scale, or passes of it,"
-        " overshoots is shrunk (pictures: in linear light).",
+        " overshoots is shrunk (images: in linear light).",
         show_default="the model's",
         rich_help_panel=SIZE,
     ),
@@ -94,7 +94,7 @@ TileSize = Annotated[
         "--tile",
         metavar="auto|PIXELS",
         help="Largest side of a tile in input pixels; smaller tiles take less memory, 0 takes the"
-        " whole picture at once. auto: what the free memory holds, measured with this network.",
+        " whole image at once. auto: what the free memory holds, measured with this network.",
         rich_help_panel=NETWORK,
     ),
 ]
@@ -139,7 +139,7 @@ Devices = Annotated[
         "--device",
         metavar="auto|cpu|cuda[:N]|mps",
         help="Where to compute. auto: a GPU if there is one, else the CPU. Several, separated by"
-        " commas, share the pictures.",
+        " commas, share the images.",
         rich_help_panel=NETWORK,
     ),
 ]
@@ -157,7 +157,7 @@ Compiled = Annotated[
     typer.Option(
         "--compile",
         help="Compile the network with torch.compile: a minute at the start, then faster; for many"
-        " pictures.",
+        " images.",
         rich_help_panel=NETWORK,
     ),
 ]
@@ -165,7 +165,7 @@ Tta = Annotated[
     bool,
     typer.Option(
         "--tta",
-        help="Mean over eight flips and turns of the picture (self-ensemble): eight times the work,"
+        help="Mean over eight flips and turns of the image (self-ensemble): eight times the work,"
         " a little better.",
         rich_help_panel=NETWORK,
     ),
@@ -239,7 +239,7 @@ MaxPixels = Annotated[
     typer.Option(
         min=1,
         metavar="PIXELS",
-        help="Pictures that claim to have more are refused: small files can hold endless pixels.",
+        help="Images that claim to have more are refused: small files can hold endless pixels.",
         rich_help_panel=FILES,
     ),
 ]
@@ -248,11 +248,11 @@ Reference = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Originals of the same names (an ending like _x4 of the input's name is left out):"
-        " pictures; for videos and series of frames folders of frames, or videos. For one video"
+        " images; for videos and series of frames folders of frames, or videos. For one video"
         " also the folder, pattern or file of its frames itself. Prints PSNR and SSIM with a border"
         " of as many pixels as the scale left out, of videos also flicker and tOF, and saves them"
-        " as scores.json beside the results. A video's frames are scored in 8 bits as they come out"
-        " of the network: what the encoder loses does not count.",
+        " as scores.json next to the results. A video's frames are scored in 8 bits as they come"
+        " out of the network: what the encoder loses does not count.",
         rich_help_panel=FILES,
     ),
 ]

@@ -1,4 +1,4 @@
-"""How a run over pictures and videos looks on the terminal."""
+"""How a run over images and videos looks on the terminal."""
 
 import os
 import time
@@ -21,11 +21,11 @@ TOLD_INTERVAL = 30.0  # seconds between lines on a video's progress where there 
 
 
 class Display:
-    """Shows a run's events on stderr: bars over pictures and tiles, or plain lines.
+    """Shows a run's events on stderr: bars over images and tiles, or plain lines.
 
-    The bars show where stderr is a terminal; elsewhere each picture gives one line, and a long
+    The bars show where stderr is a terminal; elsewhere each image gives one line, and a long
     video some on its way. The bar over all goes by megapixels, so that its remaining time holds for
-    inputs of all sizes; the one below it is over the tiles of a picture or the frames of a video.
+    inputs of all sizes; the one below it is over the tiles of an image or the frames of a video.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Display:
             disable=not self._console.is_terminal,
             transient=True,
         )
-        self._pictures = self._progress.add_task("inputs", visible=False, name="", count="")
+        self._images = self._progress.add_task("inputs", visible=False, name="", count="")
         self._tiles = self._progress.add_task("tiles", visible=False, name="", count="")
         self._num_ended = 0
         self._shown = (0, "")  # input and what its bar counts
@@ -67,14 +67,14 @@ class Display:
         match event:
             case "start":
                 total = max(fields["megapixels"], TINY)
-                self._progress.update(self._pictures, total=total, visible=True)
+                self._progress.update(self._images, total=total, visible=True)
                 self._tell_count(fields["pictures"])
                 self.say(_describe(fields))
             case "progress":
                 self._show_progress(fields)
             case "item_done" | "item_failed":
                 self._num_ended += 1
-                self._progress.advance(self._pictures, fields.get("megapixels", 0.0))
+                self._progress.advance(self._images, fields.get("megapixels", 0.0))
                 self._tell_count(fields["pictures"])
                 if self._progress.disable:
                     self.say(_line(event, fields))
@@ -87,8 +87,8 @@ class Display:
                 counts = ", ".join(f"{fields[name]} {name}" for name in _counted(fields))
                 self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
 
-    def _tell_count(self, num_pictures: int) -> None:
-        self._progress.update(self._pictures, count=f"{self._num_ended}/{num_pictures}")
+    def _tell_count(self, num_images: int) -> None:
+        self._progress.update(self._images, count=f"{self._num_ended}/{num_images}")
 
     def _show_progress(self, fields: Mapping[str, Any]) -> None:
         if "preview" in fields:
@@ -126,10 +126,10 @@ class Display:
 
 
 def show_scores(scores: Mapping[Path, Score]) -> None:
-    """A table on stdout: a row a picture, then the mean."""
+    """A table on stdout: a row an image, then the mean."""
     mean = mean_score(list(scores.values()))
     table = Table()
-    table.add_column("picture", overflow="fold")
+    table.add_column("image", overflow="fold")
     for title in _titles(mean):
         table.add_column(title, justify="right")
     for source, score in scores.items():

@@ -9,7 +9,7 @@ import typer
 from sr.memory import keep_freed_memory
 from sr.options.load import load_options
 from sr.training.dry_run import check, preview
-from sr.training.gan_monitor import UnhealthyError
+from sr.training.gan_monitor import GANDivergedError
 from sr.training.loop import NonFiniteStepError
 from sr.training.run import train
 
@@ -36,14 +36,14 @@ def command(
         typer.Option(
             metavar="auto|never|PATH",
             help="auto: go on from the run's last state file, if any. never: move an existing run "
-            "aside and start anew. PATH: go on from this .state file.",
+            "aside and start again. PATH: go on from this .state file.",
         ),
     ] = "auto",
     check_only: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Rehearse: open every picture, build everything, make a few steps and one "
+            help="Rehearse: open every image, build everything, make a few steps and one "
             "validation, tell parameters, memory and time. Writes nothing but what clips leave in"
             " datasets.cache_folder: decoded videos and measured flow.",
         ),
@@ -73,9 +73,9 @@ def command(
         if check_only or preview_data is not None:
             return
         finished = train(options, resume)
-    except (ValueError, OSError, NonFiniteStepError, UnhealthyError) as error:
+    except (ValueError, OSError, NonFiniteStepError, GANDivergedError) as error:
         typer.echo(f"error: {error}", err=True)
-        broken = isinstance(error, NonFiniteStepError | UnhealthyError)
+        broken = isinstance(error, NonFiniteStepError | GANDivergedError)
         raise typer.Exit(1 if broken else 2) from None
     except torch.OutOfMemoryError as error:
         typer.echo(f"error: {error}; lower batch_size or crop_size", err=True)

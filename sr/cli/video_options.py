@@ -72,7 +72,7 @@ Stream = Annotated[
         min=0,
         metavar="INDEX",
         help="Which stream of the file to upscale; a wrong number lists them.",
-        show_default="the default one, else the largest picture",
+        show_default="the default one, else the largest image",
         rich_help_panel=VIDEO,
     ),
 ]
@@ -81,8 +81,8 @@ Fps = Annotated[
     typer.Option(
         metavar="RATE",
         help="Constant frames a second, such as 25 or 30000/1001: frames are repeated or left out,"
-        " the sound stays in time. Of pictures as frames: their rate.",
-        show_default="each frame keeps its time; pictures: 24",
+        " the sound stays in time. Of images as frames: their rate.",
+        show_default="each frame keeps its time; images: 24",
         rich_help_panel=VIDEO,
     ),
 ]
@@ -103,7 +103,7 @@ DamagedMode = Annotated[
     typer.Option(
         "--damaged",
         metavar="go-on|stop",
-        help="Damage in the source: shown as the decoder mends it, and told; or the result ends"
+        help="Damage in the source: shown as the decoder fixes it, and told; or the result ends"
         " there, sound and all, and counts as failed.",
         rich_help_panel=VIDEO,
     ),
@@ -112,7 +112,7 @@ TemporalFilterOption = Annotated[
     bool,
     typer.Option(
         "--temporal-filter",
-        help="Less flicker: what the network adds is averaged over neighbouring frames along the"
+        help="Less flicker: what the network adds is averaged over neighboring frames along the"
         " motion. Cuts are left alone.",
         rich_help_panel=VIDEO,
     ),
@@ -132,8 +132,7 @@ Preview = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="First write N frames, evenly spread, before and after, as pictures beside the"
-        " result.",
+        help="First write N frames, evenly spread, before and after, as images next to the result.",
         show_default="none",
         rich_help_panel=VIDEO,
     ),
@@ -155,7 +154,7 @@ def parsed_options(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not (key and separator):
-            raise UsageError(f"--encoder-option: expected KEY=VALUE; came: {pair}")
+            raise UsageError(f"--encoder-option: expected KEY=VALUE, got {pair}")
         options[key] = value
     return options
 
@@ -170,9 +169,7 @@ def parsed_span(start: str | None, end: str | None) -> tuple[Moment | None, Mome
         if first.frame is not None and last.frame is not None:
             is_empty |= first.frame >= last.frame
     if is_empty:
-        raise UsageError(
-            f"--end: expected a moment after {start or 'the first frame'}; came: {end}"
-        )
+        raise UsageError(f"--end: expected a moment after {start or 'the first frame'}, got {end}")
     return first, last
 
 
@@ -194,7 +191,6 @@ def parsed_rate(text: str | None) -> Fraction | None:
         rate = Fraction(0)
     if not 0 < rate <= 1000:
         raise UsageError(
-            "--fps: expected a number above 0, at most 1000, such as 25 or 30000/1001;"
-            f" came: {text}"
+            f"--fps: expected a number above 0, at most 1000, such as 25 or 30000/1001; got {text}"
         )
     return rate

@@ -1,1 +1,1 @@
-"""From folders of pictures to batches of lr/hr crops."""
+"""From folders of images to batches of lr/hr crops."""

@@ -1,6 +1,6 @@
 """Aligned random crops and orientations of an lr/hr pair, as pure functions of a random generator.
 
-Pictures are (H, W, 3) uint8 arrays; hr is `scale` times as large as lr.
+Images are (H, W, 3) uint8 arrays; hr is `scale` times as large as lr.
 """
 
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Picture = NDArray[np.uint8]
-Pair = tuple[Picture, Picture]  # lr, hr
+Image = NDArray[np.uint8]
+Pair = tuple[Image, Image]  # lr, hr
 Place = tuple[int, int]  # top, left
 
 
-def random_place(lr: Picture, lr_size: int, candidates: int, rng: np.random.Generator) -> Place:
+def random_place(lr: Image, lr_size: int, candidates: int, rng: np.random.Generator) -> Place:
     """Where a square crop of lr_size pixels lies in lr.
 
     Of `candidates` random places the one with the most detail is taken: the largest mean absolute
-    difference of neighbouring lr pixels.
+    difference of neighboring lr pixels.
     """
     places = [
         (int(rng.integers(lr.shape[0] - lr_size + 1)), int(rng.integers(lr.shape[1] - lr_size + 1)))
@@ -30,15 +30,15 @@ def random_place(lr: Picture, lr_size: int, candidates: int, rng: np.random.Gene
     return places[-1]
 
 
-def cut(picture: Picture, place: Place, size: int, margin: int = 0) -> Picture:
+def cut(image: Image, place: Place, size: int, margin: int = 0) -> Image:
     """The square of `size` pixels at a place, with `margin` more on each side.
 
-    What the margin lacks beyond the picture's borders is mirrored.
+    What the margin lacks beyond the image's borders is mirrored.
     """
     top, left = place[0] - margin, place[1] - margin
     bottom, right = place[0] + size + margin, place[1] + size + margin
-    height, width = picture.shape[:2]
-    inside = picture[max(top, 0) : bottom, max(left, 0) : right]
+    height, width = image.shape[:2]
+    inside = image[max(top, 0) : bottom, max(left, 0) : right]
     lacking = [
         (max(-top, 0), max(bottom - height, 0)),
         (max(-left, 0), max(right - width, 0)),
@@ -49,9 +49,9 @@ def cut(picture: Picture, place: Place, size: int, margin: int = 0) -> Picture:
     return np.pad(inside, lacking, mode="symmetric")
 
 
-def detail(picture: Picture) -> float:
-    """Mean absolute difference of neighbouring pixels, down and across, in 8-bit levels."""
-    values = picture.astype(np.int16)
+def detail(image: Image) -> float:
+    """Mean absolute difference of neighboring pixels, down and across, in 8-bit levels."""
+    values = image.astype(np.int16)
     down = np.abs(np.diff(values, axis=0)).mean()
     across = np.abs(np.diff(values, axis=1)).mean()
     return float(down + across)
@@ -59,19 +59,19 @@ def detail(picture: Picture) -> float:
 
 @dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways to turn and mirror a picture: flips first, then the transposition."""
+    """One of the eight ways to turn and mirror an image: flips first, then the transposition."""
 
     down: bool  # rows from the last to the first
     across: bool  # columns likewise
     swap: bool  # rows become columns
 
-    def of(self, picture: Picture) -> Picture:
+    def of(self, image: Image) -> Image:
         """(H, W, 3); or (W, H, 3) where rows and columns are swapped."""
         if self.down:
-            picture = picture[::-1]
+            image = image[::-1]
         if self.across:
-            picture = picture[:, ::-1]
-        return picture.transpose(1, 0, 2) if self.swap else picture
+            image = image[:, ::-1]
+        return image.transpose(1, 0, 2) if self.swap else image
 
     def of_frames(self, frames: Tensor) -> Tensor:
         """(..., H, W)."""

@@ -1,4 +1,4 @@
-"""Decoded pictures and clips in one memory-mapped file, so that nothing is decoded twice.
+"""Decoded images and clips in one memory-mapped file, so that nothing is decoded twice.
 
 The file lies in the run's folder. Worker processes share its pages, whatever way they were
 started, and the system drops pages when memory is short.
@@ -32,7 +32,7 @@ class _Block:
 
 
 class Cached(Generic[ArraysT]):
-    """What sources load, by index: from the cache file, or anew where it had no room in it."""
+    """What sources load, by index: from the cache file, or again where it had no room in it."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ def cache(sources: Sequence[Source[ArraysT]], file: Path, limit_bytes: int) -> C
                 faults.append(result)
                 continue
             blocks.append([_append(stream, array) for array in result])
-    raise_faults("pictures that cannot be decoded", faults)
+    raise_faults("images that cannot be decoded", faults)
     return Cached(sources, file, blocks)
 
 

@@ -1,6 +1,6 @@
-"""The training data set of clips: for each draw a reference, its neighbours and the flow to them.
+"""The training data set of clips: for each draw a reference, its neighbors and the flow to them.
 
-K references of a draw (two where a loss compares consecutive results, else one), n neighbours.
+K references of a draw (two where a loss compares consecutive results, else one), n neighbors.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr.data.augment import Orientation, Picture, random_orientation, random_place
+from sr.data.augment import Image, Orientation, random_orientation, random_place
 from sr.data.cache import Cached
 from sr.data.clips import ClipArrays, scene_of
 from sr.data.crops import Crop, CropSettings
@@ -23,8 +23,8 @@ from sr.motion.frame_window import Area, Scene, Window, cut, look
 class WindowSettings:
     """What is taken of a clip.
 
-    window: of a network that sees neighbours, else None. whole_windows: only references that have
-    all their neighbours. num_references: 1, or 2 consecutive ones. reversal: half of the draws
+    window: of a network that sees neighbors, else None. whole_windows: only references that have
+    all their neighbors. num_references: 1, or 2 consecutive ones. reversal: half of the draws
     run backwards in time.
     """
 
@@ -55,7 +55,7 @@ class ClipCropDataset(Dataset[Crop]):
         return len(self.clips)
 
     def __getitem__(self, draw: Draw) -> Crop:
-        """lr (K, 3, h, w), hr (K, 3, H, W), and with a window neighbours (K, n, 3, h, w) and flows
+        """lr (K, 3, h, w), hr (K, 3, H, W), and with a window neighbors (K, n, 3, h, w) and flows
         (K, n, 2, h, w); with two references motion (1, 2, H, W), see `_motion`.
         """
         index, number = draw
@@ -107,9 +107,9 @@ class ClipCropDataset(Dataset[Crop]):
         if window is not None:
             seen = window.backwards() if backwards else window
             pairs = [look(seen, scene, t, area) for t in positions]
-            neighbours = torch.stack([orientation.of_frames(frames) for frames, _ in pairs])
+            neighbors = torch.stack([orientation.of_frames(frames) for frames, _ in pairs])
             flows = torch.stack([orientation.of_flows(flows) for _, flows in pairs])
-            crop["neighbours"], crop["flows"] = _values(neighbours), flows.contiguous()
+            crop["neighbors"], crop["flows"] = _values(neighbors), flows.contiguous()
         if len(positions) == 2:
             crop["motion"] = self._motion(scene, positions, area, orientation)
         return crop
@@ -155,9 +155,9 @@ def join(crops: Sequence[Crop]) -> Crop:
     return {**tensors, "name": [crop["name"] for crop in crops]}  # type: ignore[typeddict-item]
 
 
-def _frame(picture: Picture) -> Tensor:
+def _frame(image: Image) -> Tensor:
     """(H, W, 3) to (3, H, W), both uint8, a view."""
-    return torch.from_numpy(picture).permute(2, 0, 1)
+    return torch.from_numpy(image).permute(2, 0, 1)
 
 
 def _values(frames: Tensor) -> Tensor:

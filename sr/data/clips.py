@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.data.hr_only import name_at, shrunk, shrunk_size
 from sr.data.imresize import imresize
 from sr.io.atomic_write import whole_file
@@ -35,7 +35,7 @@ Flows = NDArray[np.float16]
 
 
 class ClipArrays(NamedTuple):
-    """A clip in memory; pictures uint8 RGB, flow in LR pixels, across and down."""
+    """A clip in memory; images uint8 RGB, flow in LR pixels, across and down."""
 
     lr: NDArray[np.uint8]  # (t, h, w, 3)
     hr: NDArray[np.uint8]  # (t, H, W, 3)
@@ -63,7 +63,7 @@ class Frames(Protocol):
     def identity(self) -> str:
         """Differs where the frames do."""
 
-    def read(self) -> list[Picture]:
+    def read(self) -> list[Image]:
         """All of them, (height, width, 3), uint8 RGB. Raises ImageError."""
 
 
@@ -78,7 +78,7 @@ class Downscaling:
     scale: int
     blur_sigma: float | None = None
 
-    def __call__(self, hr: Picture) -> Picture:
+    def __call__(self, hr: Image) -> Image:
         """(scale*h, scale*w, 3) to (h, w, 3)."""
         if self.blur_sigma is None:
             return imresize(hr, Fraction(1, self.scale))
@@ -105,7 +105,7 @@ class Clip:
     downscaling: Downscaling
     downscale: float = 1.0
     flow: FlowStore | None = None
-    """None where only pictures are wanted."""
+    """None where only images are wanted."""
 
     @property
     def name(self) -> str:
@@ -129,7 +129,7 @@ class Clip:
         lr = [self.downscaling(frame) for frame in hr]
         return ClipArrays(np.stack(lr), np.stack(hr), *self._motion(lr))
 
-    def _motion(self, lr: list[Picture]) -> tuple[Flows, Flows, NDArray[np.bool_]]:
+    def _motion(self, lr: list[Image]) -> tuple[Flows, Flows, NDArray[np.bool_]]:
         if self.flow is None:
             nothing = np.zeros((0, 2, *lr[0].shape[:2]), np.float16)
             return nothing, nothing, np.zeros(0, np.bool_)

@@ -1,4 +1,4 @@
-"""Training crops side by side in one picture, to see what a network is about to learn from."""
+"""Training crops side by side in one image, to see what a network is about to learn from."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.data.crops import Crop
 from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 
 _GAP = 4  # pixels between pairs
-_GREY = 96  # of the gaps, in 8-bit levels
+_GRAY = 96  # of the gaps, in 8-bit levels
 
 
-def contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Picture:
-    """The first pairs of the batches, each lr with its pixels repeated to hr's size, hr beside it.
+def contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Image:
+    """The first pairs of the batches, each lr with its pixels repeated to hr's size, hr next to it.
 
     Pairs run from left to right, row by row, about as many rows as crops in a row; a place
-    without a pair is grey. Fewer pairs are shown where the batches end before.
+    without a pair is gray. Fewer pairs are shown where the batches end before.
 
     batches: lr (B, 3, h, w), hr (B, 3, scale*h, scale*w), both RGB in [0, 1].
     Returns (H, W, 3), uint8 RGB. Raises ValueError if there is no pair to show.
@@ -31,7 +31,7 @@ def contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Picture:
     num_columns = ceil(sqrt(len(pairs) / 2))
     num_rows = ceil(len(pairs) / num_columns)
     shape = num_rows * (height + _GAP) - _GAP, num_columns * (width + _GAP) - _GAP, 3
-    sheet = np.full(shape, _GREY, np.uint8)
+    sheet = np.full(shape, _GRAY, np.uint8)
     for index, pair in enumerate(pairs):
         row, column = divmod(index, num_columns)
         top, left = row * (height + _GAP), column * (width + _GAP)
@@ -44,7 +44,7 @@ def write_contact_sheet(path: Path, batches: Iterable[Crop], num_pairs: int) -> 
     write_rgb8(path, contact_sheet(batches, num_pairs))
 
 
-def _pairs(batches: Iterable[Crop]) -> Iterator[Picture]:
+def _pairs(batches: Iterable[Crop]) -> Iterator[Image]:
     """lr, enlarged, and hr of each crop, side by side: (scale*h, 2*scale*w, 3)."""
     for batch in batches:
         for lr, hr in zip(batch["lr"], batch["hr"], strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr.data.augment import Pair, Picture, cut, random_orientation, random_place
+from sr.data.augment import Image, Pair, cut, random_orientation, random_place
 from sr.data.cache import Cached
 from sr.data.random_degradation import Degradation, degrade, draw_plan
 from sr.data.sampler import Draw
@@ -23,7 +23,7 @@ class Crop(TypedDict):
     lr: Tensor  # (3, h, w) in [0, 1]
     hr: Tensor  # (3, scale*h, scale*w) in [0, 1]
     name: str
-    neighbours: NotRequired[Tensor]  # (n, 3, h, w) in [0, 1]
+    neighbors: NotRequired[Tensor]  # (n, 3, h, w) in [0, 1]
     flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
     motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples together
 
@@ -69,7 +69,7 @@ class CropDataset(Dataset[Crop]):
             "name": self.pairs.sources[index].name,
         }
 
-    def _cut_and_degrade(self, lr: Picture, hr: Picture, rng: np.random.Generator) -> Pair:
+    def _cut_and_degrade(self, lr: Image, hr: Image, rng: np.random.Generator) -> Pair:
         """A random crop of the pair, turned at random.
 
         Turned before it is degraded: codecs treat rows and columns in their own way.
@@ -95,10 +95,10 @@ def one_thread(_worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def refuse_small_pictures(sources: Sequence[Source[Any]], least: int, need: str) -> None:
-    """Raise DataError naming every picture with a side below `least` HR pixels, and the need."""
+def refuse_small_images(sources: Sequence[Source[Any]], least: int, need: str) -> None:
+    """Raise DataError naming every image with a side below `least` HR pixels, and the need."""
     raise_faults(
-        f"pictures smaller than {need} of {least} HR pixels",
+        f"images smaller than {need} of {least} HR pixels",
         [
             f"{source.name}: {source.hr_size[1]}x{source.hr_size[0]} (width x height)"
             for source in sources

@@ -1,7 +1,7 @@
-"""The single steps by which pictures lose quality, as pure functions.
+"""The single steps by which images lose quality, as pure functions.
 
-Pictures are (H, W, 3) float32, RGB in [0, 1], C-contiguous; none is written to. Noise comes from
-the random generator alone: the same state gives the same picture. Definitions follow Real-ESRGAN
+Images are (H, W, 3) float32, RGB in [0, 1], C-contiguous; none is written to. Noise comes from
+the random generator alone: the same state gives the same image. Definitions follow Real-ESRGAN
 (Wang et al. 2021, arXiv 2107.10833, sec. 3.1).
 
 Deviation: JPEG comes from libjpeg through OpenCV, with chroma at half resolution, whereas the
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from sr.data.kernels import Kernel
 
-FloatPicture = npt.NDArray[np.float32]
+FloatImage = npt.NDArray[np.float32]
 Codec = Literal["jpeg", "webp"]
 Filter = Literal["area", "bilinear", "bicubic"]
 
@@ -28,68 +28,68 @@ _CODECS = {
 }
 
 
-def to_float(picture: npt.NDArray[np.uint8]) -> FloatPicture:
+def to_float(image: npt.NDArray[np.uint8]) -> FloatImage:
     """(H, W, 3) uint8 -> float32 in [0, 1]."""
-    return np.divide(picture, _LEVELS, dtype=np.float32)
+    return np.divide(image, _LEVELS, dtype=np.float32)
 
 
-def to_uint8(picture: FloatPicture) -> npt.NDArray[np.uint8]:
+def to_uint8(image: FloatImage) -> npt.NDArray[np.uint8]:
     """Clipped to [0, 1] and rounded to 8 bits, halves up."""
-    return (np.clip(picture, 0, 1) * _LEVELS + np.float32(0.5)).astype(np.uint8)
+    return (np.clip(image, 0, 1) * _LEVELS + np.float32(0.5)).astype(np.uint8)
 
 
-def blur(picture: FloatPicture, kernel: Kernel) -> FloatPicture:
+def blur(image: FloatImage, kernel: Kernel) -> FloatImage:
     """Convolve with a kernel, borders mirrored, clipped to [0, 1] (sinc kernels overshoot)."""
     # filter2D correlates; the kernels are symmetric about their centre.
-    blurred = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+    blurred = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
     return _clipped(blurred)
 
 
-def resize(picture: FloatPicture, size: tuple[int, int], kind: Filter) -> FloatPicture:
-    """Resize to (H, W) with the borders of both pictures in the same place.
+def resize(image: FloatImage, size: tuple[int, int], kind: Filter) -> FloatImage:
+    """Resize to (H, W) with the borders of both images in the same place.
 
     area averages, bilinear and bicubic sample without antialiasing, as the paper's code does.
     """
-    if picture.shape[:2] == size:
-        return picture
-    resized = cv2.resize(picture, (size[1], size[0]), interpolation=_FILTERS[kind])
+    if image.shape[:2] == size:
+        return image
+    resized = cv2.resize(image, (size[1], size[0]), interpolation=_FILTERS[kind])
     return _clipped(resized)
 
 
 def add_gaussian_noise(
-    picture: FloatPicture, sigma: float, grey: bool, rng: np.random.Generator
-) -> FloatPicture:
+    image: FloatImage, sigma: float, gray: bool, rng: np.random.Generator
+) -> FloatImage:
     """Add normal noise and clip to [0, 1].
 
-    sigma: standard deviation in 8-bit levels. grey: the same noise in all channels.
+    sigma: standard deviation in 8-bit levels. gray: the same noise in all channels.
     """
-    shape = (*picture.shape[:2], 1 if grey else 3)
+    shape = (*image.shape[:2], 1 if gray else 3)
     noise = rng.standard_normal(shape, dtype=np.float32)
-    return _clipped(picture + noise * np.float32(sigma / _LEVELS))
+    return _clipped(image + noise * np.float32(sigma / _LEVELS))
 
 
 def add_poisson_noise(
-    picture: FloatPicture, scale: float, grey: bool, rng: np.random.Generator
-) -> FloatPicture:
+    image: FloatImage, scale: float, gray: bool, rng: np.random.Generator
+) -> FloatImage:
     """Add `scale` times the error of counting one photon a level, and clip to [0, 1].
 
-    At scale 1 a value of v levels has noise of standard deviation sqrt(v) levels. grey: the noise
+    At scale 1 a value of v levels has noise of standard deviation sqrt(v) levels. gray: the noise
     is that of the luma (BT.601), the same in all channels.
 
-    Deviation: the paper's code counts 2^n photons for white, 2^n >= the picture's number of
+    Deviation: the paper's code counts 2^n photons for white, 2^n >= the image's number of
     distinct levels, so that a crop with few levels gets more noise; here it is 255 for every crop.
     """
-    levels = np.clip(picture, 0, 1) * _LEVELS
-    if grey:
+    levels = np.clip(image, 0, 1) * _LEVELS
+    if gray:
         levels = (levels @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
     noise = (rng.poisson(levels) - levels) * (scale / _LEVELS)
-    return _clipped(picture + noise)
+    return _clipped(image + noise)
 
 
-def compress(picture: FloatPicture, codec: Codec, quality: int) -> FloatPicture:
+def compress(image: FloatImage, codec: Codec, quality: int) -> FloatImage:
     """Encode to JPEG or WebP in memory and decode; rounds to 8 bits. quality: 1 to 100."""
     suffix, flag = _CODECS[codec]
-    bgr = cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(to_uint8(image), cv2.COLOR_RGB2BGR)
     encoded, data = cv2.imencode(suffix, bgr, [flag, quality])
     assert encoded
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -97,6 +97,6 @@ def compress(picture: FloatPicture, codec: Codec, quality: int) -> FloatPicture:
     return to_float(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
 
 
-def _clipped(picture: npt.NDArray[Any]) -> FloatPicture:
-    clipped: FloatPicture = np.clip(picture, 0, 1).astype(np.float32, copy=False)
+def _clipped(image: npt.NDArray[Any]) -> FloatImage:
+    clipped: FloatImage = np.clip(image, 0, 1).astype(np.float32, copy=False)
     return clipped

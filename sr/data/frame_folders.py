@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.data.sources import DataError, raise_faults
-from sr.io.find_files import find_pictures
+from sr.io.find_files import find_images
 from sr.io.rgb8 import ImageError, read_rgb8, read_size
 
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """Picture files of one size, in order."""
+    """Image files of one size, in order."""
 
     paths: tuple[Path, ...]
     size: tuple[int, int]
@@ -36,9 +36,9 @@ class FrameFiles:
             digest.update(f"{path.resolve()}/{status.st_size}/{status.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
-    def read(self) -> list[Picture]:
+    def read(self) -> list[Image]:
         """(H, W, 3) each, uint8 RGB. Raises ImageError."""
-        frames = [read_rgb8(path, grey_to_rgb=True) for path in self.paths]
+        frames = [read_rgb8(path, gray_to_rgb=True) for path in self.paths]
         for path, frame in zip(self.paths, frames, strict=True):
             if frame.shape[:2] != self.size:
                 raise ImageError(f"{path}: {_differs(frame.shape[:2], self.size)}")
@@ -54,7 +54,7 @@ def find_frame_folders(
     clip_frames: int,
     min_frames: int,
 ) -> list[FrameFiles]:
-    """Each folder with pictures, at any depth, cut into clips of `clip_frames`.
+    """Each folder with images, at any depth, cut into clips of `clip_frames`.
 
     only, exclude: patterns of the names of clips' folders. subfolder: within each of them, that
     holds the frames. Raises DataError naming all folders that are missing, unreadable or too short.
@@ -89,12 +89,12 @@ def find_septuplets(root: Path, list_file: Path, min_frames: int) -> list[FrameF
     except OSError as error:
         raise DataError(f"{list_file}: cannot be read: {error.strerror}") from error
     if not names:
-        raise DataError(f"{list_file}: expected names such as 00001/0001, one a line; came: none")
+        raise DataError(f"{list_file}: expected names such as 00001/0001, one a line, got none")
     clips, faults = [], []
     for name in names:
         folder = root / "sequences" / name
         try:
-            paths = find_pictures([folder], recursive=False) if folder.is_dir() else []
+            paths = find_images([folder], recursive=False) if folder.is_dir() else []
             if not paths:
                 raise DataError(f"{folder}: no such folder with frames")
             clips += cut_into_clips(paths, len(paths), min_frames)
@@ -111,7 +111,7 @@ def cut_into_clips(paths: Sequence[Path], clip_frames: int, min_frames: int) -> 
     """
     if len(paths) < min_frames:
         raise DataError(
-            f"{paths[0].parent}: expected at least {min_frames} frames; came {len(paths)}"
+            f"{paths[0].parent}: expected at least {min_frames} frames, got {len(paths)}"
         )
     size = read_size(paths[0])
     for path in (paths[len(paths) // 2], paths[-1]):  # the others when they are read
@@ -126,7 +126,7 @@ def cut_into_clips(paths: Sequence[Path], clip_frames: int, min_frames: int) -> 
 def _folders(roots: Sequence[Path], subfolder: str) -> Iterator[tuple[Path, list[Path]]]:
     """Clips' folders with their frames, in the order of their paths."""
     by_folder: dict[Path, list[Path]] = {}
-    for path in find_pictures(roots, recursive=True):
+    for path in find_images(roots, recursive=True):
         folder = path.parent
         if subfolder:
             if folder.name != subfolder:

@@ -1,4 +1,4 @@
-"""MATLAB's `imresize(picture, scale, "bicubic")` for 8-bit pictures, pixel by pixel.
+"""MATLAB's `imresize(image, scale, "bicubic")` for 8-bit images, pixel by pixel.
 
 The kernel is Keys 1981, "Cubic convolution interpolation for digital image processing",
 a = -1/2. When downscaling it is stretched by 1/factor, which is the antialiasing. Borders are
@@ -8,7 +8,7 @@ upwards) before the next.
 Deviation from MATLAB: it calculates in floating point, this in exact fractions. With factor
 `p/q` all weights are multiples of `1 / (16 n^3)`, n = max(p, q), so integers are summed (in
 float64, which holds them exactly) and one division ends the pass. Sums that lie exactly between
-two grey values are then rounded upwards on every machine.
+two gray values are then rounded upwards on every machine.
 """
 
 from fractions import Fraction
@@ -23,23 +23,23 @@ _LARGEST_DENOMINATOR = 10_000  # of a factor given as float; 1/3 comes as 0.333.
 _WINDOW_VALUES = 1 << 17  # float64 values gathered at a time: 1 MiB, about a core's cache
 
 
-def imresize(picture: npt.NDArray[np.uint8], factor: Fraction | float) -> npt.NDArray[np.uint8]:
-    """Scale a picture by `factor`, its output size divided by its input size.
+def imresize(image: npt.NDArray[np.uint8], factor: Fraction | float) -> npt.NDArray[np.uint8]:
+    """Scale an image by `factor`, its output size divided by its input size.
 
-    picture: (H, W) or (H, W, C), uint8.
+    image: (H, W) or (H, W, C), uint8.
     factor: `Fraction(1, 4)` makes the LR of an x4 pair, 4 enlarges fourfold.
     Returns (ceil(factor*H), ceil(factor*W)[, C]), uint8.
     """
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.size == 0:
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0:
         raise ValueError(
-            "imresize: expected a picture of shape (H, W) or (H, W, C), uint8, not empty; "
-            f"came {picture.shape}, {picture.dtype}"
+            "imresize: expected an image of shape (H, W) or (H, W, C), uint8, not empty, "
+            f"got {image.shape}, {image.dtype}"
         )
     exact = _exact_factor(factor)
     if exact == 1:
-        return picture.copy()
+        return image.copy()
     # MATLAB starts with the dimension of the smaller factor; here both are equal: height first.
-    resized = _resize_rows(picture, exact)
+    resized = _resize_rows(image, exact)
     resized = _resize_rows(np.ascontiguousarray(resized.swapaxes(0, 1)), exact)
     return np.ascontiguousarray(resized.swapaxes(0, 1))
 
@@ -50,17 +50,17 @@ def _exact_factor(factor: Fraction | float) -> Fraction:
         if not 1 / _LARGEST_DENOMINATOR <= factor <= _LARGEST_DENOMINATOR:  # refuses NaN too
             raise ValueError(
                 f"imresize: expected a factor from {1 / _LARGEST_DENOMINATOR} to "
-                f"{_LARGEST_DENOMINATOR}; came {factor}"
+                f"{_LARGEST_DENOMINATOR}, got {factor}"
             )
         return Fraction(factor).limit_denominator(_LARGEST_DENOMINATOR)
     if factor <= 0:
-        raise ValueError(f"imresize: expected a factor above 0; came {factor}")
+        raise ValueError(f"imresize: expected a factor above 0, got {factor}")
     return Fraction(factor)
 
 
-def _resize_rows(picture: npt.NDArray[np.uint8], factor: Fraction) -> npt.NDArray[np.uint8]:
+def _resize_rows(image: npt.NDArray[np.uint8], factor: Fraction) -> npt.NDArray[np.uint8]:
     """One pass, along the first dimension: (N, ...) to (ceil(factor*N), ...)."""
-    rows = picture.reshape(len(picture), -1)  # (N, R)
+    rows = image.reshape(len(image), -1)  # (N, R)
     indices, weights = _taps(len(rows), factor)  # both (M, T): M output rows, T taps each
     sums = weights.sum(axis=1, keepdims=True)
     resized = np.empty((len(indices), rows.shape[1]), dtype=np.uint8)
@@ -71,7 +71,7 @@ def _resize_rows(picture: npt.NDArray[np.uint8], factor: Fraction) -> npt.NDArra
         # einsum, not matmul: no BLAS threads that would crowd the loader's workers.
         filtered = np.einsum("mt,mtr->mr", weights[part], windows) / sums[part]
         resized[part] = np.clip(np.floor(filtered + 0.5), 0, 255)
-    return resized.reshape(len(resized), *picture.shape[1:])
+    return resized.reshape(len(resized), *image.shape[1:])
 
 
 @lru_cache(maxsize=256)
@@ -89,7 +89,7 @@ def _taps(length: int, factor: Fraction) -> tuple[npt.NDArray[np.int64], npt.NDA
     num_taps = -(-2 * _SUPPORT * n // p)
     indices = first[:, None] + np.arange(num_taps)  # (M, T)
     weights = _cubic(np.abs(centres[:, None] - 2 * p * indices), n)
-    mirrored = indices % (2 * length)  # the picture and its mirror image, repeated for ever
+    mirrored = indices % (2 * length)  # the image and its mirror image, repeated for ever
     mirrored = np.minimum(mirrored, 2 * length - 1 - mirrored)
     mirrored.flags.writeable = weights.flags.writeable = False  # shared by all callers
     return mirrored, weights

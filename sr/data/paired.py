@@ -1,4 +1,4 @@
-"""Folders of LR and HR pictures that belong together by name."""
+"""Folders of LR and HR images that belong together by name."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.data.augment import Pair
-from sr.data.sources import DataError, list_pictures, pair_bytes, raise_faults
+from sr.data.sources import DataError, list_images, pair_bytes, raise_faults
 from sr.io.rgb8 import ImageError, read_rgb8, read_size
 
 
 @dataclass(frozen=True)
-class PairedPicture:
-    """An lr and an hr file of the same picture."""
+class PairedImage:
+    """An lr and an hr file of the same image."""
 
     lr_path: Path
     hr_path: Path
@@ -34,22 +34,22 @@ class PairedPicture:
     def load(self) -> Pair:
         """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
         height, width = self.hr_size
-        hr = read_rgb8(self.hr_path, grey_to_rgb=True)
-        return read_rgb8(self.lr_path, grey_to_rgb=True), hr[:height, :width]
+        hr = read_rgb8(self.hr_path, gray_to_rgb=True)
+        return read_rgb8(self.lr_path, gray_to_rgb=True), hr[:height, :width]
 
 
 def find_paired(
     lr_folders: Sequence[Path], hr_folders: Sequence[Path], scale: int, exclude: Sequence[str]
-) -> list[PairedPicture]:
+) -> list[PairedImage]:
     """Pairs in the order of the hr names.
 
     `a.png` in an lr folder belongs to `a.png`, `ax4.png` and `a_x4.png` likewise (at x4); file
-    types may differ. The hr picture may exceed scale times the lr picture by fewer than `scale`
+    types may differ. The hr image may exceed scale times the lr image by fewer than `scale`
     pixels a side, which are cut off. Raises DataError naming all files without a partner, with a
     doubled name or a wrong size.
     """
-    hr_files = list_pictures(hr_folders, exclude)
-    lr_files = list_pictures(lr_folders, exclude)
+    hr_files = list_images(hr_folders, exclude)
+    lr_files = list_images(lr_folders, exclude)
     hr_names = {path.stem for path in hr_files}
     hr_paths, hr_faults = _by_key(hr_files, "HR", lambda name: name)
     lr_paths, lr_faults = _by_key(
@@ -68,7 +68,7 @@ def find_paired(
             pairs.append(_checked_pair(lr_paths[key], hr_path, scale))
         except (ImageError, DataError) as error:
             faults.append(str(error))
-    raise_faults(f"{len(lr_files)} LR and {len(hr_files)} HR pictures do not match", faults)
+    raise_faults(f"{len(lr_files)} LR and {len(hr_files)} HR images do not match", faults)
     return pairs
 
 
@@ -86,7 +86,7 @@ def _by_key(
     return by_key, faults
 
 
-def _checked_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedPicture:
+def _checked_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedImage:
     lr_size, hr_size = read_size(lr_path), read_size(hr_path)
     excess = [hr - scale * lr for lr, hr in zip(lr_size, hr_size, strict=True)]
     if not all(0 <= pixels < scale for pixels in excess):
@@ -94,4 +94,4 @@ def _checked_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedPicture:
             f"{hr_path}: expected {scale} x {lr_size[1]}x{lr_size[0]} of {lr_path}, "
             f"got {hr_size[1]}x{hr_size[0]} (width x height)"
         )
-    return PairedPicture(lr_path, hr_path, scale, lr_size)
+    return PairedImage(lr_path, hr_path, scale, lr_size)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from sr.data.degradations import (
     Codec,
     Filter,
-    FloatPicture,
+    FloatImage,
     add_gaussian_noise,
     add_poisson_noise,
     blur,
@@ -31,7 +31,7 @@ from sr.data.degradations import (
 )
 from sr.data.kernels import Kernel, Range, random_blur, random_sinc
 
-_FILTER_REACH = 2  # pixels of the coarser picture; the cubic's four taps
+_FILTER_REACH = 2  # pixels of the coarser image; the cubic's four taps
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class StagePlan:
     filter: Filter
     gaussian: bool
     noise: float  # sigma of Gaussian noise, scale of Poisson noise
-    grey: bool
+    gray: bool
     codec: Codec | None
     quality: int
 
@@ -127,25 +127,25 @@ def draw_plan(degradation: Degradation, rng: np.random.Generator) -> Plan | None
 def degrade(
     hr: npt.NDArray[np.uint8], plan: Plan, scale: int, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """The lr picture of a plan; rng makes the noise.
+    """The lr image of a plan; rng makes the noise.
 
     hr: (scale*H, scale*W, 3), uint8 RGB. Returns (H, W, 3), uint8 RGB, in register with hr.
     """
     lr_size = hr.shape[0] // scale, hr.shape[1] // scale
-    picture = to_float(hr)
+    image = to_float(hr)
     for stage in plan.stages[:-1]:
-        picture = _degrade_once(picture, stage, (hr.shape[0], hr.shape[1]), rng)
-        picture = _compress(picture, stage)
+        image = _degrade_once(image, stage, (hr.shape[0], hr.shape[1]), rng)
+        image = _compress(image, stage)
     last = plan.stages[-1]
-    picture = _degrade_once(picture, last, lr_size, rng)
+    image = _degrade_once(image, last, lr_size, rng)
     if not plan.compress_last:
-        picture = _compress(picture, last)
-    picture = resize(picture, lr_size, plan.final_filter)
+        image = _compress(image, last)
+    image = resize(image, lr_size, plan.final_filter)
     if plan.final_kernel is not None:
-        picture = blur(picture, plan.final_kernel)
+        image = blur(image, plan.final_kernel)
     if plan.compress_last:
-        picture = _compress(picture, last)
-    return to_uint8(picture)
+        image = _compress(image, last)
+    return to_uint8(image)
 
 
 def _draw_stage(stage: Stage, rng: np.random.Generator) -> StagePlan:
@@ -162,7 +162,7 @@ def _draw_stage(stage: Stage, rng: np.random.Generator) -> StagePlan:
         filter=_draw_filter(stage, rng),
         gaussian=gaussian,
         noise=rng.uniform(*(stage.gaussian_sigma if gaussian else stage.poisson_scale)),
-        grey=bool(rng.random() < stage.grey_probability),
+        gray=bool(rng.random() < stage.grey_probability),
         codec=codec,
         quality=int(rng.integers(*stage.quality, endpoint=True)),
     )
@@ -183,18 +183,18 @@ def _draw_filter(stage: Stage, rng: np.random.Generator) -> Filter:
 
 
 def _degrade_once(
-    picture: FloatPicture, plan: StagePlan, base: tuple[int, int], rng: np.random.Generator
-) -> FloatPicture:
+    image: FloatImage, plan: StagePlan, base: tuple[int, int], rng: np.random.Generator
+) -> FloatImage:
     """Blur, resize to `factor` of the base size and add noise."""
     if plan.kernel is not None:
-        picture = blur(picture, plan.kernel)
+        image = blur(image, plan.kernel)
     height, width = (max(1, round(plan.factor * side)) for side in base)
-    picture = resize(picture, (height, width), plan.filter)
+    image = resize(image, (height, width), plan.filter)
     if plan.noise == 0:
-        return picture
+        return image
     add_noise = add_gaussian_noise if plan.gaussian else add_poisson_noise
-    return add_noise(picture, plan.noise, plan.grey, rng)
+    return add_noise(image, plan.noise, plan.gray, rng)
 
 
-def _compress(picture: FloatPicture, plan: StagePlan) -> FloatPicture:
-    return picture if plan.codec is None else compress(picture, plan.codec, plan.quality)
+def _compress(image: FloatImage, plan: StagePlan) -> FloatImage:
+    return image if plan.codec is None else compress(image, plan.codec, plan.quality)

@@ -1,4 +1,4 @@
-"""Whole pictures and frames of clips to measure a generator on."""
+"""Whole images and frames of clips to measure a generator on."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,9 +16,9 @@ Sample = tuple[tuple[Tensor, ...], Tensor]
 
 
 def samples(source: Source[Any], window: Window | None) -> Iterator[Sample]:
-    """The picture of a source, or every frame of a clip; RGB in [0, 1].
+    """The image of a source, or every frame of a clip; RGB in [0, 1].
 
-    window: of a generator that sees neighbours, which are then (1, n, 3, h, w) and the flow to them
+    window: of a generator that sees neighbors, which are then (1, n, 3, h, w) and the flow to them
     (1, n, 2, h, w).
     """
     arrays = source.load()
@@ -29,6 +29,6 @@ def samples(source: Source[Any], window: Window | None) -> Iterator[Sample]:
     for position in range(len(arrays.lr)):
         inputs: tuple[Tensor, ...] = (image_to_tensor(arrays.lr[position]),)
         if window is not None:
-            neighbours, flows = look(window, scene_of(arrays, position), position)
-            inputs += (neighbours[None].to(torch.float32) / 255, flows[None])
+            neighbors, flows = look(window, scene_of(arrays, position), position)
+            inputs += (neighbors[None].to(torch.float32) / 255, flows[None])
         yield inputs, image_to_tensor(arrays.hr[position])

@@ -1,4 +1,4 @@
-"""Where pictures and clips to learn from lie, and the faults that are found before training."""
+"""Where images and clips to learn from lie, and the faults that are found before training."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -8,13 +8,14 @@ from typing import Any, Protocol, TypeVar
 from numpy.typing import NDArray
 
 from sr.data.augment import Pair
-from sr.io.find_files import find_pictures
+from sr.errors import UserError
+from sr.io.find_files import find_images
 
 LISTED_FAULTS = 20  # faults named in one message; the rest is counted
 
 
-class DataError(ValueError):
-    """Pictures that cannot be trained or measured on, with the files' names."""
+class DataError(UserError):
+    """Images that cannot be trained or measured on, with the files' names."""
 
 
 ArraysT = TypeVar("ArraysT", bound=tuple[NDArray[Any], ...])
@@ -30,14 +31,14 @@ class Source(Protocol[_Loaded]):
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        """(H, W) of the hr picture that `load` gives."""
+        """(H, W) of the hr image that `load` gives."""
 
     @property
     def num_bytes(self) -> int:
         """At most the bytes of what `load` gives."""
 
     def load(self) -> _Loaded:
-        """The arrays: of a picture, `Pair`."""
+        """The arrays: of an image, `Pair`."""
 
 
 PairSource = Source[Pair]
@@ -49,19 +50,19 @@ def pair_bytes(hr_size: tuple[int, int]) -> int:
     return 3 * height * width * 5 // 4
 
 
-def list_pictures(folders: Sequence[Path], exclude: Sequence[str]) -> list[Path]:
-    """Pictures of all folders and their subfolders, in natural order, without `exclude`.
+def list_images(folders: Sequence[Path], exclude: Sequence[str]) -> list[Path]:
+    """Images of all folders and their subfolders, in natural order, without `exclude`.
 
     Raises DataError naming the folders that are missing, or when nothing is found.
     """
     missing = ", ".join(str(folder) for folder in folders if not folder.is_dir())
     if missing:
-        raise DataError(f"no such folder of pictures: {missing}")
-    found = find_pictures(folders, recursive=True)
+        raise DataError(f"no such folder of images: {missing}")
+    found = find_images(folders, recursive=True)
     kept = [path for path in found if not any(fnmatch(path.name, rule) for rule in exclude)]
     if not kept:
         names = ", ".join(str(folder) for folder in folders)
-        raise DataError(f"{names}: no pictures found ({len(found)} excluded by name)")
+        raise DataError(f"{names}: no images found ({len(found)} excluded by name)")
     return kept
 
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.io.rgb8 import ImageError, read_rgb8
 
 _VERSION = b"1"  # to be raised with any change of the frames, so that kept flow is not taken
@@ -59,7 +59,7 @@ class MovingPhoto:
             digest.update(f"{path}/{status.st_size}/{status.st_mtime_ns}\n".encode())
         return f"{self!r} {digest.hexdigest()}"
 
-    def read(self) -> list[Picture]:
+    def read(self) -> list[Image]:
         """The frames, (height, width, 3), uint8 RGB. Raises ImageError."""
         rng = np.random.default_rng([self.number, *self.path.name.encode()])
         photo = _shrunk(_read_photo(self.path), rng, self.size)
@@ -134,18 +134,18 @@ class MovingPhoto:
         return np.asarray(cv2.GaussianBlur(mask, (0, 0), _OVERSAMPLING / 2), np.float32)
 
 
-def _read_photo(path: Path) -> Picture:
-    photo = read_rgb8(path, grey_to_rgb=True)
+def _read_photo(path: Path) -> Image:
+    photo = read_rgb8(path, gray_to_rgb=True)
     height, width, _ = photo.shape
     if min(height, width) < 2:  # OpenCV would never come to the end of mirroring it
         raise ImageError(
-            f"{path}: expected a photograph of at least 2x2 pixels; came {width}x{height} "
+            f"{path}: expected a photograph of at least 2x2 pixels, got {width}x{height} "
             "(width x height)"
         )
     return photo
 
 
-def _shrunk(photo: Picture, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
+def _shrunk(photo: Image, rng: np.random.Generator, size: tuple[int, int]) -> Image:
     """At a random size, from just large enough to the photograph's own; the smaller, the finer."""
     least = max(_OVERSAMPLING * side / own for side, own in zip(size, photo.shape[:2], strict=True))
     factor = rng.uniform(min(least, 1.0), 1.0)
@@ -155,12 +155,12 @@ def _shrunk(photo: Picture, rng: np.random.Generator, size: tuple[int, int]) -> 
     return np.asarray(cv2.resize(photo, new, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _halved(frame: Values) -> Picture:
+def _halved(frame: Values) -> Image:
     size = (frame.shape[1] // _OVERSAMPLING, frame.shape[0] // _OVERSAMPLING)
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _blended(front: Values, back: Values, mask: Values) -> Picture:
+def _blended(front: Values, back: Values, mask: Values) -> Image:
     """mask: (rows, columns, 1), about 0 to 1; resampling has made it overshoot."""
     share = np.clip(mask, 0, 1).astype(np.float32)
     return np.asarray((front * share + back * (1 - share)).round(), np.uint8)

@@ -1,4 +1,4 @@
-"""Video files, decoded once into folders of PNG pictures."""
+"""Video files, decoded once into folders of PNG images."""
 
 import hashlib
 import shutil
@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from sr.data.frame_folders import FrameFiles, cut_into_clips
 from sr.data.sources import DataError, raise_faults
-from sr.io.find_files import find_pictures
+from sr.io.find_files import find_images
 from sr.io.rgb8 import ImageError, tensor_to_rgb8, write_rgb8
 from sr.io.video.formats import VIDEO_SUFFIXES
 from sr.io.video.frame import VideoError
@@ -29,13 +29,13 @@ def find_videos(
     missing = [str(path) for path in videos if not path.exists()]
     if missing:
         raise DataError(f"no such video or folder: {', '.join(missing)}")
-    files = find_pictures(videos, recursive=True, suffixes=VIDEO_SUFFIXES)
+    files = find_images(videos, recursive=True, suffixes=VIDEO_SUFFIXES)
     if not files:
         raise DataError(f"{', '.join(map(str, videos))}: no video files found")
     clips, faults = [], []
     for path in files:
         try:
-            frames = find_pictures([decoded(path, cache_folder)], recursive=False)
+            frames = find_images([decoded(path, cache_folder)], recursive=False)
             clips += cut_into_clips(frames, clip_frames, min_frames)
         except DataError as error:  # of the folder of frames
             faults.append(f"{path}: {error}")
@@ -80,7 +80,7 @@ def _decode(path: Path, folder: Path) -> None:
 def _write_frames(path: Path, folder: Path) -> None:
     with open_video(path) as video, torch.inference_mode():
         info = video.info
-        conversion = Conversion(info.layout, info.colour, info.siting)
+        conversion = Conversion(info.layout, info.color, info.siting)
         for frame in video.frames():
             rgb = conversion.to_rgb(as_tensors(frame.planes, torch.device("cpu")))
             write_rgb8(folder / f"{frame.number:08d}.png", tensor_to_rgb8(rgb))

@@ -1,11 +1,11 @@
-"""Where the original of a picture or video lies that results are scored against."""
+"""Where the original of an image or video lies that results are scored against."""
 
 import re
 from pathlib import Path
 
 from sr.evaluation.scores import ScoreError
 from sr.inference.options import UsageError
-from sr.io.find_files import find_pictures
+from sr.io.find_files import find_images
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import VIDEO_SUFFIXES, around_number, is_pattern
 
@@ -23,18 +23,18 @@ class References:
         self._given = given
         is_file = given.is_file() and given.suffix.lower() in VIDEO_SUFFIXES
         self.is_one_video = is_file or is_frames_pattern(given)
-        """Not a folder, so not of several inputs, nor of pictures."""
-        self._pictures: dict[str, list[Path]] = {}
+        """Not a folder, so not of several inputs, nor of images."""
+        self._images: dict[str, list[Path]] = {}
         self._clips: dict[str, list[Path]] = {}
         if self.is_one_video:
             return
         if not given.is_dir():
             raise UsageError(
-                f"--reference {given}: expected a folder of original pictures or clips,"
+                f"--reference {given}: expected a folder of original images or clips,"
                 " or the file or frames of one video"
             )
-        for path in find_pictures([given], recursive=False, suffixes=READABLE_SUFFIXES):
-            self._pictures.setdefault(path.stem, []).append(path)
+        for path in find_images([given], recursive=False, suffixes=READABLE_SUFFIXES):
+            self._images.setdefault(path.stem, []).append(path)
         for path in sorted(given.iterdir()):
             if path.name.startswith("."):
                 continue
@@ -44,12 +44,12 @@ class References:
                 self._clips.setdefault(path.stem, []).append(path)
 
     def original_of(self, source: Path) -> Path:
-        """The original of an LR picture: `baby` for baby.png, babyx4.png and baby_x4.png.
+        """The original of an LR image: `baby` for baby.png, babyx4.png and baby_x4.png.
 
         Raises ScoreError where there is none, or more than one.
         """
         names = _with_and_without_scale([source.stem])
-        return self._only(self._pictures, names, "original")
+        return self._only(self._images, names, "original")
 
     def original_clip_of(self, source: Path, *, is_only: bool) -> Path:
         """The original of a video: a folder of frames, a pattern of them or a video file.
@@ -61,16 +61,16 @@ class References:
         if self.is_one_video:
             return self._given
         names = _with_and_without_scale(_names_of_clip(source))
-        if is_only and self._pictures and not any(name in self._clips for name in names):
+        if is_only and self._images and not any(name in self._clips for name in names):
             return self._given
         return self._only(self._clips, names, "folder or video of originals")
 
     def _only(self, paths: dict[str, list[Path]], names: list[str], kind: str) -> Path:
         matches = next((paths[name] for name in names if name in paths), [])
         if len(matches) != 1:
-            came = ", ".join(path.name for path in matches) or "none"
+            got = ", ".join(path.name for path in matches) or "none"
             raise ScoreError(
-                f"expected one {kind} named {' or '.join(names)} in {self._given}; came: {came}"
+                f"expected one {kind} named {' or '.join(names)} in {self._given}, got {got}"
             )
         return matches[0]
 

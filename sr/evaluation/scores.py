@@ -1,4 +1,4 @@
-"""Scores of upscaled pictures and clips against their originals, by the metrics of validation."""
+"""Scores of upscaled images and clips against their originals, by the metrics of validation."""
 
 import dataclasses
 import json
@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from sr.errors import UserError
 from sr.io.atomic_write import whole_file
-from sr.io.image_reader import open_picture
+from sr.io.image_reader import open_image
 from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS
 from sr.metrics.psnr import psnr
@@ -26,13 +27,13 @@ _SSIM_SIDE = 11  # pixels, its window
 _ALEXNET_SIDE = 31  # pixels, of which its halvings leave one
 
 
-class ScoreError(ValueError):
+class ScoreError(UserError):
     """What cannot be scored; the message tells why."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB (infinite for equal pictures) and SSIM, on BT.601 luma and on RGB.
+    """PSNR in dB (infinite for equal images) and SSIM, on BT.601 luma and on RGB.
 
     lpips: of RGB, lower is better; None where it was not asked for.
     """
@@ -82,27 +83,27 @@ def _as_json(numbers: Mapping[str, float | None]) -> dict[str, float | str]:
 
 
 def refuse_unscored(path: Path, num_bands: int, depth: int) -> None:
-    """Raise ScoreError for a picture that is not grey or RGB of 8 bits."""
+    """Raise ScoreError for an image that is not gray or RGB of 8 bits."""
     if num_bands in (2, 4) or depth != 8:
         alpha = ", with alpha" if num_bands in (2, 4) else ""
         raise ScoreError(
-            "--reference: expected pictures of 8 bits a channel without alpha, to be scored;"
+            "--reference: expected images of 8 bits a channel without alpha, to be scored;"
             f" {path} has {depth} bits{alpha}"
         )
 
 
 def read_scored(path: Path) -> RGB8:
-    """A grey or RGB picture of 8 bits: (H, W, 3). Raises ScoreError for others, and ImageError."""
-    with open_picture(path) as picture:
-        refuse_unscored(path, picture.header.num_bands, picture.header.depth)
-        pixels = picture.read(slice(None), slice(None))  # (H, W, 1 or 3)
+    """A gray or RGB image of 8 bits: (H, W, 3). Raises ScoreError for others, and ImageError."""
+    with open_image(path) as image:
+        refuse_unscored(path, image.header.num_bands, image.header.depth)
+        pixels = image.read(slice(None), slice(None))  # (H, W, 1 or 3)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
 def score_against(sr: RGB8, original: Path, border: int, lpips: LPIPS | None = None) -> Score:
-    """Score an upscaled picture, `border` pixels left out on each side.
+    """Score an upscaled image, `border` pixels left out on each side.
 
-    Where the original's size is no multiple of the scale, both pictures are cut to what
+    Where the original's size is no multiple of the scale, both images are cut to what
     they share from the top left corner on. sr: (H, W, 3), uint8.
     """
     hr = read_scored(original)
@@ -115,7 +116,7 @@ def score_against(sr: RGB8, original: Path, border: int, lpips: LPIPS | None = N
 def shared_size(
     sr: tuple[int, ...], hr: tuple[int, ...], border: int, *, name: Path, with_lpips: bool
 ) -> tuple[int, int]:
-    """(height, width) of what an upscaled picture and its original, `name`, share.
+    """(height, width) of what an upscaled image and its original, `name`, share.
 
     sr, hr: (height, width). Raises ScoreError where they differ by `border` or more, or are too
     small to be scored.
@@ -123,19 +124,17 @@ def shared_size(
     if max(abs(sr[0] - hr[0]), abs(sr[1] - hr[1])) >= max(border, 1):
         raise ScoreError(
             f"expected an original of {sr[1]}x{sr[0]} pixels, or less than {border} more or less;"
-            f" came: {name} of {hr[1]}x{hr[0]}"
+            f" got {name} of {hr[1]}x{hr[0]}"
         )
     height, width = min(sr[0], hr[0]), min(sr[1], hr[1])
     least = 2 * border + (_ALEXNET_SIDE if with_lpips else _SSIM_SIDE)
     if min(height, width) < least:
-        raise ScoreError(
-            f"expected at least {least} pixels a side to score; came: {width}x{height}"
-        )
+        raise ScoreError(f"expected at least {least} pixels a side to score, got {width}x{height}")
     return height, width
 
 
 def score_of(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS | None) -> Score:
-    """Score a picture against its original of the same size; `border` pixels left out a side."""
+    """Score an image against its original of the same size; `border` pixels left out a side."""
     ours, theirs = image_to_tensor(sr), image_to_tensor(hr)  # (1, 3, H, W)
     return Score(
         psnr_y=psnr(ours, theirs, border=border, channel="y"),
@@ -150,13 +149,13 @@ def _distance(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS) -> float:
     height, width = hr.shape[:2]
     inside = (slice(border, height - border), slice(border, width - border))
     device = lpips.features.mean.device
-    x, y = (image_to_tensor(picture[inside]).to(device) for picture in (sr, hr))
+    x, y = (image_to_tensor(image[inside]).to(device) for image in (sr, hr))
     with torch.inference_mode():
         return float(lpips(x, y))
 
 
 def mean_score(scores: Sequence[Score]) -> Score:
-    """The mean over pictures of each number."""
+    """The mean over images of each number."""
     return Score(
         psnr_y=fmean(score.psnr_y for score in scores),
         ssim_y=fmean(score.ssim_y for score in scores),

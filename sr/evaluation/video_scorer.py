@@ -45,7 +45,7 @@ METRICS = {
     "flicker": f"root of the warping error, 8-bit levels; flow of the original: {DIS.name}",
     "tof": "mean difference of flow, pixels; Farneback with the settings of Chu et al. 2020",
 }
-"""What the numbers are, to be written beside them."""
+"""What the numbers are, to be written next to them."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,13 @@ class ClipScorer:
             more = " or more" if is_longer else ""
             raise ScoreError(
                 f"not scored: expected an original of {self._num_results} frames, as the result"
-                f" has; came: {self._name} of {num_frames + is_longer}{more}"
+                f" has, got {self._name} of {num_frames + is_longer}{more}"
             )
         end = num_frames - leave_out
         if leave_out >= end:
             raise ScoreError(
                 f"expected more than {2 * leave_out} frames, the first and last {leave_out} left"
-                f" out; came: {num_frames}"
+                f" out, got {num_frames}"
             )
         pairs = [pair for pair in self._pairs[leave_out + 1 : end] if pair is not None]
         return ClipScore(
@@ -172,17 +172,17 @@ def check_original(
 ) -> list[str]:
     """By the headers, whether a video can be scored; returns what remains doubtful, in words.
 
-    Raises ScoreError where sizes do not fit, or numbers of pictures, and VideoError for what
+    Raises ScoreError where sizes do not fit, or numbers of images, and VideoError for what
     cannot be read.
     """
     with open_source(original, _reading(original, source, work, making)) as opened:
         info = opened.info
     sr, hr = (work.size.height, work.size.width), (info.height, info.width)
     shared_size(sr, hr, _border(work), name=original, with_lpips=with_lpips)
-    expected, came = work.info.num_frames, info.num_frames
-    if expected == came or None in (expected, came):
+    expected, got = work.info.num_frames, info.num_frames
+    if expected == got or None in (expected, got):
         return []
-    told = f"expected an original of {expected} frames, as {source} has; came: {original} of {came}"
+    told = f"expected an original of {expected} frames, as {source} has, got {original} of {got}"
     if _is_frames(original) and _is_frames(source):
         raise ScoreError(told)
     return [f"{told}, as far as their headers tell. If that is so, it will not be scored"]
@@ -207,7 +207,7 @@ def _reading(original: Path, source: Path, work: VideoWork, making: VideoMaking)
 
 
 def _is_frames(path: Path) -> bool:
-    """Pictures, whose number is known; a video's header may be wrong."""
+    """Images, whose number is known; a video's header may be wrong."""
     return path.is_dir() or is_frames_pattern(path)
 
 
@@ -218,6 +218,6 @@ def _border(work: VideoWork) -> int:
 def _frames(source: Source) -> Iterator[RGB8]:
     """All frames, (H, W, 3), by the conversion that results' sources go through."""
     info = source.info
-    conversion = Conversion(info.layout, info.colour, info.siting)
+    conversion = Conversion(info.layout, info.color, info.siting)
     for frame in source.frames():
         yield tensor_to_rgb8(conversion.to_rgb(as_tensors(frame.planes, torch.device("cpu"))))

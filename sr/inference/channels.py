@@ -1,10 +1,10 @@
-"""Pixels of a file <-> pictures of three channels that a network takes.
+"""Pixels of a file <-> images of three channels that a network takes.
 
-Grey is repeated in three channels and the mean of the three comes back. Alpha, where the network
-is to enlarge it, is a grey picture of its own beside the colours, which are premultiplied: colours
+Gray is repeated in three channels and the mean of the three comes back. Alpha, where the network
+is to enlarge it, is a gray image of its own next to the colors, which are premultiplied: colors
 under full transparency, which nobody sees, would else shine through at the edges.
 
-Letters: h, w a box's height and width; bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+Letters: h, w a box's height and width; bands: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ MARGIN = 4  # LR pixels around a box; more than bicubic interpolation reads
 
 @dataclass(frozen=True)
 class Planes:
-    """How the bands of one picture go through a network of `scale`."""
+    """How the bands of one image go through a network of `scale`."""
 
     read_pixels: ReadPixels
     height: int
@@ -44,7 +44,7 @@ class Planes:
 
     @property
     def has_alpha(self) -> bool:
-        """Of the picture that is read."""
+        """Of the image that is read."""
         return self.num_bands in (2, 4)
 
     @property
@@ -58,12 +58,12 @@ class Planes:
         The second one is alpha, left out where it is the same all over the box.
         """
         bands = self._bands(box)
-        colours, alpha = self._split(bands)
+        colors, alpha = self._split(bands)
         if alpha is None or self.alpha != "model":
-            return _three(colours)
+            return _three(colors)
         if alpha.amin() == alpha.amax():
-            return _three(colours * alpha)
-        return torch.cat([_three(colours * alpha), _three(alpha)])
+            return _three(colors * alpha)
+        return torch.cat([_three(colors * alpha), _three(alpha)])
 
     def join(self, core: Box, sr: Tensor) -> Tensor:
         """The network's result of a box without its halo -> bands of the file.
@@ -72,29 +72,29 @@ class Planes:
         Returns (num_bands_out, scale*h, scale*w), float32 in [0, 1].
         """
         sr = sr.float().clamp(0, 1)
-        grey = self.num_bands <= 2
-        colours = sr[0].mean(0, keepdim=True) if grey else sr[0]
+        gray = self.num_bands <= 2
+        colors = sr[0].mean(0, keepdim=True) if gray else sr[0]
         if self.num_bands_out in (1, 3):
-            return colours
+            return colors
         if self.alpha == "bicubic":
-            return torch.cat([colours, self._bicubic(core, alpha=True).to(sr.device)])
+            return torch.cat([colors, self._bicubic(core, alpha=True).to(sr.device)])
         if len(sr) == 2:
             alpha = sr[1].mean(0, keepdim=True)
         else:
             corner = self._bands(Box(core.top, core.left, core.top + 1, core.left + 1))
-            alpha = corner[-1:].to(sr.device).expand_as(colours[:1])
-        return torch.cat([self._divided(core, colours, alpha), alpha])
+            alpha = corner[-1:].to(sr.device).expand_as(colors[:1])
+        return torch.cat([self._divided(core, colors, alpha), alpha])
 
-    def _divided(self, core: Box, colours: Tensor, alpha: Tensor) -> Tensor:
-        """Colours no longer premultiplied; under full transparency those that the file has."""
+    def _divided(self, core: Box, colors: Tensor, alpha: Tensor) -> Tensor:
+        """Colors no longer premultiplied; under full transparency those that the file has."""
         visible = alpha > INVISIBLE
         if visible.all():
-            return (colours / alpha).clamp(0, 1)
-        hidden = self._bicubic(core, alpha=False).to(colours.device)
-        return torch.where(visible, (colours / alpha.clamp(min=INVISIBLE)).clamp(0, 1), hidden)
+            return (colors / alpha).clamp(0, 1)
+        hidden = self._bicubic(core, alpha=False).to(colors.device)
+        return torch.where(visible, (colors / alpha.clamp(min=INVISIBLE)).clamp(0, 1), hidden)
 
     def _bicubic(self, core: Box, *, alpha: bool) -> Tensor:
-        """A box of the file's alpha, or of its colours, enlarged; seamless between boxes."""
+        """A box of the file's alpha, or of its colors, enlarged; seamless between boxes."""
         around = Box(
             max(core.top - MARGIN, 0),
             max(core.left - MARGIN, 0),
@@ -102,12 +102,12 @@ class Planes:
             min(core.right + MARGIN, self.width),
         )
         bands = self._bands(around)
-        picture = bands[-1:] if alpha else bands[:-1]
+        image = bands[-1:] if alpha else bands[:-1]
         if self.scale > 1:
             factor = float(self.scale)
-            picture = functional.interpolate(picture[None], scale_factor=factor, mode="bicubic")[0]
+            image = functional.interpolate(image[None], scale_factor=factor, mode="bicubic")[0]
         inner = core.relative_to(around).scaled(self.scale)
-        return picture[:, inner.rows, inner.columns].clamp(0, 1)
+        return image[:, inner.rows, inner.columns].clamp(0, 1)
 
     def _bands(self, box: Box) -> Tensor:
         """(num_bands, h, w), float32 in [0, 1]."""

@@ -1,13 +1,13 @@
-"""What a run over pictures and videos tells while it goes: events, given to whoever listens.
+"""What a run over images and videos tells while it goes: events, given to whoever listens.
 
 Events and their fields:
-  start        pictures (and videos), ignored (files that are neither), megapixels (that the network
+  start        images (and videos), ignored (files that are neither), megapixels (that the network
                is to read), model, scale, size (such as x4), tile_size, halo (LR pixels), device,
                precision
-  progress     of a picture: tile (tiles done), tiles; of a video: frame (frames done), frames (None
+  progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
                where nobody knows), fps, seconds_left, queues (how full the one behind each stage
                is on average), bottleneck (the stage that the others wait for), disk_gib (of parts
-               and result at their most, reckoned from the first part on); or preview (a picture
+               and result at their most, reckoned from the first part on); or preview (an image
                that was written)
   item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
                when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
@@ -18,9 +18,9 @@ Events and their fields:
   item_failed  error, megapixels
   warning      message
   done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a
-               fault of the program); when scored: scores (the pictures' mean), clip_scores (the
+               fault of the program); when scored: scores (the images' mean), clip_scores (the
                videos')
-progress, item_done and item_failed also have picture (counted from 1), pictures, source.
+progress, item_done and item_failed also have image (counted from 1), images, source.
 """
 
 import time
@@ -56,7 +56,7 @@ def with_fields(listener: Emit, **more: Any) -> Emit:
 
 
 def forgiving(log: EventLog, say: Callable[[str], None]) -> Emit:
-    """Writes to a log until that fails, which is said once: the pictures matter more."""
+    """Writes to a log until that fails, which is said once: the images matter more."""
 
     def emit(event: Event, **fields: Any) -> None:
         try:

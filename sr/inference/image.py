@@ -1,4 +1,4 @@
-"""One picture file -> its upscaled file."""
+"""One image file -> its upscaled file."""
 
 import threading
 import time
@@ -20,8 +20,8 @@ from sr.inference.options import STREAM, Job
 from sr.inference.output_size import Factor, Target
 from sr.inference.video.options import VideoMaking
 from sr.io.image_formats import check_writable, depth_in, losses
-from sr.io.image_reader import DEFAULT_MAX_PIXELS, Picture, open_picture
-from sr.io.image_writer import write_picture
+from sr.io.image_reader import DEFAULT_MAX_PIXELS, ImageReader, open_image
+from sr.io.image_writer import write_image
 from sr.tiling.multi_device import smallest_tiles, upscale_together
 from sr.tiling.prefetch import Read, Write
 from sr.tiling.runner import is_out_of_memory
@@ -33,7 +33,7 @@ Frames = Literal["refuse", "each"]
 
 @dataclass(frozen=True)
 class Making:
-    """How results are made and written, the same for all pictures of a run."""
+    """How results are made and written, the same for all images of a run."""
 
     target: Target = field(default_factory=Factor)
     """How large the results are to be."""
@@ -45,7 +45,7 @@ class Making:
     lossless: bool = False
     """WebP and AVIF without loss."""
     max_pixels: int = DEFAULT_MAX_PIXELS
-    """Pictures that claim to be larger are refused."""
+    """Images that claim to be larger are refused."""
     verify_tiles: bool = False
     """Compare some tiles with themselves in a larger context."""
     stdin: bytes = b""
@@ -71,7 +71,7 @@ class Making:
 class Pool:
     """The upscalers of a run, one a device; whoever needs one waits for its turn.
 
-    together: a picture takes all that are free, for runs of fewer pictures than devices.
+    together: an image takes all that are free, for runs of fewer images than devices.
     """
 
     def __init__(self, upscalers: Sequence[Upscaler], *, together: bool = False) -> None:
@@ -98,13 +98,13 @@ class Pool:
 
 
 def checked(job: Job, making: Making, scale: int) -> tuple[Work, list[str]]:
-    """What a job needs, and what its result cannot keep of the picture; from the header alone.
+    """What a job needs, and what its result cannot keep of the image; from the header alone.
 
-    Raises ImageError for a picture that cannot be read, or a result that its format cannot hold,
+    Raises ImageError for an image that cannot be read, or a result that its format cannot hold,
     and TargetError for a size that is out of reach.
     """
-    with _opened(job, making) as picture:
-        header, bits, kinds = picture.header, picture.bits, picture.metadata.kinds
+    with _opened(job, making) as image:
+        header, bits, kinds = image.header, image.bits, image.metadata.kinds
     suffix = making.suffix(job)
     depth = depth_in(suffix, header.depth, name=job.output)
     work = work_of(header, making.target, scale, making.alpha, depth)
@@ -116,15 +116,15 @@ def checked(job: Job, making: Making, scale: int) -> tuple[Work, list[str]]:
 
 
 def do(job: Job, work: Work, making: Making, pool: Pool, emit: Emit) -> dict[str, Any]:
-    """Read, upscale and write one picture. Returns what to tell of it.
+    """Read, upscale and write one image. Returns what to tell of it.
 
-    Raises as `open_picture`, `Upscaler.upscale` and `write_picture`, and StoppedError.
+    Raises as `open_image`, `Upscaler.upscale` and `write_image`, and StoppedError.
     """
     suffix, header = making.suffix(job), work.header
     network = _Network(pool, emit, making.verify_tiles)
-    with _opened(job, making) as picture:
+    with _opened(job, making) as image:
         pixels = enlarged(
-            picture,
+            image,
             work,
             network.enlarge,
             scale=pool.scale,
@@ -132,11 +132,11 @@ def do(job: Job, work: Work, making: Making, pool: Pool, emit: Emit) -> dict[str
             dtype=np.dtype(np.uint8 if work.depth == 8 else np.uint16),
             folder=Path(gettempdir()) if job.output == STREAM else job.output.parent,
         )
-        write_picture(
+        write_image(
             making.target_of(job),
             pixels,
             suffix=suffix,
-            like=picture,
+            like=image,
             quality=making.quality,
             lossless=making.lossless,
             size=work.size,
@@ -157,9 +157,9 @@ def do(job: Job, work: Work, making: Making, pool: Pool, emit: Emit) -> dict[str
     return fields
 
 
-def _opened(job: Job, making: Making) -> AbstractContextManager[Picture]:
+def _opened(job: Job, making: Making) -> AbstractContextManager[ImageReader]:
     source = making.stdin if job.source == STREAM else job.source
-    return open_picture(source, max_pixels=making.max_pixels, frames=making.frames)
+    return open_image(source, max_pixels=making.max_pixels, frames=making.frames)
 
 
 class _Network:

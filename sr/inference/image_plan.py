@@ -1,6 +1,6 @@
-"""One picture, read by regions, enlarged tile by tile, until its pixels are ready to be written.
+"""One image, read by regions, enlarged tile by tile, until its pixels are ready to be written.
 
-A result larger than memory is held in a mapped file (`sr.io.canvas`); neither the picture nor the
+A result larger than memory is held in a mapped file (`sr.io.canvas`); neither the image nor the
 result is ever whole in memory then.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from sr.inference.channels import Alpha, Pixels, Planes, ReadPixels, quantised
 from sr.inference.output_size import Target, megapixels_read, num_passes
 from sr.io.canvas import make_canvas
-from sr.io.image_reader import Header, Picture
+from sr.io.image_reader import Header, ImageReader
 from sr.tiling.prefetch import Read, Write
 from sr.tiling.tiles import Box
 
@@ -28,7 +28,7 @@ class Enlarge(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done with one picture; known before any of it is."""
+    """What is to be done with one image; known before any of it is."""
 
     header: Header
     size: tuple[int, int]
@@ -45,7 +45,7 @@ class Work:
 
 
 def work_of(header: Header, target: Target, scale: int, alpha: Alpha, depth: int) -> Work:
-    """What a picture needs. depth: bits a channel of the result.
+    """What an image needs. depth: bits a channel of the result.
 
     Raises TargetError for a size that is out of reach.
     """
@@ -67,7 +67,7 @@ def work_of(header: Header, target: Target, scale: int, alpha: Alpha, depth: int
 
 
 def enlarged(
-    picture: Picture,
+    image: ImageReader,
     work: Work,
     enlarge: Enlarge,
     *,
@@ -76,15 +76,15 @@ def enlarged(
     dtype: np.dtype[Any],
     folder: Path,
 ) -> Pixels:
-    """The network's result of a picture, its frames below each other.
+    """The network's result of an image, its frames below each other.
 
     dtype: uint8 or uint16, the levels of the file that will be written. folder: for results that
     are larger than memory should hold.
     Returns (num_frames*H, W, num_bands) of `dtype`, or of float32 in [0, 1] where the result is
     still to be resampled.
     """
-    header = picture.header
-    frames: list[ReadPixels] = [_frame(picture, frame) for frame in range(header.num_frames)]
+    header = image.header
+    frames: list[ReadPixels] = [_frame(image, frame) for frame in range(header.num_frames)]
     height, width, num_bands = header.height, header.width, header.num_bands
     for number in range(1, work.num_passes + 1):
         ready = number == work.num_passes and not work.resampled
@@ -100,8 +100,8 @@ def enlarged(
     return canvas
 
 
-def _frame(picture: Picture, frame: int) -> ReadPixels:
-    return lambda box: picture.read(box.rows, box.columns, frame)
+def _frame(image: ImageReader, frame: int) -> ReadPixels:
+    return lambda box: image.read(box.rows, box.columns, frame)
 
 
 def writer_into(part: npt.NDArray[Any], planes: Planes) -> Write:

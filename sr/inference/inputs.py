@@ -1,4 +1,4 @@
-"""The pictures and videos that a request names."""
+"""The images and videos that a request names."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from sr.io.video.formats import VIDEO_SUFFIXES, is_pattern
 
 @dataclass(frozen=True)
 class Input:
-    """One picture or video."""
+    """One image or video."""
 
     source: Path
     below: Path
@@ -37,8 +37,8 @@ def find_inputs(request: Request, folder: Path | None, *, to_video: bool) -> Inp
     """
     if STREAM in request.inputs:
         if len(request.inputs) > 1:
-            raise UsageError("-i -: standard input is one picture; expected no other inputs")
-        return Inputs([Input(STREAM, Path(), "picture")], 0)
+            raise UsageError("-i -: standard input is one image; expected no other inputs")
+        return Inputs([Input(STREAM, Path(), "image")], 0)
     missing = [str(path) for path in request.inputs if not (is_pattern(path) or _exists(path))]
     if missing:
         raise NoInputError(f"no such file or folder: {', '.join(missing)}")
@@ -52,7 +52,7 @@ def find_inputs(request: Request, folder: Path | None, *, to_video: bool) -> Inp
         if is_folder:
             looked = search(given, request.recursive, READABLE_SUFFIXES | VIDEO_SUFFIXES)
         num_ignored += looked.num_others
-        for source in looked.pictures:
+        for source in looked.images:
             below = source.parent.relative_to(given) if is_folder else Path()
             if folder is None or not _holds_results(source, given, folder):
                 item = Input(source, below, _kind_of(source))
@@ -60,14 +60,14 @@ def find_inputs(request: Request, folder: Path | None, *, to_video: bool) -> Inp
     if not found:
         names = ", ".join(str(path) for path in request.inputs)
         suffixes = " ".join(sorted(READABLE_SUFFIXES | VIDEO_SUFFIXES))
-        raise NoInputError(f"{names}: expected pictures or videos ({suffixes}); came: none")
+        raise NoInputError(f"{names}: expected images or videos ({suffixes}), got none")
     return Inputs(list(found.values()), num_ignored)
 
 
 def _kind_of(source: Path) -> Kind:
     is_frames = is_pattern(source) and not _exists(source)  # 100%done.png may be a file, too
     is_video = source.suffix.lower() in VIDEO_SUFFIXES or is_frames
-    return "video" if is_video else "picture"
+    return "video" if is_video else "image"
 
 
 def _exists(path: Path) -> bool:

@@ -25,12 +25,12 @@ MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than 
 
 @dataclass(frozen=True)
 class Running:
-    """How a network is run over pictures."""
+    """How a network is run over images."""
 
     precision: str = "auto"
     """As in `resolve_precision`."""
     tile_size: int | None = None
-    """LR pixels, 0 for whole pictures; None for what the memory holds."""
+    """LR pixels, 0 for whole images; None for what the memory holds."""
     halo: int | None = None
     """LR pixels; None for the network's receptive radius, at most MAX_DEFAULT_HALO."""
     exact: bool = False
@@ -121,13 +121,13 @@ def _upscaler_of(
             dtype=dtype,
             multiple=multiple,
             num_channels=generator.num_channels,
-            num_patches=2,  # colours and alpha
+            num_patches=2,  # colors and alpha
             share=SHARE / num_sharing,
         )
     if tile_size and generator.tiling != "exact":
         warn(
             f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
-            "not match; -t 0 takes the whole picture at once"
+            "not match; -t 0 takes the whole image at once"
         )
     return Upscaler(
         network,

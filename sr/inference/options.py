@@ -6,8 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from sr.errors import UserError
+
 Existing = Literal["refuse", "overwrite", "skip"]
-Kind = Literal["picture", "video"]
+Kind = Literal["image", "video"]
 
 STREAM = Path("-")  # standard input or output in a pipe
 
@@ -32,11 +34,11 @@ class Container(StrEnum):
     WEBM = "webm"
 
 
-class UsageError(ValueError):
+class UsageError(UserError):
     """A request that cannot be met as it stands; the message says what to change."""
 
 
-class NoInputError(ValueError):
+class NoInputError(UserError):
     """There is nothing to upscale."""
 
 
@@ -64,7 +66,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture or video to upscale."""
+    """One image or video to upscale."""
 
     source: Path
     """Of a video also a folder or a pattern: of its frames."""
@@ -72,4 +74,4 @@ class Job:
     """Of a video also a pattern, for its frames."""
     skipped: bool
     """The output exists and stays as it is."""
-    kind: Kind = "picture"
+    kind: Kind = "image"

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from sr.errors import UserError
+
 MAX_PASSES = 4  # x4 four times is x256
 MAX_FACTOR = 1000.0
 
 
-class TargetError(ValueError):
+class TargetError(UserError):
     """A size that cannot be reached; the message says why."""
 
 
@@ -91,7 +93,7 @@ def parse_size(text: str) -> Exact:
     """`1920x1080`, width first. Raises TargetError for anything else."""
     width, separator, height = text.lower().partition("x")
     if not (separator and width.isascii() and height.isascii()):
-        raise TargetError(f"expected WIDTHxHEIGHT in pixels, such as 1920x1080; came: {text}")
+        raise TargetError(f"expected WIDTHxHEIGHT in pixels, such as 1920x1080, got {text}")
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise TargetError(f"expected WIDTHxHEIGHT in pixels, such as 1920x1080; came: {text}")
+        raise TargetError(f"expected WIDTHxHEIGHT in pixels, such as 1920x1080, got {text}")
     return Exact(int(height), int(width))

@@ -25,12 +25,12 @@ def is_file_name(output: Path) -> bool:
     if output.is_dir():
         return False
     if suffix in _UNWRITABLE_SUFFIXES:
-        raise UsageError(f"-o {output}: expected .png, .jpg, .webp, .tif or .avif; came: {suffix}")
+        raise UsageError(f"-o {output}: expected .png, .jpg, .webp, .tif or .avif, got {suffix}")
     if suffix in VIDEO_SUFFIXES - WRITABLE_CONTAINERS:
-        raise UsageError(f"-o {output}: expected .mp4, .mkv or .webm; came: {suffix}")
+        raise UsageError(f"-o {output}: expected .mp4, .mkv or .webm, got {suffix}")
     writable = suffix in WRITABLE_SUFFIXES | WRITABLE_CONTAINERS
     if output.exists() and not writable:
-        raise UsageError(f"-o {output}: expected a folder; came: a file")
+        raise UsageError(f"-o {output}: expected a folder, got a file")
     return writable
 
 
@@ -43,7 +43,7 @@ def output_names(inputs: Sequence[Input], request: Request, label: str) -> list[
     """The results in a folder. label: says the size, such as x4."""
     suffix = f"_{label}" if request.suffix is None else request.suffix
     if Path(suffix).name != suffix:
-        raise UsageError(f"--suffix: expected a part of a file name; came: {suffix!r}")
+        raise UsageError(f"--suffix: expected a part of a file name, got {suffix!r}")
     return [
         request.output
         / each.below
@@ -56,15 +56,15 @@ def output_file(inputs: Sequence[Input], request: Request) -> Path:
     """The one result that `-o` names."""
     output = request.output
     if len(inputs) > 1:
-        raise UsageError(f"-o {output}: expected a folder for {len(inputs)} inputs; came: a file")
+        raise UsageError(f"-o {output}: expected a folder for {len(inputs)} inputs, got a file")
     if request.suffix is not None:
         raise UsageError(f"--suffix {request.suffix}: has no place when -o is a file ({output})")
     (only,) = inputs
     if output == STREAM:
         if only.kind == "video":
-            raise UsageError("-o -: expected a file for a video; came: standard output")
+            raise UsageError("-o -: expected a file for a video, got standard output")
         return output
-    if is_pattern(output) and only.kind == "picture":
+    if is_pattern(output) and only.kind == "image":
         raise UsageError(f"-o {output}: expected a video as input for a pattern of frames")
     if is_pattern(output) and output.suffix.lower() not in WRITABLE_SUFFIXES:
         raise UsageError(f"-o {output}: expected frames as .png, .jpg, .webp, .tif or .avif")
@@ -134,7 +134,7 @@ def _stem(given: Input) -> str:
     """Of a pattern what stands before the number, or else the folder's name."""
     if given.source == STREAM:
         return "stdin"
-    is_file = given.kind == "picture" or given.source.suffix.lower() in VIDEO_SUFFIXES
+    is_file = given.kind == "image" or given.source.suffix.lower() in VIDEO_SUFFIXES
     if is_pattern(given.source) and not is_file:
         before = given.source.stem.partition("%")[0].rstrip("_-. ")
         return before or given.source.resolve().parent.name or "frames"

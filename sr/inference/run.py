@@ -1,4 +1,4 @@
-"""From picture files to upscaled picture files, told in the order of the work."""
+"""From image files to upscaled image files, told in the order of the work."""
 
 import os
 import time
@@ -16,7 +16,7 @@ from sr.inference.image import Making, Pool
 from sr.inference.options import STREAM, Job, Request, UsageError
 from sr.inference.output_size import Target
 from sr.inference.scheduler import Outcome, Session
-from sr.inference.tasks import Plan, folder_of_results, plan, refuse_pictures
+from sr.inference.tasks import Plan, folder_of_results, plan, refuse_images
 from sr.losses.lpips import LPIPS
 from sr.tiling.upscaler import Upscaler
 
@@ -38,7 +38,7 @@ def check(request: Request, target: Target, scale: int, *, only_videos: bool = F
     others = [] if references is None else [_scores_path(request)]
     planned = plan(request, label=target.label(scale), others=others)
     if only_videos:
-        refuse_pictures(planned.jobs)
+        refuse_images(planned.jobs)
     _refuse_one_original(references, planned.jobs)
     return Checked(planned, references)
 
@@ -53,10 +53,10 @@ def run(
     model: str = "",
     lpips: LPIPS | None = None,
 ) -> Outcome:
-    """Upscale all pictures of a request; one that fails does not keep the others.
+    """Upscale all images of a request; one that fails does not keep the others.
 
-    upscalers: of one model, one a device; pictures are spread over them, or the tiles of each
-    where there are fewer pictures than devices. checked: what `check` gave, if it was asked
+    upscalers: of one model, one a device; images are spread over them, or the tiles of each
+    where there are fewer images than devices. checked: what `check` gave, if it was asked
     before. model: its name for the log and the scores. lpips: scores by it, too, where there are
     originals. Raises `UsageError` or `NoInputError` before any work is done. An interrupt leaves
     whole files only.
@@ -67,8 +67,8 @@ def run(
     checked = checked or check(request, target, scale)
     planned = checked.plan
     _make_folders(planned.jobs)
-    num_pictures = sum(job.kind == "picture" for job in planned.jobs)
-    together = num_pictures < len(upscalers)
+    num_images = sum(job.kind == "image" for job in planned.jobs)
+    together = num_images < len(upscalers)
     session = Session(making, Pool(upscalers, together=together), checked.references, lpips)
     items = session.look_at(planned.jobs)
     about = {"model": model, **_describe(upscalers), "size": target.label(scale)}
@@ -100,13 +100,13 @@ def _scores_path(request: Request) -> Path:
 
 
 def _refuse_one_original(references: References | None, jobs: Sequence[Job]) -> None:
-    """One video's frames are not the originals of several inputs, nor of a picture."""
+    """One video's frames are not the originals of several inputs, nor of an image."""
     if references is None or not references.is_one_video:
         return
     if len(jobs) > 1 or jobs[0].kind != "video":
-        came = "a picture" if len(jobs) == 1 else f"{len(jobs)} inputs"
+        got = "an image" if len(jobs) == 1 else f"{len(jobs)} inputs"
         raise UsageError(
-            f"--reference: expected a folder of originals for {came}; came: those of one video"
+            f"--reference: expected a folder of originals for {got}, got those of one video"
         )
 
 

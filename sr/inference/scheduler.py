@@ -1,4 +1,4 @@
-"""The pictures of a run, worked on by a few threads, then its videos; each keeps its faults."""
+"""The images of a run, worked on by a few threads, then its videos; each keeps its faults."""
 
 import threading
 import time
@@ -26,8 +26,8 @@ from sr.inference.options import STREAM, Job, UsageError
 from sr.inference.output_size import TargetError
 from sr.inference.video.options import VideoWork
 from sr.inference.video.plan import checked_video
-from sr.inference.video.resume import JournalError
-from sr.inference.video.upscale import ContractError, do_video
+from sr.inference.video.resume import ManifestError
+from sr.inference.video.upscale import OutputMismatchError, do_video
 from sr.io.rgb8 import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError
@@ -36,13 +36,13 @@ from sr.memory import peak_gib
 from sr.tiling.runner import NumericError, is_out_of_memory
 from sr.tiling.upscaler import StoppedError
 
-NUM_LOOKING = 4  # headers read at a time; those of BMPs come with the whole picture
+NUM_LOOKING = 4  # headers read at a time; those of BMPs come with the whole image
 JOBS_PER_DEVICE = 2  # one is read or written while the other goes through the network
 
 
 @dataclass
 class Outcome:
-    """What became of a run's pictures."""
+    """What became of a run's images."""
 
     num_done: int = 0
     num_skipped: int = 0
@@ -78,7 +78,7 @@ class Item:
 
     @property
     def is_video(self) -> bool:
-        """Done after the pictures, by all devices together."""
+        """Done after the images, by all devices together."""
         return self.job.kind == "video"
 
     @property
@@ -88,7 +88,7 @@ class Item:
 
 
 class Session:
-    """Works on the pictures of one run and keeps account."""
+    """Works on the images of one run and keeps account."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Session:
         references: References | None = None,
         lpips: LPIPS | None = None,
     ) -> None:
-        """references, lpips: to score results, and by what beside PSNR and SSIM."""
+        """references, lpips: to score results, and by what next to PSNR and SSIM."""
         self._making = making
         self._pool = pool
         self._references = references
@@ -118,9 +118,9 @@ class Session:
         return items
 
     def work(self, items: Sequence[Item], emit: Emit) -> None:
-        """Do all that can be done, telling of each picture as it ends.
+        """Do all that can be done, telling of each image as it ends.
 
-        Raises what is a fault of ours, and KeyboardInterrupt, once the pictures under way are
+        Raises what is a fault of ours, and KeyboardInterrupt, once the images under way are
         given up.
         """
         emit = _one_at_a_time(emit)
@@ -129,13 +129,13 @@ class Session:
             for number, item in enumerate(items, start=1)
         ]
         pairs = list(zip(items, emitters, strict=True))
-        self._work_on_pictures([pair for pair in pairs if not pair[0].is_video])
+        self._work_on_images([pair for pair in pairs if not pair[0].is_video])
         for item, emit_item in pairs:
             if item.is_video:
                 self._try(item, emit_item)
         self._sort(items)
 
-    def _work_on_pictures(self, pairs: Sequence[tuple[Item, Emit]]) -> None:
+    def _work_on_images(self, pairs: Sequence[tuple[Item, Emit]]) -> None:
         num_threads = JOBS_PER_DEVICE * len(self._pool.upscalers)
         with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-job") as threads:
             futures = [threads.submit(self._try, *pair) for pair in pairs]
@@ -190,7 +190,7 @@ class Session:
             if fault is None:
                 self._pool.stopped.set()  # now, not when the main thread hears of it
                 raise
-            self.outcome.breaks_contract |= isinstance(error, ContractError)
+            self.outcome.breaks_contract |= isinstance(error, OutputMismatchError)
             self.outcome.failures[item.job.source] = fault
             emit("item_failed", error=fault, megapixels=megapixels)
         else:
@@ -262,10 +262,10 @@ def _one_at_a_time(emit: Emit) -> Emit:
 
 
 def _fault_of(job: Job, error: BaseException) -> str | None:
-    """What failed at which picture, or None where it is not the picture's fault."""
+    """What failed at which image, or None where it is not the image's fault."""
     if is_out_of_memory(error):
         return _named(job, f"not enough memory: {error}" if str(error) else "not enough memory")
-    if isinstance(error, ImageError | ScoreError | NumericError | VideoError | JournalError):
+    if isinstance(error, ImageError | ScoreError | NumericError | VideoError | ManifestError):
         return _named(job, str(error))
     return None
 

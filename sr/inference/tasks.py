@@ -1,4 +1,4 @@
-"""Which picture or video goes where: decided and checked before any work is done."""
+"""Which image or video goes where: decided and checked before any work is done."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from sr.inference.video.resume import parts_folder
 from sr.io.video.formats import frame_path, is_pattern, numbers_of
 from sr.tiling.frame_window import ONLY_VIDEOS
 
-NUM_NAMED = 5  # pictures, in a message
+NUM_NAMED = 5  # images, in a message
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ def plan(request: Request, *, label: str, others: Sequence[Path] = ()) -> Plan:
     return Plan(jobs, inputs.num_ignored)
 
 
-def refuse_pictures(jobs: Sequence[Job]) -> None:
-    """For models that enlarge videos only: raises UsageError where there are pictures, too."""
-    names = [str(job.source) for job in jobs if job.kind == "picture"]
+def refuse_images(jobs: Sequence[Job]) -> None:
+    """For models that enlarge videos only: raises UsageError where there are images, too."""
+    names = [str(job.source) for job in jobs if job.kind == "image"]
     if names:
         more = ", ..." if len(names) > NUM_NAMED else ""
-        raise UsageError(f"{ONLY_VIDEOS}; came: {', '.join(names[:NUM_NAMED])}{more}")
+        raise UsageError(f"{ONLY_VIDEOS}, got {', '.join(names[:NUM_NAMED])}{more}")
 
 
 def folder_of_results(output: Path) -> Path:
@@ -78,7 +78,7 @@ def folder_of_results(output: Path) -> Path:
 
 
 def _is_skipped(given: Input, output: Path, request: Request) -> bool:
-    """It is done. Beside parts, which --resume goes on with, stands what was to be replaced."""
+    """It is done. Next to parts, which --resume goes on with, stands what was to be replaced."""
     if request.existing != "skip" or not _exists(output):
         return False
     return not (request.resume and given.kind == "video" and parts_folder(output).exists())
@@ -101,7 +101,7 @@ def _refuse_parts(jobs: Sequence[Job]) -> None:
         if job.kind == "video" and not job.skipped and folder.exists():
             raise UsageError(
                 f"{folder}: parts of {job.output.name} from a run that was cut off. Add --resume to"
-                " go on with them, or --overwrite to begin anew"
+                " go on with them, or --overwrite to begin again"
             )
 
 

@@ -1,1 +1,1 @@
-"""Files <-> arrays and tensors: the only place where pictures are converted."""
+"""Files <-> arrays and tensors: the only place where images are converted."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write under; at the end the file takes its place.
+    """A name next to `path` to write under; at the end the file takes its place.
 
-    An error inside leaves `path` as it was, and nothing beside it. The name ends as `path` does.
+    An error inside leaves `path` as it was, and nothing next to it. The name ends as `path` does.
     """
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:

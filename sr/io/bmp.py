@@ -6,14 +6,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-MAX_PIXELS = 2**28  # so that a picture takes 1 GiB of memory at most
+from sr.errors import UserError
+
+MAX_PIXELS = 2**28  # so that an image takes 1 GiB of memory at most
 
 _UNCOMPRESSED = 0
 _CORE_HEADER_SIZE = 12  # bytes; that of OS/2, whose fields are shorter
 
 
-class BitmapError(ValueError):
-    """Content that is no whole BMP; the message tells what came."""
+class BitmapError(UserError):
+    """Content that is no whole BMP; the message tells what was given."""
 
 
 def bitmap_size(content: bytes) -> tuple[int, int]:
@@ -32,7 +34,7 @@ def bitmap_size(content: bytes) -> tuple[int, int]:
 def read_bitmap(content: bytes) -> npt.NDArray[np.uint8]:
     """Decode a BMP.
 
-    Returns: (H, W, C), uint8; C is 1 grey, 3 RGB or 4 RGB and alpha.
+    Returns: (H, W, C), uint8; C is 1 gray, 3 RGB or 4 RGB and alpha.
     """
     height, width = bitmap_size(content)
     if len(content) < _num_bytes(content, height, width):

@@ -1,4 +1,4 @@
-"""A log for machines: one JSON object a line, of one schema for training, pictures and video."""
+"""A log for machines: one JSON object a line, of one schema for training, images and video."""
 
 import json
 import math

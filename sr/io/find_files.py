@@ -1,4 +1,4 @@
-"""The picture files of folders, in the order that people read names."""
+"""The image files of folders, in the order that people read names."""
 
 import os
 import re
@@ -12,22 +12,22 @@ TRAINING_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"
 
 @dataclass(frozen=True)
 class Found:
-    """The picture files of a folder, and how many others there are."""
+    """The image files of a folder, and how many others there are."""
 
-    pictures: list[Path]
+    images: list[Path]
     num_others: int
-    """Hidden files and those without a picture's suffix."""
+    """Hidden files and those without an image's suffix."""
 
 
-def find_pictures(
+def find_images(
     inputs: Sequence[Path],
     recursive: bool,
     *,
     suffixes: Collection[str] = TRAINING_SUFFIXES,
 ) -> list[Path]:
-    """The pictures that `inputs` name, each once, in the order given.
+    """The images that `inputs` name, each once, in the order given.
 
-    A folder gives its picture files, hidden ones left out, in natural order (2 before
+    A folder gives its image files, hidden ones left out, in natural order (2 before
     10), with those of its sub-folders if `recursive`. A file is taken whatever its
     suffix. Raises `FileNotFoundError` naming every input that does not exist.
     """
@@ -37,17 +37,17 @@ def find_pictures(
     found: dict[Path, Path] = {}
     for path in inputs:
         is_folder = path.is_dir()
-        pictures = search(path, recursive, suffixes).pictures if is_folder else [path]
-        for picture in pictures:
-            found.setdefault(picture.parent.resolve() / picture.name, picture)
+        images = search(path, recursive, suffixes).images if is_folder else [path]
+        for image in images:
+            found.setdefault(image.parent.resolve() / image.name, image)
     return list(found.values())
 
 
 def search(folder: Path, recursive: bool, suffixes: Collection[str]) -> Found:
-    """The pictures of a folder, in natural order, with those of its sub-folders if `recursive`."""
+    """The images of a folder, in natural order, with those of its sub-folders if `recursive`."""
     files = _files_in(folder, recursive)
-    pictures = [path for path in files if _is_picture_name(path.name, suffixes)]
-    return Found(sorted(pictures, key=_natural_order), len(files) - len(pictures))
+    images = [path for path in files if _is_image_name(path.name, suffixes)]
+    return Found(sorted(images, key=_natural_order), len(files) - len(images))
 
 
 def _files_in(folder: Path, recursive: bool) -> list[Path]:
@@ -65,7 +65,7 @@ def _files_in(folder: Path, recursive: bool) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _is_picture_name(name: str, suffixes: Collection[str]) -> bool:
+def _is_image_name(name: str, suffixes: Collection[str]) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in suffixes
 
 

@@ -1,4 +1,4 @@
-"""What each picture format can hold, as measured with libvips 8.18.7: facts and checks."""
+"""What each image format can hold, as measured with libvips 8.18.7: facts and checks."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sr.io.image_source import ImageError
 READABLE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"}
 )
-METADATA_KINDS = ("colour profile", "EXIF", "XMP", "IPTC", "resolution", "frame delays")
+METADATA_KINDS = ("color profile", "EXIF", "XMP", "IPTC", "resolution", "frame delays")
 
 _MAX_LENGTH = 100_000_000  # pixels a side; libvips refuses more, for all frames in a column
 
@@ -22,11 +22,11 @@ class _Format:
     depth: int
     kinds: frozenset[str]
     alpha: bool = True
-    grey: bool = True
+    gray: bool = True
     frames: bool = False
 
 
-_ALWAYS = {"colour profile", "XMP"}
+_ALWAYS = {"color profile", "XMP"}
 _PNG = _Format("PNG", _MAX_LENGTH, 16, frozenset(_ALWAYS | {"EXIF", "resolution"}))
 _JPEG = _Format("JPEG", 65500, 8, frozenset(_ALWAYS | {"EXIF", "IPTC", "resolution"}), alpha=False)
 _WEBP = _Format(
@@ -34,12 +34,12 @@ _WEBP = _Format(
     16383,
     8,
     frozenset(_ALWAYS | {"EXIF", "resolution", "frame delays"}),  # resolution inside EXIF
-    grey=False,
+    gray=False,
     frames=True,
 )
 _TIFF = _Format("TIFF", _MAX_LENGTH, 16, frozenset(_ALWAYS | {"IPTC", "resolution"}), frames=True)
 _AVIF = _Format(  # resolution inside EXIF
-    "AVIF", 16384, 12, frozenset(_ALWAYS | {"EXIF", "resolution"}), grey=False
+    "AVIF", 16384, 12, frozenset(_ALWAYS | {"EXIF", "resolution"}), gray=False
 )
 _FORMATS = {
     ".png": _PNG,
@@ -56,9 +56,9 @@ WRITABLE_SUFFIXES = frozenset(_FORMATS)
 def check_writable(
     suffix: str, *, height: int, width: int, num_bands: int, num_frames: int = 1, name: object = ""
 ) -> None:
-    """Raise `ImageError` if a file of `suffix` cannot hold such a picture.
+    """Raise `ImageError` if a file of `suffix` cannot hold such an image.
 
-    height, width: pixels of a frame. num_bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and
+    height, width: pixels of a frame. num_bands: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and
     alpha. name: the file, for the message; the suffix if it has none yet.
     """
     name = name or suffix
@@ -66,16 +66,16 @@ def check_writable(
     if max(height, width) > kind.max_side or height * num_frames > _MAX_LENGTH:
         raise ImageError(
             f"{name}: expected at most {kind.max_side} pixels a side for {kind.name};"
-            f" came: {width}x{height}. Write a .png or .tif instead"
+            f" got {width}x{height}. Write a .png or .tif instead"
         )
     if num_bands in (2, 4) and not kind.alpha:
         raise ImageError(
-            f"{name}: expected no transparency, which {kind.name} cannot hold; came: a picture"
+            f"{name}: expected no transparency, which {kind.name} cannot hold, got an image"
             " with an alpha channel. Write a .png, or leave it out with --alpha drop"
         )
     if num_frames > 1 and not kind.frames:
         raise ImageError(
-            f"{name}: expected one frame, as {kind.name} can hold; came: {num_frames}."
+            f"{name}: expected one frame, as {kind.name} can hold, got {num_frames}."
             " Write a .webp or .tif instead"
         )
 
@@ -91,11 +91,11 @@ def depth_in(suffix: str, depth: int, *, name: object = "") -> int:
 def carried(
     suffix: str, kinds: Collection[str], *, num_bands: int, num_frames: int = 1
 ) -> frozenset[str]:
-    """Those kinds of metadata that a file of `suffix` can hold for such a picture."""
+    """Those kinds of metadata that a file of `suffix` can hold for such an image."""
     kind = _format_of(suffix, suffix)
     held = set(kinds) & kind.kinds
-    if num_bands <= 2 and not kind.grey:
-        held.discard("colour profile")  # it is for grey, the file holds RGB
+    if num_bands <= 2 and not kind.gray:
+        held.discard("color profile")  # it is for gray, the file holds RGB
     if num_frames > 1:
         held.discard("EXIF")  # libvips would tell it the size of all frames in a column
     else:
@@ -111,16 +111,16 @@ def losses(
     num_frames: int = 1,
     kinds: Collection[str] = (),
 ) -> list[str]:
-    """What a file of `suffix` cannot keep of such a picture, each in words for the user.
+    """What a file of `suffix` cannot keep of such an image, each in words for the user.
 
-    kinds: of metadata that the picture has, of `METADATA_KINDS`.
+    kinds: of metadata that the image has, of `METADATA_KINDS`.
     """
     kind = _format_of(suffix, suffix)
     lost = []
     if kind.depth < depth:
         lost.append(f"{depth} bits a channel become {kind.depth} in {kind.name}")
-    if num_bands <= 2 and not kind.grey:
-        lost.append(f"grey is stored as RGB in {kind.name}")
+    if num_bands <= 2 and not kind.gray:
+        lost.append(f"gray is stored as RGB in {kind.name}")
     held = carried(suffix, kinds, num_bands=num_bands, num_frames=num_frames)
     missing = [name for name in METADATA_KINDS if name in kinds and name not in held]
     if num_frames == 1 and "frame delays" in missing:
@@ -136,6 +136,6 @@ def _format_of(suffix: str, name: object) -> _Format:
     kind = _FORMATS.get(suffix.lower())
     if kind is None:
         raise ImageError(
-            f"{name}: expected the suffix .png, .jpg, .webp, .tif or .avif; came: {suffix!r}"
+            f"{name}: expected the suffix .png, .jpg, .webp, .tif or .avif, got {suffix!r}"
         )
     return kind

@@ -1,4 +1,4 @@
-"""What a picture file holds beside its pixels, as libvips gives and takes it.
+"""What an image file holds next to its pixels, as libvips gives and takes it.
 
 Orientation is no part of it: it is applied to the pixels while reading, so a result is upright.
 """
@@ -18,10 +18,10 @@ _IPTC_RESOURCE = 0x0404
 
 @dataclass(frozen=True)
 class Metadata:
-    """Metadata of a picture.
+    """Metadata of an image.
 
     exif: the raw block, as it was; a result gets it brought up to date.
-    resolution: (horizontal, vertical) pixels per mm of the upright picture; None if not told.
+    resolution: (horizontal, vertical) pixels per mm of the upright image; None if not told.
     delays: ms that each frame of an animation is shown. loop: times it is played, 0 forever.
     """
 
@@ -37,7 +37,7 @@ class Metadata:
     def kinds(self) -> tuple[str, ...]:
         """Names of what is there, in the words of `sr.io.image_formats.METADATA_KINDS`."""
         held = {
-            "colour profile": self.profile,
+            "color profile": self.profile,
             "EXIF": self.exif,
             "XMP": self.xmp,
             "IPTC": self.iptc,
@@ -79,7 +79,7 @@ def attach(
             if name.startswith(thumbnail):
                 image.remove(name)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # after EXIF, which has its own
-    if "colour profile" in kinds:
+    if "color profile" in kinds:
         _set_blob(image, "icc-profile-data", metadata.profile)
     if "XMP" in kinds and metadata.xmp:
         _set_blob(image, "xmp-data", _upright_xmp(metadata.xmp, size))
@@ -92,7 +92,7 @@ def attach(
 
 
 def profile_fits(profile: bytes, num_bands: int) -> bool:
-    """Whether an ICC profile is for grey (1 or 2 bands) or for RGB (3 or 4) as the pixels are."""
+    """Whether an ICC profile is for gray (1 or 2 bands) or for RGB (3 or 4) as the pixels are."""
     space, signature = profile[16:20], profile[36:40]  # ICC.1, 7.2
     return signature == b"acsp" and space == (b"GRAY" if num_bands <= 2 else b"RGB ")
 

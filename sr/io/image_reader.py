@@ -1,11 +1,11 @@
-"""Picture files of any kind, read region by region, through libvips.
+"""ImageReader files of any kind, read region by region, through libvips.
 
-Read are PNG, JPEG, WebP, TIFF, AVIF, BMP and GIF with 8 or 16 bits a channel: grey or RGB, with or
+Read are PNG, JPEG, WebP, TIFF, AVIF, BMP and GIF with 8 or 16 bits a channel: gray or RGB, with or
 without alpha. Fewer bits and palettes come as 8 bits, 10 and 12 bits as 16, CMYK as sRGB. Other
-colour profiles are not applied: the pixels stay, the profile is `Picture.metadata`'s. Whatever
+color profiles are not applied: the pixels stay, the profile is `ImageReader.metadata`'s. Whatever
 else comes is refused with an `ImageError`.
 
-A picture above 100 MB is decoded to a temporary file without a name, at its first region.
+An image above 100 MB is decoded to a temporary file without a name, at its first region.
 
 Letters: H, W height and width of one frame in pixels, C bands.
 """
@@ -27,14 +27,14 @@ from sr.io.image_source import ImageError, faults_named, kind_of, name_of, opene
 
 DEFAULT_MAX_PIXELS = 1_000_000_000
 
-_STRIP_BYTES = 2**22  # fetched at once: libvips holds them twice beside the result
-_EXPECTED = "expected a picture (PNG, JPEG, WebP, TIFF, AVIF, BMP or GIF)"
-_EXPECTED_PIXELS = "expected 8 or 16 bits a channel, grey, RGB or CMYK"
+_STRIP_BYTES = 2**22  # fetched at once: libvips holds them twice next to the result
+_EXPECTED = "expected an image (PNG, JPEG, WebP, TIFF, AVIF, BMP or GIF)"
+_EXPECTED_PIXELS = "expected 8 or 16 bits a channel, gray, RGB or CMYK"
 _BANDS = {  # of the pixel kinds that are taken, by libvips' format and interpretation
     ("uchar", "b-w"): (1, 2),
     ("uchar", "srgb"): (3, 4),
     ("uchar", "cmyk"): (4,),
-    ("ushort", "grey16"): (1, 2),
+    ("ushort", "gray16"): (1, 2),
     ("ushort", "rgb16"): (3, 4),
     ("ushort", "cmyk"): (4,),
 }
@@ -42,10 +42,10 @@ _BANDS = {  # of the pixel kinds that are taken, by libvips' format and interpre
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture is.
+    """What an image is.
 
     height, width: pixels of one frame, upright. num_frames: 1 unless animated or multi-page.
-    num_bands: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. depth: 8 or 16 bits a channel.
+    num_bands: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha. depth: 8 or 16 bits a channel.
     notes: conversions that were made, in words for the user.
     """
 
@@ -57,11 +57,11 @@ class Header:
     notes: tuple[str, ...] = ()
 
 
-class Picture:
-    """An open picture; regions are read in any order, from any thread.
+class ImageReader:
+    """An open image; regions are read in any order, from any thread.
 
     bits: that a channel has in the file, 8, 10, 12 (the latter two AVIF's) or 16.
-    metadata: to be carried to a result; stays when the picture is closed.
+    metadata: to be carried to a result; stays when the image is closed.
     """
 
     def __init__(
@@ -102,22 +102,22 @@ class Picture:
 
 
 @contextmanager
-def open_picture(
+def open_image(
     source: Path | bytes,
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     frames: Literal["refuse", "each"] = "refuse",
-) -> Iterator[Picture]:
-    """Open a picture file, or the content of one; nothing is decoded yet, but for BMP, all of it.
+) -> Iterator[ImageReader]:
+    """Open an image file, or the content of one; nothing is decoded yet, but for BMP, all of it.
 
-    max_pixels: of all frames; pictures with more are refused by their header, because a small
+    max_pixels: of all frames; images with more are refused by their header, because a small
     file can hold endless pixels. frames: what to do with animations and several pages.
     """
-    picture = _opened(source, max_pixels, frames)
+    image = _opened(source, max_pixels, frames)
     try:
-        yield picture
+        yield image
     finally:
-        picture.close()
+        image.close()
 
 
 def read_header(
@@ -126,25 +126,25 @@ def read_header(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     frames: Literal["refuse", "each"] = "refuse",
 ) -> Header:
-    """The header of a picture that `open_picture` would open, without its pixels."""
-    with open_picture(source, max_pixels=max_pixels, frames=frames) as picture:
-        return picture.header
+    """The header of an image that `open_image` would open, without its pixels."""
+    with open_image(source, max_pixels=max_pixels, frames=frames) as image:
+        return image.header
 
 
-def _opened(source: Path | bytes, max_pixels: int, frames: str) -> Picture:
-    pyvips.cache_set_max(0)  # its memory of operations would hold closed pictures
+def _opened(source: Path | bytes, max_pixels: int, frames: str) -> ImageReader:
+    pyvips.cache_set_max(0)  # its memory of operations would hold closed images
     name = name_of(source)
     with faults_named(name, _EXPECTED), opened_file(source, _EXPECTED) as file:
         kind = kind_of(file.read(16))
         file.seek(0)
         if kind is None:
-            raise ImageError(f"{name}: {_EXPECTED}; came: a file of another kind")
+            raise ImageError(f"{name}: {_EXPECTED}, got a file of another kind")
         if kind == "bmp":
             image, num_frames = _load_bitmap(file, name, max_pixels), 1
         else:
             image, num_frames = _load(source, file, name, max_pixels, frames)
         _refuse_other_kinds(name, image)
-        return _picture_of(name, image, num_frames, heif=kind == "heif")
+        return _image_of(name, image, num_frames, heif=kind == "heif")
 
 
 def _load(
@@ -155,7 +155,7 @@ def _load(
     num_frames = first.get("n-pages") if first.get_typeof("n-pages") else 1
     if num_frames > 1 and frames == "refuse":
         raise ImageError(
-            f"{name}: expected a picture of one frame; came: {num_frames} pages or frames"
+            f"{name}: expected an image of one frame, got {num_frames} pages or frames"
         )
     _refuse_too_many_pixels(name, first.height, first.width, num_frames, max_pixels)
     if num_frames == 1:
@@ -168,12 +168,12 @@ def _load(
         if "differs" not in str(error):
             raise
         raise ImageError(
-            f"{name}: expected frames or pages of one size; came: {num_frames} of several"
+            f"{name}: expected frames or pages of one size, got {num_frames} of several"
         ) from error
 
 
 def _vips_image(source: Path | bytes, file: BinaryIO, **options: int) -> pyvips.Image:
-    """Open lazily for any order, by descriptor: libvips remembers pictures by their name."""
+    """Open lazily for any order, by descriptor: libvips remembers images by their name."""
     if isinstance(source, Path):
         opened = pyvips.Source.new_from_descriptor(file.fileno())  # a duplicate, its own to close
     else:
@@ -190,7 +190,7 @@ def _load_bitmap(file: BinaryIO, name: str, max_pixels: int) -> pyvips.Image:
         file.seek(0)
         pixels = read_bitmap(file.read())  # (H, W, C)
     except BitmapError as error:
-        raise ImageError(f"{name}: {_EXPECTED}; came: {error}") from error
+        raise ImageError(f"{name}: {_EXPECTED}, got {error}") from error
     num_bands = pixels.shape[2]
     image = pyvips.Image.new_from_memory(pixels.data, width, height, num_bands, "uchar")
     return image.copy(interpretation="b-w" if num_bands == 1 else "srgb")
@@ -202,7 +202,7 @@ def _refuse_too_many_pixels(
     if height * width * num_frames > max_pixels:
         frames = f" in {num_frames} frames" if num_frames > 1 else ""
         raise ImageError(
-            f"{name}: expected at most {max_pixels} pixels; came: {width}x{height}{frames}."
+            f"{name}: expected at most {max_pixels} pixels, got {width}x{height}{frames}."
             " --max-pixels allows more"
         )
 
@@ -211,13 +211,13 @@ def _refuse_other_kinds(name: str, image: pyvips.Image) -> None:
     bands = _BANDS.get((image.format, image.interpretation), ())
     if image.bands not in bands:
         raise ImageError(
-            f"{name}: {_EXPECTED_PIXELS}; came: {image.bands} channel(s) of type {image.format}"
-            f" (colour space {image.interpretation})"
+            f"{name}: {_EXPECTED_PIXELS}, got {image.bands} channel(s) of type {image.format}"
+            f" (color space {image.interpretation})"
         )
 
 
-def _picture_of(name: str, image: pyvips.Image, num_frames: int, *, heif: bool) -> Picture:
-    """A picture with `image` as its frames, converted and turned upright."""
+def _image_of(name: str, image: pyvips.Image, num_frames: int, *, heif: bool) -> ImageReader:
+    """An image with `image` as its frames, converted and turned upright."""
     metadata, notes = metadata_of(image), []
     depth = bits = 8 if image.format == "uchar" else 16
     if heif and depth == 16:
@@ -231,7 +231,7 @@ def _picture_of(name: str, image: pyvips.Image, num_frames: int, *, heif: bool) 
         image = _cmyk_to_srgb(image, depth)
         metadata = replace(metadata, profile=None)
     elif metadata.profile and not profile_fits(metadata.profile, image.bands):
-        notes.append("colour profile left out: damaged, or for another kind of pixels")
+        notes.append("color profile left out: damaged, or for another kind of pixels")
         metadata = replace(metadata, profile=None)
     height = image.height // num_frames
     frames = [
@@ -240,7 +240,7 @@ def _picture_of(name: str, image: pyvips.Image, num_frames: int, *, heif: bool) 
     ]
     upright = frames[0]
     header = Header(upright.height, upright.width, num_frames, image.bands, depth, tuple(notes))
-    return Picture(name, frames, header, bits, metadata)
+    return ImageReader(name, frames, header, bits, metadata)
 
 
 def _cmyk_to_srgb(image: pyvips.Image, depth: int) -> pyvips.Image:

@@ -1,4 +1,4 @@
-"""Files that should hold a picture: what is in them by their first bytes, and their faults."""
+"""Files that should hold an image: what is in them by their first bytes, and their faults."""
 
 import io
 import os
@@ -11,14 +11,16 @@ from typing import BinaryIO
 
 import pyvips
 
+from sr.errors import UserError
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the latter two are BigTIFF
 _TEMPORARY_FILE_FAULT = "wbuffer_write: write failed"  # libvips' words
 _HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")
 
 
-class ImageError(ValueError):
-    """A picture that cannot be read or written; the message names the file."""
+class ImageError(UserError):
+    """An image that cannot be read or written; the message names the file."""
 
 
 def name_of(source: Path | bytes) -> str:
@@ -34,15 +36,15 @@ def faults_named(name: object, expected: str) -> Iterator[None]:
     except pyvips.Error as error:
         if _TEMPORARY_FILE_FAULT in str(error):
             raise ImageError(
-                f"{name}: could not be decoded to a temporary file, as large pictures are:"
+                f"{name}: could not be decoded to a temporary file, as large images are:"
                 f" no room in {tempfile.gettempdir()}. Set TMPDIR to a folder with more"
             ) from error
         raise ImageError(
-            f"{name}: {expected}; came: a file of another kind, damaged or cut short"
+            f"{name}: {expected}, got a file of another kind, damaged or cut short"
             f" ({first_line(error)})"
         ) from error
     except IsADirectoryError as error:
-        raise ImageError(f"{name}: {expected}; came: a folder") from error
+        raise ImageError(f"{name}: {expected}, got a folder") from error
     except OSError as error:
         raise ImageError(f"{name}: could not be read: {error.strerror}") from error
 
@@ -53,10 +55,10 @@ def opened_file(source: Path | bytes, expected: str) -> Iterator[BinaryIO]:
     file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
     with file:
         if file.seek(0, os.SEEK_END) == 0:
-            raise ImageError(f"{name_of(source)}: {expected}; came: an empty file")
+            raise ImageError(f"{name_of(source)}: {expected}, got an empty file")
         file.seek(0)
         if _has_animation_chunk(file):
-            raise ImageError(f"{name_of(source)}: {expected}; came: an animated PNG")
+            raise ImageError(f"{name_of(source)}: {expected}, got an animated PNG")
         file.seek(0)
         yield file
 

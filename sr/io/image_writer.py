@@ -1,4 +1,4 @@
-"""Results into picture files, streamed, with what their source held beside its pixels.
+"""Results into image files, streamed, with what their source held next to its pixels.
 
 Letters: H, W height and width of one frame in pixels, C bands.
 """
@@ -15,7 +15,7 @@ import pyvips
 from sr.io.atomic_write import whole_file
 from sr.io.image_formats import carried, check_writable, depth_in
 from sr.io.image_metadata import Metadata, attach, profile_fits
-from sr.io.image_reader import Picture
+from sr.io.image_reader import ImageReader
 from sr.io.image_source import ImageError, first_line
 from sr.io.linear_light import resampled
 
@@ -25,19 +25,19 @@ _CLASSIC_TIFF_BYTES = 4_000_000_000  # 32-bit offsets end there
 _KEEP_ALL_BUT_EXIF = 2 | 4 | 8 | 16  # libvips' VipsForeignKeep: XMP, IPTC, ICC, the others
 
 
-def write_picture(
+def write_image(
     target: Path | BinaryIO,
     pixels: npt.NDArray[Any],
     *,
     suffix: str,
-    like: Picture | None,
+    like: ImageReader | None,
     quality: int = 95,
     lossless: bool = False,
     size: tuple[int, int] | None = None,
     num_frames: int = 1,
     depth: int | None = None,
 ) -> None:
-    """Write a picture in the format of `suffix`; a path's file appears whole or not at all.
+    """Write an image in the format of `suffix`; a path's file appears whole or not at all.
 
     pixels: (num_frames*H, W, C), uint8, uint16, or float32 in [0, 1]; C as in `Header`. They
     may be mapped from a file, and are not copied. like: the source, whose metadata are carried;
@@ -58,7 +58,7 @@ def write_picture(
     metadata = like.metadata if like is not None else Metadata()
     kinds = set(carried(suffix, metadata.kinds, num_bands=num_bands, num_frames=num_frames))
     if metadata.profile and not profile_fits(metadata.profile, num_bands):
-        kinds.discard("colour profile")  # the result is RGB, its source was grey, or the reverse
+        kinds.discard("color profile")  # the result is RGB, its source was gray, or the reverse
     image = attach(image, metadata, kinds, (height, width), suffix)
     options = _save_options(suffix, quality, lossless, bits, image)
     if num_frames > 1:
@@ -92,7 +92,7 @@ def _image_of(
     )
 
 
-def _bits(suffix: str, dtype: np.dtype[Any], like: Picture | None, depth: int | None) -> int:
+def _bits(suffix: str, dtype: np.dtype[Any], like: ImageReader | None, depth: int | None) -> int:
     """The bits a channel to write: 8, 10 or 12 (AVIF), or 16."""
     if depth is None:
         own = 8 if dtype == np.uint8 else 16 if dtype == np.uint16 else None
@@ -112,8 +112,8 @@ def _quantised(image: pyvips.Image, bits: int) -> pyvips.Image:
         image = (image * (levels / max_value) + 0.5).cast(target)  # clamps, and cuts off
     if bits in (10, 12):
         image = image << (16 - bits)
-    grey, colour = ("b-w", "srgb") if bits == 8 else ("grey16", "rgb16")
-    return image.copy(interpretation=grey if image.bands <= 2 else colour)
+    gray, color = ("b-w", "srgb") if bits == 8 else ("gray16", "rgb16")
+    return image.copy(interpretation=gray if image.bands <= 2 else color)
 
 
 def _keeps_exif(suffix: str, kinds: set[str]) -> bool:
@@ -130,15 +130,15 @@ def _save_options(
         case ".png":
             return {"filter": "paeth", "compression": 3}  # for photographs as small as all filters
         case ".jpg" | ".jpeg":
-            return {"Q": quality}  # libvips keeps full colour resolution from 90 on
+            return {"Q": quality}  # libvips keeps full color resolution from 90 on
         case ".webp" if lossless:
-            return {"lossless": True, "exact": True}  # exact: colours under full transparency too
+            return {"lossless": True, "exact": True}  # exact: colors under full transparency too
         case ".webp":
             return {"Q": quality, "smart_subsample": True}
         case ".avif" if lossless:
             return {"lossless": True, "bitdepth": bits}
         case ".avif":
-            return {"Q": quality, "bitdepth": bits}  # full colour resolution from 90 on, too
+            return {"Q": quality, "bitdepth": bits}  # full color resolution from 90 on, too
         case _:
             num_bytes = image.width * image.height * image.bands * (1 if bits == 8 else 2)
             return {

@@ -1,6 +1,6 @@
 """Resampling in linear light, through libvips: float, alpha premultiplied.
 
-Colours are taken as encoded by the sRGB curve, whatever their profile: the curves of the usual
+Colors are taken as encoded by the sRGB curve, whatever their profile: the curves of the usual
 profiles are near to it, and far from linear.
 """
 
@@ -35,7 +35,7 @@ def resampled(
 
 
 def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
-    """Shrink and grow, each axis by itself, so that the edges of both pictures are the same."""
+    """Shrink and grow, each axis by itself, so that the edges of both images are the same."""
     height, width = size
     shrink_x, shrink_y = max(image.width / width, 1.0), max(image.height / height, 1.0)
     image = image.reduce(shrink_x, shrink_y, kernel="cubic")
@@ -54,14 +54,14 @@ def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
 
 
 def _linear(image: pyvips.Image, max_value: float, alpha: bool) -> pyvips.Image:
-    """Values in [0, max_value] -> linear light in [0, 1], colours multiplied by alpha."""
-    colours = image[: image.bands - 1] if alpha else image
+    """Values in [0, max_value] -> linear light in [0, 1], colors multiplied by alpha."""
+    colors = image[: image.bands - 1] if alpha else image
     if image.format == "float":
-        light = _curve_to_linear(colours / max_value)
+        light = _curve_to_linear(colors / max_value)
     else:  # a table is far faster than a power for each pixel
         levels = np.arange(int(max_value) + 1, dtype=np.float32)[np.newaxis]  # (1, levels)
         table = _curve_to_linear(pyvips.Image.new_from_array(levels) / max_value)
-        light = colours.maplut(table)
+        light = colors.maplut(table)
     if not alpha:
         return light
     opacity = image[image.bands - 1] / max_value
@@ -74,8 +74,8 @@ def _encoded(light: pyvips.Image, alpha: bool) -> pyvips.Image:
         return _curve_from_linear(light.clamp())
     opacity = light[light.bands - 1]
     seen = opacity > _LEAST_ALPHA
-    colours = light[: light.bands - 1] / seen.ifthenelse(opacity, 1)
-    encoded = _curve_from_linear(seen.ifthenelse(colours, 0).clamp())
+    colors = light[: light.bands - 1] / seen.ifthenelse(opacity, 1)
+    encoded = _curve_from_linear(seen.ifthenelse(colors, 0).clamp())
     return encoded.bandjoin(opacity.clamp())
 
 

@@ -15,12 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from sr.errors import UserError
 from sr.io.atomic_write import whole_file
 
 FORMAT = "sr-model-1"
 
 
-class ModelFileError(ValueError):
+class ModelFileError(UserError):
     """A model file that cannot be used; the message names the file and what was looked at."""
 
 

@@ -1,10 +1,10 @@
-"""Picture files <-> 8-bit RGB arrays <-> tensors, through libvips.
+"""Image files <-> 8-bit RGB arrays <-> tensors, through libvips.
 
-Read and written are 8-bit RGB pictures in sRGB: PNG, JPEG, WebP and TIFF. Whatever else
-comes (16 bit, grey, alpha, CMYK, several pages, other colour profiles) is refused with
-an `ImageError`, so that no picture is silently damaged.
+Read and written are 8-bit RGB images in sRGB: PNG, JPEG, WebP and TIFF. Whatever else
+comes (16 bit, gray, alpha, CMYK, several pages, other color profiles) is refused with
+an `ImageError`, so that no image is silently damaged.
 
-Letters: H, W height and width of the picture in pixels.
+Letters: H, W height and width of the image in pixels.
 """
 
 from collections.abc import Iterator
@@ -19,51 +19,51 @@ from torch import Tensor
 
 from sr.io.image_source import ImageError as ImageError
 from sr.io.image_source import faults_named, opened_file
-from sr.io.image_writer import write_picture
+from sr.io.image_writer import write_image
 
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
-_EXPECTED = "expected an 8-bit RGB picture (PNG, JPEG, WebP or TIFF)"
+_EXPECTED = "expected an 8-bit RGB image (PNG, JPEG, WebP or TIFF)"
 _SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
 
 
-def read_rgb8(path: Path, *, grey_to_rgb: bool = False) -> npt.NDArray[np.uint8]:
-    """Read a picture of 8-bit RGB in sRGB, turned upright as its EXIF orientation tells.
+def read_rgb8(path: Path, *, gray_to_rgb: bool = False) -> npt.NDArray[np.uint8]:
+    """Read an image of 8-bit RGB in sRGB, turned upright as its EXIF orientation tells.
 
-    With `grey_to_rgb` an 8-bit grey picture is taken as well, its values repeated in
+    With `gray_to_rgb` an 8-bit gray image is taken as well, its values repeated in
     the three channels; some benchmarks have one.
 
     Returns: (H, W, 3), uint8, C-contiguous.
-    Raises `ImageError` for every other kind of picture and for damaged files.
+    Raises `ImageError` for every other kind of image and for damaged files.
     """
     with _opened(path) as image:
-        _refuse_other_kinds(path, image, grey_to_rgb)
+        _refuse_other_kinds(path, image, gray_to_rgb)
         if image.get_typeof("icc-profile-data") and not _profile_is_srgb(image):
             raise ImageError(
-                f"{path}: expected colours in sRGB; came: an embedded colour profile that is"
-                " not sRGB, or is damaged. Convert the picture to sRGB first"
+                f"{path}: expected colors in sRGB, got an embedded color profile that is"
+                " not sRGB, or is damaged. Convert the image to sRGB first"
             )
         if image.get_typeof("orientation") and image.get("orientation") > 1:
             image = image.copy_memory()  # turning reads rows out of order, a file gives them once
-        pixels = image.autorot().numpy()  # (H, W, 3), or (H, W) when grey
+        pixels = image.autorot().numpy()  # (H, W, 3), or (H, W) when gray
     if pixels.ndim == 2:
         pixels = np.stack([pixels] * 3, axis=-1)
     return np.ascontiguousarray(pixels, dtype=np.uint8)
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """(height, width) in pixels of the upright picture, from the file's header alone.
+    """(height, width) in pixels of the upright image, from the file's header alone.
 
-    Raises `ImageError` for a picture that `read_rgb8(path, grey_to_rgb=True)` refuses by its kind.
+    Raises `ImageError` for an image that `read_rgb8(path, gray_to_rgb=True)` refuses by its kind.
     """
     with _opened(path) as image:
-        _refuse_other_kinds(path, image, grey_to_rgb=True)
+        _refuse_other_kinds(path, image, gray_to_rgb=True)
         height, width = image.height, image.width
         sideways = image.get_typeof("orientation") and image.get("orientation") >= 5
     return (width, height) if sideways else (height, width)
 
 
 def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -> None:
-    """Write a picture in the format of the suffix, as `write_picture` does.
+    """Write an image in the format of the suffix, as `write_image` does.
 
     PNG and TIFF keep every pixel; the others are lossy, with `quality` 1 to 100.
 
@@ -71,9 +71,9 @@ def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -
     """
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
         raise ValueError(
-            f"{path}: expected a uint8 array (H, W, 3); came: {array.dtype} {array.shape}"
+            f"{path}: expected a uint8 array (H, W, 3), got {array.dtype} {array.shape}"
         )
-    write_picture(path, array, suffix=path.suffix, like=None, quality=quality)
+    write_image(path, array, suffix=path.suffix, like=None, quality=quality)
 
 
 def image_to_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
@@ -89,22 +89,22 @@ def tensor_to_rgb8(tensor: Tensor) -> npt.NDArray[np.uint8]:
     Returns: (H, W, 3), uint8. Raises `ImageError` if a value is not finite.
     """
     if tensor.ndim != 4 or tensor.shape[0] != 1 or tensor.shape[1] != 3:
-        raise ValueError(f"expected a tensor (1, 3, H, W); came: {tuple(tensor.shape)}")
-    picture = tensor.detach()[0].to(device="cpu", dtype=torch.float32)  # (3, H, W)
-    if not bool(torch.isfinite(picture).all()):
+        raise ValueError(f"expected a tensor (1, 3, H, W), got {tuple(tensor.shape)}")
+    image = tensor.detach()[0].to(device="cpu", dtype=torch.float32)  # (3, H, W)
+    if not bool(torch.isfinite(image).all()):
         raise ImageError(
-            "expected finite values; came: NaN or infinity in the upscaled picture."
+            "expected finite values, got NaN or infinity in the upscaled image."
             " A higher precision may help"
         )
-    levels = picture.clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)  # the cast cuts off
+    levels = image.clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)  # the cast cuts off
     return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pyvips.Image]:
-    """Open a picture lazily; faults of the file and of its content become `ImageError`.
+    """Open an image lazily; faults of the file and of its content become `ImageError`.
 
-    A descriptor is opened instead of a name, because libvips remembers pictures by name
+    A descriptor is opened instead of a name, because libvips remembers images by name
     (a changed file would come back unchanged) and takes "[...]" in a name for options.
     """
     with faults_named(path, _EXPECTED), opened_file(path, _EXPECTED) as file:
@@ -112,39 +112,39 @@ def _opened(path: Path) -> Iterator[pyvips.Image]:
         yield pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
 
 
-def _refuse_other_kinds(path: Path, image: pyvips.Image, grey_to_rgb: bool) -> None:
+def _refuse_other_kinds(path: Path, image: pyvips.Image, gray_to_rgb: bool) -> None:
     loader = image.get("vips-loader")
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    grey = image.bands == 1 and image.interpretation == "b-w"
+    gray = image.bands == 1 and image.interpretation == "b-w"
     rgb = image.bands == 3 and image.interpretation == "srgb"
-    came = None
+    got = None
     if not loader.startswith(_LOADERS):
-        came = f"a file read by libvips' {loader.removesuffix('_source')}"
+        got = f"a file read by libvips' {loader.removesuffix('_source')}"
     elif pages != 1:
-        came = f"{pages} pages or frames"
+        got = f"{pages} pages or frames"
     elif image.format != "uchar":
-        came = f"{image.bands} channel(s) of type {image.format} ({image.interpretation})"
+        got = f"{image.bands} channel(s) of type {image.format} ({image.interpretation})"
     elif image.hasalpha():
-        came = "a picture with an alpha channel (transparency)"
-    elif grey and not grey_to_rgb:
-        came = "a grey picture"
-    elif not grey and not rgb:
-        came = f"{image.bands} channel(s) of colour space {image.interpretation}"
-    if came is not None:
-        raise ImageError(f"{path}: {_EXPECTED}; came: {came}")
+        got = "an image with an alpha channel (transparency)"
+    elif gray and not gray_to_rgb:
+        got = "a gray image"
+    elif not gray and not rgb:
+        got = f"{image.bands} channel(s) of color space {image.interpretation}"
+    if got is not None:
+        raise ImageError(f"{path}: {_EXPECTED}, got {got}")
 
 
 def _profile_is_srgb(image: pyvips.Image) -> bool:
-    """Whether the embedded profile maps a grid of colours onto themselves in sRGB."""
+    """Whether the embedded profile maps a grid of colors onto themselves in sRGB."""
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     axes = np.meshgrid(*[levels] * image.bands, indexing="ij")
     grid = np.stack(axes, axis=-1).reshape(1, -1, image.bands)
-    colours = pyvips.Image.new_from_memory(grid.data, grid.shape[1], 1, image.bands, "uchar")
-    colours = colours.copy(interpretation=image.interpretation)
+    colors = pyvips.Image.new_from_memory(grid.data, grid.shape[1], 1, image.bands, "uchar")
+    colors = colors.copy(interpretation=image.interpretation)
     profile = image.get("icc-profile-data")
-    colours.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    colors.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     try:
-        mapped = colours.icc_transform("srgb", embedded=True).numpy()  # (1, N, 3)
+        mapped = colors.icc_transform("srgb", embedded=True).numpy()  # (1, N, 3)
     except pyvips.Error:
         return False
     return bool(np.abs(mapped.astype(int) - grid.astype(int)).max() <= _SRGB_TOLERANCE)

@@ -109,7 +109,7 @@ def _unwrapped(read: object) -> Mapping[str, Any]:
         return {}
     weights: Mapping[str, Any] = read
     for _ in range(MAX_WRAPPERS):
-        # Looked for first: a step or a loss beside the weights may be a tensor too.
+        # Looked for first: a step or a loss next to the weights may be a tensor too.
         inner = (weights.get(key) for key in _WRAPPERS)
         wrapped = next((value for value in inner if isinstance(value, Mapping) and value), None)
         if wrapped is None:

@@ -47,10 +47,10 @@ def discriminator_loss(
 ) -> Tensor:
     """real, sr: logits of hr and of sr, (B, 1) or (B, 1, h, w). Returns a float32 scalar.
 
-    sr's picture must have come without a graph, or the generator gets a gradient too.
+    sr's image must have come without a graph, or the generator gets a gradient too.
     """
     if not 0 <= label_smoothing < 1:
-        raise ValueError(f"label_smoothing: expected 0 <= s < 1, came {label_smoothing}")
+        raise ValueError(f"label_smoothing: expected 0 <= s < 1, got {label_smoothing}")
     if label_smoothing and kind not in KINDS_WITH_LABEL_SMOOTHING:
         raise ValueError(
             f"label_smoothing has no meaning with {kind}; it is for "
@@ -87,8 +87,8 @@ def generator_loss(kind: AdversarialKind, real: Tensor | None, sr: Tensor) -> Te
         case "relativistic_average":
             if real is None:
                 raise ValueError(
-                    "relativistic_average: expected the discriminator's logits of hr beside those "
-                    "of sr, came None"
+                    "relativistic_average: expected the discriminator's logits of hr next to those "
+                    "of sr, got None"
                 )
             real = real.detach().float()
             return _cross_entropy(real - sr.mean(), 0) + _cross_entropy(sr - real.mean(), 1)

@@ -30,9 +30,9 @@ class WeightedMotionTerm:
     weight: float
 
     def of(self, sr: Tensor, hr: Tensor, motion: Tensor | None) -> Tensor:
-        """The term, unweighted. Raises ValueError for pictures, which have no motion."""
+        """The term, unweighted. Raises ValueError for images, which have no motion."""
         if motion is None:
-            raise ValueError("a temporal term needs clips: expected motion in the batch; came none")
+            raise ValueError("a temporal term needs clips: expected motion in the batch, got none")
         return self.term(sr, hr, motion)
 
 

@@ -1,4 +1,4 @@
-"""R1: keeps the discriminator flat at real pictures.
+"""R1: keeps the discriminator flat at real images.
 
 Mescheder, Geiger, Nowozin 2018, "Which Training Methods for GANs do actually Converge?"
 (arXiv 1801.04406), eq. 9.
@@ -17,7 +17,7 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], hr: Tensor) -> Tensor:
     hr: (B, 3, H, W), RGB in [0, 1]; its own graph is left alone.
     Returns a float32 scalar, whose gradient reaches the discriminator's parameters.
 
-    The paper has one logit a picture. Of a map of P logits the gradient of their sum is taken and
+    The paper has one logit an image. Of a map of P logits the gradient of their sum is taken and
     its squared norm divided by P. Where no pixel is seen by two logits that is the mean of the
     norms of eq. 9, one of each logit; and the value does not grow with the crop.
     """
@@ -26,5 +26,5 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], hr: Tensor) -> Tensor:
     with torch.autocast(hr.device.type, enabled=False):
         logits = discriminator(x)
         (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    num_logits = logits[0].numel()  # of a picture
+    num_logits = logits[0].numel()  # of an image
     return gradient.square().sum(dim=(1, 2, 3)).mean() / (2 * num_logits)

@@ -52,7 +52,7 @@ def _num_scales(sr: Tensor) -> int:
     side = min(sr.shape[-2:])
     if side < _WINDOW_SIZE:
         raise ValueError(
-            f"MS-SSIM: expected pictures of at least {_WINDOW_SIZE} x {_WINDOW_SIZE} px; "
-            f"came height {sr.shape[-2]}, width {sr.shape[-1]}"
+            f"MS-SSIM: expected images of at least {_WINDOW_SIZE} x {_WINDOW_SIZE} px, "
+            f"got height {sr.shape[-2]}, width {sr.shape[-1]}"
         )
     return min(len(_EXPONENTS), (side // _WINDOW_SIZE).bit_length())

@@ -39,7 +39,7 @@ class PerceptualLoss(nn.Module):
         if set(layer_weights) != set(features.layers):
             raise ValueError(
                 f"perceptual loss: expected a weight for each of the layers "
-                f"{', '.join(features.layers)}; came weights for {', '.join(layer_weights)}"
+                f"{', '.join(features.layers)}, got weights for {', '.join(layer_weights)}"
             )
         self.features = features
         self.layer_weights = dict(layer_weights)

@@ -27,7 +27,7 @@ def temporal_loss(sr: Tensor, hr: Tensor, motion: Tensor) -> Tensor:
     """
     if len(sr) != 2 * len(motion):
         raise ValueError(
-            f"temporal loss: expected pairs of frames and a flow each; came {len(sr)} frames and "
+            f"temporal loss: expected pairs of frames and a flow each, got {len(sr)} frames and "
             f"{len(motion)} flows"
         )
     error = sr - hr

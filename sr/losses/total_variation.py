@@ -1,4 +1,4 @@
-"""Total variation: how much neighbouring pixels of sr differ. As a loss term it smooths.
+"""Total variation: how much neighboring pixels of sr differ. As a loss term it smooths.
 
 Rudin, Osher, Fatemi 1992, "Nonlinear total variation based noise removal algorithms"; Aly and
 Dubois 2005, "Image up-sampling using total-variation regularization with a new observation model",
@@ -10,8 +10,8 @@ keeps its meaning at every crop and batch size.
 iSeeBetter's published weight, 2e-8 (Chadha et al. 2020, arXiv 2006.11161), belongs to
     TV = 2 * (sum dh^2 / count_h + sum dw^2 / count_w) / B,
 where the sums run over the batch but count_h = C * (H - 1) * W and count_w = C * H * (W - 1) count
-the differences of one picture. sum dh^2 / count_h is therefore B times the mean, and TV is
-2 * squared(sr): 2e-8 there is 4e-8 here. The term is then about 1e-10 beside an MSE of about 1e-3
+the differences of one image. sum dh^2 / count_h is therefore B times the mean, and TV is
+2 * squared(sr): 2e-8 there is 4e-8 here. The term is then about 1e-10 next to an MSE of about 1e-3
 and has no effect.
 """
 
@@ -37,7 +37,7 @@ def _differences(sr: Tensor) -> tuple[Tensor, Tensor]:
     """(B, C, H - 1, W) and (B, C, H, W - 1)."""
     if min(sr.shape[-2:]) < 2:
         raise ValueError(
-            f"total variation: expected pictures of at least 2 x 2 px; came height "
+            f"total variation: expected images of at least 2 x 2 px, got height "
             f"{sr.shape[-2]}, width {sr.shape[-1]}"
         )
     return sr.diff(dim=-2), sr.diff(dim=-1)

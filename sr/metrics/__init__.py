@@ -1,1 +1,1 @@
-"""Full-reference picture metrics: pure functions on tensors, on any device."""
+"""Full-reference image metrics: pure functions on tensors, on any device."""

@@ -10,10 +10,10 @@ Brox 2016, "Artistic style transfer for videos", arXiv 1604.08610. A clip's erro
 its pairs of consecutive frames.
 
 Deviations: squares are averaged over the channels, not summed; the warp is bicubic, not bilinear;
-pixels that leave the picture are not visible.
+pixels that leave the image are not visible.
 
 Flow must come from frames that are not judged (the originals, or a network's input): a method could
-make the flow of its own frames fit. A smooth picture has a low error; so this goes together with
+make the flow of its own frames fit. A smooth image has a low error; so this goes together with
 PSNR, and with the error of the originals.
 
 A flow from a to b is (H, W, 2), across and down in pixels: the point of a at (x, y) lies in b at
@@ -42,8 +42,8 @@ def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor
     """
     if len(frames) < 2 or len(flows) != len(frames) - 1:
         raise ValueError(
-            "warping error: expected 2 frames or more and a pair of flows less; "
-            f"came {len(frames)} frames and {len(flows)} pairs of flows"
+            "warping error: expected 2 frames or more and a pair of flows less, "
+            f"got {len(frames)} frames and {len(flows)} pairs of flows"
         )
     errors = []
     for t, (forward, backward) in enumerate(flows):
@@ -55,7 +55,7 @@ def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor
         visible = visible_in_both(forward, backward)
         if not bool(visible.any()):
             raise ValueError(
-                f"warping error: expected frames {t} and {t + 1} to show the same; came: no pixel "
+                f"warping error: expected frames {t} and {t + 1} to show the same, got no pixel "
                 "that is visible in both, as at a scene cut"
             )
         errors.append(pair_error(frame, following, forward, visible))
@@ -82,7 +82,7 @@ def pair_error(frame: Tensor, following: Tensor, forward: Tensor, visible: Tenso
 
 
 def consistent(forward: Tensor, backward: Tensor) -> Tensor:
-    """Where a point stays in the picture and the flow back leads to where it came from.
+    """Where a point stays in the image and the flow back leads to where it got from.
 
     forward: from a to b; backward: from b to a; (H, W, 2). Returns (H, W), bool, of a's pixels.
     """
@@ -104,10 +104,10 @@ def _motion_boundary(flow: Tensor) -> Tensor:
     return change > _RELATIVE * flow.square().sum(-1) + _BOUNDARY
 
 
-def _warped(picture: Tensor, flow: Tensor, mode: str) -> Tensor:
+def _warped(image: Tensor, flow: Tensor, mode: str) -> Tensor:
     """(1, C, H, W) at (x, y) + flow; the border's pixels are repeated beyond it."""
     across, down = _targets(flow)
-    return sampled(picture, across[None], down[None], mode)
+    return sampled(image, across[None], down[None], mode)
 
 
 def _targets(flow: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,6 +121,6 @@ def _targets(flow: Tensor) -> tuple[Tensor, Tensor]:
 def _check(tensor: Tensor, shape: tuple[int, ...], name: str) -> None:
     if tuple(tensor.shape) != shape or not tensor.is_floating_point():
         raise ValueError(
-            f"warping error: {name}: expected a float tensor {shape}; "
-            f"came {tensor.dtype} {tuple(tensor.shape)}"
+            f"warping error: {name}: expected a float tensor {shape}, "
+            f"got {tensor.dtype} {tuple(tensor.shape)}"
         )

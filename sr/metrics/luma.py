@@ -18,7 +18,7 @@ _LUMA_OFFSET = 16.0  # black
 def compared_values(
     sr: Tensor, hr: Tensor, *, border: int, channel: Channel
 ) -> tuple[Tensor, Tensor]:
-    """Both pictures as the metrics see them.
+    """Both images as the metrics see them.
 
     sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1]; values outside are clamped.
     border: pixels left out on each side.
@@ -26,37 +26,37 @@ def compared_values(
     [0, 255].
     """
     if channel not in ("y", "rgb"):
-        raise ValueError(f"channel: expected 'y' or 'rgb'; came {channel!r}")
+        raise ValueError(f"channel: expected 'y' or 'rgb', got {channel!r}")
     if border < 0:
-        raise ValueError(f"border: expected 0 or more pixels; came {border}")
-    for name, picture in (("sr", sr), ("hr", hr)):
-        if picture.shape[:-2] not in ((3,), (1, 3)) or not picture.is_floating_point():
+        raise ValueError(f"border: expected 0 or more pixels, got {border}")
+    for name, image in (("sr", sr), ("hr", hr)):
+        if image.shape[:-2] not in ((3,), (1, 3)) or not image.is_floating_point():
             raise ValueError(
-                f"{name}: expected a tensor (3, H, W) or (1, 3, H, W), float in [0, 1]; "
-                f"came {tuple(picture.shape)}, {picture.dtype}"
+                f"{name}: expected a tensor (3, H, W) or (1, 3, H, W), float in [0, 1], "
+                f"got {tuple(image.shape)}, {image.dtype}"
             )
     if sr.shape[-2:] != hr.shape[-2:]:
         raise ValueError(
-            "sr and hr: expected pictures of the same height and width; "
-            f"came {tuple(sr.shape[-2:])} and {tuple(hr.shape[-2:])}"
+            "sr and hr: expected images of the same height and width, "
+            f"got {tuple(sr.shape[-2:])} and {tuple(hr.shape[-2:])}"
         )
     height, width = hr.shape[-2:]
     if min(height, width) <= 2 * border:
         raise ValueError(
-            f"expected pictures larger than twice the border of {border} px; "
-            f"came height {height}, width {width}"
+            f"expected images larger than twice the border of {border} px, "
+            f"got height {height}, width {width}"
         )
     inside = (..., slice(border, height - border), slice(border, width - border))
     return _values(sr[inside], channel), _values(hr[inside], channel)
 
 
-def _values(picture: Tensor, channel: Channel) -> Tensor:
+def _values(image: Tensor, channel: Channel) -> Tensor:
     """(3, H, W) or (1, 3, H, W), RGB in [0, 1], to (1, H, W) Y or (3, H, W) RGB, float64."""
-    picture = picture.detach().reshape(3, *picture.shape[-2:])
-    if picture.device.type == "mps":  # has no float64
-        picture = picture.cpu()
-    # The 8 bits that a picture file would hold, rounded half upwards.
-    rgb = (picture.to(torch.float64).clamp(0, 1) * 255 + 0.5).floor()
+    image = image.detach().reshape(3, *image.shape[-2:])
+    if image.device.type == "mps":  # has no float64
+        image = image.cpu()
+    # The 8 bits that an image file would hold, rounded half upwards.
+    rgb = (image.to(torch.float64).clamp(0, 1) * 255 + 0.5).floor()
     if channel == "rgb":
         return rgb
     weights = rgb.new_tensor(_LUMA_WEIGHTS) / 255

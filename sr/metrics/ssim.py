@@ -1,7 +1,7 @@
 """Structural similarity, Wang, Bovik, Sheikh, Simoncelli 2004, "Image quality assessment: from
 error visibility to structural similarity", IEEE TIP 13(4), eq. 13, sec. III-C.
 
-Only windows that lie wholly inside the picture count, as in the authors' MATLAB code.
+Only windows that lie wholly inside the image count, as in the authors' MATLAB code.
 """
 
 import torch
@@ -16,7 +16,7 @@ _C2 = (0.03 * 255) ** 2
 
 
 def ssim(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
-    """Mean SSIM of one picture, at most 1, after rounding both pictures to 8 bits.
+    """Mean SSIM of one image, at most 1, after rounding both images to 8 bits.
 
     sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1].
     border: pixels left out on each side, by custom the scale.
@@ -26,7 +26,7 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
     if min(x.shape[-2:]) < _WINDOW_SIZE:
         raise ValueError(
             f"ssim: expected at least {_WINDOW_SIZE} x {_WINDOW_SIZE} px inside the border of "
-            f"{border} px; came height {x.shape[-2]}, width {x.shape[-1]}"
+            f"{border} px, got height {x.shape[-2]}, width {x.shape[-1]}"
         )
     mean_x, mean_y = _blur(x), _blur(y)
     variance_x = _blur(x * x) - mean_x**2

@@ -28,8 +28,8 @@ def flow_for_tof(
     """OF: (H, W, 2), across and down in pixels. frame, following: (H, W, 3), uint8, RGB."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != following.shape:
         raise ValueError(
-            "tOF: expected two frames (height, width, 3) of one size; "
-            f"came {frame.shape} and {following.shape}"
+            "tOF: expected two frames (height, width, 3) of one size, "
+            f"got {frame.shape} and {following.shape}"
         )
     luma, next_luma = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (frame, following))
     start = np.zeros((*frame.shape[:2], 2), np.float32)
@@ -46,8 +46,8 @@ def tof(
     height, width = hr_flow.shape[:2]
     if sr_flow.shape != hr_flow.shape or min(height, width) <= 2 * border:
         raise ValueError(
-            f"tOF: expected two flows of one size, larger than twice the border of {border} px; "
-            f"came {sr_flow.shape} and {hr_flow.shape}"
+            f"tOF: expected two flows of one size, larger than twice the border of {border} px, "
+            f"got {sr_flow.shape} and {hr_flow.shape}"
         )
     inside = (slice(border, height - border), slice(border, width - border))
     return float(np.linalg.norm(sr_flow[inside] - hr_flow[inside], axis=-1).mean())

@@ -1,4 +1,4 @@
-"""A generator run by torch, by onnxruntime or by OpenVINO; all give the same picture."""
+"""A generator run by torch, by onnxruntime or by OpenVINO; all give the same image."""
 
 from dataclasses import replace
 
@@ -23,12 +23,12 @@ def with_backend(
     """The same generator run by `backend`, one of `BACKENDS`; all but the network is kept.
 
     The others than torch run on the CPU, and their result is compared with the network's on two
-    pictures first: at most 1e-4 of the [0, 1] range apart in fp32, 5e-2 in OpenVINO's bf16 (seen:
+    images first: at most 1e-4 of the [0, 1] range apart in fp32, 5e-2 in OpenVINO's bf16 (seen:
     1.6e-2, torch's own bf16: 2e-2). Raises DeviceError for a backend, device or precision that
     cannot be had, ModelFileError for a network that the backend cannot run, or not rightly.
     """
     if backend not in BACKENDS:
-        raise DeviceError(f"backend: expected one of {', '.join(BACKENDS)}; came: {backend!r}")
+        raise DeviceError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     if backend == "torch":
         if isinstance(generator.network, OnnxNetwork):
             raise ModelFileError(
@@ -42,7 +42,7 @@ def with_backend(
             "which only torch runs here"
         )
     if device.type != "cpu":
-        raise DeviceError(f"backend {backend}: runs on the CPU only; came: device {device}")
+        raise DeviceError(f"backend {backend}: runs on the CPU only, got device {device}")
     if backend == "onnxruntime":
         return _through_onnxruntime(generator, precision)
     return _through_openvino(generator, precision)
@@ -51,7 +51,7 @@ def with_backend(
 def _through_onnxruntime(generator: LoadedGenerator, precision: torch.dtype) -> LoadedGenerator:
     if precision != torch.float32:
         raise DeviceError(
-            f"backend onnxruntime: expected precision fp32; came: {precision_name(precision)}"
+            f"backend onnxruntime: expected precision fp32, got {precision_name(precision)}"
         )
     if isinstance(generator.network, OnnxNetwork):
         return generator
@@ -69,7 +69,7 @@ def _through_openvino(generator: LoadedGenerator, precision: torch.dtype) -> Loa
     if precision != torch.float32 and precision not in reduced:
         allowed = "fp32 or bf16" if reduced else f"fp32, which {generator.architecture} needs"
         raise DeviceError(
-            f"backend openvino: expected precision {allowed}; came: {precision_name(precision)}"
+            f"backend openvino: expected precision {allowed}, got {precision_name(precision)}"
         )
     name = f"backend openvino: {generator.architecture}"
     tolerance = TOLERANCE[precision]
@@ -88,7 +88,7 @@ def _check(network: nn.Module, generator: LoadedGenerator, name: str, tolerance:
     """Raises ModelFileError where the network computes something else than the generator's."""
     for number, size in enumerate(CHECKED_SIZES):
         lr = torch.rand(size, generator=torch.Generator().manual_seed(number))
-        lr = 0.6 * lr + 0.4 * number  # a dark picture and a bright one
+        lr = 0.6 * lr + 0.4 * number  # a dark image and a bright one
         with torch.inference_mode():
             expected: Tensor = generator.network(lr.clone())  # some networks change their input
             sr: Tensor = _result(network, lr, name)
@@ -99,13 +99,13 @@ def _check(network: nn.Module, generator: LoadedGenerator, name: str, tolerance:
         difference = float((sr - expected).abs().max())
         if not difference <= tolerance:  # also where it is not a number
             raise ModelFileError(
-                f"{name}: its result differs by {difference:g} on a picture of {size[3]}x{size[2]} "
+                f"{name}: its result differs by {difference:g} on an image of {size[3]}x{size[2]} "
                 f"(allowed: {tolerance:g}); take another backend"
             )
 
 
 def _result(network: nn.Module, lr: Tensor, name: str) -> Tensor:
-    """The network's result; what gives nothing for so small a picture does not lack memory."""
+    """The network's result; what gives nothing for so small an image does not lack memory."""
     try:
         sr: Tensor = network(lr)
     except MemoryError:

@@ -35,7 +35,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class BundledModel:
-    """A file in sr/weights, with a card NAME.md beside it."""
+    """A file in sr/weights, with a card NAME.md next to it."""
 
     name: str
     purpose: str
@@ -73,10 +73,10 @@ class BundledModel:
 
 
 BUNDLED = (
-    BundledModel("span_x4", "clean pictures and videos, true to what is there"),
+    BundledModel("span_x4", "clean images and videos, true to what is there"),
     BundledModel("compact_x4", "as span_x4, in a design that other programs read"),
-    BundledModel("compact_x2", "clean pictures and videos, to twice their size"),
-    BundledModel("compact_real_x4", "real pictures: JPEG marks, blur, noise; adds detail"),
+    BundledModel("compact_x2", "clean images and videos, to twice their size"),
+    BundledModel("compact_real_x4", "real images: JPEG marks, blur, noise; adds detail"),
     BundledModel("compact_tiny_x4", "clean videos and slow computers: the fastest"),
     BundledModel("rbpn_small_x4", "clean videos, truest to what is there: sees three frames"),
     BundledModel("iseebetter_small_x4", "as rbpn_small_x4; sharper, adds detail, flickers"),
@@ -90,7 +90,7 @@ def default_model(outscale: float | None = None) -> Path:
     """The file of the model that is taken where none is named.
 
     outscale: the enlargement that is asked for; None where it is the model's, or differs from
-    picture to picture. compact_x2 up to 2, since it makes fewer pixels than a model of scale 4
+    image to image. compact_x2 up to 2, since it makes fewer pixels than a model of scale 4
     whose result is shrunk, and better ones; span_x4 above, and for None.
     """
     is_small = outscale is not None and outscale <= SMALL_FACTOR
@@ -115,11 +115,11 @@ def resolve_model(model: str | os.PathLike[str]) -> Path:
     known = [bundled.name for bundled in BUNDLED]
     if name in known:
         return _named(name).file
-    came = "a folder; expected a model file" if path.is_dir() else "no such model file"
+    got = "a folder; expected a model file" if path.is_dir() else "no such model file"
     close = _closest(path.name.removesuffix(SUFFIX), known)
     meant = f", did you mean {' or '.join(close)}?" if close else "."
     raise ModelFileError(
-        f"{text or repr(text)}: {came}{meant} Bundled models: {', '.join(known)}; `infer.py"
+        f"{text or repr(text)}: {got}{meant} Bundled models: {', '.join(known)}; `infer.py"
         " --list-models` tells what they are for"
     )
 

@@ -1,6 +1,6 @@
 """What a model file tells of the frames that its generator sees, and what measures their flow.
 
-Under the key `clips`: offsets (where the neighbours stand in time, in the network's order), edge
+Under the key `clips`: offsets (where the neighbors stand in time, in the network's order), edge
 and alignment (`sr.motion.frame_window.Window`), flow (`sr.options.flow`).
 """
 
@@ -42,7 +42,7 @@ def window_of(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
     if not isinstance(told, dict):
         raise ValueError(
             "expected `clips` (offsets, edge, alignment, flow), without which nobody knows what "
-            f"frames the network sees; came: {told!r}"
+            f"frames the network sees, got {told!r}"
         )
     try:
         clips = _Clips.model_validate(told)
@@ -52,7 +52,7 @@ def window_of(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
     if len(offsets) != num_frames - 1 or 0 in offsets or len(set(offsets)) < len(offsets):
         raise ValueError(
             f"clips.offsets: expected {num_frames - 1} different numbers other than 0, since the "
-            f"network sees {num_frames} frames; came: {list(offsets)}"
+            f"network sees {num_frames} frames, got {list(offsets)}"
         )
     return ModelWindow(Window(offsets, clips.edge, clips.alignment), clips.flow)
 
@@ -66,6 +66,6 @@ def flow_named(name: str) -> FlowOptions:
         return FLOWS[name]
     if not Path(name).is_file():
         raise ValueError(
-            f"expected auto, {', '.join(FLOWS)} or a file of RAFT's weights; came: {name}"
+            f"expected auto, {', '.join(FLOWS)} or a file of RAFT's weights, got {name}"
         )
     return RAFTOptions(type="RAFT", weights=Path(name))

@@ -42,7 +42,7 @@ def convert(
     if suffix == ".onnx" and generator.window is not None:
         raise ModelFileError(
             f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
-            "are for networks that take one picture. Take .safetensors"
+            "are for networks that take one image. Take .safetensors"
         )
     if suffix == ".onnx":
         difference = write_onnx(target, generator, half=half)

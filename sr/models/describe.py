@@ -39,7 +39,7 @@ def describe(path: Path) -> dict[str, str]:
 def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE, num_channels: int = 3) -> float:
     """Floating-point operations, two a multiplication and addition, in millions an LR pixel.
 
-    Counted by torch over a picture of side x side pixels: convolutions and matrix products.
+    Counted by torch over an image of side x side pixels: convolutions and matrix products.
     """
     lr = torch.rand(1, num_channels, side, side)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -61,7 +61,7 @@ def num_computing(network: nn.Module) -> int:
 
 
 def _frames(window: ModelWindow | None) -> str:
-    """Empty for networks that see one picture."""
+    """Empty for networks that see one image."""
     if window is None:
         return ""
     frames = window.frames

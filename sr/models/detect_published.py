@@ -69,7 +69,7 @@ def _compact(weights: Weights) -> Found | None:
     scale = _shuffled(weights.get(f"body.{last}.weight"))
     first, slopes = weights["body.0.weight"], weights.get("body.1.weight")
     if scale is None or slopes is None or slopes.ndim != 1 or first.shape[1] != 3 or last % 2:
-        return None  # another activation than PReLU, or grey pictures
+        return None  # another activation than PReLU, or gray images
     return CompactOptions(
         type="Compact", num_features=first.shape[0], num_convs=last // 2 - 1
     ), scale
@@ -158,7 +158,7 @@ def _rbpn(weights: Weights) -> Found | None:
     num_features = weights["DBPN.feat1.conv.weight"].shape[0]
     if scale is None or weights["feat0.conv.weight"].shape[1] != 3:
         return None
-    num_neighbours, rest = divmod(weights["output.conv.weight"].shape[1], num_features)
+    num_neighbors, rest = divmod(weights["output.conv.weight"].shape[1], num_features)
     if rest:
         return None
     return RBPNOptions(
@@ -167,7 +167,7 @@ def _rbpn(weights: Weights) -> Found | None:
         num_features=num_features,
         num_stages=sum(f"DBPN.up{n}.up_conv1.deconv.weight" in weights for n in range(1, 100)),
         num_res_blocks=_count(weights, r"res_feat2\.(\d+)\.conv1\.weight"),
-        num_frames=num_neighbours + 1,
+        num_frames=num_neighbors + 1,
     ), scale
 
 

@@ -74,7 +74,7 @@ def load_initial_weights(
     files. partial: take what fits by name and shape, of whatever scale and options.
     Returns the names of the tensors that the file does not have, none unless `partial`. Raises
     ModelFileError where the file is of another scale or network, of one with other options, or of
-    one that learned with other neighbours (another flow is allowed); with `partial` where nothing
+    one that learned with other neighbors (another flow is allowed); with `partial` where nothing
     fits.
     """
     if partial:
@@ -84,7 +84,7 @@ def load_initial_weights(
         state_dict = file.state_dict
         theirs, what = file.metadata.get("scale"), file.metadata.get("generator")
         _refuse_other_options(path, options, what)
-        _refuse_other_neighbours(path, clips, file.metadata.get("clips"))
+        _refuse_other_neighbors(path, clips, file.metadata.get("clips"))
     else:
         state_dict = read_weights(path)
         _refuse_odd_types(path, state_dict)
@@ -95,9 +95,7 @@ def load_initial_weights(
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
         else:
             theirs, what = published.scale, published.options.model_dump()
-            _refuse_other_neighbours(
-                path, clips, clips_as_published(published.options).get("clips")
-            )
+            _refuse_other_neighbors(path, clips, clips_as_published(published.options).get("clips"))
     if theirs != scale:
         raise ModelFileError(f"{path}: expected a model of scale {scale}, got {theirs}")
     try:
@@ -143,13 +141,13 @@ def _refuse_other_options(path: Path, ours: GeneratorOptions, theirs: object) ->
             )
 
 
-def _refuse_other_neighbours(path: Path, ours: Mapping[str, Any] | None, theirs: object) -> None:
+def _refuse_other_neighbors(path: Path, ours: Mapping[str, Any] | None, theirs: object) -> None:
     if ours is None or not isinstance(theirs, dict):
         return
     for name in ("offsets", "edge", "alignment"):
         if theirs.get(name) != ours[name]:
             raise ModelFileError(
-                f"{path}: learned with {name} {theirs.get(name)} of its neighbours, "
+                f"{path}: learned with {name} {theirs.get(name)} of its neighbors, "
                 f"datasets.window asks for {ours[name]}"
             )
 

@@ -14,13 +14,13 @@ from sr.options.flow import FlowOptions
 REDUCED_PRECISIONS = frozenset({torch.bfloat16, torch.float16})
 
 Tiling = Literal["exact", "discouraged", "internal"]
-"""exact: tiles with a halo equal the whole; discouraged: the network looks at the picture as a
-whole, or that is not known, so tiles may differ; internal: it splits the picture by itself."""
+"""exact: tiles with a halo equal the whole; discouraged: the network looks at the image as a
+whole, or that is not known, so tiles may differ; internal: it splits the image by itself."""
 
 
 @dataclass(frozen=True)
 class ModelWindow:
-    """What a generator takes beside the frame that it enlarges."""
+    """What a generator takes next to the frame that it enlarges."""
 
     frames: Window
     flow: FlowOptions
@@ -41,7 +41,7 @@ class LoadedGenerator:
     tiling: Tiling = "exact"
     on_cpu_only: bool = False
     size_multiple: int = 1  # LR pixels; the result depends on where lr begins, down to this
-    window: ModelWindow | None = None  # None: single pictures; else `network` is a PackedWindow
+    window: ModelWindow | None = None  # None: single images; else `network` is a PackedWindow
 
     @property
     def num_channels(self) -> int:

@@ -45,7 +45,7 @@ class _Halved(nn.Module):
 def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     """Export a generator; the file appears only if onnxruntime computes what torch does.
 
-    Returns the largest difference on a random picture, in units of the [0, 1] range. Raises
+    Returns the largest difference on a random image, in units of the [0, 1] range. Raises
     ModelFileError where the network cannot be exported or the file computes something else.
     """
     need_onnx()

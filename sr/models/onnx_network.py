@@ -39,9 +39,9 @@ class OnnxNetwork(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (N, 3, H, W), RGB in [0, 1]. Returns (N, 3, scale*H, scale*W), not clamped."""
-        picture = lr.detach().cpu().numpy().astype(self._type)
+        image = lr.detach().cpu().numpy().astype(self._type)
         try:
-            (sr,) = self._session.run(None, {self._input: picture})
+            (sr,) = self._session.run(None, {self._input: image})
         except _runtime_errors() as error:
             if "Failed to allocate memory" in str(error):
                 raise MemoryError(f"{self._name}: onnxruntime: {error}") from None
@@ -95,7 +95,7 @@ def exported(network: nn.Module, name: str) -> Any:
 
 
 def _first_cause(error: BaseException) -> str:
-    """One line; those above it tell only how far the exporter came."""
+    """One line; those above it tell only how far the exporter got."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
@@ -123,7 +123,7 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
 
 
 def _checked_input(name: str, session: Any) -> tuple[str, type[np.floating[Any]]]:
-    """The input's name and type, if pictures of any size can be fed to it."""
+    """The input's name and type, if images of any size can be fed to it."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shapes = [list(tensor.shape) for tensor in (*inputs, *outputs)]
     if len(inputs) != 1 or len(outputs) != 1 or any(len(shape) != 4 for shape in shapes):

@@ -35,9 +35,9 @@ class OpenVinoNetwork(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
-        picture = lr.detach().to("cpu", torch.float32).contiguous().numpy()
+        image = lr.detach().to("cpu", torch.float32).contiguous().numpy()
         try:
-            (sr,) = self._request.infer([picture], share_inputs=True).values()
+            (sr,) = self._request.infer([image], share_inputs=True).values()
         except RuntimeError as error:
             raise ModelFileError(
                 f"{self._name}: cannot be run on {tuple(lr.shape)}: {_last_line(error)}"
@@ -110,7 +110,7 @@ def _compiled(program: Any, name: str, precision: torch.dtype) -> Any:
     given = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if given != hint:
         raise DeviceError(
-            f"backend openvino: expected precision {given}, all that this CPU has; came: "
+            f"backend openvino: expected precision {given}, all that this CPU has, got "
             f"{precision_name(precision)}"
         )
     return compiled

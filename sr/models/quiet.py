@@ -11,7 +11,7 @@ from io import StringIO
 def silenced() -> Iterator[None]:
     """Nothing is printed, logged or warned of inside; what is raised comes out.
 
-    Concerns the whole process, so nothing else may run beside it.
+    Concerns the whole process, so nothing else may run next to it.
     """
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

@@ -40,7 +40,7 @@ _TILING: dict[ModelTiling, Tiling] = {
 class CommunityNetwork(nn.Module):
     """A network of spandrel's behind the shapes of ours.
 
-    Sizes that do not fit are padded and cut again; a network for grey pictures enlarges the three
+    Sizes that do not fit are padded and cut again; a network for gray images enlarges the three
     channels one by one.
     """
 
@@ -49,11 +49,11 @@ class CommunityNetwork(nn.Module):
         self.scale = model.scale
         self.network = model.model
         self._model = model
-        self._grey = model.input_channels == 1
+        self._gray = model.input_channels == 1
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (1, 3, H, W), RGB in [0, 1]. Returns (1, 3, scale*H, scale*W), in [0, 1]."""
-        if not self._grey:
+        if not self._gray:
             sr: Tensor = self._model(lr)
             return sr
         return torch.cat([self._model(lr[:, c : c + 1]) for c in range(lr.shape[1])], dim=1)
@@ -62,7 +62,7 @@ class CommunityNetwork(nn.Module):
 def recognise_community(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
     """The generator of a state dict, or None where spandrel does not know it.
 
-    Raises ModelFileError for a network that does not make one picture from one picture.
+    Raises ModelFileError for a network that does not make one image from one image.
     """
     try:
         with warnings.catch_warnings():
@@ -99,11 +99,11 @@ def known_architectures() -> list[str]:
 def _refuse_other_channels(model: ModelDescriptor, name: str) -> None:
     channels = (model.input_channels, model.output_channels)
     if not isinstance(model, ImageModelDescriptor):
-        raise ModelFileError(f"{name} needs a mask beside the picture, which is not supported")
+        raise ModelFileError(f"{name} needs a mask next to the image, which is not supported")
     if model.purpose == "FaceSR":
-        raise ModelFileError(f"{name} takes faces that were cut out and aligned, not pictures")
+        raise ModelFileError(f"{name} takes faces that were cut out and aligned, not images")
     if channels not in ((3, 3), (1, 1)):
         raise ModelFileError(
-            f"{name} takes {channels[0]} channels and gives {channels[1]}; expected RGB pictures "
-            "(3 and 3) or grey ones (1 and 1)"
+            f"{name} takes {channels[0]} channels and gives {channels[1]}; expected RGB images "
+            "(3 and 3) or gray ones (1 and 1)"
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sr.io.rgb8 import tensor_to_rgb8
 
-Picture = npt.NDArray[np.float32]
+Image = npt.NDArray[np.float32]
 """(h, w) or (h, w, c)."""
 
 _MIN_SIZE = 16  # pixels; OpenCV's DIS refuses small frames, or crashes on them
@@ -25,12 +25,12 @@ DIS_SETTINGS = f"medium, finest scale {_FINEST_SCALE}"
 """What is not OpenCV's default: other words where `optical_flow` gives another flow."""
 
 
-def luma8(picture: Tensor) -> npt.NDArray[np.uint8]:
+def luma8(image: Tensor) -> npt.NDArray[np.uint8]:
     """What flow is computed on.
 
-    picture: (1, 3, h, w), RGB in [0, 1], on any device. Returns (h, w), BT.601, full range.
+    image: (1, 3, h, w), RGB in [0, 1], on any device. Returns (h, w), BT.601, full range.
     """
-    return luma(tensor_to_rgb8(picture))
+    return luma(tensor_to_rgb8(image))
 
 
 def luma(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -38,15 +38,15 @@ def luma(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def optical_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Picture:
+def optical_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Image:
     """The flow from a to b, (h, w, 2): across, down; in pixels.
 
     a, b: (h, w), uint8, of any one size. Raises ValueError for others.
     """
     if a.ndim != 2 or a.shape != b.shape or a.dtype != np.uint8 or b.dtype != np.uint8:
         raise ValueError(
-            "optical flow: expected two uint8 arrays (h, w) of one size; "
-            f"came {a.dtype} {a.shape} and {b.dtype} {b.shape}"
+            "optical flow: expected two uint8 arrays (h, w) of one size, "
+            f"got {a.dtype} {a.shape} and {b.dtype} {b.shape}"
         )
     height, width = a.shape
     padding = (0, max(0, _MIN_SIZE - height)), (0, max(0, _MIN_SIZE - width))
@@ -57,21 +57,21 @@ def optical_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Picture:
     return np.ascontiguousarray(found[:height, :width], np.float32)
 
 
-def warped(picture: Picture, flow: Picture) -> Picture:
-    """`picture` as seen from where the flow begins: its value at (x, y) + flow, by bicubic.
+def warped(image: Image, flow: Image) -> Image:
+    """`image` as seen from where the flow begins: its value at (x, y) + flow, by bicubic.
 
-    picture: b, (h, w[, c]); flow: from a to b, (h, w, 2). Returns like picture: what a should be.
-    Beyond its border, picture's last row or column is taken.
+    image: b, (h, w[, c]); flow: from a to b, (h, w, 2). Returns like image: what a should be.
+    Beyond its border, image's last row or column is taken.
     """
     height, width = flow.shape[:2]
     across = flow[..., 0] + np.arange(width, dtype=np.float32)
     down = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    # Bilinear would blur detail anew in each frame, and so lower PSNR.
-    moved = cv2.remap(picture, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    # Bilinear would blur detail again in each frame, and so lower PSNR.
+    moved = cv2.remap(image, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 
-def enlarged_flow(flow: Picture, height: int, width: int) -> Picture:
+def enlarged_flow(flow: Image, height: int, width: int) -> Image:
     """A flow of the same scene for frames of another size: (height, width, 2), in their pixels."""
     factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     enlarged = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -7,7 +7,7 @@ Flow is measured between frames side by side alone; to farther ones it is put to
 and so on, also backwards: two measurements a frame, however long the window is. A flow is
 (2, h, w): across, down, in pixels; the point of frame a at x lies in frame b at x + f(a, b)(x).
 
-Letters: h, w size of the frames, a, b of the area that is looked at, n number of neighbours.
+Letters: h, w size of the frames, a, b of the area that is looked at, n number of neighbors.
 """
 
 from collections.abc import Mapping
@@ -35,14 +35,14 @@ class Area(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """Which frames a network sees beside the reference, and how.
+    """Which frames a network sees next to the reference, and how.
 
     offsets: where they stand in time, in the order in which the network takes them.
     edge: what stands for those beyond the ends of a scene: the reference itself, without motion
     (iSeeBetter), the frame at the end, or frames mirrored at the end.
-    alignment: none hands neighbours over where they are, as in the paper. nearest takes each of
+    alignment: none hands neighbors over where they are, as in the paper. nearest takes each of
     their pixels from where the flow points, to the nearest pixel, and hands over what is left of
-    the flow, -0.5 ... 0.5 within the picture: nothing is interpolated, so no detail is lost, and
+    the flow, -0.5 ... 0.5 within the image: nothing is interpolated, so no detail is lost, and
     the network need not learn to look far.
     """
 
@@ -59,8 +59,8 @@ class Window:
         """The window as it is where time runs backwards."""
         return Window(tuple(-offset for offset in self.offsets), self.edge, self.alignment)
 
-    def neighbours(self, position: int, first: int, last: int) -> tuple[int, ...]:
-        """Numbers of the neighbours of the frame `position` in a scene from first to last."""
+    def neighbors(self, position: int, first: int, last: int) -> tuple[int, ...]:
+        """Numbers of the neighbors of the frame `position` in a scene from first to last."""
         return tuple(self._within(position, offset, first, last) for offset in self.offsets)
 
     def _within(self, position: int, offset: int, first: int, last: int) -> int:
@@ -76,7 +76,7 @@ class Window:
 
 
 def offsets_of(num_frames: int, order: Order) -> tuple[int, ...]:
-    """Neighbours of a reference in the middle of `num_frames`, an odd number.
+    """Neighbors of a reference in the middle of `num_frames`, an odd number.
 
     time: from the past to the future. nearest: 1 before, 1 after, 2 before, ...
     """
@@ -103,25 +103,25 @@ class Scene:
 def look(
     window: Window, scene: Scene, position: int, area: Area | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The neighbours of a frame and the flow from it to them.
+    """The neighbors of a frame and the flow from it to them.
 
     area: the part of the frame; None for all of it.
-    Returns neighbours (n, C, a, b), as the frames are, and flows (n, 2, a, b), float32.
+    Returns neighbors (n, C, a, b), as the frames are, and flows (n, 2, a, b), float32.
     """
     reference = scene.frames[position]
     if area is None:
         area = Area(0, 0, *reference.shape[-2:])
-    neighbours, flows = [], []
-    for number in window.neighbours(position, scene.first, scene.last):
+    neighbors, flows = [], []
+    for number in window.neighbors(position, scene.first, scene.last):
         flow = _flow_between(scene, position, number, area)
         frame = scene.frames[number]
         if window.alignment == "nearest":
             part, flow = _aligned(frame, flow, area)
         else:
             part = cut(frame, area)
-        neighbours.append(part)
+        neighbors.append(part)
         flows.append(flow)
-    return torch.stack(neighbours), torch.stack(flows)
+    return torch.stack(neighbors), torch.stack(flows)
 
 
 def cut(frame: Tensor, area: Area) -> Tensor:

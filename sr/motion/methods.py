@@ -76,6 +76,6 @@ def check_frames(a: RGB8, b: RGB8) -> None:
         if a.shape == b.shape:
             return
     raise ValueError(
-        "optical flow: expected two uint8 frames (height, width, 3) of one size; "
-        f"came {a.dtype} {a.shape} and {b.dtype} {b.shape}"
+        "optical flow: expected two uint8 frames (height, width, 3) of one size, "
+        f"got {a.dtype} {a.shape} and {b.dtype} {b.shape}"
     )

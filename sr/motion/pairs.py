@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sr.motion.flow import Picture
+from sr.motion.flow import Image
 from sr.motion.methods import RGB8, Flow, FlowMethod, check_frames
 from sr.motion.scene_cuts import agreement, is_cut
 
@@ -38,5 +38,5 @@ def measured(a: RGB8, b: RGB8, method: FlowMethod) -> PairMotion:
     return PairMotion(forward, backward, is_cut(there, back))
 
 
-def _floats(frame: RGB8) -> Picture:
+def _floats(frame: RGB8) -> Image:
     return np.asarray(frame / np.float32(255), np.float32)

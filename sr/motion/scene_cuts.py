@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sr.metrics.flicker import consistent
-from sr.motion.flow import Picture, warped
+from sr.motion.flow import Image, warped
 
 _SIGMA = 4 / 255  # of e, in units of the frames
 _ERROR_BLUR = 0.7  # pixels; aliasing, which moves otherwise than the scene, is no error
@@ -24,11 +24,11 @@ CUT_RULE = f"cut below {_CUT_AGREEMENT} and {_CUT_SHARE}"
 """Another text where cuts are found otherwise; for caches."""
 
 
-def agreement(frame: Picture, other: Picture, forward: Picture, backward: Picture) -> Picture:
+def agreement(frame: Image, other: Image, forward: Image, backward: Image) -> Image:
     """exp(-(e / sigma)^2), 0 where the flow is not consistent: (h, w), in [0, 1].
 
     e is the root mean square of frame - other(x + forward) around the pixel. Flow is consistent
-    where it stays in the picture and leads back (`sr.metrics.flicker.consistent`).
+    where it stays in the image and leads back (`sr.metrics.flicker.consistent`).
 
     frame, other: (h, w, 3), RGB in [0, 1]. forward: the flow from frame to other, backward: the
     one back; (h, w, 2).
@@ -41,7 +41,7 @@ def agreement(frame: Picture, other: Picture, forward: Picture, backward: Pictur
     return np.asarray(np.exp(-squares / _SIGMA**2) * sure, np.float32)
 
 
-def is_cut(there: Picture, back: Picture) -> bool:
+def is_cut(there: Image, back: Image) -> bool:
     """Whether a scene ends between two frames: they hardly agree, and few pixels are found again,
     that is, have an agreement above 0: a flow that leads back, and e below ten sigma.
 

@@ -20,7 +20,7 @@ KERNEL_SIZES = {2: 6, 3: 7, 4: 8, 8: 12}  # scale + 2 * PADDING: the size is sca
 def check_scale(network: str, scale: int) -> None:
     """Raise ValueError where there is no projection kernel for the scale."""
     if scale not in KERNEL_SIZES:
-        raise ValueError(f"{network}: expected a scale of 2, 3, 4 or 8; came {scale}")
+        raise ValueError(f"{network}: expected a scale of 2, 3, 4 or 8, got {scale}")
 
 
 def conv_prelu(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:

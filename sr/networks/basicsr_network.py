@@ -1,7 +1,7 @@
-"""Any network of BasicSR's registry that makes one larger picture from one.
+"""Any network of BasicSR's registry that makes one larger image from one.
 
 BasicSR: Wang et al., "BasicSR: Open Source Image and Video Restoration Toolbox", 2018 on. It is
-optional; docs/training.md says how to install it beside this project.
+optional; docs/training.md says how to install it next to this project.
 """
 
 import inspect
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.networks.padding import padded
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
@@ -35,7 +36,7 @@ _FAULTS_OF_NETWORKS = (
 """What their networks raise, built with or given what they are not made for."""
 
 
-class MissingBasicSRError(ValueError):
+class MissingBasicSRError(UserError):
     """BasicSR is not installed, or cannot be imported."""
 
 
@@ -50,8 +51,8 @@ class BasicSRNetwork(nn.Module):
         """arch: its name in the registry. options: keyword arguments; scale and channels need none.
 
         Raises MissingBasicSRError without BasicSR, and ValueError for a name that is not
-        registered, options that do not fit and networks that do not make one picture, `scale`
-        times as large, of one picture.
+        registered, options that do not fit and networks that do not make one image, `scale`
+        times as large, of one image.
         """
         super().__init__()
         self.scale = scale
@@ -164,6 +165,6 @@ def _find_multiple(network: nn.Module, arch: str, scale: int) -> int:
         else:
             fault = f"it makes {tuple(sr.shape)} of {tuple(lr.shape)}"
     raise ValueError(
-        f"generator.arch: expected a network that enlarges RGB pictures {scale} times; {arch} of "
+        f"generator.arch: expected a network that enlarges RGB images {scale} times; {arch} of "
         f"BasicSR, with these options, does not: {fault}"
     )

@@ -2,7 +2,7 @@
 
 The design is SRVGGNetCompact of Wang et al. 2021, "Real-ESRGAN" (arXiv 2107.10833), published
 with that project's repository: convolutions and PReLUs only, one pixel shuffle at the end, and
-the nearest-neighbour enlargement of the input added to the result. The keys of the state dict
+the nearest-neighbor enlargement of the input added to the result. The keys of the state dict
 (`body.N.weight`) are the published ones, so published files load.
 
 Deviations: the initialisation (see `_initialise`); the activation is always PReLU.
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 PRELU_SLOPE = 0.25  # initial slope of each channel, PyTorch's default
-BRANCH_GAIN = 0.1  # size of the random part beside the identity
+BRANCH_GAIN = 0.1  # size of the random part next to the identity
 
 
 class Compact(nn.Module):
-    """Chain of `num_convs` + 2 convolutions, pixel shuffle, nearest-neighbour skip.
+    """Chain of `num_convs` + 2 convolutions, pixel shuffle, nearest-neighbor skip.
 
     621,424 parameters at x4 with 64 features and 16 convolutions; receptive radius
     `num_convs` + 2 LR pixels.
@@ -46,7 +46,7 @@ class Compact(nn.Module):
         """Start every inner convolution near the identity.
 
         With PyTorch's default the untrained residual is noise of zero median, L1 pulls it to
-        zero, and a chain of 18 layers without skips stays at the level of nearest-neighbour
+        zero, and a chain of 18 layers without skips stays at the level of nearest-neighbor
         enlargement for thousands of steps. Identity plus small Kaiming noise does not stall.
         """
         for layer in self.body:

@@ -21,7 +21,7 @@ _VGG_FEATURES = (64, 128, 256, 512, 512)  # a block; table 1
 
 
 def named_layers(architecture: Architecture) -> list[NamedLayer]:
-    """From the picture on, poolings unnamed (""). Untrained, and without memory (meta device)."""
+    """From the image on, poolings unnamed (""). Untrained, and without memory (meta device)."""
     with torch.device("meta"):  # no time and no random numbers for weights that are replaced
         if architecture == "AlexNet":
             return _alexnet()

@@ -1,9 +1,9 @@
-"""Feature maps of networks that were trained on ImageNet, to compare pictures by.
+"""Feature maps of networks that were trained on ImageNet, to compare images by.
 
 The keys of the state dict (`features.N.weight`) are torchvision's, so its files load.
 
 Deviations: only the convolutional part, cut after the last layer that is asked for. Frozen, and
-always in eval mode; only gradients with respect to the picture flow.
+always in eval mode; only gradients with respect to the image flow.
 """
 
 import difflib
@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.networks.feature_layers import Architecture, layer_names, named_layers
 
 FeatureWeights = Path | Literal["torchvision", "random"]
@@ -31,7 +32,7 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, pickle.UnpicklingError, Safetens
 logger = logging.getLogger(__name__)
 
 
-class FeatureWeightsError(ValueError):
+class FeatureWeightsError(UserError):
     """Weights that cannot be had or do not fit; the message says what was tried."""
 
 
@@ -73,12 +74,12 @@ class ImageNetFeatures(nn.Module):
         """x: (B, 3, H, W), RGB in [0, 1]; H, W at least `min_size`.
 
         Returns the map of each layer, (B, C, h, w), in the order of the layers; h and w are those
-        of the picture divided by the strides before it.
+        of the image divided by the strides before it.
         """
         if min(x.shape[-2:]) < self.min_size:
             raise ValueError(
-                f"features {', '.join(self.layers)}: expected pictures of at least "
-                f"{self.min_size} x {self.min_size} px; came height {x.shape[-2]}, "
+                f"features {', '.join(self.layers)}: expected images of at least "
+                f"{self.min_size} x {self.min_size} px, got height {x.shape[-2]}, "
                 f"width {x.shape[-1]}"
             )
         x = (x - self.mean) / self.std
@@ -96,7 +97,7 @@ class ImageNetFeatures(nn.Module):
 
 def _checked(architecture: Architecture, layers: Sequence[str]) -> set[str]:
     if not layers:
-        raise ValueError(f"{architecture} features: expected at least one layer, came none")
+        raise ValueError(f"{architecture} features: expected at least one layer, got none")
     known = layer_names(architecture)
     for name in layers:
         if name not in known:
@@ -107,7 +108,7 @@ def _checked(architecture: Architecture, layers: Sequence[str]) -> set[str]:
 
 
 def _min_size(stack: nn.Sequential) -> int:
-    """Side of the smallest picture that leaves one value in the last map."""
+    """Side of the smallest image that leaves one value in the last map."""
     size = 1
     for layer in reversed(stack):
         if isinstance(layer, nn.Conv2d):

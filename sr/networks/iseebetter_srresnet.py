@@ -51,7 +51,7 @@ class ISeeBetterSRResNet(nn.Module):
     def __init__(self, scale: int, num_features: int = 64) -> None:
         super().__init__()
         if scale not in (2, 4, 8):
-            raise ValueError(f"ISeeBetterSRResNet: expected a scale of 2, 4 or 8; came {scale}")
+            raise ValueError(f"ISeeBetterSRResNet: expected a scale of 2, 4 or 8, got {scale}")
         self.scale = scale
         self.block1 = nn.Sequential(nn.Conv2d(3, num_features, 9, padding=4), nn.PReLU())
         self.block2 = _ResidualBlock(num_features)

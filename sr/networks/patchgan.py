@@ -1,11 +1,11 @@
-"""PatchGAN: a discriminator that judges every patch of a picture by itself.
+"""PatchGAN: a discriminator that judges every patch of an image by itself.
 
 Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks" (pix2pix,
 arXiv 1611.07004), section 3.2.2 and appendix 6.1.2: 4x4 convolutions, C64-C128-C256-C512 and one
 to a single channel, for patches of 70x70 pixels.
 
-Deviations: the result is a logit, the sigmoid is left to the loss; it sees the picture alone, not
-the input that it was made from beside it (the paper's condition); no convolution has a bias where
+Deviations: the result is a logit, the sigmoid is left to the loss; it sees the image alone, not
+the input that it was made from next to it (the paper's condition); no convolution has a bias where
 a normalisation would take it away again; instance normalisation (as in CycleGAN, without learned
 scale), spectral normalisation of every layer (Miyato et al. 2018, arXiv 1802.05957) or none can
 take the place of batch normalisation. Initialisation as in the paper: weights from N(0, 0.02),
@@ -54,19 +54,19 @@ class PatchGAN(nn.Module):
         layers += _convolution(in_channels, 1, 1, outer)
         self.body = nn.Sequential(*layers)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """picture: (B, 3, H, W), RGB in [0, 1]; H, W at least `min_size`.
+    def forward(self, image: Tensor) -> Tensor:
+        """image: (B, 3, H, W), RGB in [0, 1]; H, W at least `min_size`.
 
         Returns (B, 1, H // 2**num_layers - 2, W // 2**num_layers - 2), logits: high for hr, low
         for sr.
         """
-        height, width = picture.shape[-2:]
+        height, width = image.shape[-2:]
         if min(height, width) < self.min_size:
             raise ValueError(
-                f"PatchGAN: expected pictures of at least {self.min_size}x{self.min_size} pixels, "
+                f"PatchGAN: expected images of at least {self.min_size}x{self.min_size} pixels, "
                 f"got {height}x{width}; enlarge crop_size or take fewer num_layers"
             )
-        logits: Tensor = self.body(picture)
+        logits: Tensor = self.body(image)
         return logits
 
 

@@ -3,15 +3,15 @@
 Haris, Shakhnarovich and Ukita 2019, "Recurrent Back-Projection Network for Video
 Super-Resolution" (arXiv 1903.10128), figure 2 and section 3; also the generator of iSeeBetter
 (Chadha et al. 2020, arXiv 2006.11161). The reference's features go through one projection for each
-neighbour: the encoder adds to the single-image estimate H^l what the neighbour's estimate H^m
-differs by, the decoder takes the sum H back to low resolution for the next neighbour, and one
+neighbor: the encoder adds to the single-image estimate H^l what the neighbor's estimate H^m
+differs by, the decoder takes the sum H back to low resolution for the next neighbor, and one
 convolution of all H gives the result. Nothing is warped: optical flow is just another input. The
 keys of the state dict (`DBPN.up1.up_conv1.deconv.weight`, `res_feat1.0.conv1.weight`) are those of
 the authors' PyTorch code, which iSeeBetter uses too, so the published files of both load.
 
 Deviations: the initialisation (see `_calm_branches`); x3 (see `back_projection.py`);
 `bicubic_skip`, which no published file has; stages other than 3; the decoder does not run after
-the last neighbour, where the authors' code throws its result away.
+the last neighbor, where the authors' code throws its result away.
 """
 
 import torch
@@ -79,7 +79,7 @@ class SingleImageProjection(nn.Module):
 
 
 class RBPN(nn.Module):
-    """RBPN for clips of `num_frames` frames, `num_frames` - 1 of them neighbours.
+    """RBPN for clips of `num_frames` frames, `num_frames` - 1 of them neighbors.
 
     Parameters as published: 10,134,119 at x2, 12,771,943 at x4, 20,308,583 at x8. Its receptive
     radius of 85 LR pixels at x4 is larger than most crops.
@@ -105,8 +105,8 @@ class RBPN(nn.Module):
     ) -> None:
         super().__init__()
         check_scale("RBPN", scale)
-        if num_frames < 3:  # with a single neighbour nothing would train the decoder
-            raise ValueError(f"RBPN: expected num_frames of at least 3; came {num_frames}")
+        if num_frames < 3:  # with a single neighbor nothing would train the decoder
+            raise ValueError(f"RBPN: expected num_frames of at least 3, got {num_frames}")
         self.scale = scale
         self.num_frames = num_frames
         self.bicubic_skip = bicubic_skip
@@ -132,20 +132,20 @@ class RBPN(nn.Module):
             with torch.no_grad():
                 self.output.get_parameter("conv.weight").mul_(BRANCH_GAIN)
 
-    def forward(self, reference: Tensor, neighbours: Tensor, flows: Tensor) -> Tensor:
+    def forward(self, reference: Tensor, neighbors: Tensor, flows: Tensor) -> Tensor:
         """reference: (B, 3, H, W), RGB in [0, 1]: the frame to enlarge.
 
-        neighbours: (B, num_frames - 1, 3, H, W), RGB in [0, 1], in the order of training, for
+        neighbors: (B, num_frames - 1, 3, H, W), RGB in [0, 1], in the order of training, for
         published files that of time: t-3, t-2, t-1, t+1, t+2, t+3; one beyond the ends of the
         video is the reference. flows: (B, num_frames - 1, 2, H, W), in LR pixels, not normalised,
-        right and down: reference[y, x] is found at neighbour[y + flow[1], x + flow[0]]. Zeros
+        right and down: reference[y, x] is found at neighbor[y + flow[1], x + flow[0]]. Zeros
         where there is none. Returns (B, 3, scale*H, scale*W), not clamped.
         """
-        self._check_shapes(reference, neighbours, flows)
+        self._check_shapes(reference, neighbors, flows)
         low = self.feat0(reference)  # (B, num_shallow_features, H, W)
         highs: list[Tensor] = []
-        for neighbour, flow in zip(neighbours.unbind(1), flows.unbind(1), strict=True):
-            pair = self.feat1(torch.cat((reference, neighbour, flow), dim=1))
+        for neighbor, flow in zip(neighbors.unbind(1), flows.unbind(1), strict=True):
+            pair = self.feat1(torch.cat((reference, neighbor, flow), dim=1))
             single = self.DBPN(low)  # (B, num_features, scale*H, scale*W)
             highs.append(single + self.res_feat2(single - self.res_feat1(pair)))
             if len(highs) < self.num_frames - 1:
@@ -156,26 +156,26 @@ class RBPN(nn.Module):
             sr = sr + functional.interpolate(reference, scale_factor=scale_factor, mode="bicubic")
         return sr
 
-    def _check_shapes(self, reference: Tensor, neighbours: Tensor, flows: Tensor) -> None:
-        """Raise ValueError where a clip of another length or size came."""
+    def _check_shapes(self, reference: Tensor, neighbors: Tensor, flows: Tensor) -> None:
+        """Raise ValueError where a clip of another length or size got."""
         if reference.dim() != 4 or reference.shape[1] != 3:
-            came = tuple(reference.shape)
-            raise ValueError(f"RBPN: expected a reference of shape (B, 3, H, W); came {came}")
+            got = tuple(reference.shape)
+            raise ValueError(f"RBPN: expected a reference of shape (B, 3, H, W), got {got}")
         batch_size, _, height, width = reference.shape
-        for name, clip, channels in (("neighbours", neighbours, 3), ("flows", flows, 2)):
+        for name, clip, channels in (("neighbors", neighbors, 3), ("flows", flows, 2)):
             expected = (batch_size, self.num_frames - 1, channels, height, width)
             if clip.shape != expected:
-                came = tuple(clip.shape)
-                raise ValueError(f"RBPN: expected {name} of shape {expected}; came {came}")
+                got = tuple(clip.shape)
+                raise ValueError(f"RBPN: expected {name} of shape {expected}, got {got}")
 
     @torch.no_grad()
     def _calm_branches(self) -> None:
         """Start residual blocks near their identity, projection units near their first layer.
 
         With the published Kaiming initialisation alone each residual block doubles the variance,
-        and ten of them a neighbour bring an untrained network's result to 1e5 ... 1e9 at x4 for
+        and ten of them a neighbor bring an untrained network's result to 1e5 ... 1e9 at x4 for
         inputs in [0, 1], by the seed. At x2 the projections' corrections still double it for each
-        neighbour. With both calmed it is 0.05 ... 0.5 at every scale without flow.
+        neighbor. With both calmed it is 0.05 ... 0.5 at every scale without flow.
         """
         for block in self.modules():
             if isinstance(block, ResidualBlock):

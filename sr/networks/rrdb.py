@@ -2,13 +2,13 @@
 
 Wang et al. 2018, "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks" (arXiv
 1809.00219), section 3.1 and figures 3 and 4: residual in residual dense blocks without batch
-normalisation, then enlargements by nearest neighbour, each followed by a convolution. x2 and x1
+normalisation, then enlargements by nearest neighbor, each followed by a convolution. x2 and x1
 are those of Wang et al. 2021, "Real-ESRGAN" (arXiv 2107.10833), section 3.4 and figure 4: the x4
 network, after lr is folded into 4 or 16 times as many channels (pixel-unshuffle). The keys of the
 state dict (`body.N.rdb1.conv1.weight`) are those of RRDBNet in BasicSR, so files of Real-ESRGAN
 load; those of the first ESRGAN release (`RRDB_trunk.N.RDB1.conv1.weight`) have other keys.
 
-Folding makes the result depend on where lr begins: a tile gives the whole picture's result only
+Folding makes the result depend on where lr begins: a tile gives the whole image's result only
 if it begins at multiples of 2 (x2) or 4 (x1) pixels.
 
 Deviations: at x2 and x1, lr whose sides are not multiples of 2 or 4 is padded below and at the

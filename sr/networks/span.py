@@ -20,7 +20,7 @@ from torch.nn import functional
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's pixels, as in the published code
 RGB_RANGE = 255.0  # of the pixels inside the network, as in the published code
 GAIN = 2  # inner channels of a Conv3XC for each outer one, as in the published code
-BRANCH_GAIN = 0.1  # initial size of the random part beside the identity
+BRANCH_GAIN = 0.1  # initial size of the random part next to the identity
 FEATURE_RANGE = 10.0  # initial, for a range of 1 in lr: sigmoid(x) - 1/2 nears its bounds at 5
 
 
@@ -139,7 +139,7 @@ class SPAN(nn.Module):
 
     @torch.no_grad()
     def _initialise(self) -> None:
-        """Start near the nearest-neighbour enlargement, inner convolutions near the identity.
+        """Start near the nearest-neighbor enlargement, inner convolutions near the identity.
 
         A block of identities is about a ReLU where its input is large. Where it is small, a block
         is of second order in it, so that with PyTorch's default all signal and nearly all

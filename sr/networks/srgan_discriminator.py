@@ -3,10 +3,10 @@
 Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
 Network" (arXiv 1609.04802), figure 4: 3x3 convolutions whose width doubles after every second
 halving layer, then two dense layers. The pooled head is that of iSeeBetter (Chadha et al. 2020,
-arXiv 2006.11161, SRGAN/model.py of its repository): average over the picture, two 1x1
+arXiv 2006.11161, SRGAN/model.py of its repository): average over the image, two 1x1
 convolutions.
 
-Deviations: the result is a logit, the sigmoid is left to the loss; pictures are in [0, 1] (the
+Deviations: the result is a logit, the sigmoid is left to the loss; images are in [0, 1] (the
 paper's HR is in [-1, 1]); spectral normalisation, of every layer as in Miyato et al. 2018 (arXiv
 1802.05957), or none can take the place of batch normalisation. The paper names no initialisation:
 PyTorch's default.
@@ -28,7 +28,7 @@ REDUCTION = 16  # product of the strides
 
 
 class SRGANDiscriminator(nn.Module):
-    """Eight convolutions and a head of two layers; one logit a picture.
+    """Eight convolutions and a head of two layers; one logit an image.
 
     With batch normalisation and 64 features 23,563,649 parameters with the dense head at 96 px,
     5,215,425 with the pooled one. The latter counts biases that iSeeBetter has before batch
@@ -42,12 +42,12 @@ class SRGANDiscriminator(nn.Module):
         head: Literal["dense", "pooled"] = "dense",
         normalisation: Normalisation = "batch",
     ) -> None:
-        """crop_size: side of the pictures, HR pixels; the pooled head does not look at it."""
+        """crop_size: side of the images, HR pixels; the pooled head does not look at it."""
         super().__init__()
         if head == "dense" and crop_size is None:
             raise ValueError(
                 "SRGANDiscriminator: expected a crop_size, got None; the dense head is made for "
-                "pictures of one size, the pooled head takes any"
+                "images of one size, the pooled head takes any"
             )
         self.crop_size = crop_size if head == "dense" else None
         bias = normalisation != "batch" or head == "pooled"
@@ -70,18 +70,18 @@ class SRGANDiscriminator(nn.Module):
             normalise_spectrally(self.head[1])
             normalise_spectrally(self.head[3])
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """picture: (B, 3, H, W), RGB in [0, 1]; with the dense head H = W = crop_size.
+    def forward(self, image: Tensor) -> Tensor:
+        """image: (B, 3, H, W), RGB in [0, 1]; with the dense head H = W = crop_size.
 
         Returns (B, 1), logits: high for hr, low for sr.
         """
-        height, width = picture.shape[-2:]
+        height, width = image.shape[-2:]
         if self.crop_size is not None and (height, width) != (self.crop_size, self.crop_size):
             raise ValueError(
-                f"SRGANDiscriminator: expected pictures of {self.crop_size}x{self.crop_size} "
+                f"SRGANDiscriminator: expected images of {self.crop_size}x{self.crop_size} "
                 f"pixels, its crop_size, got {height}x{width}; the pooled head takes any size"
             )
-        logits: Tensor = self.head(self.features(picture))  # (B, 1), pooled (B, 1, 1, 1)
+        logits: Tensor = self.head(self.features(image))  # (B, 1), pooled (B, 1, 1, 1)
         return logits.flatten(1)
 
 

@@ -22,7 +22,7 @@ MIN_SIZE = 8  # pixels; three halvings leave one
 
 
 class UNetDiscriminator(nn.Module):
-    """Three halving convolutions, three after enlargement, three at the picture's size.
+    """Three halving convolutions, three after enlargement, three at the image's size.
 
     4,376,897 parameters with 64 features.
     """
@@ -55,18 +55,18 @@ class UNetDiscriminator(nn.Module):
         self.conv8 = conv(1, 1, 3, 1)
         self.conv9 = nn.Conv2d(num_features, 1, 3, padding=1)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """picture: (B, 3, H, W), RGB in [0, 1]; H, W at least 8.
+    def forward(self, image: Tensor) -> Tensor:
+        """image: (B, 3, H, W), RGB in [0, 1]; H, W at least 8.
 
         Returns (B, 1, H, W), logits: high for hr, low for sr.
         """
-        height, width = picture.shape[-2:]
+        height, width = image.shape[-2:]
         if min(height, width) < MIN_SIZE:
             raise ValueError(
-                f"UNetDiscriminator: expected pictures of at least {MIN_SIZE}x{MIN_SIZE} pixels, "
+                f"UNetDiscriminator: expected images of at least {MIN_SIZE}x{MIN_SIZE} pixels, "
                 f"got {height}x{width}"
             )
-        full = _activated(self.conv0(picture))
+        full = _activated(self.conv0(image))
         half = _activated(self.conv1(full))
         quarter = _activated(self.conv2(half))
         x = _activated(self.conv3(quarter))

@@ -25,7 +25,7 @@ class FrameFolders(_Clips):
 
     type: Literal["FrameFolders"]
     hr: tuple[Path, ...] = Field(min_length=1)
-    """Folders, searched recursively; each folder with pictures in it is a clip."""
+    """Folders, searched recursively; each folder with images in it is a clip."""
     only: tuple[str, ...] = ()
     """Name patterns (`*` and `?`) of the clips' folders that are used; none: all."""
     exclude: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class FrameFolders(_Clips):
     subfolder: str = ""
     """Folder in each clip's folder that holds the frames; `truth` for SPMCS."""
     clip_frames: PositiveInt = 15
-    """Longer clips are cut into pieces of so many frames, at whose ends neighbours are missing."""
+    """Longer clips are cut into pieces of so many frames, at whose ends neighbors are missing."""
 
 
 class Vimeo90K(_Clips):
@@ -78,18 +78,18 @@ class WindowOptions(Section):
     """What a network that sees several frames is given of a clip; kept in its model files."""
 
     order: Literal["time", "nearest"] = "nearest"
-    """Of the neighbours: time from the past to the future, as in the published code; nearest from
+    """Of the neighbors: time from the past to the future, as in the published code; nearest from
     the nearest to the farthest, as in the paper's figure."""
     edge: Literal["reference", "replicate", "reflect"] = "reference"
-    """What stands for neighbours beyond a clip's ends or a scene cut: the reference without motion
+    """What stands for neighbors beyond a clip's ends or a scene cut: the reference without motion
     (the published code), the last frame there is, or frames mirrored there."""
     alignment: Literal["none", "nearest"] = "none"
-    """none: neighbours as they are (the paper). nearest: each of their pixels from where the flow
+    """none: neighbors as they are (the paper). nearest: each of their pixels from where the flow
     points, to the nearest pixel, with what is left of the flow; learned far faster."""
     flow: FlowOptions = DISOptions(type="DIS")
     """What measures motion between LR frames."""
     whole_windows: bool = False
-    """Learn only from references that have all their neighbours, of septuplets the middle one."""
+    """Learn only from references that have all their neighbors, of septuplets the middle one."""
     reversal: bool = True
     """Let time run backwards in half of the draws."""
 

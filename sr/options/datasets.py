@@ -1,4 +1,4 @@
-"""Options of the pictures to learn from and to measure on."""
+"""Options of the images to learn from and to measure on."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -18,7 +18,7 @@ from sr.options.degradations import DegradationOptions
 
 
 class HRFolders(Section):
-    """Folders of HR pictures; LR is made by MATLAB's bicubic downscaling."""
+    """Folders of HR images; LR is made by MATLAB's bicubic downscaling."""
 
     type: Literal["HRFolders"]
     hr: tuple[Path, ...] = Field(min_length=1)
@@ -26,17 +26,17 @@ class HRFolders(Section):
     exclude: tuple[str, ...] = ()
     """File name patterns (`*` and `?`) that are left out."""
     downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
-    """Each picture is used at each of these sizes; 0.5 adds a half-size copy, finer in detail."""
+    """Each image is used at each of these sizes; 0.5 adds a half-size copy, finer in detail."""
 
 
 class PairedFolders(Section):
-    """Folders of LR and HR pictures, matched by name (`a.png`, `ax4.png` and `a_x4.png`)."""
+    """Folders of LR and HR images, matched by name (`a.png`, `ax4.png` and `a_x4.png`)."""
 
     type: Literal["PairedFolders"]
     hr: tuple[Path, ...] = Field(min_length=1)
-    """Folders with the HR pictures, searched recursively."""
+    """Folders with the HR images, searched recursively."""
     lr: tuple[Path, ...] = Field(min_length=1)
-    """Folders with the LR pictures, searched recursively."""
+    """Folders with the LR images, searched recursively."""
     exclude: tuple[str, ...] = ()
     """File name patterns (`*` and `?`) that are left out."""
 
@@ -51,9 +51,9 @@ class TrainingData(Section):
     """What is learned from, and how it is cut into batches."""
 
     source: DatasetOptions
-    """Where the pictures are."""
+    """Where the images are."""
     degradation: DegradationOptions | None = None
-    """Blind degradations, drawn anew for every crop; none: lr as the source has it."""
+    """Blind degradations, drawn again for every crop; none: lr as the source has it."""
     crop_size: PositiveInt = 96
     """Side of the square HR crops, in pixels; a multiple of the scale."""
     batch_size: PositiveInt = 16
@@ -67,7 +67,7 @@ class TrainingData(Section):
     num_workers: NonNegativeInt = 1
     """Processes that prepare batches; 0 prepares them in the training process."""
     cache_gib: NonNegativeFloat = 16.0
-    """Decoded pictures are kept, in one memory-mapped file, up to this size in GiB; the rest is
+    """Decoded images are kept, in one memory-mapped file, up to this size in GiB; the rest is
     decoded at each use."""
     description: str = ""
     """What the data is, for the checkpoints' metadata."""
@@ -94,20 +94,20 @@ class TrainingData(Section):
 
 
 class ValidationData(Section):
-    """One set of pictures that the generator is measured on."""
+    """One set of images that the generator is measured on."""
 
     name: str = Field(min_length=1)
     """Name in logs."""
     source: DatasetOptions
-    """Where the pictures are."""
+    """Where the images are."""
 
 
 class DatasetsOptions(Section):
-    """Pictures to learn from and to measure on."""
+    """Images to learn from and to measure on."""
 
     train: TrainingData
     validation: tuple[ValidationData, ...] = ()
-    """Sets of pictures that the generator is measured on."""
+    """Sets of images that the generator is measured on."""
     window: WindowOptions | None = None
     """What the generator is given of a clip; for generators that see several frames, and for
     losses.temporal."""

@@ -86,7 +86,7 @@ _PoissonScale = Annotated[
     AfterValidator(_rising),
     Field(description="Strengths of Poisson noise; 1: sqrt(v) levels at a value of v levels."),
 ]
-_GreyProbability = Annotated[
+_GrayProbability = Annotated[
     Probability, Field(description="Share of noise that is the same in all channels.")
 ]
 _CompressionProbability = Annotated[
@@ -116,7 +116,7 @@ class StageOptions(Section):
     gaussian_probability: _GaussianProbability = 0.5
     gaussian_sigma: _GaussianSigma = (1.0, 30.0)
     poisson_scale: _PoissonScale = (0.05, 3.0)
-    grey_probability: _GreyProbability = 0.4
+    grey_probability: _GrayProbability = 0.4
     compression_probability: _CompressionProbability = 1.0
     webp_probability: _WebpProbability = 0.0
     quality: _Quality = (30, 95)
@@ -161,7 +161,7 @@ class RealSecondStage(StageOptions):
 
 
 class LightStage(StageOptions):
-    """The only stage for nearly clean pictures: hardly blurred, antialiased, good quality."""
+    """The only stage for nearly clean images: hardly blurred, antialiased, good quality."""
 
     blur_probability: _BlurProbability = 0.5
     kernel_sizes: _KernelSizes = (7, 9)
@@ -181,7 +181,7 @@ _FinalSincProbability = Annotated[
     Probability, Field(description="Share of lr crops that pass a sinc filter at the end.")
 ]
 _CleanProbability = Annotated[
-    Probability, Field(description="Share of crops with MATLAB's bicubic lr, for clean pictures.")
+    Probability, Field(description="Share of crops with MATLAB's bicubic lr, for clean images.")
 ]
 
 
@@ -192,7 +192,7 @@ class RealESRGANOptions(Section):
     first: StageOptions = StageOptions()
     second: RealESRGANSecondStage = RealESRGANSecondStage()
     final_sinc_probability: _FinalSincProbability = 0.8
-    clean_probability: _CleanProbability = 0.1  # 0 in the paper, which blurs clean pictures
+    clean_probability: _CleanProbability = 0.1  # 0 in the paper, which blurs clean images
 
 
 class RealOptions(Section):
@@ -206,7 +206,7 @@ class RealOptions(Section):
 
 
 class LightOptions(Section):
-    """One weak stage, for nearly clean pictures."""
+    """One weak stage, for nearly clean images."""
 
     type: Literal["Light"]
     only: LightStage = LightStage()

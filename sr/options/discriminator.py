@@ -8,19 +8,19 @@ from sr.options.base import Section
 
 
 class SRGANDiscriminatorOptions(Section):
-    """SRGAN's, Ledig et al. 2017: one logit a picture. Its crop size is that of the data set."""
+    """SRGAN's, Ledig et al. 2017: one logit an image. Its crop size is that of the data set."""
 
     type: Literal["SRGAN"]
     num_features: PositiveInt = 64
     """Channels of the first layer; the last has 8 times as many."""
     head: Literal["dense", "pooled"] = "dense"
-    """dense: the paper's, for pictures of the crop size only; pooled: iSeeBetter's, any size."""
+    """dense: the paper's, for images of the crop size only; pooled: iSeeBetter's, any size."""
     normalisation: Literal["batch", "spectral", "none"] = "batch"
     """What normalises the layers; batch is the paper's."""
 
 
 class PatchGANOptions(Section):
-    """PatchGAN, Isola et al. 2017 (pix2pix): one logit a patch of the picture."""
+    """PatchGAN, Isola et al. 2017 (pix2pix): one logit a patch of the image."""
 
     type: Literal["PatchGAN"]
     num_features: PositiveInt = 64

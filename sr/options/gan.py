@@ -20,7 +20,7 @@ class MonitorOptions(Section):
     max_nonfinite_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Alarm when more of the steps were skipped because they were not finite."""
     action: Literal["warn", "lower_weight", "pause_discriminator", "stop"] = "warn"
-    """What an alarm does beside the warning."""
+    """What an alarm does next to the warning."""
     lower_factor: Factor = 0.5
     """lower_weight: the adversarial weight is multiplied by this, once a window, down to 1e-3."""
 
@@ -40,7 +40,7 @@ class GANOptions(Section):
     interval: PositiveInt = 1
     """The discriminator is trained in every N-th step."""
     updates: PositiveInt = 1
-    """Its updates in such a step, each on pictures of its own."""
+    """Its updates in such a step, each on images of its own."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of its gradient; null does not clip."""
     monitor: MonitorOptions = MonitorOptions()

@@ -23,7 +23,7 @@ page is made from the code: `python -m sr.options.generate_docs > docs/options.m
 
 A key is written with its path, as on the command line: `train.steps=1000` sets the key `steps` of
 the section `train`. N is a place in a list, counted from 0. A dash as default: the key must be
-given. A section of several kinds takes a `type`, and the keys of that kind beside it. Unknown keys
+given. A section of several kinds takes a `type`, and the keys of that kind next to it. Unknown keys
 are refused. Rules that bind several keys (a crop must be a multiple of the scale, ...) are told
 when the file is read, before anything starts.
 """

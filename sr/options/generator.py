@@ -71,7 +71,7 @@ class SPANOptions(Section):
     num_blocks: PositiveInt = 6
     """Attention blocks of three convolutions."""
     normalise: bool = True
-    """Take the mean colour of DIV2K from lr and multiply by 255 first, as published."""
+    """Take the mean color of DIV2K from lr and multiply by 255 first, as published."""
 
 
 class DBPNOptions(Section):
@@ -89,7 +89,7 @@ class DBPNOptions(Section):
 
 
 class RBPNOptions(Section):
-    """RBPN, Haris et al. 2019: a frame enlarged with the help of its neighbours and the flow to
+    """RBPN, Haris et al. 2019: a frame enlarged with the help of its neighbors and the flow to
     them. The generator of iSeeBetter. Learns from clips."""
 
     type: Literal["RBPN"]
@@ -125,7 +125,7 @@ class ISeeBetterSRResNetOptions(Section):
 
 
 class BasicSROptions(Section):
-    """A network of BasicSR, which must be installed beside this project (docs/training.md)."""
+    """A network of BasicSR, which must be installed next to this project (docs/training.md)."""
 
     type: Literal["BasicSR"]
     arch: str

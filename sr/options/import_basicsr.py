@@ -40,7 +40,7 @@ def import_basicsr(text: str) -> Imported:
     """Translate the text of a BasicSR file.
 
     Raises ValueError for broken YAML, a file of another kind, an unknown network and values that
-    have no place here; the message names key, what was expected and what came.
+    have no place here; the message names key, what was expected and what was given.
     """
     leaves = Leaves(_read(text))
     scale = leaves.whole("scale")
@@ -79,8 +79,8 @@ def _read(text: str) -> dict[str, Any]:
         raise ValueError(f"{wanted}, got {type(tree).__name__}")
     missing = [name for name in _SECTIONS if not isinstance(tree.get(name), dict)]
     if missing:
-        came = ", ".join(str(key) for key in tree)
-        raise ValueError(f"{wanted}; there is no {', '.join(missing)} among: {came}")
+        got = ", ".join(str(key) for key in tree)
+        raise ValueError(f"{wanted}; there is no {', '.join(missing)} among: {got}")
     return tree
 
 

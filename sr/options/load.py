@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from sr.errors import UserError
 from sr.options.base import Section
 from sr.options.schema import Options
 
@@ -19,8 +20,8 @@ _MESSAGES = {  # instead of pydantic's, which speak of Python's types
 }
 
 
-class OptionsError(ValueError):
-    """Options that cannot be used; the message names file, key, what came and what is allowed."""
+class OptionsError(UserError):
+    """Options that cannot be used; the message names file, key, what was given, what is allowed."""
 
 
 def load_options(path: Path, overrides: Sequence[str] = ()) -> Options:
@@ -109,10 +110,10 @@ def _index(node: list[Any], part: str, override: str) -> int:
 
 
 def _describe(fault: ErrorDetails) -> str:
-    """One line: key path, what is wrong, what came, what is allowed."""
+    """One line: key path, what is wrong, what was given, what is allowed."""
     path, sections = _walk(fault["loc"])
     key = ".".join(path) or "the whole file"
-    came = fault["input"]
+    got = fault["input"]
     if fault["type"] == "extra_forbidden":
         allowed = sorted(_keys(sections))
         hint = _did_you_mean(path[-1], allowed)
@@ -131,9 +132,9 @@ def _describe(fault: ErrorDetails) -> str:
         )
     message = _MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     message = message.replace("Tuple should", "List should")
-    if isinstance(came, Mapping | Sequence) and not isinstance(came, str):
+    if isinstance(got, Mapping | Sequence) and not isinstance(got, str):
         return f"{key}: {message}"
-    return f"{key}: {message}, got {came!r}"
+    return f"{key}: {message}, got {got!r}"
 
 
 def _did_you_mean(word: str, allowed: Sequence[str]) -> str:

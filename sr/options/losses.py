@@ -95,7 +95,7 @@ class AdversarialOptions(Section):
 
 
 class TotalVariationOptions(Section):
-    """Differences of neighbouring pixels of sr; smooths."""
+    """Differences of neighboring pixels of sr; smooths."""
 
     type: Literal["squared", "absolute"]
     """Of the differences; squared spares small steps and smooths large ones."""

@@ -1,7 +1,7 @@
 """The options of a whole training run; everything wrong in them is known from the file alone.
 
 Parts with kinds (generator, losses, data sets, optimizer, schedule) are unions told apart by
-`type`, each in its own file beside this one.
+`type`, each in its own file next to this one.
 """
 
 from pathlib import Path
@@ -48,7 +48,7 @@ class LogOptions(Section):
     interval: PositiveInt = 100
     """Steps between two entries of losses and speed."""
     num_images: NonNegativeInt = 3
-    """Validation pictures shown in TensorBoard, of each set."""
+    """Validation images shown in TensorBoard, of each set."""
 
 
 class Options(Section):
@@ -57,7 +57,7 @@ class Options(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the run's folder; changes nothing else."""
     seed: NonNegativeInt = 0
-    """Seeds initialisation, order of pictures, crops and flips."""
+    """Seeds initialisation, order of images, crops and flips."""
     scale: Literal[2, 3, 4, 8]
     """Upscaling factor."""
     generator: GeneratorOptions

@@ -26,7 +26,7 @@ class TrainOptions(Section):
     `initial_partial` is set."""
     initial_partial: bool = False
     """Take from `initial_generator` the weights whose names and shapes fit, and begin the others
-    anew: for another scale or size. The run tells which began anew."""
+    again: for another scale or size. The run tells which began again."""
     ema_decay: Decay = 0.999
     """Decay of the running mean of the weights, which is validated and shipped; 0 is off."""
     accumulation: PositiveInt = 1
@@ -47,7 +47,7 @@ class TrainOptions(Section):
     checkpoint_interval: PositiveInt = 1000
     """Steps between two checkpoints."""
     keep_last: PositiveInt = 3
-    """Checkpoints kept, beside the best one and the last without an alarm."""
+    """Checkpoints kept, next to the best one and the last without an alarm."""
 
     @model_validator(mode="after")
     def _a_part_is_of_something(self) -> Self:

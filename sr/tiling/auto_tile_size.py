@@ -16,7 +16,7 @@ from sr.tiling.prefetch import NUM_WAITING
 from sr.tiling.runner import forward, prepare
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE
 
-SHARE = 0.5  # of the free memory; the rest is for pictures as files, and for other programs
+SHARE = 0.5  # of the free memory; the rest is for images as files, and for other programs
 # Process memory over live tensors on a CPU where freed memory is kept (benchmarks/README.md). On
 # a GPU nobody has measured it; the allocator there keeps freed blocks likewise.
 OVERHEAD = 1.6
@@ -93,12 +93,12 @@ def auto_tile_size(
     memory is not seen either.
 
     num_channels: of a patch. num_patches: how many go through the network at once: batch size times
-    pictures of a box.
+    images of a box.
     """
     if next(network.parameters(), None) is None:
         return DEFAULT_TILE_SIZE
     halo = -(-halo // multiple) * multiple
-    # Beside a pass: one patch read ahead, and the results that wait to be written.
+    # Next to a pass: one patch read ahead, and the results that wait to be written.
     waiting = torch.float32.itemsize * (num_channels + 3 * (NUM_WAITING + 1) * scale**2)
     computed = bytes_per_pixel(network, device, dtype, num_channels)
     a_pixel = OVERHEAD * num_patches * (computed + waiting)

@@ -1,4 +1,4 @@
-"""What a network that looks at several frames is given beside the one that it enlarges."""
+"""What a network that looks at several frames is given next to the one that it enlarges."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from sr.networks.packed_window import num_packed_channels
 
 ONLY_VIDEOS = (
     "this model looks at several frames, so it enlarges videos, and frames as a pattern such as "
-    "frames/%04d.png; not single pictures"
+    "frames/%04d.png; not single images"
 )
 
 

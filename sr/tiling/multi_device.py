@@ -1,4 +1,4 @@
-"""One picture on several devices: each takes the next tile when it is free."""
+"""One image on several devices: each takes the next tile when it is free."""
 
 import threading
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
-"""Reading ahead and writing behind: one thread each beside the one that computes.
+"""Reading ahead and writing behind: one thread each next to the one that computes.
 
-An error in either thread comes out in the caller, at the next picture part that is read or
+An error in either thread comes out in the caller, at the next image part that is read or
 written. Leaving a block, in whatever way, drops what waits and ends its thread.
 """
 
@@ -19,8 +19,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Read = Callable[[Box], Tensor]
-"""LR box -> (B, 3, h, w), float32, RGB in [0, 1], in CPU memory or on the device. B pictures of the
-same box, e.g. colours and alpha; or packed windows of more channels. Called in a thread of its
+"""LR box -> (B, 3, h, w), float32, RGB in [0, 1], in CPU memory or on the device. B images of the
+same box, e.g. colors and alpha; or packed windows of more channels. Called in a thread of its
 own."""
 
 Write = Callable[[Box, Tensor], None]

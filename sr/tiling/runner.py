@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.device import DeviceError, precision_name, resolve_precision
+from sr.errors import UserError
 
 Network = Callable[[Tensor], Tensor]
 """(n, 3, h, w) -> (n, 3, s*h, s*w), as `NetworkRunner`'s."""
@@ -30,11 +31,11 @@ _NOT_FINITE, _CONSTANT = "values that are not finite", "the same everywhere"
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 
 
-class NumericError(ValueError):
-    """A result that is no picture in any precision; the message says what to do."""
+class NumericError(UserError):
+    """A result that is no image in any precision; the message says what to do."""
 
 
-class CompileError(ValueError):
+class CompileError(UserError):
     """A network that torch cannot compile here; the message says what to do."""
 
 
@@ -88,8 +89,8 @@ class NetworkRunner:
         n, _, h, w = lr.shape
         expected = (n, 3, self.scale * h, self.scale * w)
         if sr.shape != expected:
-            came = tuple(sr.shape)
-            raise ValueError(f"network of scale {self.scale}: expected {expected}; came: {came}")
+            got = tuple(sr.shape)
+            raise ValueError(f"network of scale {self.scale}: expected {expected}, got {got}")
         return sr
 
     def _pass(self, lr: Tensor) -> Tensor:
@@ -108,7 +109,7 @@ class NetworkRunner:
     def _widen(self, lr: Tensor, fault: str) -> None:
         """Go over to the next wider precision, for good."""
         if not torch.isfinite(lr).all():
-            raise NumericError("the picture has values that are not finite; read or make it anew")
+            raise NumericError("the image has values that are not finite; read or make it again")
         narrow = precision_name(self.dtype)
         if self.dtype == torch.float32:
             raise NumericError(
@@ -175,8 +176,8 @@ def _fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
     if not looks_finite and not torch.isfinite(sr).all():
         return _NOT_FINITE
     if looks_flat:
-        picture = lr[:, :3]  # of a packed window, whose flows differ in still pictures, too
-        contrast = (picture.amax((2, 3)) - picture.amin((2, 3))).amax(1)  # (n,)
+        image = lr[:, :3]  # of a packed window, whose flows differ in still images, too
+        contrast = (image.amax((2, 3)) - image.amin((2, 3))).amax(1)  # (n,)
         if (_flat(blocks) & (contrast > CONTRAST)).any():
             return _CONSTANT
     return None

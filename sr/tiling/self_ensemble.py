@@ -1,10 +1,10 @@
-"""Self-ensemble: the mean of what a network makes of the picture in eight orientations.
+"""Self-ensemble: the mean of what a network makes of the image in eight orientations.
 
 R. Timofte, R. Rothe, L. Van Gool 2016, "Seven ways to improve example-based single image super
 resolution" (arXiv 1511.02228), the sixth way, "enhanced prediction". Takes eight times as long.
 
 Deviation: for a network whose result depends on where lr begins, lr is first padded to multiples,
-so that flipped it begins at one too; else tiles at the picture's end would not match.
+so that flipped it begins at one too; else tiles at the image's end would not match.
 """
 
 import torch

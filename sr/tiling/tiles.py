@@ -1,9 +1,9 @@
-"""How a picture is cut into tiles: arithmetic on boxes, without pixels.
+"""How an image is cut into tiles: arithmetic on boxes, without pixels.
 
-A tile's core is what it contributes to the result; cores cover the picture once. Its
+A tile's core is what it contributes to the result; cores cover the image once. Its
 haloed box is what the network reads: the core and `halo` pixels around it, cut off at
-the picture's edge. Nothing is padded there, so the network pads as it would for the
-whole picture, and a tiled result equals the whole one if the halo is at least the
+the image's edge. Nothing is padded there, so the network pads as it would for the
+whole image, and a tiled result equals the whole one if the halo is at least the
 network's receptive radius.
 
 Unit: LR pixels.
@@ -69,33 +69,33 @@ class Box:
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the picture and the larger part read to compute it."""
+    """A part of the image and the larger part read to compute it."""
 
     core: Box
     haloed: Box
 
 
 def split(height: int, width: int, *, tile_size: int, halo: int, multiple: int = 1) -> list[Tile]:
-    """Cut a picture into the fewest tiles with cores of at most `tile_size` a side.
+    """Cut an image into the fewest tiles with cores of at most `tile_size` a side.
 
     Cores differ by one pixel at most in height and in width. A `tile_size` of 0 gives
-    one tile, the whole picture. Tiles come row by row.
+    one tile, the whole image. Tiles come row by row.
 
     multiple: cores and haloed boxes begin at multiples of it, for networks whose result depends
-    on where lr begins; cores differ by one `multiple` then, are at least one where the picture
+    on where lr begins; cores differ by one `multiple` then, are at least one where the image
     is, even if `tile_size` is less, and the halo is rounded up to one.
     """
     if height < 1 or width < 1:
-        raise ValueError(f"expected a picture of at least 1x1 pixel; came: {width}x{height}")
+        raise ValueError(f"expected an image of at least 1x1 pixel, got {width}x{height}")
     if tile_size < 0 or halo < 0:
         raise ValueError(
-            f"expected tile_size and halo of 0 or more pixels; came: {tile_size} and {halo}"
+            f"expected tile_size and halo of 0 or more pixels, got {tile_size} and {halo}"
         )
     if multiple < 1:
-        raise ValueError(f"expected a multiple of 1 or more pixels; came: {multiple}")
-    picture = Box(0, 0, height, width)
+        raise ValueError(f"expected a multiple of 1 or more pixels, got {multiple}")
+    image = Box(0, 0, height, width)
     return [
-        with_halo(Box(top, left, bottom, right), picture, halo=halo, multiple=multiple)
+        with_halo(Box(top, left, bottom, right), image, halo=halo, multiple=multiple)
         for top, bottom in _spans(height, tile_size, multiple)
         for left, right in _spans(width, tile_size, multiple)
     ]

@@ -1,6 +1,6 @@
-"""A network and all that running it over a picture of any size needs.
+"""A network and all that running it over an image of any size needs.
 
-B pictures that are upscaled together, n tiles of a batch, s scale.
+B images that are upscaled together, n tiles of a batch, s scale.
 """
 
 import logging
@@ -28,12 +28,12 @@ fp32, SRResNet about 3 GiB, reckoned from 10 kB a pixel.
 
 MIN_CORE_SIZE = 16  # LR pixels of the longer side, below which no tile is cut; halos cost more
 # Of the cores' area that was too much for the memory. What is larger is cut before it is tried. Of
-# one picture the cores differ little, and a half is at most 2/3 of one (3 multiples in 2 and 1).
+# one image the cores differ little, and a half is at most 2/3 of one (3 multiples in 2 and 1).
 _TOO_MUCH = 0.75
 
 
 class StoppedError(Exception):
-    """The run was stopped while a picture was worked on; raised by `OnTile` callbacks."""
+    """The run was stopped while an image was worked on; raised by `OnTile` callbacks."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class Patch:
 
 
 class Upscaler:
-    """Runs a network over one picture, tile by tile, as if over the whole at once.
+    """Runs a network over one image, tile by tile, as if over the whole at once.
 
     Where the memory does not suffice, tiles are cut and `tile_size` is lowered for good;
     where the precision does not, `dtype` is widened for good. Either is told to `on_warning`.
 
     network: (n, 3, h, w) -> (n, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
     halo: LR pixels read around each tile; the network's receptive radius for exact results.
-    tile_size: LR pixels a side, halo not counted; 0 for the whole picture at once.
+    tile_size: LR pixels a side, halo not counted; 0 for the whole image at once.
     dtype: float32, or bfloat16 or float16 for autocast.
     multiple: tiles begin at multiples of so many LR pixels.
     batch_size: how many consecutive tiles of one size go through the network together; for GPUs
     that small tiles do not fill.
     compiled: through torch.compile.
-    window: what the network takes beside the frame that it enlarges; None for one of single
-    pictures. With it, lr is a packed window everywhere but in `__call__` (`PackedWindow`).
+    window: what the network takes next to the frame that it enlarges; None for one of single
+    images. With it, lr is a packed window everywhere but in `__call__` (`PackedWindow`).
     on_warning: the module's logger if None.
     """
 
@@ -80,7 +80,7 @@ class Upscaler:
         on_warning: OnWarning | None = None,
     ) -> None:
         if batch_size < 1:
-            raise ValueError(f"expected a batch_size of 1 or more tiles; came: {batch_size}")
+            raise ValueError(f"expected a batch_size of 1 or more tiles, got {batch_size}")
         self.scale = scale
         self.multiple = multiple
         self.halo = halo
@@ -105,32 +105,32 @@ class Upscaler:
         return self._runner.dtype
 
     def num_tiles(self, height: int, width: int) -> int:
-        """How many tiles a picture of this size takes."""
+        """How many tiles an image of this size takes."""
         return len(self.tiles(height, width))
 
     def tiles(self, height: int, width: int) -> list[Tile]:
-        """The tiles of a picture of this size, row by row."""
+        """The tiles of an image of this size, row by row."""
         return split(
             height, width, tile_size=self.tile_size, halo=self.halo, multiple=self.multiple
         )
 
     def __call__(self, lr: Tensor, on_tile: OnTile | None = None) -> Tensor:
-        """Upscale one picture.
+        """Upscale one image.
 
         lr: (1, 3, H, W), float32, RGB in [0, 1].
         Returns: (1, 3, scale*H, scale*W), float32, not clamped, in CPU memory. Raises ValueError
-        for a network that needs more than one picture.
+        for a network that needs more than one image.
         """
         if self.window is not None:
             raise ValueError(ONLY_VIDEOS)
         if lr.ndim != 4 or lr.shape[:2] != (1, 3):
-            raise ValueError(f"expected a picture (1, 3, H, W); came: {tuple(lr.shape)}")
+            raise ValueError(f"expected an image (1, 3, H, W), got {tuple(lr.shape)}")
         return self.upscale_whole(lr, torch.device("cpu"), on_tile)
 
     def upscale_whole(
         self, lr: Tensor, device: torch.device, on_tile: OnTile | None = None
     ) -> Tensor:
-        """As `upscale`, of B pictures that are in memory as a whole.
+        """As `upscale`, of B images that are in memory as a whole.
 
         lr: (B, 3, H, W), float32, RGB, in CPU memory or on the network's device.
         Returns: (B, 3, scale*H, scale*W), float32, not clamped, on `device`.
@@ -144,7 +144,7 @@ class Upscaler:
 
         def write(box: Box, part: Tensor) -> None:
             if part.shape == shape and part.device == device:
-                whole.append(part)  # one tile is the picture
+                whole.append(part)  # one tile is the image
                 return
             if not whole:
                 whole.append(torch.empty(shape, device=device))
@@ -163,7 +163,7 @@ class Upscaler:
         *,
         tiles: Iterable[Tile] | None = None,
     ) -> None:
-        """Upscale a picture of height x width LR pixels that need not be in memory as a whole.
+        """Upscale an image of height x width LR pixels that need not be in memory as a whole.
 
         tiles: the share of its tiles that is to be done here, each drawn when it is needed; all
         if None.
@@ -265,7 +265,7 @@ class Upscaler:
             return []
         parts = []
         for half in cores:
-            # Within the box that was read, so nothing is read anew.
+            # Within the box that was read, so nothing is read again.
             tile = with_halo(half, haloed, halo=self.halo, multiple=self.multiple)
             box = tile.haloed.relative_to(haloed)
             parts.append([Patch(tile, patch.lr[:, :, box.rows, box.columns])])

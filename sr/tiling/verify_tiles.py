@@ -1,4 +1,4 @@
-"""Whether tiles show: some are computed again with more of the picture around them."""
+"""Whether tiles show: some are computed again with more of the image around them."""
 
 import random
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sr.tiling.upscaler import Patch, Upscaler
 
 NUM_TILES = 4
 EXTRA_HALO = 64  # LR pixels beyond the halo that is verified
-SMALL_PICTURE = 256 * 256  # LR pixels; up to here the context is the whole picture
+SMALL_IMAGE = 256 * 256  # LR pixels; up to here the context is the whole image
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Verification:
     """How far tiles are from what they would be as parts of a larger one."""
 
     num_tiles: int
-    """How many were compared; 0 for a picture of one tile."""
+    """How many were compared; 0 for an image of one tile."""
     max_difference: float
     """The largest absolute difference, in units of the [0, 1] range."""
     place: Box | None
@@ -35,11 +35,11 @@ def verify_tiles(
 ) -> Verification:
     """Compare tiles drawn at random with the same cores computed from a larger context.
 
-    The first is one of those with the most neighbours. In a reduced precision, rounding differs
+    The first is one of those with the most neighbors. In a reduced precision, rounding differs
     a little between sizes. Raises what torch raises where there is too little memory for the
     larger context, which is not cut.
 
-    read: as in `Upscaler.upscale`, of a picture of height x width LR pixels.
+    read: as in `Upscaler.upscale`, of an image of height x width LR pixels.
     """
     tiles = upscaler.tiles(height, width)
     compared = _drawn(tiles, num_tiles, seed) if len(tiles) > 1 else []
@@ -55,28 +55,28 @@ def verify_tiles(
 
 def _drawn(tiles: list[Tile], num_tiles: int, seed: int) -> list[Tile]:
     shuffled = random.Random(seed).sample(tiles, len(tiles))
-    picture = Box(0, 0, tiles[-1].core.bottom, tiles[-1].core.right)
-    first = max(shuffled, key=lambda tile: _num_inner_borders(tile.core, picture))
+    image = Box(0, 0, tiles[-1].core.bottom, tiles[-1].core.right)
+    first = max(shuffled, key=lambda tile: _num_inner_borders(tile.core, image))
     return [first, *(tile for tile in shuffled if tile is not first)][:num_tiles]
 
 
-def _num_inner_borders(core: Box, picture: Box) -> int:
+def _num_inner_borders(core: Box, image: Box) -> int:
     return sum(
         (
-            core.top > picture.top,
-            core.left > picture.left,
-            core.bottom < picture.bottom,
-            core.right < picture.right,
+            core.top > image.top,
+            core.left > image.left,
+            core.bottom < image.bottom,
+            core.right < image.right,
         )
     )
 
 
 def _context(upscaler: Upscaler, tile: Tile, height: int, width: int) -> Tile:
-    picture = Box(0, 0, height, width)
-    if picture.area <= SMALL_PICTURE:
-        return Tile(tile.core, picture)
+    image = Box(0, 0, height, width)
+    if image.area <= SMALL_IMAGE:
+        return Tile(tile.core, image)
     halo = upscaler.halo + EXTRA_HALO
-    return with_halo(tile.core, picture, halo=halo, multiple=upscaler.multiple)
+    return with_halo(tile.core, image, halo=halo, multiple=upscaler.multiple)
 
 
 def _difference(upscaler: Upscaler, tile: Tile, context: Tile, read: Read) -> tuple[float, Box]:

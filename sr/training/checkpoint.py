@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from sr.errors import UserError
 from sr.io.atomic_write import whole_file
 
 STATE_FORMAT = "sr-state-2"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A state file that cannot be resumed from, with its name and the reason."""
 
 

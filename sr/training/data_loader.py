@@ -1,4 +1,4 @@
-"""Options -> the batches of a run: pictures decoded once, crops by worker processes."""
+"""Options -> the batches of a run: images decoded once, crops by worker processes."""
 
 import os
 import signal
@@ -27,20 +27,20 @@ from sr.training.steps import Batch, to_device
 def decode(
     sources: Sequence[Source[Any]], folder: Path, cache_gib: float, accelerator: Accelerator
 ) -> Cached[Any]:
-    """Decoded pictures or clips in a file of this machine's own in the run's folder.
+    """Decoded images or clips in a file of this machine's own in the run's folder.
 
     Where several processes share a machine, one of them decodes and the others wait.
     """
-    file = pictures_path(folder)
+    file = images_path(folder)
     if accelerator.is_local_main_process:
         write_index(cache(sources, file, int(cache_gib * 2**30)))
     accelerator.wait_for_everyone()
     return open_cached(sources, file)
 
 
-def pictures_path(folder: Path) -> Path:
-    """The file of decoded pictures; machines that share the folder have one each."""
-    return folder / f"pictures.{os.environ.get('GROUP_RANK', '0')}.bin"
+def images_path(folder: Path) -> Path:
+    """The file of decoded images; machines that share the folder have one each."""
+    return folder / f"images.{os.environ.get('GROUP_RANK', '0')}.bin"
 
 
 def endless_batches(options: Options, cached: Cached[Any], training: Training) -> Iterator[Batch]:
@@ -114,12 +114,12 @@ def _dataset(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
 
 
 def _batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
-    def placed(pictures: Tensor) -> Tensor:
-        return to_device(pictures, device, channels_last and pictures.ndim == 4)
+    def placed(images: Tensor) -> Tensor:
+        return to_device(images, device, channels_last and images.ndim == 4)
 
     inputs = [crop["lr"]]
-    if "neighbours" in crop:
-        inputs += [crop["neighbours"], crop["flows"]]
+    if "neighbors" in crop:
+        inputs += [crop["neighbors"], crop["flows"]]
     motion = crop.get("motion")
     return Batch(
         tuple(map(placed, inputs)),

@@ -12,14 +12,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sr.device import DeviceError
 
-PATIENCE = timedelta(hours=2)  # others wait while one validates or decodes pictures
+PATIENCE = timedelta(hours=2)  # others wait while one validates or decodes images
 
 
 def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
     """Accelerate on this process's device, in one precision.
 
     Accelerate keeps both for the whole process; outside a group of processes they are forgotten
-    first, so that a second run in the process may choose anew.
+    first, so that a second run in the process may choose again.
     """
     if not torch.distributed.is_initialized():
         AcceleratorState._reset_state(reset_partial_state=True)

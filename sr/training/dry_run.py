@@ -30,7 +30,7 @@ from sr.training.gradient_check import as_table
 from sr.training.logging import RunLog, as_duration
 from sr.training.loop import train_step
 from sr.training.parts import Adversary, Training
-from sr.training.run import find_pictures, liveness_of
+from sr.training.run import find_images, liveness_of
 from sr.training.setup import make_trainee, make_training
 from sr.training.steps import Batch
 from sr.training.validate import Sets, validate
@@ -44,17 +44,17 @@ Say = Callable[[str], None]
 def check(options: Options, say: Say) -> None:
     """Try what a run would do, and tell what it will take.
 
-    Every picture is decoded once; networks are built; each term of the loss is measured; a few
-    steps and one validation are made. Raises ValueError or OSError with all that the user can mend.
+    Every image is decoded once; networks are built; each term of the loss is measured; a few
+    steps and one validation are made. Raises ValueError or OSError with all that the user can fix.
     """
     if num_processes() > 1:
         raise ValueError("--check rehearses one process; leave out torchrun or accelerate launch")
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
-    sources, sets = find_pictures(options, device)
+    sources, sets = find_images(options, device)
     open_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
-    kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "pictures"
+    kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     say(f"data: {kind} to train on {len(sources)}, to validate on {count}; all can be read")
     accelerator = make_accelerator(device, dtype)
     trainee = make_trainee(options, accelerator, state_file=None)
@@ -83,7 +83,7 @@ def check(options: Options, say: Say) -> None:
 
 def preview(options: Options, folder: Path) -> Path:
     """Write a sheet of the first lr/hr crops of a run into a folder. Returns its path."""
-    sources, _ = find_pictures(options, resolve_device(options.train.device))
+    sources, _ = find_images(options, resolve_device(options.train.device))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
     crops = endless_crops(options, Cached(sources, Path(), []), num_workers=0)
@@ -92,10 +92,10 @@ def preview(options: Options, folder: Path) -> Path:
 
 
 def open_all(sources: Sequence[Source[Any]]) -> None:
-    """Decode every picture once. Raises DataError naming all that cannot be used."""
+    """Decode every image once. Raises DataError naming all that cannot be used."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         faults = [fault for fault in pool.map(_fault, sources) if fault is not None]
-    raise_faults("pictures that cannot be used", faults)
+    raise_faults("images that cannot be used", faults)
 
 
 def _fault(source: Source[Any]) -> str | None:

@@ -11,7 +11,7 @@ Action = Literal["warn", "lower_weight", "pause_discriminator", "stop"]
 LEAST_FACTOR = 1e-3  # of the adversarial weight, however often it is lowered
 
 
-class UnhealthyError(ArithmeticError):
+class GANDivergedError(ArithmeticError):
     """Adversarial training was stopped by an alarm, as the options ask."""
 
 
@@ -111,7 +111,7 @@ class Health:
             if name in full and abs(means[name]) > limits.max_colour_drift:
                 faults[name] = (
                     f"mean {channel} of sr is {means[name]:+.4f} off that of lr, more than "
-                    f"{limits.max_colour_drift:g}: colours drift"
+                    f"{limits.max_colour_drift:g}: colors drift"
                 )
         if "nonfinite" in full and means["nonfinite"] > limits.max_nonfinite_share:
             faults["nonfinite"] = (

@@ -12,13 +12,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.losses.combined import CombinedLoss
 from sr.training.steps import Batch, frozen, restore_buffers, snapshot_of_buffers
 
 FP16_SCALE = 1024.0
 
 
-class DeadTermError(ValueError):
+class ZeroGradientError(UserError):
     """A loss term whose gradient does not reach the generator, or is not finite."""
 
 
@@ -43,8 +44,8 @@ def measure_terms(
     """Gradient of each weighted term with respect to the generator, on one batch.
 
     All weights count in full, also those that come in later. Nothing is changed: statistics that
-    forward passes leave behind are put back. Raises DeadTermError naming each term whose gradient
-    is zero or not finite.
+    forward passes leave behind are put back. Raises ZeroGradientError naming each term whose
+    gradient is zero or not finite.
     """
     parameters = [p for p in generator.parameters() if p.requires_grad]
     judges = nn.Module() if discriminator is None else discriminator
@@ -86,7 +87,7 @@ def _refuse_dead(norms: dict[str, float]) -> None:
     faults = [f"{name}: its gradient is zero, so it would train nothing" for name in dead]
     faults += [f"{name}: its gradient is {norms[name]}" for name in wild]
     if faults:
-        raise DeadTermError("loss terms that do not reach the generator: " + "; ".join(faults))
+        raise ZeroGradientError("loss terms that do not reach the generator: " + "; ".join(faults))
 
 
 def _through(value: Tensor, seen: Tensor, sr: Tensor, parameters: Sequence[nn.Parameter]) -> float:

@@ -124,7 +124,7 @@ class RunLog:
             "item_done", item="validation", step=step, scores=scores, bicubic=bicubic, best=best
         )
 
-    def picture(self, step: int, tag: str, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+    def image(self, step: int, tag: str, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
         """Bicubic enlargement, sr and hr side by side in TensorBoard; (1, 3, H, W) each."""
         bicubic = functional.interpolate(lr, size=hr.shape[-2:], mode="bicubic")
         row = torch.cat([bicubic, sr, hr]).clamp(0, 1)

@@ -9,7 +9,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from sr.training.distributed import any_process, mean_over_processes
-from sr.training.gan_monitor import UnhealthyError
+from sr.training.gan_monitor import GANDivergedError
 from sr.training.parts import ADVERSARIAL, Adversary, Training
 from sr.training.step_metrics import fields_of, health_of, measure
 from sr.training.steps import (
@@ -26,7 +26,7 @@ from sr.training.steps import (
 
 
 class NonFiniteStepError(ArithmeticError):
-    """Losses or gradients that are not finite, with step, terms and the pictures of the batch."""
+    """Losses or gradients that are not finite, with step, terms and the images of the batch."""
 
 
 def run_loop(
@@ -40,8 +40,8 @@ def run_loop(
 
     validate, save: called with the trainee up to date. interrupted: asked in each process, heeded
     if any of them is. Returns whether the last step was reached; either way the state is saved.
-    Raises NonFiniteStepError, or UnhealthyError where the options ask for it, with the state of the
-    last checkpoint on disk.
+    Raises NonFiniteStepError, or GANDivergedError where the options ask for it, with the state
+    of the last checkpoint on disk.
     """
     trainee, plan, log = training.trainee, training.plan, training.log
     training.generator.network.train()
@@ -55,13 +55,13 @@ def run_loop(
             if training.accelerator.num_processes == 1 and interrupted():
                 break
             raise
-        updates, pictures = train_step(training, drawn, step)
+        updates, images = train_step(training, drawn, step)
         if updates["generator"].finite:
             trainee.ema.update(trainee.generator, num_updates=trainee.step)
         trainee.step = step
         _heed_nonfinite(training, updates, drawn)
         fields = fields_of(training, updates, step)  # with the weights of this step
-        alarms = _observe(training, updates, drawn, pictures)
+        alarms = _observe(training, updates, drawn, images)
         log.step(step, fields | health_of(training))
         _heed_alarms(training, alarms)
         last = step == plan.steps
@@ -82,7 +82,7 @@ def train_step(
 ) -> tuple[dict[str, Update], list[Tensor]]:
     """One update of the generator, and those of the discriminator that are due.
 
-    Returns them by name, and the pictures that the generator made of the first batches.
+    Returns them by name, and the images that the generator made of the first batches.
     """
     generator, adversary = training.generator, training.adversary
     accelerator = training.accelerator
@@ -95,41 +95,41 @@ def train_step(
         generator.optimizer, training.learning_rates.base, training.learning_rates.factor(step)
     )
     if adversary is None:
-        update, pictures = generator_step(generator, training.loss, own, {}, accelerator)
+        update, images = generator_step(generator, training.loss, own, {}, accelerator)
         updates = {"generator": update}
     else:
         factors = {ADVERSARIAL: adversary.factor(step)}
         with frozen(adversary.trained.network):
-            update, pictures = generator_step(generator, training.loss, own, factors, accelerator)
+            update, images = generator_step(generator, training.loss, own, factors, accelerator)
         updates = {"generator": update}
         if adversary.learns(step):
             updates["discriminator"] = _train_discriminator(
-                adversary, generator, drawn, pictures, step, accelerator
+                adversary, generator, drawn, images, step, accelerator
             )
     if not all(update.finite for update in updates.values()):
         restore_buffers(buffers)  # what was infinite is in the statistics of batches, too
-    return updates, pictures
+    return updates, images
 
 
 def _train_discriminator(
     adversary: Adversary,
     generator: Trained,
     drawn: Sequence[Batch],
-    pictures: Sequence[Tensor],
+    images: Sequence[Tensor],
     step: int,
     accelerator: Accelerator,
 ) -> Update:
-    """All updates of a step: on the first batches with their pictures, then on the others.
+    """All updates of a step: on the first batches with their images, then on the others.
 
     Returns the last one, or the last that was not finite.
     """
     rates = adversary.learning_rates
     set_learning_rates(adversary.trained.optimizer, rates.base, rates.factor(step))
     number = adversary.number(step)
-    size, updates = len(pictures), []
+    size, updates = len(images), []
     for first in range(0, len(drawn), size):
         batches = drawn[first : first + size]
-        seen = pictures if first == 0 else _predict(generator, batches, accelerator)
+        seen = images if first == 0 else _predict(generator, batches, accelerator)
         updates.append(
             discriminator_step(
                 adversary.trained, adversary.loss, batches, seen, number, accelerator
@@ -163,8 +163,8 @@ def _heed_nonfinite(training: Training, updates: dict[str, Update], drawn: Seque
         + ")"
         for name, update in broken.items()
     )
-    pictures = ", ".join(name for batch in drawn for name in batch.names)
-    told = [f"{named}; pictures: {pictures}"]
+    images = ", ".join(name for batch in drawn for name in batch.names)
+    told = [f"{named}; images: {images}"]
     if accelerator.num_processes > 1:
         told = gather_object(told)
     message = " | ".join(told)
@@ -180,19 +180,19 @@ def _observe(
     training: Training,
     updates: dict[str, Update],
     drawn: Sequence[Batch],
-    pictures: Sequence[Tensor],
+    images: Sequence[Tensor],
 ) -> list[str]:
     """Show the watch over both networks what all processes measured; returns its alarms."""
     if training.adversary is None:
         return []
-    measured = mean_over_processes(measure(updates, drawn, pictures), training.accelerator)
+    measured = mean_over_processes(measure(updates, drawn, images), training.accelerator)
     return training.adversary.health.observe(training.trainee.step, measured)
 
 
 def _heed_alarms(training: Training, alarms: Sequence[str]) -> None:
-    """Tell of alarms; raise UnhealthyError where the options say so."""
+    """Tell of alarms; raise GANDivergedError where the options say so."""
     step = training.trainee.step
     for alarm in alarms:
         training.log.warn(step, alarm)
     if training.adversary is not None and training.adversary.health.stops:
-        raise UnhealthyError(f"step {step}: {'; '.join(alarms)}")
+        raise GANDivergedError(f"step {step}: {'; '.join(alarms)}")

@@ -13,14 +13,14 @@ from torch import Tensor
 from sr.build import build_validation_lpips
 from sr.build_data import build_window, find_training_sources, find_validation_sources
 from sr.data.cache import Cached, index_path
-from sr.data.crops import refuse_small_pictures
+from sr.data.crops import refuse_small_images
 from sr.data.sources import Source
 from sr.device import precision_name, resolve_device, resolve_precision
 from sr.models.load import some_names
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
-from sr.training.data_loader import decode, endless_batches, first_batches, pictures_path
+from sr.training.data_loader import decode, endless_batches, first_batches, images_path
 from sr.training.distributed import local_device, make_accelerator
 from sr.training.gradient_check import TermShare, as_table, measure_terms
 from sr.training.logging import RunLog
@@ -39,12 +39,12 @@ def train(options: Options, resume: str = "auto") -> bool:
     """Train as the options say. Returns False when interrupted by Ctrl-C or SIGTERM.
 
     resume: auto goes on from the run's last state file if there is one; never moves an existing
-    run aside and starts anew; anything else is the state file to go on from.
-    Raises ValueError (DataError, CheckpointError, ...) or OSError for what the user can mend.
+    run aside and starts again; anything else is the state file to go on from.
+    Raises ValueError (DataError, CheckpointError, ...) or OSError for what the user can fix.
     """
     device = local_device(resolve_device(options.train.device))
     dtype = resolve_precision(options.train.precision, device)
-    sources, sets = find_pictures(options, device)
+    sources, sets = find_images(options, device)
     folder = options.log.folder / options.name
     accelerator = make_accelerator(device, dtype)
     with ExitStack() as stack:
@@ -60,21 +60,21 @@ def train(options: Options, resume: str = "auto") -> bool:
             return _train(options, trainee, sources, sets, accelerator, dtype, folder)
         finally:
             if accelerator.is_local_main_process:
-                pictures_path(folder).unlink(missing_ok=True)
-                index_path(pictures_path(folder)).unlink(missing_ok=True)
+                images_path(folder).unlink(missing_ok=True)
+                index_path(images_path(folder)).unlink(missing_ok=True)
 
 
-def find_pictures(options: Options, device: torch.device) -> tuple[list[Source[Any]], Sets]:
-    """Training and validation pictures or clips, headers read. Raises DataError naming all faults.
+def find_images(options: Options, device: torch.device) -> tuple[list[Source[Any]], Sets]:
+    """Training and validation images or clips, headers read. Raises DataError naming all faults.
 
     device: of what measures flow.
     """
     sources = find_training_sources(options, device)
-    refuse_small_pictures(sources, options.datasets.train.crop_size, "the crop")
+    refuse_small_images(sources, options.datasets.train.crop_size, "the crop")
     sets: Sets = find_validation_sources(options, device)
     validated = [source for part in sets.values() for source in part]
     least = MIN_SIDE["SSIM" if options.validate_.lpips is None else options.validate_.lpips.network]
-    refuse_small_pictures(validated, least + 2 * options.scale, "what validation measures")
+    refuse_small_images(validated, least + 2 * options.scale, "what validation measures")
     return sources, sets
 
 
@@ -87,7 +87,7 @@ def _train(
     dtype: torch.dtype,
     folder: Path,
 ) -> bool:
-    """From the first picture decoded to the last step saved."""
+    """From the first image decoded to the last step saved."""
     main = accelerator.is_main_process
     checkpoints = make_checkpoints(options, folder, accelerator.device)
     steps, first_step = options.train.steps, trainee.step + 1
@@ -125,7 +125,7 @@ def _train(
 
 
 def liveness_of(training: Training, batch: Batch) -> list[TermShare]:
-    """What each term of the loss does to the generator. Raises DeadTermError for nothing."""
+    """What each term of the loss does to the generator. Raises ZeroGradientError for nothing."""
     adversarial = training.trainee.adversarial
     return measure_terms(
         training.generator.network,
@@ -151,7 +151,7 @@ def make_validator(
     def run() -> None:
         def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
             if index < options.log.num_images:
-                log.picture(trainee.step, f"{name}/{index}", lr, sr, hr)
+                log.image(trainee.step, f"{name}/{index}", lr, sr, hr)
 
         scores = validate(
             trainee.ema.network,
@@ -199,10 +199,10 @@ def opening(
     elif options.train.initial_generator is not None:
         begun = f"from {options.train.initial_generator}"
         if trainee.begun_anew:
-            begun += f" ({len(trainee.begun_anew)} tensors anew: {some_names(trainee.begun_anew)})"
+            begun += f" ({len(trainee.begun_anew)} tensors again: {some_names(trainee.begun_anew)})"
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
-    kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "pictures"
+    kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     where = f"{accelerator.device}, {precision_name(dtype)}"
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"

@@ -3,9 +3,9 @@
 runs/<name>/options.yml          the resolved options
             environment.json     seed, versions, hardware, git commit
             log.jsonl            one line an event
-            tensorboard/         losses, learning rate, scores, pictures
+            tensorboard/         losses, learning rate, scores, images
             checkpoints/         see sr.training.checkpoint
-            pictures.N.bin,json  decoded pictures of machine N while the run lasts
+            images.N.bin,json  decoded images of machine N while the run lasts
 """
 
 import json
@@ -64,7 +64,7 @@ def open_folder(folder: Path, resume: str) -> Path | None:
 def describe_run(
     folder: Path, options_yaml: str, seed: int, device: torch.device, precision: str
 ) -> None:
-    """Write options.yml and environment.json; a resumed run writes them anew."""
+    """Write options.yml and environment.json; a resumed run writes them again."""
     (folder / "options.yml").write_text(options_yaml, encoding="utf-8")
     environment = {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),

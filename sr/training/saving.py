@@ -18,7 +18,7 @@ from sr.training.state import Trainee, state_of
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where checkpoints go and what their metadata says beside the step."""
+    """Where checkpoints go and what their metadata says next to the step."""
 
     folder: Path
     keep_last: int

@@ -155,10 +155,10 @@ def _resume(trainee: Trainee, options: Options, accelerator: Accelerator, state_
             ("optimizer", ("train", "optimizer", "type")),
             ("discriminator's optimizer", ("train", "gan", "optimizer", "type")),
         ):
-            expected, came = _at(ours, keys), _at(theirs, keys)
-            if expected != came:
+            expected, got = _at(ours, keys), _at(theirs, keys)
+            if expected != got:
                 raise CheckpointError(
-                    f"{state_file}: expected a state with {name} {expected}, got {came}; use "
+                    f"{state_file}: expected a state with {name} {expected}, got {got}; use "
                     "another name for a new run, or --resume never"
                 )
         restore(trainee, state, accelerator)

@@ -35,7 +35,7 @@ class Trainee:
 
 
 def state_of(trainee: Trainee, accelerator: Accelerator) -> dict[str, object]:
-    """Everything the next step depends on, beside the options."""
+    """Everything the next step depends on, next to the options."""
     scaler, adversarial = accelerator.scaler, trainee.adversarial
     return {
         "step": trainee.step,

@@ -10,7 +10,7 @@ from sr.training.steps import Batch, Update
 
 
 def measure(
-    updates: dict[str, Update], drawn: Sequence[Batch], pictures: Sequence[Tensor]
+    updates: dict[str, Update], drawn: Sequence[Batch], images: Sequence[Tensor]
 ) -> dict[str, float]:
     """What the watch over the networks is told of a step."""
     finite = all(update.finite for update in updates.values())
@@ -19,7 +19,7 @@ def measure(
     # The mean of sr equals that of sr downscaled to lr's size.
     means = [
         sr.mean((0, 2, 3)) - batch.lr.mean((0, 2, 3))
-        for batch, sr in zip(drawn[: len(pictures)], pictures, strict=True)
+        for batch, sr in zip(drawn[: len(images)], images, strict=True)
     ]
     drift = torch.stack(means).mean(0).tolist()
     measured = {"nonfinite": 0.0}

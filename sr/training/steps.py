@@ -19,11 +19,11 @@ Forward = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Batch:
-    """What one backward pass works with, on the device; pictures in RGB, [0, 1]."""
+    """What one backward pass works with, on the device; images in RGB, [0, 1]."""
 
     inputs: tuple[Tensor, ...]
     """The generator's arguments: lr, (B, 3, h, w); of a generator that sees several frames also
-    their neighbours and the flow to them, (B, n, 3, h, w) and (B, n, 2, h, w)."""
+    their neighbors and the flow to them, (B, n, 3, h, w) and (B, n, 2, h, w)."""
     hr: Tensor  # (B, 3, scale*h, scale*w)
     names: Sequence[str]
     motion: Tensor | None = None
@@ -70,7 +70,7 @@ def generator_step(
     Returns the update and each batch's sr, (B, 3, scale*h, scale*w), detached.
     """
     generator.optimizer.zero_grad()
-    totals, all_terms, pictures = [], [], []
+    totals, all_terms, images = [], [], []
     for count, batch in enumerate(batches, start=1):
         with _gradients_shared(generator, accelerator, last=count == len(batches)):
             with accelerator.autocast():
@@ -80,27 +80,27 @@ def generator_step(
             accelerator.backward(total / len(batches))
         totals.append(total.detach())
         all_terms.append(terms)
-        pictures.append(sr.detach())
-    return _update(generator, totals, all_terms, accelerator), pictures
+        images.append(sr.detach())
+    return _update(generator, totals, all_terms, accelerator), images
 
 
 def discriminator_step(
     discriminator: Trained,
     loss: DiscriminatorLoss,
     batches: Sequence[Batch],
-    pictures: Sequence[Tensor],
+    images: Sequence[Tensor],
     number: int,
     accelerator: Accelerator,
 ) -> Update:
     """Judge hr and sr, update the discriminator once with the mean gradient of the batches.
 
-    pictures: sr of each batch, without a graph: the generator does not learn here. number: of the
+    images: sr of each batch, without a graph: the generator does not learn here. number: of the
     step among those in which the discriminator learns, counted from 1. The terms also hold the mean
     logits `d_real` and `d_sr`.
     """
     discriminator.optimizer.zero_grad()
     totals, all_terms = [], []
-    for count, (batch, sr) in enumerate(zip(batches, pictures, strict=True), start=1):
+    for count, (batch, sr) in enumerate(zip(batches, images, strict=True), start=1):
         with _gradients_shared(discriminator, accelerator, last=count == len(batches)):
             total, terms = loss(
                 discriminator.forward,

@@ -1,4 +1,4 @@
-"""Scores of a generator on whole pictures, next to bicubic's."""
+"""Scores of a generator on whole images, next to bicubic's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,13 +19,13 @@ from sr.metrics.ssim import ssim
 from sr.motion.frame_window import Window
 
 Sets = Mapping[str, Sequence[Source[Any]]]
-Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its pictures
+Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its images
 Upscale = Callable[[tuple[Tensor, ...]], Tensor]
-OnPicture = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
+OnImage = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
 
 
 MIN_SIDE = {"SSIM": 11, "VGG16": 16, "AlexNet": 31}
-"""Pixels, the border not counted, of the smallest picture that a measure takes: SSIM's window, and
+"""Pixels, the border not counted, of the smallest image that a measure takes: SSIM's window, and
 what the halvings of LPIPS' networks leave something of."""
 
 
@@ -35,15 +35,15 @@ def validate(
     scale: int,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
-    on_picture: OnPicture,
+    on_image: OnImage,
     lpips: LPIPS | None = None,
     window: Window | None = None,
 ) -> Scores:
     """Means of PSNR (dB) and SSIM on Y and on RGB, with a border of `scale` pixels left out.
 
     With lpips, which is on `device`, also LPIPS of the same pixels, in 8 bits, computed in fp32.
-    network: in eval mode, in its own device's memory. on_picture is shown each result. window: of
-    a network that sees several frames. A clip counts as as many pictures as it has frames.
+    network: in eval mode, in its own device's memory. on_image is shown each result. window: of
+    a network that sees several frames. A clip counts as as many images as it has frames.
     """
 
     def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
@@ -51,15 +51,15 @@ def validate(
             sr: Tensor = network(*(each.to(device) for each in inputs))
         return sr.float().cpu()
 
-    return _score(upscale, sets, scale, on_picture, lpips, window)
+    return _score(upscale, sets, scale, on_image, lpips, window)
 
 
 def validate_bicubic(sets: Sets, scale: int, lpips: LPIPS | None = None) -> Scores:
     """The same scores of MATLAB's bicubic upscaling: what a network must beat."""
 
     def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
-        picture = (inputs[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
-        return image_to_tensor(imresize(picture, scale))
+        image = (inputs[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
+        return image_to_tensor(imresize(image, scale))
 
     return _score(upscale, sets, scale, lambda *_: None, lpips, window=None)
 
@@ -81,18 +81,18 @@ def _score(
     upscale: Upscale,
     sets: Sets,
     scale: int,
-    on_picture: OnPicture,
+    on_image: OnImage,
     lpips: LPIPS | None,
     window: Window | None,
 ) -> Scores:
     scores: Scores = {}
     for name, sources in sets.items():
         rows = []
-        pictures = (sample for source in sources for sample in samples(source, window))
-        for index, (inputs, hr) in enumerate(pictures):
+        images = (sample for source in sources for sample in samples(source, window))
+        for index, (inputs, hr) in enumerate(images):
             sr = upscale(inputs)
             rows.append(_measure(sr, hr, scale, lpips))
-            on_picture(name, index, inputs[0], sr, hr)
+            on_image(name, index, inputs[0], sr, hr)
         scores[name] = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
     return scores
 
@@ -105,9 +105,9 @@ def _measure(sr: Tensor, hr: Tensor, border: int, lpips: LPIPS | None) -> dict[s
         "ssim_rgb": ssim(sr, hr, border=border, channel="rgb"),
     }
     if lpips is not None:
-        pictures = compared_values(sr, hr, border=border, channel="rgb")  # in [0, 255]
+        images = compared_values(sr, hr, border=border, channel="rgb")  # in [0, 255]
         device = lpips.features.mean.device
-        x, y = ((picture[None] / 255).to(device, torch.float32) for picture in pictures)
+        x, y = ((image[None] / 255).to(device, torch.float32) for image in images)
         with torch.inference_mode():
             scores["lpips"] = float(lpips(x, y))
     return scores

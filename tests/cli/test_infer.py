@@ -19,7 +19,7 @@ from sr.tiling.upscaler import Upscaler
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -40,26 +40,24 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_folder_is_upscaled(
-    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
-    assert call("-i", pictures, "-o", output, "-m", model) == 0
+    assert call("-i", images, "-o", output, "-m", model) == 0
     assert names(output) == ["a_x2.png", "b_x2.png"]
     assert read_size(output / "a_x2.png") == (40, 50)
     shown = capsys.readouterr()
     lines = shown.err.splitlines()
     lines[1:3] = sorted(lines[1:3])  # told in the order in which they end
     assert lines[0].startswith("tiny.safetensors: x2, 2 input(s), ")
-    assert lines[1].startswith(f"[1/2] {pictures}/a.png -> {output}/a_x2.png (50x40, ")
+    assert lines[1].startswith(f"[1/2] {images}/a.png -> {output}/a_x2.png (50x40, ")
     assert lines[3].startswith("2 done in ")
     assert shown.out == ""
 
 
-def test_all_options_of_a_picture_work_together(
-    pictures: Path, model: Path, tmp_path: Path
-) -> None:
+def test_all_options_of_a_image_work_together(images: Path, model: Path, tmp_path: Path) -> None:
     log = tmp_path / "logs" / "run.jsonl"
-    arguments = ["-i", pictures / "a.png", pictures / "b.png", "-o", tmp_path / "out", "-m", model]
+    arguments = ["-i", images / "a.png", images / "b.png", "-o", tmp_path / "out", "-m", model]
     arguments += ["-s", "3", "-t", "8", "--halo", "3", "--precision", "fp32", "--device", "cpu"]
     arguments += ["--suffix", "_big", "--ext", "tif", "--overwrite", "--recursive", "--log", log]
     assert call(*arguments) == 0
@@ -74,10 +72,10 @@ def test_all_options_of_a_picture_work_together(
     assert events[1]["seconds"] >= events[1]["network_seconds"] > 0
 
 
-def test_tiles_do_not_change_the_result(pictures: Path, model: Path, tmp_path: Path) -> None:
+def test_tiles_do_not_change_the_result(images: Path, model: Path, tmp_path: Path) -> None:
     for tile_size in (0, 7):
         output = tmp_path / f"{tile_size}.png"
-        arguments = ["-i", pictures / "a.png", "-o", output, "-m", model, "-t", tile_size]
+        arguments = ["-i", images / "a.png", "-o", output, "-m", model, "-t", tile_size]
         assert call(*arguments, "--precision", "fp32") == 0
     whole, tiled = (read_rgb8(tmp_path / f"{size}.png").astype(int) for size in (0, 7))
     assert np.abs(whole - tiled).max() <= 1  # 1e-5 apart may round to two sides
@@ -92,8 +90,8 @@ def test_tiles_do_not_change_the_result(pictures: Path, model: Path, tmp_path: P
         (["-m", "in/a.png"], "expected a model file"),
         (["-s", "0"], "-s 0: expected a number above 0"),
         (["-s", "nan"], "-s nan: expected a number above 0"),
-        (["--overwrite", "--skip-existing"], "expected one of them; came: both"),
-        (["--device", "gpu"], "expected auto, cpu, cuda, cuda:N or mps; came: 'gpu'"),
+        (["--overwrite", "--skip-existing"], "expected one of them, got both"),
+        (["--device", "gpu"], "expected auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
         (["--device", "cpu", "--precision", "fp16"], "precision fp16: too slow on a CPU"),
         (["--precision", "int8"], "expected auto, fp32, bf16 or fp16"),
         (["--suffix", "a/b"], "--suffix: expected a part of a file name"),
@@ -105,30 +103,30 @@ def test_tiles_do_not_change_the_result(pictures: Path, model: Path, tmp_path: P
         (["--suffix", "x" * 252], "expected a name of at most 255 bytes"),
         (["-s", "2", "--size", "9x9"], "-s and --size: expected one of them"),
         (["--size", "9"], "--size: expected WIDTHxHEIGHT in pixels"),
-        (["-t", "many"], "-t: expected auto or a number of pixels, 0 or more; came: many"),
-        (["--alpha", "keep"], "--alpha: expected model or bicubic or drop; came: keep"),
-        (["--frames", "all"], "--frames: expected refuse or each; came: all"),
+        (["-t", "many"], "-t: expected auto or a number of pixels, 0 or more, got many"),
+        (["--alpha", "keep"], "--alpha: expected model or bicubic or drop, got keep"),
+        (["--frames", "all"], "--frames: expected refuse or each, got all"),
         (["--backend", "ncnn"], "backend: expected one of torch, onnxruntime, openvino"),
-        (["--device", "cpu,gpu"], "expected auto, cpu, cuda, cuda:N or mps; came: 'gpu'"),
-        (["-i", "-"], "-i -: standard input is one picture; expected no other inputs"),
+        (["--device", "cpu,gpu"], "expected auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
+        (["-i", "-"], "-i -: standard input is one image; expected no other inputs"),
         (["-o", "o.png"], "-o o.png: expected a folder for 2 inputs"),
     ],
 )
 def test_wrong_use_exits_with_2_and_one_line(
-    pictures: Path,
+    images: Path,
     model: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     message: str,
 ) -> None:
-    monkeypatch.chdir(pictures.parent)
+    monkeypatch.chdir(images.parent)
     assert call("-i", "in", "-o", "out", "-m", model, *arguments) == 2
     shown = capsys.readouterr()
     assert shown.err.startswith("error: ")
     assert message in shown.err
     assert len(shown.err.splitlines()) == 1
-    assert not (pictures.parent / "out").exists()
+    assert not (images.parent / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -141,9 +139,9 @@ def test_options_that_cannot_be_parsed_exit_with_2(arguments: list[str]) -> None
 
 
 def test_existing_results_exit_with_2_and_are_kept(
-    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["-i", pictures, "-o", tmp_path / "out", "-m", model]
+    arguments = ["-i", images, "-o", tmp_path / "out", "-m", model]
     assert call(*arguments) == 0
     capsys.readouterr()
     before = (tmp_path / "out" / "a_x2.png").stat().st_mtime_ns
@@ -157,14 +155,14 @@ def test_existing_results_exit_with_2_and_are_kept(
 
 
 def test_some_failures_exit_with_3_and_a_summary(
-    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (pictures / "b.png").write_text("only words")
-    assert call("-i", pictures, "-o", tmp_path / "out", "-m", model) == 3
+    (images / "b.png").write_text("only words")
+    assert call("-i", images, "-o", tmp_path / "out", "-m", model) == 3
     shown = capsys.readouterr().err
     assert "1 done, 1 failed in " in shown
     assert "1 input(s) failed:" in shown
-    assert f"  {pictures}/b.png: expected a picture" in shown
+    assert f"  {images}/b.png: expected an image" in shown
     assert names(tmp_path / "out") == ["a_x2.png"]
 
 
@@ -181,7 +179,7 @@ def test_no_usable_input_exits_with_4(
 
 
 class Interrupted(nn.Module):
-    """An interrupt at the second picture."""
+    """An interrupt at the second image."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -210,35 +208,35 @@ def use_network(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> None:
 
 
 def test_an_interrupt_exits_with_130_and_leaves_whole_files(
-    pictures: Path,
+    images: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     use_network(monkeypatch, Interrupted(KeyboardInterrupt()))
     log = tmp_path / "log.jsonl"
-    assert call("-i", pictures, "-o", tmp_path / "out", "--log", log) == 130
+    assert call("-i", images, "-o", tmp_path / "out", "--log", log) == 130
     assert "interrupted: 1 done in " in capsys.readouterr().err
-    assert len(names(tmp_path / "out")) == 1  # whichever of the two came first
+    assert len(names(tmp_path / "out")) == 1  # whichever of the two got first
     assert json.loads(log.read_text().splitlines()[-1])["ended"] == "interrupted"
 
 
 def test_a_fault_of_ours_is_not_hidden(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_network(monkeypatch, Interrupted(AssertionError("ours")))
     with pytest.raises(AssertionError, match="ours"):
-        main(["-i", str(pictures), "-o", str(tmp_path / "out")])
+        main(["-i", str(images), "-o", str(tmp_path / "out")])
 
 
 def test_scores_are_shown_as_a_table_on_stdout(
-    pictures: Path,
+    images: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     use_network(monkeypatch, nn.Identity())
-    assert call("-i", pictures, "-o", tmp_path / "out", "--reference", pictures) == 0
+    assert call("-i", images, "-o", tmp_path / "out", "--reference", images) == 0
     shown = capsys.readouterr().out
     assert "PSNR Y (dB)" in shown
     assert all(name in shown for name in ("a.png", "b.png", "mean", "inf", "1.0000"))
@@ -246,14 +244,14 @@ def test_scores_are_shown_as_a_table_on_stdout(
 
 
 def test_bars_are_shown_on_a_terminal(
-    pictures: Path,
+    images: Path,
     model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes stderr for a terminal
-    assert call("-i", pictures, "-o", tmp_path / "out", "-m", model, "-t", "8") == 0
+    assert call("-i", images, "-o", tmp_path / "out", "-m", model, "-t", "8") == 0
     shown = capsys.readouterr().err
     assert "inputs" in shown
     assert "tiles" in shown
@@ -276,7 +274,7 @@ def test_one_option_takes_several_inputs(given: str, repeated: str) -> None:
 
 
 def test_the_script_upscales_from_any_folder(
-    repository: Path, pictures: Path, model: Path, tmp_path: Path
+    repository: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
     arguments = ["-i", "in/a.png", "in/b.png", "-o", "out", "-m", model.name]
     done = subprocess.run(
@@ -290,20 +288,20 @@ def test_the_script_upscales_from_any_folder(
     assert names(tmp_path / "out") == ["a_x2.png", "b_x2.png"]
 
 
-def test_a_log_that_cannot_be_written_does_not_keep_the_pictures(
-    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_log_that_cannot_be_written_does_not_keep_the_images(
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
-    assert call("-i", pictures, "-o", tmp_path / "out", "-m", model, "--log", "/dev/full") == 0
+    assert call("-i", images, "-o", tmp_path / "out", "-m", model, "--log", "/dev/full") == 0
     assert capsys.readouterr().err.count("--log: no more can be written") == 1
     assert len(names(tmp_path / "out")) == 2
 
 
 def test_streams_are_not_scored(
-    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("-i", pictures / "a.png", "-o", "-", "-m", model, "--reference", pictures) == 2
+    assert call("-i", images / "a.png", "-o", "-", "-m", model, "--reference", images) == 2
     assert "--reference: needs files" in capsys.readouterr().err
 
 

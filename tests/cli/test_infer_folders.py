@@ -18,8 +18,8 @@ from sr.io.rgb8 import read_rgb8, write_rgb8
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Eight pictures of 25x20 pixels in a folder."""
+def images(tmp_path: Path) -> Path:
+    """Eight images of 25x20 pixels in a folder."""
     folder = tmp_path / "in"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -39,50 +39,50 @@ def names(folder: Path) -> list[str]:
 
 
 def test_every_kind_of_bad_file_is_named_and_the_good_are_done(
-    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photograph = pictures / "photo.jpg"
+    photograph = images / "photo.jpg"
     write_rgb8(photograph, np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     content = photograph.read_bytes()
-    (pictures / "short.jpg").write_bytes(content[: len(content) // 2])
-    (pictures / "zero.png").touch()
-    (pictures / "text.png").write_text("only words")
-    (pictures / "folder.png").mkdir()
-    (pictures / "\u00fcml\u00e4ut und [q=1].png").write_bytes((pictures / "0.png").read_bytes())
-    (pictures / ".hidden.png").write_bytes((pictures / "0.png").read_bytes())
-    (pictures / "notes.txt").touch()
-    assert call("-i", pictures, "-o", tmp_path / "out", "-m", model) == 3
+    (images / "short.jpg").write_bytes(content[: len(content) // 2])
+    (images / "zero.png").touch()
+    (images / "text.png").write_text("only words")
+    (images / "folder.png").mkdir()
+    (images / "\u00fcml\u00e4ut und [q=1].png").write_bytes((images / "0.png").read_bytes())
+    (images / ".hidden.png").write_bytes((images / "0.png").read_bytes())
+    (images / "notes.txt").touch()
+    assert call("-i", images, "-o", tmp_path / "out", "-m", model) == 3
     shown = capsys.readouterr().err
     assert "(2 other files ignored)" in shown
     assert "10 done, 3 failed in " in shown
     for name, what in (
         ("short.jpg", "damaged or cut short"),
-        ("zero.png", "came: an empty file"),
-        ("text.png", "came: a file of another kind"),
+        ("zero.png", "got an empty file"),
+        ("text.png", "got a file of another kind"),
     ):
-        (line,) = [line for line in shown.splitlines() if line.startswith(f"  {pictures / name}:")]
+        (line,) = [line for line in shown.splitlines() if line.startswith(f"  {images / name}:")]
         assert what in line
     done = names(tmp_path / "out")
     assert "\u00fcml\u00e4ut und [q=1]_x2.png" in done
     assert len(done) == 10
 
 
-def test_a_killed_run_goes_on_where_it_was(pictures: Path, model: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_where_it_was(images: Path, model: Path, tmp_path: Path) -> None:
     expected = tmp_path / "expected"
-    assert call("-i", pictures, "-o", expected, "-m", model) == 0
+    assert call("-i", images, "-o", expected, "-m", model) == 0
     output = tmp_path / "out"
     script = (
         "import sys, time\n"
         "from sr.inference import job\n"
         "from sr.cli.infer import main\n"
-        "write = job.write_picture\n"
+        "write = job.write_image\n"
         "def slowly(*given, **options):\n"
         "    write(*given, **options)\n"
         "    time.sleep(0.2)\n"
-        "job.write_picture = slowly\n"
+        "job.write_image = slowly\n"
         "main(sys.argv[1:])\n"
     )
-    arguments = ["-i", pictures, "-o", output, "-m", model]
+    arguments = ["-i", images, "-o", output, "-m", model]
     process = subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)])
     deadline = time.monotonic() + 120
     while not list(output.glob("[!.]*")) and time.monotonic() < deadline:
@@ -101,13 +101,13 @@ def test_a_killed_run_goes_on_where_it_was(pictures: Path, model: Path, tmp_path
     assert {name: (output / name).stat().st_mtime_ns for name in left} == times
 
 
-def test_a_disk_that_takes_no_more_fails_pictures_and_leaves_nothing(
-    repository: Path, pictures: Path, model: Path, tmp_path: Path
+def test_a_disk_that_takes_no_more_fails_images_and_leaves_nothing(
+    repository: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
     if shutil.which("bash") is None:
         pytest.skip("needs bash, to limit the size of files")
     output = tmp_path / "out"
-    arguments = [repository / "infer.py", "-i", pictures, "-o", output, "-m", model]
+    arguments = [repository / "infer.py", "-i", images, "-o", output, "-m", model]
     done = subprocess.run(
         ["bash", "-c", 'ulimit -f 1; exec "$0" "$@"', sys.executable, *map(str, arguments)],
         capture_output=True,
@@ -120,13 +120,13 @@ def test_a_disk_that_takes_no_more_fails_pictures_and_leaves_nothing(
     assert names(output) == []
 
 
-def test_pictures_go_through_pipes(
-    repository: Path, pictures: Path, model: Path, tmp_path: Path
+def test_images_go_through_pipes(
+    repository: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
-    assert call("-i", pictures / "0.png", "-o", tmp_path / "expected.png", "-m", model) == 0
+    assert call("-i", images / "0.png", "-o", tmp_path / "expected.png", "-m", model) == 0
     done = subprocess.run(
         [sys.executable, repository / "infer.py", "-i", "-", "-o", "-", "-m", model],
-        input=(pictures / "0.png").read_bytes(),
+        input=(images / "0.png").read_bytes(),
         capture_output=True,
         check=False,
     )
@@ -136,11 +136,11 @@ def test_pictures_go_through_pipes(
     np.testing.assert_array_equal(read_rgb8(tmp_path / "piped.png"), expected)
 
 
-@pytest.mark.parametrize("num_pictures", [1, 8])
+@pytest.mark.parametrize("num_images", [1, 8])
 def test_two_devices_give_what_one_does(
-    num_pictures: int, pictures: Path, model: Path, tmp_path: Path
+    num_images: int, images: Path, model: Path, tmp_path: Path
 ) -> None:
-    inputs = [pictures / f"{number}.png" for number in range(num_pictures)]
+    inputs = [images / f"{number}.png" for number in range(num_images)]
     common = ["-i", *inputs, "-m", model, "-t", "8", "--precision", "fp32"]
     for device in ("cpu", "cpu,cpu"):
         assert call(*common, "-o", tmp_path / device, "--device", device) == 0
@@ -159,18 +159,18 @@ def test_two_devices_give_what_one_does(
     ],
 )
 def test_results_have_the_size_that_is_asked_for(
-    size: list[str], expected: tuple[int, int], pictures: Path, model: Path, tmp_path: Path
+    size: list[str], expected: tuple[int, int], images: Path, model: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.tif"
-    assert call("-i", pictures / "0.png", "-o", output, "-m", model, *size) == 0
+    assert call("-i", images / "0.png", "-o", output, "-m", model, *size) == 0
     header = read_header(output)
     assert (header.height, header.width) == expected
 
 
 def test_the_largest_difference_of_tiles_is_told(
-    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    common = ["-i", pictures / "0.png", "-m", model, "-t", "8", "--verify-tiles"]
+    common = ["-i", images / "0.png", "-m", model, "-t", "8", "--verify-tiles"]
     assert call(*common, "-o", tmp_path / "a.png") == 0
     assert shown_difference(capsys) < 1e-6  # convolutions may round by the size of their input
     assert call(*common, "-o", tmp_path / "b.png", "--halo", "0") == 0

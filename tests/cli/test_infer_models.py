@@ -20,7 +20,7 @@ NAMES = [bundled.name for bundled in BUNDLED]
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a", "b"):
@@ -63,22 +63,22 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     ],
 )
 def test_a_model_is_found_by_its_name_or_the_enlargement(
-    pictures: Path,
+    images: Path,
     asked_for: list[Path],
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     name: str,
 ) -> None:
-    monkeypatch.chdir(pictures.parent)
+    monkeypatch.chdir(images.parent)
     assert call("-i", "in", "-o", "out", *arguments) == 2
     weights = Path(infer.__file__).parents[1] / "weights"
     assert asked_for == [weights / f"{name}.safetensors"]
 
 
 def test_a_file_goes_before_a_bundled_model_and_a_folder_does_not(
-    pictures: Path, model: Path, asked_for: list[Path], monkeypatch: pytest.MonkeyPatch
+    images: Path, model: Path, asked_for: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(pictures.parent)
+    monkeypatch.chdir(images.parent)
     Path("compact_x4").mkdir()  # such as the folder for its results
     model.rename("span_x4.safetensors")
     for name in ("compact_x4", "span_x4.safetensors", "span_x4"):
@@ -98,7 +98,7 @@ def test_a_file_goes_before_a_bundled_model_and_a_folder_does_not(
     ],
 )
 def test_wrong_inputs_are_told_before_the_network_is_made_ready(
-    pictures: Path,
+    images: Path,
     model: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -106,7 +106,7 @@ def test_wrong_inputs_are_told_before_the_network_is_made_ready(
     code: int,
     message: str,
 ) -> None:
-    monkeypatch.chdir(pictures.parent)
+    monkeypatch.chdir(images.parent)
     monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: pytest.fail("made ready"))
     Path("done").mkdir()
     Path("done/a_x2.png").touch()
@@ -117,7 +117,7 @@ def test_wrong_inputs_are_told_before_the_network_is_made_ready(
 
 
 def test_results_are_of_the_file_that_a_name_stands_for(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By it --resume tells whether the parts of a video are of this model."""
     found = []
@@ -130,7 +130,7 @@ def test_results_are_of_the_file_that_a_name_stands_for(
     window = SimpleNamespace(window=None)  # of an upscaler
     monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: [window])
     for more in ([], ["-m", "span_x4"], ["-m", default_model()], ["-m", "compact_x4"]):
-        assert call("-i", pictures, "-o", tmp_path / "out", *more) == 0
+        assert call("-i", images, "-o", tmp_path / "out", *more) == 0
     assert found[:3] == [("span_x4.safetensors", identity_of(default_model())["sha256"])] * 3
     assert found[3] != found[0]
 

@@ -129,22 +129,22 @@ def test_all_options_of_a_video_work_together(
         ("--crf 99", "expected a crf of libx264, a number from 0 (best) to 51, got 99"),
         ("--crf nan", "expected a crf of libx264"),
         ("--encoder-option tunes=film", "got 'tunes'; did you mean 'tune'?"),
-        ("--encoder-option tune", "--encoder-option: expected KEY=VALUE; came: tune"),
+        ("--encoder-option tune", "--encoder-option: expected KEY=VALUE, got tune"),
         ("--encoder-option threads=many", "the encoder libx264 does not open"),
         ("--preset fats", "got 'fats'; did you mean 'fast'?"),
         ("--pix-fmt nonsense", "expected a pixel format that libx264 takes"),
         ("--fps 0", "--fps: expected a number above 0"),
         ("--start nonsense", "--start: expected a time"),
-        ("--start 5f --end 3f", "--end: expected a moment after 5f; came: 3f"),
-        ("--damaged x", "--damaged: expected go-on or stop; came: x"),
+        ("--start 5f --end 3f", "--end: expected a moment after 5f, got 3f"),
+        ("--damaged x", "--damaged: expected go-on or stop, got x"),
         ("--overwrite --resume", "--overwrite and --resume: expected one of them"),
         ("--container mkv", "--container mkv: does not fit the output file"),
         ("--suffix _big", "--suffix _big: has no place when -o is a file"),
-        ("--reference none", "--reference none: expected a folder of original pictures or clips"),
+        ("--reference none", "--reference none: expected a folder of original images or clips"),
         ("--lpips torchvision", "--lpips: needs --reference"),
         ("--reference . --lpips none.pth", "--lpips: none.pth: no such file of weights"),
-        ("-o -", "-o -: expected a file for a video; came: standard output"),
-        ("-o out.avi", "-o out.avi: expected .mp4, .mkv or .webm; came: .avi"),
+        ("-o -", "-o -: expected a file for a video, got standard output"),
+        ("-o out.avi", "-o out.avi: expected .mp4, .mkv or .webm, got .avi"),
         ("-o out.png", "-o out.png: expected .mp4, .mkv, .webm, or a pattern"),
         ("-o %d.mp4", "-o %d.mp4: expected frames as .png"),
         ("-o in.mp4", "in.mp4: the result of in.mp4 would replace the input"),
@@ -182,8 +182,8 @@ def test_options_that_cannot_be_parsed_exit_with_2(clip: Path, arguments: str) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--stream 9", "expected the index of a video stream (0: h264 32x24); came: 9"),
-        ("--stream 1", "expected the index of a video stream (0: h264 32x24); came: 1"),
+        ("--stream 9", "expected the index of a video stream (0: h264 32x24), got 9"),
+        ("--stream 1", "expected the index of a video stream (0: h264 32x24), got 1"),
         ("--start 100", "no frame between --start and --end; it has about 10 frames, 0.40 s"),
         ("--start 10f", "no frame between --start and --end"),
         ("--size 60000x60000", "60000"),
@@ -236,7 +236,7 @@ def test_bars_are_shown_on_a_terminal(
     assert "[1/1]" not in shown
 
 
-def test_frames_become_pictures_and_pictures_a_video(
+def test_frames_become_images_and_images_a_video(
     clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pattern = tmp_path / "frames" / "f_%03d.png"
@@ -275,14 +275,14 @@ def test_a_gap_in_the_numbers_is_told(
 ) -> None:
     pattern = tmp_path / "in%02d.png"
     assert call("-i", pattern, "-o", tmp_path / "out.mp4", "-m", model) == 4
-    assert "expected numbered pictures; came: no such file" in capsys.readouterr().err
+    assert "expected numbered images, got no such file" in capsys.readouterr().err
     for number in (3, 4, 6):
         write_rgb8(tmp_path / f"in{number:02}.png", np.zeros((8, 8, 3), np.uint8))
     assert call("-i", pattern, "-o", tmp_path / "out.mp4", "-m", model) == 4
-    assert "in05.png: expected pictures without a gap" in capsys.readouterr().err
+    assert "in05.png: expected images without a gap" in capsys.readouterr().err
     write_rgb8(tmp_path / "in05.png", np.zeros((8, 9, 3), np.uint8))
     assert call("-i", pattern, "-o", tmp_path / "out.mp4", "-m", model) == 4
-    assert "in05.png: expected 8x8 RGB, as in03.png is; came: 9x8 RGB" in capsys.readouterr().err
+    assert "in05.png: expected 8x8 RGB, as in03.png is, got 9x8 RGB" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp"])
@@ -309,7 +309,7 @@ def test_a_folder_of_all_kinds_is_done_as_a_whole(
     for name, codec in (("a.mp4", "libx264"), ("b.MOV", "libx264"), ("c.webm", "libvpx-vp9")):
         write_clip(folder / name, 3, codec)
     write_clip(folder / "deep" / "d.avi", 3, "mpeg4")
-    write_rgb8(folder / "picture.png", np.zeros((8, 8, 3), np.uint8))
+    write_rgb8(folder / "image.png", np.zeros((8, 8, 3), np.uint8))
     write_rgb8(folder / "100%done.png", np.zeros((8, 8, 3), np.uint8))  # no pattern: it is there
     (folder / "bad.mp4").write_text("only words")
     (folder / "notes.txt").touch()
@@ -318,7 +318,7 @@ def test_a_folder_of_all_kinds_is_done_as_a_whole(
     shown = capsys.readouterr().err
     assert "7 input(s) (1 other files ignored)" in shown
     assert "6 done, 1 failed in " in shown
-    done = ["100_done_x2.png", "a_x2.mp4", "b_x2.mp4", "c_x2.webm", "deep", "picture_x2.png"]
+    done = ["100_done_x2.png", "a_x2.mp4", "b_x2.mp4", "c_x2.webm", "deep", "image_x2.png"]
     assert names(tmp_path / "out") == done
     assert names(tmp_path / "out" / "deep") == ["d_x2.mkv"]
     assert call(*arguments) == 2
@@ -399,7 +399,7 @@ def test_parts_made_with_other_options_of_the_network_are_refused(
     assert plain == tiled  # less memory must not keep a job from going on
 
 
-def test_quality_and_lossless_hold_for_frames_as_pictures(
+def test_quality_and_lossless_hold_for_frames_as_images(
     clip: Path, model: Path, tmp_path: Path
 ) -> None:
     arguments = ["-i", clip, "-m", model, "--end", "1f", "--precision", "fp32"]
@@ -416,7 +416,7 @@ def test_quality_and_lossless_hold_for_frames_as_pictures(
 
 
 @pytest.mark.parametrize("name", ["0.png", "7.png", "123.png"])
-def test_no_numbered_picture_is_replaced_unasked(
+def test_no_numbered_image_is_replaced_unasked(
     clip: Path, model: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pattern = tmp_path / "frames" / "%d.png"

@@ -23,10 +23,10 @@ COMMAND = [sys.executable, "-W", "error", "train.py", "-opt"]
 
 @pytest.fixture
 def option_file(tmp_path: Path) -> Path:
-    """A run of a million tiny steps on one picture."""
+    """A run of a million tiny steps on one image."""
     (tmp_path / "photographs").mkdir()
-    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    write_rgb8(tmp_path / "photographs" / "noise.png", picture)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    write_rgb8(tmp_path / "photographs" / "noise.png", image)
     tree = {
         "name": "tiny",
         "scale": 2,
@@ -115,7 +115,7 @@ def test_a_missing_data_folder_is_one_clear_message_and_code_2(
     option_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(option_file, "datasets.train.source.hr=[nowhere]") == 2
-    assert capsys.readouterr().err == "error: no such folder of pictures: nowhere\n"
+    assert capsys.readouterr().err == "error: no such folder of images: nowhere\n"
     assert not (option_file.parent / "runs").exists()
 
 
@@ -142,7 +142,7 @@ def test_an_alarm_that_stops_the_run_is_code_1(
     gan = f"train.gan={{optimizer: {{type: Adam}}, monitor: {monitor}}}"
     assert call(option_file, *GAN, gan, "train.steps=20") == 1
     shown = capsys.readouterr().err
-    assert "colours drift" in shown
+    assert "colors drift" in shown
     assert "Traceback" not in shown
 
 
@@ -173,7 +173,7 @@ def test_check_and_preview_tell_show_and_leave(
     sheets = tmp_path / "sheets"
     assert call(option_file, "--check", "--preview-data", sheets) == 0
     shown = capsys.readouterr().out
-    assert "pictures to train on 1, to validate on" in shown
+    assert "images to train on 1, to validate on" in shown
     assert "1000000 take" in shown
     assert (sheets / "tiny.png").is_file()
     assert not (tmp_path / "runs").exists()

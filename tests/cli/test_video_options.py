@@ -20,7 +20,7 @@ def test_encoder_options_are_pairs_and_the_last_of_a_name_counts() -> None:
 
 @pytest.mark.parametrize("pair", ["tune", "=film", "="])
 def test_encoder_options_without_a_name_are_refused(pair: str) -> None:
-    with pytest.raises(UsageError, match=f"--encoder-option: expected KEY=VALUE; came: {pair}"):
+    with pytest.raises(UsageError, match=f"--encoder-option: expected KEY=VALUE, got {pair}"):
         parsed_options([pair])
 
 
@@ -57,7 +57,7 @@ def test_spans_are_told_in_seconds_or_frames() -> None:
     ("start", "end"), [("5f", "3f"), ("5f", "5f"), ("2", "1"), ("1:00", "60"), (None, "0")]
 )
 def test_spans_that_hold_nothing_are_refused(start: str | None, end: str) -> None:
-    with pytest.raises(UsageError, match=f"--end: expected a moment after .*; came: {end}$"):
+    with pytest.raises(UsageError, match=f"--end: expected a moment after .*, got {end}$"):
         parsed_span(start, end)
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from sr.data.augment import (
+    Image,
     Orientation,
     Pair,
-    Picture,
     Place,
     cut,
     detail,
@@ -27,7 +27,7 @@ def pair(height: int, width: int, scale: int) -> Pair:
     return lr, repeated(lr, scale)
 
 
-def repeated(lr: Picture, scale: int) -> Picture:
+def repeated(lr: Image, scale: int) -> Image:
     return lr.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
@@ -38,7 +38,7 @@ def test_every_place_is_drawn_also_those_at_the_borders() -> None:
     assert places == {(top, left) for top in range(3) for left in range(4)}
 
 
-def test_a_crop_as_large_as_the_picture_is_the_picture() -> None:
+def test_a_crop_as_large_as_the_image_is_the_image() -> None:
     lr, _ = pair(6, 6, 3)
     assert random_place(lr, 6, 2, np.random.default_rng(0)) == (0, 0)
     np.testing.assert_array_equal(cut(lr, (0, 0), 6), lr)
@@ -66,7 +66,7 @@ def test_a_cut_shows_the_square_of_its_place() -> None:
 
 
 @pytest.mark.parametrize("place", [(0, 0), (0, 7), (4, 7), (2, 3)])
-def test_a_margin_beyond_the_picture_is_its_mirror_image(place: Place) -> None:
+def test_a_margin_beyond_the_image_is_its_mirror_image(place: Place) -> None:
     lr, _ = pair(9, 12, 2)
     window = cut(lr, place, 5, margin=6)
     assert window.shape == (17, 17, 3)
@@ -77,13 +77,13 @@ def test_a_margin_beyond_the_picture_is_its_mirror_image(place: Place) -> None:
     np.testing.assert_array_equal(window, mirrored[top : top + 17, left : left + 17])
 
 
-def test_detail_is_the_mean_difference_of_neighbours_down_and_across() -> None:
-    picture = np.zeros((3, 4, 3), np.uint8)
-    assert detail(picture) == 0
-    picture[:, 2:] = 90  # one step of 90 in each row of three neighbouring pairs
-    assert detail(picture) == 30
-    assert detail(picture.transpose(1, 0, 2)) == 30
-    assert detail(255 - picture) == 30
+def test_detail_is_the_mean_difference_of_neighbors_down_and_across() -> None:
+    image = np.zeros((3, 4, 3), np.uint8)
+    assert detail(image) == 0
+    image[:, 2:] = 90  # one step of 90 in each row of three neighboring pairs
+    assert detail(image) == 30
+    assert detail(image.transpose(1, 0, 2)) == 30
+    assert detail(255 - image) == 30
 
 
 def orientations(flips: bool, transposes: bool) -> set[bytes]:
@@ -100,7 +100,7 @@ def orientations(flips: bool, transposes: bool) -> set[bytes]:
 
 def test_all_eight_orientations_occur_in_lr_and_hr_alike() -> None:
     lr, _ = pair(4, 4, 2)
-    turns = [np.rot90(picture, k) for picture in (lr, lr[::-1]) for k in range(4)]
+    turns = [np.rot90(image, k) for image in (lr, lr[::-1]) for k in range(4)]
     assert orientations(True, True) == {turn.tobytes() for turn in turns}
 
 
@@ -109,7 +109,7 @@ def test_flips_and_transposes_can_be_switched_off() -> None:
     assert orientations(False, False) == {lr.tobytes()}
     assert orientations(False, True) == {lr.tobytes(), lr.transpose(1, 0, 2).tobytes()}
     flipped = [lr, lr[::-1], lr[:, ::-1], lr[::-1, ::-1]]
-    assert orientations(True, False) == {picture.tobytes() for picture in flipped}
+    assert orientations(True, False) == {image.tobytes() for image in flipped}
 
 
 def test_the_same_random_generator_gives_the_same_place_and_orientation() -> None:
@@ -142,7 +142,7 @@ def flow_within(height: int, width: int) -> Tensor:
 
 
 @each_orientation
-def test_frames_are_turned_as_pictures_are(orientation: Orientation) -> None:
+def test_frames_are_turned_as_images_are(orientation: Orientation) -> None:
     lr, _ = pair(4, 6, 2)
     frames = torch.from_numpy(lr).permute(2, 0, 1).expand(2, 5, 3, 4, 6)
     turned = orientation.of_frames(frames)

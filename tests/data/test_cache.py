@@ -22,7 +22,7 @@ class Counted:
 
     @property
     def name(self) -> str:
-        return f"picture {self.number}"
+        return f"image {self.number}"
 
     @property
     def num_bytes(self) -> int:
@@ -57,7 +57,7 @@ def test_the_cache_gives_what_the_sources_load_whatever_its_limit(
     assert (tmp_path / "cache.bin").stat().st_size <= limit_bytes
 
 
-def test_a_cached_picture_is_decoded_once(tmp_path: Path) -> None:
+def test_a_cached_image_is_decoded_once(tmp_path: Path) -> None:
     counted = sources()
     pairs = cache(counted, tmp_path / "cache.bin", 10**9)
     for _ in range(3):
@@ -66,7 +66,7 @@ def test_a_cached_picture_is_decoded_once(tmp_path: Path) -> None:
     assert [source.loads for source in counted] == [1] * 5
 
 
-def test_pictures_beyond_the_limit_are_decoded_at_each_use(tmp_path: Path) -> None:
+def test_images_beyond_the_limit_are_decoded_at_each_use(tmp_path: Path) -> None:
     counted = sources()
     pairs = cache(counted, tmp_path / "cache.bin", 5000)
     num_cached = len(pairs.blocks)
@@ -89,7 +89,7 @@ def test_pickling_takes_the_place_of_the_file_and_not_its_content(tmp_path: Path
     assert [source.loads for source in copy.sources] == [2] * 3  # once here, once by the cache
 
 
-def test_what_is_written_to_a_cached_picture_does_not_reach_the_file(tmp_path: Path) -> None:
+def test_what_is_written_to_a_cached_image_does_not_reach_the_file(tmp_path: Path) -> None:
     file = tmp_path / "cache.bin"
     pairs = cache(sources(), file, 10**9)
     before = file.read_bytes()
@@ -98,17 +98,17 @@ def test_what_is_written_to_a_cached_picture_does_not_reach_the_file(tmp_path: P
     assert_pairs_are_those_of_the_sources(Cached(pairs.sources, file, pairs.blocks))
 
 
-def test_pictures_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+def test_images_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
     folder.mkdir()
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     for name in ("a", "b", "c"):
-        write_rgb8(folder / f"{name}.png", picture)
+        write_rgb8(folder / f"{name}.png", image)
     for name in ("a", "c"):  # the header stays, the pixels are cut short
         path = folder / f"{name}.png"
         path.write_bytes(path.read_bytes()[:2000])
     found = find_degraded([folder], 4, (), (1.0,))
-    with pytest.raises(DataError, match="pictures that cannot be decoded: 2 faults") as caught:
+    with pytest.raises(DataError, match="images that cannot be decoded: 2 faults") as caught:
         cache(found, tmp_path / "cache.bin", 10**9)
     assert "a.png" in str(caught.value)
     assert "c.png" in str(caught.value)

@@ -17,7 +17,7 @@ from sr.data.clips import ClipArrays
 from sr.data.crops import Crop, CropSettings
 from sr.motion.frame_window import Alignment, Edge, Window
 
-Key = Literal["lr", "hr", "neighbours", "flows"]
+Key = Literal["lr", "hr", "neighbors", "flows"]
 SCALE = 2
 SIZE = 12  # of a crop, LR pixels
 SETTINGS = CropSettings(SCALE * SIZE, 1, flips=True, transposes=True)
@@ -81,13 +81,13 @@ def window_of(offsets: tuple[int, ...], alignment: Alignment, edge: Edge = "refe
     return Window(offsets, edge, alignment)
 
 
-def looked_up(picture: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """picture (C, a, b) at x + flow, whole pixels, and where that lies inside, (a, b)."""
-    height, width = picture.shape[-2:]
+def looked_up(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """image (C, a, b) at x + flow, whole pixels, and where that lies inside, (a, b)."""
+    height, width = image.shape[-2:]
     rows = torch.arange(height)[:, None] + flow[1].long()
     columns = torch.arange(width) + flow[0].long()
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    return picture[:, rows.clamp(0, height - 1), columns.clamp(0, width - 1)], inside
+    return image[:, rows.clamp(0, height - 1), columns.clamp(0, width - 1)], inside
 
 
 def repeated(lr: Tensor) -> Tensor:
@@ -100,16 +100,16 @@ def same(one: Crop, other: Crop) -> bool:
     return all(torch.equal(one[key], other[key]) for key in keys)  # type: ignore[literal-required]
 
 
-def test_without_alignment_neighbours_at_their_flow_equal_the_reference_however_turned() -> None:
+def test_without_alignment_neighbors_at_their_flow_equal_the_reference_however_turned() -> None:
     crops = dataset(WindowSettings(window_of((-1, 1, -2, 2), "none")))
     seen = set()
     for number in range(80):
         crop = crops[0, number]
-        assert crop["neighbours"].shape == (1, 4, 3, SIZE, SIZE)
+        assert crop["neighbors"].shape == (1, 4, 3, SIZE, SIZE)
         assert crop["flows"].shape == (1, 4, 2, SIZE, SIZE)
         assert crop["flows"].dtype == torch.float32
-        for neighbour, flow in zip(crop["neighbours"][0], crop["flows"][0], strict=True):
-            moved, inside = looked_up(neighbour, flow)
+        for neighbor, flow in zip(crop["neighbors"][0], crop["flows"][0], strict=True):
+            moved, inside = looked_up(neighbor, flow)
             assert inside.float().mean() > 0.2
             assert torch.equal(moved[:, inside], crop["lr"][0][:, inside])
             seen.add(tuple(flow[:, 0, 0].abs().tolist()))
@@ -131,19 +131,19 @@ def test_all_eight_orientations_occur_forwards_and_backwards() -> None:
     assert flows == expected
 
 
-def test_aligned_neighbours_equal_the_reference_where_no_flow_is_left() -> None:
+def test_aligned_neighbors_equal_the_reference_where_no_flow_is_left() -> None:
     aligned = dataset(WindowSettings(window_of((-1, 1, -2, 2), "nearest")))
     plain = dataset(WindowSettings(window_of((-1, 1, -2, 2), "none")))
     shares = []
     for number in range(40):
         crop = aligned[0, number]
         still = (crop["flows"] == 0).all(2)  # (1, 4, a, b)
-        pixels = still[:, :, None].expand_as(crop["neighbours"])
-        expected = crop["lr"][:, None].expand_as(crop["neighbours"])
-        assert torch.equal(crop["neighbours"][pixels], expected[pixels])
+        pixels = still[:, :, None].expand_as(crop["neighbors"])
+        expected = crop["lr"][:, None].expand_as(crop["neighbors"])
+        assert torch.equal(crop["neighbors"][pixels], expected[pixels])
         shares.append(still.float().mean().item())
         assert torch.equal(crop["lr"], plain[0, number]["lr"])
-        assert not torch.equal(crop["neighbours"], plain[0, number]["neighbours"])
+        assert not torch.equal(crop["neighbors"], plain[0, number]["neighbors"])
     # Else the flow leads out of the frame.
     assert min(shares) > 0.4
     assert max(shares) == 1
@@ -227,9 +227,9 @@ def test_a_network_that_sees_single_frames_gets_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("window", [Window((-1, 1)), Window((-1, 1), alignment="nearest")])
-def test_a_clip_of_one_frame_gives_it_as_its_own_neighbours(window: Window) -> None:
+def test_a_clip_of_one_frame_gives_it_as_its_own_neighbors(window: Window) -> None:
     crop = dataset(WindowSettings(window), Panned(()))[0, 0]
-    assert torch.equal(crop["neighbours"], crop["lr"][:, None].expand(1, 2, 3, SIZE, SIZE))
+    assert torch.equal(crop["neighbors"], crop["lr"][:, None].expand(1, 2, 3, SIZE, SIZE))
     assert crop["flows"].shape == (1, 2, 2, SIZE, SIZE)
     assert not crop["flows"].any()
 
@@ -248,7 +248,7 @@ def test_beyond_the_ends_of_a_clip_the_rule_of_the_options_holds(
     starts = [crop for crop in drawn if torch.equal(crop["lr"][0], frames[0])]
     assert 0 < len(starts) < len(drawn)
     for crop in starts:
-        assert torch.equal(crop["neighbours"][0], frames[list(at_first)])
+        assert torch.equal(crop["neighbors"][0], frames[list(at_first)])
         to_next = torch.tensor([-2.0, -1.0])
         for number, flow in zip(at_first, crop["flows"][0], strict=True):
             assert torch.equal(flow[:, 0, 0], number * to_next)
@@ -265,9 +265,9 @@ def test_no_window_and_no_pair_crosses_a_cut(edge: Edge, num_references: int, da
         crop = crops[0, number]
         is_dark = bool(crop["lr"][0].max() < 0.5)
         sides.add(is_dark)
-        for pictures in (crop["lr"], crop["hr"], crop["neighbours"]):
-            assert bool(pictures.max() < 0.5) is is_dark
-            assert bool(pictures.min() > 0.5) is not is_dark
+        for images in (crop["lr"], crop["hr"], crop["neighbors"]):
+            assert bool(images.max() < 0.5) is is_dark
+            assert bool(images.min() > 0.5) is not is_dark
     assert sides == ({False} if (dark, num_references) == (1, 2) else {True, False})
 
 
@@ -315,16 +315,16 @@ def test_references_are_the_frames_that_have_what_is_asked_for(
     assert references(clip_of(num_frames, *cuts), windows) == expected
 
 
-def test_whole_windows_mean_nothing_where_no_neighbours_are_seen() -> None:
+def test_whole_windows_mean_nothing_where_no_neighbors_are_seen() -> None:
     windows = WindowSettings(None, whole_windows=True)
     assert references(clip_of(3), windows) == [0, 1, 2]
 
 
-def test_with_whole_windows_no_neighbour_is_replaced() -> None:
+def test_with_whole_windows_no_neighbor_is_replaced() -> None:
     crops = dataset(WindowSettings(Window((-1, 1, -2, 2)), whole_windows=True))
     for number in range(10):
         crop = crops[0, number]
-        assert not any(torch.equal(other, crop["lr"][0]) for other in crop["neighbours"][0])
+        assert not any(torch.equal(other, crop["lr"][0]) for other in crop["neighbors"][0])
         assert crop["flows"].abs().amax((0, 2, 3, 4)).all()
 
 
@@ -337,8 +337,8 @@ def test_of_several_candidates_the_place_with_the_most_detail_is_taken() -> None
     spread = []
     for candidates in (1, 6):
         crops = dataset(PAIR, settings=replace(SETTINGS, detail_candidates=candidates))
-        pictures = [crops[0, number]["lr"][0] for number in range(30)]
-        spread.append(np.mean([picture.diff(dim=-1).abs().mean() for picture in pictures]))
+        images = [crops[0, number]["lr"][0] for number in range(30)]
+        spread.append(np.mean([image.diff(dim=-1).abs().mean() for image in images]))
     assert spread[1] > spread[0]
 
 
@@ -347,11 +347,11 @@ def test_joined_crops_keep_the_two_references_of_a_draw_side_by_side() -> None:
     drawn = [crops[number % 2, number] for number in range(3)]
     batch = join(drawn)
     assert batch["lr"].shape == (6, 3, SIZE, SIZE)
-    assert batch["neighbours"].shape == (6, 2, 3, SIZE, SIZE)
+    assert batch["neighbors"].shape == (6, 2, 3, SIZE, SIZE)
     assert batch["flows"].shape == (6, 2, 2, SIZE, SIZE)
     assert batch["motion"].shape == (3, 2, SCALE * SIZE, SCALE * SIZE)
     for number, crop in enumerate(drawn):
-        keys: tuple[Key, ...] = ("lr", "hr", "neighbours", "flows")
+        keys: tuple[Key, ...] = ("lr", "hr", "neighbors", "flows")
         for key in keys:
             both = batch[key][2 * number : 2 * number + 2]
             assert torch.equal(both, crop[key])

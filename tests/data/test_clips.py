@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, scene_of
 from sr.data.frame_folders import FrameFiles
 from sr.data.imresize import imresize
@@ -23,21 +23,21 @@ from sr.motion.methods import DIS, RGB8, Flow
 class Given:
     """Frames that are there already."""
 
-    pictures: Sequence[Picture]
+    images: Sequence[Image]
     identity: str = "given"
     name: str = "given"
 
     @property
     def size(self) -> tuple[int, int]:
-        height, width, _ = self.pictures[0].shape
+        height, width, _ = self.images[0].shape
         return height, width
 
     @property
     def num_frames(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
-    def read(self) -> list[Picture]:
-        return list(self.pictures)
+    def read(self) -> list[Image]:
+        return list(self.images)
 
 
 class LevelFlow:
@@ -64,9 +64,9 @@ def rising(num_frames: int = 4) -> Given:
     return Given([np.full((16, 24, 3), 8 * number, np.uint8) for number in range(num_frames)])
 
 
-def smooth(seed: int) -> Picture:
+def smooth(seed: int) -> Image:
     """(128, 192, 3)."""
-    coarse = noise(1, 16, 24, seed).pictures[0]
+    coarse = noise(1, 16, 24, seed).images[0]
     return np.asarray(cv2.resize(coarse, (192, 128), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
@@ -78,7 +78,7 @@ def same(one: tuple[NDArray[Any], ...], other: tuple[NDArray[Any], ...]) -> bool
 def test_lr_of_a_clip_is_the_bicubic_downscaling_of_each_frame(scale: int) -> None:
     frames = noise(3, 12, 24)
     arrays = Clip(frames, Downscaling(scale)).load()
-    for lr, hr, frame in zip(arrays.lr, arrays.hr, frames.pictures, strict=True):
+    for lr, hr, frame in zip(arrays.lr, arrays.hr, frames.images, strict=True):
         np.testing.assert_array_equal(hr, frame)
         np.testing.assert_array_equal(lr, imresize(frame, Fraction(1, scale)))
 
@@ -95,7 +95,7 @@ def test_frames_are_cut_to_a_multiple_of_the_scale_after_their_own_downscaling(
     assert arrays.hr.shape == (2, height, width, 3)
     assert arrays.lr.shape == (2, height // 4, width // 4, 3)
     assert -1 < size[0] * downscale - height < 4  # rounded up before
-    whole = noise(2, *size).pictures[1]
+    whole = noise(2, *size).images[1]
     if downscale < 1:
         whole = imresize(whole, Fraction(str(downscale)))
     np.testing.assert_array_equal(arrays.hr[1], whole[:height, :width])
@@ -134,8 +134,8 @@ def test_blurred_downscaling_takes_every_4th_pixel_of_the_gaussian_from_the_firs
     np.testing.assert_array_equal(lr[..., 0], lr[..., 2])
 
 
-def test_blurred_downscaling_sees_the_mirrored_picture_beyond_its_border() -> None:
-    hr = noise(1, 24, 32).pictures[0]
+def test_blurred_downscaling_sees_the_mirrored_image_beyond_its_border() -> None:
+    hr = noise(1, 24, 32).images[0]
     larger = np.pad(hr, ((8, 8), (8, 8), (0, 0)), mode="reflect")
     blurred = Downscaling(4, 1.6)
     np.testing.assert_array_equal(blurred(hr), blurred(larger)[2:-2, 2:-2])
@@ -176,7 +176,7 @@ def test_flow_that_is_kept_is_not_measured_again(tmp_path: Path) -> None:
         lambda store: Clip(noise(4), Downscaling(2), flow=store),
         lambda store: Clip(noise(4), Downscaling(4, 1.6), flow=store),
         lambda store: Clip(noise(4), Downscaling(4), 0.5, flow=store),
-        lambda store: Clip(Given(noise(4).pictures, "b"), Downscaling(4), flow=store),
+        lambda store: Clip(Given(noise(4).images, "b"), Downscaling(4), flow=store),
     ],
     ids=["method", "scale", "blur", "downscale", "frames"],
 )
@@ -194,8 +194,8 @@ def test_flow_of_another_kind_is_measured(
 
 def test_flow_is_measured_again_where_a_frames_file_has_changed(tmp_path: Path) -> None:
     paths = tuple(tmp_path / f"{number}.png" for number in range(3))
-    for path, picture in zip(paths, rising(3).pictures, strict=True):
-        write_rgb8(path, picture)
+    for path, image in zip(paths, rising(3).images, strict=True):
+        write_rgb8(path, image)
     method = LevelFlow()
     clip = Clip(FrameFiles(paths, (16, 24)), Downscaling(4), flow=FlowStore(method, tmp_path))
     clip.load()
@@ -255,7 +255,7 @@ def test_a_clip_of_one_frame_has_no_flow(tmp_path: Path) -> None:
     assert (scene.first, scene.last) == (0, 0)
 
 
-def test_a_cut_between_unlike_pictures_is_found_and_none_between_equal_ones(
+def test_a_cut_between_unlike_images_is_found_and_none_between_equal_ones(
     tmp_path: Path,
 ) -> None:
     one, other = (smooth(seed) for seed in (1, 2))

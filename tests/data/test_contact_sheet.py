@@ -27,7 +27,7 @@ def batches(batch_size: int = 2, scale: int = 2, side: int = 3) -> Iterator[Crop
 def test_each_pair_is_shown_once_in_order_lr_left_of_hr(num_pairs: int) -> None:
     sheet = contact_sheet(batches(), num_pairs)
     assert sheet.dtype == np.uint8
-    # Without the grey between them the levels are those of the pairs, 6 rows each.
+    # Without the gray between them the levels are those of the pairs, 6 rows each.
     flat = [int(level) for level in sheet[:, :, 0].ravel() if level != 96]
     assert sorted(set(flat)) == list(range(2 * num_pairs))
     assert all(flat.count(level) == 36 for level in set(flat))

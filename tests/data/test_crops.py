@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from sr.data.augment import Pair
 from sr.data.cache import Cached, cache
-from sr.data.crops import Crop, CropDataset, CropSettings, one_thread, refuse_small_pictures
-from sr.data.hr_only import DegradedPicture, find_degraded
+from sr.data.crops import Crop, CropDataset, CropSettings, one_thread, refuse_small_images
+from sr.data.hr_only import DegradedImage, find_degraded
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
@@ -104,7 +104,7 @@ def test_a_crop_depends_on_the_number_of_its_draw_alone(
     assert not same(other[0, 5], first)
 
 
-def test_a_crop_carries_the_name_of_its_picture(tmp_path: Path) -> None:
+def test_a_crop_carries_the_name_of_its_image(tmp_path: Path) -> None:
     crops = dataset(tmp_path, [Repeated((32, 32), "a"), Repeated((32, 32), "b")])
     assert [crops[index, 0]["name"] for index in (0, 1)] == ["a", "b"]
     assert len(crops) == 2
@@ -116,18 +116,18 @@ def test_a_pickled_data_set_gives_the_same_crops(tmp_path: Path) -> None:
     assert all(same(crops[0, number], copy[0, number]) for number in range(5))
 
 
-def test_a_picture_gives_the_same_crops_cached_or_not(tmp_path: Path) -> None:
+def test_a_image_gives_the_same_crops_cached_or_not(tmp_path: Path) -> None:
     cached = dataset(tmp_path, [Repeated((64, 64))])
     decoded = CropDataset(Cached([Repeated((64, 64))], Path(), []), 4, SETTINGS, 0)
     assert all(same(cached[0, number], decoded[0, number]) for number in range(5))
 
 
 def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for side in (40, 48, 56):
-        picture = np.random.default_rng(side).integers(0, 256, (side, 64, 3), dtype=np.uint8)
-        write_rgb8(folder / f"{side}.png", picture)
+        image = np.random.default_rng(side).integers(0, 256, (side, 64, 3), dtype=np.uint8)
+        write_rgb8(folder / f"{side}.png", image)
     half = replace(BLIND, clean_probability=0.5)
     crops = dataset(tmp_path, find_degraded([folder], 4, (), (1.0,)), degradation=half)
 
@@ -149,7 +149,7 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
 
 
 def repeated(degradation: Degradation | None, size: tuple[int, int] = (64, 64)) -> CropDataset:
-    """Crops in the pictures' own orientation."""
+    """Crops in the images' own orientation."""
     settings = CropSettings(16, 1, flips=False, transposes=False)
     return CropDataset(Cached([Repeated(size)], Path(), []), 4, settings, 0, degradation)
 
@@ -173,7 +173,7 @@ def test_degraded_lr_and_hr_show_the_same_place_in_the_same_orientation(tmp_path
         torch.testing.assert_close(crop["hr"], enlarged[0], rtol=0, atol=0)
 
 
-def test_degraded_crops_have_their_size_at_the_borders_of_small_pictures_too() -> None:
+def test_degraded_crops_have_their_size_at_the_borders_of_small_images_too() -> None:
     for size in ((16, 16), (16, 40), (24, 20)):
         crops = repeated(BLIND, size)
         for number in range(5):
@@ -184,10 +184,10 @@ def test_degraded_crops_have_their_size_at_the_borders_of_small_pictures_too() -
 
 
 def test_a_clean_crop_has_the_bicubic_lr_of_its_source(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    write_rgb8(tmp_path / "a.png", picture)
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    write_rgb8(tmp_path / "a.png", image)
     sources = find_degraded([tmp_path], 4, (), (1.0,))
-    bicubic = torch.from_numpy(imresize(picture, Fraction(1, 4)).transpose(2, 0, 1) / 255).float()
+    bicubic = torch.from_numpy(imresize(image, Fraction(1, 4)).transpose(2, 0, 1) / 255).float()
     settings = CropSettings(16, 1, flips=False, transposes=False)
     mixed = replace(BLIND, clean_probability=0.25)
     crops = dataset(tmp_path, sources, settings=settings, degradation=mixed)
@@ -207,19 +207,19 @@ def test_a_worker_keeps_opencv_to_one_thread() -> None:
         cv2.setNumThreads(before)
 
 
-def test_pictures_that_a_crop_does_not_fit_into_are_all_named() -> None:
+def test_images_that_a_crop_does_not_fit_into_are_all_named() -> None:
     sizes = {"wide": (12, 90), "large": (90, 90), "fits": (16, 16), "tall": (90, 15)}
-    sources = [DegradedPicture(Path(f"{name}.png"), 1, 1.0, size) for name, size in sizes.items()]
+    sources = [DegradedImage(Path(f"{name}.png"), 1, 1.0, size) for name, size in sizes.items()]
     with pytest.raises(DataError) as caught:
-        refuse_small_pictures(sources, 16, "the crop")
+        refuse_small_images(sources, 16, "the crop")
     assert str(caught.value).splitlines() == [
-        "pictures smaller than the crop of 16 HR pixels: 2 faults",
+        "images smaller than the crop of 16 HR pixels: 2 faults",
         "  wide.png: 90x12 (width x height)",
         "  tall.png: 15x90 (width x height)",
     ]
 
 
-def test_pictures_that_a_crop_just_fits_into_are_taken(tmp_path: Path) -> None:
-    refuse_small_pictures([Repeated((16, 16))], 16, "the crop")
+def test_images_that_a_crop_just_fits_into_are_taken(tmp_path: Path) -> None:
+    refuse_small_images([Repeated((16, 16))], 16, "the crop")
     crop = dataset(tmp_path, [Repeated((16, 16))])[0, 0]
     assert crop["hr"].shape == (3, 16, 16)

@@ -12,7 +12,7 @@ from sr.io.rgb8 import ImageError, write_rgb8
 
 
 def write(folder: Path, *names: str, size: tuple[int, int] = (4, 6)) -> list[Path]:
-    """Flat pictures, the number in the name their level."""
+    """Flat images, the number in the name their level."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         level = int("".join(letter for letter in name if letter.isdigit()))
@@ -46,7 +46,7 @@ def folders(clips: list[FrameFiles]) -> list[str]:
     return [clip.paths[0].parent.name for clip in clips]
 
 
-def test_each_folder_with_pictures_at_any_depth_is_a_clip(tmp_path: Path) -> None:
+def test_each_folder_with_images_at_any_depth_is_a_clip(tmp_path: Path) -> None:
     numbered(tmp_path / "walk", 2)
     numbered(tmp_path / "more" / "deep" / "city", 3)
     (tmp_path / "empty").mkdir()
@@ -125,13 +125,13 @@ def test_all_faults_are_told_at_once_with_the_folders_and_files(tmp_path: Path) 
     numbered(tmp_path / "uneven", 2)
     wide = write(tmp_path / "uneven", "f9", size=(4, 8))
     numbered(tmp_path / "broken", 3)
-    (tmp_path / "broken" / "f0.png").write_bytes(b"no picture")
+    (tmp_path / "broken" / "f0.png").write_bytes(b"no image")
     with pytest.raises(DataError) as caught:
         find(tmp_path, min_frames=3)
     title, *faults = str(caught.value).splitlines()
     assert title == "clips: 3 faults"
     assert "f0.png" in faults[0]
-    assert faults[1] == f"  {tmp_path / 'short'}: expected at least 3 frames; came 2"
+    assert faults[1] == f"  {tmp_path / 'short'}: expected at least 3 frames, got 2"
     assert faults[2] == (
         f"  {wide[0]}: expected 6x4 as the clip's first frame, got 8x4 (width x height)"
     )
@@ -145,12 +145,12 @@ def test_a_frame_of_another_size_is_named_when_it_is_read(tmp_path: Path) -> Non
         clip.read()
 
 
-def test_the_frames_are_read_as_they_are_grey_ones_as_rgb(tmp_path: Path) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-    write_rgb8(tmp_path / "a0.png", picture)
+def test_the_frames_are_read_as_they_are_gray_ones_as_rgb(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    write_rgb8(tmp_path / "a0.png", image)
     cv2.imwrite(str(tmp_path / "a1.png"), np.full((4, 6), 7, np.uint8))
     first, second = find(tmp_path)[0].read()
-    np.testing.assert_array_equal(first, picture)
+    np.testing.assert_array_equal(first, image)
     assert second.shape == (4, 6, 3)
     assert (second == 7).all()
 
@@ -210,5 +210,5 @@ def test_a_list_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
         find_septuplets(tmp_path, tmp_path / "nowhere.txt", 1)
     empty = tmp_path / "empty.txt"
     empty.write_text("\n")
-    with pytest.raises(DataError, match=r"empty\.txt: expected names such as .*; came: none"):
+    with pytest.raises(DataError, match=r"empty\.txt: expected names such as .*, got none"):
         find_septuplets(tmp_path, empty, 1)

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sr.data.hr_only import DegradedPicture, find_degraded
+from sr.data.hr_only import DegradedImage, find_degraded
 from sr.data.imresize import imresize
 from sr.data.sources import DataError
 from sr.io.rgb8 import write_rgb8
@@ -17,20 +17,20 @@ def noise(height: int, width: int) -> npt.NDArray[np.uint8]:
 
 def write(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = noise(height, width)
-    write_rgb8(path, picture)
-    return picture
+    image = noise(height, width)
+    write_rgb8(path, image)
+    return image
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_lr_is_matlabs_bicubic_of_hr_cut_to_a_multiple_of_the_scale(
     tmp_path: Path, scale: int
 ) -> None:
-    picture = write(tmp_path / "a.png", 37, 46)
+    image = write(tmp_path / "a.png", 37, 46)
     (source,) = find_degraded([tmp_path], scale, (), (1.0,))
     lr, hr = source.load()
     height, width = 37 - 37 % scale, 46 - 46 % scale
-    np.testing.assert_array_equal(hr, picture[:height, :width])
+    np.testing.assert_array_equal(hr, image[:height, :width])
     np.testing.assert_array_equal(lr, imresize(hr, Fraction(1, scale)))
     assert lr.shape == (height // scale, width // scale, 3)
 
@@ -46,8 +46,8 @@ def test_hr_size_is_the_shape_that_load_gives(tmp_path: Path, scale: int, downsc
         assert hr.shape == (scale * lr.shape[0], scale * lr.shape[1], 3)
 
 
-def test_every_picture_comes_at_every_downscale(tmp_path: Path) -> None:
-    picture = write(tmp_path / "a.png", 40, 48)
+def test_every_image_comes_at_every_downscale(tmp_path: Path) -> None:
+    image = write(tmp_path / "a.png", 40, 48)
     write(tmp_path / "sub" / "b.png", 21, 16)
     sources = find_degraded([tmp_path], 4, (), (1.0, 0.5))
     assert sorted((source.path.stem, source.hr_size) for source in sources) == [
@@ -57,10 +57,10 @@ def test_every_picture_comes_at_every_downscale(tmp_path: Path) -> None:
         ("b", (20, 16)),
     ]
     half = next(source for source in sources if source.hr_size == (20, 24))
-    np.testing.assert_array_equal(half.load()[1], imresize(picture, Fraction(1, 2)))
+    np.testing.assert_array_equal(half.load()[1], imresize(image, Fraction(1, 2)))
 
 
-def test_the_size_of_a_picture_turned_by_exif_is_that_of_the_upright_one(tmp_path: Path) -> None:
+def test_the_size_of_a_image_turned_by_exif_is_that_of_the_upright_one(tmp_path: Path) -> None:
     pyvips = pytest.importorskip("pyvips")
     image = pyvips.Image.new_from_array(noise(24, 40)).copy(interpretation="srgb")
     image.set_type(pyvips.GValue.gint_type, "orientation", 6)
@@ -70,27 +70,27 @@ def test_the_size_of_a_picture_turned_by_exif_is_that_of_the_upright_one(tmp_pat
     assert source.load()[1].shape == (40, 24, 3)
 
 
-def test_a_grey_picture_gets_three_equal_channels(tmp_path: Path) -> None:
+def test_a_gray_image_gets_three_equal_channels(tmp_path: Path) -> None:
     pyvips = pytest.importorskip("pyvips")
-    grey = noise(16, 16)[..., :1]
-    image = pyvips.Image.new_from_array(grey).copy(interpretation="b-w")
+    gray = noise(16, 16)[..., :1]
+    image = pyvips.Image.new_from_array(gray).copy(interpretation="b-w")
     image.write_to_file(str(tmp_path / "a.png"))
     (source,) = find_degraded([tmp_path], 2, (), (1.0,))
     lr, hr = source.load()
-    np.testing.assert_array_equal(hr, grey.repeat(3, axis=2))
+    np.testing.assert_array_equal(hr, gray.repeat(3, axis=2))
     assert lr.shape == (8, 8, 3)
 
 
-def test_excluded_pictures_are_left_out(tmp_path: Path) -> None:
+def test_excluded_images_are_left_out(tmp_path: Path) -> None:
     write(tmp_path / "a.png", 16, 16)
     write(tmp_path / "b.png", 16, 16)
     (source,) = find_degraded([tmp_path], 4, ("a*",), (1.0,))
     assert source.path == tmp_path / "b.png"
 
 
-def test_all_unreadable_pictures_are_named_at_once(tmp_path: Path) -> None:
+def test_all_unreadable_images_are_named_at_once(tmp_path: Path) -> None:
     write(tmp_path / "good.png", 16, 16)
-    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(DataError, match="2 faults") as caught:
         find_degraded([tmp_path], 4, (), (1.0,))
@@ -100,14 +100,14 @@ def test_all_unreadable_pictures_are_named_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("downscale", [0.4, 0.0001])
-def test_a_picture_smaller_than_one_lr_pixel_is_named(tmp_path: Path, downscale: float) -> None:
+def test_a_image_smaller_than_one_lr_pixel_is_named(tmp_path: Path, downscale: float) -> None:
     write(tmp_path / "large.png", 16, 16)
     write(tmp_path / "small.png", 30, 7)
     with pytest.raises(DataError, match=r"small\.png: 7x30 \(width x height\) is too small"):
         find_degraded([tmp_path], 4, ("large*",), (1.0, downscale))
 
 
-def test_the_picture_is_known_by_its_path_and_size() -> None:
+def test_the_image_is_known_by_its_path_and_size() -> None:
     path = Path("x") / "cat.png"
-    assert DegradedPicture(path, 4, 1.0, (8, 8)).name == str(path)
-    assert DegradedPicture(path, 4, 0.5, (8, 8)).name == f"{path} at 0.5 of its size"
+    assert DegradedImage(path, 4, 1.0, (8, 8)).name == str(path)
+    assert DegradedImage(path, 4, 0.5, (8, 8)).name == f"{path} at 0.5 of its size"

@@ -10,10 +10,10 @@ from skimage.io import imread
 from sr.data.imresize import imresize
 
 FACTORS = [Fraction(1, 4), Fraction(1, 3), Fraction(1, 2), Fraction(2, 3), Fraction(3, 2), 2, 4]
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
 
-def random_picture(*shape: int) -> Picture:
+def random_image(*shape: int) -> Image:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
@@ -24,11 +24,11 @@ def cubic(t: Fraction) -> Fraction:
     return -(t**3) / 2 + Fraction(5, 2) * t**2 - 4 * t + 2 if t < 2 else Fraction(0)
 
 
-def slow_rows(picture: Picture, factor: Fraction) -> Picture:
+def slow_rows(image: Image, factor: Fraction) -> Image:
     """The definition, one output value at a time, in fractions."""
     stretch = min(factor, Fraction(1))
-    length = len(picture)
-    output = np.empty((ceil(length * factor), picture.shape[1]), np.uint8)
+    length = len(image)
+    output = np.empty((ceil(length * factor), image.shape[1]), np.uint8)
     for row in range(len(output)):
         centre = (row + Fraction(1, 2)) / factor - Fraction(1, 2)
         reach = 2 / stretch
@@ -36,9 +36,9 @@ def slow_rows(picture: Picture, factor: Fraction) -> Picture:
         weights = [cubic(stretch * (centre - tap)) for tap in taps]
         mirrored = [tap % (2 * length) for tap in taps]
         mirrored = [min(tap, 2 * length - 1 - tap) for tap in mirrored]
-        for column in range(picture.shape[1]):
+        for column in range(image.shape[1]):
             pairs = zip(weights, mirrored, strict=True)
-            value = sum(w * int(picture[tap, column]) for w, tap in pairs) / sum(weights)
+            value = sum(w * int(image[tap, column]) for w, tap in pairs) / sum(weights)
             output[row, column] = min(max(floor(value + Fraction(1, 2)), 0), 255)
     return output
 
@@ -58,30 +58,30 @@ def test_every_pixel_of_matlabs_set5_is_reproduced(shared_data: Path, scale: int
 
 @pytest.mark.parametrize("factor", FACTORS)
 def test_the_result_equals_the_definition_height_first(factor: Fraction | int) -> None:
-    picture = random_picture(13, 10)
+    image = random_image(13, 10)
     exact = Fraction(factor)
-    expected = slow_rows(slow_rows(picture, exact).T, exact).T
-    np.testing.assert_array_equal(imresize(picture, factor), expected)
+    expected = slow_rows(slow_rows(image, exact).T, exact).T
+    np.testing.assert_array_equal(imresize(image, factor), expected)
 
 
 # The weights at 1/2 are (-3, -9, 29, 111, 111, 29, -9, -3) / 256. A bump of 128 on a ground of 100
-# adds half of them: every value lies between two grey levels and is rounded upwards.
+# adds half of them: every value lies between two gray levels and is rounded upwards.
 @pytest.mark.parametrize(
     ("bump", "expected"),
     [(7, [100, 100, 96, 156, 115, 99, 100, 100]), (0, [170, 94, 100, 100, 100, 100, 100, 100])],
 )
 def test_a_bump_halved_by_hand(bump: int, expected: list[int]) -> None:
-    picture = np.full((6, 16), 100, np.uint8)
-    picture[:, bump] += 128
-    assert imresize(picture, Fraction(1, 2)).tolist() == [expected] * 3
-    assert imresize(picture.T, Fraction(1, 2)).T.tolist() == [expected] * 3
+    image = np.full((6, 16), 100, np.uint8)
+    image[:, bump] += 128
+    assert imresize(image, Fraction(1, 2)).tolist() == [expected] * 3
+    assert imresize(image.T, Fraction(1, 2)).T.tolist() == [expected] * 3
 
 
 def test_a_bump_doubled_by_hand() -> None:
-    picture = np.full((2, 8), 100, np.uint8)
-    picture[:, 3] += 128
+    image = np.full((2, 8), 100, np.uint8)
+    image[:, 3] += 128
     expected = [100, 100, 100, 97, 91, 129, 211, 211, 129, 91, 97, 100, 100, 100, 100, 100]
-    assert imresize(picture, 2).tolist() == [expected] * 4
+    assert imresize(image, 2).tolist() == [expected] * 4
 
 
 def test_over_and_undershoot_are_clamped() -> None:
@@ -94,17 +94,17 @@ def test_over_and_undershoot_are_clamped() -> None:
 
 
 @pytest.mark.parametrize("factor", [*FACTORS, 0.37, 1.7])
-@pytest.mark.parametrize("grey", [0, 1, 137, 255])
-def test_a_constant_picture_stays_constant(factor: Fraction | float, grey: int) -> None:
-    assert np.unique(imresize(np.full((17, 9, 3), grey, np.uint8), factor)).tolist() == [grey]
+@pytest.mark.parametrize("gray", [0, 1, 137, 255])
+def test_a_constant_image_stays_constant(factor: Fraction | float, gray: int) -> None:
+    assert np.unique(imresize(np.full((17, 9, 3), gray, np.uint8), factor)).tolist() == [gray]
 
 
 @pytest.mark.parametrize("factor", [1, 1.0, Fraction(1)])
 def test_factor_one_is_the_identity(factor: Fraction | float) -> None:
-    picture = random_picture(7, 5, 3)
-    same = imresize(picture, factor)
-    np.testing.assert_array_equal(same, picture)
-    assert not np.shares_memory(same, picture)
+    image = random_image(7, 5, 3)
+    same = imresize(image, factor)
+    np.testing.assert_array_equal(same, image)
+    assert not np.shares_memory(same, image)
 
 
 @pytest.mark.parametrize("factor", FACTORS)
@@ -113,54 +113,54 @@ def test_each_side_is_multiplied_and_rounded_up(
     size: tuple[int, int], factor: Fraction | int
 ) -> None:
     expected = tuple(ceil(side * factor) for side in size)
-    assert imresize(random_picture(*size), factor).shape == expected
-    assert imresize(random_picture(*size, 3), factor).shape == (*expected, 3)
+    assert imresize(random_image(*size), factor).shape == expected
+    assert imresize(random_image(*size, 3), factor).shape == (*expected, 3)
 
 
 @pytest.mark.parametrize("scale", range(2, 10))
 def test_a_float_factor_means_its_simple_fraction(scale: int) -> None:
-    picture = random_picture(scale * 7, scale * 5, 3)
-    exact = imresize(picture, Fraction(1, scale))
+    image = random_image(scale * 7, scale * 5, 3)
+    exact = imresize(image, Fraction(1, scale))
     assert exact.shape == (7, 5, 3)
-    np.testing.assert_array_equal(imresize(picture, 1 / scale), exact)
+    np.testing.assert_array_equal(imresize(image, 1 / scale), exact)
 
 
 @pytest.mark.parametrize("factor", FACTORS)
 def test_flipping_commutes_with_resizing(factor: Fraction | int) -> None:
-    picture = random_picture(24, 36, 3)
+    image = random_image(24, 36, 3)
     for axis in (0, 1):
         np.testing.assert_array_equal(
-            imresize(np.flip(picture, axis), factor), np.flip(imresize(picture, factor), axis)
+            imresize(np.flip(image, axis), factor), np.flip(imresize(image, factor), axis)
         )
 
 
 def test_channels_are_resized_one_by_one() -> None:
-    picture = random_picture(20, 33, 3)
-    lr = imresize(picture, Fraction(1, 4))
+    image = random_image(20, 33, 3)
+    lr = imresize(image, Fraction(1, 4))
     assert lr.flags.c_contiguous
     for channel in range(3):
         np.testing.assert_array_equal(
-            lr[..., channel], imresize(picture[..., channel], Fraction(1, 4))
+            lr[..., channel], imresize(image[..., channel], Fraction(1, 4))
         )
 
 
-def test_the_left_of_a_large_picture_equals_the_left_resized_alone() -> None:
-    picture = random_picture(300, 800, 3)
+def test_the_left_of_a_large_image_equals_the_left_resized_alone() -> None:
+    image = random_image(300, 800, 3)
     factor = Fraction(1, 2)
-    left = imresize(picture[:, :100], factor)  # its last columns see the mirror, not the rest
-    np.testing.assert_array_equal(imresize(picture, factor)[:, :48], left[:, :48])
+    left = imresize(image[:, :100], factor)  # its last columns see the mirror, not the rest
+    np.testing.assert_array_equal(imresize(image, factor)[:, :48], left[:, :48])
 
 
 @pytest.mark.parametrize("factor", [0, -1, Fraction(-1, 2), 0.0, 1e-9, float("nan"), float("inf")])
 def test_a_factor_that_is_not_positive_and_finite_is_refused(factor: Fraction | float) -> None:
-    with pytest.raises(ValueError, match=r"expected a factor .* came"):
-        imresize(random_picture(4, 4), factor)
+    with pytest.raises(ValueError, match=r"expected a factor .* got"):
+        imresize(random_image(4, 4), factor)
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [np.zeros((4, 4), np.float32), np.zeros(4, np.uint8), np.zeros((0, 4, 3), np.uint8)],
 )
-def test_a_picture_of_another_shape_or_type_is_refused(picture: Picture) -> None:
-    with pytest.raises(ValueError, match=r"expected a picture .* came"):
-        imresize(picture, 2)
+def test_a_image_of_another_shape_or_type_is_refused(image: Image) -> None:
+    with pytest.raises(ValueError, match=r"expected an image .* got"):
+        imresize(image, 2)

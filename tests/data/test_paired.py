@@ -11,9 +11,9 @@ from sr.io.rgb8 import write_rgb8
 
 def write(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    write_rgb8(path, picture)
-    return picture
+    image = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    write_rgb8(path, image)
+    return image
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def partners(folders: tuple[Path, Path], scale: int = 4) -> list[tuple[str, str]
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
-def test_pictures_are_matched_by_name_with_or_without_the_scale(
+def test_images_are_matched_by_name_with_or_without_the_scale(
     folders: tuple[Path, Path], scale: int
 ) -> None:
     lr, hr = folders
@@ -86,12 +86,12 @@ def test_the_mark_of_another_scale_belongs_to_the_name(folders: tuple[Path, Path
 
 def test_the_files_are_loaded_as_they_are(folders: tuple[Path, Path]) -> None:
     lr, hr = folders
-    lr_picture = write(lr / "ax4.png", 5, 6)
-    hr_picture = write(hr / "a.png", 20, 24)
+    lr_image = write(lr / "ax4.png", 5, 6)
+    hr_image = write(hr / "a.png", 20, 24)
     (pair,) = find_paired([lr], [hr], 4, ())
     loaded_lr, loaded_hr = pair.load()
-    np.testing.assert_array_equal(loaded_lr, lr_picture)
-    np.testing.assert_array_equal(loaded_hr, hr_picture)
+    np.testing.assert_array_equal(loaded_lr, lr_image)
+    np.testing.assert_array_equal(loaded_hr, hr_image)
     assert pair.name == str(hr / "a.png")
     assert pair.hr_size == (20, 24)
 
@@ -99,10 +99,10 @@ def test_the_files_are_loaded_as_they_are(folders: tuple[Path, Path]) -> None:
 def test_a_rest_of_hr_below_the_scale_is_cut_off(folders: tuple[Path, Path]) -> None:
     lr, hr = folders
     write(lr / "a.png", 5, 6)
-    hr_picture = write(hr / "a.png", 23, 25)
+    hr_image = write(hr / "a.png", 23, 25)
     (pair,) = find_paired([lr], [hr], 4, ())
     assert pair.hr_size == (20, 24)
-    np.testing.assert_array_equal(pair.load()[1], hr_picture[:20, :24])
+    np.testing.assert_array_equal(pair.load()[1], hr_image[:20, :24])
 
 
 @pytest.mark.parametrize("size", [(24, 24), (20, 28), (19, 24), (20, 23), (24, 20)])
@@ -124,7 +124,7 @@ def test_files_without_a_partner_are_all_named_with_the_counts(folders: tuple[Pa
     for name in ("a", "d"):
         write(hr / f"{name}.png", 8, 8)
     assert faults_of(folders) == [
-        "3 LR and 2 HR pictures do not match: 3 faults",
+        "3 LR and 2 HR images do not match: 3 faults",
         f"{lr}/b.png: no HR partner",
         f"{lr}/c.png: no HR partner",
         f"{hr}/d.png: no LR partner",
@@ -138,7 +138,7 @@ def test_names_that_occur_twice_are_named(folders: tuple[Path, Path]) -> None:
     write(hr / "a.png", 8, 8)
     write(hr / "sub" / "a.png", 8, 8)
     title, *faults = faults_of(folders)
-    assert title == "2 LR and 2 HR pictures do not match: 2 faults"
+    assert title == "2 LR and 2 HR images do not match: 2 faults"
     assert any("LR name already taken by" in fault for fault in faults)
     assert any("HR name already taken by" in fault for fault in faults)
     assert all("a.png" in fault for fault in faults)
@@ -149,7 +149,7 @@ def test_faults_of_all_kinds_are_told_together(folders: tuple[Path, Path]) -> No
     write(lr / "a.png", 2, 2)
     write(hr / "a.png", 9, 99)
     write(lr / "b.png", 2, 2)
-    (lr / "c.png").write_text("not a picture")
+    (lr / "c.png").write_text("not an image")
     write(hr / "c.png", 8, 8)
     text = "\n".join(faults_of(folders))
     assert "3 faults" in text

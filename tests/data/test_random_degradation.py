@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sr.data.degradations import FloatPicture, blur, compress, resize, to_float, to_uint8
+from sr.data.degradations import FloatImage, blur, compress, resize, to_float, to_uint8
 from sr.data.imresize import imresize
 from sr.data.kernels import gaussian_kernel
 from sr.data.random_degradation import Degradation, Plan, Stage, StagePlan, degrade, draw_plan
 from sr.options.degradations import StageOptions
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 FIRST = Stage(**dict(StageOptions(webp_probability=0.2)))
 SECOND = replace(
@@ -30,14 +30,14 @@ NOTHING = StagePlan(
     filter="area",
     gaussian=True,
     noise=0.0,
-    grey=False,
+    gray=False,
     codec=None,
     quality=90,
 )
 
 
-def smooth(side: int, seed: int = 0) -> Picture:
-    """A picture without detail that scale 4 would lose."""
+def smooth(side: int, seed: int = 0) -> Image:
+    """An image without detail that scale 4 would lose."""
     noise = np.random.default_rng(seed).random((side, side, 3), dtype=np.float32)
     soft = blur(blur(noise, gaussian_kernel(31, (4.0, 4.0))), gaussian_kernel(31, (4.0, 4.0)))
     return to_uint8((soft - soft.min()) / (soft.max() - soft.min()))
@@ -49,13 +49,13 @@ def plans(degradation: Degradation, count: int, seed: int = 0) -> list[Plan]:
     return [plan for plan in drawn if plan is not None]
 
 
-def run(hr: Picture, plan: Plan, scale: int = 4, seed: int = 0) -> Picture:
+def run(hr: Image, plan: Plan, scale: int = 4, seed: int = 0) -> Image:
     return degrade(hr, plan, scale, np.random.default_rng(seed))
 
 
-def shift(picture: Picture, reference: Picture) -> NDArray[np.float64]:
-    """Sub-pixel shift (down, right) of the picture against the reference, by least squares."""
-    ours, theirs = (array.astype(np.float64).mean(axis=2) for array in (picture, reference))
+def shift(image: Image, reference: Image) -> NDArray[np.float64]:
+    """Sub-pixel shift (down, right) of the image against the reference, by least squares."""
+    ours, theirs = (array.astype(np.float64).mean(axis=2) for array in (image, reference))
     down, right = np.gradient(theirs)
     inner = (slice(2, -2), slice(2, -2))
     slopes = np.stack([down[inner].ravel(), right[inner].ravel()], axis=1)
@@ -64,9 +64,9 @@ def shift(picture: Picture, reference: Picture) -> NDArray[np.float64]:
 
 
 def test_the_measured_shift_is_the_shift() -> None:
-    picture = smooth(120)
-    lr = imresize(picture, Fraction(1, 4))
-    moved = imresize(np.roll(picture, (2, -1), axis=(0, 1)), Fraction(1, 4))
+    image = smooth(120)
+    lr = imresize(image, Fraction(1, 4))
+    moved = imresize(np.roll(image, (2, -1), axis=(0, 1)), Fraction(1, 4))
     np.testing.assert_allclose(shift(moved, lr), [0.5, -0.25], atol=0.06)
 
 
@@ -125,7 +125,7 @@ def test_a_plan_that_does_nothing_leaves_the_area_average() -> None:
 def test_the_last_factor_is_of_the_lr_size_and_the_others_of_the_hr_size() -> None:
     hr = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     steps = replace(NOTHING, factor=0.75), replace(NOTHING, factor=0.5, filter="bilinear")
-    expected: FloatPicture = resize(to_float(hr), (48, 48), "area")
+    expected: FloatImage = resize(to_float(hr), (48, 48), "area")
     expected = resize(resize(expected, (8, 8), "bilinear"), (16, 16), "bicubic")
     lr = run(hr, Plan(steps, None, "bicubic", compress_last=False))
     np.testing.assert_array_equal(lr, to_uint8(expected))
@@ -138,13 +138,13 @@ def test_the_last_compression_comes_before_or_after_resizing_with_the_sinc_filte
     hr = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     kernel = gaussian_kernel(7, (1.0, 1.0))
     stage = replace(NOTHING, factor=1.5, codec="jpeg", quality=20)
-    picture = resize(to_float(hr), (24, 24), "area")
+    image = resize(to_float(hr), (24, 24), "area")
     if compress_last:
-        picture = compress(blur(resize(picture, (16, 16), "area"), kernel), "jpeg", 20)
+        image = compress(blur(resize(image, (16, 16), "area"), kernel), "jpeg", 20)
     else:
-        picture = blur(resize(compress(picture, "jpeg", 20), (16, 16), "area"), kernel)
+        image = blur(resize(compress(image, "jpeg", 20), (16, 16), "area"), kernel)
     lr = run(hr, Plan((stage,), kernel, "area", compress_last))
-    np.testing.assert_array_equal(lr, to_uint8(picture))
+    np.testing.assert_array_equal(lr, to_uint8(image))
 
 
 def test_every_number_of_a_plan_lies_in_its_range() -> None:
@@ -180,7 +180,7 @@ def test_every_choice_is_made_as_often_as_asked_for() -> None:
     assert share([plan.factor < 1 for plan in first]) == pytest.approx(0.7, abs=0.08)
     assert share([plan.factor == 1 for plan in second]) == pytest.approx(0.3, abs=0.08)
     assert share([plan.gaussian for plan in first]) == pytest.approx(0.5, abs=0.1)
-    assert share([plan.grey for plan in first]) == pytest.approx(0.4, abs=0.1)
+    assert share([plan.gray for plan in first]) == pytest.approx(0.4, abs=0.1)
     assert share([plan.codec == "webp" for plan in first]) == pytest.approx(0.2, abs=0.08)
     assert share([plan.codec == "jpeg" for plan in first]) == pytest.approx(0.8, abs=0.08)
 
@@ -199,7 +199,7 @@ def test_a_step_with_probability_zero_never_happens() -> None:
 def test_the_same_random_generator_gives_the_same_lr_and_another_one_does_not() -> None:
     hr = smooth(64)
 
-    def series(seed: int) -> list[Picture]:
+    def series(seed: int) -> list[Image]:
         rng = np.random.default_rng(seed)
         drawn = [draw_plan(replace(BOTH, clean_probability=0.0), rng) for _ in range(4)]
         return [degrade(hr, plan, 4, rng) for plan in drawn if plan is not None]
@@ -243,7 +243,7 @@ def test_black_or_white_beyond_the_margin_makes_next_to_no_difference(scale: int
     assert np.mean(differences) < 1
 
 
-def test_a_margin_grows_with_the_kernels_and_as_pictures_shrink() -> None:
+def test_a_margin_grows_with_the_kernels_and_as_images_shrink() -> None:
     still = Plan((NOTHING,), None, "area", compress_last=False)
     kernel = gaussian_kernel(21, (3.0, 3.0))
     blurred = replace(still, stages=(replace(NOTHING, kernel=kernel),))

@@ -27,18 +27,18 @@ def test_the_order_of_an_epoch_does_not_depend_on_the_batch_size() -> None:
         assert draws(EndlessBatchSampler(7, batch_size, seed=2), 60 // batch_size) == expected
 
 
-@pytest.mark.parametrize(("num_pictures", "batch_size"), [(12, 4), (7, 3), (3, 8), (1, 2)])
+@pytest.mark.parametrize(("num_images", "batch_size"), [(12, 4), (7, 3), (3, 8), (1, 2)])
 def test_starting_at_any_batch_gives_what_the_unbroken_order_gives(
-    num_pictures: int, batch_size: int
+    num_images: int, batch_size: int
 ) -> None:
-    unbroken = list(islice(EndlessBatchSampler(num_pictures, batch_size, seed=1), 20))
+    unbroken = list(islice(EndlessBatchSampler(num_images, batch_size, seed=1), 20))
     for steps_done in range(12):
-        resumed = EndlessBatchSampler(num_pictures, batch_size, 1, first_batch=steps_done)
+        resumed = EndlessBatchSampler(num_images, batch_size, 1, first_batch=steps_done)
         assert list(islice(resumed, 8)) == unbroken[steps_done : steps_done + 8]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 30])
-def test_every_picture_comes_once_in_every_epoch(batch_size: int) -> None:
+def test_every_image_comes_once_in_every_epoch(batch_size: int) -> None:
     order = draws(EndlessBatchSampler(7, batch_size, seed=0), 42)
     for epoch in range(len(order) // 7):
         indices = [index for index, _ in order[7 * epoch : 7 * epoch + 7]]

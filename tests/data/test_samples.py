@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sr.data.augment import Pair, Picture
+from sr.data.augment import Image, Pair
 from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, scene_of
 from sr.data.samples import samples
 from sr.data.sources import Source, pair_bytes
@@ -17,9 +17,9 @@ LR = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 
 @dataclass
 class Single:
-    """A picture."""
+    """An image."""
 
-    name: str = "picture"
+    name: str = "image"
     hr_size: tuple[int, int] = (12, 16)
     num_bytes: int = pair_bytes((12, 16))
 
@@ -36,7 +36,7 @@ class Moving:
     num_frames: int = 3
     identity: str = "moving"
 
-    def read(self) -> list[Picture]:
+    def read(self) -> list[Image]:
         noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
         return [noise[t : t + 32, 4 * t : 4 * t + 48] for t in range(3)]
 
@@ -46,7 +46,7 @@ def clip(tmp_path: Path) -> Clip:
     return Clip(Moving(), Downscaling(2), flow=FlowStore(DIS(), tmp_path))
 
 
-def test_a_picture_is_one_sample() -> None:
+def test_a_image_is_one_sample() -> None:
     source: Source[Pair] = Single()
     ((inputs, hr),) = samples(source, None)
     assert len(inputs) == 1
@@ -68,18 +68,18 @@ def test_every_frame_of_a_clip_is_a_sample_without_a_window_lr_alone(clip: Clip)
 
 
 @pytest.mark.parametrize("alignment", ["none", "nearest"])
-def test_with_a_window_each_frame_comes_with_its_neighbours_and_the_flow(
+def test_with_a_window_each_frame_comes_with_its_neighbors_and_the_flow(
     clip: Clip, alignment: Alignment
 ) -> None:
     window = Window((-1, 1, -2, 2), alignment=alignment)
     arrays: ClipArrays = clip.load()
-    for number, ((lr, neighbours, flows), hr) in enumerate(samples(clip, window)):
+    for number, ((lr, neighbors, flows), hr) in enumerate(samples(clip, window)):
         assert hr.shape == (1, 3, 32, 48)
         assert lr.shape == (1, 3, 16, 24)
-        assert neighbours.shape == (1, 4, 3, 16, 24)
+        assert neighbors.shape == (1, 4, 3, 16, 24)
         assert flows.shape == (1, 4, 2, 16, 24)
         expected = look(window, scene_of(arrays, number), number)
-        assert torch.equal((neighbours[0] * 255).round(), expected[0].float())
-        assert 0.5 < neighbours.max() <= 1
+        assert torch.equal((neighbors[0] * 255).round(), expected[0].float())
+        assert 0.5 < neighbors.max() <= 1
         assert torch.equal(flows[0], expected[1])
         assert flows.dtype == torch.float32

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sr.data.augment import Picture, detail
+from sr.data.augment import Image, detail
 from sr.data.synthetic_clips import MovingPhoto
 from sr.io.rgb8 import ImageError, write_rgb8
 from sr.motion.flow import warped
@@ -18,7 +18,7 @@ from sr.motion.pairs import measured
 SIZE = (48, 64)
 
 
-def texture(height: int, width: int, seed: int = 0) -> Picture:
+def texture(height: int, width: int, seed: int = 0) -> Image:
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     blurred = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 2)
     return np.asarray((128 + 5 * (blurred - 128)).clip(0, 255), np.uint8)
@@ -109,24 +109,24 @@ def test_a_photograph_of_one_row_or_column_is_refused_by_name(
 ) -> None:
     path = tmp_path / "line.png"
     write_rgb8(path, np.zeros((*size, 3), np.uint8))
-    with pytest.raises(ImageError, match=rf"line\.png: .* 2x2 pixels; came {size[1]}x{size[0]}"):
+    with pytest.raises(ImageError, match=rf"line\.png: .* 2x2 pixels, got {size[1]}x{size[0]}"):
         clip(path).read()
 
 
-def test_a_grey_photograph_is_taken(tmp_path: Path) -> None:
-    path = tmp_path / "grey.png"
+def test_a_gray_photograph_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "gray.png"
     cv2.imwrite(str(path), texture(120, 160)[..., 0])
     frames = clip(path).read()
     np.testing.assert_array_equal(frames[0][..., 0], frames[0][..., 2])
 
 
 def test_in_some_clips_a_part_of_another_photograph_moves_in_front(tmp_path: Path) -> None:
-    grey, red = tmp_path / "grey.png", tmp_path / "red.png"
-    write_rgb8(grey, np.full((120, 160, 3), 128, np.uint8))
+    gray, red = tmp_path / "gray.png", tmp_path / "red.png"
+    write_rgb8(gray, np.full((120, 160, 3), 128, np.uint8))
     write_rgb8(red, np.full((120, 160, 3), (255, 0, 0), np.uint8))
     shares = []
     for number in range(40):
-        frames = MovingPhoto(grey, number, 2, SIZE, 6, (red,)).read()
+        frames = MovingPhoto(gray, number, 2, SIZE, 6, (red,)).read()
         shares.append([float((frame[..., 0] > 200).mean()) for frame in frames])
     with_front = [share for share in shares if max(share) > 0.01]
     assert 4 <= len(with_front) <= 20  # 30 percent

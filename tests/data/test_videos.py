@@ -31,8 +31,8 @@ def write_lossless(path: Path, frames: NDArray[np.uint8]) -> Path:
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264rgb", rate=25, options={"qp": "0"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "rgb24"
-        for number, picture in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+        for number, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -65,10 +65,10 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def fails_at(number: int, error: BaseException) -> Callable[..., None]:
     """What stands for write_rgb8 and fails at the frame of this number."""
 
-    def write(path: Path, picture: NDArray[np.uint8]) -> None:
+    def write(path: Path, image: NDArray[np.uint8]) -> None:
         if path.stem == f"{number:08d}":
             raise error
-        write_rgb8(path, picture)
+        write_rgb8(path, image)
 
     return write
 
@@ -123,9 +123,9 @@ def test_what_a_killed_run_has_left_is_not_taken_for_the_video(video: Path, cach
 def test_of_processes_that_come_at_once_one_decodes(
     video: Path, cache: Path, decodings: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slowly(path: Path, picture: NDArray[np.uint8]) -> None:
+    def slowly(path: Path, image: NDArray[np.uint8]) -> None:
         time.sleep(0.02)
-        write_rgb8(path, picture)
+        write_rgb8(path, image)
 
     monkeypatch.setattr(decoded_videos, "write_rgb8", slowly)
     together = threading.Barrier(3)
@@ -158,7 +158,7 @@ def test_all_broken_and_short_videos_are_named(video: Path, cache: Path) -> None
     title, *faults = str(caught.value).splitlines()
     assert title == "videos: 3 faults"
     assert str(video) in faults[0]
-    assert "at least 6 frames; came 5" in faults[0]
+    assert "at least 6 frames, got 5" in faults[0]
     assert str(video.parent / "b.mkv") in faults[1]
     assert str(video.parent / "c.mp4") in faults[2]
 

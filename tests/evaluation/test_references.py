@@ -26,9 +26,9 @@ def test_missing_and_ambiguous_originals_are_told(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg"):
         (tmp_path / name).touch()
     references = References(tmp_path)
-    with pytest.raises(ScoreError, match=r"named a in .* came: a\.jpg, a\.png"):
+    with pytest.raises(ScoreError, match=r"named a in .* got a\.jpg, a\.png"):
         references.original_of(Path("a.png"))
-    with pytest.raises(ScoreError, match=r"named b_x4 or b in .* came: none"):
+    with pytest.raises(ScoreError, match=r"named b_x4 or b in .* got none"):
         references.original_of(Path("b_x4.png"))
 
 
@@ -63,7 +63,7 @@ def test_the_only_clips_frames_may_lie_in_the_folder_itself(tmp_path: Path) -> N
     (tmp_path / "0001.png").touch()
     references, source = References(tmp_path), Path("lr/%04d.png")
     assert references.original_clip_of(source, is_only=True) == tmp_path
-    with pytest.raises(ScoreError, match=r"originals named lr in .*; came: none"):
+    with pytest.raises(ScoreError, match=r"originals named lr in .*, got none"):
         references.original_clip_of(source, is_only=False)
 
 
@@ -72,9 +72,9 @@ def test_missing_and_ambiguous_clips_are_told(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.png", ".b"):
         (tmp_path / name).touch()
     references = References(tmp_path)
-    with pytest.raises(ScoreError, match=r"one folder or video .* named a in .* came: a, a\.mp4"):
+    with pytest.raises(ScoreError, match=r"one folder or video .* named a in .* got a, a\.mp4"):
         references.original_clip_of(Path("a.mkv"), is_only=True)
-    with pytest.raises(ScoreError, match=r"named b_x4 or b in .* came: none"):
+    with pytest.raises(ScoreError, match=r"named b_x4 or b in .* got none"):
         references.original_clip_of(Path("b_x4.mkv"), is_only=False)
 
 
@@ -86,8 +86,8 @@ def test_one_clips_original_may_be_a_video_or_a_pattern(tmp_path: Path, name: st
     assert references.original_clip_of(Path("lr.mp4"), is_only=True) == tmp_path / name
 
 
-@pytest.mark.parametrize("name", ["none", "picture.png"])
+@pytest.mark.parametrize("name", ["none", "image.png"])
 def test_what_can_hold_no_originals_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "picture.png").touch()
+    (tmp_path / "image.png").touch()
     with pytest.raises(UsageError, match=f"--reference .*{name}: expected a folder"):
         References(tmp_path / name)

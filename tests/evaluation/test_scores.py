@@ -1,4 +1,4 @@
-"""Scores against original pictures."""
+"""Scores against original images."""
 
 import json
 import math
@@ -22,23 +22,23 @@ from sr.io.rgb8 import write_rgb8
 from sr.losses.lpips import LPIPS
 
 
-def random_picture(height: int, width: int) -> npt.NDArray[np.uint8]:
+def random_image(height: int, width: int) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_equal_pictures_are_infinitely_good(tmp_path: Path) -> None:
-    picture = random_picture(32, 40)
-    write_rgb8(tmp_path / "a.png", picture)
-    score = score_against(picture, tmp_path / "a.png", border=4)
+def test_equal_images_are_infinitely_good(tmp_path: Path) -> None:
+    image = random_image(32, 40)
+    write_rgb8(tmp_path / "a.png", image)
+    score = score_against(image, tmp_path / "a.png", border=4)
     assert score.psnr_y == score.psnr_rgb == math.inf
     assert score.ssim_y == score.ssim_rgb == pytest.approx(1)
 
 
 def test_the_border_does_not_count(tmp_path: Path) -> None:
-    picture = random_picture(32, 40)
-    write_rgb8(tmp_path / "a.png", picture)
-    spoilt = 255 - picture
-    spoilt[4:-4, 4:-4] = picture[4:-4, 4:-4]
+    image = random_image(32, 40)
+    write_rgb8(tmp_path / "a.png", image)
+    spoilt = 255 - image
+    spoilt[4:-4, 4:-4] = image[4:-4, 4:-4]
     assert score_against(spoilt, tmp_path / "a.png", border=4).psnr_rgb == math.inf
     assert score_against(spoilt, tmp_path / "a.png", border=3).psnr_rgb < 30
 
@@ -47,44 +47,44 @@ def test_the_border_does_not_count(tmp_path: Path) -> None:
 def test_sizes_that_are_no_multiple_of_the_scale_are_cut(
     tmp_path: Path, more_rows: int, more_columns: int
 ) -> None:
-    large = random_picture(40, 48)
+    large = random_image(40, 48)
     write_rgb8(tmp_path / "a.png", large[: 32 + more_rows, : 40 + more_columns])
     score = score_against(large[:32, :40], tmp_path / "a.png", border=4)
     assert score.psnr_rgb == math.inf
 
 
 def test_originals_of_another_size_are_refused(tmp_path: Path) -> None:
-    write_rgb8(tmp_path / "a.png", random_picture(36, 40))
-    with pytest.raises(ScoreError, match=r"expected an original of 40x32 .* came: .* of 40x36"):
-        score_against(random_picture(32, 40), tmp_path / "a.png", border=4)
+    write_rgb8(tmp_path / "a.png", random_image(36, 40))
+    with pytest.raises(ScoreError, match=r"expected an original of 40x32 .* got .* of 40x36"):
+        score_against(random_image(32, 40), tmp_path / "a.png", border=4)
 
 
-def test_pictures_too_small_to_score_are_refused(tmp_path: Path) -> None:
-    write_rgb8(tmp_path / "a.png", random_picture(18, 40))
+def test_images_too_small_to_score_are_refused(tmp_path: Path) -> None:
+    write_rgb8(tmp_path / "a.png", random_image(18, 40))
     with pytest.raises(ScoreError, match="at least 19 pixels a side"):
-        score_against(random_picture(18, 40), tmp_path / "a.png", border=4)
+        score_against(random_image(18, 40), tmp_path / "a.png", border=4)
 
 
-def test_grey_originals_are_compared_as_rgb(tmp_path: Path) -> None:
-    grey = random_picture(32, 40)[..., 0]
-    pyvips.Image.new_from_array(grey).copy(interpretation="b-w").pngsave(str(tmp_path / "a.png"))
-    score = score_against(np.stack([grey] * 3, -1), tmp_path / "a.png", border=4)
+def test_gray_originals_are_compared_as_rgb(tmp_path: Path) -> None:
+    gray = random_image(32, 40)[..., 0]
+    pyvips.Image.new_from_array(gray).copy(interpretation="b-w").pngsave(str(tmp_path / "a.png"))
+    score = score_against(np.stack([gray] * 3, -1), tmp_path / "a.png", border=4)
     assert score.psnr_rgb == math.inf
 
 
 def test_lpips_is_measured_where_it_is_asked_for(tmp_path: Path) -> None:
-    picture, lpips = random_picture(40, 48), LPIPS("AlexNet", "random")
-    write_rgb8(tmp_path / "a.png", picture)
-    assert score_against(picture, tmp_path / "a.png", border=4).lpips is None
-    assert score_against(picture, tmp_path / "a.png", border=4, lpips=lpips).lpips == 0
-    spoilt = 255 - picture
+    image, lpips = random_image(40, 48), LPIPS("AlexNet", "random")
+    write_rgb8(tmp_path / "a.png", image)
+    assert score_against(image, tmp_path / "a.png", border=4).lpips is None
+    assert score_against(image, tmp_path / "a.png", border=4, lpips=lpips).lpips == 0
+    spoilt = 255 - image
     distance = score_against(spoilt, tmp_path / "a.png", border=4, lpips=lpips).lpips
     assert distance is not None
     assert distance > 0
-    spoilt[4:-4, 4:-4] = picture[4:-4, 4:-4]
+    spoilt[4:-4, 4:-4] = image[4:-4, 4:-4]
     assert score_against(spoilt, tmp_path / "a.png", border=4, lpips=lpips).lpips == 0
     with pytest.raises(ScoreError, match="at least 41 pixels a side"):
-        score_against(picture, tmp_path / "a.png", border=5, lpips=lpips)
+        score_against(image, tmp_path / "a.png", border=5, lpips=lpips)
 
 
 def test_means_are_taken_number_by_number() -> None:
@@ -94,7 +94,7 @@ def test_means_are_taken_number_by_number() -> None:
     assert mean_score(measured).lpips == pytest.approx(0.25)
 
 
-def test_clips_count_alike_and_those_without_pairs_only_as_pictures() -> None:
+def test_clips_count_alike_and_those_without_pairs_only_as_images() -> None:
     long = ClipScore(40, Score(30, 0.8, 28, 0.7), 39, 6.0, 5.0, 0.5)
     short = ClipScore(2, Score(32, 0.8, 28, 0.7), 1, 4.0, 3.0, 0.3)
     cut = ClipScore(2, Score(34, 0.8, 28, 0.7), 0, None, None, None)

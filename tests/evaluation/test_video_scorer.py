@@ -121,12 +121,12 @@ def test_frames_at_the_ends_may_be_left_out() -> None:
         whole.score(leave_out=3)
 
 
-@pytest.mark.parametrize(("num_originals", "came"), [(2, "of 2"), (4, "of 4 or more")])
-def test_another_number_of_frames_is_told_at_the_end(num_originals: int, came: str) -> None:
+@pytest.mark.parametrize(("num_originals", "got"), [(2, "of 2"), (4, "of 4 or more")])
+def test_another_number_of_frames_is_told_at_the_end(num_originals: int, got: str) -> None:
     scoring = scorer([scene(t) for t in range(num_originals)])
     for t in range(3):
         scoring.add(noisy(t))
-    with pytest.raises(ScoreError, match=f"expected an original of 3 frames, .* hr {came}$"):
+    with pytest.raises(ScoreError, match=f"expected an original of 3 frames, .* hr {got}$"):
         scoring.score()
 
 
@@ -267,5 +267,5 @@ def test_one_videos_original_is_not_that_of_others(studio: Any) -> None:
     with pytest.raises(UsageError, match="expected a folder of originals for 2 inputs"):
         studio.upscale([source, other], studio.folder / "out", reference=source)
     write_rgb8(studio.folder / "a.png", scene(0))
-    with pytest.raises(UsageError, match="expected a folder of originals for a picture"):
+    with pytest.raises(UsageError, match="expected a folder of originals for an image"):
         studio.upscale(studio.folder / "a.png", studio.folder / "out", reference=source)

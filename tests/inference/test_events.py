@@ -16,7 +16,7 @@ class Listener:
 
 def test_all_listeners_hear_each_event_with_its_fields() -> None:
     first, second = Listener(), Listener()
-    emit = with_fields(to_all([first, second]), picture=3)
+    emit = with_fields(to_all([first, second]), image=3)
     emit("item_done", output="x")
     assert first.heard == second.heard == [("item_done", {"picture": 3, "output": "x"})]
 

@@ -15,10 +15,10 @@ from sr.inference.options import Request
 from sr.inference.output_size import Exact, Factor
 from sr.inference.run import run
 from sr.inference.scheduler import Outcome
-from sr.io.image_reader import open_picture
+from sr.io.image_reader import open_image
 from sr.tiling.upscaler import Upscaler
 
-INTERPRETATIONS = {(1, 8): "b-w", (1, 16): "grey16", (3, 8): "srgb", (3, 16): "rgb16"}
+INTERPRETATIONS = {(1, 8): "b-w", (1, 16): "gray16", (3, 8): "srgb", (3, 16): "rgb16"}
 
 
 class Nearest(nn.Module):
@@ -48,8 +48,8 @@ def write(path: Path, pixels: Any) -> Path:
     depth = 8 if pixels.dtype == np.uint8 else 16
     kind = "uchar" if depth == 8 else "ushort"
     image = pyvips.Image.new_from_memory(pixels.tobytes(), width, height, num_bands, kind)
-    colours = num_bands - (num_bands in (2, 4))
-    image.copy(interpretation=INTERPRETATIONS[colours, depth]).write_to_file(str(path))
+    colors = num_bands - (num_bands in (2, 4))
+    image.copy(interpretation=INTERPRETATIONS[colors, depth]).write_to_file(str(path))
     return path
 
 
@@ -63,9 +63,9 @@ def upscale(source: Path, output: Path, scale: int, tile_size: int = 16, **makin
 
 
 def read(path: Path) -> Any:
-    with open_picture(path, frames="each") as picture:
-        frames = range(picture.header.num_frames)
-        return np.concatenate([picture.read(slice(None), slice(None), each) for each in frames])
+    with open_image(path, frames="each") as image:
+        frames = range(image.header.num_frames)
+        return np.concatenate([image.read(slice(None), slice(None), each) for each in frames])
 
 
 @pytest.mark.parametrize("scale", [1, 2])
@@ -82,7 +82,7 @@ def test_every_kind_of_pixels_comes_out_as_it_went_in(
     result, expected = read(output), pixels.repeat(scale, 0).repeat(scale, 1)
     assert result.dtype == expected.dtype
     if num_bands in (2, 4) and scale > 1:
-        hidden = expected[..., -1] == 0  # their colours are interpolated, not the network's
+        hidden = expected[..., -1] == 0  # their colors are interpolated, not the network's
         result[hidden], expected = expected[hidden], expected
     np.testing.assert_array_equal(result, expected)
 
@@ -92,14 +92,14 @@ def test_every_kind_of_pixels_comes_out_as_it_went_in(
 def test_lossless_formats_of_8_bits_too(num_bands: int, suffix: str, tmp_path: Path) -> None:
     pixels = pixels_of(num_bands, 8)
     if num_bands == 4:
-        pixels[..., 3] |= 1  # WebP forgets colours that nobody sees
+        pixels[..., 3] |= 1  # WebP forgets colors that nobody sees
     source, output = write(tmp_path / "in.png", pixels), tmp_path / f"out{suffix}"
     assert upscale(source, output, 1, lossless=True).exit_code == 0
     np.testing.assert_array_equal(read(output), pixels)
 
 
 @pytest.mark.parametrize("alpha", ["model", "bicubic"])
-def test_no_fringe_appears_where_hidden_colours_are_bright(alpha: Alpha, tmp_path: Path) -> None:
+def test_no_fringe_appears_where_hidden_colors_are_bright(alpha: Alpha, tmp_path: Path) -> None:
     pixels = np.full((20, 20, 4), 255, np.uint8)
     pixels[..., 3] = 0  # white, and invisible
     pixels[5:15, 5:15] = (60, 0, 0, 255)  # a dark square on it
@@ -148,7 +148,7 @@ def test_several_passes_give_what_one_of_a_larger_scale_would(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("num_bands", [1, 2, 3, 4])
-def test_exact_sizes_keep_a_constant_picture(num_bands: int, tmp_path: Path) -> None:
+def test_exact_sizes_keep_a_constant_image(num_bands: int, tmp_path: Path) -> None:
     pixels = np.full((12, 15, num_bands), 41234, np.uint16)
     source, output = write(tmp_path / "in.png", pixels), tmp_path / "out.png"
     assert upscale(source, output, 2, target=Exact(height=17, width=50)).exit_code == 0

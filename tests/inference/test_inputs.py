@@ -1,4 +1,4 @@
-"""Which files, folders and patterns are pictures, which videos."""
+"""Which files, folders and patterns are images, which videos."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from sr.inference.options import STREAM, NoInputError, Request, UsageError
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Pictures, videos and others, here and below; what is in them does not matter."""
+    """Images, videos and others, here and below; what is in them does not matter."""
     root = tmp_path / "in"
     (root / "below").mkdir(parents=True)
     names = ["a.png", "b.MP4", "c.mkv", "d.gif", "notes.txt", ".hidden.mp4", "subtitles.srt"]
@@ -29,14 +29,14 @@ def kinds_of(*paths: Path, **more: Any) -> dict[str, str]:
     return {each.source.name: each.kind for each in inputs_of(*paths, **more).found}
 
 
-def test_a_folder_gives_pictures_and_videos(folder: Path) -> None:
+def test_a_folder_gives_images_and_videos(folder: Path) -> None:
     assert kinds_of(folder) == {
-        "a.png": "picture",
+        "a.png": "image",
         "b.MP4": "video",
         "c.mkv": "video",
-        "d.gif": "picture",
+        "d.gif": "image",
         "e.webm": "video",
-        "f.jpg": "picture",
+        "f.jpg": "image",
     }
     found = inputs_of(folder)
     assert found.num_ignored == 3
@@ -51,9 +51,9 @@ def test_each_input_comes_once_and_in_the_order_given(folder: Path) -> None:
     assert sorted(names) == ["a.png", "b.MP4", "c.mkv", "d.gif", "e.webm", "f.jpg"]
 
 
-def test_a_file_is_what_its_name_says_or_a_picture(folder: Path) -> None:
+def test_a_file_is_what_its_name_says_or_a_image(folder: Path) -> None:
     assert kinds_of(folder / "b.MP4") == {"b.MP4": "video"}
-    assert kinds_of(folder / "notes.txt") == {"notes.txt": "picture"}  # told once it is opened
+    assert kinds_of(folder / "notes.txt") == {"notes.txt": "image"}  # told once it is opened
 
 
 def test_what_goes_into_a_video_is_one(folder: Path) -> None:
@@ -65,8 +65,8 @@ def test_what_goes_into_a_video_is_one(folder: Path) -> None:
 def test_a_pattern_is_a_video_unless_a_file_is_called_so(folder: Path) -> None:
     assert kinds_of(folder / "%d.png") == {"%d.png": "video"}
     (folder / "100%done.png").touch()
-    assert kinds_of(folder / "100%done.png") == {"100%done.png": "picture"}
-    assert kinds_of(folder)["100%done.png"] == "picture"
+    assert kinds_of(folder / "100%done.png") == {"100%done.png": "image"}
+    assert kinds_of(folder)["100%done.png"] == "image"
 
 
 def test_results_inside_the_input_folder_are_no_inputs(folder: Path) -> None:
@@ -82,8 +82,8 @@ def test_parts_of_results_are_no_inputs(folder: Path) -> None:
     assert "inner.mp4" not in kinds_of(folder)
 
 
-def test_standard_input_is_one_picture(folder: Path) -> None:
-    assert kinds_of(STREAM) == {"-": "picture"}
+def test_standard_input_is_one_image(folder: Path) -> None:
+    assert kinds_of(STREAM) == {"-": "image"}
     with pytest.raises(UsageError, match="expected no other inputs"):
         inputs_of(STREAM, folder)
 
@@ -93,7 +93,7 @@ def test_nothing_to_upscale_is_told(folder: Path) -> None:
         inputs_of(folder / "none.mp4", folder, folder / "gone")
     empty = folder / "empty.mp4"
     empty.mkdir()
-    with pytest.raises(NoInputError, match=r"empty\.mp4: expected pictures or videos .*\.mkv"):
+    with pytest.raises(NoInputError, match=r"empty\.mp4: expected images or videos .*\.mkv"):
         inputs_of(empty)
     with pytest.raises(NoInputError, match="no such file"):
         inputs_of(Path("x" * 5000))

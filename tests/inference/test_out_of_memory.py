@@ -45,7 +45,7 @@ def upscaler(network: nn.Module, tile_size: int, **more: Any) -> Upscaler:
     )
 
 
-def picture(height: int, width: int) -> Tensor:
+def image(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
@@ -77,13 +77,13 @@ def check(upscale: Upscaler, network: Limited, lr: Tensor) -> None:
 def test_a_tile_too_large_is_cut_and_all_after_it(error: Exception, tile_size: int) -> None:
     network, warnings = Limited(50 * 50, error), []
     upscale = upscaler(network, tile_size, on_warning=warnings.append)
-    check(upscale, network, picture(130, 150))
+    check(upscale, network, image(130, 150))
     assert network.num_failures == len(warnings) > 0  # none is tried that is known to be too large
     assert all("not enough memory for a tile of" in warning for warning in warnings)
     assert 32 <= upscale.tile_size < 50
     assert f"tiles of {upscale.tile_size}" in warnings[-1]
     network.num_failures = 0
-    check(upscale, network, picture(140, 99))  # the next picture
+    check(upscale, network, image(140, 99))  # the next image
     assert network.num_failures == 0
 
 
@@ -91,7 +91,7 @@ def test_a_tile_too_large_is_cut_and_all_after_it(error: Exception, tile_size: i
 def test_cut_tiles_begin_at_multiples(multiple: int) -> None:
     network, boxes = Limited(40 * 40), []
     upscale = upscaler(network, 70, multiple=multiple, on_warning=lambda _: None)
-    check(upscale, network, picture(131, 97))
+    check(upscale, network, image(131, 97))
     assert upscale.tile_size % multiple == 0
 
     def write(box: Box, part: Tensor) -> None:
@@ -111,7 +111,7 @@ def test_memory_may_run_out_in_the_middle_of_a_row(first_failure: int) -> None:
 
     network, warnings = LimitedLater(0), []
     upscale = upscaler(network, 48, on_warning=warnings.append)
-    check(upscale, network, picture(140, 140))  # 3 x 3 tiles
+    check(upscale, network, image(140, 140))  # 3 x 3 tiles
     assert len(network.shapes) > 9
     assert len(warnings) == network.num_failures > 0
     assert upscale.tile_size < 48
@@ -121,7 +121,7 @@ def test_memory_may_run_out_in_the_middle_of_a_row(first_failure: int) -> None:
 def test_memory_may_run_out_in_a_batch(max_pixels: int, batch_size: int) -> None:
     network, warnings = Limited(max_pixels), []
     upscale = upscaler(network, 16, batch_size=4, on_warning=warnings.append)
-    check(upscale, network, picture(64, 160))
+    check(upscale, network, image(64, 160))
     assert upscale.batch_size == batch_size
     assert upscale.tile_size == 16
     assert max(shape[0] for shape in network.shapes) == batch_size
@@ -131,7 +131,7 @@ def test_memory_may_run_out_in_a_batch(max_pixels: int, batch_size: int) -> None
 def test_a_batch_is_taken_apart_before_its_tiles_are_cut() -> None:
     network, warnings = Limited(40 * 40), []
     upscale = upscaler(network, 37, batch_size=4, on_warning=warnings.append)
-    check(upscale, network, picture(111, 259))  # 3 x 7 tiles, 41 x 41 with the whole halo
+    check(upscale, network, image(111, 259))  # 3 x 7 tiles, 41 x 41 with the whole halo
     assert "for 4 tiles" in next(warning for warning in warnings if " tiles of 41x" in warning)
     assert (upscale.batch_size, upscale.tile_size) == (1, 26)
     assert network.num_failures == len(warnings)
@@ -140,7 +140,7 @@ def test_a_batch_is_taken_apart_before_its_tiles_are_cut() -> None:
 def test_where_one_tile_is_too_large_no_batch_is_tried() -> None:
     network, warnings = Limited(40 * 30), []
     upscale = upscaler(network, 40, batch_size=4, on_warning=warnings.append)
-    check(upscale, network, picture(120, 280))  # the first corner is alone in its batch
+    check(upscale, network, image(120, 280))  # the first corner is alone in its batch
     assert (upscale.batch_size, upscale.tile_size) == (1, 28)
     assert network.num_failures == len(warnings) == 1
 
@@ -151,7 +151,7 @@ def test_memory_for_no_tile_at_all_names_the_size() -> None:
     with pytest.raises(
         MemoryError, match=r"not enough memory on cpu for a tile of \d+x\d+ LR pixe"
     ):
-        upscale(picture(64, 64))
+        upscale(image(64, 64))
     assert len(warnings) == network.num_failures - 1
     assert 16 <= upscale.tile_size < 32
 
@@ -177,17 +177,17 @@ def test_memory_that_a_precision_too_narrow_takes_twice_is_found_by_cutting() ->
         dtype=torch.bfloat16,
         on_warning=warnings.append,
     )
-    check(upscale, network, picture(100, 100))
+    check(upscale, network, image(100, 100))
     assert (len(warnings), upscale.dtype, upscale.tile_size) == (2, torch.float32, 35)
 
 
 def test_other_errors_are_not_taken_for_too_little_memory() -> None:
     network = Limited(0, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1"):
-        upscaler(network, 64)(picture(64, 64))
+        upscaler(network, 64)(image(64, 64))
     assert network.num_failures == 1
 
 
 def test_without_a_listener_the_log_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    upscaler(Limited(50 * 50), 64)(picture(64, 64))
+    upscaler(Limited(50 * 50), 64)(image(64, 64))
     assert "not enough memory for a tile of 64x64 LR pixels" in caplog.text

@@ -51,14 +51,14 @@ def test_a_video_goes_into_a_container_that_holds_it(source: str, expected: str)
     assert name_of(given(source)) == expected
 
 
-def test_the_container_is_of_videos_and_ext_of_pictures() -> None:
+def test_the_container_is_of_videos_and_ext_of_images() -> None:
     more = {"container": Container.MKV, "ext": Extension.WEBP, "suffix": "_big"}
     assert name_of(given("a.mp4"), **more) == "a_big.mkv"
-    assert name_of(given("a.png", "picture"), **more) == "a_big.webp"
+    assert name_of(given("a.png", "image"), **more) == "a_big.webp"
 
 
 def test_no_result_in_a_folder_is_a_pattern_by_chance() -> None:
-    assert name_of(given("100%done.png", "picture")) == "100_done_x4.png"
+    assert name_of(given("100%done.png", "image")) == "100_done_x4.png"
     assert name_of(given("a.mp4"), suffix="_%d") == "a__d.mp4"
 
 
@@ -91,7 +91,7 @@ def test_a_name_tells_files_from_folders(
 
 @pytest.mark.parametrize("suffix", [".avi", ".mov", ".m4v", ".ts"])
 def test_containers_that_are_not_written_are_refused(suffix: str) -> None:
-    with pytest.raises(UsageError, match=rf"expected \.mp4, \.mkv or \.webm; came: {suffix}"):
+    with pytest.raises(UsageError, match=rf"expected \.mp4, \.mkv or \.webm, got {suffix}"):
         is_file_name(Path(f"out{suffix}"))
 
 
@@ -99,8 +99,8 @@ def test_containers_that_are_not_written_are_refused(suffix: str) -> None:
     ("kind", "output", "more", "message"),
     [
         ("video", "out.png", {}, "or a pattern such as %05d.png for a video"),
-        ("video", "-", {}, "expected a file for a video; came: standard output"),
-        ("picture", "%d.png", {}, "expected a video as input for a pattern"),
+        ("video", "-", {}, "expected a file for a video, got standard output"),
+        ("image", "%d.png", {}, "expected a video as input for a pattern"),
         ("video", "%d.mkv", {}, r"expected frames as \.png"),
         ("video", "out.mp4", {"container": Container.MKV}, "--container mkv: does not fit"),
         ("video", "%d.png", {"ext": Extension.JPG}, "--ext jpg: does not fit"),
@@ -185,7 +185,7 @@ def test_videos_may_be_scored_unless_a_part_of_them_is_there(tmp_path: Path) -> 
             plan(going_on, label="x4")
 
 
-def test_standard_output_takes_pictures_alone(tmp_path: Path) -> None:
+def test_standard_output_takes_images_alone(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     with pytest.raises(UsageError, match="standard output"):
         plan(Request([tmp_path / "a.mp4"], STREAM), label="x4")

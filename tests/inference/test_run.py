@@ -1,4 +1,4 @@
-"""The engine: every picture is upscaled, or said to have failed; nothing is half done."""
+"""The engine: every image is upscaled, or said to have failed; nothing is half done."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from sr.inference.options import STREAM, NoInputError, Request, UsageError
 from sr.inference.output_size import Exact, Factor
 from sr.inference.run import run
 from sr.io.event_log import Event
-from sr.io.image_reader import open_picture, read_header
+from sr.io.image_reader import open_image, read_header
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
 
@@ -38,7 +38,7 @@ class Listener:
 
 
 class Fault(nn.Module):
-    """Enlarges by nearest neighbour, and raises at pictures that are `width` pixels wide."""
+    """Enlarges by nearest neighbor, and raises at images that are `width` pixels wide."""
 
     def __init__(self, width: int, error: BaseException) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ def upscaler(network: nn.Module | None = None, dtype: torch.dtype = torch.float3
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Three pictures, 30 to 32 pixels wide and 24 high."""
+def images(tmp_path: Path) -> Path:
+    """Three images, 30 to 32 pixels wide and 24 high."""
     folder = tmp_path / "in"
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -75,17 +75,17 @@ def enlarged(path: Path) -> np.ndarray[Any, Any]:
     return read_rgb8(path).repeat(2, 0).repeat(2, 1)
 
 
-def test_all_pictures_are_upscaled_exactly(pictures: Path, tmp_path: Path) -> None:
+def test_all_images_are_upscaled_exactly(images: Path, tmp_path: Path) -> None:
     listener, output = Listener(), tmp_path / "new" / "out"
-    outcome = run([upscaler()], Request([pictures], output), listener)
+    outcome = run([upscaler()], Request([images], output), listener)
     assert (outcome.num_done, outcome.exit_code) == (3, 0)
     assert names(output) == ["a_x2.png", "b_x2.png", "c_x2.png"]
-    np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), enlarged(pictures / "a.png"))
+    np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), enlarged(images / "a.png"))
 
 
-def test_events_tell_the_whole_run(pictures: Path, tmp_path: Path) -> None:
+def test_events_tell_the_whole_run(images: Path, tmp_path: Path) -> None:
     listener = Listener()
-    run([upscaler()], Request([pictures], tmp_path / "out"), listener, model="nearest")
+    run([upscaler()], Request([images], tmp_path / "out"), listener, model="nearest")
     (start,), (done,) = listener.fields("start"), listener.fields("done")
     assert (start["pictures"], start["model"], start["scale"]) == (3, "nearest", 2)
     assert (start["tile_size"], start["halo"], start["precision"]) == (16, 1, "fp32")
@@ -93,7 +93,7 @@ def test_events_tell_the_whole_run(pictures: Path, tmp_path: Path) -> None:
         told = [fields for fields in listener.fields("progress") if fields["picture"] == number]
         assert [fields["tile"] for fields in told] == [1, 2, 3, 4]
     (item,) = [fields for fields in listener.fields("item_done") if fields["picture"] == 2]
-    assert (item["picture"], item["source"]) == (2, pictures / "b.png")
+    assert (item["picture"], item["source"]) == (2, images / "b.png")
     assert (item["lr_size"], item["sr_size"], item["tiles"]) == ((31, 24), (62, 48), 4)
     assert (item["tile_size"], item["precision"], item["passes"]) == (16, "fp32", 1)
     assert item["megapixels"] == pytest.approx(31 * 24 / 1e6, abs=1e-3)
@@ -103,25 +103,25 @@ def test_events_tell_the_whole_run(pictures: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("outscale", "size"), [(3.0, (72, 90)), (1.5, (36, 45)), (0.01, (1, 1))])
 def test_other_scales_are_reached_by_passes_and_resampling(
-    pictures: Path, tmp_path: Path, outscale: float, size: tuple[int, int]
+    images: Path, tmp_path: Path, outscale: float, size: tuple[int, int]
 ) -> None:
     making = Making(target=Factor(outscale))
-    request = Request([pictures / "a.png"], tmp_path / "o.png")
+    request = Request([images / "a.png"], tmp_path / "o.png")
     run([upscaler()], request, Listener(), making=making)
     assert read_rgb8(tmp_path / "o.png").shape[:2] == size
 
 
-def test_a_bad_picture_does_not_keep_the_others(pictures: Path, tmp_path: Path) -> None:
-    (pictures / "b.png").write_text("only words")
+def test_a_bad_image_does_not_keep_the_others(images: Path, tmp_path: Path) -> None:
+    (images / "b.png").write_text("only words")
     listener = Listener()
-    outcome = run([upscaler()], Request([pictures], tmp_path / "out"), listener)
+    outcome = run([upscaler()], Request([images], tmp_path / "out"), listener)
     assert (outcome.num_done, outcome.exit_code) == (2, 3)
-    assert list(outcome.failures) == [pictures / "b.png"]
-    assert listener.fields("item_failed")[0]["error"].startswith(f"{pictures / 'b.png'}: expected")
+    assert list(outcome.failures) == [images / "b.png"]
+    assert listener.fields("item_failed")[0]["error"].startswith(f"{images / 'b.png'}: expected")
     assert names(tmp_path / "out") == ["a_x2.png", "c_x2.png"]
 
 
-def test_only_bad_pictures_are_no_usable_input(tmp_path: Path) -> None:
+def test_only_bad_images_are_no_usable_input(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("only words")
     outcome = run([upscaler()], Request([tmp_path / "a.png"], tmp_path / "out"), Listener())
     assert outcome.exit_code == 4
@@ -162,46 +162,44 @@ def test_a_tile_too_large_for_the_memory_is_cut(tmp_path: Path, error: Exception
     np.testing.assert_array_equal(result, enlarged(source))
 
 
-def test_a_picture_that_no_tile_is_small_enough_for_fails_alone(
-    pictures: Path, tmp_path: Path
-) -> None:
+def test_a_image_that_no_tile_is_small_enough_for_fails_alone(images: Path, tmp_path: Path) -> None:
     class NoMemory(Fault):
         def forward(self, lr: Tensor) -> Tensor:
             if lr.mean() > 0.9:  # the white one
                 raise MemoryError
             return super().forward(lr)
 
-    write_rgb8(pictures / "b.png", np.full((24, 31, 3), 255, np.uint8))
+    write_rgb8(images / "b.png", np.full((24, 31, 3), 255, np.uint8))
     network = NoMemory(width=-1, error=ValueError())
-    outcome = run([upscaler(network)], Request([pictures], tmp_path / "out"), Listener())
-    assert list(outcome.failures) == [pictures / "b.png"]
-    assert "not enough memory" in outcome.failures[pictures / "b.png"]
+    outcome = run([upscaler(network)], Request([images], tmp_path / "out"), Listener())
+    assert list(outcome.failures) == [images / "b.png"]
+    assert "not enough memory" in outcome.failures[images / "b.png"]
 
 
-def test_faults_of_ours_are_not_taken_for_the_pictures(pictures: Path, tmp_path: Path) -> None:
+def test_faults_of_ours_are_not_taken_for_the_images(images: Path, tmp_path: Path) -> None:
     network = Fault(width=16, error=RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     listener = Listener()
     with pytest.raises(RuntimeError, match="mat1"):
-        run([upscaler(network)], Request([pictures], tmp_path / "out"), listener)
+        run([upscaler(network)], Request([images], tmp_path / "out"), listener)
     assert listener.fields("done")[0]["ended"] == "aborted"
 
 
-def test_values_that_are_not_finite_fail_the_picture(pictures: Path, tmp_path: Path) -> None:
+def test_values_that_are_not_finite_fail_the_image(images: Path, tmp_path: Path) -> None:
     class NotFinite(Fault):
         def forward(self, lr: Tensor) -> Tensor:
             return super().forward(lr) * float("nan")
 
     network = NotFinite(width=-1, error=ValueError())
-    outcome = run([upscaler(network)], Request([pictures], tmp_path / "out"), Listener())
+    outcome = run([upscaler(network)], Request([images], tmp_path / "out"), Listener())
     assert len(outcome.failures) == 3
     assert names(tmp_path / "out") == []
 
 
-def test_an_interrupt_leaves_only_whole_files(pictures: Path, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_only_whole_files(images: Path, tmp_path: Path) -> None:
     network, listener = Fault(width=31, error=KeyboardInterrupt()), Listener()
     upscale = Upscaler(network, scale=2, halo=0, tile_size=0, device=CPU, dtype=torch.float32)
     with pytest.raises(KeyboardInterrupt):
-        run([upscale], Request([pictures], tmp_path / "out"), listener)
+        run([upscale], Request([images], tmp_path / "out"), listener)
     assert "b_x2.png" not in names(tmp_path / "out")
     assert not [name for name in names(tmp_path / "out") if name.startswith(".")]
     (done,) = listener.fields("done")
@@ -209,30 +207,30 @@ def test_an_interrupt_leaves_only_whole_files(pictures: Path, tmp_path: Path) ->
     assert done["done"] == len(names(tmp_path / "out"))
 
 
-def test_existing_results_are_kept_or_replaced_as_asked(pictures: Path, tmp_path: Path) -> None:
+def test_existing_results_are_kept_or_replaced_as_asked(images: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     output.mkdir()
     old = np.zeros((48, 60, 3), np.uint8)
     write_rgb8(output / "a_x2.png", old)
     with pytest.raises(UsageError, match=r"a_x2\.png already exists"):
-        run([upscaler()], Request([pictures], output), Listener())
+        run([upscaler()], Request([images], output), Listener())
     assert names(output) == ["a_x2.png"]
-    outcome = run([upscaler()], Request([pictures], output, existing="skip"), Listener())
+    outcome = run([upscaler()], Request([images], output, existing="skip"), Listener())
     assert (outcome.num_skipped, outcome.num_done, outcome.exit_code) == (1, 2, 0)
     np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), old)
-    run([upscaler()], Request([pictures], output, existing="overwrite"), Listener())
-    np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), enlarged(pictures / "a.png"))
+    run([upscaler()], Request([images], output, existing="overwrite"), Listener())
+    np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), enlarged(images / "a.png"))
 
 
-def test_nothing_is_made_when_the_request_is_refused(pictures: Path, tmp_path: Path) -> None:
-    refused = Request([pictures], tmp_path / "out", reference=tmp_path / "none")
+def test_nothing_is_made_when_the_request_is_refused(images: Path, tmp_path: Path) -> None:
+    refused = Request([images], tmp_path / "out", reference=tmp_path / "none")
     with pytest.raises(UsageError, match=r"--reference .*none: expected a folder"):
         run([upscaler()], refused, Listener())
     with pytest.raises(NoInputError):
         run([upscaler()], Request([tmp_path / "none"], tmp_path / "out"), Listener())
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="no folder can be made"):
-        run([upscaler()], Request([pictures], tmp_path / "file" / "out"), Listener())
+        run([upscaler()], Request([images], tmp_path / "file" / "out"), Listener())
     assert names(tmp_path) == ["file", "in"]
 
 
@@ -245,51 +243,49 @@ def test_sizes_that_the_format_cannot_hold_fail_before_the_work(tmp_path: Path) 
 
 
 @pytest.fixture
-def originals(pictures: Path, tmp_path: Path) -> Path:
+def originals(images: Path, tmp_path: Path) -> Path:
     """Originals that nearest enlargement reaches exactly."""
     folder = tmp_path / "hr"
     folder.mkdir()
-    for path in pictures.iterdir():
+    for path in images.iterdir():
         write_rgb8(folder / path.name, enlarged(path))
     return folder
 
 
-def test_scores_are_told_and_saved(pictures: Path, originals: Path, tmp_path: Path) -> None:
+def test_scores_are_told_and_saved(images: Path, originals: Path, tmp_path: Path) -> None:
     listener, output = Listener(), tmp_path / "out"
-    request = Request([pictures], output, reference=originals)
+    request = Request([images], output, reference=originals)
     outcome = run([upscaler()], request, listener)
     assert [score.psnr_y for score in outcome.scores.values()] == [float("inf")] * 3
     assert listener.fields("item_done")[0]["scores"]["ssim_y"] == 1
     assert listener.fields("done")[0]["scores"]["psnr_y"] == "inf"
     saved = json.loads((output / "scores.json").read_text())
-    assert list(saved["pictures"]) == [str(pictures / f"{name}.png") for name in "abc"]
+    assert list(saved["pictures"]) == [str(images / f"{name}.png") for name in "abc"]
     with pytest.raises(UsageError, match=r"scores\.json"):
-        run([upscaler()], Request([pictures], output, reference=originals), Listener())
+        run([upscaler()], Request([images], output, reference=originals), Listener())
 
 
-def test_skipped_pictures_are_scored_too(pictures: Path, originals: Path, tmp_path: Path) -> None:
-    request = Request([pictures], tmp_path / "out", reference=originals, existing="skip")
-    run([upscaler()], Request([pictures / "a.png"], tmp_path / "out"), Listener())
+def test_skipped_images_are_scored_too(images: Path, originals: Path, tmp_path: Path) -> None:
+    request = Request([images], tmp_path / "out", reference=originals, existing="skip")
+    run([upscaler()], Request([images / "a.png"], tmp_path / "out"), Listener())
     outcome = run([upscaler()], request, Listener())
     assert (outcome.num_skipped, outcome.num_done, len(outcome.scores)) == (1, 2, 3)
 
 
-def test_a_missing_original_fails_its_picture(
-    pictures: Path, originals: Path, tmp_path: Path
-) -> None:
+def test_a_missing_original_fails_its_image(images: Path, originals: Path, tmp_path: Path) -> None:
     (originals / "b.png").unlink()
     outcome = run(
-        [upscaler()], Request([pictures], tmp_path / "out", reference=originals), Listener()
+        [upscaler()], Request([images], tmp_path / "out", reference=originals), Listener()
     )
     assert outcome.exit_code == 3
-    assert "b.png: expected one original named b" in outcome.failures[pictures / "b.png"]
+    assert "b.png: expected one original named b" in outcome.failures[images / "b.png"]
     assert len(outcome.scores) == 2
 
 
-def test_grey_pictures_stay_grey_and_are_scored(tmp_path: Path) -> None:
-    grey = np.full((20, 20), 7, np.uint8)
+def test_gray_images_stay_gray_and_are_scored(tmp_path: Path) -> None:
+    gray = np.full((20, 20), 7, np.uint8)
     source = tmp_path / "a.png"
-    pyvips.Image.new_from_array(grey).copy(interpretation="b-w").pngsave(str(source))
+    pyvips.Image.new_from_array(gray).copy(interpretation="b-w").pngsave(str(source))
     (tmp_path / "hr").mkdir()
     write_rgb8(tmp_path / "hr" / "a.png", np.full((40, 40, 3), 7, np.uint8))
     request = Request([source], tmp_path / "out", reference=tmp_path / "hr")
@@ -298,7 +294,7 @@ def test_grey_pictures_stay_grey_and_are_scored(tmp_path: Path) -> None:
     assert read_header(tmp_path / "out" / "a_x2.png").num_bands == 1
 
 
-def test_several_upscalers_share_the_pictures(pictures: Path, tmp_path: Path) -> None:
+def test_several_upscalers_share_the_images(images: Path, tmp_path: Path) -> None:
     used = set()
 
     class Noted(Fault):
@@ -310,31 +306,31 @@ def test_several_upscalers_share_the_pictures(pictures: Path, tmp_path: Path) ->
     networks = [Noted(width=-1, error=ValueError()) for _ in range(2)]
     outcome = run(
         [upscaler(network) for network in networks],
-        Request([pictures], tmp_path / "out"),
+        Request([images], tmp_path / "out"),
         Listener(),
     )
     assert outcome.num_done == 3
     assert used == {id(network) for network in networks}
     for name in "abc":
         result = read_rgb8(tmp_path / "out" / f"{name}_x2.png")
-        np.testing.assert_array_equal(result, enlarged(pictures / f"{name}.png"))
+        np.testing.assert_array_equal(result, enlarged(images / f"{name}.png"))
 
 
-def test_a_picture_goes_through_a_pipe(pictures: Path) -> None:
-    content, out = (pictures / "a.png").read_bytes(), io.BytesIO()
+def test_a_image_goes_through_a_pipe(images: Path) -> None:
+    content, out = (images / "a.png").read_bytes(), io.BytesIO()
     making = Making(stdin=content, stdout=out, stream_suffix=".png")
     outcome = run([upscaler()], Request([STREAM], STREAM), Listener(), making=making)
     assert outcome.exit_code == 0
-    with open_picture(out.getvalue()) as result:
+    with open_image(out.getvalue()) as result:
         pixels = result.read(slice(None), slice(None))
-    np.testing.assert_array_equal(pixels, enlarged(pictures / "a.png"))
+    np.testing.assert_array_equal(pixels, enlarged(images / "a.png"))
 
 
-def test_pictures_are_known_to_be_bad_before_any_work(pictures: Path, tmp_path: Path) -> None:
-    (pictures / "c.png").write_text("only words")
-    (pictures / "notes.txt").touch()
+def test_images_are_known_to_be_bad_before_any_work(images: Path, tmp_path: Path) -> None:
+    (images / "c.png").write_text("only words")
+    (images / "notes.txt").touch()
     listener = Listener()
-    run([upscaler()], Request([pictures], tmp_path / "out"), listener)
+    run([upscaler()], Request([images], tmp_path / "out"), listener)
     (start,) = listener.fields("start")
     assert (start["pictures"], start["ignored"]) == (3, 1)
     assert start["megapixels"] == pytest.approx((30 + 31) * 24 / 1e6, abs=1e-3)
@@ -350,29 +346,29 @@ def test_what_a_result_cannot_keep_is_told(tmp_path: Path) -> None:
     assert "16 bits a channel become 8" in listener.fields("warning")[0]["message"]
 
 
-def test_an_unreachable_size_fails_its_picture(pictures: Path, tmp_path: Path) -> None:
+def test_an_unreachable_size_fails_its_image(images: Path, tmp_path: Path) -> None:
     making = Making(target=Exact(10, 30 * 17))
-    request = Request([pictures / "a.png"], tmp_path / "out")
+    request = Request([images / "a.png"], tmp_path / "out")
     outcome = run([upscaler()], request, Listener(), making=making)
-    assert "expected at most 16 times" in outcome.failures[pictures / "a.png"]
+    assert "expected at most 16 times" in outcome.failures[images / "a.png"]
 
 
 @pytest.mark.parametrize("attempt", range(20))
 def test_the_fault_itself_comes_out_whoever_hears_of_it_first(
-    attempt: int, pictures: Path, tmp_path: Path
+    attempt: int, images: Path, tmp_path: Path
 ) -> None:
     networks = [Fault(width=16, error=AssertionError("ours")) for _ in range(2)]
     with pytest.raises(AssertionError, match="ours"):
         run(
             [upscaler(network) for network in networks],
-            Request([pictures], tmp_path / "out"),
+            Request([images], tmp_path / "out"),
             Listener(),
         )
 
 
 @pytest.mark.parametrize("place", ["read", "join"])
-def test_too_little_memory_beside_the_network_fails_only_its_picture(
-    place: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_too_little_memory_beside_the_network_fails_only_its_image(
+    place: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = getattr(Planes, place)
 
@@ -383,13 +379,13 @@ def test_too_little_memory_beside_the_network_fails_only_its_picture(
         return result
 
     monkeypatch.setattr(Planes, place, fails)
-    outcome = run([upscaler()], Request([pictures], tmp_path / "out"), Listener())
+    outcome = run([upscaler()], Request([images], tmp_path / "out"), Listener())
     assert outcome.num_done == 2
-    assert "not enough memory" in outcome.failures[pictures / "b.png"]
+    assert "not enough memory" in outcome.failures[images / "b.png"]
 
 
 def test_too_little_memory_to_verify_tiles_is_only_told(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
         raise MemoryError
@@ -397,12 +393,12 @@ def test_too_little_memory_to_verify_tiles_is_only_told(
     monkeypatch.setattr(job, "verify_tiles", fails)
     listener = Listener()
     making = Making(verify_tiles=True)
-    run([upscaler()], Request([pictures], tmp_path / "out"), listener, making=making)
+    run([upscaler()], Request([images], tmp_path / "out"), listener, making=making)
     assert len(names(tmp_path / "out")) == 3
     assert "tiles not verified" in listener.fields("warning")[0]["message"]
 
 
-def test_a_picture_of_one_tile_has_nothing_to_verify(pictures: Path, tmp_path: Path) -> None:
+def test_a_image_of_one_tile_has_nothing_to_verify(images: Path, tmp_path: Path) -> None:
     listener = Listener()
     whole = Upscaler(
         Fault(width=-1, error=ValueError()),
@@ -413,7 +409,7 @@ def test_a_picture_of_one_tile_has_nothing_to_verify(pictures: Path, tmp_path: P
         dtype=torch.float32,
     )
     making = Making(verify_tiles=True)
-    run([whole], Request([pictures / "a.png"], tmp_path / "out"), listener, making=making)
+    run([whole], Request([images / "a.png"], tmp_path / "out"), listener, making=making)
     assert "tile_difference" not in listener.fields("item_done")[0]
 
 
@@ -426,22 +422,22 @@ def test_results_that_cannot_be_scored_are_refused_before_the_work(
     image.copy(interpretation="srgb").pngsave(str(source))
     request = Request([source], tmp_path / "out", reference=originals)
     outcome = run([upscaler()], request, listener)
-    assert "--reference: expected pictures of 8 bits" in outcome.failures[source]
+    assert "--reference: expected images of 8 bits" in outcome.failures[source]
     assert listener.fields("progress") == []
 
 
-def test_every_ending_advances_the_megapixels(pictures: Path, tmp_path: Path) -> None:
+def test_every_ending_advances_the_megapixels(images: Path, tmp_path: Path) -> None:
     listener = Listener()
     network = Fault(width=17, error=MemoryError())
-    run([upscaler(network)], Request([pictures], tmp_path / "out"), listener)
+    run([upscaler(network)], Request([images], tmp_path / "out"), listener)
     ended = listener.fields("item_done") + listener.fields("item_failed")
     total = sum(fields["megapixels"] for fields in ended)
     assert total == pytest.approx((30 + 31 + 32) * 24 / 1e6)
 
 
-def test_the_work_counts_all_passes(pictures: Path, tmp_path: Path) -> None:
+def test_the_work_counts_all_passes(images: Path, tmp_path: Path) -> None:
     listener = Listener()
-    request = Request([pictures / "a.png"], tmp_path / "out")
+    request = Request([images / "a.png"], tmp_path / "out")
     run([upscaler()], request, listener, making=Making(target=Factor(8)))
     pixels = 30 * 24 * (1 + 4 + 16)
     assert listener.fields("item_done")[0]["megapixels"] == pytest.approx(pixels / 1e6)

@@ -18,10 +18,10 @@ def bitmap(mode: str = "RGB") -> bytes:
     return file.getvalue()
 
 
-def test_rgb_and_grey_are_read_with_their_bands() -> None:
+def test_rgb_and_gray_are_read_with_their_bands() -> None:
     np.testing.assert_array_equal(read_bitmap(bitmap()), PIXELS)
-    grey = np.asarray(Image.fromarray(PIXELS).convert("L"))[..., np.newaxis]
-    np.testing.assert_array_equal(read_bitmap(bitmap("L")), grey)
+    gray = np.asarray(Image.fromarray(PIXELS).convert("L"))[..., np.newaxis]
+    np.testing.assert_array_equal(read_bitmap(bitmap("L")), gray)
 
 
 def test_the_fourth_byte_of_a_plain_32_bit_bmp_is_not_alpha() -> None:

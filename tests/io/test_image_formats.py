@@ -8,32 +8,32 @@ import pyvips
 from sr.io.image_formats import WRITABLE_SUFFIXES, check_writable, depth_in, losses
 from sr.io.image_source import ImageError
 
-GREY = {"height": 8, "width": 8, "num_bands": 1}
+GRAY = {"height": 8, "width": 8, "num_bands": 1}
 
 
 @pytest.mark.parametrize("suffix", sorted(WRITABLE_SUFFIXES | {".PNG"}))
-def test_a_small_grey_picture_is_held_by_all(suffix: str) -> None:
-    check_writable(suffix, **GREY)
+def test_a_small_gray_image_is_held_by_all(suffix: str) -> None:
+    check_writable(suffix, **GRAY)
 
 
 @pytest.mark.parametrize(
     ("suffix", "changed", "message"),
     [
-        (".jpg", {"width": 65501}, r"at most 65500 .* for JPEG; came: 65501x8"),
+        (".jpg", {"width": 65501}, r"at most 65500 .* for JPEG, got 65501x8"),
         (".webp", {"height": 16384}, "at most 16383 .* for WebP"),
         (".avif", {"width": 16385}, "at most 16384 .* for AVIF"),
         (".tif", {"num_frames": 10**8, "height": 2}, "at most"),
         (".jpeg", {"num_bands": 4}, "--alpha drop"),
         (".jpg", {"num_bands": 2}, "--alpha drop"),
-        (".png", {"num_frames": 2}, "expected one frame, as PNG can hold; came: 2"),
+        (".png", {"num_frames": 2}, "expected one frame, as PNG can hold, got 2"),
         (".avif", {"num_frames": 2}, "expected one frame"),
-        (".gif", {}, r"expected the suffix .*; came: '\.gif'"),
-        ("", {}, "came: ''"),
+        (".gif", {}, r"expected the suffix .*, got '\.gif'"),
+        ("", {}, "got ''"),
     ],
 )
 def test_what_does_not_fit_is_refused(suffix: str, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ImageError, match="^the name: expected " if suffix else message) as caught:
-        check_writable(suffix, **(GREY | changed), name="the name")
+        check_writable(suffix, **(GRAY | changed), name="the name")
     caught.match(message)
 
 
@@ -58,7 +58,7 @@ def test_losses_are_told_in_words() -> None:
     assert losses(".png", num_bands=2, depth=16) == []
     assert losses(".webp", num_bands=1, depth=16) == [
         "16 bits a channel become 8 in WebP",
-        "grey is stored as RGB in WebP",
+        "gray is stored as RGB in WebP",
     ]
     assert losses(".tif", num_bands=3, depth=8, kinds=kinds) == ["EXIF is not carried to TIFF"]
     assert losses(".tif", num_bands=3, depth=8, kinds=kinds, num_frames=2) == [

@@ -12,8 +12,8 @@ from PIL import Image, ImageCms
 
 from sr.io.image_formats import METADATA_KINDS, losses
 from sr.io.image_metadata import Metadata, attach, metadata_of, profile_fits
-from sr.io.image_reader import Picture, open_picture
-from sr.io.image_writer import write_picture
+from sr.io.image_reader import ImageReader, open_image
+from sr.io.image_writer import write_image
 
 Pixels = npt.NDArray[Any]
 SUFFIXES = [".png", ".jpg", ".webp", ".tif", ".avif"]
@@ -38,9 +38,9 @@ def noise(*shape: int, dtype: str = "uint8") -> Pixels:
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
-def written(pixels: Pixels, suffix: str, like: Picture | None = None, **options: Any) -> bytes:
+def written(pixels: Pixels, suffix: str, like: ImageReader | None = None, **options: Any) -> bytes:
     file = io.BytesIO()
-    write_picture(file, pixels, suffix=suffix, like=like, **options)
+    write_image(file, pixels, suffix=suffix, like=like, **options)
     return file.getvalue()
 
 
@@ -79,7 +79,7 @@ def test_exif_tells_the_resolution(unit: int, expected: tuple[float, float]) -> 
     assert metadata.resolution == pytest.approx(expected)
 
 
-def test_a_resolution_of_a_picture_on_its_side_is_turned() -> None:
+def test_a_resolution_of_a_image_on_its_side_is_turned() -> None:
     image = pyvips.Image.black(8, 8).copy(xres=10, yres=20)
     image.set_type(pyvips.GValue.gint_type, "orientation", 6)
     assert metadata_of(image).resolution == (20, 10)
@@ -102,19 +102,19 @@ def test_only_the_kinds_asked_for_are_attached() -> None:
     assert metadata_of(attach(image_with(), metadata, set(), (8, 8), ".png")) == Metadata()
 
 
-def test_profiles_fit_pixels_of_their_own_colour_space() -> None:
-    grey, rgb = (bytes(16) + space + bytes(16) + b"acsp" for space in (b"GRAY", b"RGB "))
-    assert [profile_fits(grey, bands) for bands in (1, 2, 3, 4)] == [True, True, False, False]
+def test_profiles_fit_pixels_of_their_own_color_space() -> None:
+    gray, rgb = (bytes(16) + space + bytes(16) + b"acsp" for space in (b"GRAY", b"RGB "))
+    assert [profile_fits(gray, bands) for bands in (1, 2, 3, 4)] == [True, True, False, False]
     assert [profile_fits(rgb, bands) for bands in (1, 2, 3, 4)] == [False, False, True, True]
     assert not profile_fits(bytes(16) + b"RGB ", 3)
 
 
-def test_a_result_in_other_colours_has_no_profile() -> None:
+def test_a_result_in_other_colors_has_no_profile() -> None:
     file = io.BytesIO()
-    Image.fromarray(noise(8, 8)).save(file, "PNG", icc_profile=grey_profile())
+    Image.fromarray(noise(8, 8)).save(file, "PNG", icc_profile=gray_profile())
     with (
-        open_picture(file.getvalue()) as like,
-        open_picture(written(noise(8, 8, 3), ".png", like)) as result,
+        open_image(file.getvalue()) as like,
+        open_image(written(noise(8, 8, 3), ".png", like)) as result,
     ):
         assert result.metadata.profile is None
 
@@ -154,12 +154,12 @@ def photograph() -> bytes:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_metadata_survive_but_for_what_is_told(photograph: bytes, suffix: str) -> None:
-    with open_picture(photograph) as like:
+    with open_image(photograph) as like:
         assert like.metadata.kinds == METADATA_KINDS[:5]
         kinds = like.metadata.kinds
         content = written(noise(96, 64, 3), suffix, like)
     lost = losses(suffix, num_bands=3, depth=8, kinds=kinds)
-    with open_picture(content) as result:
+    with open_image(content) as result:
         assert (result.header.height, result.header.width) == (96, 64)
         survived = [kind for kind in kinds if f"{kind} is not carried" not in " ".join(lost)]
         assert set(result.metadata.kinds) == set(survived)
@@ -174,7 +174,7 @@ def test_metadata_survive_but_for_what_is_told(photograph: bytes, suffix: str) -
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".avif"])
 def test_exif_tells_the_result_and_has_no_thumbnail(photograph: bytes, suffix: str) -> None:
     assert THUMBNAIL in photograph
-    with open_picture(photograph) as like:
+    with open_image(photograph) as like:
         content = written(noise(96, 64, 3), suffix, like)
     exif = Image.open(io.BytesIO(content)).getexif()
     assert (exif[0x010F], exif[0x0112]) == ("Maker", 1)
@@ -190,13 +190,13 @@ def test_exif_tells_the_result_and_has_no_thumbnail(photograph: bytes, suffix: s
 @pytest.mark.parametrize("second", SUFFIXES)
 def test_metadata_survive_from_format_to_format(photograph: bytes, first: str, second: str) -> None:
     pixels = noise(48, 32, 3)
-    with open_picture(photograph) as like:
+    with open_image(photograph) as like:
         once = written(pixels, first, like)
-    with open_picture(once) as like:
+    with open_image(once) as like:
         twice = written(pixels, second, like)
         kinds = like.metadata.kinds
     lost = " ".join(losses(second, num_bands=3, depth=8, kinds=kinds))
-    with open_picture(twice) as result:
+    with open_image(twice) as result:
         expected = {kind for kind in kinds if f"{kind} is not carried" not in lost}
         assert set(result.metadata.kinds) - {"EXIF"} == expected - {"EXIF"}
         assert expected <= set(result.metadata.kinds)
@@ -204,26 +204,26 @@ def test_metadata_survive_from_format_to_format(photograph: bytes, first: str, s
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_nothing_is_told_of_a_picture_that_told_nothing(suffix: str) -> None:
-    with open_picture(written(noise(8, 8, 3), suffix)) as result:
+def test_nothing_is_told_of_a_image_that_told_nothing(suffix: str) -> None:
+    with open_image(written(noise(8, 8, 3), suffix)) as result:
         kinds = result.metadata.kinds
     assert kinds == (("EXIF",) if suffix == ".jpg" else ())  # libvips' own, the file's only header
 
 
-def test_a_grey_profile_is_carried_to_grey_only() -> None:
-    profile = grey_profile()
+def test_a_gray_profile_is_carried_to_gray_only() -> None:
+    profile = gray_profile()
     image = Image.fromarray(noise(8, 8))
     file = io.BytesIO()
     image.save(file, "PNG", icc_profile=profile)
-    with open_picture(file.getvalue()) as like:
+    with open_image(file.getvalue()) as like:
         for suffix in SUFFIXES:
-            with open_picture(written(noise(8, 8, 1), suffix, like)) as result:
+            with open_image(written(noise(8, 8, 1), suffix, like)) as result:
                 kept = result.header.num_bands == 1
                 assert result.metadata.profile == (profile if kept else None)
 
 
-def grey_profile() -> bytes:
-    """The smallest ICC profile of a grey space with a gamma of 2.2."""
+def gray_profile() -> bytes:
+    """The smallest ICC profile of a gray space with a gamma of 2.2."""
     curve = b"curv\0\0\0\0\0\0\0\x01\x02\x33\0\0"
     white = b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061)
     size = 128 + 4 + 2 * 12 + len(curve) + len(white)

@@ -1,4 +1,4 @@
-"""Every usual kind of picture is read as it is, upright; the others are refused by name."""
+"""Every usual kind of image is read as it is, upright; the others are refused by name."""
 
 import io
 import os
@@ -14,8 +14,8 @@ import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
-import sr.io.image_reader as picture_module
-from sr.io.image_reader import Header, open_picture, read_header
+import sr.io.image_reader as image_module
+from sr.io.image_reader import Header, open_image, read_header
 from sr.io.image_source import ImageError
 
 Pixels = npt.NDArray[Any]
@@ -44,22 +44,22 @@ def tiff(pixels: Pixels, **options: Any) -> bytes:
 
 
 def read(source: Path | bytes, **options: Any) -> tuple[Header, Pixels]:
-    with open_picture(source, **options) as picture:
-        return picture.header, picture.read(ALL, ALL)
+    with open_image(source, **options) as image:
+        return image.header, image.read(ALL, ALL)
 
 
 def test_a_region_is_the_same_part_of_the_whole(rgb: Pixels) -> None:
-    with open_picture(encoded(Image.fromarray(rgb), "PNG")) as picture:
-        assert picture.header == Header(24, 17, 1, 3, 8)
+    with open_image(encoded(Image.fromarray(rgb), "PNG")) as image:
+        assert image.header == Header(24, 17, 1, 3, 8)
         for rows, columns in [
             (slice(20, 24), slice(3, 9)),
             (slice(0, 5), slice(0, 17)),
             (slice(7, 8), slice(16, 17)),
         ]:
-            region = picture.read(rows, columns)
+            region = image.read(rows, columns)
             np.testing.assert_array_equal(region, rgb[rows, columns])
             assert region.flags.c_contiguous
-        assert picture.read(slice(4, 4), ALL).shape == (0, 17, 3)
+        assert image.read(slice(4, 4), ALL).shape == (0, 17, 3)
 
 
 def test_regions_are_read_by_several_threads_at_once() -> None:
@@ -68,14 +68,14 @@ def test_regions_are_read_by_several_threads_at_once() -> None:
     exif[0x0112] = 3
     content = encoded(Image.fromarray(pixels), "PNG", exif=exif)
     parts = [(slice(top, top + 37), slice(top % 90, 150)) for top in range(0, 260, 7)]
-    with open_picture(content) as picture, ThreadPoolExecutor(4) as pool:
-        regions = list(pool.map(lambda part: picture.read(*part), parts))
+    with open_image(content) as image, ThreadPoolExecutor(4) as pool:
+        regions = list(pool.map(lambda part: image.read(*part), parts))
     for part, region in zip(parts, regions, strict=True):
         np.testing.assert_array_equal(region, pixels[::-1, ::-1][part])
 
 
 def test_a_wide_region_is_put_together_from_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_module, "_STRIP_BYTES", 5 * 17 * 3)
+    monkeypatch.setattr(image_module, "_STRIP_BYTES", 5 * 17 * 3)
     pixels = noise(24, 17, 3)
     np.testing.assert_array_equal(read(encoded(Image.fromarray(pixels), "PNG"))[1], pixels)
 
@@ -94,8 +94,8 @@ def test_a_wide_region_is_put_together_from_strips(monkeypatch: pytest.MonkeyPat
         (lambda a: Image.fromarray(a // 128 * 255).quantize(8), "BMP", lambda a: a // 128 * 255),
     ],
     ids=[
-        *("grey", "1 bit", "1 bit tiff", "palette", "palette tiff", "gif"),
-        *("bmp", "grey bmp", "palette bmp"),
+        *("gray", "1 bit", "1 bit tiff", "palette", "palette tiff", "gif"),
+        *("bmp", "gray bmp", "palette bmp"),
     ],
 )
 def test_pixels_of_few_bits_are_expanded(
@@ -104,12 +104,12 @@ def test_pixels_of_few_bits_are_expanded(
     kind: str,
     pixels: Callable[[Pixels], Pixels],
 ) -> None:
-    header, came = read(encoded(image(rgb), kind))
-    np.testing.assert_array_equal(came, pixels(rgb))
+    header, got = read(encoded(image(rgb), kind))
+    np.testing.assert_array_equal(got, pixels(rgb))
     assert (header.depth, header.notes) == (8, ())
 
 
-def test_a_transparent_colour_becomes_alpha(rgb: Pixels) -> None:
+def test_a_transparent_color_becomes_alpha(rgb: Pixels) -> None:
     rgb[3, 4] = (1, 2, 3)
     header, pixels = read(encoded(Image.fromarray(rgb), "PNG", transparency=(1, 2, 3)))
     assert header.num_bands == 4
@@ -127,9 +127,9 @@ def test_a_dark_16_bit_tiff_keeps_its_values(options: dict[str, Any]) -> None:
 def test_white_of_12_bits_is_white_of_16(tmp_path: Path) -> None:
     levels = np.array([[[0] * 3, [1 << 4] * 3, [4095 << 4] * 3]], np.uint16)
     image = pyvips.Image.new_from_array(levels, interpretation="rgb16")
-    with open_picture(image.write_to_buffer(".avif", lossless=True, bitdepth=12)) as picture:
-        assert picture.bits == 12
-        assert picture.read(ALL, ALL)[0, :, 0].tolist() == [0, 16, 65535]
+    with open_image(image.write_to_buffer(".avif", lossless=True, bitdepth=12)) as image:
+        assert image.bits == 12
+        assert image.read(ALL, ALL)[0, :, 0].tolist() == [0, 16, 65535]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -165,14 +165,14 @@ def test_cmyk_of_16_bits_stays_16_bits() -> None:
 
 def test_a_fitting_profile_is_kept_and_not_applied(rgb: Pixels) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    with open_picture(encoded(Image.fromarray(rgb), "PNG", icc_profile=profile)) as picture:
-        assert picture.metadata.profile == profile
-        np.testing.assert_array_equal(picture.read(ALL, ALL), rgb)
-    grey = encoded(Image.fromarray(rgb[..., 0]), "TIFF", icc_profile=profile)
-    with open_picture(grey) as picture:
-        assert picture.metadata.profile is None
-        assert picture.header.notes == (
-            "colour profile left out: damaged, or for another kind of pixels",
+    with open_image(encoded(Image.fromarray(rgb), "PNG", icc_profile=profile)) as image:
+        assert image.metadata.profile == profile
+        np.testing.assert_array_equal(image.read(ALL, ALL), rgb)
+    gray = encoded(Image.fromarray(rgb[..., 0]), "TIFF", icc_profile=profile)
+    with open_image(gray) as image:
+        assert image.metadata.profile is None
+        assert image.header.notes == (
+            "color profile left out: damaged, or for another kind of pixels",
         )
 
 
@@ -183,16 +183,16 @@ def test_frames_are_given_each_or_refused(kind: str) -> None:
     content = encoded(
         pages[0], kind, save_all=True, append_images=pages[1:], duration=[100, 40, 70], **options
     )
-    with pytest.raises(ImageError, match=r"standard input: expected .* came: 3 pages or frames"):
+    with pytest.raises(ImageError, match=r"standard input: expected .* got 3 pages or frames"):
         read_header(content)
-    with open_picture(content, frames="each") as picture:
-        header = picture.header
+    with open_image(content, frames="each") as image:
+        header = image.header
         assert (header.height, header.width, header.num_frames) == (24, 17, 3)
         for number in (2, 0, 1):
-            pixels = picture.read(ALL, slice(2, 9), number)[..., :3]
+            pixels = image.read(ALL, slice(2, 9), number)[..., :3]
             np.testing.assert_array_equal(pixels, np.asarray(pages[number])[:, 2:9])
     if kind != "TIFF":
-        assert picture.metadata.delays == (100, 40, 70)
+        assert image.metadata.delays == (100, 40, 70)
 
 
 @pytest.mark.parametrize("name", ["a[1].png", "a b.png", "\u00fcber.png", "a.png[x=1].png"])
@@ -206,7 +206,7 @@ def test_any_name_is_taken_and_a_changed_file_read_anew(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
-def test_a_closed_picture_holds_no_file(tmp_path: Path, rgb: Pixels) -> None:
+def test_a_closed_image_holds_no_file(tmp_path: Path, rgb: Pixels) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     (tmp_path / "a.jpg").write_bytes(encoded(Image.fromarray(rgb), "JPEG", exif=exif))

@@ -36,7 +36,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     for source in (tmp_path / "a.png", b""):
         with (
-            pytest.raises(ImageError, match="wanted; came: an empty file"),
+            pytest.raises(ImageError, match="wanted, got an empty file"),
             opened_file(source, "wanted"),
         ):
             pass

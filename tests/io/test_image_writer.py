@@ -14,9 +14,9 @@ import pyvips
 from PIL import Image
 
 from sr.io.canvas import make_canvas
-from sr.io.image_reader import Picture, open_picture
+from sr.io.image_reader import ImageReader, open_image
 from sr.io.image_source import ImageError
-from sr.io.image_writer import write_picture
+from sr.io.image_writer import write_image
 
 Pixels = npt.NDArray[Any]
 ALL = slice(None)
@@ -27,15 +27,15 @@ def noise(*shape: int, dtype: str = "uint8") -> Pixels:
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
-def written(pixels: Pixels, suffix: str, like: Picture | None = None, **options: Any) -> bytes:
+def written(pixels: Pixels, suffix: str, like: ImageReader | None = None, **options: Any) -> bytes:
     file = io.BytesIO()
-    write_picture(file, pixels, suffix=suffix, like=like, **options)
+    write_image(file, pixels, suffix=suffix, like=like, **options)
     return file.getvalue()
 
 
 def read(content: bytes) -> Pixels:
-    with open_picture(content) as picture:
-        return picture.read(ALL, ALL)
+    with open_image(content) as image:
+        return image.read(ALL, ALL)
 
 
 @pytest.mark.parametrize("num_bands", [1, 2, 3, 4])
@@ -46,11 +46,11 @@ def test_png_and_tiff_return_every_pixel(
 ) -> None:
     pixels = noise(23, 17, num_bands, dtype=dtype)
     path = tmp_path / f"\u00fc[0]{suffix}"
-    write_picture(path, pixels, suffix=suffix, like=None)
-    with open_picture(path) as picture:
-        came = picture.read(ALL, ALL)
-    np.testing.assert_array_equal(came, pixels)
-    assert came.dtype == dtype
+    write_image(path, pixels, suffix=suffix, like=None)
+    with open_image(path) as image:
+        got = image.read(ALL, ALL)
+    np.testing.assert_array_equal(got, pixels)
+    assert got.dtype == dtype
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -59,23 +59,23 @@ def test_png_and_tiff_return_every_pixel(
 def test_lossless_webp_and_avif_return_every_pixel_of_8_bits(suffix: str, num_bands: int) -> None:
     pixels = noise(23, 17, num_bands)
     expected = pixels if num_bands > 2 else pixels[..., [0, 0, 0, 1][: num_bands + 2]]
-    came = read(written(pixels, suffix, lossless=True))
-    np.testing.assert_array_equal(came, expected)
+    got = read(written(pixels, suffix, lossless=True))
+    np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("bits", [10, 12])
 @pytest.mark.parametrize("num_bands", [1, 4])
 def test_avif_of_10_or_12_bits_returns_what_was_read(bits: int, num_bands: int) -> None:
     levels = noise(23, 17, num_bands, dtype="uint16") >> (16 - bits) << (16 - bits)
-    kind = "grey16" if num_bands == 1 else "rgb16"
+    kind = "gray16" if num_bands == 1 else "rgb16"
     image = pyvips.Image.new_from_array(levels).copy(interpretation=kind)
     content = image.write_to_buffer(".avif", lossless=True, bitdepth=bits)
-    with open_picture(content) as picture:
-        pixels = picture.read(ALL, ALL)
-        copy = written(pixels, ".avif", picture, lossless=True)
-    with open_picture(copy) as picture:
-        assert picture.bits == bits
-        np.testing.assert_array_equal(picture.read(ALL, ALL), pixels)
+    with open_image(content) as image:
+        pixels = image.read(ALL, ALL)
+        copy = written(pixels, ".avif", image, lossless=True)
+    with open_image(copy) as image:
+        assert image.bits == bits
+        np.testing.assert_array_equal(image.read(ALL, ALL), pixels)
 
 
 @pytest.mark.parametrize("num_bands", [1, 3])
@@ -86,9 +86,9 @@ def test_lossy_formats_return_nearly_the_same_and_obey_quality(suffix: str, num_
     smooth = np.ascontiguousarray(smooth[..., :num_bands])
     fine, coarse = (written(smooth, suffix, quality=quality) for quality in (95, 20))
     assert len(coarse) < len(fine)
-    came = read(fine)
-    came = came / (255 if came.dtype == np.uint8 else 65535)
-    assert np.abs(came - smooth / 65535).mean() < 0.01
+    got = read(fine)
+    got = got / (255 if got.dtype == np.uint8 else 65535)
+    assert np.abs(got - smooth / 65535).mean() < 0.01
 
 
 def test_16_bits_become_8_by_rounding() -> None:
@@ -98,7 +98,7 @@ def test_16_bits_become_8_by_rounding() -> None:
 
 def test_the_depth_is_that_of_the_source() -> None:
     values = np.array([[[0.0], [0.5], [1.0], [1.5], [-0.5]]], np.float32)
-    with open_picture(written(noise(4, 4, 1, dtype="uint16"), ".png")) as like:
+    with open_image(written(noise(4, 4, 1, dtype="uint16"), ".png")) as like:
         deep = read(written(values, ".png", like))
     assert deep.ravel().tolist() == [0, 32768, 65535, 65535, 0]
     assert read(written(values, ".png")).ravel().tolist() == [0, 128, 255, 255, 0]
@@ -116,35 +116,35 @@ def test_an_animation_keeps_its_frames_and_their_times() -> None:
         duration=[100, 40, 70],
         loop=3,
     )
-    with open_picture(file.getvalue(), frames="each") as like:
+    with open_image(file.getvalue(), frames="each") as like:
         column = np.concatenate([like.read(ALL, ALL, frame) for frame in range(3)])
         content = written(column, ".webp", like, num_frames=3, lossless=True)
         pages = written(column, ".tif", like, num_frames=3)
-    with open_picture(content, frames="each") as result:
+    with open_image(content, frames="each") as result:
         assert (result.header.num_frames, result.header.height) == (3, 24)
         assert (result.metadata.delays, result.metadata.loop) == ((100, 40, 70), 3)
         for number, frame in enumerate(frames):
             np.testing.assert_array_equal(result.read(ALL, ALL, number), np.asarray(frame))
-    with open_picture(pages, frames="each") as result:
+    with open_image(pages, frames="each") as result:
         np.testing.assert_array_equal(result.read(ALL, ALL, 2), np.asarray(frames[2]))
 
 
 def test_frames_are_resampled_each_by_itself() -> None:
     column = np.repeat(np.array([0, 255], np.uint8), 16)[:, None, None].repeat(16, 1).repeat(3, 2)
     content = written(column, ".tif", size=(8, 8), num_frames=2)
-    with open_picture(content, frames="each") as result:
+    with open_image(content, frames="each") as result:
         assert result.read(ALL, ALL, 0).max() == 0
         assert result.read(ALL, ALL, 1).min() == 255
 
 
 def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write_half(self: pyvips.Image, target: pyvips.Target, suffix: str, **_: object) -> None:
-        assert len(list(tmp_path.iterdir())) == 1  # the hidden file beside
+        assert len(list(tmp_path.iterdir())) == 1  # the hidden file next to
         raise pyvips.Error("no space left")
 
     monkeypatch.setattr(pyvips.Image, "write_to_target", write_half)
     with pytest.raises(ImageError, match=r"a\.png: could not be written: no space left"):
-        write_picture(tmp_path / "a.png", noise(4, 4, 3), suffix=".png", like=None)
+        write_image(tmp_path / "a.png", noise(4, 4, 3), suffix=".png", like=None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -154,22 +154,22 @@ def test_a_full_disk_is_told() -> None:
         Path("/dev/full").open("wb", buffering=0) as full,
         pytest.raises(ImageError, match="/dev/full: could not be written: No space left"),
     ):
-        write_picture(full, noise(4, 4, 3), suffix=".png", like=None)
+        write_image(full, noise(4, 4, 3), suffix=".png", like=None)
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"a\.tif: could not be written: No such file"):
-        write_picture(tmp_path / "none" / "a.tif", noise(4, 4, 3), suffix=".tif", like=None)
+        write_image(tmp_path / "none" / "a.tif", noise(4, 4, 3), suffix=".tif", like=None)
 
 
 def test_what_the_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=re.escape("a.jpg: expected no transparency")):
-        write_picture(tmp_path / "a.jpg", noise(4, 4, 4), suffix=".jpg", like=None)
+        write_image(tmp_path / "a.jpg", noise(4, 4, 4), suffix=".jpg", like=None)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
 @pytest.mark.parametrize("suffix", [".tif", ".jpg"])
-def test_a_mapped_picture_is_written_without_a_copy(tmp_path: Path, suffix: str) -> None:
+def test_a_mapped_image_is_written_without_a_copy(tmp_path: Path, suffix: str) -> None:
     def anonymous_mib() -> int:
         status = Path("/proc/self/status").read_text()
         return int(re.findall(r"RssAnon:\s+(\d+)", status)[0]) // 1024
@@ -186,7 +186,7 @@ def test_a_mapped_picture_is_written_without_a_copy(tmp_path: Path, suffix: str)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    write_picture(tmp_path / f"a{suffix}", canvas, suffix=suffix, like=None)
+    write_image(tmp_path / f"a{suffix}", canvas, suffix=suffix, like=None)
     finished.set()
     watcher.join()
     assert max(peaks) - peaks[0] < 40

@@ -1,4 +1,4 @@
-"""Resampling mixes light, not code values, and colours only as far as they are seen."""
+"""Resampling mixes light, not code values, and colors only as far as they are seen."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_a_checkerboard_becomes_the_mean_of_its_light(dtype: str, max_value: int
     np.testing.assert_array_equal((result[2:6, 2:6] * 255 + 0.5).astype(int), 188)
 
 
-def test_a_symmetric_picture_stays_symmetric() -> None:
+def test_a_symmetric_image_stays_symmetric() -> None:
     half = np.random.default_rng(0).random((40, 20, 3), dtype=np.float32)
     pixels = np.concatenate([half, half[:, ::-1]], axis=1)
     for size in [(20, 20), (60, 60), (17, 26)]:
@@ -42,7 +42,7 @@ def test_a_symmetric_picture_stays_symmetric() -> None:
         np.testing.assert_allclose(result, result[:, ::-1], atol=1e-5)
 
 
-def test_unseen_colours_do_not_bleed() -> None:
+def test_unseen_colors_do_not_bleed() -> None:
     pixels = np.zeros((32, 32, 4), np.uint8)
     pixels[:, :16] = (200, 100, 50, 255)
     pixels[:, 16:] = (0, 255, 0, 0)  # unseen green

@@ -159,7 +159,7 @@ def test_logits_in_half_precision_are_judged_in_float32(kind: AdversarialKind) -
 @each_kind
 def test_only_the_relativistic_generator_needs_real(kind: AdversarialKind) -> None:
     if kind == "relativistic_average":
-        with pytest.raises(ValueError, match=r"relativistic_average: expected .* hr .* came None"):
+        with pytest.raises(ValueError, match=r"relativistic_average: expected .* hr .* got None"):
             generator_loss(kind, None, column(SR))
     else:
         assert generator_loss(kind, None, column(SR)) == generator_loss(

@@ -32,7 +32,7 @@ def test_its_gradient_trains_the_discriminator_and_leaves_hr_alone() -> None:
     assert of_hr is None
 
 
-def test_it_is_the_mean_over_the_batch_of_each_pictures_own_norm() -> None:
+def test_it_is_the_mean_over_the_batch_of_each_images_own_norm() -> None:
     hr = torch.rand(5, 3, 4, 4)
     penalty = r1_penalty(lambda x: x.square().sum(dim=(1, 2, 3)).unsqueeze(1), hr)
     torch.testing.assert_close(penalty, 2 * hr.square().sum() / 5)  # the gradient is 2 x
@@ -46,7 +46,7 @@ def test_of_a_map_of_separate_patches_it_is_the_mean_of_eq_9_over_them(size: int
     torch.testing.assert_close(r1_penalty(patches, hr).detach(), expected)
 
 
-def test_a_constant_of_the_picture_has_no_penalty() -> None:
+def test_a_constant_of_the_image_has_no_penalty() -> None:
     assert r1_penalty(lambda x: 0 * x.mean(dim=(1, 2, 3)).unsqueeze(1), torch.rand(2, 3, 4, 4)) == 0
 
 

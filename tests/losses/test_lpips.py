@@ -59,7 +59,7 @@ def test_it_equals_torchmetrics(lpips: LPIPS, hr: Tensor, monkeypatch: pytest.Mo
     torch.testing.assert_close(value, expected.mean())
 
 
-def test_equal_pictures_have_no_distance(lpips: LPIPS, hr: Tensor) -> None:
+def test_equal_images_have_no_distance(lpips: LPIPS, hr: Tensor) -> None:
     assert lpips(hr, hr) == 0
 
 
@@ -117,7 +117,7 @@ def test_under_autocast_the_loss_is_float32(lpips: LPIPS, hr: Tensor) -> None:
         torch.testing.assert_close(value, lpips(sr, hr), rtol=0.05, atol=0)
 
 
-def test_a_picture_too_small_for_the_network_is_refused(lpips: LPIPS) -> None:
+def test_a_image_too_small_for_the_network_is_refused(lpips: LPIPS) -> None:
     size = 31 if is_alexnet(lpips) else 16
     least = torch.rand(1, 3, size, size)
     assert lpips(least, least) == 0

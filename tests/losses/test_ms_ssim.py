@@ -15,7 +15,7 @@ def near(hr: Tensor) -> Tensor:
     return (hr + 0.1 * torch.randn(hr.shape)).clamp(0, 1)
 
 
-def picture(batch: int, height: int, width: int) -> Tensor:
+def image(batch: int, height: int, width: int) -> Tensor:
     """Smooth enough for structure at every scale."""
     coarse = torch.rand(batch, 3, 6, 6)
     return functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
@@ -25,7 +25,7 @@ def picture(batch: int, height: int, width: int) -> Tensor:
 def test_it_is_one_minus_torchmetrics_with_as_many_scales_as_fit(
     side: int, num_scales: int
 ) -> None:
-    hr = picture(2, side, side + 7)
+    hr = image(2, side, side + 7)
     sr = near(hr)
     total = sum(EXPONENTS[:num_scales])
     betas = tuple(exponent / total for exponent in EXPONENTS[:num_scales])
@@ -45,8 +45,8 @@ def test_one_more_scale_fits_from_this_side_on(side: int) -> None:
     assert ms_ssim_loss(flat, hr) < ms_ssim_loss(flat[cut], hr[cut]) - 0.02
 
 
-def test_equal_pictures_have_no_distance_and_a_finite_gradient() -> None:
-    hr = picture(1, 48, 48)
+def test_equal_images_have_no_distance_and_a_finite_gradient() -> None:
+    hr = image(1, 48, 48)
     sr = hr.clone().requires_grad_()
     loss = ms_ssim_loss(sr, hr)
     assert loss.shape == ()
@@ -64,7 +64,7 @@ def test_the_loss_grows_with_blur() -> None:
 
 
 def test_the_gradient_of_the_term_alone_reaches_every_pixel_of_sr() -> None:
-    hr = picture(2, 24, 24)
+    hr = image(2, 24, 24)
     sr = near(hr).requires_grad_()
     loss = ms_ssim_loss(sr, hr)
     (gradient,) = torch.autograd.grad(loss, sr)
@@ -81,8 +81,8 @@ def test_noise_has_a_finite_gradient() -> None:
 
 
 def test_a_negative_contrast_term_keeps_the_gradient_of_the_other_scales() -> None:
-    """The negative of fine noise on a coarse picture that is right."""
-    coarse = picture(1, 44, 44) * 0.6 + 0.2
+    """The negative of fine noise on a coarse image that is right."""
+    coarse = image(1, 44, 44) * 0.6 + 0.2
     noise = 0.2 * (torch.randint(2, (1, 3, 44, 44)) - 0.5)
     hr = coarse + noise
     sr = (coarse * 0.9 - noise).requires_grad_()
@@ -93,7 +93,7 @@ def test_a_negative_contrast_term_keeps_the_gradient_of_the_other_scales() -> No
 
 
 def test_autocast_does_not_lower_its_precision() -> None:
-    hr = picture(1, 22, 22)
+    hr = image(1, 22, 22)
     sr = near(hr)
     plain = ms_ssim_loss(sr, hr)
     with torch.autocast("cpu", torch.bfloat16):
@@ -101,7 +101,7 @@ def test_autocast_does_not_lower_its_precision() -> None:
 
 
 @pytest.mark.parametrize("size", [(10, 64), (64, 10)])
-def test_a_picture_without_room_for_a_window_is_refused(size: tuple[int, int]) -> None:
+def test_a_image_without_room_for_a_window_is_refused(size: tuple[int, int]) -> None:
     small = torch.rand(1, 3, *size)
-    with pytest.raises(ValueError, match=f"11 x 11 px; came height {size[0]}, width {size[1]}"):
+    with pytest.raises(ValueError, match=f"11 x 11 px, got height {size[0]}, width {size[1]}"):
         ms_ssim_loss(small, small)

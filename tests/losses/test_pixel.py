@@ -31,11 +31,11 @@ def test_charbonnier_lies_between_l1_and_l1_plus_epsilon() -> None:
         assert l1(sr, hr) <= charbonnier(sr, hr, epsilon) <= l1(sr, hr) + epsilon
 
 
-def test_equal_pictures_have_no_distance() -> None:
-    picture = torch.rand(2, 3, 5, 7)
-    assert l1(picture, picture) == 0
-    assert mse(picture, picture) == 0
-    assert charbonnier(picture, picture, 1e-3).item() == pytest.approx(1e-3)
+def test_equal_images_have_no_distance() -> None:
+    image = torch.rand(2, 3, 5, 7)
+    assert l1(image, image) == 0
+    assert mse(image, image) == 0
+    assert charbonnier(image, image, 1e-3).item() == pytest.approx(1e-3)
 
 
 @each_term
@@ -57,7 +57,7 @@ def test_the_gradient_of_a_term_alone_reaches_every_pixel_of_sr(term: Term) -> N
 
 
 @each_term
-def test_the_gradient_of_equal_pictures_is_zero_and_finite(term: Term) -> None:
+def test_the_gradient_of_equal_images_is_zero_and_finite(term: Term) -> None:
     hr = torch.rand(1, 3, 4, 4)
     sr = hr.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(term(sr, hr), sr)

@@ -11,15 +11,15 @@ SIZE = 12
 RIGHT, DOWN = 2, -1  # where everything moves
 
 
-def shifted(picture: Tensor) -> Tensor:
-    """The picture (..., 3, 40, 40) cut where the second frame sees it, (..., 3, SIZE, SIZE)."""
+def shifted(image: Tensor) -> Tensor:
+    """The image (..., 3, 40, 40) cut where the second frame sees it, (..., 3, SIZE, SIZE)."""
     top, left = 10 - DOWN, 10 - RIGHT
-    return picture[..., top : top + SIZE, left : left + SIZE]
+    return image[..., top : top + SIZE, left : left + SIZE]
 
 
-def pair(picture: Tensor) -> Tensor:
+def pair(image: Tensor) -> Tensor:
     """Two frames of a scene (3, 40, 40): (2, 3, SIZE, SIZE)."""
-    return torch.stack([picture[:, 10 : 10 + SIZE, 10 : 10 + SIZE], shifted(picture)])
+    return torch.stack([image[:, 10 : 10 + SIZE, 10 : 10 + SIZE], shifted(image)])
 
 
 def smooth(seed: int = 0) -> Tensor:
@@ -39,7 +39,7 @@ def inside() -> Tensor:
     return (rows >= 0) & (rows < SIZE) & (columns >= 0) & (columns < SIZE)
 
 
-def test_equal_pictures_have_no_loss() -> None:
+def test_equal_images_have_no_loss() -> None:
     hr = pair(smooth())
     assert temporal_loss(hr, hr, motion()) == 0
 
@@ -132,7 +132,7 @@ def test_the_gradient_of_the_term_alone_reaches_both_frames_of_sr() -> None:
 @pytest.mark.parametrize(("num_frames", "num_flows"), [(3, 1), (2, 2), (4, 1), (1, 1)])
 def test_a_batch_that_does_not_consist_of_pairs_is_refused(num_frames: int, num_flows: int) -> None:
     hr = torch.rand(num_frames, 3, SIZE, SIZE)
-    message = f"came {num_frames} frames and {num_flows} flows"
+    message = f"got {num_frames} frames and {num_flows} flows"
     with pytest.raises(ValueError, match=f"expected pairs of frames and a flow each; {message}"):
         temporal_loss(hr, hr, motion(num_flows))
 
@@ -149,7 +149,7 @@ def test_a_combined_loss_hands_the_motion_to_the_terms_that_want_it() -> None:
     assert loss(sr, hr, {"temporal": 0.0})[1].keys() == {"l1"}  # off, it wants nothing
 
 
-def test_pictures_without_motion_are_refused_by_a_term_that_wants_it() -> None:
+def test_images_without_motion_are_refused_by_a_term_that_wants_it() -> None:
     hr = pair(smooth())
     loss = CombinedLoss({"temporal": WeightedMotionTerm(temporal_loss, 1.0)})
     with pytest.raises(ValueError, match="temporal term needs clips: expected motion"):

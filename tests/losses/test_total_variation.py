@@ -10,7 +10,7 @@ each_term = pytest.mark.parametrize("term", [squared, absolute])
 
 
 def published(x: Tensor) -> Tensor:
-    """iSeeBetter's, as its formula stands: sums over the batch, counts of one picture."""
+    """iSeeBetter's, as its formula stands: sums over the batch, counts of one image."""
     batch, channels, height, width = x.shape
     sum_h = (x[:, :, 1:, :] - x[:, :, :-1, :]).pow(2).sum()
     sum_w = (x[:, :, :, 1:] - x[:, :, :, :-1]).pow(2).sum()
@@ -49,7 +49,7 @@ def test_the_size_of_the_batch_does_not_matter(term: Callable[[Tensor], Tensor])
 
 
 @each_term
-def test_a_constant_picture_has_none_and_no_gradient(term: Callable[[Tensor], Tensor]) -> None:
+def test_a_constant_image_has_none_and_no_gradient(term: Callable[[Tensor], Tensor]) -> None:
     sr = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
     value = term(sr)
     assert value == 0
@@ -82,7 +82,7 @@ def test_the_gradient_of_the_term_alone_reaches_sr(term: Callable[[Tensor], Tens
 
 @each_term
 @pytest.mark.parametrize("size", [(1, 8), (8, 1)])
-def test_a_picture_without_neighbours_is_refused(
+def test_a_image_without_neighbors_is_refused(
     term: Callable[[Tensor], Tensor], size: tuple[int, int]
 ) -> None:
     with pytest.raises(ValueError, match=f"at least 2 x 2 px; .* {size[0]}, width {size[1]}"):

@@ -27,8 +27,8 @@ def test_psnr_and_ssim_are_those_of_basicsr(channel: Channel, border: int, noise
     smooth = np.kron(rng.integers(0, 256, (6, 7, 3)), np.ones((8, 8, 1)))
     noisy = np.clip(np.rint(smooth + rng.normal(0, noise, smooth.shape)), 0, 255)
     common = {"crop_border": border, "input_order": "HWC", "test_y_channel": channel == "y"}
-    bgr = [picture[..., ::-1] for picture in (noisy, smooth)]
-    ours = [torch.from_numpy(picture / 255).permute(2, 0, 1).float() for picture in (noisy, smooth)]
+    bgr = [image[..., ::-1] for image in (noisy, smooth)]
+    ours = [torch.from_numpy(image / 255).permute(2, 0, 1).float() for image in (noisy, smooth)]
     assert psnr(*ours, border=border, channel=channel) == pytest.approx(
         calculate_psnr(*bgr, **common), abs=1e-4
     )

@@ -60,7 +60,7 @@ def test_values_beyond_white_are_those_of_white() -> None:
     assert warping_error([white[0], white[1] + 0.3], flows) < 1e-10
 
 
-def test_pixels_that_leave_the_picture_do_not_count() -> None:
+def test_pixels_that_leave_the_image_do_not_count() -> None:
     frames, flows = moving(2)
     frames[0] = frames[0].clone()
     frames[0][..., -2:] = 0  # 2 px to the right is beyond frame 1
@@ -75,7 +75,7 @@ def test_covered_pixels_do_not_count() -> None:
     still = torch.zeros(32, 40, 2)
     assert warping_error([frames[0], following], [(still, still)]) > 1e-3
     backward = still.clone()
-    backward[10:20, 10:20] = 5  # what is there came from elsewhere
+    backward[10:20, 10:20] = 5  # what is there got from elsewhere
     assert not consistent(still, backward)[10:20, 10:20].any()
     assert consistent(still, backward)[:8].all()
     assert warping_error([frames[0], following], [(still, backward)]) < 1e-10
@@ -95,13 +95,13 @@ def test_pixels_where_motion_changes_abruptly_do_not_count() -> None:
 
 def test_wrong_numbers_and_shapes_are_refused() -> None:
     frames, flows = moving(3)
-    with pytest.raises(ValueError, match="came 3 frames and 1 pairs of flows"):
+    with pytest.raises(ValueError, match="got 3 frames and 1 pairs of flows"):
         warping_error(frames, flows[:1])
-    with pytest.raises(ValueError, match="came 1 frames"):
+    with pytest.raises(ValueError, match="got 1 frames"):
         warping_error(frames[:1], [])
-    with pytest.raises(ValueError, match=r"frame 1 or 2: .* came torch.float32 \(1, 3, 32, 39\)"):
+    with pytest.raises(ValueError, match=r"frame 1 or 2: .* got torch.float32 \(1, 3, 32, 39\)"):
         warping_error([*frames[:2], frames[2][..., 1:]], flows)
-    with pytest.raises(ValueError, match=r"flow between frames 0 and 1: .*\(32, 40, 2\); came"):
+    with pytest.raises(ValueError, match=r"flow between frames 0 and 1: .*\(32, 40, 2\); got"):
         warping_error(frames, [(flows[0][0][1:], flows[0][1]), flows[1]])
     with pytest.raises(ValueError, match="uint8"):
         warping_error([(frame * 255).byte() for frame in frames], flows)

@@ -17,7 +17,7 @@ CHANNELS: list[Channel] = ["y", "rgb"]
 
 
 def pair(height: int = 24, width: int = 31) -> tuple[Tensor, Tensor]:
-    """A random picture and a noisy copy, both on the 8-bit grid."""
+    """A random image and a noisy copy, both on the 8-bit grid."""
     random = torch.Generator().manual_seed(0)
     hr = torch.randint(0, 256, (3, height, width), generator=random) / 255
     noise = torch.randint(-20, 21, hr.shape, generator=random) / 255
@@ -26,7 +26,7 @@ def pair(height: int = 24, width: int = 31) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("border", [0, 4])
-def test_equal_pictures_have_infinite_psnr(channel: Channel, border: int) -> None:
+def test_equal_images_have_infinite_psnr(channel: Channel, border: int) -> None:
     _, hr = pair()
     assert psnr(hr, hr.clone(), border=border, channel=channel) == math.inf
 
@@ -41,13 +41,13 @@ def test_rgb_agrees_with_scikit_image(border: int) -> None:
 
 
 def test_luma_of_the_primaries_is_bt601() -> None:
-    colours = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]
-    picture = torch.tensor(colours, dtype=torch.float32).T[:, None]  # (3, 1, 5)
-    luma, _ = compared_values(picture, picture, border=0, channel="y")
+    colors = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]
+    image = torch.tensor(colors, dtype=torch.float32).T[:, None]  # (3, 1, 5)
+    luma, _ = compared_values(image, image, border=0, channel="y")
     assert luma.flatten().tolist() == pytest.approx([16, 81.481, 144.553, 40.966, 235])
 
 
-def test_one_grey_level_apart_everywhere_has_the_psnr_of_the_formula() -> None:
+def test_one_gray_level_apart_everywhere_has_the_psnr_of_the_formula() -> None:
     hr = torch.full((3, 8, 8), 100 / 255)
     sr = torch.full((3, 8, 8), 101 / 255)
     assert psnr(sr, hr, border=0, channel="rgb") == pytest.approx(20 * math.log10(255))
@@ -57,7 +57,7 @@ def test_one_grey_level_apart_everywhere_has_the_psnr_of_the_formula() -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_pictures_are_compared_as_8_bit_files_would_be(channel: Channel) -> None:
+def test_images_are_compared_as_8_bit_files_would_be(channel: Channel) -> None:
     sr, hr = pair()
     expected = psnr(sr, hr, border=2, channel=channel)
     assert psnr(sr + 0.4 / 255, hr - 0.4 / 255, border=2, channel=channel) == expected
@@ -77,7 +77,7 @@ def test_what_lies_in_the_border_does_not_count(channel: Channel) -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_flipping_both_pictures_changes_nothing(channel: Channel) -> None:
+def test_flipping_both_images_changes_nothing(channel: Channel) -> None:
     sr, hr = pair()
     flipped = psnr(sr.flip(-1), hr.flip(-1), border=4, channel=channel)
     assert flipped == pytest.approx(psnr(sr, hr, border=4, channel=channel), abs=1e-9)
@@ -91,7 +91,7 @@ def test_a_batch_dimension_of_one_and_half_precision_are_taken(channel: Channel)
     assert psnr(sr[None].double(), hr[None].half(), border=4, channel=channel) == expected
 
 
-def test_a_picture_that_requires_gradients_is_taken() -> None:
+def test_a_image_that_requires_gradients_is_taken() -> None:
     sr, hr = pair()
     assert psnr(sr.requires_grad_(), hr, border=0, channel="y") > 0
 
@@ -99,11 +99,11 @@ def test_a_picture_that_requires_gradients_is_taken() -> None:
 @pytest.mark.parametrize(
     ("sr_shape", "hr_shape", "border", "message"),
     [
-        ((3, 8, 8), (3, 8, 9), 0, r"same height and width; came \(8, 8\) and \(8, 9\)"),
-        ((3, 8, 8), (1, 8, 8), 0, r"hr: expected .* came \(1, 8, 8\)"),
-        ((2, 3, 8, 8), (2, 3, 8, 8), 0, r"sr: expected .* came \(2, 3, 8, 8\)"),
-        ((3, 8, 9), (3, 8, 9), 4, "twice the border of 4 px; came height 8, width 9"),
-        ((3, 8, 8), (3, 8, 8), -1, "border: expected 0 or more pixels; came -1"),
+        ((3, 8, 8), (3, 8, 9), 0, r"same height and width, got \(8, 8\) and \(8, 9\)"),
+        ((3, 8, 8), (1, 8, 8), 0, r"hr: expected .* got \(1, 8, 8\)"),
+        ((2, 3, 8, 8), (2, 3, 8, 8), 0, r"sr: expected .* got \(2, 3, 8, 8\)"),
+        ((3, 8, 9), (3, 8, 9), 4, "twice the border of 4 px, got height 8, width 9"),
+        ((3, 8, 8), (3, 8, 8), -1, "border: expected 0 or more pixels, got -1"),
     ],
 )
 def test_unusable_shapes_are_refused(
@@ -117,7 +117,7 @@ def test_integers_and_unknown_channels_are_refused() -> None:
     _, hr = pair()
     with pytest.raises(ValueError, match="uint8"):
         psnr((hr * 255).byte(), hr, border=0, channel="y")
-    with pytest.raises(ValueError, match="expected 'y' or 'rgb'; came 'luma'"):
+    with pytest.raises(ValueError, match="expected 'y' or 'rgb', got 'luma'"):
         psnr(hr, hr, border=0, channel="luma")  # type: ignore[arg-type]  # the mistake under test
 
 

@@ -16,7 +16,7 @@ CHANNELS: list[Channel] = ["y", "rgb"]
 
 
 def pair(height: int = 32, width: int = 45) -> tuple[Tensor, Tensor]:
-    """A picture of waves and a noisy copy, both on the 8-bit grid."""
+    """An image of waves and a noisy copy, both on the 8-bit grid."""
     random = torch.Generator().manual_seed(0)
     rows, columns = torch.arange(height)[:, None] / 5, torch.arange(width) / 7
     waves = torch.stack(
@@ -49,14 +49,14 @@ def test_the_mean_agrees_with_scikit_image(channel: Channel, border: int) -> Non
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_equal_pictures_have_ssim_one(channel: Channel) -> None:
+def test_equal_images_have_ssim_one(channel: Channel) -> None:
     _, hr = pair()
     assert ssim(hr, hr.clone(), border=4, channel=channel) == pytest.approx(1, abs=1e-12)
     flat = torch.zeros(3, 12, 12)
     assert ssim(flat, flat, border=0, channel=channel) == pytest.approx(1, abs=1e-12)
 
 
-def test_two_flat_pictures_have_the_ssim_of_the_formula() -> None:
+def test_two_flat_images_have_the_ssim_of_the_formula() -> None:
     sr, hr = torch.full((3, 12, 13), 50 / 255), torch.full((3, 12, 13), 200 / 255)
     c1 = (0.01 * 255) ** 2
     expected = (2 * 50 * 200 + c1) / (50**2 + 200**2 + c1)
@@ -64,7 +64,7 @@ def test_two_flat_pictures_have_the_ssim_of_the_formula() -> None:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_exchanging_or_flipping_both_pictures_changes_nothing(channel: Channel) -> None:
+def test_exchanging_or_flipping_both_images_changes_nothing(channel: Channel) -> None:
     sr, hr = pair()
     expected = pytest.approx(ssim(sr, hr, border=4, channel=channel), abs=1e-12)
     assert ssim(hr, sr, border=4, channel=channel) == expected
@@ -86,10 +86,10 @@ def test_a_batch_dimension_of_one_is_taken() -> None:
     assert ssim(sr[None], hr[None], border=4, channel="rgb") == expected
 
 
-def test_a_picture_of_one_window_is_taken_and_a_smaller_one_refused() -> None:
+def test_a_image_of_one_window_is_taken_and_a_smaller_one_refused() -> None:
     sr, hr = pair()
     assert ssim(sr[:, :19, :19], hr[:, :19, :19], border=4, channel="y") < 1
-    with pytest.raises(ValueError, match=r"at least 11 x 11 px .* came height 11, width 10"):
+    with pytest.raises(ValueError, match=r"at least 11 x 11 px .* got height 11, width 10"):
         ssim(sr[:, :19, :18], hr[:, :19, :18], border=4, channel="y")
 
 

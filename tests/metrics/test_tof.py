@@ -48,12 +48,12 @@ def test_the_border_does_not_count() -> None:
 
 def test_what_is_not_two_frames_or_flows_of_one_size_is_refused() -> None:
     frame = seen_from(0, 0)
-    with pytest.raises(ValueError, match=r"two frames .* came \(64, 64, 3\) and \(63, 64, 3\)"):
+    with pytest.raises(ValueError, match=r"two frames .* got \(64, 64, 3\) and \(63, 64, 3\)"):
         flow_for_tof(frame, frame[1:])
     with pytest.raises(ValueError, match="two frames"):
         flow_for_tof(frame[..., 0], frame[..., 0])
     flow = np.zeros((8, 8, 2), np.float32)
-    with pytest.raises(ValueError, match=r"tOF: .* came \(8, 7, 2\) and \(8, 8, 2\)"):
+    with pytest.raises(ValueError, match=r"tOF: .* got \(8, 7, 2\) and \(8, 8, 2\)"):
         tof(flow[:, 1:], flow, border=0)
     with pytest.raises(ValueError, match="larger than twice the border of 4 px"):
         tof(flow, flow, border=4)

@@ -1,4 +1,4 @@
-"""Back ends: the same picture whoever runs the network, and a word where that cannot be."""
+"""Back ends: the same image whoever runs the network, and a word where that cannot be."""
 
 import importlib.util
 import sys
@@ -45,7 +45,7 @@ OTHERS = [
 
 
 class ByBrightness(nn.Module):
-    """Takes another branch for bright pictures than for dark ones."""
+    """Takes another branch for bright images than for dark ones."""
 
     def forward(self, lr: Tensor) -> Tensor:
         return lr * 2 if bool(lr.mean() > 0.55) else lr
@@ -266,12 +266,12 @@ def test_an_export_that_fails_says_so_in_one_line(
             "tensorrt",
             "cpu",
             torch.float32,
-            "expected one of torch, onnxruntime, openvino; came: 't",
+            "expected one of torch, onnxruntime, openvino, got 't",
         ),
-        ("onnxruntime", "cuda", torch.float32, "runs on the CPU only; came: device cuda"),
-        ("openvino", "mps", torch.float32, "runs on the CPU only; came: device mps"),
-        ("onnxruntime", "cpu", torch.bfloat16, "expected precision fp32; came: bf16"),
-        ("openvino", "cpu", torch.float16, "expected precision fp32 or bf16; came: fp16"),
+        ("onnxruntime", "cuda", torch.float32, "runs on the CPU only, got device cuda"),
+        ("openvino", "mps", torch.float32, "runs on the CPU only, got device mps"),
+        ("onnxruntime", "cpu", torch.bfloat16, "expected precision fp32, got bf16"),
+        ("openvino", "cpu", torch.float16, "expected precision fp32 or bf16, got fp16"),
     ],
 )
 def test_what_a_backend_lacks_is_refused(

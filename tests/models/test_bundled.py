@@ -41,7 +41,7 @@ def test_what_a_header_tells_is_what_is_loaded(bundled: BundledModel) -> None:
     assert facts.num_bytes == bundled.file.stat().st_size
 
 
-def test_the_defaults_are_for_pictures_and_by_the_enlargement() -> None:
+def test_the_defaults_are_for_images_and_by_the_enlargement() -> None:
     (default,) = (bundled for bundled in BUNDLED if bundled.name == DEFAULT)
     assert not default.facts().only_videos
     assert (default_model().stem, default_model(2.5).stem) == (DEFAULT, DEFAULT)

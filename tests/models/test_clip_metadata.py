@@ -96,10 +96,10 @@ def test_published_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     ("clips", "message"),
     [
         (None, "expected `clips`"),
-        ("yes", "expected `clips`.*came: 'yes'"),
-        ({**CLIPS, "offsets": [-1, 1, 2]}, r"2 different numbers.*3 frames; came: \[-1, 1, 2\]"),
-        ({**CLIPS, "offsets": [0, 1]}, r"other than 0.*came: \[0, 1\]"),
-        ({**CLIPS, "offsets": [1, 1]}, r"came: \[1, 1\]"),
+        ("yes", "expected `clips`.*got 'yes'"),
+        ({**CLIPS, "offsets": [-1, 1, 2]}, r"2 different numbers.*3 frames, got \[-1, 1, 2\]"),
+        ({**CLIPS, "offsets": [0, 1]}, r"other than 0.*got \[0, 1\]"),
+        ({**CLIPS, "offsets": [1, 1]}, r"got \[1, 1\]"),
         ({**CLIPS, "offsets": [1, 1000]}, "clips:.*offsets"),
         ({**CLIPS, "edge": "wrap"}, "clips:.*edge"),
         ({**CLIPS, "alignment": None}, "clips:.*alignment"),
@@ -168,7 +168,7 @@ def test_any_number_of_frames_that_fits_is_taken() -> None:
     assert window_of({"clips": clips}, num_frames=5).frames.radius == 4
 
 
-def test_initial_weights_that_learned_with_other_neighbours_are_refused(tmp_path: Path) -> None:
+def test_initial_weights_that_learned_with_other_neighbors_are_refused(tmp_path: Path) -> None:
     path, network = ours(tmp_path), tiny()
     options = RBPNOptions.model_validate(OPTIONS)
     load_initial_weights(network, path, options, 2, {**CLIPS, "flow": {"type": "DIS"}})

@@ -61,7 +61,7 @@ def test_a_radius_that_the_file_does_not_tell_is_measured(tmp_path: Path) -> Non
         {"generator": {"type": "IMDN"}},
         {"generator": {**SMALL_COMPACT, "num_convs": 3}},
         {"generator": {**SMALL_COMPACT, "num_features": 5}},
-        {"generator": {**SMALL_COMPACT, "colour": "red"}},
+        {"generator": {**SMALL_COMPACT, "color": "red"}},
         {"generator": {"type": "SRResNet"}},
         {"generator": None},
         {"scale": 2},
@@ -240,13 +240,13 @@ def test_without_basicsr_spandrel_reads_what_it_knows(
         ("srgan_iseebetter_x2", 2),
     ],
 )
-def test_the_published_files_load_and_keep_the_colours(
+def test_the_published_files_load_and_keep_the_colors(
     name: str, scale: int, shared_data: Path
 ) -> None:
     loaded = load_generator(shared_data / "weights" / f"{name}.pth")
     assert loaded.scale == scale
-    grey = torch.full((1, 3, 20, 20), 0.5)
-    sr = loaded.network(grey)[..., 8 * scale : -8 * scale, 8 * scale : -8 * scale]
+    gray = torch.full((1, 3, 20, 20), 0.5)
+    sr = loaded.network(gray)[..., 8 * scale : -8 * scale, 8 * scale : -8 * scale]
     assert (sr - 0.5).abs().max() < 0.05
 
 
@@ -254,10 +254,10 @@ def test_a_partial_start_takes_what_fits_and_names_the_rest(tmp_path: Path) -> N
     theirs, ours = Compact(4, 4, 2), Compact(2, 4, 2)
     before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
     path = small_model(tmp_path / "a.safetensors", theirs)
-    anew = load_initial_weights(ours, path, COMPACT, scale=2, partial=True)
-    assert anew == ("body.6.weight", "body.6.bias")  # one value a subpixel
+    again = load_initial_weights(ours, path, COMPACT, scale=2, partial=True)
+    assert again == ("body.6.weight", "body.6.bias")  # one value a subpixel
     for name, tensor in ours.state_dict().items():
-        expected = before[name] if name in anew else theirs.state_dict()[name]
+        expected = before[name] if name in again else theirs.state_dict()[name]
         assert torch.equal(tensor, expected), name
 
 
@@ -266,8 +266,8 @@ def test_a_partial_start_of_span_reckons_with_its_branches_alone(tmp_path: Path)
     options = {"type": "SPAN", "num_features": 4, "num_blocks": 1, "normalise": False}
     path = small_model(tmp_path / "a.safetensors", theirs, generator=options)
     span = SPANOptions.model_validate(options)
-    anew = load_initial_weights(ours, path, span, scale=2, partial=True)
-    assert anew == ("upsampler.0.weight", "upsampler.0.bias")
+    again = load_initial_weights(ours, path, span, scale=2, partial=True)
+    assert again == ("upsampler.0.weight", "upsampler.0.bias")
 
 
 def test_a_partial_start_of_which_nothing_fits_is_refused(tmp_path: Path) -> None:
@@ -279,6 +279,6 @@ def test_a_partial_start_of_which_nothing_fits_is_refused(tmp_path: Path) -> Non
 def test_a_partial_start_takes_published_weights_too(tmp_path: Path) -> None:
     theirs, ours = Compact(4, 4, 2), Compact(2, 4, 2)
     torch.save({"params_ema": theirs.state_dict()}, tmp_path / "a.pth")
-    anew = load_initial_weights(ours, tmp_path / "a.pth", COMPACT, scale=2, partial=True)
-    assert anew == ("body.6.weight", "body.6.bias")
+    again = load_initial_weights(ours, tmp_path / "a.pth", COMPACT, scale=2, partial=True)
+    assert again == ("body.6.weight", "body.6.bias")
     assert torch.equal(ours.state_dict()["body.0.weight"], theirs.state_dict()["body.0.weight"])

@@ -43,7 +43,7 @@ def saved(weights: dict[str, torch.Tensor], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_network_for_grey_or_rgb_takes_rgb(channels: int, tmp_path: Path) -> None:
+def test_a_network_for_gray_or_rgb_takes_rgb(channels: int, tmp_path: Path) -> None:
     loaded = load_generator(saved(dncnn(channels), tmp_path))
     assert loaded.origin == "recognised by spandrel"
     assert loaded.scale == 1

@@ -3,17 +3,17 @@ import numpy as np
 import pytest
 import torch
 
-from sr.motion.flow import Picture, enlarged_flow, luma8, optical_flow, warped
+from sr.motion.flow import Image, enlarged_flow, luma8, optical_flow, warped
 
 
-def texture(height: int, width: int) -> Picture:
+def texture(height: int, width: int) -> Image:
     """Smooth noise, in [0, 1]."""
     noise = np.random.default_rng(0).random((height, width), np.float32)
     blurred = cv2.GaussianBlur(noise, (0, 0), 2)
     return np.asarray(cv2.normalize(blurred, None, 0, 1, cv2.NORM_MINMAX), np.float32)
 
 
-def test_a_picture_moved_right_and_down_gives_the_shift_as_flow() -> None:
+def test_a_image_moved_right_and_down_gives_the_shift_as_flow() -> None:
     wide = (texture(80, 100) * 255).astype(np.uint8)
     a, b = wide[10:70, 10:90], wide[8:68, 7:87]  # b shows the same 3 px further right, 2 down
     flow = optical_flow(a, b)
@@ -22,7 +22,7 @@ def test_a_picture_moved_right_and_down_gives_the_shift_as_flow() -> None:
     assert np.abs(inside - [3, 2]).max() < 0.2
 
 
-def test_warping_by_the_flow_brings_the_other_picture_here() -> None:
+def test_warping_by_the_flow_brings_the_other_image_here() -> None:
     wide = texture(80, 100)
     a, b = wide[10:70, 10:90], wide[8:68, 7:87]
     flow = np.full((60, 80, 2), [3, 2], np.float32)
@@ -37,10 +37,10 @@ def test_warping_by_half_a_pixel_keeps_a_ramp() -> None:
 
 
 def test_channels_are_warped_alike() -> None:
-    picture = texture(24, 32)
+    image = texture(24, 32)
     flow = np.random.default_rng(1).normal(0, 2, (24, 32, 2)).astype(np.float32)
-    both = warped(np.stack([picture, picture[::-1]], axis=-1), flow)
-    assert np.allclose(both[..., 0], warped(picture, flow), atol=1e-6)
+    both = warped(np.stack([image, image[::-1]], axis=-1), flow)
+    assert np.allclose(both[..., 0], warped(image, flow), atol=1e-6)
     assert both.shape == (24, 32, 2)
 
 
@@ -76,16 +76,16 @@ def test_an_enlarged_flow_counts_in_the_larger_pixels() -> None:
     assert np.allclose(enlarged, [4, 5])
 
 
-def test_luma_of_grey_is_that_grey() -> None:
-    grey = torch.full((1, 3, 4, 6), 100 / 255)
-    luma = luma8(grey)
+def test_luma_of_gray_is_that_gray() -> None:
+    gray = torch.full((1, 3, 4, 6), 100 / 255)
+    luma = luma8(gray)
     assert luma.dtype == np.uint8
     assert (luma == 100).all()
 
 
 def test_unlike_frames_are_refused() -> None:
     a = np.zeros((20, 30), np.uint8)
-    with pytest.raises(ValueError, match=r"one size; came uint8 \(20, 30\) and uint8 \(30, 20\)"):
+    with pytest.raises(ValueError, match=r"one size, got uint8 \(20, 30\) and uint8 \(30, 20\)"):
         optical_flow(a, a.T)
     with pytest.raises(ValueError, match="float32"):
         optical_flow(a, a.astype(np.float32))  # type: ignore[arg-type]  # the mistake under test

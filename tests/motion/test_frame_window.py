@@ -52,7 +52,7 @@ def scene(first: int, last: int, flow: Callable[[int], Tensor] = uneven) -> Scen
         (7, (-3, -2, -1, 1, 2, 3), (-1, 1, -2, 2, -3, 3)),
     ],
 )
-def test_neighbours_come_in_the_order_of_time_or_the_nearest_first(
+def test_neighbors_come_in_the_order_of_time_or_the_nearest_first(
     num_frames: int, time: tuple[int, ...], nearest: tuple[int, ...]
 ) -> None:
     assert offsets_of(num_frames, "time") == time
@@ -60,10 +60,10 @@ def test_neighbours_come_in_the_order_of_time_or_the_nearest_first(
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_in_the_middle_of_a_scene_neighbours_are_the_frames_around(edge: Edge) -> None:
-    assert Window((-2, -1, 1, 2), edge).neighbours(7, 3, 11) == (5, 6, 8, 9)
-    assert Window((-1, 1, -2, 2), edge).neighbours(5, 3, 7) == (4, 6, 3, 7)
-    assert Window((-3, -1), edge).neighbours(6, 3, 7) == (3, 5)
+def test_in_the_middle_of_a_scene_neighbors_are_the_frames_around(edge: Edge) -> None:
+    assert Window((-2, -1, 1, 2), edge).neighbors(7, 3, 11) == (5, 6, 8, 9)
+    assert Window((-1, 1, -2, 2), edge).neighbors(5, 3, 7) == (4, 6, 3, 7)
+    assert Window((-3, -1), edge).neighbors(6, 3, 7) == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_what_stands_for_frames_beyond_the_ends(
     at_last: tuple[int, ...],
 ) -> None:
     window = Window((-2, -1, 1, 2), edge)
-    assert window.neighbours(3, 3, 11) == at_first
-    assert window.neighbours(4, 3, 11) == beside_first
-    assert window.neighbours(11, 3, 11) == at_last
+    assert window.neighbors(3, 3, 11) == at_first
+    assert window.neighbors(4, 3, 11) == beside_first
+    assert window.neighbors(11, 3, 11) == at_last
 
 
 @pytest.mark.parametrize(
@@ -98,20 +98,20 @@ def test_in_scenes_shorter_than_the_window_no_frame_is_of_another_scene(
     edge: Edge, of_one: tuple[int, ...], of_two: tuple[int, ...]
 ) -> None:
     window = Window((-2, -1, 1, 2), edge)
-    assert window.neighbours(4, 4, 4) == of_one
-    assert window.neighbours(4, 4, 5) == of_two
+    assert window.neighbors(4, 4, 4) == of_one
+    assert window.neighbors(4, 4, 5) == of_two
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 @pytest.mark.parametrize("edge", EDGES)
 def test_a_scene_of_one_frame_is_looked_at_without_motion(edge: Edge, alignment: Alignment) -> None:
-    neighbours, flows = look(Window((-2, -1, 1, 2), edge, alignment), scene(4, 4), 4)
-    assert torch.equal(neighbours, frame(4).expand(4, 3, HEIGHT, WIDTH))
+    neighbors, flows = look(Window((-2, -1, 1, 2), edge, alignment), scene(4, 4), 4)
+    assert torch.equal(neighbors, frame(4).expand(4, 3, HEIGHT, WIDTH))
     assert flows.shape == (4, 2, HEIGHT, WIDTH)
     assert not flows.any()
 
 
-def test_the_radius_is_that_of_the_farthest_neighbour() -> None:
+def test_the_radius_is_that_of_the_farthest_neighbor() -> None:
     assert Window((-1, 1, -3, 2)).radius == 3
     assert Window((1, 2)).radius == 2
 
@@ -125,7 +125,7 @@ def test_a_window_backwards_sees_the_same_in_a_clip_that_runs_backwards(
     window = Window((-1, 1, -2, 2, -3), edge, alignment)
     forwards = scene(0, 4)
     mirrored = Scene(
-        {4 - number: picture for number, picture in forwards.frames.items()},
+        {4 - number: image for number, image in forwards.frames.items()},
         {4 - number: flow for number, flow in forwards.to_previous.items()},
         {4 - number: flow for number, flow in forwards.to_next.items()},
         0,
@@ -139,8 +139,8 @@ def test_a_window_backwards_sees_the_same_in_a_clip_that_runs_backwards(
 
 def test_without_alignment_frames_beside_are_handed_over_with_their_flow() -> None:
     whole = scene(0, 4)
-    neighbours, flows = look(Window((1, -1)), whole, 2)
-    assert torch.equal(neighbours, torch.stack([frame(3), frame(1)]))
+    neighbors, flows = look(Window((1, -1)), whole, 2)
+    assert torch.equal(neighbors, torch.stack([frame(3), frame(1)]))
     assert torch.equal(flows, torch.stack([whole.to_next[2], whole.to_previous[2]]))
 
 
@@ -152,23 +152,23 @@ def test_flow_over_two_and_three_frames_is_so_many_times_that_of_a_steady_motion
         0,
         6,
     )
-    neighbours, flows = look(Window((-3, -2, 2, 3)), steady, 3)
-    assert torch.equal(neighbours, torch.stack([frame(0), frame(1), frame(5), frame(6)]))
+    neighbors, flows = look(Window((-3, -2, 2, 3)), steady, 3)
+    assert torch.equal(neighbors, torch.stack([frame(0), frame(1), frame(5), frame(6)]))
     for flow, times in zip(flows, (-3, -2, 2, 3), strict=True):
         assert torch.allclose(flow, times * constant(2.5, -1), atol=1e-5)
 
 
 def test_flow_measured_over_two_frames_of_a_moving_scene_is_twice_the_shift(moved: Moved) -> None:
-    pictures = [moved(1.5 * step, -0.75 * step) for step in range(3)]
-    motions = [measured(*pair, DIS()) for pair in pairwise(pictures)]
+    images = [moved(1.5 * step, -0.75 * step) for step in range(3)]
+    motions = [measured(*pair, DIS()) for pair in pairwise(images)]
     there = [torch.from_numpy(motion.forward).permute(2, 0, 1) for motion in motions]
     back = [torch.from_numpy(motion.backward).permute(2, 0, 1) for motion in motions]
-    frames = [torch.from_numpy(picture).permute(2, 0, 1) for picture in pictures]
+    frames = [torch.from_numpy(image).permute(2, 0, 1) for image in images]
     whole = Scene(dict(enumerate(frames)), dict(enumerate(there)), dict(enumerate(back, 1)), 0, 2)
     shift = torch.tensor([3, -1.5]).view(2, 1, 1)
     for position, offset, expected in ((0, 2, shift), (2, -2, -shift)):
-        neighbours, flows = look(Window((offset,)), whole, position)
-        assert torch.equal(neighbours[0], frames[position + offset])
+        neighbors, flows = look(Window((offset,)), whole, position)
+        assert torch.equal(neighbors[0], frames[position + offset])
         assert (flows[0] - expected)[:, 10:-10, 10:-10].abs().max() < 0.3
 
 
@@ -185,7 +185,7 @@ def test_the_second_step_of_a_flow_is_read_where_the_first_one_leads() -> None:
     assert not flows[0, 1].any()
 
 
-def test_aligned_neighbours_are_the_pixels_that_flow_points_to_and_the_rest_of_it() -> None:
+def test_aligned_neighbors_are_the_pixels_that_flow_points_to_and_the_rest_of_it() -> None:
     whole = scene(0, 4)
     window = Window((-2, -1, 1, 2))
     frames, flows = look(window, whole, 2)
@@ -225,9 +225,9 @@ def test_an_area_is_seen_as_in_the_whole_frame(
 ) -> None:
     window = Window((-3, -2, -1, 1, 2, 3), edge, alignment)
     whole = scene(0, 6)
-    neighbours, flows = look(window, whole, position)
+    neighbors, flows = look(window, whole, position)
     part, part_flows = look(window, whole, position, area)
-    assert torch.equal(part, cut(neighbours, area))
+    assert torch.equal(part, cut(neighbors, area))
     assert torch.allclose(part_flows, cut(flows, area), atol=1e-4)
     assert part.shape == (6, 3, area.height, area.width)
 
@@ -235,7 +235,7 @@ def test_an_area_is_seen_as_in_the_whole_frame(
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_frames_of_bytes_and_flow_of_half_precision_are_taken(alignment: Alignment) -> None:
     whole = scene(0, 4)
-    frames = {number: (255 * picture).byte() for number, picture in whole.frames.items()}
+    frames = {number: (255 * image).byte() for number, image in whole.frames.items()}
     half = Scene(
         frames,
         {number: flow.half() for number, flow in whole.to_next.items()},
@@ -244,9 +244,9 @@ def test_frames_of_bytes_and_flow_of_half_precision_are_taken(alignment: Alignme
         4,
     )
     window = Window((-2, -1, 1, 2), alignment=alignment)
-    neighbours, flows = look(window, half, 2)
-    assert neighbours.dtype == torch.uint8
+    neighbors, flows = look(window, half, 2)
+    assert neighbors.dtype == torch.uint8
     assert flows.dtype == torch.float32
     if alignment == "none":
         assert torch.allclose(flows, look(window, whole, 2)[1], atol=0.02)
-        assert torch.equal(neighbours[2], frames[3])
+        assert torch.equal(neighbors[2], frames[3])

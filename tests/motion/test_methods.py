@@ -72,7 +72,7 @@ def test_dis_is_the_flow_of_luma(moved: Moved) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_unlike_frames_are_refused(method: FlowMethod) -> None:
     frame = np.zeros((20, 30, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"one size; came uint8 \(20, 30, 3\) and uint8 \(10, 3"):
+    with pytest.raises(ValueError, match=r"one size, got uint8 \(20, 30, 3\) and uint8 \(10, 3"):
         method(frame, frame[:10])
     for other in (frame[..., 0], frame.astype(np.float32), frame[:0], frame[..., :2]):
         with pytest.raises(ValueError, match="expected two uint8 frames"):

@@ -47,5 +47,5 @@ def test_frames_of_different_scenes_are_a_cut(moved: Moved) -> None:
 
 
 def test_frames_of_different_sizes_are_refused(moved: Moved) -> None:
-    with pytest.raises(ValueError, match=r"one size; came uint8 \(64, 112, 3\) and uint8 \(32"):
+    with pytest.raises(ValueError, match=r"one size, got uint8 \(64, 112, 3\) and uint8 \(32"):
         measured(moved(0, 0), moved(0, 0, height=32), DIS())

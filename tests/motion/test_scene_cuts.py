@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from sr.motion.flow import Picture
+from sr.motion.flow import Image
 from sr.motion.methods import DIS, RGB8
 from sr.motion.scene_cuts import agreement, is_cut
 
 Moved = Callable[..., RGB8]
 
 
-def agreements(a: RGB8, b: RGB8) -> tuple[Picture, Picture]:
+def agreements(a: RGB8, b: RGB8) -> tuple[Image, Image]:
     forward, backward = DIS()(a, b), DIS()(b, a)
     first, second = (frame.astype(np.float32) / 255 for frame in (a, b))
     return agreement(first, second, forward, backward), agreement(second, first, backward, forward)
@@ -37,10 +37,10 @@ def test_frames_agree_along_their_motion_alone(moved: Moved) -> None:
 
 
 def test_nothing_agrees_where_flow_does_not_lead_back_or_leaves_the_frame() -> None:
-    grey = np.full((20, 30, 3), 0.5, np.float32)
+    gray = np.full((20, 30, 3), 0.5, np.float32)
     flow = np.full((20, 30, 2), [4, 0], np.float32)
-    assert not agreement(grey, grey, flow, flow).any()
-    there = agreement(grey, grey, flow, -flow)
+    assert not agreement(gray, gray, flow, flow).any()
+    there = agreement(gray, gray, flow, -flow)
     assert not there[:, -4:].any()
     assert (there[:, :-4] == 1).all()
 
@@ -57,7 +57,7 @@ def test_other_scenes_are_cuts_and_moving_ones_are_not_also_with_noise(
     assert is_cut(*agreements(next_, other))
 
 
-def test_a_thing_that_comes_into_the_picture_is_no_cut(moved: Moved) -> None:
+def test_a_thing_that_comes_into_the_image_is_no_cut(moved: Moved) -> None:
     before = moved(0, 0)
     after = moved(1, 0)
     cv2.rectangle(after, (20, 10), (70, 50), (250, 20, 30), -1)

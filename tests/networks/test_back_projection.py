@@ -62,5 +62,5 @@ def test_the_initialisation_is_kaimings_with_biases_of_zero() -> None:
 
 @pytest.mark.parametrize("scale", [1, 5, 16])
 def test_other_scales_are_refused_by_name(scale: int) -> None:
-    with pytest.raises(ValueError, match=f"RBPN: expected a scale of 2, 3, 4 or 8; came {scale}"):
+    with pytest.raises(ValueError, match=f"RBPN: expected a scale of 2, 3, 4 or 8, got {scale}"):
         check_scale("RBPN", scale)

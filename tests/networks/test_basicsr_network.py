@@ -63,7 +63,7 @@ def test_without_basicsr_the_message_says_where_it_is_had(monkeypatch: pytest.Mo
         ),
     ],
 )
-def test_networks_of_the_registry_enlarge_pictures_of_any_size(
+def test_networks_of_the_registry_enlarge_images_of_any_size(
     arch: str, scale: int, options: dict[str, Any], size_multiple: int
 ) -> None:
     network = BasicSRNetwork(scale, arch, options)
@@ -97,9 +97,9 @@ def test_the_state_dict_is_that_of_their_network() -> None:
         ("SwinIr", {}, r"generator\.arch: did you mean SwinIR\? expected .*RCAN.*; got SwinIr"),
         ("RCAN", {"upscale": 2}, r"generator\.options\.upscale: expected .* 4, or nothing; got 2"),
         ("RCAN", {"uscale": 2}, r"RCAN of BasicSR cannot be built .*'uscale'; it takes \(num_in"),
-        ("SwinIR", {**SWINIR, "upsampler": ""}, r"enlarges RGB pictures 4 times; SwinIR .*makes"),
-        ("EDVR", {}, "generator.arch: expected a network that enlarges RGB pictures 4 times"),
-        ("MSRResNet", {"num_in_ch": 1}, "expected a network that enlarges RGB pictures 4 times"),
+        ("SwinIR", {**SWINIR, "upsampler": ""}, r"enlarges RGB images 4 times; SwinIR .*makes"),
+        ("EDVR", {}, "generator.arch: expected a network that enlarges RGB images 4 times"),
+        ("MSRResNet", {"num_in_ch": 1}, "expected a network that enlarges RGB images 4 times"),
     ],
 )
 def test_what_makes_no_generator_is_refused(

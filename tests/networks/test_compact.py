@@ -38,7 +38,7 @@ def test_the_result_is_scale_times_as_large(scale: int, size: tuple[int, int]) -
     assert network.scale == scale
 
 
-def test_without_its_last_layer_it_is_the_nearest_neighbour() -> None:
+def test_without_its_last_layer_it_is_the_nearest_neighbor() -> None:
     network = Compact(3, num_features=4, num_convs=2)
     nn.init.zeros_(network.body[-1].weight)  # type: ignore[arg-type]  # a Conv2d
     lr = torch.rand(1, 3, 4, 5)
@@ -46,7 +46,7 @@ def test_without_its_last_layer_it_is_the_nearest_neighbour() -> None:
     assert torch.equal(network(lr), nearest)
 
 
-def test_an_untrained_network_is_already_near_the_nearest_neighbour() -> None:
+def test_an_untrained_network_is_already_near_the_nearest_neighbor() -> None:
     torch.manual_seed(0)
     network = Compact(4)
     lr = torch.rand(1, 3, 24, 24)

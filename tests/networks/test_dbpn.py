@@ -152,7 +152,7 @@ def test_the_newest_map_comes_first() -> None:
 
 
 def test_a_scale_without_a_kernel_is_refused() -> None:
-    with pytest.raises(ValueError, match="DBPN: expected a scale of 2, 3, 4 or 8; came 5"):
+    with pytest.raises(ValueError, match="DBPN: expected a scale of 2, 3, 4 or 8, got 5"):
         DBPN(5)
 
 

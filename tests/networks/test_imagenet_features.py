@@ -83,7 +83,7 @@ def test_the_stack_ends_with_the_last_layer_asked_for() -> None:
     assert set(features(torch.rand(1, 3, 4, 4))) == {"conv1_1", "conv2_1"}
 
 
-def test_it_is_frozen_and_stays_in_eval_mode_but_the_picture_gets_a_gradient() -> None:
+def test_it_is_frozen_and_stays_in_eval_mode_but_the_image_gets_a_gradient() -> None:
     features = ImageNetFeatures("VGG16", ["conv2_2"], "random").train()
     assert not any(module.training for module in features.modules())
     assert not any(parameter.requires_grad for parameter in features.parameters())
@@ -191,7 +191,7 @@ def test_without_a_network_the_error_says_what_was_tried(no_connection: Path) ->
 
 
 @pytest.mark.parametrize(("layer", "size"), [("relu1_2", 1), ("conv2_1", 2), ("relu5_3", 16)])
-def test_a_picture_that_the_poolings_would_leave_empty_is_refused(layer: str, size: int) -> None:
+def test_a_image_that_the_poolings_would_leave_empty_is_refused(layer: str, size: int) -> None:
     features = ImageNetFeatures("VGG16", [layer], "random")
     assert features.min_size == size
     assert features(torch.rand(1, 3, size, size + 1))[layer].shape[-2:] == (
@@ -202,7 +202,7 @@ def test_a_picture_that_the_poolings_would_leave_empty_is_refused(layer: str, si
         features(torch.rand(1, 3, size, 0))
 
 
-def test_the_smallest_picture_for_alexnet_leaves_one_value() -> None:
+def test_the_smallest_image_for_alexnet_leaves_one_value() -> None:
     features = ImageNetFeatures("AlexNet", ["relu5"], "random")
     assert features.min_size == 31
     assert features(torch.rand(1, 3, 31, 31))["relu5"].shape == (1, 256, 1, 1)

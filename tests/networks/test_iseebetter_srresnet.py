@@ -46,7 +46,7 @@ def test_the_receptive_radius_is_18() -> None:
 
 
 def test_a_scale_that_doublings_do_not_reach_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a scale of 2, 4 or 8; came 3"):
+    with pytest.raises(ValueError, match="expected a scale of 2, 4 or 8, got 3"):
         ISeeBetterSRResNet(3)
 
 

@@ -12,28 +12,28 @@ def test_the_result_is_that_of_the_network_itself(num_frames: int) -> None:
     network = RBPN(2, 4, 4, 1, 1, num_frames).eval()
     n = num_frames - 1
     references = torch.rand(2, 3, 6, 9)
-    neighbours, flows = torch.rand(2, n, 3, 6, 9), torch.randn(2, n, 2, 6, 9)
+    neighbors, flows = torch.rand(2, n, 3, 6, 9), torch.randn(2, n, 2, 6, 9)
     window = torch.cat(
-        [packed(references[b : b + 1], neighbours[b], flows[b]) for b in range(len(references))]
+        [packed(references[b : b + 1], neighbors[b], flows[b]) for b in range(len(references))]
     )
     wrapped = PackedWindow(network)
     assert window.shape == (2, wrapped.num_channels, 6, 9)
     assert wrapped.num_channels == num_packed_channels(n) == 3 + 5 * n
     with torch.no_grad():
-        expected = network(references, neighbours, flows)
+        expected = network(references, neighbors, flows)
         assert torch.equal(wrapped(window), expected)
         channels_last = window.contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(wrapped(channels_last), expected)
 
 
-def test_neighbours_and_flows_lie_behind_the_reference_in_their_order() -> None:
-    reference, neighbours = torch.zeros(1, 3, 1, 1), torch.arange(1.0, 7).view(2, 3, 1, 1)
+def test_neighbors_and_flows_lie_behind_the_reference_in_their_order() -> None:
+    reference, neighbors = torch.zeros(1, 3, 1, 1), torch.arange(1.0, 7).view(2, 3, 1, 1)
     flows = torch.arange(7.0, 11).view(2, 2, 1, 1)
-    assert packed(reference, neighbours, flows).flatten().tolist() == [0, 0, 0, *range(1, 11)]
+    assert packed(reference, neighbors, flows).flatten().tolist() == [0, 0, 0, *range(1, 11)]
 
 
 @pytest.mark.parametrize(("scale", "num_frames", "radius"), [(4, 3, 9), (2, 3, 13), (4, 4, 13)])
-def test_the_receptive_radius_grows_with_the_neighbours(
+def test_the_receptive_radius_grows_with_the_neighbors(
     scale: int, num_frames: int, radius: int
 ) -> None:
     window = PackedWindow(RBPN(scale, 1, 1, 1, 1, num_frames))

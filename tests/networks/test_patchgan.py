@@ -18,11 +18,11 @@ def convolutions(network: nn.Module) -> list[nn.Conv2d]:
 
 
 def seen_by(network: nn.Module, size: int, row: int, column: int) -> Tensor:
-    """Which pixels of a picture of `size` change one logit: (size, size), bool."""
+    """Which pixels of an image of `size` change one logit: (size, size), bool."""
     generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(1, 3, size, size, generator=generator).double().requires_grad_(True)
-    logit = network.double()(picture)[0, 0, row, column]
-    (gradient,) = torch.autograd.grad(logit, picture)
+    image = torch.rand(1, 3, size, size, generator=generator).double().requires_grad_(True)
+    logit = network.double()(image)[0, 0, row, column]
+    (gradient,) = torch.autograd.grad(logit, image)
     return gradient.abs().sum(dim=(0, 1)) > 0
 
 
@@ -57,7 +57,7 @@ def test_the_measured_patch_is_70_pixels_with_three_layers(num_layers: int, side
     assert seen.sum() == side**2
 
 
-def test_neighbouring_patches_are_8_pixels_apart() -> None:
+def test_neighboring_patches_are_8_pixels_apart() -> None:
     torch.manual_seed(0)
     network = PatchGAN(2).eval()
     here = seen_by(network, 128, 6, 6)
@@ -79,7 +79,7 @@ def test_there_is_a_logit_for_every_patch(
 
 
 @pytest.mark.parametrize("size", [(23, 64), (64, 23)])
-def test_a_picture_too_small_for_a_patch_is_refused(size: tuple[int, int]) -> None:
+def test_a_image_too_small_for_a_patch_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=f"at least 24x24 pixels, got {size[0]}x{size[1]}"):
         PatchGAN(2)(torch.rand(1, 3, *size))
 
@@ -91,14 +91,14 @@ def test_four_channels_are_refused() -> None:
 
 def test_the_result_is_a_logit_and_not_bounded() -> None:
     network = PatchGAN(2).eval()
-    picture = torch.rand(1, 3, 32, 32)
+    image = torch.rand(1, 3, 32, 32)
     last = convolutions(network)[-1]
     assert last.bias is not None
     with torch.no_grad():
         last.bias.fill_(7.0)
-        assert network(picture).min() > 6
+        assert network(image).min() > 6
         last.bias.fill_(-7.0)
-        assert network(picture).max() < -6
+        assert network(image).max() < -6
 
 
 @every_normalisation
@@ -117,16 +117,16 @@ def test_the_initial_weights_have_the_papers_deviation_of_0_02(
 
 
 @every_normalisation
-def test_the_gradient_reaches_the_picture_and_every_parameter(
+def test_the_gradient_reaches_the_image_and_every_parameter(
     normalisation: Normalisation,
 ) -> None:
     torch.manual_seed(0)
     network = PatchGAN(4, normalisation=normalisation)
-    picture = torch.rand(2, 3, 40, 40, requires_grad=True)
-    logits = network(picture)
+    image = torch.rand(2, 3, 40, 40, requires_grad=True)
+    logits = network(image)
     (logits - torch.randn_like(logits)).square().mean().backward()
-    assert picture.grad is not None
-    assert picture.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
+    assert image.grad is not None
+    assert image.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 1e-8, name
@@ -148,41 +148,41 @@ def test_spectral_normalisation_holds_every_layer_at_norm_1() -> None:
 
 
 @pytest.mark.parametrize("normalisation", ["instance", "spectral", "none"])
-def test_without_batch_normalisation_no_picture_depends_on_its_batch(
+def test_without_batch_normalisation_no_image_depends_on_its_batch(
     normalisation: Normalisation,
 ) -> None:
     torch.manual_seed(0)
     network = PatchGAN(4, normalisation=normalisation)
-    pictures = torch.rand(3, 3, 32, 32)
+    images = torch.rand(3, 3, 32, 32)
     with torch.no_grad():
-        network(pictures)
+        network(images)
         network.eval()
-        together = network(pictures)
-        alone = torch.cat([network(picture[None]) for picture in pictures])
+        together = network(images)
+        alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(together, alone)
 
 
 @every_normalisation
 def test_a_state_dict_carries_the_whole_discriminator(normalisation: Normalisation) -> None:
     network = PatchGAN(4, 2, normalisation)
-    pictures = torch.rand(3, 3, 24, 24)
+    images = torch.rand(3, 3, 24, 24)
     other = PatchGAN(4, 2, normalisation).eval()
     with torch.no_grad():
-        network(pictures)  # moves the statistics of the normalisation
+        network(images)  # moves the statistics of the normalisation
         network.eval()
-        assert not torch.equal(network(pictures), other(pictures))
+        assert not torch.equal(network(images), other(images))
         other.load_state_dict(network.state_dict())
-        assert torch.equal(network(pictures), other(pictures))
+        assert torch.equal(network(images), other(images))
 
 
 @every_normalisation
 def test_it_runs_in_bf16(normalisation: Normalisation) -> None:
     torch.manual_seed(0)
     network = PatchGAN(4, 2, normalisation).eval()
-    pictures = torch.rand(2, 3, 24, 24)
+    images = torch.rand(2, 3, 24, 24)
     with torch.no_grad():
-        expected = network(pictures)
+        expected = network(images)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = network(pictures)
+            logits = network(images)
     assert logits.dtype == torch.bfloat16
     torch.testing.assert_close(logits.float(), expected, rtol=0.05, atol=0.05)

@@ -5,14 +5,14 @@ from torch.nn import functional
 
 from sr.networks.rbpn import RBPN
 
-Clip = tuple[Tensor, Tensor, Tensor]  # reference, neighbours, flows
+Clip = tuple[Tensor, Tensor, Tensor]  # reference, neighbors, flows
 
 
 def random_clip(num_frames: int, height: int, width: int, batch_size: int = 1) -> Clip:
-    num_neighbours = num_frames - 1
+    num_neighbors = num_frames - 1
     reference = torch.rand(batch_size, 3, height, width)
-    neighbours = torch.rand(batch_size, num_neighbours, 3, height, width)
-    return reference, neighbours, torch.randn(batch_size, num_neighbours, 2, height, width)
+    neighbors = torch.rand(batch_size, num_neighbors, 3, height, width)
+    return reference, neighbors, torch.randn(batch_size, num_neighbors, 2, height, width)
 
 
 def tiny(scale: int, num_frames: int = 3, bicubic_skip: bool = False) -> RBPN:
@@ -53,7 +53,7 @@ def test_the_gradient_reaches_every_parameter(scale: int) -> None:
         assert parameter.grad.abs().max() > 1e-8, name
 
 
-def test_each_neighbour_and_each_flow_changes_the_result() -> None:
+def test_each_neighbor_and_each_flow_changes_the_result() -> None:
     torch.manual_seed(0)
     network = tiny(2, num_frames=5)
     clip = random_clip(5, 6, 6)
@@ -65,13 +65,13 @@ def test_each_neighbour_and_each_flow_changes_the_result() -> None:
         assert (frames.grad.abs().amax(dim=(0, 2, 3, 4)) > 1e-6).all()
 
 
-def test_the_order_of_the_neighbours_matters() -> None:
+def test_the_order_of_the_neighbors_matters() -> None:
     torch.manual_seed(0)
     network = tiny(2)
-    reference, neighbours, flows = random_clip(3, 6, 6)
+    reference, neighbors, flows = random_clip(3, 6, 6)
     with torch.no_grad():
-        forward = network(reference, neighbours, flows)
-        backward = network(reference, neighbours.flip(1), flows.flip(1))
+        forward = network(reference, neighbors, flows)
+        backward = network(reference, neighbors.flip(1), flows.flip(1))
     assert (forward - backward).abs().max() > 1e-3
 
 
@@ -93,10 +93,10 @@ def test_an_untrained_network_of_the_published_size_gives_values_near_1(
     # With the published initialisation: 1e5 to 1e10.
     torch.manual_seed(0)
     network = RBPN(scale)
-    reference, neighbours, flows = random_clip(7, size, size)
+    reference, neighbors, flows = random_clip(7, size, size)
     for flow in (torch.zeros_like(flows), 2 * flows):
         with torch.no_grad():
-            sr = network(reference, neighbours, flow)
+            sr = network(reference, neighbors, flow)
         assert 1e-2 < sr.std() < 3
 
 
@@ -142,36 +142,36 @@ def test_the_state_dict_has_the_published_key_names() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ((3, 3, 4, 5), r"neighbours of shape \(2, 4, 3, 4, 5\); came \(2, 2, 3, 4, 5\)"),
-        ((5, 3, 4, 6), r"neighbours of shape \(2, 4, 3, 4, 5\); came \(2, 4, 3, 4, 6\)"),
-        ((5, 1, 4, 5), r"neighbours of shape \(2, 4, 3, 4, 5\); came \(2, 4, 1, 4, 5\)"),
+        ((3, 3, 4, 5), r"neighbors of shape \(2, 4, 3, 4, 5\), got \(2, 2, 3, 4, 5\)"),
+        ((5, 3, 4, 6), r"neighbors of shape \(2, 4, 3, 4, 5\), got \(2, 4, 3, 4, 6\)"),
+        ((5, 1, 4, 5), r"neighbors of shape \(2, 4, 3, 4, 5\), got \(2, 4, 1, 4, 5\)"),
     ],
 )
-def test_neighbours_of_another_number_or_shape_are_refused(
+def test_neighbors_of_another_number_or_shape_are_refused(
     wrong: tuple[int, int, int, int], message: str
 ) -> None:
     num_frames, channels, height, width = wrong
     reference, _, flows = random_clip(5, 4, 5, batch_size=2)
-    neighbours = torch.rand(2, num_frames - 1, channels, height, width)
+    neighbors = torch.rand(2, num_frames - 1, channels, height, width)
     with pytest.raises(ValueError, match=f"RBPN: expected {message}"):
-        tiny(2, num_frames=5)(reference, neighbours, flows)
+        tiny(2, num_frames=5)(reference, neighbors, flows)
 
 
 def test_flows_and_references_of_another_shape_are_refused() -> None:
     network = tiny(2)
-    reference, neighbours, flows = random_clip(3, 4, 5)
-    message = r"flows of shape \(1, 2, 2, 4, 5\); came \(1, 1, 2, 4, 5\)"
+    reference, neighbors, flows = random_clip(3, 4, 5)
+    message = r"flows of shape \(1, 2, 2, 4, 5\), got \(1, 1, 2, 4, 5\)"
     with pytest.raises(ValueError, match=f"RBPN: expected {message}"):
-        network(reference, neighbours, flows[:, :1])
-    message = r"a reference of shape \(B, 3, H, W\); came \(3, 4, 5\)"
+        network(reference, neighbors, flows[:, :1])
+    message = r"a reference of shape \(B, 3, H, W\), got \(3, 4, 5\)"
     with pytest.raises(ValueError, match=f"RBPN: expected {message}"):
-        network(reference[0], neighbours, flows)
+        network(reference[0], neighbors, flows)
 
 
-def test_a_clip_without_two_neighbours_and_a_scale_without_a_kernel_are_refused() -> None:
-    with pytest.raises(ValueError, match="RBPN: expected num_frames of at least 3; came 2"):
+def test_a_clip_without_two_neighbors_and_a_scale_without_a_kernel_are_refused() -> None:
+    with pytest.raises(ValueError, match="RBPN: expected num_frames of at least 3, got 2"):
         RBPN(4, num_frames=2)
-    with pytest.raises(ValueError, match="RBPN: expected a scale of 2, 3, 4 or 8; came 5"):
+    with pytest.raises(ValueError, match="RBPN: expected a scale of 2, 3, 4 or 8, got 5"):
         RBPN(5)
 
 
@@ -179,7 +179,7 @@ def test_a_clip_without_two_neighbours_and_a_scale_without_a_kernel_are_refused(
 def test_a_tiny_network_learns_one_clip_moving_or_still(bicubic_skip: bool, motion: int) -> None:
     torch.manual_seed(0)
     frames = [functional.avg_pool2d(waves(12, 2 * shift), 2) for shift in (-motion, 0, motion)]
-    neighbours = torch.stack((frames[0], frames[2]), dim=1)
+    neighbors = torch.stack((frames[0], frames[2]), dim=1)
     flows = torch.zeros(1, 2, 2, 6, 6)
     flows[:, 0, 0], flows[:, 1, 0] = motion, -motion
     hr = waves(12, 0)
@@ -188,7 +188,7 @@ def test_a_tiny_network_learns_one_clip_moving_or_still(bicubic_skip: bool, moti
     best = torch.tensor(1.0)
     for _ in range(250):
         optimizer.zero_grad()
-        error = (network(frames[1], neighbours, flows) - hr).square().mean()
+        error = (network(frames[1], neighbors, flows) - hr).square().mean()
         best = torch.minimum(best, error.detach())
         if best < 1e-4:
             break

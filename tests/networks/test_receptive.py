@@ -65,7 +65,7 @@ def test_a_network_that_sees_farther_than_the_limit_gets_the_limit(limit: int) -
     assert measure_receptive_radius(convs(3), limit) == min(3, limit)
 
 
-def test_a_network_that_sees_the_whole_picture_gets_the_limit() -> None:
+def test_a_network_that_sees_the_whole_image_gets_the_limit() -> None:
     class Centred(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x - x.mean(dim=(2, 3), keepdim=True)

@@ -99,7 +99,7 @@ def test_the_state_dict_has_the_published_keys_and_shapes(scale: int, folded: in
         (1, (2, 8), (0, 0, 0, 2), "replicate"),
     ],
 )
-def test_an_odd_picture_gives_the_cropped_result_of_the_padded_one(
+def test_an_odd_image_gives_the_cropped_result_of_the_padded_one(
     scale: int, size: tuple[int, int], padding: tuple[int, int, int, int], mode: str
 ) -> None:
     height, width = size
@@ -112,7 +112,7 @@ def test_an_odd_picture_gives_the_cropped_result_of_the_padded_one(
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
-def test_a_tile_that_begins_at_a_multiple_gives_the_whole_pictures_result(scale: int) -> None:
+def test_a_tile_that_begins_at_a_multiple_gives_the_whole_images_result(scale: int) -> None:
     torch.manual_seed(0)
     network = RRDBNet(scale, num_features=4, num_blocks=0)
     radius = {1: 16, 2: 8, 4: 4}[scale]

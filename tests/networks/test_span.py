@@ -96,7 +96,7 @@ def test_the_result_is_scale_times_as_large(scale: int, size: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("num_features", [1, 2, 3])
-def test_it_can_have_fewer_features_than_colours(num_features: int) -> None:
+def test_it_can_have_fewer_features_than_colors(num_features: int) -> None:
     assert SPAN(2, num_features, 1)(torch.rand(1, 3, 4, 4)).shape == (1, 3, 8, 8)
 
 
@@ -289,7 +289,7 @@ def test_each_block_sees_three_pixels_farther(num_blocks: int) -> None:
 
 @pytest.mark.parametrize("normalise", [True, False])
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
-def test_an_untrained_network_is_already_near_the_nearest_neighbour(
+def test_an_untrained_network_is_already_near_the_nearest_neighbor(
     scale: int, normalise: bool
 ) -> None:
     lr = torch.rand(1, 3, 24, 24)

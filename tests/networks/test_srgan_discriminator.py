@@ -51,13 +51,13 @@ def test_the_convolutions_are_those_of_the_papers_figure() -> None:
 def test_the_pooled_biases_before_a_batch_normalisation_change_nothing() -> None:
     torch.manual_seed(0)
     network = SRGANDiscriminator(num_features=4, head="pooled")
-    pictures = torch.rand(4, 3, 24, 24)
+    images = torch.rand(4, 3, 24, 24)
     with torch.no_grad():
-        before = network(pictures)
+        before = network(images)
         for conv in convolutions(network.features)[1:]:
             assert conv.bias is not None
             conv.bias.normal_()
-        after = network(pictures)
+        after = network(images)
     torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-5)
 
 
@@ -105,15 +105,15 @@ def test_the_result_is_a_logit_and_not_bounded(head: Head) -> None:
 
 @every_head
 @every_normalisation
-def test_the_gradient_reaches_the_picture_and_every_parameter(
+def test_the_gradient_reaches_the_image_and_every_parameter(
     head: Head, normalisation: Normalisation
 ) -> None:
     torch.manual_seed(0)
     network = SRGANDiscriminator(24, 4, head, normalisation)
-    picture = torch.rand(4, 3, 24, 24, requires_grad=True)
-    (network(picture) - torch.randn(4, 1)).square().mean().backward()
-    assert picture.grad is not None
-    assert picture.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
+    image = torch.rand(4, 3, 24, 24, requires_grad=True)
+    (network(image) - torch.randn(4, 1)).square().mean().backward()
+    assert image.grad is not None
+    assert image.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
     without_effect = set()  # a batch normalisation takes them away again; as in iSeeBetter
     if normalisation == "batch" and head == "pooled":
         without_effect = {id(conv.bias) for conv in convolutions(network.features)[1:]}
@@ -141,15 +141,15 @@ def test_spectral_normalisation_holds_every_layer_at_norm_1(head: Head) -> None:
 
 
 @every_normalisation
-def test_in_eval_mode_a_picture_does_not_depend_on_its_batch(normalisation: Normalisation) -> None:
+def test_in_eval_mode_a_image_does_not_depend_on_its_batch(normalisation: Normalisation) -> None:
     torch.manual_seed(0)
     network = SRGANDiscriminator(16, 4, "dense", normalisation)
-    pictures = torch.rand(3, 3, 16, 16)
+    images = torch.rand(3, 3, 16, 16)
     with torch.no_grad():
-        network(pictures)
+        network(images)
         network.eval()
-        together = network(pictures)
-        alone = torch.cat([network(picture[None]) for picture in pictures])
+        together = network(images)
+        alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(together, alone)
 
 
@@ -159,14 +159,14 @@ def test_a_state_dict_carries_the_whole_discriminator(
     head: Head, normalisation: Normalisation
 ) -> None:
     network = SRGANDiscriminator(16, 4, head, normalisation)
-    pictures = torch.rand(3, 3, 16, 16)
+    images = torch.rand(3, 3, 16, 16)
     other = SRGANDiscriminator(16, 4, head, normalisation).eval()
     with torch.no_grad():
-        network(pictures)  # moves the statistics of the normalisation
+        network(images)  # moves the statistics of the normalisation
         network.eval()
-        assert not torch.equal(network(pictures), other(pictures))
+        assert not torch.equal(network(images), other(images))
         other.load_state_dict(network.state_dict())
-        assert torch.equal(network(pictures), other(pictures))
+        assert torch.equal(network(images), other(images))
 
 
 @every_head
@@ -174,10 +174,10 @@ def test_a_state_dict_carries_the_whole_discriminator(
 def test_it_runs_in_bf16(head: Head, normalisation: Normalisation) -> None:
     torch.manual_seed(0)
     network = SRGANDiscriminator(16, 4, head, normalisation).eval()
-    pictures = torch.rand(2, 3, 16, 16)
+    images = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
-        expected = network(pictures)
+        expected = network(images)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = network(pictures)
+            logits = network(images)
     assert logits.dtype == torch.bfloat16
     torch.testing.assert_close(logits.float(), expected, rtol=0.05, atol=0.02)

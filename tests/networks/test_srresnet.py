@@ -34,14 +34,14 @@ def test_the_gradient_reaches_every_parameter(scale: int) -> None:
         assert parameter.grad.abs().max() > 1e-8, name
 
 
-def test_in_eval_mode_a_picture_does_not_depend_on_its_batch() -> None:
+def test_in_eval_mode_a_image_does_not_depend_on_its_batch() -> None:
     network = SRResNet(2, num_features=4, num_blocks=2)
     network(torch.rand(4, 3, 8, 8))  # moves the statistics of the normalisation
     network.eval()
-    pictures = torch.rand(3, 3, 8, 8)
+    images = torch.rand(3, 3, 8, 8)
     with torch.no_grad():
-        together = network(pictures)
-        alone = torch.cat([network(picture[None]) for picture in pictures])
+        together = network(images)
+        alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(together, alone)
 
 

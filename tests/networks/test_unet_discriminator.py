@@ -44,10 +44,10 @@ def norm_of(conv: nn.Module) -> float:
     return float(torch.linalg.matrix_norm(conv.weight.detach().flatten(1), ord=2))
 
 
-def by_twos(network: UNetDiscriminator, picture: Tensor) -> Tensor:
+def by_twos(network: UNetDiscriminator, image: Tensor) -> Tensor:
     """The same layers with nn.Upsample by 2, as published; for sides that are multiples of 8."""
     double = nn.Upsample(scale_factor=2, mode="bilinear")
-    levels = [functional.leaky_relu(network.conv0(picture), 0.2)]
+    levels = [functional.leaky_relu(network.conv0(image), 0.2)]
     for down in (network.conv1, network.conv2, network.conv3):
         levels.append(functional.leaky_relu(down(levels[-1]), 0.2))
     x = levels.pop()
@@ -80,9 +80,9 @@ def test_where_8_divides_the_sides_each_enlargement_is_by_2(
 ) -> None:
     torch.manual_seed(0)
     network = UNetDiscriminator(4, skip_connections).eval()
-    picture = torch.rand(2, 3, *size)
+    image = torch.rand(2, 3, *size)
     with torch.no_grad():
-        torch.testing.assert_close(network(picture), by_twos(network, picture))
+        torch.testing.assert_close(network(image), by_twos(network, image))
 
 
 @pytest.mark.parametrize("skip_connections", [True, False])
@@ -95,7 +95,7 @@ def test_there_is_a_logit_for_every_pixel_of_any_size(
 
 
 @pytest.mark.parametrize("size", [(7, 32), (32, 7)])
-def test_a_picture_of_less_than_8_pixels_is_refused(size: tuple[int, int]) -> None:
+def test_a_image_of_less_than_8_pixels_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=f"at least 8x8 pixels, got {size[0]}x{size[1]}"):
         UNetDiscriminator(2)(torch.rand(1, 3, *size))
 
@@ -106,28 +106,28 @@ def test_four_channels_are_refused() -> None:
 
 
 def test_skips_carry_what_the_way_down_loses() -> None:
-    """With the way up silent, the picture's own fine pattern still reaches its logits."""
+    """With the way up silent, the image's own fine pattern still reaches its logits."""
     torch.manual_seed(0)
     network = UNetDiscriminator(4, spectral_norm=False).eval()
     nn.init.zeros_(network.conv6.weight)
-    pictures = torch.rand(2, 3, 16, 16)
+    images = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
-        with_skips = network(pictures)
+        with_skips = network(images)
         network.skip_connections = False
-        without = network(pictures)
+        without = network(images)
     assert (with_skips[0] - with_skips[1]).abs().max() > 1e-4
     assert torch.equal(without[0], without[1])
 
 
 def test_the_result_is_a_logit_and_not_bounded() -> None:
     network = UNetDiscriminator(2).eval()
-    picture = torch.rand(1, 3, 16, 16)
+    image = torch.rand(1, 3, 16, 16)
     assert network.conv9.bias is not None
     with torch.no_grad():
         network.conv9.bias.fill_(7.0)
-        assert network(picture).mean() > 5
+        assert network(image).mean() > 5
         network.conv9.bias.fill_(-7.0)
-        assert network(picture).mean() < -5
+        assert network(image).mean() < -5
 
 
 def test_spectral_normalisation_holds_the_inner_layers_at_norm_1() -> None:
@@ -154,11 +154,11 @@ def test_an_untrained_discriminator_has_small_logits_in_eval_mode(seed: int) -> 
 
 def test_in_eval_mode_a_pass_changes_no_state() -> None:
     network = UNetDiscriminator(4)
-    picture = torch.rand(1, 3, 8, 8)
+    image = torch.rand(1, 3, 8, 8)
     start = {key: value.clone() for key, value in network.state_dict().items()}
-    network.eval()(picture)
+    network.eval()(image)
     assert all(torch.equal(start[key], value) for key, value in network.state_dict().items())
-    network.train()(picture)
+    network.train()(image)
     changed = {key for key in start if not torch.equal(start[key], network.state_dict()[key])}
     assert changed == {f"conv{index}.weight_{side}" for index in range(1, 9) for side in "uv"}
 
@@ -175,16 +175,16 @@ def test_one_backward_pass_may_follow_two_forward_passes() -> None:
 
 @pytest.mark.parametrize("skip_connections", [True, False])
 @pytest.mark.parametrize("spectral_norm", [True, False])
-def test_the_gradient_reaches_the_picture_and_every_parameter(
+def test_the_gradient_reaches_the_image_and_every_parameter(
     skip_connections: bool, spectral_norm: bool
 ) -> None:
     torch.manual_seed(0)
     network = UNetDiscriminator(4, skip_connections, spectral_norm)
-    picture = torch.rand(2, 3, 24, 24, requires_grad=True)
-    logits = network(picture)
+    image = torch.rand(2, 3, 24, 24, requires_grad=True)
+    logits = network(image)
     (logits - torch.randn_like(logits)).square().mean().backward()
-    assert picture.grad is not None
-    assert picture.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
+    assert image.grad is not None
+    assert image.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 1e-8, name
@@ -193,24 +193,24 @@ def test_the_gradient_reaches_the_picture_and_every_parameter(
 @pytest.mark.parametrize("spectral_norm", [True, False])
 def test_a_state_dict_carries_the_whole_discriminator(spectral_norm: bool) -> None:
     network = UNetDiscriminator(4, spectral_norm=spectral_norm)
-    pictures = torch.rand(2, 3, 16, 16)
+    images = torch.rand(2, 3, 16, 16)
     other = UNetDiscriminator(4, spectral_norm=spectral_norm).eval()
     with torch.no_grad():
-        network(pictures)  # moves the singular vectors
+        network(images)  # moves the singular vectors
         network.eval()
-        assert not torch.equal(network(pictures), other(pictures))
+        assert not torch.equal(network(images), other(images))
         other.load_state_dict(network.state_dict())
-        assert torch.equal(network(pictures), other(pictures))
+        assert torch.equal(network(images), other(images))
 
 
 @pytest.mark.parametrize("spectral_norm", [True, False])
 def test_it_runs_in_bf16(spectral_norm: bool) -> None:
     torch.manual_seed(0)
     network = UNetDiscriminator(4, spectral_norm=spectral_norm).eval()
-    pictures = torch.rand(2, 3, 16, 16)
+    images = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
-        expected = network(pictures)
+        expected = network(images)
         with torch.autocast("cpu", torch.bfloat16):
-            logits = network(pictures)
+            logits = network(images)
     assert logits.dtype == torch.bfloat16
     torch.testing.assert_close(logits.float(), expected, rtol=0.05, atol=0.05)

@@ -1,4 +1,4 @@
-"""Files in the shape of BasicSR's and Real-ESRGAN's, written anew for the numbers in them."""
+"""Files in the shape of BasicSR's and Real-ESRGAN's, written again for the numbers in them."""
 
 import pytest
 

@@ -28,7 +28,7 @@ train:
 SINGLE = "generator={type: Compact}"
 NO_WINDOW = "datasets.window=null"
 TEMPORAL = "losses.temporal={weight: 0.1}"
-PICTURES = "{type: HRFolders, hr: [photos]}"
+IMAGES = "{type: HRFolders, hr: [photos]}"
 WHOLE = "datasets.window.whole_windows=true"
 PHOTOS = "datasets.train.source={type: MovingPhotos, photos: [a], num_frames: %d}"
 
@@ -162,15 +162,15 @@ def test_a_switch_that_is_set_to_false_is_off(file: Path, text: str) -> None:
         ((SINGLE, NO_WINDOW, TEMPORAL), "losses.temporal: needs datasets.window"),
         ((SINGLE,), "datasets.window is for generators that see several frames, and losses.tempo"),
         (
-            (f"datasets.train.source={PICTURES}",),
+            (f"datasets.train.source={IMAGES}",),
             "generator RBPN: every source in datasets must be one of clips (FrameFolders, ",
         ),
         (
-            (f"datasets.validation=[{{name: a, source: {PICTURES}}}]",),
+            (f"datasets.validation=[{{name: a, source: {IMAGES}}}]",),
             "generator RBPN: every source in datasets must be one of clips",
         ),
         (
-            (SINGLE, TEMPORAL, f"datasets.train.source={PICTURES}"),
+            (SINGLE, TEMPORAL, f"datasets.train.source={IMAGES}"),
             "losses.temporal: every source in datasets must be one of clips",
         ),
         (
@@ -185,16 +185,16 @@ def test_what_sees_several_frames_and_clips_and_a_window_come_together(
     assert words in fault_of(file, *overrides)
 
 
-def test_a_generator_of_single_pictures_learns_from_clips_without_a_window(file: Path) -> None:
+def test_a_generator_of_single_images_learns_from_clips_without_a_window(file: Path) -> None:
     options = load_options(file, [SINGLE, NO_WINDOW])
     assert options.datasets.window is None
-    mixed = [SINGLE, NO_WINDOW, f"datasets.validation=[{{name: a, source: {PICTURES}}}]"]
+    mixed = [SINGLE, NO_WINDOW, f"datasets.validation=[{{name: a, source: {IMAGES}}}]"]
     options = load_options(file, mixed)
     assert isinstance(options.datasets.validation[0].source, HRFolders)
     assert not options.datasets.all_clips
 
 
-def test_a_generator_of_single_pictures_has_a_window_for_the_temporal_term(file: Path) -> None:
+def test_a_generator_of_single_images_has_a_window_for_the_temporal_term(file: Path) -> None:
     options = load_options(file, [SINGLE, TEMPORAL])
     assert options.datasets.window is not None
 

@@ -154,7 +154,7 @@ def test_a_wrong_range_is_told_with_its_key(
     assert line.startswith(f"degradation.second.{field}{fault}")
 
 
-def test_degradation_is_refused_where_lr_pictures_are_given(tmp_path: Path) -> None:
+def test_degradation_is_refused_where_lr_images_are_given(tmp_path: Path) -> None:
     paired = {"type": "PairedFolders", "hr": ["a"], "lr": ["b"]}
     line = fault_of(tmp_path, {"type": "Light"}, paired)
     assert (

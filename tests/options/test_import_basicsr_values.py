@@ -205,7 +205,7 @@ def test_another_network_stays_one_of_basicsr(msrresnet: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("key", "value"), [("upscale", 3), ("scale", 2), ("in_chans", 1)])
-def test_another_network_must_be_of_our_scale_and_colours(
+def test_another_network_must_be_of_our_scale_and_colors(
     msrresnet: str, key: str, value: int
 ) -> None:
     text = changed(msrresnet, ("network_g",), {"type": "SwinIR", key: value})

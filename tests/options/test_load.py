@@ -301,9 +301,9 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_folder_and_a_binary_file_are_refused(tmp_path: Path) -> None:
-    picture = tmp_path / "picture.yml"
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n")
-    for path in (tmp_path, picture):
+    image = tmp_path / "image.yml"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n")
+    for path in (tmp_path, image):
         with pytest.raises(OptionsError, match="cannot be read as a text file"):
             load_options(path)
 

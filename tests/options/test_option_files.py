@@ -45,13 +45,13 @@ def quick_losses(options: Options) -> list[str]:
 
 
 def tiny_source(options: Options, folder: Path) -> str:
-    """Pictures of noise, or a clip of them where the file learns from clips."""
+    """Images of noise, or a clip of them where the file learns from clips."""
     clips = isinstance(options.datasets.train.source, ClipSource)
     rng = np.random.default_rng(0)
     folder.mkdir()
     for number in range(7 if clips else 1):
-        picture = rng.integers(0, 256, (48, 56, 3) if clips else (96, 80, 3), dtype=np.uint8)
-        write_rgb8(folder / f"{number}.png", picture)
+        image = rng.integers(0, 256, (48, 56, 3) if clips else (96, 80, 3), dtype=np.uint8)
+        write_rgb8(folder / f"{number}.png", image)
     return f"{{type: {'FrameFolders' if clips else 'HRFolders'}, hr: [{folder}]}}"
 
 
@@ -96,9 +96,9 @@ def test_the_file_loads_and_builds(file: Path) -> None:
 
 
 @each_file()
-def test_the_file_trains_two_steps_on_tiny_pictures(file: Path, tmp_path: Path) -> None:
+def test_the_file_trains_two_steps_on_tiny_images(file: Path, tmp_path: Path) -> None:
     whole = load_options(file)
-    source = tiny_source(whole, tmp_path / "pictures")
+    source = tiny_source(whole, tmp_path / "images")
     scale = whole.scale
     # Of a tiny generator there are no weights to begin from.
     initial = None if tiny_generator(whole) else whole.train.initial_generator

@@ -42,7 +42,7 @@ def test_the_count_is_that_of_the_tensors_alive_at_once() -> None:
             self.weight = nn.Parameter(torch.zeros(100_000))
 
         def forward(self, lr: Tensor) -> Tensor:
-            a = lr + 1  # 12 bytes a pixel beside 12 of lr, and 12 of lr in another layout
+            a = lr + 1  # 12 bytes a pixel next to 12 of lr, and 12 of lr in another layout
             b = torch.cat([a, a, a, a], 1)  # 48
             b += self.weight.view(-1)[:1]  # nothing: in place, of a weight
             del a
@@ -91,7 +91,7 @@ def tile_size(
     )
 
 
-def test_more_channels_than_a_pictures_are_counted() -> None:
+def test_more_channels_than_a_images_are_counted() -> None:
     network = Plain()
     a_channel = 3 * FP32.itemsize  # lr in two layouts and the result
     assert bytes_per_pixel(network, CPU, FP32, num_channels=13) == pytest.approx(13 * a_channel)

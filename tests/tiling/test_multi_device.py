@@ -1,4 +1,4 @@
-"""Several upscalers share the tiles of one picture."""
+"""Several upscalers share the tiles of one image."""
 
 import threading
 import time

@@ -104,7 +104,7 @@ def test_numbers_too_large_for_fp16_are_computed_in_bf16() -> None:
     ]
 
 
-def test_a_constant_result_of_a_picture_with_contrast_is_computed_again() -> None:
+def test_a_constant_result_of_a_image_with_contrast_is_computed_again() -> None:
     warnings: list[str] = []
     lr = patches(0.1, 0.8)
     sr = runner(Faulty(BF16, value=0.0, everywhere=True), BF16, warnings)(lr)
@@ -123,7 +123,7 @@ def test_a_signal_lost_beside_a_large_constant_is_found_behind_a_pixel_shuffle()
     assert len(warnings) == 1
 
 
-def test_a_constant_picture_may_give_a_constant_result() -> None:
+def test_a_constant_image_may_give_a_constant_result() -> None:
     warnings: list[str] = []
     network = nn.Upsample(scale_factor=2, mode="nearest")
     for lr in (torch.full((1, 3, 20, 20), 0.5), torch.rand(1, 3, 1, 1)):
@@ -131,7 +131,7 @@ def test_a_constant_picture_may_give_a_constant_result() -> None:
     assert warnings == []
 
 
-def test_flow_to_the_neighbours_of_a_constant_picture_is_no_contrast() -> None:
+def test_flow_to_the_neighbors_of_a_constant_image_is_no_contrast() -> None:
     class Reference(nn.Module):
         def forward(self, window: Tensor) -> Tensor:
             return window[:, :3].repeat_interleave(2, 2).repeat_interleave(2, 3)
@@ -164,11 +164,11 @@ def test_values_not_finite_in_fp32_either_say_what_to_do() -> None:
         runner(network, BF16, [])(patches(0.8))
 
 
-def test_a_picture_that_is_not_finite_is_not_the_networks_fault() -> None:
+def test_a_image_that_is_not_finite_is_not_the_networks_fault() -> None:
     warnings: list[str] = []
     lr = patches(0.1)
     lr[0, 0, 0, 0] = float("nan")
-    with pytest.raises(NumericError, match="the picture has values that are not finite"):
+    with pytest.raises(NumericError, match="the image has values that are not finite"):
         runner(Faulty(value=0), BF16, warnings)(lr)
     assert warnings == []
 

@@ -21,7 +21,7 @@ def random_network(scale: int) -> nn.Module:
     ).eval()
 
 
-def picture(height: int, width: int, batch: int = 1) -> Tensor:
+def image(height: int, width: int, batch: int = 1) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
@@ -41,12 +41,12 @@ def tiled(network: nn.Module, lr: Tensor, tile_size: int, halo: int, multiple: i
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_an_equivariant_network_gives_the_same(height: int, width: int) -> None:
     network = nn.Upsample(scale_factor=3, mode="bicubic")
-    lr = picture(height, width, batch=2)
+    lr = image(height, width, batch=2)
     assert (SelfEnsemble(network)(lr) - network(lr)).abs().max() < 1e-5
 
 
 class FollowingFlow(nn.Module):
-    """Of packed windows, the mean of the neighbours' pixels that whole flows point to."""
+    """Of packed windows, the mean of the neighbors' pixels that whole flows point to."""
 
     def forward(self, window: Tensor) -> Tensor:
         _, channels, height, width = window.shape
@@ -54,10 +54,10 @@ class FollowingFlow(nn.Module):
         total = torch.zeros_like(window[:, :3])
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
         for place in range(n):
-            neighbour = window[0, 3 * (place + 1) : 3 * (place + 2)]
+            neighbor = window[0, 3 * (place + 1) : 3 * (place + 2)]
             across, down = window[0, 3 + 3 * n + 2 * place : 5 + 3 * n + 2 * place].long()
             y, x = (rows + down).clamp(0, height - 1), (columns + across).clamp(0, width - 1)
-            total = total + neighbour[:, y, x]
+            total = total + neighbor[:, y, x]
         return total / n
 
 
@@ -74,7 +74,7 @@ def test_flows_are_turned_with_the_frames(height: int, width: int) -> None:
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_the_eight_orientations_are_different_and_can_be_undone(height: int, width: int) -> None:
-    lr = picture(height, width)
+    lr = image(height, width)
     seen = [oriented(lr, number) for number in range(NUM_ORIENTATIONS)]
     for number, x in enumerate(seen):
         assert torch.equal(restored(x, number), lr)
@@ -83,7 +83,7 @@ def test_the_eight_orientations_are_different_and_can_be_undone(height: int, wid
 
 @torch.no_grad()
 def test_a_random_network_gives_eight_different_results_and_their_mean() -> None:
-    lr, network = picture(9, 14), random_network(2)
+    lr, network = image(9, 14), random_network(2)
     hand_made = [
         network(lr),
         network(lr.flip(2)).flip(2),
@@ -102,7 +102,7 @@ def test_a_random_network_gives_eight_different_results_and_their_mean() -> None
 
 @pytest.mark.parametrize(("height", "width"), [(30, 30), (25, 41)])
 def test_tiles_of_an_ensemble_are_those_of_the_whole(height: int, width: int) -> None:
-    ensemble, lr = SelfEnsemble(random_network(2)), picture(height, width)
+    ensemble, lr = SelfEnsemble(random_network(2)), image(height, width)
     with torch.no_grad():
         whole = ensemble(lr)
     assert whole.shape == (1, 3, 2 * height, 2 * width)
@@ -114,7 +114,7 @@ def test_tiles_match_where_the_network_depends_on_where_lr_begins(height: int, w
     torch.manual_seed(0)
     network = RRDBNet(2, num_features=4, num_blocks=1, num_growth=2).eval()
     assert network.size_multiple == 2
-    lr = picture(height, width)
+    lr = image(height, width)
 
     def difference(ensemble: SelfEnsemble) -> float:
         with torch.no_grad():

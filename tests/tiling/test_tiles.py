@@ -1,4 +1,4 @@
-"""Tiles: cores cover the picture once, haloed boxes stay inside it."""
+"""Tiles: cores cover the image once, haloed boxes stay inside it."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_cores_are_even_and_no_larger_than_asked(height: int, width: int, tile_s
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 @pytest.mark.parametrize("halo", [0, 3, 40])
-def test_halos_are_whole_but_for_the_pictures_edge(height: int, width: int, halo: int) -> None:
+def test_halos_are_whole_but_for_the_images_edge(height: int, width: int, halo: int) -> None:
     for tile in split(height, width, tile_size=6, halo=halo):
         assert tile.haloed.top == max(tile.core.top - halo, 0)
         assert tile.haloed.left == max(tile.core.left - halo, 0)
@@ -37,12 +37,12 @@ def test_halos_are_whole_but_for_the_pictures_edge(height: int, width: int, halo
         assert tile.haloed.right == min(tile.core.right + halo, width)
 
 
-def test_tile_size_zero_gives_the_whole_picture() -> None:
+def test_tile_size_zero_gives_the_whole_image() -> None:
     (tile,) = split(700, 500, tile_size=0, halo=9)
     assert tile.core == tile.haloed == Box(0, 0, 700, 500)
 
 
-def test_a_picture_just_larger_than_a_tile_is_halved() -> None:
+def test_a_image_just_larger_than_a_tile_is_halved() -> None:
     first, second = split(385, 10, tile_size=384, halo=0)
     assert (first.core.height, second.core.height) == (192, 193)
 
@@ -66,7 +66,7 @@ def test_impossible_sizes_are_refused(height: int, width: int, tile_size: int, h
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 130), (64, 65), (100, 33)])
 @pytest.mark.parametrize("multiple", [2, 4])
 @pytest.mark.parametrize(("tile_size", "halo"), [(0, 0), (3, 1), (16, 5), (17, 8)])
-def test_tiles_begin_at_multiples_and_still_cover_the_picture_once(
+def test_tiles_begin_at_multiples_and_still_cover_the_image_once(
     height: int, width: int, multiple: int, tile_size: int, halo: int
 ) -> None:
     covered = np.zeros((height, width), int)
@@ -103,11 +103,11 @@ def test_halves_cover_a_box_once_and_the_second_begins_at_a_multiple(
     assert (first.width == width) == (height >= width)  # cut across the longer side
 
 
-def test_a_half_tiles_halo_is_the_pictures_cut_off_at_what_was_read() -> None:
-    picture = Box(0, 0, 60, 100)
+def test_a_half_tiles_halo_is_the_images_cut_off_at_what_was_read() -> None:
+    image = Box(0, 0, 60, 100)
     for tile in split(60, 100, tile_size=30, halo=7):
         for half in halves(tile.core) or ():
-            assert with_halo(half, tile.haloed, halo=7) == with_halo(half, picture, halo=7)
+            assert with_halo(half, tile.haloed, halo=7) == with_halo(half, image, halo=7)
 
 
 def test_a_halo_is_rounded_up_to_a_multiple() -> None:

@@ -44,7 +44,7 @@ def upscaler(
     )
 
 
-def random_picture(height: int, width: int) -> Tensor:
+def random_image(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
@@ -57,7 +57,7 @@ def test_tiled_equals_whole_when_the_halo_is_the_receptive_radius(
     height: int, width: int, scale: int, tile_size: int
 ) -> None:
     network = convolutions(scale)
-    lr = random_picture(height, width)
+    lr = random_image(height, width)
     with torch.no_grad():
         whole = network(lr)
     tiled = upscaler(network, scale=scale, tile_size=tile_size)(lr)
@@ -70,7 +70,7 @@ def test_a_halo_one_pixel_too_small_shows() -> None:
     for layer in network:
         if isinstance(layer, nn.Conv2d):  # let the farthest pixels count
             nn.init.constant_(layer.weight, 0.1)
-    lr = random_picture(40, 40)
+    lr = random_image(40, 40)
     whole = upscaler(network, tile_size=0)(lr)
     exact = upscaler(network, halo=RADIUS)(lr)
     short = upscaler(network, halo=RADIUS - 1)(lr)
@@ -79,20 +79,20 @@ def test_a_halo_one_pixel_too_small_shows() -> None:
 
 
 @pytest.mark.parametrize("tile_size", [0, 1, 7, 64])
-def test_an_identity_network_returns_the_picture(tile_size: int) -> None:
-    lr = random_picture(33, 20)
+def test_an_identity_network_returns_the_image(tile_size: int) -> None:
+    lr = random_image(33, 20)
     assert torch.equal(upscaler(nn.Identity(), scale=1, tile_size=tile_size)(lr), lr)
 
 
 def test_repeated_pixels_come_out_in_place() -> None:
-    lr = random_picture(13, 21)
+    lr = random_image(13, 21)
     network = nn.Upsample(scale_factor=3, mode="nearest")
     expected = lr.repeat_interleave(3, 2).repeat_interleave(3, 3)
     assert torch.equal(upscaler(network, scale=3, tile_size=6)(lr), expected)
 
 
 def test_bf16_stays_near_fp32_and_returns_fp32() -> None:
-    network, lr = convolutions(2), random_picture(20, 20)
+    network, lr = convolutions(2), random_image(20, 20)
     exact = upscaler(network)(lr)
     rounded = upscaler(network, dtype=torch.bfloat16)(lr)
     assert rounded.dtype == torch.float32
@@ -102,31 +102,31 @@ def test_bf16_stays_near_fp32_and_returns_fp32() -> None:
 def test_each_tile_is_told_in_turn() -> None:
     told: list[tuple[int, int]] = []
     upscale = upscaler(nn.Identity(), scale=1, tile_size=10)
-    upscale(random_picture(20, 25), lambda tile, tiles: told.append((tile, tiles)))
+    upscale(random_image(20, 25), lambda tile, tiles: told.append((tile, tiles)))
     assert told == [(number, 6) for number in range(1, 7)]
     assert upscale.num_tiles(20, 25) == 6
 
 
 def test_no_gradient_and_no_training_mode() -> None:
     network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout(0.9))
-    sr = upscaler(network, scale=1)(random_picture(5, 5))
+    sr = upscaler(network, scale=1)(random_image(5, 5))
     assert not sr.requires_grad
     assert not network.training
     sr.clamp_(0, 1)  # the result is an ordinary tensor
 
 
 def test_a_network_of_another_scale_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"scale 4: expected \(1, 3, 20, 20\); came: \(1, 3, 10"):
-        upscaler(convolutions(2), scale=4)(random_picture(5, 5))
+    with pytest.raises(ValueError, match=r"scale 4: expected \(1, 3, 20, 20\), got \(1, 3, 10"):
+        upscaler(convolutions(2), scale=4)(random_image(5, 5))
 
 
-def test_only_single_rgb_pictures_are_taken() -> None:
+def test_only_single_rgb_images_are_taken() -> None:
     for shape in ((3, 5, 5), (2, 3, 5, 5), (1, 4, 5, 5)):
-        with pytest.raises(ValueError, match="expected a picture"):
+        with pytest.raises(ValueError, match="expected an image"):
             upscaler(nn.Identity(), scale=1)(torch.zeros(shape))
 
 
-def test_colours_and_alpha_go_through_the_network_together() -> None:
+def test_colors_and_alpha_go_through_the_network_together() -> None:
     network = convolutions(2)
     both = torch.rand(2, 3, 40, 33, generator=torch.Generator().manual_seed(2))
     upscale = upscaler(network)
@@ -175,7 +175,7 @@ def test_a_precision_too_narrow_for_one_tile_is_widened_for_those_after_it() -> 
         dtype=torch.bfloat16,
         on_warning=warnings.append,
     )
-    lr = random_picture(10, 40)
+    lr = random_image(10, 40)
     lr[0, 0, 5, 25] = 2  # in the third of four tiles
     sr = upscale(lr)
     assert torch.equal(sr[..., 20:], lr[..., 20:])
@@ -184,13 +184,13 @@ def test_a_precision_too_narrow_for_one_tile_is_widened_for_those_after_it() -> 
     assert len(warnings) == 1
 
 
-def test_a_result_that_is_no_picture_is_an_error() -> None:
+def test_a_result_that_is_no_image_is_an_error() -> None:
     class NotFinite(nn.Module):
         def forward(self, lr: Tensor) -> Tensor:
             return lr * float("nan")
 
     with pytest.raises(NumericError, match="not finite, in fp32 too"):
-        upscaler(NotFinite(), scale=1)(random_picture(5, 5))
+        upscaler(NotFinite(), scale=1)(random_image(5, 5))
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 16])
@@ -200,7 +200,7 @@ def test_a_batch_of_tiles_gives_what_they_give_one_by_one(
 ) -> None:
     network, sizes = convolutions(2), []
     network.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
-    lr = random_picture(height, width)
+    lr = random_image(height, width)
     one_by_one = upscaler(network)(lr)
     sizes.clear()
     told: list[int] = []
@@ -214,14 +214,14 @@ def test_a_batch_of_tiles_gives_what_they_give_one_by_one(
 
 
 def test_a_batch_of_no_tile_is_refused() -> None:
-    with pytest.raises(ValueError, match="batch_size of 1 or more tiles; came: 0"):
+    with pytest.raises(ValueError, match="batch_size of 1 or more tiles, got 0"):
         upscaler(nn.Identity(), batch_size=0)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_fp32_on_a_gpu_is_full_fp32() -> None:
-    network, lr = convolutions(2), random_picture(45, 50)
+    network, lr = convolutions(2), random_image(45, 50)
     whole = upscaler(network, tile_size=0)(lr)
     on_gpu = Upscaler(
         network,

@@ -31,7 +31,7 @@ def upscaler(network: nn.Module, halo: int, multiple: int = 1) -> Upscaler:
 
 
 def read(box: Box) -> Tensor:
-    """A picture of any size, its values a function of the place."""
+    """An image of any size, its values a function of the place."""
     rows = torch.arange(box.top, box.bottom).view(-1, 1)
     columns = torch.arange(box.left, box.right)
     values = ((rows * 7919 + columns * 104729) % 251 / 250).float()
@@ -66,7 +66,7 @@ def test_without_a_halo_the_difference_is_at_a_tiles_border(
         for core in tiles
         if core.top <= place.top < core.bottom and core.left <= place.left < core.right
     ]
-    # It has a neighbour on every side, and the radius is how far the difference reaches.
+    # It has a neighbor on every side, and the radius is how far the difference reaches.
     assert core.top > 0 < core.left
     assert core.bottom < 2 * height
     assert core.right < 2 * width
@@ -86,8 +86,8 @@ def test_the_difference_and_its_place_are_the_true_ones(monkeypatch: pytest.Monk
     whole = Upscaler(
         compact(), scale=2, halo=0, tile_size=0, device=upscale.device, dtype=torch.float32
     )
-    picture = read(Box(0, 0, 70, 50)).contiguous()
-    differences = (upscale(picture) - whole(picture)).abs()
+    image = read(Box(0, 0, 70, 50)).contiguous()
+    differences = (upscale(image) - whole(image)).abs()
     assert verified.max_difference == pytest.approx(float(differences.max()), rel=1e-3)
     assert verified.place is not None
     at_place = differences[:, :, verified.place.rows, verified.place.columns].max()
@@ -108,6 +108,6 @@ def test_the_sample_depends_on_the_seed_only() -> None:
     assert tops(1) == tops(1) != tops(2)
 
 
-def test_a_picture_of_one_tile_has_no_border_to_verify() -> None:
+def test_a_image_of_one_tile_has_no_border_to_verify() -> None:
     verified = verify_tiles(upscaler(compact(), 0), 20, 24, read)
     assert verified == verify.Verification(num_tiles=0, max_difference=0.0, place=None)

@@ -14,14 +14,14 @@ from sr.options.schema import Options
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """Four smooth 40x48 pictures."""
+    """Four smooth 40x48 images."""
     folder = tmp_path / "photographs"
     folder.mkdir()
     rng = np.random.default_rng(0)
     for index in range(4):
         coarse = rng.integers(0, 256, (5, 6, 3))
-        picture = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
-        write_rgb8(folder / f"picture_{index}.png", picture)
+        image = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
+        write_rgb8(folder / f"image_{index}.png", image)
     return folder
 
 

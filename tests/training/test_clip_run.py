@@ -41,15 +41,15 @@ NUM_FRAMES = 4
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """Two clips of 40x48, a smooth picture that moves by whole LR pixels."""
+    """Two clips of 40x48, a smooth image that moves by whole LR pixels."""
     folder = tmp_path / "clips"
     for seed, name in enumerate(("a", "b")):
         (folder / name).mkdir(parents=True)
         coarse = np.random.default_rng(seed).integers(0, 256, (9, 10, 3))
-        picture = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
+        image = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
         for number in range(NUM_FRAMES):
             top, left = 2 * number, 4 * number
-            frame = np.ascontiguousarray(picture[top : top + 40, left : left + 48])
+            frame = np.ascontiguousarray(image[top : top + 40, left : left + 48])
             write_rgb8(folder / name / f"{number}.png", frame)
     return folder
 
@@ -214,13 +214,13 @@ def test_validation_is_that_of_calling_the_network_frame_by_frame(
     for source in sets["same"]:
         arrays: ClipArrays = source.load()
         for number in range(NUM_FRAMES):
-            neighbours, flows = look(window, scene_of(arrays, number), number)
+            neighbors, flows = look(window, scene_of(arrays, number), number)
             lr, hr = (
                 torch.from_numpy(frames[number]).permute(2, 0, 1)[None] / 255
                 for frames in (arrays.lr, arrays.hr)
             )
             with torch.no_grad():
-                sr = network(lr, neighbours[None] / 255, flows[None])
+                sr = network(lr, neighbors[None] / 255, flows[None])
             torch.testing.assert_close(shown[len(expected)][1], sr)
             expected.append(psnr(sr, hr, border=2, channel="y"))
     assert [index for index, _ in shown] == list(range(2 * NUM_FRAMES))
@@ -311,7 +311,7 @@ def test_a_preview_shows_both_references_of_each_draw(
         assert read_rgb8(path).std() > 20
 
 
-def test_a_network_of_more_frames_is_given_more_neighbours(clip_options: MakeOptions) -> None:
+def test_a_network_of_more_frames_is_given_more_neighbors(clip_options: MakeOptions) -> None:
     options = clip_options("generator.num_frames=5")
     sources = find_training_sources(options, CPU)
     assert all(isinstance(source, Clip) for source in sources)

@@ -74,7 +74,7 @@ def test_two_processes_learn_what_one_learns_from_the_doubled_batch(
     folder = two.log.folder / "two"
     assert (folder / "log.jsonl").read_text().count('"event": "done"') == 1
     assert len(list((folder / "tensorboard").iterdir())) == 1
-    assert not list(folder.glob("pictures*"))
+    assert not list(folder.glob("images*"))
 
 
 def test_accelerate_launch_trains_like_the_plain_command(
@@ -125,4 +125,4 @@ def test_an_alarm_of_the_watch_ends_all_processes_alike(
     )
     assert done.returncode != 0
     assert "step 3: mean" in done.stderr
-    assert "colours drift" in done.stderr
+    assert "colors drift" in done.stderr

@@ -25,7 +25,7 @@ def told(options: Options) -> list[str]:
 def test_a_check_tells_parameters_terms_time_and_memory(gan_options: MakeOptions) -> None:
     options = gan_options("train.gan.start_step=4")
     lines = told(options)
-    assert lines[0] == "data: pictures to train on 4, to validate on 4; all can be read"
+    assert lines[0] == "data: images to train on 4, to validate on 4; all can be read"
     assert lines[1] == "generator: Compact x2, 864 parameters"
     assert lines[2].startswith("discriminator: UNet, 17,")
     assert [line.split()[0] for line in lines[4:7]] == ["l1", "adversarial", "total_variation"]
@@ -37,7 +37,7 @@ def test_a_check_tells_parameters_terms_time_and_memory(gan_options: MakeOptions
 @pytest.mark.parametrize(
     ("lpips", "least"), [("{network: AlexNet}", 35), ("{network: VGG16, weights: random}", 20)]
 )
-def test_pictures_too_small_for_lpips_are_named(
+def test_images_too_small_for_lpips_are_named(
     gan_options: MakeOptions, tmp_path: Path, lpips: str, least: int
 ) -> None:
     small = tmp_path / "small"
@@ -64,14 +64,14 @@ def test_a_check_leaves_nothing_behind(tiny_options: MakeOptions, tmp_path: Path
     }
 
 
-def test_a_check_names_every_picture_that_breaks_when_it_is_decoded(
+def test_a_check_names_every_image_that_breaks_when_it_is_decoded(
     tiny_options: MakeOptions, photographs: Path
 ) -> None:
     for index in (1, 3):
-        file = photographs / f"picture_{index}.png"
+        file = photographs / f"image_{index}.png"
         whole = file.read_bytes()
         file.write_bytes(whole[: len(whole) * 2 // 3])  # the header is still good
-    with pytest.raises(DataError, match=r"(?s)cannot be used: .*picture_1\.png.*picture_3\.png"):
+    with pytest.raises(DataError, match=r"(?s)cannot be used: .*image_1\.png.*image_3\.png"):
         told(tiny_options())
 
 

@@ -26,7 +26,7 @@ def test_a_margin_that_is_too_wide_is_told_once_a_window() -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_drifting_colours_are_told_with_their_channel(sign: int) -> None:
+def test_drifting_colors_are_told_with_their_channel(sign: int) -> None:
     told = feed(watch(), range(1, 11), drift_red=0.0, drift_blue=0.05 * sign)
     assert list(told) == [10]
     assert f"mean blue of sr is {0.05 * sign:+.4f} off" in told[10][0]

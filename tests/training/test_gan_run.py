@@ -15,7 +15,7 @@ from sr.options.schema import Options
 from sr.training import data_loader as batches
 from sr.training import run
 from sr.training.checkpoint import CheckpointError, read_state
-from sr.training.gan_monitor import UnhealthyError
+from sr.training.gan_monitor import GANDivergedError
 from sr.training.loop import NonFiniteStepError
 from sr.training.steps import to_device
 
@@ -180,7 +180,7 @@ def test_an_alarm_warns_and_the_last_healthy_checkpoint_stays(gan_options: MakeO
     run.train(options)
     warnings = [event for event in events_of(options) if event["event"] == "warning"]
     assert {event["step"] for event in warnings} == {3, 6}
-    assert "colours drift" in warnings[0]["message"]
+    assert "colors drift" in warnings[0]["message"]
     kept = sorted((options.log.folder / "tiny" / "checkpoints").glob("step_*.safetensors"))
     assert [path.stem for path in kept] == ["step_000000002", "step_000000006"]
 
@@ -221,7 +221,7 @@ def test_without_its_measure_the_best_so_far_is_void(
 
 def test_an_alarm_stops_the_run_where_asked(gan_options: MakeOptions) -> None:
     options = gan_options("train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}")
-    with pytest.raises(UnhealthyError, match=r"step 3: mean .* of sr .* colours drift"):
+    with pytest.raises(GANDivergedError, match=r"step 3: mean .* of sr .* colors drift"):
         run.train(options)
 
 

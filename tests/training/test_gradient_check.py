@@ -14,7 +14,7 @@ from sr.networks.patchgan import PatchGAN
 from sr.networks.srresnet import SRResNet
 from sr.networks.unet_discriminator import UNetDiscriminator
 from sr.training.distributed import make_accelerator
-from sr.training.gradient_check import DeadTermError, TermShare, as_table, measure_terms
+from sr.training.gradient_check import TermShare, ZeroGradientError, as_table, measure_terms
 from sr.training.steps import Batch
 
 
@@ -41,7 +41,7 @@ def measure(
 
 
 def dead(term: Term, accelerator: Accelerator) -> str:
-    with pytest.raises(DeadTermError) as caught:
+    with pytest.raises(ZeroGradientError) as caught:
         measure(accelerator, l1=WeightedTerm(l1, 1.0), suspect=WeightedTerm(term, 1.0))
     return str(caught.value)
 

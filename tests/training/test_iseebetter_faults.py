@@ -23,7 +23,7 @@ from sr.build import (
     build_loss,
 )
 from sr.build_data import find_pairs
-from sr.data.augment import Picture
+from sr.data.augment import Image
 from sr.data.cache import Cached
 from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
@@ -69,14 +69,14 @@ ELSEWHERE = {
         "k_steps_and_resume_and_k_steps_equal_2k_steps_with_a_discriminator",
     ),
     # PSNR on RGB of what no file can hold, with more border left out above than below.
-    14: ("metrics/test_psnr", "pictures_are_compared_as_8_bit_files_would_be"),
-    # Of septuplets the neighbours are downscaled and the reference is not.
-    15: ("data/test_samples", "with_a_window_each_frame_comes_with_its_neighbours_and_the_flow"),
+    14: ("metrics/test_psnr", "images_are_compared_as_8_bit_files_would_be"),
+    # Of septuplets the neighbors are downscaled and the reference is not.
+    15: ("data/test_samples", "with_a_window_each_frame_comes_with_its_neighbors_and_the_flow"),
     # Eight draws of flips and a half turn give four orientations.
     17: ("data/test_clip_crops", "all_eight_orientations_occur_forwards_and_backwards"),
-    # Neighbours come in the order of time, in the paper's figure the nearest first; ours has both.
+    # Neighbors come in the order of time, in the paper's figure the nearest first; ours has both.
     18: ("test_build_data", "the_window_is_that_of_the_options"),
-    # Missing neighbours are replaced by the reference, without a word; here by option.
+    # Missing neighbors are replaced by the reference, without a word; here by option.
     19: ("data/test_clip_crops", "beyond_the_ends_of_a_clip_the_rule_of_the_options_holds"),
     # The activation is passed as the bias; both are there by luck.
     20: ("networks/test_rbpn", "the_gradient_reaches_every_parameter"),
@@ -157,7 +157,7 @@ def test_row_3_all_four_terms_reach_the_generator_without_being_asked_for(
 def test_row_5_a_batch_twice_over_has_the_same_loss(published: Published, batch: Batch) -> None:
     """There: both losses are divided by the length of a tuple, 5, whatever the batch."""
     sr = torch.rand(batch.hr.shape, generator=torch.Generator().manual_seed(1))
-    twice_sr, twice_hr = (torch.cat([pictures, pictures]) for pictures in (sr, batch.hr))
+    twice_sr, twice_hr = (torch.cat([images, images]) for images in (sr, batch.hr))
     total, terms = published.loss(sr, batch.hr)
     twice_total, twice_terms = published.loss(twice_sr, twice_hr)
     torch.testing.assert_close(twice_total, total)
@@ -172,10 +172,10 @@ def test_row_5_a_batch_twice_over_has_the_same_loss(published: Published, batch:
     torch.testing.assert_close(twice, once)
 
 
-def test_row_6_features_are_vgg19s_before_the_activation_of_normalised_pictures(
+def test_row_6_features_are_vgg19s_before_the_activation_of_normalised_images(
     published: Published,
 ) -> None:
-    """There: VGG16's last pooling, of pictures in [0, 1], with a graph for hr.
+    """There: VGG16's last pooling, of images in [0, 1], with a graph for hr.
 
     That hr gets no graph: test_perceptual::test_hr_gets_no_gradient_and_no_graph.
     """
@@ -234,7 +234,7 @@ class Septuplet:
     num_frames: int = 7
     identity: str = "septuplet"
 
-    def read(self) -> list[Picture]:
+    def read(self) -> list[Image]:
         shape = (7, *self.size, 3)
         return list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
 
@@ -256,7 +256,7 @@ def test_row_16_flow_is_measured_once_a_pair_and_on_whole_frames(tmp_path: Path)
     method = Watched()
     clip = Clip(Septuplet(), Downscaling(4), flow=FlowStore(method, tmp_path))
     crops = ClipCropDataset(
-        Cached([clip], Path(), []),  # loaded anew for every crop
+        Cached([clip], Path(), []),  # loaded again for every crop
         4,
         CropSettings(32, 1, flips=True, transposes=True),
         WindowSettings(Window(offsets_of(7, "time"))),

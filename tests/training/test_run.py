@@ -113,7 +113,7 @@ def test_a_run_leaves_options_environment_log_and_usable_models(tiny_options: Ma
         assert loaded.receptive_radius == 4
         assert loaded.network(torch.rand(1, 3, 5, 4)).shape == (1, 3, 10, 8)
     assert list((folder / "tensorboard").iterdir())
-    assert not list(folder.glob("pictures*"))
+    assert not list(folder.glob("images*"))
 
 
 def test_only_the_last_checkpoints_are_kept(tiny_options: MakeOptions) -> None:
@@ -165,12 +165,12 @@ def breaking_l1(steps: Sequence[int]) -> Callable[[torch.Tensor, torch.Tensor], 
     return l1
 
 
-def test_losses_that_are_not_finite_stop_with_step_terms_and_pictures(
+def test_losses_that_are_not_finite_stop_with_step_terms_and_images(
     tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pixel, "l1", breaking_l1(steps=[4]))
     options = tiny_options("train.max_nonfinite_steps=1")
-    with pytest.raises(NonFiniteStepError, match=r"step 4: .*l1 nan.*pictures: .*picture_"):
+    with pytest.raises(NonFiniteStepError, match=r"step 4: .*l1 nan.*images: .*image_"):
         run.train(options)
     weights = final_state(options, 2)["generator"].values()
     assert all(weight.isfinite().all() for weight in weights)
@@ -193,10 +193,10 @@ def test_a_step_that_is_not_finite_is_skipped_and_the_run_goes_on(
     warnings = [event for event in map(json.loads, lines) if event["event"] == "warning"]
     assert [event["step"] for event in warnings] == [3, 4]
     assert "l1 nan" in warnings[0]["message"]
-    assert "picture_" in warnings[0]["message"]
+    assert "image_" in warnings[0]["message"]
 
 
-def test_training_on_one_picture_beats_bicubic(tiny_options: MakeOptions) -> None:
+def test_training_on_one_image_beats_bicubic(tiny_options: MakeOptions) -> None:
     options = tiny_options(
         "train.steps=300",
         "train.schedule.warmup_steps=10",
@@ -261,7 +261,7 @@ def test_a_run_of_another_scale_takes_what_fits_and_tells_what_does_not(
     of_first = (f"train.initial_generator={path}", "train.initial_partial=true")
     run.train(tiny_options("name=x4", "scale=4", "train.steps=1", *of_first))
     shown = " ".join(capsys.readouterr().err.split())
-    assert "(2 tensors anew: body.6.weight, body.6.bias)" in shown
+    assert "(2 tensors again: body.6.weight, body.6.bias)" in shown
 
 
 def test_going_back_to_an_earlier_state_keeps_the_later_ones_aside(
@@ -298,7 +298,7 @@ def test_two_runs_in_one_folder_are_refused(tiny_options: MakeOptions) -> None:
         run.train(options)
 
 
-def test_pictures_beyond_the_cache_are_read_by_workers(tiny_options: MakeOptions) -> None:
+def test_images_beyond_the_cache_are_read_by_workers(tiny_options: MakeOptions) -> None:
     assert run.train(tiny_options("datasets.train.cache_gib=1e-5", "datasets.train.num_workers=1"))
 
 

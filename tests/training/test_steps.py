@@ -41,7 +41,7 @@ def batch(size: int = 2, seed: int = 0) -> Batch:
     random = torch.Generator().manual_seed(seed)
     lr = torch.rand(size, 3, 8, 8, generator=random)
     hr = torch.rand(size, 3, 16, 16, generator=random)
-    return Batch((lr,), hr, [f"picture {index}" for index in range(size)])
+    return Batch((lr,), hr, [f"image {index}" for index in range(size)])
 
 
 def weights(network: nn.Module) -> list[Tensor]:
@@ -100,11 +100,9 @@ def test_both_steps_in_turn_work_on_one_forward_pass_of_the_generator(
     )
     for _ in range(3):
         with frozen(judge.network):
-            update, pictures = generator_step(learner, loss, [batch()], {}, accelerator)
-        assert not any(picture.requires_grad for picture in pictures)
-        discriminator_step(
-            judge, DiscriminatorLoss("standard"), [batch()], pictures, 1, accelerator
-        )
+            update, images = generator_step(learner, loss, [batch()], {}, accelerator)
+        assert not any(image.requires_grad for image in images)
+        discriminator_step(judge, DiscriminatorLoss("standard"), [batch()], images, 1, accelerator)
         assert update.finite
     assert len(calls) == 3
 
@@ -126,12 +124,12 @@ def test_two_batches_of_8_update_like_one_of_16(kind: str, accelerator: Accelera
             }
         )
         with frozen(judge.network):
-            update, pictures = generator_step(learner, loss, batches, {}, accelerator)
+            update, images = generator_step(learner, loss, batches, {}, accelerator)
         judged = discriminator_step(
             judge,
             DiscriminatorLoss(kind, r1_weight=1.0),  # type: ignore[arg-type]  # parametrized
             batches,
-            pictures,
+            images,
             1,
             accelerator,
         )
@@ -182,9 +180,9 @@ def test_an_infinite_loss_is_not_finite_though_its_gradient_is(accelerator: Acce
 def test_r1_goes_through_the_network_without_wrappers(accelerator: Accelerator) -> None:
     judge, calls = discriminator(), []
 
-    def wrapped(pictures: Tensor) -> Tensor:
+    def wrapped(images: Tensor) -> Tensor:
         calls.append(1)
-        logits: Tensor = judge.network(pictures)
+        logits: Tensor = judge.network(images)
         return logits
 
     loss = DiscriminatorLoss("standard", r1_weight=1.0, r1_interval=2)

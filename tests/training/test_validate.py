@@ -1,4 +1,4 @@
-"""Scores of whole pictures, and which validation is the best."""
+"""Scores of whole images, and which validation is the best."""
 
 import contextlib
 from pathlib import Path
@@ -15,7 +15,7 @@ from sr.training.validate import Scores, Sets, rating, validate, validate_bicubi
 
 
 class Nearest(nn.Module):
-    """Enlarges; `offset` reaches over the range that a picture file holds."""
+    """Enlarges; `offset` reaches over the range that an image file holds."""
 
     def __init__(self, offset: float = 0.0) -> None:
         super().__init__()
@@ -54,8 +54,7 @@ def test_lpips_is_that_of_8_bit_pixels_inside_the_border(sets: Sets, lpips: LPIP
     distances = []
     for source in sets["same"]:
         lr, hr = (
-            torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-            for picture in source.load()
+            torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in source.load()
         )
         sr = ((Nearest(0.11)(lr).clamp(0, 1) * 255).round() / 255)[..., 2:-2, 2:-2]
         with torch.no_grad():

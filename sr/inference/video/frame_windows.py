@@ -1,6 +1,6 @@
 """Frames -> windows of frames, for networks that look at several: a stage of the pipeline.
 
-Windows run over distinct frames: a repeated one is nobody's neighbour, and its result is that of
+Windows run over distinct frames: a repeated one is nobody's neighbor, and its result is that of
 the frame that it repeats. They end at scene cuts as at the ends of the video. Flow is measured once
 between a frame and the next one, in both directions, and put together for those farther away.
 
@@ -76,7 +76,7 @@ class Windows:
             yield batch
 
     def _in_scenes(self, converted: Iterable[Batch]) -> Iterator["_InScene"]:
-        """Each distinct frame, once all of its neighbours are known."""
+        """Each distinct frame, once all of its neighbors are known."""
         scene = _OpenScene(self._window.frames.radius)
         last: RGB8 | None = None
         for part in converted:
@@ -105,8 +105,8 @@ class Windows:
 
     def _looked_at(self, scene: Scene, number: int, device: torch.device) -> Tensor:
         """The packed window of a frame, (1, 3 + 5n, h, w), on `device`."""
-        neighbours, flows = look(self._window.frames, scene, number)
-        return packed(scene.frames[number][None], neighbours, flows).to(device)
+        neighbors, flows = look(self._window.frames, scene, number)
+        return packed(scene.frames[number][None], neighbors, flows).to(device)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ _InScene = tuple[_Shown, Scene, int]
 
 
 class _OpenScene:
-    """The end of a scene so far: the frames whose windows are not complete, and their neighbours.
+    """The end of a scene so far: the frames whose windows are not complete, and their neighbors.
 
     Distinct frames are numbered from 0.
     """
@@ -150,7 +150,7 @@ class _OpenScene:
         """Frames that show the last one that was added."""
         shown = self._shown[self._last].frames
         for frame in frames:
-            # A still picture may last long; its samples are kept once.
+            # A still image may last long; its samples are kept once.
             shown.append(replace(frame, planes=shown[0].planes) if shown else frame)
 
     def complete(self, *, is_over: bool) -> Iterator[_InScene]:

@@ -1,4 +1,4 @@
-"""The enlarged frames of a video, written as numbered pictures."""
+"""The enlarged frames of a video, written as numbered images."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from sr.inference.video.options import VideoMaking, VideoWork
 from sr.inference.video.pipeline import Production
 from sr.inference.video.progress import Progress
 from sr.inference.video.source import Source
-from sr.io.image_writer import write_picture
+from sr.io.image_writer import write_image
 from sr.io.video.formats import frame_path
 from sr.tiling.upscaler import Upscaler
 
 
-def write_pictures(
+def write_images(
     job: Job,
     work: VideoWork,
     making: VideoMaking,
@@ -32,7 +32,7 @@ def write_pictures(
     cannot be written, and DamageError behind the last frame before damage that is to stop.
     """
     dtype = np.dtype(np.uint8 if work.depth == 8 else np.uint16)
-    grey = work.info.layout.kind == "grey"
+    gray = work.info.layout.kind == "gray"
     first = 0
     while making.resume and frame_path(job.output, first).exists():
         first += 1
@@ -41,10 +41,10 @@ def write_pictures(
     job.output.parent.mkdir(parents=True, exist_ok=True)
     with production.pipeline as pipeline:
         for frame, sr in scored_results(production, scorer):
-            bands = sr[0].mean(0, keepdim=True) if grey else sr[0]
+            bands = sr[0].mean(0, keepdim=True) if gray else sr[0]
             pixels = quantised(bands.clamp(0, 1), dtype)
             path = frame_path(job.output, frame.number)
-            write_picture(
+            write_image(
                 path,
                 _as_shown(pixels, work.info.display_matrix),
                 suffix=path.suffix,
@@ -59,7 +59,7 @@ def write_pictures(
 
 
 def _as_shown(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
-    """Turned and mirrored as players would, which pictures cannot be told; by quarter turns.
+    """Turned and mirrored as players would, which images cannot be told; by quarter turns.
 
     pixels: (rows, columns, bands). matrix: `VideoInfo.display_matrix`; of [a b u; c d v; ...] a
     sample at (x, y) shows at (a x + c y, b x + d y).

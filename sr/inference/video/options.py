@@ -31,9 +31,9 @@ class VideoMaking:
     """What is done about damage in the source."""
     temporal_filter: bool = False
     num_previews: int = 0
-    """Pictures, before and after, that are written first."""
+    """Images, before and after, that are written first."""
     quality: int = 95
-    """Of frames as pictures in lossy formats, 1 to 100."""
+    """Of frames as images in lossy formats, 1 to 100."""
     lossless: bool = False
     """Frames as WebP and AVIF without loss."""
     resume: bool = False
@@ -50,7 +50,7 @@ class VideoWork:
     """Of the frames that go through the network: cut and re-timed."""
     size: Size
     encoding: Encoding | None
-    """None where the result is a series of pictures."""
+    """None where the result is a series of images."""
     streams: StreamPlan
     """What becomes of the source's other streams."""
     depth: int

@@ -67,7 +67,7 @@ class Production:
         self._window = upscalers[0].window
         self._devices = [upscaler.device for upscaler in upscalers]
         info = work.info
-        self._conversion = Conversion(info.layout, info.colour, info.siting)
+        self._conversion = Conversion(info.layout, info.color, info.siting)
         self._batch_size = batch_size(info.height, info.width, self._devices[0])
 
     def results(self) -> Iterator[tuple[Frame, Tensor]]:

@@ -22,7 +22,7 @@ def checked_video(
 
     single_pass: the network looks at several frames, so that it cannot run over its own results.
     Raises VideoError for a video that cannot be read, EncoderError for a result that cannot be
-    written, ImageError for pictures that cannot, and TargetError for a size out of reach.
+    written, ImageError for images that cannot, and TargetError for a size out of reach.
     """
     with open_source(job.source, making) as source:
         info = source.info
@@ -35,10 +35,10 @@ def checked_video(
         )
     notes = list(info.notes)
     if is_pattern(job.output):
-        work = _as_pictures(job.output, info, size, scale)
-        notes += _lost_in_pictures(info)
+        work = _as_images(job.output, info, size, scale)
+        notes += _lost_in_images(info)
         if plan_streams(job.source, video_stream=info.stream, suffix=".mkv").companions:
-            notes += ["sound and other streams are left out: pictures hold none"]
+            notes += ["sound and other streams are left out: images hold none"]
         return work, notes
     suffix = job.output.suffix.lower()
     encoding = encoding_for(
@@ -61,21 +61,21 @@ def size_of(info: VideoInfo, target: Target, scale: int) -> Size:
     return Size(height, width, passes)
 
 
-def _as_pictures(pattern: Path, info: VideoInfo, size: Size, scale: int) -> VideoWork:
+def _as_images(pattern: Path, info: VideoInfo, size: Size, scale: int) -> VideoWork:
     suffix = pattern.suffix.lower()
-    bands = 1 if info.layout.kind == "grey" else 3
+    bands = 1 if info.layout.kind == "gray" else 3
     check_writable(suffix, height=size.height, width=size.width, num_bands=bands, name=pattern)
     depth = depth_in(suffix, 8 if info.layout.depth == 8 else 16, name=pattern)
     return VideoWork(info, size, None, StreamPlan(), depth, scale)
 
 
-def _lost_in_pictures(info: VideoInfo) -> list[str]:
+def _lost_in_images(info: VideoInfo) -> list[str]:
     notes = []
     if info.sample_aspect_ratio != 1:
         notes.append(
             f"pixels are {float(info.sample_aspect_ratio):.4g} times as wide as high, which the"
-            " pictures do not tell"
+            " images do not tell"
         )
-    if info.colour.transfer in HDR_TRANSFERS:
-        notes.append("HDR's samples stay as they are in pictures, which do not tell that it is HDR")
+    if info.color.transfer in HDR_TRANSFERS:
+        notes.append("HDR's samples stay as they are in images, which do not tell that it is HDR")
     return notes

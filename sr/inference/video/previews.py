@@ -17,13 +17,13 @@ from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
 
 _GAP = 4  # pixels between the two
-_GREY = 96  # of the gap, in 8-bit levels
+_GRAY = 96  # of the gap, in 8-bit levels
 
 
 def write_previews(
     job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], emit: Emit
 ) -> None:
-    """Write `making.num_previews` pictures beside the result, of frames spread over the video.
+    """Write `making.num_previews` images next to the result, of frames spread over the video.
 
     The video is decoded up to the last of them, or the end of its window; the temporal filter is
     left out. Where nobody knows how many frames there are, that is told and nothing written.
@@ -52,9 +52,9 @@ def preview_numbers(num_frames: int, count: int) -> list[int]:
     Raises ValueError for a count below 1 or a video without frames.
     """
     if count < 1:
-        raise ValueError(f"preview: expected 1 frame or more to show; came {count}")
+        raise ValueError(f"preview: expected 1 frame or more to show, got {count}")
     if num_frames < 1:
-        raise ValueError(f"preview: expected a video of 1 frame or more; came {num_frames}")
+        raise ValueError(f"preview: expected a video of 1 frame or more, got {num_frames}")
     count = min(count, num_frames)
     return [(2 * index + 1) * num_frames // (2 * count) for index in range(count)]
 
@@ -74,5 +74,5 @@ def write_preview(path: Path, lr: Tensor, sr: Tensor) -> None:
         lr.float(), size=tuple(sr.shape[2:]), mode="bicubic", align_corners=False
     )
     before, after = tensor_to_rgb8(enlarged), tensor_to_rgb8(sr)  # (H, W, 3)
-    gap = np.full((len(after), _GAP, 3), _GREY, np.uint8)
+    gap = np.full((len(after), _GAP, 3), _GRAY, np.uint8)
     write_rgb8(path, np.concatenate([before, gap, after], axis=1))

@@ -1,8 +1,8 @@
 """The parts of a result on disk, and what has been done so far: a killed job goes on from there.
 
-Beside the result NAME stands a folder `.NAME.parts` with the parts, closed video files of a fixed
+Next to the result NAME stands a folder `.NAME.parts` with the parts, closed video files of a fixed
 number of frames each, and `journal.jsonl`: first a line with what the parts were made of, then
-one line for each part that is whole. Parts that the journal does not know are made anew.
+one line for each part that is whole. Parts that the journal does not know are made again.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from sr.errors import UserError
 from sr.io.atomic_write import whole_file
 from sr.io.video.frame import VideoError
 
@@ -45,7 +46,7 @@ class Part:
         return f"part-{self.number:05d}"
 
 
-class JournalError(ValueError):
+class ManifestError(UserError):
     """Parts that cannot be gone on with; the message says what to do."""
 
 
@@ -73,7 +74,7 @@ def identity_of(path: Path) -> dict[str, Any]:
 
 
 def identity_of_frames(paths: Sequence[Path]) -> dict[str, Any]:
-    """The same of frames as pictures, many files: their number, and a hash of what is listed."""
+    """The same of frames as images, many files: their number, and a hash of what is listed."""
     digest = hashlib.sha256()
     for path in paths:
         status = path.stat()
@@ -108,7 +109,7 @@ class Journal:
     def resume(cls, output: Path, made_of: Mapping[str, Any]) -> "Journal":
         """The journal of an earlier run of the same job, or an empty one where there was none.
 
-        Raises JournalError where the parts were made of something else.
+        Raises ManifestError where the parts were made of something else.
         """
         folder = parts_folder(output)
         lines = _lines(folder / _JOURNAL)
@@ -216,9 +217,9 @@ def _refuse_others(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]
     keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if keys:
         told = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in keys)
-        raise JournalError(
+        raise ManifestError(
             f"{folder}: holds parts of another job ({told}). Give the same options to go on, or"
-            " leave out --resume and add --overwrite to begin anew"
+            " leave out --resume and add --overwrite to begin again"
         )
 
 

@@ -48,7 +48,7 @@ class Encoder:
         work, encoding = self._work, self._encoding
         first = self._journal.num_frames
         production = Production(self._source, work, making, upscalers, first=first)
-        conversion = Conversion(encoding.layout, encoding.colour, encoding.siting)
+        conversion = Conversion(encoding.layout, encoding.color, encoding.siting)
         pad = (encoding.height - work.size.height, encoding.width - work.size.width)
         with production.pipeline as pipeline:
             results = scored_results(production, scorer)

@@ -13,33 +13,33 @@ from sr.io.video.formats import is_pattern
 from sr.io.video.frame import Frame, VideoError, VideoInfo
 from sr.io.video.read.frame_rate import Moment, retimed, within
 from sr.io.video.read.image_sequence import (
-    Pictures,
-    PictureSequence,
+    Images,
+    ImageSequence,
     open_animation,
-    open_pictures,
+    open_images,
     pattern_files,
 )
 from sr.io.video.read.reader import VideoReader, open_video
 
 _ANIMATION_SUFFIXES = frozenset({".gif", ".webp"})
-USUAL_RATE = Fraction(24)  # frames a second, of pictures, which tell none
+USUAL_RATE = Fraction(24)  # frames a second, of images, which tell none
 
 
 class Source:
     """The frames that are wanted of an open video."""
 
-    def __init__(self, opened: VideoReader | Pictures, making: VideoMaking) -> None:
+    def __init__(self, opened: VideoReader | Images, making: VideoMaking) -> None:
         self._opened = opened
         self._making = making
-        # Of pictures it is their rate, at which they have been opened.
-        self._is_retimed = making.fps is not None and not isinstance(opened, PictureSequence)
+        # Of images it is their rate, at which they have been opened.
+        self._is_retimed = making.fps is not None and not isinstance(opened, ImageSequence)
         self.info = self._cut_info(opened.info)
         """As `frames` gives them."""
 
     @property
-    def pictures(self) -> list[Path]:
+    def images(self) -> list[Path]:
         """The files, where each is a frame; else empty."""
-        return self._opened.paths if isinstance(self._opened, PictureSequence) else []
+        return self._opened.paths if isinstance(self._opened, ImageSequence) else []
 
     @property
     def damage(self) -> list[str]:
@@ -89,7 +89,7 @@ class Source:
 
 @contextmanager
 def open_source(path: Path, making: VideoMaking) -> Iterator[Source]:
-    """Open a video file, an animation, or a folder or pattern of pictures.
+    """Open a video file, an animation, or a folder or pattern of images.
 
     Raises VideoError naming the file for what cannot be read.
     """
@@ -97,14 +97,14 @@ def open_source(path: Path, making: VideoMaking) -> Iterator[Source]:
         yield Source(opened, making)
 
 
-def _opened(path: Path, making: VideoMaking) -> AbstractContextManager[VideoReader | Pictures]:
+def _opened(path: Path, making: VideoMaking) -> AbstractContextManager[VideoReader | Images]:
     if is_pattern(path) and not path.exists():
-        return open_pictures(pattern_files(path), making.fps or USUAL_RATE)
+        return open_images(pattern_files(path), making.fps or USUAL_RATE)
     if path.is_dir():
-        pictures = search(path, False, READABLE_SUFFIXES).pictures
-        if not pictures:
-            raise VideoError(f"{path}: expected pictures as frames in this folder; came: none")
-        return open_pictures(pictures, making.fps or USUAL_RATE)
+        images = search(path, False, READABLE_SUFFIXES).images
+        if not images:
+            raise VideoError(f"{path}: expected images as frames in this folder, got none")
+        return open_images(images, making.fps or USUAL_RATE)
     if path.suffix.lower() in _ANIMATION_SUFFIXES:
         return open_animation(path)
     return open_video(path, stream=making.stream, damaged=making.damaged)

@@ -14,9 +14,9 @@ where A_u, in [0, 1], is how well lr_t agrees with lr_u along the flow
 lr itself is in E(lr_t) and not averaged.
 
 E blurs before it enlarges: a plain enlargement is itself jagged in a way that changes with each
-frame, and detail that has been averaged no longer mends that. The method and its constants are
+frame, and detail that has been averaged no longer fixes that. The method and its constants are
 ours, tuned by benchmarks/flicker.py. Only unfiltered frames are averaged, 2r+1 for each result, so
-a frame does not depend on where a job began, but for the r frames beside the beginning.
+a frame does not depend on where a job began, but for the r frames next to the beginning.
 
 All of it runs on the CPU, for networks on a GPU too.
 
@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.motion.flow import Picture, enlarged_flow, luma8, optical_flow, warped
+from sr.motion.flow import Image, enlarged_flow, luma8, optical_flow, warped
 from sr.motion.scene_cuts import agreement, is_cut
 
 Key = TypeVar("Key")
@@ -41,18 +41,18 @@ _BASE_BLUR = 1.0  # sigma of the Gaussian in E, in LR pixels
 
 
 class TemporalFilter:
-    """Averages the detail of each frame with that of its neighbours.
+    """Averages the detail of each frame with that of its neighbors.
 
-    strength: the largest weight of a neighbour, where a frame itself has 1; above 0.
-    radius: how many neighbours on each side. Memory holds `radius + 1` frames of the result, each
+    strength: the largest weight of a neighbor, where a frame itself has 1; above 0.
+    radius: how many neighbors on each side. Memory holds `radius + 1` frames of the result, each
     twice; results come `radius` frames late.
     """
 
     def __init__(self, strength: float = 1.0, radius: int = 1) -> None:
         if not strength > 0:
-            raise ValueError(f"temporal filter: expected a strength above 0; came {strength}")
+            raise ValueError(f"temporal filter: expected a strength above 0, got {strength}")
         if radius < 1:
-            raise ValueError(f"temporal filter: expected a radius of 1 or more; came {radius}")
+            raise ValueError(f"temporal filter: expected a radius of 1 or more, got {radius}")
         self.strength = strength
         self.radius = radius
 
@@ -104,8 +104,8 @@ class _Frame(Generic[Key]):
         for name, tensor in (("lr", lr), ("sr", sr)):
             if tensor.ndim != 4 or tensor.shape[:2] != (1, 3) or not tensor.numel():
                 raise ValueError(
-                    f"temporal filter: frame {key}: expected {name} (1, 3, height, width); "
-                    f"came {tuple(tensor.shape)}"
+                    f"temporal filter: frame {key}: expected {name} (1, 3, height, width), "
+                    f"got {tuple(tensor.shape)}"
                 )
         self.key = key
         self.luma = luma8(lr)  # (h, w)
@@ -113,18 +113,18 @@ class _Frame(Generic[Key]):
         self.detail = _rows(sr)  # (H, W, 3)
         self.detail -= self._base()
         self._total = self.detail.copy()
-        self._weights: Picture = np.ones((1, 1, 1), np.float32)  # broadcast over _total
+        self._weights: Image = np.ones((1, 1, 1), np.float32)  # broadcast over _total
 
     def check_size(self, other: "_Frame[Key]") -> None:
         sizes = [(frame.lr.shape[:2], frame.detail.shape[:2]) for frame in (other, self)]
         if sizes[0] != sizes[1]:
             raise ValueError(
                 f"temporal filter: frame {self.key}: expected lr {sizes[0][0]} and sr "
-                f"{sizes[0][1]} (height, width) as in the frame before; came {sizes[1][0]} and "
+                f"{sizes[0][1]} (height, width) as in the frame before, got {sizes[1][0]} and "
                 f"{sizes[1][1]}"
             )
 
-    def add(self, detail: Picture, weight: Picture | np.float32) -> None:
+    def add(self, detail: Image, weight: Image | np.float32) -> None:
         """detail: (H, W, 3), warped to this frame; weight: (H, W, 1) or one for all pixels."""
         self._total += weight * detail
         self._weights = self._weights + weight
@@ -135,7 +135,7 @@ class _Frame(Generic[Key]):
         filtered += self._base()
         return torch.from_numpy(filtered.transpose(2, 0, 1)[None]).contiguous()
 
-    def _base(self) -> Picture:
+    def _base(self) -> Image:
         """E(lr): (H, W, 3)."""
         blurred = cv2.GaussianBlur(self.lr, (0, 0), _BASE_BLUR, borderType=cv2.BORDER_REPLICATE)
         height, width = self.detail.shape[:2]
@@ -143,12 +143,12 @@ class _Frame(Generic[Key]):
         return np.asarray(enlarged, np.float32)
 
 
-def _enlarged(weights: Picture, height: int, width: int) -> Picture:
+def _enlarged(weights: Image, height: int, width: int) -> Image:
     resized = cv2.resize(weights, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32)
 
 
-def _rows(picture: Tensor) -> Picture:
+def _rows(image: Tensor) -> Image:
     """(1, 3, h, w) to (h, w, 3), float32, own memory."""
-    rows = picture.detach()[0].to("cpu", torch.float32).permute(1, 2, 0)
+    rows = image.detach()[0].to("cpu", torch.float32).permute(1, 2, 0)
     return np.array(rows.numpy(), order="C")

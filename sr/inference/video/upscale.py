@@ -11,7 +11,7 @@ from sr.device import precision_name
 from sr.evaluation.video_scorer import ClipScorer
 from sr.inference.events import Emit
 from sr.inference.options import Job
-from sr.inference.video.image_sequence import write_pictures
+from sr.inference.video.image_sequence import write_images
 from sr.inference.video.options import VideoMaking, VideoWork
 from sr.inference.video.pipeline import Production
 from sr.inference.video.previews import write_previews
@@ -29,7 +29,7 @@ from sr.tiling.upscaler import Upscaler
 _NUM_TOLD = 4  # kinds of damage named in a message; the rest are counted
 
 
-class ContractError(VideoError):
+class OutputMismatchError(VideoError):
     """A result that is written, but is not in time with its source, or lacks something of it."""
 
 
@@ -46,14 +46,14 @@ def do_video(
     scorer: is given all frames that are made, as they come out of the network.
 
     Whatever ends it early leaves the parts that are whole, for `making.resume`. Raises VideoError,
-    ContractError, JournalError, ImageError of pictures, NumericError and MemoryError.
+    OutputMismatchError, ManifestError, ImageError of images, NumericError and MemoryError.
     """
     if making.num_previews:
         write_previews(job, work, making, upscalers, emit)
     started = time.perf_counter()
     with open_source(job.source, making) as source:
         if work.encoding is None:
-            production = write_pictures(job, work, making, upscalers, source, emit, scorer)
+            production = write_images(job, work, making, upscalers, source, emit, scorer)
         else:
             production = _write_video(job, work, making, upscalers, source, emit, scorer)
         _tell_damage(job, source, emit)
@@ -85,7 +85,7 @@ def _write_video(
         raise
     journal.remove()
     if faults:
-        raise ContractError(f"{job.output}: is written, but {'; '.join(faults)}")
+        raise OutputMismatchError(f"{job.output}: is written, but {'; '.join(faults)}")
     if production.damage is not None:
         raise VideoError(f"{production.damage}; {job.output} ends there, its sound too")
     return production
@@ -94,10 +94,10 @@ def _write_video(
 def _journal(
     job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], source: Source
 ) -> Journal:
-    encoding, pictures = work.encoding, source.pictures
+    encoding, images = work.encoding, source.images
     assert encoding is not None
     made_of = {
-        "source": identity_of_frames(pictures) if pictures else identity_of(job.source),
+        "source": identity_of_frames(images) if images else identity_of(job.source),
         "model": dict(making.model),
         "size": f"{work.size.width}x{work.size.height}",
         "precision": precision_name(upscalers[0].dtype),
@@ -110,7 +110,7 @@ def _journal(
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,
         "pix_fmt": encoding.layout.pix_fmt,
-        "colour": asdict(encoding.colour),
+        "color": asdict(encoding.color),
         "av": av.__version__,
     }
     begin = Journal.resume if making.resume else Journal.begin
@@ -134,7 +134,7 @@ def _finish(
         time_base=info.time_base,
         rate=info.rate,
         sample_aspect_ratio=info.sample_aspect_ratio,
-        colour=work.encoding.colour,
+        color=work.encoding.color,
         display_matrix=info.display_matrix,
         stream=info.stream,
         origin=first.first,

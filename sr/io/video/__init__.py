@@ -1,1 +1,1 @@
-"""Video files: frames in and out with their times and colours, and everything beside them kept."""
+"""Video files: frames in and out with their times and colors, and everything next to them kept."""

@@ -11,8 +11,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from sr.errors import UserError
+
 Planes = tuple[npt.NDArray[Any], ...]
-"""Y, Cb, Cr; or R, G, B; or grey alone: each (h, w), uint8 for 8 bits a sample, else uint16."""
+"""Y, Cb, Cr; or R, G, B; or gray alone: each (h, w), uint8 for 8 bits a sample, else uint16."""
 
 Siting = Literal["left", "center"]
 """Where chroma samples of 4:2:0 lie horizontally: on the luma samples' columns (MPEG-2 and later),
@@ -22,11 +24,11 @@ UNSPECIFIED = 2  # H.273's number for matrix, primaries and transfer that nobody
 
 _YUV = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
 _NAMES = re.compile(
-    r"yuvj?(?P<chroma>\d{3})p(?P<yuv>\d*)(le)?|gbrp(?P<rgb>\d*)(le)?|gray(?P<grey>\d*)(le)?"
+    r"yuvj?(?P<chroma>\d{3})p(?P<yuv>\d*)(le)?|gbrp(?P<rgb>\d*)(le)?|gray(?P<gray>\d*)(le)?"
 )
 
 
-class VideoError(ValueError):
+class VideoError(UserError):
     """A video that cannot be read or written; the message names the file, and the frame if any."""
 
 
@@ -34,7 +36,7 @@ class VideoError(ValueError):
 class Layout:
     """Which planes a frame has, and their sizes."""
 
-    kind: Literal["yuv", "rgb", "grey"]
+    kind: Literal["yuv", "rgb", "gray"]
     depth: int
     """Bits a sample, 8 to 16, in the low bits of uint16 where there are more than 8."""
     chroma_shift: tuple[int, int] = (0, 0)
@@ -51,7 +53,7 @@ class Layout:
             return cls("yuv", int(found["yuv"] or 8), _YUV[chroma]) if chroma in _YUV else None
         if found["rgb"] is not None:
             return cls("rgb", int(found["rgb"] or 8))
-        return cls("grey", int(found["grey"] or 8))
+        return cls("gray", int(found["gray"] or 8))
 
     @property
     def pix_fmt(self) -> str:
@@ -69,7 +71,7 @@ class Layout:
 
     def shapes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
         """(rows, columns) of each plane; chroma of odd sizes is rounded up."""
-        if self.kind == "grey":
+        if self.kind == "gray":
             return ((height, width),)
         across, down = self.chroma_shift
         chroma = (-(-height // 2**down), -(-width // 2**across))
@@ -77,7 +79,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Colour:
+class Color:
     """What the samples mean, in H.273's numbers."""
 
     matrix: int
@@ -115,12 +117,12 @@ class VideoInfo:
     name: str
     """For messages: the file."""
     stream: int
-    """Its index among the file's streams; 0 for pictures."""
+    """Its index among the file's streams; 0 for images."""
     width: int
     height: int
     layout: Layout
     """Of the frames that are handed out."""
-    colour: Colour
+    color: Color
     """Nothing in it is unspecified; what the file does not tell is guessed."""
     siting: Siting
     time_base: Fraction

@@ -27,7 +27,7 @@ _OPUS_FRAME = Fraction(20, 1000)
 
 @dataclass(frozen=True)
 class ExpectedStream:
-    """A stream beside the video. Times are in seconds of the result's time line."""
+    """A stream next to the video. Times are in seconds of the result's time line."""
 
     label: str
     kind: Kind
@@ -36,7 +36,7 @@ class ExpectedStream:
     end: Fraction | None
     """None where it is not known."""
     slack: Fraction
-    """By which start and end may be off beside half a frame of the video."""
+    """By which start and end may be off next to half a frame of the video."""
     padding: Fraction = Fraction(0)
     """By which the end may be later still: MP4 tells how much of the last packet is heard, others
     do not."""
@@ -126,18 +126,18 @@ def check(output: Path, expected: Expected) -> list[str]:
 
 
 def _by_kind(container: InputContainer, video: Stream) -> dict[Kind, list[Stream]]:
-    """The streams beside the video, in the file's order, which within a kind is the source's."""
+    """The streams next to the video, in the file's order, which within a kind is the source's."""
     kinds: dict[Kind, list[Stream]] = {
         "audio": [],
         "subtitle": [],
-        "picture": [],
+        "image": [],
         "attachment": [],
         "data": [],
     }
     for stream in container.streams:
         if stream.type == "video":
             if stream.index != video.index:
-                kinds["picture"].append(stream)
+                kinds["image"].append(stream)
         elif stream.type != "unknown":
             kinds[stream.type].append(stream)
     return kinds

@@ -1,4 +1,4 @@
-"""Check of what a video's tags tell players of its look: colour, shape of pixels, turns."""
+"""Check of what a video's tags tell players of its look: color, shape of pixels, turns."""
 
 import struct
 from pathlib import Path
@@ -8,7 +8,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sr.io.video.frame import UNSPECIFIED, Colour
+from sr.io.video.frame import UNSPECIFIED, Color
 from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.read.container import opened_container
 from sr.io.video.read.side_data import UNTURNED
@@ -33,29 +33,29 @@ def look_faults(output: Path, index: int, video: VideoTrack) -> list[str]:
         wanted = float(video.sample_aspect_ratio)
         if abs(ratio / wanted - 1) > _RATIO_ERROR:
             faults.append(f"video: expected pixels of the shape {wanted:.4g}, found {ratio:.4g}")
-        told = _colours(stream.codec_context)
+        told = _colors(stream.codec_context)
         frame = next(iter(container.decode(stream)), None)
     if frame is None:
         return [*faults, "video: no frame can be decoded"]
-    faults += _colour_faults(told, _colours(frame), video.colour)
+    faults += _color_faults(told, _colors(frame), video.color)
     return faults + _turn_faults(frame, video.display_matrix or UNTURNED)
 
 
-def _colours(told: VideoCodecContext | VideoFrame) -> tuple[int, int, int, int]:
+def _colors(told: VideoCodecContext | VideoFrame) -> tuple[int, int, int, int]:
     """Matrix, primaries, transfer and range (1 limited, 2 full), as `_UNTOLD` where not given."""
     numbers = (told.colorspace, told.color_primaries, told.color_trc, told.color_range)
     matrix, primaries, transfer, full = (int(number) for number in numbers)
     return matrix, primaries, transfer, full
 
 
-def _colour_faults(container: tuple[int, ...], frame: tuple[int, ...], colour: Colour) -> list[str]:
+def _color_faults(container: tuple[int, ...], frame: tuple[int, ...], color: Color) -> list[str]:
     """What the encoded frames tell goes before what the container does, as in players."""
-    wanted = (colour.matrix, colour.primaries, colour.transfer, colour.range_number)
+    wanted = (color.matrix, color.primaries, color.transfer, color.range_number)
     faults = []
     for i, name in enumerate(("matrix", "primaries", "transfer", "range (1 limited, 2 full)")):
         found = container[i] if frame[i] == _UNTOLD[i] else frame[i]
         if found != wanted[i] and wanted[i] != _UNTOLD[i]:
-            faults.append(f"video: expected colour {name} {wanted[i]}, found {found}")
+            faults.append(f"video: expected color {name} {wanted[i]}, found {found}")
     return faults
 
 
@@ -66,5 +66,5 @@ def _turn_faults(frame: VideoFrame, wanted: tuple[int, ...]) -> list[str]:
     turns = (0, 1, 3, 4)
     if all(abs(found[i] - wanted[i]) <= _TURN_ERROR * _ONE for i in turns):
         return []
-    expected, came = ([m[i] / _ONE for i in turns] for m in (wanted, found))
-    return [f"video: expected to be turned by the matrix {expected}, found {came}"]
+    expected, got = ([m[i] / _ONE for i in turns] for m in (wanted, found))
+    return [f"video: expected to be turned by the matrix {expected}, found {got}"]

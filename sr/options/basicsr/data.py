@@ -31,7 +31,7 @@ def _train(leaves: Leaves, scale: int, crops_by_model: bool) -> dict[str, Any]:
     made["batch_size"] = leaves.whole(f"{above}.batch_size_per_gpu")
     made["flips"], made["transposes"] = _orientations(leaves)
     made["num_workers"] = leaves.whole(f"{above}.num_worker_per_gpu", 1)
-    leaves.agree(f"{above}.use_shuffle", True, "pictures always come in random order")
+    leaves.agree(f"{above}.use_shuffle", True, "images always come in random order")
     leaves.agree(f"{above}.gt_usm", False, "hr is not sharpened here; sharpen the files")
     leaves.agree("high_order_degradation", degrades, "the type of the data set decides")
     leaves.agree(f"{above}.scale", scale, "the data have the scale of the network")
@@ -44,7 +44,7 @@ def _source(leaves: Leaves, above: str, scale: int, *, paired: bool) -> dict[str
     named = leaves.text(f"{above}.filename_tmpl", "{}")
     if named not in known:
         leaves.note(f"{above}.filename_tmpl", f"expected lr named as one of {', '.join(known)}")
-    leaves.agree(f"{above}.io_backend.type", "disk", "pictures are files in folders")
+    leaves.agree(f"{above}.io_backend.type", "disk", "images are files in folders")
     if not paired or not leaves.given(f"{above}.dataroot_lq"):
         return {"type": "HRFolders", "hr": hr}
     return {"type": "PairedFolders", "hr": hr, "lr": leaves.folders(f"{above}.dataroot_lq")}

@@ -66,7 +66,7 @@ def _perceptual(leaves: Leaves) -> dict[str, Any] | None:
             leaves.note(layer, "a layer of weight 0 is left out")
     leaves.agree(f"{above}.use_input_norm", True, "ImageNet's normalisation is always applied")
     leaves.agree(f"{above}.style_weight", 0, "there is no style term (Gram matrices)")
-    leaves.agree(f"{above}.range_norm", False, "pictures are in [0, 1], nothing is to be shifted")
+    leaves.agree(f"{above}.range_norm", False, "images are in [0, 1], nothing is to be shifted")
     return {
         "type": leaves.choice(f"{above}.vgg_type", _FEATURES, "vgg19"),
         "layers": layers,

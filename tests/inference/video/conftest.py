@@ -88,7 +88,7 @@ def upscale(
 
 @dataclass(frozen=True)
 class Sound:
-    """A tone beside the frames."""
+    """A tone next to the frames."""
 
     seconds: float
     start: float = 0.0
@@ -105,17 +105,17 @@ def make_clip(
     time_base: Fraction = Fraction(1, 25),
     sound: Sound | None = None,
     still: Sequence[int] = (),
-    pictures: Sequence[npt.NDArray[np.uint8]] = (),
+    images: Sequence[npt.NDArray[np.uint8]] = (),
     tags: dict[str, int] | None = None,
     aspect: Fraction = Fraction(1),
     options: dict[str, str] | None = None,
 ) -> Path:
     """Write noise that drifts, without loss. size: (height, width). still: frames like the one
-    before. pictures: (height, width, 3) each, in the place of noise. tags: attributes of the codec
+    before. images: (height, width, 3) each, in the place of noise. tags: attributes of the codec
     context.
     """
-    if pictures:
-        num_frames, size = len(pictures), pictures[0].shape[:2]
+    if images:
+        num_frames, size = len(images), images[0].shape[:2]
     random = np.random.default_rng(0)
     times = list(range(num_frames)) if pts is None else list(pts)
     options = {"qp": "0", "g": "5"} if options is None and codec == "libx264" else options or {}
@@ -133,8 +133,8 @@ def make_clip(
                 container.mux(packet)
         frame = av.VideoFrame(width, height, pix_fmt)
         for number in range(num_frames):
-            if pictures:
-                frame = av.VideoFrame.from_ndarray(pictures[number]).reformat(format=pix_fmt)
+            if images:
+                frame = av.VideoFrame.from_ndarray(images[number]).reformat(format=pix_fmt)
             elif number not in still:
                 frame = _noise(random, size, pix_fmt)
             frame.pts, frame.time_base = times[number], time_base

@@ -35,7 +35,7 @@ class Clip:
     name: str
     num_frames: int
     pix_fmt: str
-    colour: tuple[int, int, int, int]
+    color: tuple[int, int, int, int]
     size: tuple[int, int] = (160, 90)
     """Width and height of the result."""
 
@@ -72,7 +72,7 @@ class Probe:
     """Of the frames, in seconds."""
     size: tuple[int, int]
     pix_fmt: str
-    colour: tuple[int, int, int, int]
+    color: tuple[int, int, int, int]
     rotation: int
     aspect: Fraction
     sounds: list[list[bytes]]
@@ -100,7 +100,7 @@ def probe(path: Path, index: int = 0, *, hidden: bool = True) -> Probe:
             times=[frame.pts * video.time_base for frame in chain([first], frames)],
             size=(first.width, first.height),
             pix_fmt=first.format.name.replace("yuvj", "yuv"),
-            colour=(
+            color=(
                 int(first.colorspace),
                 int(first.color_primaries),
                 int(first.color_trc),
@@ -168,13 +168,13 @@ def test_a_clip_keeps_frames_times_streams_and_looks(
     assert_in_time(result, source, output.suffix)
     assert result.sounds == source.sounds
     assert result.kinds[1:] == source.kinds[1:]
-    assert result.kinds[0][2:] == source.kinds[0][2:]  # encoded anew, else the same
+    assert result.kinds[0][2:] == source.kinds[0][2:]  # encoded again, else the same
     assert result.size == clip.size
     assert result.pix_fmt == source.pix_fmt == clip.pix_fmt
     assert (result.aspect, result.rotation) == (source.aspect, source.rotation)
-    assert result.colour == clip.colour
+    assert result.color == clip.color
     guessed = [each for each in listener.fields("warning") if "not told" in each["message"]]
-    assert bool(guessed) == (2 in source.colour[:3])
+    assert bool(guessed) == (2 in source.color[:3])
 
 
 @pytest.mark.parametrize(("suffix", "stream"), [(".mp4", None), (".mkv", 3), (".webm", 0)])
@@ -198,7 +198,7 @@ def test_of_several_videos_one_is_chosen_and_all_else_is_kept(
     assert (
         sum("becomes" in message for message in told) == {".mp4": 0, ".mkv": 2, ".webm": 4}[suffix]
     )
-    if suffix == ".webm":  # sound that is encoded anew: begins and ends where it did
+    if suffix == ".webm":  # sound that is encoded again: begins and ends where it did
         for ends, wanted in zip(result.sound_times, source.sound_times, strict=True):
             assert ends[0] == pytest.approx(max(wanted[0], 0), abs=0.03)
             assert ends[-1] == pytest.approx(wanted[-1], abs=0.15)

@@ -128,10 +128,10 @@ def spoilt(path: Path, numbers: range, stream: int = 0) -> Path:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("zero.mp4", b"", "came: an empty file"),
-        ("zero.mkv", b"", "came: an empty file"),
-        ("text.mp4", b"only words", "came: a file of another kind"),
-        ("noise.avi", bytes(range(256)) * 40, "came: a file of another kind"),
+        ("zero.mp4", b"", "got an empty file"),
+        ("zero.mkv", b"", "got an empty file"),
+        ("text.mp4", b"only words", "got a file of another kind"),
+        ("noise.avi", bytes(range(256)) * 40, "got a file of another kind"),
     ],
 )
 def test_what_is_no_video_is_named_in_one_line(
@@ -164,7 +164,7 @@ def test_a_file_with_sound_alone_is_refused(
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert call("-i", source, "-o", studio.folder / "out.mp4") == 4
-    assert "expected a video stream; came: a file with none" in failure(capsys)
+    assert "expected a video stream, got a file with none" in failure(capsys)
 
 
 def test_an_mp4_without_its_index_is_refused(
@@ -172,7 +172,7 @@ def test_an_mp4_without_its_index_is_refused(
 ) -> None:
     source = cut(studio.clip("in.mp4", 20, sound=studio.Sound(0.8)), 0.6)
     assert call("-i", source, "-o", studio.folder / "out" / "out.mp4") == 4
-    assert "came: an MP4 file cut short: without its index (moov)" in failure(capsys)
+    assert "got an MP4 file cut short: without its index (moov)" in failure(capsys)
     assert names(studio.folder / "out") == []
 
 
@@ -265,7 +265,7 @@ def test_damage_before_the_first_frame_that_is_wanted_leaves_no_result(
     assert names(output.parent) == []
 
 
-def test_pictures_of_frames_come_up_to_the_damage(
+def test_images_of_frames_come_up_to_the_damage(
     studio: Any, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = spoilt(studio.clip("in.mp4", 20, size=SIZE), range(11, 12))
@@ -325,7 +325,7 @@ def test_frames_that_change_their_size_end_the_video_with_their_number(
     one, two = (studio.clip(f"{rows}.h264", 6, size=(rows, 64)) for rows in (48, 32))
     source.write_bytes(one.read_bytes() + two.read_bytes())
     assert call("-i", source, "-o", studio.folder / "out" / "out.mkv") == 4
-    expected = f"{source}: frame 6: expected 64x48 yuv420p, as the frames before; came: 64x32"
+    expected = f"{source}: frame 6: expected 64x48 yuv420p, as the frames before, got 64x32"
     assert failure(capsys).startswith(expected)
     assert names(studio.folder / "out") == []
 

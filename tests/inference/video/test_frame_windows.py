@@ -16,7 +16,7 @@ from sr.inference.video.frame_windows import Windows, around
 from sr.inference.video.stages import MAX_FRAMES, Batch
 from sr.io.rgb8 import image_to_tensor
 from sr.io.video.frame import Frame
-from sr.motion.flow import Picture, luma8, optical_flow
+from sr.motion.flow import Image, luma8, optical_flow
 from sr.motion.frame_window import Alignment, Edge, Window, offsets_of
 from sr.motion.methods import DIS, RGB8, Flow
 from sr.networks.packed_window import PackedWindow
@@ -44,7 +44,7 @@ class Counting:
         return DIS()(a, b)
 
 
-def picture(scene: int, step: int) -> RGB8:
+def image(scene: int, step: int) -> RGB8:
     """(HEIGHT, WIDTH, 3): a smooth scene, 0 dark or 1 bright, that moves each step."""
     noise = np.random.default_rng(scene).random((HEIGHT + 60, WIDTH + 60, 3))
     smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
@@ -61,7 +61,7 @@ def converted(clip: Clip, *, most: int = MAX_FRAMES) -> Iterator[Batch]:
         if batch.frames and (is_new or len(batch.frames) == most):
             yield batch
             batch = Batch(0)
-        pixels = picture(*shown)
+        pixels = image(*shown)
         if is_new:
             batch.lr.append(image_to_tensor(pixels))
         batch.frames.append(Frame(number, number, 1, (pixels,)))
@@ -91,30 +91,30 @@ def expected_windows(clip: Clip, radius: int, edge: Edge) -> list[Tensor]:
     found: dict[tuple[int, int], Tensor] = {}
     for place, (scene, step) in enumerate(distinct):
         inside = [n for n, other in enumerate(distinct) if other[0] == scene]
-        parts: list[tuple[RGB8, Picture]] = []
+        parts: list[tuple[RGB8, Image]] = []
         for offset in offsets_of(2 * radius + 1, "nearest"):
             wanted = place + offset
             if wanted not in inside:
                 end = min(inside) if offset < 0 else max(inside)
                 beyond = {"reference": place, "replicate": end, "reflect": 2 * end - wanted}[edge]
                 wanted = min(max(beyond, min(inside)), max(inside))
-            parts.append((picture(*distinct[wanted]), flow_along(distinct, place, wanted)))
-        pixels = [picture(scene, step), *(neighbour for neighbour, _ in parts)]
+            parts.append((image(*distinct[wanted]), flow_along(distinct, place, wanted)))
+        pixels = [image(scene, step), *(neighbor for neighbor, _ in parts)]
         flows = [torch.from_numpy(flow).permute(2, 0, 1)[None] for _, flow in parts]
         found[scene, step] = torch.cat([*map(image_to_tensor, pixels), *flows], dim=1)
     return [found[shown] for shown in clip]
 
 
-def flow_along(distinct: Clip, start: int, end: int) -> Picture:
+def flow_along(distinct: Clip, start: int, end: int) -> Image:
     flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
     step = 1 if end > start else -1
-    lumas = [luma8(image_to_tensor(picture(*shown))) for shown in distinct]
+    lumas = [luma8(image_to_tensor(image(*shown))) for shown in distinct]
     for place in range(start, end, step):
         flow = flow + sampled(optical_flow(lumas[place], lumas[place + step]), flow)
     return flow
 
 
-def sampled(flow: Picture, moved: Picture) -> Picture:
+def sampled(flow: Image, moved: Image) -> Image:
     """flow where each pixel has moved to, between four pixels, the border repeated."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     y = np.clip(rows + moved[..., 1], 0, HEIGHT - 1)
@@ -193,7 +193,7 @@ def test_a_result_waits_for_no_more_than_the_frames_of_its_window() -> None:
     assert len(asked) <= 1 + 2 + 1  # a batch ends where the next one begins
 
 
-def test_a_still_picture_is_kept_once_however_long_it_lasts() -> None:
+def test_a_still_image_is_kept_once_however_long_it_lasts() -> None:
     clip: Clip = [(0, 0), *[(0, 1)] * 100, (0, 2)]
     found = list(windows().batches(converted(clip)))
     assert max(len(batch.frames) for batch in found) == MAX_FRAMES
@@ -238,7 +238,7 @@ def shown(levels: Sequence[int]) -> Iterator[Frame]:
         yield Frame(number, number, 1, (np.full((2, 2), level, np.uint8),))
 
 
-def neighbours(frames: Sequence[Frame], number: int, radius: int) -> list[int]:
+def neighbors(frames: Sequence[Frame], number: int, radius: int) -> list[int]:
     """Levels of the distinct frames around one."""
     groups: list[list[Frame]] = []
     for frame in frames:
@@ -252,7 +252,7 @@ def neighbours(frames: Sequence[Frame], number: int, radius: int) -> list[int]:
 
 @pytest.mark.parametrize("radius", [0, 1, 2, 3])
 @pytest.mark.parametrize("seed", range(20))
-def test_picked_frames_keep_their_neighbours(seed: int, radius: int) -> None:
+def test_picked_frames_keep_their_neighbors(seed: int, radius: int) -> None:
     random = np.random.default_rng(seed)
     whole = list(shown(random.integers(0, 3, 40).tolist()))
     picked = set(random.choice(40, 4, replace=False).tolist())
@@ -264,7 +264,7 @@ def test_picked_frames_keep_their_neighbours(seed: int, radius: int) -> None:
     assert len(numbers) <= len(picked) * (2 * radius + 2)
     for number in picked:
         # Frames of other spans may follow, behind what the window shows.
-        assert neighbours(part, number, radius) == neighbours(whole, number, radius)
+        assert neighbors(part, number, radius) == neighbors(whole, number, radius)
 
 
 def test_nothing_is_decoded_behind_the_window_of_the_last_frame() -> None:
@@ -343,5 +343,5 @@ def test_steps_of_the_scenes_are_no_cuts() -> None:
         if one != other:
             batches = converted([one, other])
             ((_, window), _) = levels(windows().batches(batches))
-            neighbour = window[:, 6:9]  # the next frame, or the reference where there is none
-            assert torch.equal(neighbour, window[:, :3]) == (one[0] != other[0])
+            neighbor = window[:, 6:9]  # the next frame, or the reference where there is none
+            assert torch.equal(neighbor, window[:, :3]) == (one[0] != other[0])

@@ -114,7 +114,7 @@ def test_a_network_that_runs_once_is_asked_for_no_more_than_its_scale(studio: An
         ("gray10le", "%d.tif", 16),
     ],
 )
-def test_pictures_have_the_depth_that_keeps_the_videos(
+def test_images_have_the_depth_that_keeps_the_videos(
     studio: Any, pix_fmt: str, pattern: str, depth: int
 ) -> None:
     source = studio.clip("in.mkv", 2, codec="ffv1", pix_fmt=pix_fmt)
@@ -123,7 +123,7 @@ def test_pictures_have_the_depth_that_keeps_the_videos(
     assert "sound" not in notes
 
 
-def test_sound_that_pictures_cannot_hold_is_told(studio: Any) -> None:
+def test_sound_that_images_cannot_hold_is_told(studio: Any) -> None:
     source = studio.clip("in.mp4", 5, sound=studio.Sound(0.2))
     assert "sound and other streams are left out" in checked(source, "%d.png")[1]
 
@@ -136,7 +136,7 @@ def test_what_is_converted_is_told(studio: Any) -> None:
     assert work.encoding.encoder == "libvpx-vp9"
 
 
-def test_what_pictures_cannot_tell_is_told(studio: Any) -> None:
+def test_what_images_cannot_tell_is_told(studio: Any) -> None:
     hdr = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
     aspect = Fraction(4, 3)
     source = studio.clip("in.mp4", 1, pix_fmt="yuv420p10le", tags=hdr, aspect=aspect)

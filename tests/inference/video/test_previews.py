@@ -27,9 +27,9 @@ def test_numbers_are_in_the_video_rise_and_are_as_many_as_asked_for(
 
 
 def test_counts_below_one_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected 1 frame or more to show; came 0"):
+    with pytest.raises(ValueError, match="expected 1 frame or more to show, got 0"):
         preview_numbers(10, 0)
-    with pytest.raises(ValueError, match="video of 1 frame or more; came 0"):
+    with pytest.raises(ValueError, match="video of 1 frame or more, got 0"):
         preview_numbers(0, 3)
 
 
@@ -43,10 +43,10 @@ def test_the_enlarged_frame_is_left_and_the_result_right(tmp_path: Path) -> None
     sr = torch.rand((1, 3, 15, 20), generator=torch.Generator().manual_seed(0))
     path = preview_path(tmp_path, "clip", 0, 0)
     write_preview(path, lr, sr)
-    picture = read_rgb8(path)
-    assert picture.shape == (15, 20 + 4 + 20, 3)
-    assert (picture[:, :20] == 51).all()
-    right = torch.from_numpy(picture[:, 24:]).permute(2, 0, 1)[None] / 255
+    image = read_rgb8(path)
+    assert image.shape == (15, 20 + 4 + 20, 3)
+    assert (image[:, :20] == 51).all()
+    right = torch.from_numpy(image[:, 24:]).permute(2, 0, 1)[None] / 255
     assert float((right - sr).abs().max()) <= 0.5 / 255 + 1e-6
 
 

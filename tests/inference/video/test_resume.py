@@ -84,7 +84,7 @@ def test_parts_made_otherwise_are_refused(studio: Any) -> None:
     assert outcome.exit_code == 0
 
 
-def test_pictures_are_gone_on_with_from_the_first_that_is_missing(studio: Any) -> None:
+def test_images_are_gone_on_with_from_the_first_that_is_missing(studio: Any) -> None:
     source = studio.clip("in.mp4", 6)
     pattern = studio.folder / "out" / "%04d.png"
     studio.upscale(source, pattern)

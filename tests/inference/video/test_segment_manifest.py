@@ -5,7 +5,7 @@ import pytest
 
 from sr.inference.video.resume import (
     Journal,
-    JournalError,
+    ManifestError,
     frames_a_part,
     identity_of,
     parts_folder,
@@ -110,7 +110,7 @@ def test_what_the_journal_tells_and_the_disk_does_not_hold_is_made_anew(
 
 def test_parts_of_another_job_are_refused_and_kept(output: Path) -> None:
     add_part(Journal.begin(output, MADE_OF), 5)
-    with pytest.raises(JournalError, match=r"crf was 18\.0, is 20\.0.*--overwrite"):
+    with pytest.raises(ManifestError, match=r"crf was 18\.0, is 20\.0.*--overwrite"):
         Journal.resume(output, {**MADE_OF, "crf": 20.0})
     assert Journal.resume(output, MADE_OF).num_frames == 5
 

@@ -101,7 +101,7 @@ def test_faults_are_known_at_the_end(studio: Any) -> None:
 
 @pytest.fixture
 def numbered(studio: Any) -> Path:
-    """Pictures 3.png to 12.png of 8x6 pixels; gives their folder."""
+    """Images 3.png to 12.png of 8x6 pixels; gives their folder."""
     folder = Path(studio.folder) / "frames"
     folder.mkdir()
     for number in range(3, 13):
@@ -111,7 +111,7 @@ def numbered(studio: Any) -> Path:
 
 
 @pytest.mark.parametrize("fps", [None, Fraction(30000, 1001)])
-def test_pictures_come_in_the_order_of_their_numbers_at_their_rate(
+def test_images_come_in_the_order_of_their_numbers_at_their_rate(
     numbered: Path, fps: Fraction | None
 ) -> None:
     rate = fps or USUAL_RATE
@@ -123,14 +123,14 @@ def test_pictures_come_in_the_order_of_their_numbers_at_their_rate(
     assert [int(frame.planes[0][0, 0]) for frame in frames] == list(range(3, 13))
 
 
-def test_pictures_can_be_cut_too(numbered: Path) -> None:
+def test_images_can_be_cut_too(numbered: Path) -> None:
     info, frames = opened(numbered, start="2f", end="0.25")
     assert info.num_frames == len(frames) == 4
     assert [int(frame.planes[0][0, 0]) for frame in frames] == [5, 6, 7, 8]
 
 
-def test_a_folder_without_pictures_is_refused(studio: Any) -> None:
-    with pytest.raises(VideoError, match=r"expected pictures as frames .* came: none"):
+def test_a_folder_without_images_is_refused(studio: Any) -> None:
+    with pytest.raises(VideoError, match=r"expected images as frames .* got none"):
         opened(studio.folder)
 
 

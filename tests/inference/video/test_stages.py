@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from sr.inference.video import stages
 from sr.inference.video.stages import Batch, Enlarged, Network, Size, as_levels, as_rgb
-from sr.io.video.frame import Colour, Frame, Layout
+from sr.io.video.frame import Color, Frame, Layout
 from sr.io.video.pixels.yuv import Conversion
 from sr.tiling.runner import NumericError
 from sr.tiling.upscaler import StoppedError, Upscaler
 
 CPU = torch.device("cpu")
-GREY = Layout("grey", 8)
-COLOUR = Colour(1, 1, 1, True)
-CONVERSION = Conversion(GREY, COLOUR, "left")
+GRAY = Layout("gray", 8)
+COLOR = Color(1, 1, 1, True)
+CONVERSION = Conversion(GRAY, COLOR, "left")
 HEIGHT, WIDTH = 6, 8
 
 
@@ -218,7 +218,7 @@ def test_levels_of_repeated_frames_are_made_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(stages, "as_planes", counted)
     one, two = torch.full((1, 3, 4, 4), 0.2), torch.full((1, 3, 4, 4), 1.2)
     given = zip(frames([0] * 5), [one, one, two, two, one], strict=True)
-    found = list(as_levels(given, CONVERSION, GREY, (0, 0)))
+    found = list(as_levels(given, CONVERSION, GRAY, (0, 0)))
     assert len(made) == 3
     assert [int(planes[0][0, 0]) for _, planes in found] == [51, 51, 255, 255, 51]
     assert found[0][1] is found[1][1]
@@ -227,8 +227,8 @@ def test_levels_of_repeated_frames_are_made_once(monkeypatch: pytest.MonkeyPatch
 
 def test_rows_and_columns_are_repeated_at_the_bottom_and_right() -> None:
     sr = torch.rand(1, 1, 3, 5, generator=torch.Generator().manual_seed(0)).expand(1, 3, 3, 5)
-    ((_, plain),) = as_levels(zip(frames([0]), [sr], strict=True), CONVERSION, GREY, (0, 0))
-    ((_, padded),) = as_levels(zip(frames([0]), [sr], strict=True), CONVERSION, GREY, (1, 3))
+    ((_, plain),) = as_levels(zip(frames([0]), [sr], strict=True), CONVERSION, GRAY, (0, 0))
+    ((_, padded),) = as_levels(zip(frames([0]), [sr], strict=True), CONVERSION, GRAY, (1, 3))
     np.testing.assert_array_equal(padded[0], np.pad(plain[0], ((0, 1), (0, 3)), "edge"))
 
 
@@ -265,7 +265,7 @@ def test_all_work_on_tensors_is_on_streams_that_are_waited_for(
     resize = checked("interpolate", torch.nn.functional.interpolate)
     monkeypatch.setattr(torch.nn.functional, "interpolate", resize)
     results = enlarged([10, 200], [Doubling()], size=Size(HEIGHT, WIDTH, 1))
-    list(as_levels(((each.frame, each.sr) for each in results), CONVERSION, GREY, (0, 0)))
+    list(as_levels(((each.frame, each.sr) for each in results), CONVERSION, GRAY, (0, 0)))
     assert {*seen} == {"as_tensors", "interpolate", "as_planes"}
 
 

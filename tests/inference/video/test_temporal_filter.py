@@ -45,7 +45,7 @@ def without_flicker(pairs: list[Pair]) -> list[Tensor]:
 
 
 def distance(a: Tensor, b: Tensor) -> float:
-    """Root mean square, without a border where neighbours show nothing."""
+    """Root mean square, without a border where neighbors show nothing."""
     border = (..., slice(12, -12), slice(12, -12))
     return float((a[border] - b[border]).square().mean().sqrt())
 
@@ -172,17 +172,17 @@ def test_half_precision_is_taken() -> None:
 
 
 def test_unusable_strengths_and_radii_are_refused() -> None:
-    with pytest.raises(ValueError, match="strength above 0; came 0"):
+    with pytest.raises(ValueError, match="strength above 0, got 0"):
         TemporalFilter(strength=0)
-    with pytest.raises(ValueError, match="strength above 0; came nan"):
+    with pytest.raises(ValueError, match="strength above 0, got nan"):
         TemporalFilter(strength=float("nan"))
-    with pytest.raises(ValueError, match="radius of 1 or more; came 0"):
+    with pytest.raises(ValueError, match="radius of 1 or more, got 0"):
         TemporalFilter(radius=0)
 
 
 def test_frames_of_another_size_or_shape_are_refused_by_their_key() -> None:
     first, (_, lr, sr) = clip(2)
-    with pytest.raises(ValueError, match=r"frame 7: expected lr .* came \(32, 39\)"):
+    with pytest.raises(ValueError, match=r"frame 7: expected lr .* got \(32, 39\)"):
         list(TemporalFilter().filtered([first, (7, lr[..., 1:], sr)]))
-    with pytest.raises(ValueError, match=r"frame 7: expected sr \(1, 3, height, width\); came"):
+    with pytest.raises(ValueError, match=r"frame 7: expected sr \(1, 3, height, width\); got"):
         list(TemporalFilter().filtered([(7, lr, sr[0])]))

@@ -45,7 +45,7 @@ def test_an_identity_network_gives_every_frame_back(
     studio.assert_same_frames(source, output)
     with open_video(source) as before, open_video(output) as after:
         assert after.info.layout == before.info.layout
-        assert after.info.colour == before.info.colour
+        assert after.info.color == before.info.color
         assert not [note for note in after.info.notes if "not told" in note]
 
 
@@ -143,7 +143,7 @@ def test_odd_sizes_that_an_encoder_cannot_hold_gain_a_row_and_a_column(studio: A
         np.testing.assert_array_equal(result.planes[0][22], result.planes[0][23])
 
 
-def test_frames_become_pictures_and_pictures_a_video(studio: Any) -> None:
+def test_frames_become_images_and_images_a_video(studio: Any) -> None:
     source = studio.clip("in.mkv", 3, pix_fmt="bgr0", codec="ffv1")
     pattern = studio.folder / "frames" / "%03d.png"
     assert studio.upscale(source, pattern).exit_code == 0
@@ -157,7 +157,7 @@ def test_frames_become_pictures_and_pictures_a_video(studio: Any) -> None:
         assert studio.times_of(output)[1] == pytest.approx(1 / 30, abs=0.001)
 
 
-def test_a_folder_of_pictures_and_videos_is_done_as_a_whole(studio: Any) -> None:
+def test_a_folder_of_images_and_videos_is_done_as_a_whole(studio: Any) -> None:
     folder = studio.folder / "mixed"
     folder.mkdir()
     studio.clip("mixed/a.mp4", 3)
@@ -228,7 +228,7 @@ def test_sound_stays_in_time_and_is_copied(studio: Any) -> None:
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 @pytest.mark.parametrize(("hflip", "vflip"), [(False, False), (True, False), (False, True)])
-def test_frames_as_pictures_are_turned_as_players_would(
+def test_frames_as_images_are_turned_as_players_would(
     studio: Any, degrees: int, hflip: bool, vflip: bool
 ) -> None:
     source = studio.folder / "in.mkv"
@@ -240,12 +240,12 @@ def test_frames_as_pictures_are_turned_as_players_would(
             if packet.size:
                 packet.stream = stream
                 container.mux(packet)
-    pictures = []
+    images = []
     for clip in (plain, source):
         pattern = studio.folder / clip.stem / "%d.png"
         assert studio.upscale(clip, pattern).exit_code == 0
-        pictures.append(read_rgb8(pattern.parent / "0.png"))
-    expected = np.rot90(pictures[0], degrees // 90)  # counter-clockwise
+        images.append(read_rgb8(pattern.parent / "0.png"))
+    expected = np.rot90(images[0], degrees // 90)  # counter-clockwise
     expected = expected[:, ::-1] if hflip else expected
     expected = expected[::-1] if vflip else expected
-    np.testing.assert_array_equal(pictures[1], expected)
+    np.testing.assert_array_equal(images[1], expected)

@@ -63,11 +63,11 @@ class Tiny(nn.Module):
 def rbpn() -> RBPN:
     torch.manual_seed(0)
     network = RBPN(2, 4, 4, 1, 1, 2 * RADIUS + 1, bicubic_skip=True).eval()
-    network.output.conv.weight.data.mul_(20)  # so that neighbours show in 8 bits
+    network.output.conv.weight.data.mul_(20)  # so that neighbors show in 8 bits
     return network
 
 
-def picture(scene: int, step: int) -> Pixels:
+def image(scene: int, step: int) -> Pixels:
     """A smooth scene, 0 dark or 1 bright, that moves each step."""
     noise = np.random.default_rng(scene).random((HEIGHT + 60, WIDTH + 60, 3))
     smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
@@ -76,12 +76,12 @@ def picture(scene: int, step: int) -> Pixels:
     return np.ascontiguousarray(part.round(), np.uint8)
 
 
-def pictures(cut_at: int, num_frames: int = 14, still: Sequence[int] = ()) -> list[Pixels]:
+def images(cut_at: int, num_frames: int = 14, still: Sequence[int] = ()) -> list[Pixels]:
     """Two scenes. still: frames like the one before."""
     shown: list[Pixels] = []
     for number in range(num_frames):
         step = number - sum(other <= number for other in still)
-        shown.append(shown[-1] if number in still else picture(int(number >= cut_at), step))
+        shown.append(shown[-1] if number in still else image(int(number >= cut_at), step))
     return shown
 
 
@@ -118,7 +118,7 @@ def written(folder: Path, frames: Sequence[Pixels]) -> Path:
 
 
 def test_each_frame_is_made_of_its_window_and_a_repeated_one_once(studio: Any) -> None:
-    frames = pictures(5, 8, still=(2, 3))
+    frames = images(5, 8, still=(2, 3))
     output, network = studio.folder / "out" / "%d.png", Tiny()
     source = written(studio.folder / "in", frames)
     assert upscale(source, output, studio.Listener(), network).exit_code == 0
@@ -137,7 +137,7 @@ def test_each_frame_is_made_of_its_window_and_a_repeated_one_once(studio: Any) -
             assert np.abs(found[number].astype(int) - expected).max() <= 1  # of rounding
             still = torch.cat([*batch.lr * 5, 0 * batch.windows[0][:, :8]], dim=1)
             alone = tensor_to_rgb8(network(still))
-            assert np.abs(alone.astype(int) - expected).max() > 2  # neighbours show
+            assert np.abs(alone.astype(int) - expected).max() > 2  # neighbors show
     np.testing.assert_array_equal(found[2], found[1])
     np.testing.assert_array_equal(found[3], found[1])
 
@@ -146,7 +146,7 @@ def test_times_and_sound_are_kept(studio: Any) -> None:
     pts = [0, 1, 4, 5, 6, 20, 21, 22]
     source = studio.clip(
         "in.mp4",
-        pictures=pictures(5, 8),
+        images=images(5, 8),
         pts=pts,
         time_base=Fraction(1, 30),
         sound=studio.Sound(0.7, start=0.1),
@@ -176,8 +176,8 @@ def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
     studio: Any, cut_at: int, temporal_filter: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
-    # Resumed at frame 8, which repeats 6, with frames 3 and 4 as its neighbours, or a cut before.
-    source = studio.clip("in.mp4", pictures=pictures(cut_at, 13, still=(5, 7, 8)))
+    # Resumed at frame 8, which repeats 6, with frames 3 and 4 as its neighbors, or a cut before.
+    source = studio.clip("in.mp4", images=images(cut_at, 13, still=(5, 7, 8)))
     whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
     listener, video = studio.Listener(), {"temporal_filter": temporal_filter}
     assert upscale(source, whole, listener, **video).exit_code == 0
@@ -191,7 +191,7 @@ def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
 
 
 def test_previews_are_the_frames_of_the_result(studio: Any) -> None:
-    source = written(studio.folder / "in", pictures(6, 12, still=(4, 7, 10)))
+    source = written(studio.folder / "in", images(6, 12, still=(4, 7, 10)))
     output, network = studio.folder / "out" / "%d.png", Tiny()
     assert upscale(source, output, studio.Listener(), network, num_previews=3).exit_code == 0
     assert network.num_calls == 3 + 9
@@ -225,7 +225,7 @@ def test_the_command_line_upscales_a_clip_and_goes_on_with_the_same_flow_only(
     studio: Any, clip_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
-    source = studio.clip("in.mp4", pictures=pictures(6, 10), sound=studio.Sound(0.4))
+    source = studio.clip("in.mp4", images=images(6, 10), sound=studio.Sound(0.4))
     output = studio.folder / "out.mp4"
     given = ["-i", source, "-o", output, "-m", clip_model, "--precision", "fp32", "-t", "16"]
     with monkeypatch.context() as patch:
@@ -242,7 +242,7 @@ def test_the_command_line_upscales_a_clip_and_goes_on_with_the_same_flow_only(
 def test_what_more_than_one_pass_would_take_is_refused(
     studio: Any, clip_model: Path, capsys: Any
 ) -> None:
-    source = studio.clip("in.mp4", pictures=pictures(1, 2))
+    source = studio.clip("in.mp4", images=images(1, 2))
     output = studio.folder / "out.mp4"
     given = ("-i", source, "-o", output, "-m", clip_model, "-t", "16", "--precision", "fp32")
     assert call(*given, "-s", "3") == 4
@@ -255,10 +255,10 @@ def broken(*_: object, **__: object) -> tuple[str, ...]:
     raise VideoError("no room")
 
 
-def test_pictures_are_refused_before_any_work(studio: Any, clip_model: Path, capsys: Any) -> None:
+def test_images_are_refused_before_any_work(studio: Any, clip_model: Path, capsys: Any) -> None:
     folder = studio.folder / "mixed"
-    written(folder, pictures(1, 2))
-    studio.clip("mixed/a.mp4", pictures=pictures(1, 2))
+    written(folder, images(1, 2))
+    studio.clip("mixed/a.mp4", images=images(1, 2))
     running = ("-m", clip_model, "-t", "16", "--precision", "fp32")
     for given in (folder, folder / "0.png"):
         assert call("-i", given, "-o", studio.folder / "out", *running) == 2

@@ -91,7 +91,7 @@ _STYLES = b"""[Script Info]
 ScriptType: v4.00+
 
 [V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, \
+Format: Name, Fontname, Fontsize, PrimaryColor, SecondaryColor, OutlineColor, BackColor, \
 Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
 Alignment, MarginL, MarginR, MarginV, Encoding
 Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
@@ -107,8 +107,8 @@ def _cover() -> bytes:
     encoder: Any = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = 16, 16, "yuvj420p"
     encoder.time_base = Fraction(1, 25)
-    picture = av.VideoFrame.from_ndarray(np.zeros((24, 16), np.uint8), "yuvj420p")
-    return b"".join(bytes(packet) for packet in [*encoder.encode(picture), *encoder.encode(None)])
+    image = av.VideoFrame.from_ndarray(np.zeros((24, 16), np.uint8), "yuvj420p")
+    return b"".join(bytes(packet) for packet in [*encoder.encode(image), *encoder.encode(None)])
 
 
 def _mux_sound(container: Any, stream: Any, num_samples: int, offset: int) -> None:
@@ -168,7 +168,7 @@ def _write_source(
     sound_seconds: Fraction | None = None,
     sound_offset: Fraction = Fraction(0),
 ) -> Path:
-    """Write a video of 25 frames a second with streams beside it.
+    """Write a video of 25 frames a second with streams next to it.
 
     sounds: encoders. texts: start and length in milliseconds, and the text in ASS's notation.
     attached: a font and cover art.
@@ -199,8 +199,8 @@ def _write_source(
         for shown in texts if subtitle else ():
             container.mux(_text_packet(text, *shown))
         for number in range(num_frames):
-            grey = np.full((36, 32), number * 5 % 256, np.uint8)
-            frame = av.VideoFrame.from_ndarray(grey, "yuv420p")
+            gray = np.full((36, 32), number * 5 % 256, np.uint8)
+            frame = av.VideoFrame.from_ndarray(gray, "yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
@@ -220,7 +220,7 @@ def _write_parts(
     context: dict[str, Any] | None = None,
     options: dict[str, str] | None = None,
 ) -> list[Path]:
-    """Parts with grey frames of 64 x 48 at these times, each from an encoder of its own."""
+    """Parts with gray frames of 64 x 48 at these times, each from an encoder of its own."""
     presets = {
         "libx264": {"preset": "veryfast", "b-adapt": "0", "bf": "2"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
@@ -237,8 +237,8 @@ def _write_parts(
             for name, value in (context or {}).items():
                 setattr(stream.codec_context, name, value)
             for number, time in enumerate(times[first : first + frames_a_part]):
-                grey = np.full((72, 64), (first + number) * 5 % 256, np.uint8)
-                frame = av.VideoFrame.from_ndarray(grey, "yuv420p")
+                gray = np.full((72, 64), (first + number) * 5 % 256, np.uint8)
+                frame = av.VideoFrame.from_ndarray(gray, "yuv420p")
                 frame.pts, frame.time_base = time, time_base
                 part.mux(stream.encode(frame))
             part.mux(stream.encode(None))

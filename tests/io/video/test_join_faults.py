@@ -7,7 +7,7 @@ from typing import Any
 import av
 import pytest
 
-from sr.io.video.frame import Colour, VideoError
+from sr.io.video.frame import Color, VideoError
 from sr.io.video.mux.mux import join
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.mux.video_track import VideoTrack
@@ -17,7 +17,7 @@ WriteSource = Callable[..., Path]
 WriteParts = Callable[..., list[Path]]
 UNIT = Fraction(1, 12800)
 TIMES = [512 * number for number in range(50)]  # 25 frames a second
-COLOUR = Colour(1, 1, 1, False)
+COLOR = Color(1, 1, 1, False)
 SUFFIXES = [".mp4", ".mkv", ".webm"]
 
 
@@ -26,7 +26,7 @@ def _track(**changes: Any) -> VideoTrack:
         "time_base": UNIT,
         "rate": Fraction(25),
         "sample_aspect_ratio": Fraction(1),
-        "colour": COLOUR,
+        "color": COLOR,
     }
     return VideoTrack(**(given | changes))
 
@@ -92,7 +92,7 @@ def test_damage_in_the_middle_leaves_the_rest_in_time(
     assert _stamps(output, "audio")[-1] == pytest.approx(_stamps(source, "audio")[-1], abs=0.05)
 
 
-def test_sound_longer_than_the_picture_is_kept_whole(
+def test_sound_longer_than_the_image_is_kept_whole(
     tmp_path: Path, write_source: WriteSource, write_parts: WriteParts
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("aac",), sound_seconds=Fraction(5))
@@ -106,7 +106,7 @@ def test_parts_of_different_encoders_are_refused(tmp_path: Path, write_parts: Wr
     others = write_parts(
         tmp_path / "other", TIMES[20:], time_base=UNIT, options={"preset": "ultrafast"}
     )
-    with pytest.raises(VideoError, match=r"another encoder version; start anew without --resume"):
+    with pytest.raises(VideoError, match=r"another encoder version; start again without --resume"):
         join(
             [*parts, *others],
             tmp_path / "out.mkv",
@@ -201,9 +201,9 @@ def test_channels_in_an_order_that_mp4_does_not_know_are_found_before_the_work(
         video.width, video.height, video.pix_fmt = 32, 24, "yuv420p"
         sound: Any = container.add_stream("pcm_s16le", rate=48000, layout=layout)
         for number in range(50):
-            picture = av.VideoFrame(32, 24, "yuv420p")
-            picture.pts, picture.time_base = number, Fraction(1, 25)
-            container.mux(video.encode(picture))
+            image = av.VideoFrame(32, 24, "yuv420p")
+            image.pts, image.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(image))
             samples = av.AudioFrame("s16", layout, 1920)
             samples.sample_rate, samples.pts, samples.time_base = (
                 48000,

@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import pytest
 
-from sr.io.video.frame import Colour
+from sr.io.video.frame import Color
 from sr.io.video.mux.mux import join
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.mux.video_track import VideoTrack
@@ -38,7 +38,7 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
         tmp_path, [time - times[0] for time in times], time_base=info.time_base, codec=codec
     )
     video = VideoTrack(
-        info.time_base, Fraction(25), Fraction(1), Colour(1, 1, 1, False), origin=times[0]
+        info.time_base, Fraction(25), Fraction(1), Color(1, 1, 1, False), origin=times[0]
     )
     plan = plan_streams(source, video_stream=info.stream, suffix=suffix)
     expected = expected_from(

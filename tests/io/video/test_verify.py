@@ -7,7 +7,7 @@ from typing import Any
 import av
 import pytest
 
-from sr.io.video.frame import Colour, VideoError
+from sr.io.video.frame import Color, VideoError
 from sr.io.video.mux.mux import join
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.mux.video_track import VideoTrack
@@ -21,7 +21,7 @@ UNIT = Fraction(1, 12800)
 TIMES = [512 * number for number in range(50)]  # 25 frames a second
 SUFFIXES = [".mp4", ".mkv", ".webm"]
 TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
-TRACK = VideoTrack(UNIT, Fraction(25), Fraction(4, 3), Colour(1, 1, 1, False), TURNED)
+TRACK = VideoTrack(UNIT, Fraction(25), Fraction(4, 3), Color(1, 1, 1, False), TURNED)
 
 
 def _expected(
@@ -187,9 +187,9 @@ def test_a_stream_without_packets_is_named(
     [
         ({"sample_aspect_ratio": Fraction(1)}, ["shape 1.333, found 1"]),
         ({"display_matrix": None}, ["turned by the matrix [0.0, 1.0, -1.0, 0.0]"]),
-        ({"colour": Colour(1, 9, 16, False)}, ["primaries 1, found 9", "transfer 1, found 16"]),
-        ({"colour": Colour(6, 1, 1, False)}, ["matrix 1, found 6"]),
-        ({"colour": Colour(1, 1, 1, True)}, ["range (1 limited, 2 full) 1, found 2"]),
+        ({"color": Color(1, 9, 16, False)}, ["primaries 1, found 9", "transfer 1, found 16"]),
+        ({"color": Color(6, 1, 1, False)}, ["matrix 1, found 6"]),
+        ({"color": Color(1, 1, 1, True)}, ["range (1 limited, 2 full) 1, found 2"]),
     ],
     ids=["shape", "turn", "primaries", "matrix", "range"],
 )
@@ -201,7 +201,7 @@ def test_wrong_tags_are_found(
     wrong: dict[str, Any],
     words: list[str],
 ) -> None:
-    if suffix == ".webm" and wrong.get("colour", TRACK.colour).full_range:
+    if suffix == ".webm" and wrong.get("color", TRACK.color).full_range:
         pytest.skip("the frames of VP9 tell their range themselves")
     source = write_source(tmp_path / "in.mkv", sounds=())
     output = _joined(source, write_parts, suffix, video=replace(TRACK, **wrong))
@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, write_source: Wr
         check(tmp_path / "gone.mkv", _expected(source, ".mkv"))
 
 
-def test_a_source_of_pictures_has_nothing_to_compare(tmp_path: Path) -> None:
+def test_a_source_of_images_has_nothing_to_compare(tmp_path: Path) -> None:
     expected = expected_from(
         tmp_path, StreamPlan(), num_frames=3, first=Fraction(0), last=Fraction(1), video=TRACK
     )

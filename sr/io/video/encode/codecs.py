@@ -12,10 +12,11 @@ from typing import Literal
 
 import av.codec
 
+from sr.errors import UserError
 from sr.io.video.frame import Layout
 
 
-class EncoderError(ValueError):
+class EncoderError(UserError):
     """An encoder, or an option of it, that cannot be had; the message says what can."""
 
 
@@ -25,7 +26,7 @@ class Quality:
 
     option: str
     lowest: float
-    """The best picture."""
+    """The best image."""
     highest: float
     default: float
     whole: bool = False
@@ -61,7 +62,7 @@ class Codec:
     """Parameters that it is always given, if the user does not give them."""
     rgb: Literal["kept", "444", "420"] = "420"
     """What a source in RGB becomes if the user does not choose."""
-    keeps_grey: bool = False
+    keeps_gray: bool = False
     even: bool = True
     """Sizes must be a whole number of chroma samples. (ProRes takes others, and spoils the last
     column of chroma.)"""
@@ -170,7 +171,7 @@ _ALL = (
         (_MP4, _MKV),
         defaults={"level": "3", "slicecrc": "1"},
         rgb="kept",
-        keeps_grey=True,
+        keeps_gray=True,
         even=False,
         packed={"gbrp": "bgr0"},
     ),

@@ -4,8 +4,8 @@ FFmpeg passes over options that it does not know, and finds wrong values only wh
 encoder. So names are looked up first, and then the encoder is opened once on trial.
 
     encoder      containers        pixel formats
-    libx264      mp4 mkv           4:2:0 4:2:2 4:4:4 of 8 and 10 bits, grey
-    libx265      mp4 mkv           4:2:0 4:2:2 4:4:4 and RGB of 8, 10 and 12 bits, grey
+    libx264      mp4 mkv           4:2:0 4:2:2 4:4:4 of 8 and 10 bits, gray
+    libx265      mp4 mkv           4:2:0 4:2:2 4:4:4 and RGB of 8, 10 and 12 bits, gray
     libsvtav1    mp4 mkv webm      4:2:0 of 8 and 10 bits
     libvpx-vp9   mp4 mkv webm      4:2:0 4:2:2 4:4:0 4:4:4 and RGB of 8 bits
     ffv1         mp4 mkv           all; without loss
@@ -29,8 +29,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from sr.io.video.encode.codecs import CODECS, EncoderError, codec_for
 from sr.io.video.encode.encoder_options import options_for, with_params
-from sr.io.video.encode.pixel_format import coded_size, colour_for, layout_for, siting_for
-from sr.io.video.frame import Colour, Layout, Siting, VideoInfo
+from sr.io.video.encode.pixel_format import coded_size, color_for, layout_for, siting_for
+from sr.io.video.frame import Color, Layout, Siting, VideoInfo
 
 _LOGGING = threading.Lock()
 # What x264, x265 and SVT-AV1 say of a parameter of their own that they then pass over.
@@ -67,7 +67,7 @@ class Encoding:
     """Coded, and so of the planes: it may be more than was asked for (`notes` tell)."""
     height: int
     """Likewise."""
-    colour: Colour
+    color: Color
     siting: Siting
     options: dict[str, str]
     """As the encoder is opened with."""
@@ -83,12 +83,12 @@ def encoding_for(
     """What to do for a result of `width` by `height` pixels in a file that ends as `suffix`.
 
     The encoder has been opened once when this returns.
-    EncoderError: it cannot be done; the message says what was expected and what came.
+    EncoderError: it cannot be done; the message says what was expected and what was given.
     """
     codec = codec_for(choice.codec, suffix)
     layout, lost = layout_for(codec, choice.pix_fmt, info.layout)
     coded_width, coded_height, repeated = coded_size(codec, layout, width, height)
-    colour = colour_for(info, layout)
+    color = color_for(info, layout)
     siting = siting_for(codec, info, layout)
     options = options_for(
         codec,
@@ -100,7 +100,7 @@ def encoding_for(
     if siting == "center":
         options = {"chroma_sample_location": "center"} | options
     options, unplaced = with_params(
-        codec, options, mastering=info.mastering, colour=colour, width=coded_width
+        codec, options, mastering=info.mastering, color=color, width=coded_width
     )
     encoding = Encoding(
         encoder=codec.encoder,
@@ -108,7 +108,7 @@ def encoding_for(
         frame_format=codec.packed.get(layout.pix_fmt, layout.pix_fmt),
         width=coded_width,
         height=coded_height,
-        colour=colour,
+        color=color,
         siting=siting,
         options=options,
         part_format=codec.part_format,
@@ -152,9 +152,9 @@ def configure(context: VideoCodecContext, encoding: Encoding, rate: Fraction) ->
     context.pix_fmt = encoding.frame_format
     context.framerate = rate
     context.time_base = 1 / rate
-    colour = encoding.colour
-    context.colorspace, context.color_range = colour.matrix, colour.range_number
-    context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+    color = encoding.color
+    context.colorspace, context.color_range = color.matrix, color.range_number
+    context.color_primaries, context.color_trc = color.primaries, color.transfer
     # PyAV's default of slice threads alone makes x264 cut each frame into slices.
     context.thread_type = ThreadType.AUTO
     context.flags |= Flags.global_header

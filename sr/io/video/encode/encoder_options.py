@@ -8,7 +8,7 @@ import cv2
 from av.codec.context import CodecContext, OptionFlags
 
 from sr.io.video.encode.codecs import Codec, EncoderError, Quality, did_you_mean
-from sr.io.video.frame import Colour, Layout, Mastering
+from sr.io.video.frame import Color, Layout, Mastering
 
 _AVX512 = 256  # OpenCV's number for AVX-512 F, CD, BW, DQ and VL, all of which x264 asks for
 _PQ = 16  # H.273: transfer of SMPTE ST 2084
@@ -51,7 +51,7 @@ def with_params(
     options: Mapping[str, str],
     *,
     mastering: Mastering | None,
-    colour: Colour,
+    color: Color,
     width: int,
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """`options` with the encoder's own parameters, and notes on HDR data that has no place.
@@ -63,7 +63,7 @@ def with_params(
     params = list(codec.own_params)
     params += _around_faults(codec.encoder, width)
     if mastering is not None and codec.params is not None:
-        params += _mastering(codec, mastering, colour)
+        params += _mastering(codec, mastering, color)
     elif mastering is not None:
         notes = (
             f"what tells of the mastering display is lost: {codec.encoder} has no place for it",
@@ -167,7 +167,7 @@ def _around_faults(encoder: str, width: int) -> list[str]:
     return []
 
 
-def _mastering(codec: Codec, mastering: Mastering, colour: Colour) -> list[str]:
+def _mastering(codec: Codec, mastering: Mastering, color: Color) -> list[str]:
     """The encoder's parameters for SMPTE ST 2086's display and CTA-861.3's light levels."""
     style = cast("Literal['libx264', 'libx265', 'libsvtav1']", codec.encoder)
     # Chromaticities in 0.00002 and luminances in 0.0001 cd/m2, but for SVT-AV1: as they are.
@@ -186,6 +186,6 @@ def _mastering(codec: Codec, mastering: Mastering, colour: Colour) -> list[str]:
     params = [f"{names[0]}={display}"]
     if mastering.max_content or mastering.max_average:
         params.append(f"{names[1]}={levels}")
-    if style == "libx265" and colour.transfer == _PQ:
+    if style == "libx265" and color.transfer == _PQ:
         params.append("hdr10=1")
     return params

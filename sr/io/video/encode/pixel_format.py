@@ -1,4 +1,4 @@
-"""Which planes and colours a result has, by those of its source and what its encoder takes.
+"""Which planes and colors a result has, by those of its source and what its encoder takes.
 
 The rule: those of the source where the encoder takes them; else what loses the least; and every
 loss is told.
@@ -7,7 +7,7 @@ loss is told.
 from dataclasses import replace
 
 from sr.io.video.encode.codecs import Codec, EncoderError, did_you_mean
-from sr.io.video.frame import UNSPECIFIED, Colour, Layout, Siting, VideoInfo
+from sr.io.video.frame import UNSPECIFIED, Color, Layout, Siting, VideoInfo
 
 _BT709 = 1  # H.273: matrix, primaries
 _SRGB = 13  # H.273: transfer
@@ -28,22 +28,22 @@ def layout_for(codec: Codec, pix_fmt: str | None, source: Layout) -> tuple[Layou
     return layout, notes + _losses(codec, wanted, layout)
 
 
-def colour_for(source: VideoInfo, layout: Layout) -> Colour:
+def color_for(source: VideoInfo, layout: Layout) -> Color:
     """What the samples of the result mean; as in the source as far as planes are of its kind.
 
-    RGB and grey without a matrix become BT.709 in limited range, which every player expects.
+    RGB and gray without a matrix become BT.709 in limited range, which every player expects.
     """
-    colour = source.colour
+    color = source.color
     given = replace(
-        colour,
-        primaries=_BT709 if colour.primaries == UNSPECIFIED else colour.primaries,
-        transfer=_SRGB if colour.transfer == UNSPECIFIED else colour.transfer,
+        color,
+        primaries=_BT709 if color.primaries == UNSPECIFIED else color.primaries,
+        transfer=_SRGB if color.transfer == UNSPECIFIED else color.transfer,
     )
     if layout.kind == "rgb":
         return replace(given, matrix=_RGB, full_range=True)
-    if layout.kind == "grey" and source.layout.kind == "grey":
+    if layout.kind == "gray" and source.layout.kind == "gray":
         return given
-    if source.layout.kind == "rgb" or colour.matrix in (_RGB, UNSPECIFIED):
+    if source.layout.kind == "rgb" or color.matrix in (_RGB, UNSPECIFIED):
         return replace(given, matrix=_BT709, full_range=False)
     return given
 
@@ -95,8 +95,8 @@ def _chosen(codec: Codec, pix_fmt: str, layouts: tuple[Layout, ...]) -> Layout:
 
 def _wanted(codec: Codec, source: Layout) -> tuple[Layout, tuple[str, ...]]:
     """What is looked for among what the encoder takes."""
-    if source.kind == "grey" and not codec.keeps_grey:
-        return Layout("yuv", source.depth, (1, 1)), ()  # few players show grey alone
+    if source.kind == "gray" and not codec.keeps_gray:
+        return Layout("yuv", source.depth, (1, 1)), ()  # few players show gray alone
     if source.kind != "rgb" or codec.rgb == "kept":
         return source, ()
     depth = min(source.depth, 10)  # players show no more

@@ -6,7 +6,7 @@ no tag for ProRes: that goes into MOV.
 
 What a part keeps: packets, their order, key frames, presentation times, headers. What it does not,
 and the joining of parts must set: decoding times and durations (NUT stores none), the pixel aspect
-ratio and those tags of colour that the codec's own headers have no room for (VP9: primaries and
+ratio and those tags of color that the codec's own headers have no room for (VP9: primaries and
 transfer; FFV1: all).
 
 Encoders count frames and are told nothing of times: VP9's library would round them, others set
@@ -172,7 +172,7 @@ class PartWriter:
 
 
 def frame_of(planes: Planes, encoding: Encoding) -> VideoFrame:
-    """FFmpeg's frame with a copy of the planes, tagged with their colour; no time is set."""
+    """FFmpeg's frame with a copy of the planes, tagged with their color; no time is set."""
     frame = VideoFrame(encoding.width, encoding.height, encoding.frame_format)
     shapes = encoding.layout.shapes(encoding.height, encoding.width)
     assert tuple(plane.shape for plane in planes) == shapes
@@ -186,9 +186,9 @@ def frame_of(planes: Planes, encoding: Encoding) -> VideoFrame:
             target[:, :columns] = plane
         # x264 reads some of what pads the lines, so that must not differ from run to run.
         target[:, columns:] = target[:, columns - 1 : columns]
-    colour = encoding.colour
-    frame.colorspace, frame.color_range = colour.matrix, colour.range_number
-    frame.color_primaries, frame.color_trc = colour.primaries, colour.transfer
+    color = encoding.color
+    frame.colorspace, frame.color_range = color.matrix, color.range_number
+    frame.color_primaries, frame.color_trc = color.primaries, color.transfer
     return frame
 
 

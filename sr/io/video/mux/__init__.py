@@ -1,1 +1,1 @@
-"""The final file: the encoded video beside the streams that its source has."""
+"""The final file: the encoded video next to the streams that its source has."""

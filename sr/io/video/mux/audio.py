@@ -1,4 +1,4 @@
-"""Sound that the result's container cannot hold as it is, encoded anew in time with the picture.
+"""Sound that the result's container cannot hold as it is, encoded again in time with the image.
 
 Each sample keeps its time: where the source has a gap (lost packets) silence is put, and where it
 overlaps itself samples are dropped, so that nothing behind moves.
@@ -125,7 +125,7 @@ class SoundConverter:
         self._resampler = None
 
     def _wait(self, frame: AudioFrame) -> None:
-        frame.pts = None  # those of a second resampler would begin anew
+        frame.pts = None  # those of a second resampler would begin again
         self._waiting.write(frame)
 
     def _encode(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
@@ -147,7 +147,7 @@ class Line:
 
     def __init__(self, span: Span) -> None:
         self.start: Fraction | None = None
-        """Of the first sample, in the result's seconds; None before it came."""
+        """Of the first sample, in the result's seconds; None before it got."""
         self._span = span
         self._end = Fraction(0)  # of the last sample, likewise
 

@@ -1,4 +1,4 @@
-"""The final file: the parts' video, and everything that the source has beside it."""
+"""The final file: the parts' video, and everything that the source has next to it."""
 
 from __future__ import annotations  # Packet is generic in the stubs only
 

@@ -97,7 +97,7 @@ class Copier:
 
 
 def is_filler(packet: Packet[Stream]) -> bool:
-    """MP4 fills the time between texts with empty ones; its muxer makes them anew."""
+    """MP4 fills the time between texts with empty ones; its muxer makes them again."""
     return (
         packet.stream.type == "subtitle"
         and packet.stream.codec_context.codec.canonical_name == "mov_text"
@@ -124,7 +124,7 @@ class Still:
         self._done = False
 
     def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """The picture, at time 0, once."""
+        """The image, at time 0, once."""
         if self._done:
             return
         self._done = True

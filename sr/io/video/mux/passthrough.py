@@ -1,4 +1,4 @@
-"""Packets of all streams that the result has beside its video, read from the source in step."""
+"""Packets of all streams that the result has next to its video, read from the source in step."""
 
 from __future__ import annotations  # Packet is generic in the stubs only
 
@@ -17,7 +17,7 @@ from av.subtitles.stream import SubtitleStream
 from sr.io.video.mux.audio import SoundConverter, add_sound
 from sr.io.video.mux.metadata import stream_tags
 from sr.io.video.mux.packet_copy import Copier, Still
-from sr.io.video.mux.streams import PICTURE_TYPES, Companion, StreamPlan, add_copy, codec_name
+from sr.io.video.mux.streams import IMAGE_TYPES, Companion, StreamPlan, add_copy, codec_name
 from sr.io.video.mux.subtitles import TextConverter, add_subtitles
 from sr.io.video.read.container import opened_container, read_only
 from sr.io.video.time_range import Span
@@ -117,7 +117,7 @@ class Companions:
         return packet.dts * packet.time_base > end + _READ_ON
 
     def _add(self, companion: Companion, stream: Stream, output: OutputContainer) -> None:
-        attached = companion.kind == "picture" and output.format.name == "matroska"
+        attached = companion.kind == "image" and output.format.name == "matroska"
         if companion.kind == "attachment" or attached:
             _attach(stream, self._path, output)
             return
@@ -132,7 +132,7 @@ class Companions:
     ) -> tuple[Stream, Lane]:
         if companion.codec is None:
             copied = add_copy(output, stream)
-            still = companion.kind == "picture"
+            still = companion.kind == "image"
             return copied, Still(copied) if still else Copier(stream, copied, self._span)
         if companion.kind == "audio":
             assert isinstance(stream, AudioStream)
@@ -151,9 +151,9 @@ def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
         data = stream.data
         name, media_type = name or "attachment", media_type or "application/octet-stream"
     else:
-        data = _picture(source, stream.index)
-        suffix, usual_type = PICTURE_TYPES[codec_name(stream)]
-        # By this name players tell cover art from other pictures.
+        data = _image(source, stream.index)
+        suffix, usual_type = IMAGE_TYPES[codec_name(stream)]
+        # By this name players tell cover art from other images.
         name, media_type = name or f"cover.{suffix}", media_type or usual_type
     attachment = output.add_attachment(name, media_type, data)
     known = ("filename", "mimetype")
@@ -161,7 +161,7 @@ def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
     attachment.metadata.update({key: tags[key] for key in tags if key.lower() not in known})
 
 
-def _picture(source: Path, index: int) -> bytes:
+def _image(source: Path, index: int) -> bytes:
     """The bytes of cover art; empty where the file has lost them."""
     with opened_container(source) as container:
         read_only(container, [index])

@@ -1,4 +1,4 @@
-"""What becomes of each stream of a video beside the one that is upscaled, told before any work.
+"""What becomes of each stream of a video next to the one that is upscaled, told before any work.
 
 What a container takes is asked of FFmpeg's muxer, which writes a header with the stream for trial.
 """
@@ -20,10 +20,10 @@ from sr.io.video.frame import VideoError
 from sr.io.video.mux.audio import LAYOUTS
 from sr.io.video.read.container import opened_container
 
-Kind = Literal["audio", "subtitle", "picture", "attachment", "data"]
-"""`picture` is cover art: one frame, shown beside the sound."""
+Kind = Literal["audio", "subtitle", "image", "attachment", "data"]
+"""`image` is cover art: one frame, shown next to the sound."""
 
-PICTURE_TYPES = {
+IMAGE_TYPES = {
     "mjpeg": ("jpg", "image/jpeg"),
     "png": ("png", "image/png"),
     "webp": ("webp", "image/webp"),
@@ -33,7 +33,7 @@ PICTURE_TYPES = {
 """Suffix and media type of cover art by codec, as Matroska attaches it."""
 
 _CONTAINERS = {".mp4": "MP4", ".mkv": "Matroska", ".webm": "WebM"}
-_PICTURES = {".gif", ".webp", ".png", ".apng"}  # sources that are videos, but hold nothing else
+_IMAGES = {".gif", ".webp", ".png", ".apng"}  # sources that are videos, but hold nothing else
 _SOUND = {".mp4": "aac", ".mkv": "flac", ".webm": "libopus"}
 _TEXT = {".mp4": "mov_text", ".mkv": "subrip", ".webm": "webvtt"}
 _NAMES = {
@@ -63,7 +63,7 @@ class Companion:
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What goes into the result beside the video."""
+    """What goes into the result next to the video."""
 
     companions: tuple[Companion, ...] = ()
     """In the order of the source."""
@@ -74,7 +74,7 @@ class StreamPlan:
 def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
     """What becomes of every stream but `video_stream` (an index) in a result of this suffix.
 
-    Folders and patterns of pictures, and single pictures that move, have nothing beside frames.
+    Folders and patterns of images, and single images that move, have nothing next to frames.
     Raises VideoError for a suffix that is not in MUXERS, and a source that cannot be opened.
     """
     if suffix not in MUXERS:
@@ -94,8 +94,8 @@ def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
 
 
 def has_streams(source: Path) -> bool:
-    """It is a file that may hold more than frames: no folder, pattern or moving picture."""
-    return source.is_file() and source.suffix.lower() not in _PICTURES
+    """It is a file that may hold more than frames: no folder, pattern or moving image."""
+    return source.is_file() and source.suffix.lower() not in _IMAGES
 
 
 def codec_name(stream: Stream) -> str:
@@ -156,7 +156,7 @@ def _plan(stream: Stream, suffix: str) -> tuple[Companion | None, str | None]:
 
 def _kind(stream: Stream) -> Kind | None:
     if stream.type == "video":
-        return "picture" if stream.disposition & Disposition.attached_pic else None
+        return "image" if stream.disposition & Disposition.attached_pic else None
     return None if stream.type == "unknown" else stream.type
 
 
@@ -165,8 +165,8 @@ def _is_copied(stream: Stream, kind: Kind, suffix: str) -> bool:
         return False
     if kind == "attachment":
         return suffix == ".mkv"
-    if kind == "picture" and suffix == ".mkv":  # becomes an attachment
-        return codec_name(stream) in PICTURE_TYPES
+    if kind == "image" and suffix == ".mkv":  # becomes an attachment
+        return codec_name(stream) in IMAGE_TYPES
     return _takes(suffix, stream)
 
 

@@ -1,7 +1,7 @@
 """Subtitles that the result's container cannot hold as they are, written as another kind of text.
 
-The text is decoded to an event of Advanced SubStation (ASS) and encoded anew, both by FFmpeg; bold,
-italic and line breaks are kept where the new kind knows them.
+The text is decoded to an event of Advanced SubStation (ASS) and encoded again, both by FFmpeg;
+bold, italic and line breaks are kept where the new kind knows them.
 """
 
 from __future__ import annotations  # Packet is generic in the stubs only
@@ -28,7 +28,7 @@ PlayResX: 384
 PlayResY: 288
 
 [V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, \
+Format: Name, Fontname, Fontsize, PrimaryColor, SecondaryColor, OutlineColor, BackColor, \
 Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
 Alignment, MarginL, MarginR, MarginV, Encoding
 Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
@@ -123,7 +123,7 @@ class TextConverter:
 
 
 def _text(item: object) -> bytes:
-    """The text of a decoded event with its tags, empty for pictures."""
+    """The text of a decoded event with its tags, empty for images."""
     if not isinstance(item, AssSubtitle):
         return b""
     # ReadOrder, Layer, Style, Name, three margins, Effect; then the text, commas and all.

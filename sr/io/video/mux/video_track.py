@@ -12,13 +12,13 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from sr.io.video.frame import Colour, VideoError
+from sr.io.video.frame import Color, VideoError
 from sr.io.video.read.container import opened_container
 
 
 @dataclass(frozen=True)
 class VideoTrack:
-    """What the result's video stream is, beside what its packets and encoder tell."""
+    """What the result's video stream is, next to what its packets and encoder tell."""
 
     time_base: Fraction
     """Seconds a unit of the frames' time stamps: the source's, which all parts keep."""
@@ -26,7 +26,7 @@ class VideoTrack:
     """Frames a second, on average where they vary."""
     sample_aspect_ratio: Fraction
     """Width of a pixel to its height."""
-    colour: Colour
+    color: Color
     display_matrix: tuple[int, ...] | None = None
     """As `VideoInfo.display_matrix`."""
     stream: int = 0
@@ -59,7 +59,7 @@ class Parts:
                 stream = container.streams.video[0]
                 told = (stream.codec_context.codec.canonical_name, stream.codec_context.extradata)
                 if extradata is not None and told != extradata:
-                    message = "written by another encoder version; start anew without --resume"
+                    message = "written by another encoder version; start again without --resume"
                     raise VideoError(f"{path}: {message}")
                 extradata = told
                 self._read_stamps(path, container)
@@ -73,7 +73,7 @@ class Parts:
     def packets(self, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
         """All packets in the order of decoding, as those of `stream`, whose container is begun.
 
-        Decoding times are made anew: those of the parts begin anew in each. With d the number of
+        Decoding times are made again: those of the parts begin again in each. With d the number of
         frames by which decoding must run ahead, frame i is decoded when frame i - d is shown.
         """
         unit = stream.time_base
@@ -129,10 +129,10 @@ def add_video(output: OutputContainer, template: VideoStream, track: VideoTrack)
     """
     stream = output.add_stream_from_template(template, opaque=True)
     context = stream.codec_context
-    context.color_range = track.colour.range_number
-    context.colorspace = track.colour.matrix
-    context.color_primaries = track.colour.primaries
-    context.color_trc = track.colour.transfer
+    context.color_range = track.color.range_number
+    context.colorspace = track.color.matrix
+    context.color_primaries = track.color.primaries
+    context.color_trc = track.color.transfer
     context.sample_aspect_ratio = track.sample_aspect_ratio
     context.framerate = track.rate
     stream.set_display_matrix(track.display_matrix)

@@ -1,10 +1,10 @@
-"""What a video's colours mean where its file does not tell, guessed as players do (mpv).
+"""What a video's colors mean where its file does not tell, guessed as players do (mpv).
 
-A guess goes by the size of the picture. The enlarged result has another size, by which players
+A guess goes by the size of the image. The enlarged result has another size, by which players
 would guess otherwise, so what is resolved here is written to it explicitly.
 """
 
-from sr.io.video.frame import UNSPECIFIED, Colour, Layout
+from sr.io.video.frame import UNSPECIFIED, Color, Layout
 
 _LIMITED_RANGE, _FULL_RANGE = 1, 2  # FFmpeg's numbers; 0 where nobody tells
 _IDENTITY, _BT709, _BT470BG, _BT601, _BT2020 = 0, 1, 5, 6, 9  # matrices, and but for 0 primaries
@@ -37,33 +37,33 @@ _NAMES = {
 }
 
 
-def resolved_colour(
+def resolved_color(
     matrix: int,
     primaries: int,
     transfer: int,
-    colour_range: int,
+    color_range: int,
     *,
     layout: Layout,
     width: int,
     height: int,
     codec: str = "",
-) -> tuple[Colour, tuple[str, ...]]:
-    """A colour without gaps, and what was guessed, in words for the user.
+) -> tuple[Color, tuple[str, ...]]:
+    """A color without gaps, and what was guessed, in words for the user.
 
-    matrix, primaries, transfer: H.273's numbers as a decoder tells them. colour_range: 0 not told,
+    matrix, primaries, transfer: H.273's numbers as a decoder tells them. color_range: 0 not told,
     1 limited, 2 full. width, height: pixels. codec: FFmpeg's name.
 
-    That limited range is taken for YUV and grey, and sRGB for RGB, is usual and goes unsaid.
+    That limited range is taken for YUV and gray, and sRGB for RGB, is usual and goes unsaid.
     Raises `ValueError` for a matrix that is not linear on R'G'B'.
     """
     if layout.kind == "rgb":
         primaries = _BT709 if primaries in _RESERVED else primaries
         transfer = _SRGB_TRANSFER if transfer in _RESERVED else transfer
-        return Colour(_IDENTITY, primaries, transfer, colour_range != _LIMITED_RANGE), ()
+        return Color(_IDENTITY, primaries, transfer, color_range != _LIMITED_RANGE), ()
     if matrix in _NOT_LINEAR:
         raise ValueError(
-            "expected a colour matrix that is linear on R'G'B', as of BT.601, BT.709 or BT.2020;"
-            f" came: {_NOT_LINEAR[matrix]}"
+            "expected a color matrix that is linear on R'G'B', as of BT.601, BT.709 or BT.2020;"
+            f" got {_NOT_LINEAR[matrix]}"
         )
     guessed: dict[str, int] = {}
     if matrix in _RESERVED:  # 0 would be R'G'B' itself, and FFmpeg gives that as RGB
@@ -72,8 +72,8 @@ def resolved_colour(
         primaries = guessed["primaries"] = _guessed_primaries(matrix, transfer, width, height)
     if transfer in _RESERVED:
         transfer = guessed["transfer"] = _guessed_transfer(matrix, layout.depth)
-    full_range = colour_range == _FULL_RANGE or (not colour_range and "jpeg" in codec)
-    return Colour(matrix, primaries, transfer, full_range), _notes(guessed, width, height)
+    full_range = color_range == _FULL_RANGE or (not color_range and "jpeg" in codec)
+    return Color(matrix, primaries, transfer, full_range), _notes(guessed, width, height)
 
 
 def _guessed_matrix(primaries: int, width: int, height: int) -> int:
@@ -113,7 +113,7 @@ def _notes(guessed: dict[str, int], width: int, height: int) -> tuple[str, ...]:
     if len(set(taken)) == 1:
         del taken[1:]
     return (
-        f"colour {_listed(list(guessed))} not told; taken as {_listed(taken)},"
+        f"color {_listed(list(guessed))} not told; taken as {_listed(taken)},"
         f" as players do for {width}x{height}",
     )
 

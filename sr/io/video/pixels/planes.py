@@ -22,7 +22,7 @@ _PLANAR = re.compile(r"(yuv[aj]?\d{3}p|gbra?p|gray)(\d+(msb)?)?(le|be)?")
 _PAIRED = re.compile(r"nv\d\d(le|be)?|p[024]1[026](le|be)")  # Y, then Cb and Cr by turns
 _CR_FIRST = ("nv21", "nv42")
 _HIGH_BITS = re.compile(r"p\d.*|.*msb..")
-_REFUSED = re.compile(r"bayer.*|xyz.*|.*f(16|32)(le|be)")  # raw sensors, other colours, floats
+_REFUSED = re.compile(r"bayer.*|xyz.*|.*f(16|32)(le|be)")  # raw sensors, other colors, floats
 
 
 def layout_of(video_format: VideoFormat) -> Layout:
@@ -40,16 +40,16 @@ def layout_of(video_format: VideoFormat) -> Layout:
     depth = max([_MIN_DEPTH, *(part.bits for part in components)])
     shift = _chroma_shift(video_format)
     if depth > _MAX_DEPTH or shift not in _CHROMA_SHIFTS or _REFUSED.fullmatch(name):
-        raise ValueError(f"expected RGB, YUV or grey of 8 to 16 bits; came: pixel format {name}")
+        raise ValueError(f"expected RGB, YUV or gray of 8 to 16 bits, got pixel format {name}")
     if video_format.is_rgb:
         return Layout("rgb", depth)
     if len(components) == 1:
-        return Layout("grey", depth)
+        return Layout("gray", depth)
     return Layout("yuv", depth, shift)
 
 
 def has_alpha(video_format: VideoFormat) -> bool:
-    """Frames of the format may be transparent (a palette's colours may be, too)."""
+    """Frames of the format may be transparent (a palette's colors may be, too)."""
     return any(part.is_alpha for part in video_format.components)
 
 
@@ -86,14 +86,14 @@ def _unpacked(frame: av.VideoFrame, layout: Layout) -> av.VideoFrame:
         return frame.reformat(format=layout.pix_fmt, threads=1)
     except av.FFmpegError as error:
         raise ValueError(
-            f"expected a pixel format that FFmpeg converts; came: {frame.format.name}"
+            f"expected a pixel format that FFmpeg converts, got {frame.format.name}"
         ) from error
 
 
 def _lines(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """(rows, samples with padding), the plane's own memory."""
     if plane.line_size < 0:
-        raise ValueError("expected lines from top to bottom; came: a picture upside down")
+        raise ValueError("expected lines from top to bottom, got an image upside down")
     content = memoryview(plane)
     return np.frombuffer(content, dtype).reshape(-1, plane.line_size // dtype.itemsize)
 

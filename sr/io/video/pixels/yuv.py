@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sr.io.video.frame import Colour, Layout, Planes, Siting
+from sr.io.video.frame import Color, Layout, Planes, Siting
 from sr.io.video.pixels import chroma
 
 _GBR, _YCGCO = 0, 8
@@ -42,11 +42,11 @@ class Conversion:
     of 16 bits. Not for gradients: call it in inference mode.
     """
 
-    def __init__(self, layout: Layout, colour: Colour, siting: Siting) -> None:
+    def __init__(self, layout: Layout, color: Color, siting: Siting) -> None:
         """Prepare it.
 
-        colour: primaries and transfer do not matter, nor does the matrix where planes are R, G, B;
-            with matrix 0 the planes of 4:4:4 are G, B, R, and grey is BT.709's luma.
+        color: primaries and transfer do not matter, nor does the matrix where planes are R, G, B;
+            with matrix 0 the planes of 4:4:4 are G, B, R, and gray is BT.709's luma.
         Raises ValueError for matrices other than 0, 1 and 4 to 9 (0 only where the planes have one
         size) and depths other than 8 to 16.
         """
@@ -55,15 +55,15 @@ class Conversion:
         self._layout = layout
         self._siting = siting
         self._max = 2**layout.depth - 1
-        luma, differences = _formulae(layout, colour.matrix)
-        scales, self._zeros = _ranges(layout, colour)
+        luma, differences = _formulae(layout, color.matrix)
+        scales, self._zeros = _ranges(layout, color)
         self._first = (scales[0] * luma).tolist()  # over R, G, B
         self._others: _Rows = [  # over the first plane, R, G, B
             [row[0] * scale / scales[0], *(row[1:] * scale).tolist()]
             for row, scale in zip(differences, scales[1:], strict=True)
         ]
         self._decoding: _Rows  # R, G, B over the planes
-        if layout.kind == "grey":
+        if layout.kind == "gray":
             self._decoding = [[1 / scales[0]]] * 3
         else:
             encoding = np.stack((luma, *(row[0] * luma + row[1:] for row in differences)))
@@ -153,7 +153,7 @@ def _formulae(
         return np.array([0.25, 0.5, 0.25]), rows if layout.kind == "yuv" else none
     if matrix == _GBR and layout.kind == "yuv" and layout.chroma_shift == (0, 0):
         return np.array([0.0, 1, 0]), np.array([[0.0, 0, 0, 1], [0, 1, 0, 0]])
-    if matrix == _GBR and layout.kind == "grey":
+    if matrix == _GBR and layout.kind == "gray":
         matrix = 1
     if matrix not in _CONSTANTS:
         raise ValueError(
@@ -165,19 +165,19 @@ def _formulae(
     return np.array([red, 1 - red - blue, blue]), rows if layout.kind == "yuv" else none
 
 
-def _ranges(layout: Layout, colour: Colour) -> tuple[list[float], list[float]]:
+def _ranges(layout: Layout, color: Color) -> tuple[list[float], list[float]]:
     """Of each plane, by how many levels 1 is above 0, and which level 0 is."""
     middle = 2.0 ** (layout.depth - 1)
     unit = 2.0 ** (layout.depth - 8)
-    if colour.full_range:
+    if color.full_range:
         scale, zero, difference = 2.0**layout.depth - 1, 0.0, 2.0**layout.depth - 1
     else:
         scale, zero, difference = 219 * unit, 16 * unit, 224 * unit
-    if layout.kind == "grey":
+    if layout.kind == "gray":
         return [scale], [zero]
-    if layout.kind == "rgb" or colour.matrix == _GBR:
+    if layout.kind == "rgb" or color.matrix == _GBR:
         return [scale] * 3, [zero] * 3
-    if colour.matrix == _YCGCO:
+    if color.matrix == _YCGCO:
         difference = scale
     return [scale, difference, difference], [zero, middle, middle]
 

@@ -30,7 +30,7 @@ def opened_container(path: Path) -> Iterator[InputContainer]:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise VideoError(f"{path}: could not be read: {reason}") from error
     except av.FFmpegError as error:
-        raise VideoError(f"{path}: {_EXPECTED}; came: {_what_came(path)}") from error
+        raise VideoError(f"{path}: {_EXPECTED}, got {_what_came(path)}") from error
     with container:
         yield container
 
@@ -42,33 +42,31 @@ def read_only(container: InputContainer, indices: Collection[int]) -> None:
 
 
 def is_cover(stream: Stream) -> bool:
-    """A picture beside the sound, or small ones for a menu; no video."""
+    """An image next to the sound, or small ones for a menu; no video."""
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def chosen_stream(container: InputContainer, path: Path, index: int | None) -> VideoStream:
     """The video stream at `index` of the file; for None the one that players would show.
 
-    That is, cover pictures left out, of those marked as default, or of all where none is, the
+    That is, cover images left out, of those marked as default, or of all where none is, the
     one with the most pixels, the first of equals. Raises `VideoError` where there is none.
     """
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if index is None:
         chosen = max(streams, key=_preference, default=None)
         if chosen is None:
-            covers = ", only cover pictures" if container.streams.video else ""
-            raise VideoError(f"{path}: expected a video stream; came: a file with none{covers}")
+            covers = ", only cover images" if container.streams.video else ""
+            raise VideoError(f"{path}: expected a video stream, got a file with none{covers}")
     else:
         chosen = next((stream for stream in streams if stream.index == index), None)
         if chosen is None:
             known = "; ".join(_described(stream) for stream in streams) or "none"
-            raise VideoError(
-                f"{path}: expected the index of a video stream ({known}); came: {index}"
-            )
+            raise VideoError(f"{path}: expected the index of a video stream ({known}), got {index}")
     if _codec(chosen) is None:
         raise VideoError(
             f"{path}: expected a codec that FFmpeg decodes;"
-            f" came: an unknown one in stream {chosen.index}"
+            f" got an unknown one in stream {chosen.index}"
         )
     return chosen
 

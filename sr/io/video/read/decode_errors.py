@@ -31,5 +31,5 @@ class Damage:
     def add(self, fault: str) -> None:
         """Record a fault, or raise `DamageError` with it."""
         if self.stops:
-            raise DamageError(f"{self._name}: expected an undamaged video; came: {fault}")
+            raise DamageError(f"{self._name}: expected an undamaged video, got {fault}")
         self.record.append(fault)

@@ -33,7 +33,7 @@ def parse_moment(text: str) -> Moment:
             return Moment(hours * 3600 + minutes * 60 + seconds)
     raise ValueError(
         "expected a time (00:01:02.5 or 62.5, in seconds) or a frame's number (1500f);"
-        f" came: {text!r}"
+        f" got {text!r}"
     )
 
 

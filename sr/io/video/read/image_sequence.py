@@ -1,4 +1,4 @@
-"""Pictures as frames of a video: numbered files at a constant rate, or an animation's own frames.
+"""Images as frames of a video: numbered files at a constant rate, or an animation's own frames.
 
 Samples stay as they are; RGB is full range. Transparent pixels are put over black.
 """
@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sr.io.image_reader import Header, Picture, open_picture, read_header
+from sr.io.image_reader import Header, ImageReader, open_image, read_header
 from sr.io.image_source import ImageError
 from sr.io.video.formats import frame_path, is_pattern, numbers_of
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
-from sr.io.video.pixels.color import resolved_colour
+from sr.io.video.pixels.color import resolved_color
 
 _FULL_RANGE = 2  # FFmpeg's number
 _SHORTEST_DELAY, _USUAL_DELAY = 10, 100  # ms; shorter ones are shown as usual ones, by browsers
@@ -24,8 +24,8 @@ _ALL = slice(None)
 _BLACK_NOTE = "transparency is left out: put over black"
 
 
-class Pictures(Protocol):
-    """Open pictures, used as a `sr.io.video.read.reader.VideoReader` is."""
+class Images(Protocol):
+    """Open images, used as a `sr.io.video.read.reader.VideoReader` is."""
 
     info: VideoInfo
     damage: list[str]
@@ -33,15 +33,15 @@ class Pictures(Protocol):
     def frames(self) -> Iterator[Frame]: ...
 
 
-class PictureSequence:
-    """Picture files, each a frame.
+class ImageSequence:
+    """ImageReader files, each a frame.
 
     info: known from their headers. damage: stays empty. paths: the files, in order.
     """
 
     def __init__(self, paths: Sequence[Path], rate: Fraction) -> None:
         if not paths:
-            raise VideoError("expected at least one picture; came: none")
+            raise VideoError("expected at least one image, got none")
         first = _header(paths[0])
         depth, has_alpha = first.depth, False
         for path in paths:
@@ -55,27 +55,27 @@ class PictureSequence:
         self.paths = list(paths)
 
     def frames(self) -> Iterator[Frame]:
-        """All pictures in the order given; raises `VideoError` naming one that cannot be read."""
+        """All images in the order given; raises `VideoError` naming one that cannot be read."""
         for number, path in enumerate(self.paths):
             try:
-                with open_picture(path) as picture:
-                    pixels = picture.read(_ALL, _ALL)
+                with open_image(path) as image:
+                    pixels = image.read(_ALL, _ALL)
             except ImageError as error:
                 raise VideoError(str(error)) from error
             yield Frame(number, number, 1, _planes_of(pixels, self.info.layout))
 
 
 class Animation:
-    """An open GIF, WebP or other picture of several frames, with its own times."""
+    """An open GIF, WebP or other image of several frames, with its own times."""
 
-    def __init__(self, path: Path, picture: Picture) -> None:
-        header = picture.header
-        delays = picture.metadata.delays or ()
+    def __init__(self, path: Path, image: ImageReader) -> None:
+        header = image.header
+        delays = image.metadata.delays or ()
         known = (*delays, *([0] * header.num_frames))[: header.num_frames]
         self._durations = [
             delay if delay > _SHORTEST_DELAY else _USUAL_DELAY for delay in known
         ]  # ms
-        self._picture = picture
+        self._image = image
         self.damage: list[str] = []
         self.info = _info_of(
             str(path),
@@ -92,7 +92,7 @@ class Animation:
         pts = 0
         for number, duration in enumerate(self._durations):
             try:
-                pixels = self._picture.read(_ALL, _ALL, number)
+                pixels = self._image.read(_ALL, _ALL, number)
             except ImageError as error:
                 raise VideoError(f"{error}, at frame {number}") from error
             yield Frame(number, pts, duration, _planes_of(pixels, self.info.layout))
@@ -100,12 +100,12 @@ class Animation:
 
 
 @contextmanager
-def open_pictures(paths: Sequence[Path], rate: Fraction) -> Iterator[PictureSequence]:
-    """Open picture files as frames, `rate` a second, all of one size and all grey or all RGB.
+def open_images(paths: Sequence[Path], rate: Fraction) -> Iterator[ImageSequence]:
+    """Open image files as frames, `rate` a second, all of one size and all gray or all RGB.
 
     Raises `VideoError` naming the first that cannot be read or differs.
     """
-    yield PictureSequence(paths, rate)
+    yield ImageSequence(paths, rate)
 
 
 @contextmanager
@@ -115,8 +115,8 @@ def open_animation(path: Path) -> Iterator[Animation]:
     Raises `VideoError` naming the file if it cannot be read.
     """
     try:
-        with open_picture(path, frames="each") as picture:
-            yield Animation(path, picture)
+        with open_image(path, frames="each") as image:
+            yield Animation(path, image)
     except ImageError as error:
         raise VideoError(str(error)) from error
 
@@ -127,16 +127,16 @@ def pattern_files(pattern: Path) -> list[Path]:
     Raises `VideoError` if there is none, or naming the first that is missing among them.
     """
     if not is_pattern(pattern):
-        raise VideoError(f"{pattern}: expected a name with one %d or the like; came: none such")
+        raise VideoError(f"{pattern}: expected a name with one %d or the like, got none such")
     numbers = numbers_of(pattern)
     if not numbers:
-        raise VideoError(f"{pattern}: expected numbered pictures; came: no such file")
+        raise VideoError(f"{pattern}: expected numbered images, got no such file")
     for expected, number in enumerate(numbers, numbers[0]):
         if number != expected:
             missing = frame_path(pattern, expected)
             raise VideoError(
-                f"{missing}: expected pictures without a gap, up to number {numbers[-1]};"
-                " came: no such file"
+                f"{missing}: expected images without a gap, up to number {numbers[-1]};"
+                " got no such file"
             )
     return [frame_path(pattern, number) for number in numbers]
 
@@ -149,13 +149,13 @@ def _header(path: Path) -> Header:
 
 
 def _refuse_difference(path: Path, header: Header, first_path: Path, first: Header) -> None:
-    expected, came = _described(first), _described(header)
-    if came != expected:
-        raise VideoError(f"{path}: expected {expected}, as {first_path.name} is; came: {came}")
+    expected, got = _described(first), _described(header)
+    if got != expected:
+        raise VideoError(f"{path}: expected {expected}, as {first_path.name} is, got {got}")
 
 
 def _described(header: Header) -> str:
-    return f"{header.width}x{header.height} {'grey' if header.num_bands <= 2 else 'RGB'}"
+    return f"{header.width}x{header.height} {'gray' if header.num_bands <= 2 else 'RGB'}"
 
 
 def _info_of(
@@ -167,8 +167,8 @@ def _info_of(
     rate: Fraction,
     num_frames: int,
 ) -> VideoInfo:
-    layout = Layout("grey" if header.num_bands <= 2 else "rgb", depth)
-    colour, _ = resolved_colour(
+    layout = Layout("gray" if header.num_bands <= 2 else "rgb", depth)
+    color, _ = resolved_color(
         2, 1, 13, _FULL_RANGE, layout=layout, width=header.width, height=header.height
     )
     return VideoInfo(
@@ -177,7 +177,7 @@ def _info_of(
         width=header.width,
         height=header.height,
         layout=layout,
-        colour=colour,
+        color=color,
         siting="center",
         time_base=time_base,
         rate=rate,
@@ -191,12 +191,12 @@ def _info_of(
 
 def _planes_of(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
     """pixels: (h, w, bands), uint8 or uint16; maybe of fewer bits than `layout` has."""
-    num_colours = pixels.shape[2] - (pixels.shape[2] in (2, 4))
-    colours = pixels[..., :num_colours]
-    if num_colours != pixels.shape[2]:
-        alpha = pixels[..., num_colours:].astype(np.uint32)
+    num_colors = pixels.shape[2] - (pixels.shape[2] in (2, 4))
+    colors = pixels[..., :num_colors]
+    if num_colors != pixels.shape[2]:
+        alpha = pixels[..., num_colors:].astype(np.uint32)
         white = np.iinfo(pixels.dtype).max
-        colours = ((colours * alpha + white // 2) // white).astype(pixels.dtype)
-    if colours.dtype != layout.dtype:
-        colours = colours.astype(layout.dtype) * 257  # 255 becomes 65535
-    return tuple(np.ascontiguousarray(colours[..., band]) for band in range(num_colours))
+        colors = ((colors * alpha + white // 2) // white).astype(pixels.dtype)
+    if colors.dtype != layout.dtype:
+        colors = colors.astype(layout.dtype) * 257  # 255 becomes 65535
+    return tuple(np.ascontiguousarray(colors[..., band]) for band in range(num_colors))

@@ -1,4 +1,4 @@
-"""Videos read frame by frame, each with its time, its colours as they are, and its faults noted.
+"""Videos read frame by frame, each with its time, its colors as they are, and its faults noted.
 
 The samples are the decoder's own: nothing is converted here but packed formats to planes.
 """
@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import Frame, Planes, VideoError, VideoInfo
-from sr.io.video.pixels.color import resolved_colour
+from sr.io.video.pixels.color import resolved_color
 from sr.io.video.pixels.planes import has_alpha, layout_of, planes_of
 from sr.io.video.read import side_data
 from sr.io.video.read.container import chosen_stream, opened_container
@@ -45,7 +45,7 @@ class VideoReader:
         if first is None:
             reason = f" ({self.damage[0]})" if self.damage else ""
             raise VideoError(
-                f"{name}: expected frames that can be decoded; came: none in stream"
+                f"{name}: expected frames that can be decoded, got none in stream"
                 f" {stream.index}{reason}"
             )
         self._first: tuple[av.VideoFrame, int | None] | None = first
@@ -84,11 +84,11 @@ class VideoReader:
 
     def _refuse_change(self, frame: av.VideoFrame, number: int) -> None:
         info = self.info
-        came = (frame.width, frame.height, frame.format.name)
-        if came != (info.width, info.height, self._pix_fmt):
+        got = (frame.width, frame.height, frame.format.name)
+        if got != (info.width, info.height, self._pix_fmt):
             raise VideoError(
                 f"{info.name}: frame {number}: expected {info.width}x{info.height}"
-                f" {self._pix_fmt}, as the frames before; came: {came[0]}x{came[1]} {came[2]}"
+                f" {self._pix_fmt}, as the frames before, got {got[0]}x{got[1]} {got[2]}"
             )
 
 
@@ -141,7 +141,7 @@ def _info_of(name: str, stream: VideoStream, expected: Expected, frame: av.Video
     pixels = frame.format
     try:
         layout = layout_of(pixels)
-        colour, notes = resolved_colour(
+        color, notes = resolved_color(
             frame.colorspace,
             frame.color_primaries,
             frame.color_trc,
@@ -163,7 +163,7 @@ def _info_of(name: str, stream: VideoStream, expected: Expected, frame: av.Video
         width=frame.width,
         height=frame.height,
         layout=layout,
-        colour=colour,
+        color=color,
         siting="center" if codec.name in _CHROMA_IN_THE_MIDDLE else "left",
         time_base=stream.time_base or 1 / expected.rate,
         rate=expected.rate,

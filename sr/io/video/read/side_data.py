@@ -1,4 +1,4 @@
-"""What decoders hand out beside a frame's samples: rotation, HDR's metadata, and more."""
+"""What decoders hand out next to a frame's samples: rotation, HDR's metadata, and more."""
 
 import struct
 from collections.abc import Iterable

@@ -13,7 +13,7 @@ from sr.io.video.encode.codecs import CODECS, Codec, EncoderError
 from sr.io.video.encode.encoder import EncoderChoice, Encoding, check_opens, encoding_for
 from sr.io.video.encode.pixel_format import layout_for
 from sr.io.video.encode.segment_writer import PartWriter
-from sr.io.video.frame import Colour, Layout, Mastering, VideoInfo
+from sr.io.video.frame import Color, Layout, Mastering, VideoInfo
 
 YUV420 = Layout("yuv", 8, (1, 1))
 YUV422_10 = Layout("yuv", 10, (1, 0))
@@ -26,7 +26,7 @@ INFO = VideoInfo(
     width=32,
     height=24,
     layout=YUV420,
-    colour=Colour(1, 1, 1, False),
+    color=Color(1, 1, 1, False),
     siting="left",
     time_base=Fraction(1, 90000),
     rate=Fraction(25),
@@ -199,21 +199,21 @@ def test_rgb_of_8_bits_goes_into_ffv1_in_its_packed_arrangement() -> None:
     assert (made.layout, made.frame_format) == (RGB, "bgr0")
 
 
-def test_colour_is_the_sources_between_layouts_of_a_kind() -> None:
-    hlg = Colour(9, 9, 18, False)
-    assert encoding(info=replace(INFO, layout=YUV422_10, colour=hlg)).colour == hlg
-    full = Colour(5, 5, 6, True)
-    assert encoding(info=replace(INFO, colour=full)).colour == full
+def test_color_is_the_sources_between_layouts_of_a_kind() -> None:
+    hlg = Color(9, 9, 18, False)
+    assert encoding(info=replace(INFO, layout=YUV422_10, color=hlg)).color == hlg
+    full = Color(5, 5, 6, True)
+    assert encoding(info=replace(INFO, color=full)).color == full
 
 
 def test_rgb_becomes_bt709_of_limited_range_and_keeps_its_primaries_and_transfer() -> None:
-    info = replace(INFO, layout=RGB, colour=Colour(0, 12, 13, True))
-    assert encoding(info=info).colour == Colour(1, 12, 13, False)
-    assert encoding("ffv1", info=info).colour == Colour(0, 12, 13, True)
+    info = replace(INFO, layout=RGB, color=Color(0, 12, 13, True))
+    assert encoding(info=info).color == Color(1, 12, 13, False)
+    assert encoding("ffv1", info=info).color == Color(0, 12, 13, True)
 
 
 def test_a_choice_of_rgb_gives_rgb_of_full_range() -> None:
-    assert encoding("x265", pix_fmt="gbrp").colour == Colour(0, 1, 1, True)
+    assert encoding("x265", pix_fmt="gbrp").color == Color(0, 1, 1, True)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ HDR = Mastering(
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
 def test_mastering_metadata_is_in_the_stream(codec: str, tmp_path: Path) -> None:
     info = replace(
-        INFO, layout=Layout("yuv", 10, (1, 1)), colour=Colour(9, 9, 16, False), mastering=HDR
+        INFO, layout=Layout("yuv", 10, (1, 1)), color=Color(9, 9, 16, False), mastering=HDR
     )
     made = encoding(codec, info=info)
     assert made.notes == ()

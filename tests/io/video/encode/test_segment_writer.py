@@ -10,16 +10,16 @@ import pytest
 
 from sr.io.video.encode.encoder import EncoderChoice, Encoding, encoding_for
 from sr.io.video.encode.segment_writer import PartWriter, frame_of
-from sr.io.video.frame import Colour, Layout, Planes, VideoError, VideoInfo
+from sr.io.video.frame import Color, Layout, Planes, VideoError, VideoInfo
 
-HD = Colour(1, 1, 1, False)
+HD = Color(1, 1, 1, False)
 
 
 def encoding(
     codec: str,
     pix_fmt: str = "yuv420p",
     size: tuple[int, int] = (64, 48),
-    colour: Colour = HD,
+    color: Color = HD,
     **choice: Any,
 ) -> Encoding:
     layout = Layout.of(pix_fmt)
@@ -30,7 +30,7 @@ def encoding(
         width=size[0],
         height=size[1],
         layout=layout,
-        colour=colour,
+        color=color,
         siting="left",
         time_base=Fraction(1, 90000),
         rate=Fraction(25),
@@ -203,9 +203,9 @@ def test_what_comes_back_is_close_also_at_odd_sizes(
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "prores_ks"])
-def test_tags_of_colour_are_in_the_stream(codec: str, tmp_path: Path) -> None:
+def test_tags_of_color_are_in_the_stream(codec: str, tmp_path: Path) -> None:
     pix_fmt = "yuv422p10le" if codec == "prores_ks" else "yuv420p10le"
-    made = encoding(codec, pix_fmt, colour=Colour(9, 9, 16, False))
+    made = encoding(codec, pix_fmt, color=Color(9, 9, 16, False))
     write(tmp_path / "part", made, [0])
     frame = frames(tmp_path / "part")[0]
     assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (9, 9, 16)
@@ -216,7 +216,7 @@ def test_tags_of_colour_are_in_the_stream(codec: str, tmp_path: Path) -> None:
 def test_full_range_is_in_the_stream_without_a_format_of_its_own(
     codec: str, tmp_path: Path
 ) -> None:
-    made = encoding(codec, colour=replace(HD, full_range=True))
+    made = encoding(codec, color=replace(HD, full_range=True))
     assert made.frame_format == "yuv420p"
     write(tmp_path / "part", made, [0])
     assert frames(tmp_path / "part")[0].color_range == 2

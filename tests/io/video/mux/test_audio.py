@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sr.io.video.frame import Colour
+from sr.io.video.frame import Color
 from sr.io.video.mux.audio import Line
 from sr.io.video.mux.mux import join
 from sr.io.video.mux.streams import plan_streams
@@ -124,7 +124,7 @@ def test_converted_sound_is_heard_when_it_was(
     video_codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
     times = [40 * number for number in range(50)]
     parts = write_parts(tmp_path, times, time_base=UNIT, codec=video_codec)
-    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Colour(1, 1, 1, False))
+    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
     output = tmp_path / f"out{suffix}"
     assert join(parts, output, video=video, source=source, plan=plan) == ()
     assert _onset(output) == pytest.approx(_onset(source), abs=0.006)
@@ -149,7 +149,7 @@ def test_sound_of_many_channels_keeps_them(tmp_path: Path, write_parts: WritePar
         container.mux(stream.encode(None))
     plan = plan_streams(source, video_stream=0, suffix=".webm")
     parts = write_parts(tmp_path, range(0, 1000, 40), time_base=UNIT, codec="libvpx-vp9")
-    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Colour(1, 1, 1, False))
+    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
     output = tmp_path / "out.webm"
     assert join(parts, output, video=video, source=source, plan=plan) == ()
     with av.open(str(output)) as result:

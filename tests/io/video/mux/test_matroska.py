@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from sr.io.video.frame import Colour
+from sr.io.video.frame import Color
 from sr.io.video.mux.matroska import write_pixel_shape
 from sr.io.video.mux.mux import join
 from sr.io.video.mux.streams import plan_streams
@@ -26,7 +26,7 @@ def _joined(
     parts = write_parts(folder, TIMES, time_base=UNIT, codec=codec)
     plan = plan_streams(source, video_stream=0, suffix=suffix)
     output = folder / f"out{suffix}"
-    video = VideoTrack(UNIT, Fraction(25), ratio, Colour(1, 1, 1, False))
+    video = VideoTrack(UNIT, Fraction(25), ratio, Color(1, 1, 1, False))
     assert join(parts, output, video=video, source=source, plan=plan) == ()
     return output
 

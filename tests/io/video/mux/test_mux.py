@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from sr.io.video.frame import Colour
+from sr.io.video.frame import Color
 from sr.io.video.mux.mux import join
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.mux.video_track import VideoTrack
@@ -18,7 +18,7 @@ WriteSource = Callable[..., Path]
 WriteParts = Callable[..., list[Path]]
 UNIT = Fraction(1, 12800)
 TIMES = [512 * number for number in range(50)]  # 25 frames a second
-COLOUR = Colour(1, 1, 1, False)
+COLOR = Color(1, 1, 1, False)
 SUFFIXES = [".mp4", ".mkv", ".webm"]
 TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 
@@ -28,7 +28,7 @@ def _track(**changes: Any) -> VideoTrack:
         "time_base": UNIT,
         "rate": Fraction(25),
         "sample_aspect_ratio": Fraction(1),
-        "colour": COLOUR,
+        "color": COLOR,
     }
     return VideoTrack(**(given | changes))
 
@@ -89,8 +89,8 @@ def test_all_frames_of_all_parts_decode_in_order(
 ) -> None:
     output = _join(tmp_path, write_parts, suffix, TIMES)
     with av.open(str(output)) as container:
-        greys = [frame.to_ndarray()[:48].mean() for frame in container.decode(video=0)]
-    assert greys == pytest.approx([number * 5 % 256 for number in range(50)], abs=8)
+        grays = [frame.to_ndarray()[:48].mean() for frame in container.decode(video=0)]
+    assert grays == pytest.approx([number * 5 % 256 for number in range(50)], abs=8)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -148,12 +148,12 @@ def test_attachments_and_cover_art_are_kept(
     source = write_source(tmp_path / "in.mkv", sounds=(), attached=True)
     output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
     with av.open(str(source)) as old, av.open(str(output)) as new:
-        pictures = []
+        images = []
         for container in (old, new):
             cover = container.streams.video[1]
             assert cover.disposition & av.stream.Disposition.attached_pic
-            pictures.append(next(bytes(packet) for packet in container.demux(cover)))
-        assert pictures[0] == pictures[1] != b""
+            images.append(next(bytes(packet) for packet in container.demux(cover)))
+        assert images[0] == images[1] != b""
         fonts = [(one.name, one.mimetype, one.data) for one in new.streams.attachments]
         expected = [("a.ttf", "application/x-truetype-font", b"a font")]
         assert fonts == (expected if suffix == ".mkv" else [])
@@ -225,14 +225,14 @@ def test_sound_that_begins_later_stays_later(
         (".mkv", "ffv1"),
     ],
 )
-def test_colour_shape_of_pixels_and_turn_reach_the_player(
+def test_color_shape_of_pixels_and_turn_reach_the_player(
     tmp_path: Path, write_parts: WriteParts, suffix: str, codec: str
 ) -> None:
     told = {"color_range": 2, "colorspace": 9, "color_primaries": 9, "color_trc": 16}
     parts = write_parts(tmp_path, TIMES[:5], time_base=UNIT, codec=codec, context=told)
     output = tmp_path / f"out{suffix}"
     video = _track(
-        colour=Colour(9, 9, 16, True), sample_aspect_ratio=Fraction(4, 3), display_matrix=TURNED
+        color=Color(9, 9, 16, True), sample_aspect_ratio=Fraction(4, 3), display_matrix=TURNED
     )
     join(parts, output, video=video, source=None, plan=StreamPlan())
     with av.open(str(output)) as container:

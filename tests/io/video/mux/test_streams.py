@@ -19,7 +19,7 @@ def _fate(plan: StreamPlan) -> list[tuple[str, str | None]]:
 def test_matroska_takes_all_as_it_is(tmp_path: Path, write_source: WriteSource) -> None:
     source = write_source(tmp_path / "a.mkv", subtitle="subrip", attached=True)
     plan = plan_streams(source, video_stream=0, suffix=".mkv")
-    kinds = ["audio", "audio", "subtitle", "attachment", "picture"]
+    kinds = ["audio", "audio", "subtitle", "attachment", "image"]
     assert _fate(plan) == [(kind, None) for kind in kinds]
     assert plan.notes == ()
 
@@ -33,7 +33,7 @@ def test_what_mp4_cannot_hold_is_converted_or_left_out_by_name(
         ("audio", None),
         ("audio", None),
         ("subtitle", "mov_text"),
-        ("picture", None),
+        ("image", None),
     ]
     assert plan.notes == (
         "stream 3 (subtitle, subrip, fra): becomes MPEG-4 timed text, since MP4 cannot hold it",
@@ -104,7 +104,7 @@ def test_the_chapters_track_of_mp4_is_no_stream(tmp_path: Path, write_source: Wr
     assert plan == StreamPlan((Companion(1, "audio", None, "stream 1 (audio, aac, eng)"),))
 
 
-def test_pictures_have_nothing_beside_their_frames(tmp_path: Path) -> None:
+def test_images_have_nothing_beside_their_frames(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"never opened")
     for source in (tmp_path, tmp_path / "a.gif", tmp_path / "%05d.png"):
         assert plan_streams(source, video_stream=0, suffix=".mkv") == StreamPlan()

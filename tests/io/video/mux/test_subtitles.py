@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from sr.io.video.frame import Colour
+from sr.io.video.frame import Color
 from sr.io.video.mux.mux import join
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.mux.video_track import VideoTrack
@@ -41,7 +41,7 @@ def _through(
     parts = write_parts(folder, times, time_base=UNIT, codec=codec)
     output = folder / f"out{suffix}"
     plan = plan_streams(source, video_stream=0, suffix=suffix)
-    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Colour(1, 1, 1, False))
+    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
     assert join(parts, output, video=video, source=source, plan=plan, span=span) == ()
     found = []
     with av.open(str(output)) as container:
@@ -50,7 +50,7 @@ def _through(
         assert stream.codec_context.codec.canonical_name == (kind if copied else KINDS[suffix])
         for packet in container.demux(stream):
             shown = packet.decode() if packet.size else []
-            text = b" ".join(item.dialogue for item in shown).decode()  # type: ignore[union-attr]  # no pictures
+            text = b" ".join(item.dialogue for item in shown).decode()  # type: ignore[union-attr]  # no images
             if text:
                 assert packet.pts is not None
                 start = packet.pts * packet.time_base

@@ -102,7 +102,7 @@ def test_reducing_passes_waves_as_documented(siting: Siting, angle: float, respo
 
 
 @pytest.mark.parametrize("siting", ["left", "center"])
-def test_the_borders_mirror_so_that_turning_the_picture_changes_nothing(siting: Siting) -> None:
+def test_the_borders_mirror_so_that_turning_the_image_changes_nothing(siting: Siting) -> None:
     """Of an even number of rows (and of columns with chroma midway, an odd one else)."""
     height, width = 12, 13 if siting == "left" else 12
     large = torch.rand(2, height, width)

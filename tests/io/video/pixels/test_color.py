@@ -1,9 +1,9 @@
-"""What a file does not tell of colours is guessed as players do, and said."""
+"""What a file does not tell of colors is guessed as players do, and said."""
 
 import pytest
 
-from sr.io.video.frame import Colour, Layout
-from sr.io.video.pixels.color import resolved_colour
+from sr.io.video.frame import Color, Layout
+from sr.io.video.pixels.color import resolved_color
 
 YUV = Layout("yuv", 8, (1, 1))
 RGB = Layout("rgb", 8)
@@ -11,13 +11,13 @@ RGB = Layout("rgb", 8)
 
 def resolved(
     *told: int, layout: Layout = YUV, size: tuple[int, int] = (1280, 720), codec: str = "h264"
-) -> tuple[Colour, tuple[str, ...]]:
-    matrix, primaries, transfer, colour_range = told
-    return resolved_colour(
+) -> tuple[Color, tuple[str, ...]]:
+    matrix, primaries, transfer, color_range = told
+    return resolved_color(
         matrix,
         primaries,
         transfer,
-        colour_range,
+        color_range,
         layout=layout,
         width=size[0],
         height=size[1],
@@ -27,9 +27,9 @@ def resolved(
 
 @pytest.mark.parametrize("told", [(1, 1, 1, 1), (9, 9, 16, 1), (5, 5, 6, 2), (6, 1, 13, 2)])
 def test_what_is_told_is_kept_without_a_word(told: tuple[int, int, int, int]) -> None:
-    colour, notes = resolved(*told)
-    assert (colour.matrix, colour.primaries, colour.transfer) == told[:3]
-    assert colour.full_range == (told[3] == 2)
+    color, notes = resolved(*told)
+    assert (color.matrix, color.primaries, color.transfer) == told[:3]
+    assert color.full_range == (told[3] == 2)
     assert notes == ()
 
 
@@ -49,17 +49,17 @@ def test_what_is_not_told_goes_by_the_size(
     size: tuple[int, int], expected: tuple[int, int, int]
 ) -> None:
     for unspecified in (0, 2, 3):
-        colour, notes = resolved(unspecified, unspecified, unspecified, 0, size=size)
-        assert (colour.matrix, colour.primaries, colour.transfer) == expected
-        assert not colour.full_range
+        color, notes = resolved(unspecified, unspecified, unspecified, 0, size=size)
+        assert (color.matrix, color.primaries, color.transfer) == expected
+        assert not color.full_range
         (note,) = notes
-        assert note.startswith("colour matrix, primaries and transfer not told; taken as BT.")
+        assert note.startswith("color matrix, primaries and transfer not told; taken as BT.")
         assert note.endswith(f"as players do for {size[0]}x{size[1]}")
 
 
 def test_a_single_guess_is_named_alone() -> None:
     _, notes = resolved(2, 1, 1, 1)
-    assert notes == ("colour matrix not told; taken as BT.709, as players do for 1280x720",)
+    assert notes == ("color matrix not told; taken as BT.709, as players do for 1280x720",)
 
 
 @pytest.mark.parametrize(
@@ -75,26 +75,26 @@ def test_a_single_guess_is_named_alone() -> None:
 def test_guesses_agree_with_what_is_told(
     told: tuple[int, int, int, int], expected: tuple[int, int, int]
 ) -> None:
-    colour, _ = resolved(*told)
-    assert (colour.matrix, colour.primaries, colour.transfer) == expected
+    color, _ = resolved(*told)
+    assert (color.matrix, color.primaries, color.transfer) == expected
 
 
 def test_nothing_is_left_unspecified() -> None:
     for matrix in (0, 1, 2, 4, 5, 6, 7, 8, 9):
         for primaries in (0, 1, 2, 3, 9):
             for transfer in (0, 1, 2, 3, 16):
-                for layout in (YUV, RGB, Layout("grey", 12), Layout("yuv", 12)):
-                    colour, _ = resolved(matrix, primaries, transfer, 0, layout=layout)
-                    numbers = (colour.matrix, colour.primaries, colour.transfer)
+                for layout in (YUV, RGB, Layout("gray", 12), Layout("yuv", 12)):
+                    color, _ = resolved(matrix, primaries, transfer, 0, layout=layout)
+                    numbers = (color.matrix, color.primaries, color.transfer)
                     assert not {2, 3} & set(numbers)
-                    assert colour.primaries != 0
-                    assert colour.transfer != 0
-                    assert (colour.matrix == 0) == (layout.kind == "rgb")
+                    assert color.primaries != 0
+                    assert color.transfer != 0
+                    assert (color.matrix == 0) == (layout.kind == "rgb")
 
 
 def test_rgb_is_srgb_in_full_range_unless_told_otherwise() -> None:
-    assert resolved(2, 2, 2, 0, layout=RGB) == (Colour(0, 1, 13, True), ())
-    assert resolved(1, 9, 16, 1, layout=RGB) == (Colour(0, 9, 16, False), ())
+    assert resolved(2, 2, 2, 0, layout=RGB) == (Color(0, 1, 13, True), ())
+    assert resolved(1, 9, 16, 1, layout=RGB) == (Color(0, 9, 16, False), ())
 
 
 def test_motion_jpeg_is_full_range() -> None:
@@ -104,5 +104,5 @@ def test_motion_jpeg_is_full_range() -> None:
 
 @pytest.mark.parametrize(("matrix", "name"), [(10, "BT.2020"), (13, "chroma"), (14, "ICtCp")])
 def test_matrices_that_are_not_linear_are_refused_by_name(matrix: int, name: str) -> None:
-    with pytest.raises(ValueError, match=rf"linear .*; came: {name}"):
+    with pytest.raises(ValueError, match=rf"linear .*, got {name}"):
         resolved(matrix, 9, 16, 1)

@@ -136,11 +136,11 @@ def test_packed_yuv_is_unpacked_without_loss(pix_fmt: str, order: str) -> None:
     check(pix_fmt, [by_turns(*parts)], [luma, blue, red], width=32)
 
 
-def test_alpha_beside_grey_and_yuv_is_left_out() -> None:
-    grey, alpha = random(8), random(8) // 2
-    check("ya8", [by_turns(grey, alpha)], [grey])
+def test_alpha_beside_gray_and_yuv_is_left_out() -> None:
+    gray, alpha = random(8), random(8) // 2
+    check("ya8", [by_turns(gray, alpha)], [gray])
     chroma = random(8, 12, 16)
-    check("yuva420p", [grey, chroma, chroma // 2, alpha], [grey, chroma, chroma // 2])
+    check("yuva420p", [gray, chroma, chroma // 2, alpha], [gray, chroma, chroma // 2])
     assert has_alpha(VideoFormat("yuva420p"))
     assert has_alpha(VideoFormat("ya8"))
     assert not has_alpha(VideoFormat("bgr0"))
@@ -159,9 +159,9 @@ def test_palettes_become_rgb() -> None:
 
 
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "monow", "yuvj420p", "yuvj422p"])
-def test_grey_and_full_range_formats_have_their_layout(pix_fmt: str) -> None:
+def test_gray_and_full_range_formats_have_their_layout(pix_fmt: str) -> None:
     layout = layout_of(VideoFormat(pix_fmt, WIDTH, HEIGHT))
-    assert layout.kind == ("yuv" if "yuv" in pix_fmt else "grey")
+    assert layout.kind == ("yuv" if "yuv" in pix_fmt else "gray")
     assert layout.depth == (10 if "10" in pix_fmt else 8)
 
 
@@ -169,11 +169,11 @@ def test_grey_and_full_range_formats_have_their_layout(pix_fmt: str) -> None:
     "pix_fmt", ["grayf32le", "gbrpf32le", "xyz12le", "bayer_bggr8", "rgbf16le"]
 )
 def test_other_kinds_of_samples_are_refused_by_name(pix_fmt: str) -> None:
-    with pytest.raises(ValueError, match=rf"8 to 16 bits; came: pixel format {pix_fmt}"):
+    with pytest.raises(ValueError, match=rf"8 to 16 bits, got pixel format {pix_fmt}"):
         layout_of(VideoFormat(pix_fmt, WIDTH, HEIGHT))
 
 
 def test_a_format_that_ffmpeg_cannot_convert_is_refused_by_name() -> None:
     frame = av.VideoFrame(WIDTH, HEIGHT, "rgb4")
-    with pytest.raises(ValueError, match=r"expected a pixel format .* came: rgb4"):
+    with pytest.raises(ValueError, match=r"expected a pixel format .* got rgb4"):
         planes_of(frame, Layout("rgb", 8))

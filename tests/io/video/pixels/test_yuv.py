@@ -1,4 +1,4 @@
-"""Levels come back exactly, colours agree with FFmpeg's scaler, and nothing is clamped early."""
+"""Levels come back exactly, colors agree with FFmpeg's scaler, and nothing is clamped early."""
 
 import av
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import torch
 from av.video.reformatter import ColorRange
 
-from sr.io.video.frame import Colour, Layout, Planes, Siting
+from sr.io.video.frame import Color, Layout, Planes, Siting
 from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
 
 CPU = torch.device("cpu")
@@ -23,7 +23,7 @@ def layout_of(pix_fmt: str) -> Layout:
 def conversion(
     pix_fmt: str, matrix: int = 1, *, full: bool = False, siting: Siting = "left"
 ) -> Conversion:
-    return Conversion(layout_of(pix_fmt), Colour(matrix, 1, 1, full_range=full), siting)
+    return Conversion(layout_of(pix_fmt), Color(matrix, 1, 1, full_range=full), siting)
 
 
 def random_planes(pix_fmt: str, height: int, width: int) -> Planes:
@@ -35,12 +35,12 @@ def random_planes(pix_fmt: str, height: int, width: int) -> Planes:
     )
 
 
-def flat_rgb(*colour: float) -> torch.Tensor:
-    return torch.tensor(colour, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+def flat_rgb(*color: float) -> torch.Tensor:
+    return torch.tensor(color, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 4, 4)
 
 
-def levels_of(converter: Conversion, *colour: float) -> list[int]:
-    return [int(plane[0, 0]) for plane in converter.from_rgb(flat_rgb(*colour))]
+def levels_of(converter: Conversion, *color: float) -> list[int]:
+    return [int(plane[0, 0]) for plane in converter.from_rgb(flat_rgb(*color))]
 
 
 @pytest.mark.parametrize("siting", ["left", "center"])
@@ -105,15 +105,15 @@ def test_black_and_white_have_their_levels(
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("matrix", [1, 4, 5, 7, 9])
-def test_colours_agree_with_ffmpeg(matrix: int, full: bool) -> None:
+def test_colors_agree_with_ffmpeg(matrix: int, full: bool) -> None:
     """Both ways, within one level of 8 bits."""
     converter = conversion("yuv444p", matrix, full=full)
     corners = [(r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255)]
     inner = np.random.default_rng(0).integers(0, 256, (8, 3)).tolist()
     yuv_range = ColorRange.JPEG if full else ColorRange.MPEG
-    for colour in [*corners, *inner]:
-        picture = np.broadcast_to(np.uint8(colour), (16, 16, 3)).copy()
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+    for color in [*corners, *inner]:
+        image = np.broadcast_to(np.uint8(color), (16, 16, 3)).copy()
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
             format="yuv444p",
             src_colorspace=matrix,
             dst_colorspace=matrix,
@@ -121,8 +121,8 @@ def test_colours_agree_with_ffmpeg(matrix: int, full: bool) -> None:
             dst_color_range=yuv_range,
         )
         planes = frame.to_ndarray()
-        ours = levels_of(converter, *(np.array(colour) / 255).tolist())
-        assert np.abs(planes[:, 8, 8].astype(int) - ours).max() <= 1, colour
+        ours = levels_of(converter, *(np.array(color) / 255).tolist())
+        assert np.abs(planes[:, 8, 8].astype(int) - ours).max() <= 1, color
         rgb = converter.to_rgb(as_tensors(tuple(planes), CPU))
         theirs = frame.reformat(
             format="rgb24",
@@ -132,7 +132,7 @@ def test_colours_agree_with_ffmpeg(matrix: int, full: bool) -> None:
             dst_color_range=ColorRange.JPEG,
         ).to_ndarray()
         error = np.abs(rgb[0, :, 8, 8].numpy().clip(0, 1) * 255 - theirs[8, 8])
-        assert error.max() <= 2, colour
+        assert error.max() <= 2, color
 
 
 def test_bt709_red_has_the_levels_of_the_formula() -> None:
@@ -170,7 +170,7 @@ def test_the_matrix_does_not_matter_to_rgb_planes() -> None:
     assert levels_of(conversion("gbrp", 2, full=True), 0.2, 0.4, 0.6) == [51, 102, 153]
 
 
-def test_grey_is_luma_and_comes_back_as_three_equal_channels() -> None:
+def test_gray_is_luma_and_comes_back_as_three_equal_channels() -> None:
     assert levels_of(conversion("gray", 5, full=True), 1, 0, 0) == [76]
     assert levels_of(conversion("gray", 0, full=True), 1, 0, 0) == [54]
     assert levels_of(conversion("gray", 8, full=True), 0, 1, 0) == [128]
@@ -260,7 +260,7 @@ def test_a_matrix_that_cannot_be_met_is_named(pix_fmt: str, matrix: int) -> None
 @pytest.mark.parametrize("depth", [7, 17, 32])
 def test_a_depth_that_cannot_be_met_is_named(depth: int) -> None:
     with pytest.raises(ValueError, match=f"8 to 16 bits a sample, got {depth}"):
-        Conversion(Layout("grey", depth), Colour(1, 1, 1, full_range=True), "left")
+        Conversion(Layout("gray", depth), Color(1, 1, 1, full_range=True), "left")
 
 
 def test_planes_of_another_layout_are_refused() -> None:
@@ -272,7 +272,7 @@ def test_planes_of_another_layout_are_refused() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (2, 3, 4, 4), (1, 1, 4, 4)])
-def test_anything_but_one_rgb_picture_is_refused(shape: tuple[int, ...]) -> None:
+def test_anything_but_one_rgb_image_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected float32 RGB of \(1, 3, H, W\), got"):
         conversion("yuv420p").from_rgb(torch.zeros(shape))
 

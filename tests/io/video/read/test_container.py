@@ -52,7 +52,7 @@ def test_other_files_are_refused_with_a_reason(tmp_path: Path, content: bytes, r
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     with (
-        pytest.raises(VideoError, match=rf"clip\.mp4: expected a video .* came: .*{reason}"),
+        pytest.raises(VideoError, match=rf"clip\.mp4: expected a video .* got .*{reason}"),
         opened_container(path),
     ):
         pass
@@ -119,16 +119,14 @@ def test_a_stream_is_chosen_by_its_index(tmp_path: Path) -> None:
     write_streams(path, [((32, 24), Disposition.default), ((16, 16), Disposition(0))])
     assert chosen(path, 2) == 2
     for index in (0, 3, -1):
-        with pytest.raises(
-            VideoError, match=rf"\(1: mpeg4 32x24; 2: mpeg4 16x16\); came: {index}$"
-        ):
+        with pytest.raises(VideoError, match=rf"\(1: mpeg4 32x24; 2: mpeg4 16x16\), got {index}$"):
             chosen(path, index)
 
 
-def test_cover_pictures_are_no_video(tmp_path: Path) -> None:
+def test_cover_images_are_no_video(tmp_path: Path) -> None:
     path = tmp_path / "song.mp4"
     write_streams(path, [((64, 48), Disposition.attached_pic)], codec="png")
-    with pytest.raises(VideoError, match=r"song\.mp4: .* none, only cover pictures"):
+    with pytest.raises(VideoError, match=r"song\.mp4: .* none, only cover images"):
         chosen(path)
 
 

@@ -17,6 +17,6 @@ def test_faults_are_recorded_in_order() -> None:
 def test_the_first_fault_stops_on_request() -> None:
     damage = Damage("a.mp4", "stop")
     assert damage.stops
-    with pytest.raises(DamageError, match=r"a\.mp4: .* came: frame 3 is damaged"):
+    with pytest.raises(DamageError, match=r"a\.mp4: .* got frame 3 is damaged"):
         damage.add("frame 3 is damaged")
     assert issubclass(DamageError, VideoError)

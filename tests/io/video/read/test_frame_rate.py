@@ -104,7 +104,7 @@ def test_moments_are_read(text: str, expected: Moment) -> None:
     "text", ["", "-5", "1:75", "1:60:00", "f", "1.5f", "1h", "::", "1:2:3:4", "5.", "nan", "1e3"]
 )
 def test_other_words_are_no_moment(text: str) -> None:
-    with pytest.raises(ValueError, match=r"expected a time .* or a frame's number .*; came: '"):
+    with pytest.raises(ValueError, match=r"expected a time .* or a frame's number .*, got '"):
         parse_moment(text)
 
 

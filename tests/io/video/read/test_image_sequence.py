@@ -1,4 +1,4 @@
-"""Pictures and animations are read as videos are."""
+"""Images and animations are read as videos are."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from sr.io.video.frame import Colour, Layout, VideoError
-from sr.io.video.read.image_sequence import open_animation, open_pictures, pattern_files
+from sr.io.video.frame import Color, Layout, VideoError
+from sr.io.video.read.image_sequence import open_animation, open_images, pattern_files
 
 Pixels = npt.NDArray[Any]
 
@@ -29,11 +29,11 @@ def rgb_files(folder: Path, num: int = 3) -> tuple[list[Path], list[Pixels]]:
     return [save(folder / f"{n:03}.png", content) for n, content in enumerate(pixels)], pixels
 
 
-def test_pictures_are_frames_at_their_rate(tmp_path: Path) -> None:
+def test_images_are_frames_at_their_rate(tmp_path: Path) -> None:
     paths, contents = rgb_files(tmp_path)
-    with open_pictures(paths, Fraction(24000, 1001)) as pictures:
-        frames = list(pictures.frames())
-        info = pictures.info
+    with open_images(paths, Fraction(24000, 1001)) as images:
+        frames = list(images.frames())
+        info = images.info
     assert [(frame.number, frame.pts, frame.duration) for frame in frames] == [
         (0, 0, 1),
         (1, 1, 1),
@@ -42,70 +42,70 @@ def test_pictures_are_frames_at_their_rate(tmp_path: Path) -> None:
     assert info.time_base == Fraction(1001, 24000)
     assert (info.rate, info.num_frames) == (Fraction(24000, 1001), 3)
     assert (info.width, info.height, info.layout) == (17, 12, Layout("rgb", 8))
-    assert (info.colour, info.notes) == (Colour(0, 1, 13, True), ())
-    assert pictures.damage == []
+    assert (info.color, info.notes) == (Color(0, 1, 13, True), ())
+    assert images.damage == []
     for frame, content in zip(frames, contents, strict=True):
         np.testing.assert_array_equal(np.stack(frame.planes, axis=-1), content)
         assert all(plane.flags.c_contiguous for plane in frame.planes)
 
 
-def test_grey_pictures_stay_grey_in_full_range(tmp_path: Path) -> None:
+def test_gray_images_stay_gray_in_full_range(tmp_path: Path) -> None:
     content = noise(12, 17)
-    with open_pictures([save(tmp_path / "a.png", content)], Fraction(25)) as pictures:
-        (frame,) = pictures.frames()
-        assert pictures.info.layout == Layout("grey", 8)
-        assert pictures.info.colour.full_range
+    with open_images([save(tmp_path / "a.png", content)], Fraction(25)) as images:
+        (frame,) = images.frames()
+        assert images.info.layout == Layout("gray", 8)
+        assert images.info.color.full_range
     np.testing.assert_array_equal(frame.planes[0], content)
 
 
-def test_the_deepest_picture_gives_the_depth(tmp_path: Path) -> None:
+def test_the_deepest_image_gives_the_depth(tmp_path: Path) -> None:
     shallow = save(tmp_path / "a.png", noise(12, 17))
     deep = save(tmp_path / "b.png", noise(12, 17, dtype="uint16"))
-    with open_pictures([shallow, deep], Fraction(25)) as pictures:
-        first, second = pictures.frames()
-        assert pictures.info.layout == Layout("grey", 16)
+    with open_images([shallow, deep], Fraction(25)) as images:
+        first, second = images.frames()
+        assert images.info.layout == Layout("gray", 16)
     np.testing.assert_array_equal(first.planes[0], noise(12, 17).astype(np.uint16) * 257)
     np.testing.assert_array_equal(second.planes[0], noise(12, 17, dtype="uint16"))
 
 
-def test_a_picture_that_differs_is_named(tmp_path: Path) -> None:
+def test_a_image_that_differs_is_named(tmp_path: Path) -> None:
     paths, _ = rgb_files(tmp_path)
     wide = save(tmp_path / "wide.png", noise(12, 18, 3))
-    grey = save(tmp_path / "grey.png", noise(12, 17))
-    for other, came in [(wide, "18x12 RGB"), (grey, "17x12 grey")]:
+    gray = save(tmp_path / "gray.png", noise(12, 17))
+    for other, got in [(wide, "18x12 RGB"), (gray, "17x12 gray")]:
         with (
             pytest.raises(
                 VideoError,
-                match=rf"{other.name}: expected 17x12 RGB, as 000\.png is; came: {came}$",
+                match=rf"{other.name}: expected 17x12 RGB, as 000\.png is, got {got}$",
             ),
-            open_pictures([*paths, other], Fraction(25)),
+            open_images([*paths, other], Fraction(25)),
         ):
             pass
 
 
-def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     paths, _ = rgb_files(tmp_path)
     for broken in (tmp_path / "none.png", tmp_path / "text.png"):
         if broken.name == "text.png":
-            broken.write_bytes(b"no picture")
+            broken.write_bytes(b"no image")
         with (
             pytest.raises(VideoError, match=broken.name),
-            open_pictures([*paths, broken], Fraction(25)),
+            open_images([*paths, broken], Fraction(25)),
         ):
             pass
-    with open_pictures(paths, Fraction(25)) as pictures:
+    with open_images(paths, Fraction(25)) as images:
         paths[1].write_bytes(paths[1].read_bytes()[:100])
         with pytest.raises(VideoError, match=r"001\.png"):
-            list(pictures.frames())
-    with pytest.raises(VideoError, match="at least one picture"), open_pictures([], Fraction(25)):
+            list(images.frames())
+    with pytest.raises(VideoError, match="at least one image"), open_images([], Fraction(25)):
         pass
 
 
 def test_transparency_is_put_over_black_and_said(tmp_path: Path) -> None:
     content = noise(12, 17, 4)
-    with open_pictures([save(tmp_path / "a.png", content)], Fraction(25)) as pictures:
-        (frame,) = pictures.frames()
-        assert pictures.info.notes == ("transparency is left out: put over black",)
+    with open_images([save(tmp_path / "a.png", content)], Fraction(25)) as images:
+        (frame,) = images.frames()
+        assert images.info.notes == ("transparency is left out: put over black",)
     expected = content[..., :3] * (content[..., 3:] / 255)
     np.testing.assert_allclose(np.stack(frame.planes, axis=-1), expected, atol=0.5)
 
@@ -114,10 +114,10 @@ def test_transparency_is_put_over_black_and_said(tmp_path: Path) -> None:
 def test_an_animation_has_its_own_times(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"a.{kind}"
     flat = [np.full((12, 17, 3), level, np.uint8) for level in (0, 51, 102, 153, 255)]
-    pictures = [Image.fromarray(content) for content in flat]
+    images = [Image.fromarray(content) for content in flat]
     delays = [50, 120, 0, 10, 500]  # ms
-    pictures[0].save(
-        path, save_all=True, append_images=pictures[1:], duration=delays, lossless=True, loop=0
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=delays, lossless=True, loop=0
     )
     with open_animation(path) as animation:
         frames = list(animation.frames())
@@ -132,7 +132,7 @@ def test_an_animation_has_its_own_times(tmp_path: Path, kind: str) -> None:
             np.testing.assert_array_equal(plane, content[..., 0])
 
 
-def test_a_picture_of_one_frame_is_an_animation_too(tmp_path: Path) -> None:
+def test_a_image_of_one_frame_is_an_animation_too(tmp_path: Path) -> None:
     with open_animation(save(tmp_path / "a.gif", noise(12, 17))) as animation:
         frames = list(animation.frames())
     assert [(frame.pts, frame.duration) for frame in frames] == [(0, 100)]
@@ -140,7 +140,7 @@ def test_a_picture_of_one_frame_is_an_animation_too(tmp_path: Path) -> None:
 
 def test_what_is_no_animation_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
-    for content in (b"", b"GIF89a", b"no picture"):
+    for content in (b"", b"GIF89a", b"no image"):
         path.write_bytes(content)
         with pytest.raises(VideoError, match=r"a\.gif: expected"), open_animation(path):
             pass
@@ -150,8 +150,8 @@ def test_what_is_no_animation_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_an_animation_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.webp"
-    pictures = [Image.fromarray(noise(12, 17, 3, seed=seed)) for seed in range(4)]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=50, lossless=True)
+    images = [Image.fromarray(noise(12, 17, 3, seed=seed)) for seed in range(4)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=50, lossless=True)
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(VideoError, match=r"a\.webp"), open_animation(path) as animation:
         list(animation.frames())
@@ -168,7 +168,7 @@ def test_files_of_a_pattern_are_found_from_the_lowest_number(tmp_path: Path) -> 
     ]
 
 
-def test_a_missing_picture_of_a_pattern_is_named(tmp_path: Path) -> None:
+def test_a_missing_image_of_a_pattern_is_named(tmp_path: Path) -> None:
     for number in (3, 4, 6, 9):
         (tmp_path / f"{number:05}.png").touch()
     with pytest.raises(VideoError, match=r"00005\.png: .* without a gap, up to number 9"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr.io.video.frame import Colour, Frame, Layout, Planes, VideoError, VideoInfo
+from sr.io.video.frame import Color, Frame, Layout, Planes, VideoError, VideoInfo
 from sr.io.video.read.reader import open_video
 
 WriteClip = Callable[..., list[Planes]]
@@ -67,7 +67,7 @@ def test_real_clips_are_read_in_full(shared_data: Path, name: str) -> None:
         float(num_frames / rate), abs=0.002
     )
     assert info.turned == (name == "torchcodec_nasa_rotated.mp4")
-    assert info.colour.full_range == (name == "torchcodec_bt709_full_range.mp4")
+    assert info.color.full_range == (name == "torchcodec_bt709_full_range.mp4")
 
 
 def test_another_stream_of_a_real_clip_is_read_on_request(shared_data: Path) -> None:
@@ -95,8 +95,8 @@ def test_every_sample_comes_as_it_was_written(
     assert info.layout == Layout.of(pix_fmt)
     assert (info.width, info.height) == (37, 23)
     for frame, planes in zip(frames, written, strict=True):
-        for came, expected in zip(frame.planes, planes, strict=True):
-            np.testing.assert_array_equal(came, expected)
+        for got, expected in zip(frame.planes, planes, strict=True):
+            np.testing.assert_array_equal(got, expected)
 
 
 def test_reordered_frames_come_in_the_order_of_presentation(
@@ -174,7 +174,7 @@ def test_the_header_is_told(tmp_path: Path, write_clip: WriteClip) -> None:
     )
     info, _ = read(path)
     assert info.name == str(path)
-    assert info.colour == Colour(9, 9, 16, False)
+    assert info.color == Color(9, 9, 16, False)
     assert info.sample_aspect_ratio == Fraction(4, 3)
     assert (info.rate, info.num_frames, info.siting, info.notes) == (50, 3, "left", ())
     assert info.display_matrix is not None
@@ -188,7 +188,7 @@ def test_what_the_header_does_not_tell_is_guessed_and_said(
     path = tmp_path / "clip.mkv"
     write_clip(path, 3)
     info, _ = read(path)
-    assert info.colour == Colour(6, 1, 6, False)
+    assert info.color == Color(6, 1, 6, False)
     assert info.sample_aspect_ratio == 1
     assert info.display_matrix is None
     assert any("not told" in note and "as players do for 32x24" in note for note in info.notes)
@@ -200,7 +200,7 @@ def test_motion_jpeg_is_full_range_with_chroma_in_the_middle(
     path = tmp_path / "clip.mkv"
     write_clip(path, 3, codec="mjpeg", pix_fmt="yuvj420p")
     info, _ = read(path)
-    assert info.colour.full_range
+    assert info.color.full_range
     assert info.siting == "center"
     assert info.layout == Layout("yuv", 8, (1, 1))
 
@@ -220,12 +220,12 @@ def test_a_change_of_size_is_refused_with_the_frame(tmp_path: Path, write_clip: 
     frames = []
     with (
         open_video(path) as reader,
-        pytest.raises(VideoError, match=r"frame 4: expected 32x24 .* came: 64x48 yuv420p$"),
+        pytest.raises(VideoError, match=r"frame 4: expected 32x24 .* got 64x48 yuv420p$"),
     ):
         frames.extend(reader.frames())
 
 
-def test_colours_that_no_matrix_makes_are_refused(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_colors_that_no_matrix_makes_are_refused(tmp_path: Path, write_clip: WriteClip) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, 2, context={"colorspace": 10})
     with pytest.raises(VideoError, match=r"clip\.mp4: .* constant luminance"), open_video(path):

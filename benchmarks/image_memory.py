@@ -1,9 +1,9 @@
-"""Peak memory of upscaling pictures of growing size: it should not grow with the pixels.
+"""Peak memory of upscaling images of growing size: it should not grow with the pixels.
 
-    python benchmarks/picture_memory.py --folder FOLDER [--sizes 1000 4000 8000 20000]
+    python benchmarks/image_memory.py --folder FOLDER [--sizes 1000 4000 8000 20000]
         [--format tif|png] [--output-format png|tif] [--tile 512]
 
-Square pictures, RGB of 8 bits: a zone plate, two ramps and noise, written by libvips without being
+Square images, RGB of 8 bits: a zone plate, two ramps and noise, written by libvips without being
 whole in memory. A network that only repeats pixels (nearest, x2) runs over each through the real
 engine, as infer.py does it, in a process of its own; so what is measured is what reading, tiles and
 writing take, not what a network takes. Files lie in FOLDER, the temporary ones of libvips and the
@@ -12,7 +12,7 @@ engine too; all are removed. Linux only, for it reads /proc.
 Anonymous memory is RssAnon of /proc/self/status, sampled every 20 ms, above what it was before the
 run: it is what the process cannot give back. Mapped memory is RssFile and RssShmem likewise: pages
 of files, which the system drops when it needs room. Results above 256 MiB are held in a mapped
-file, so the largest picture below that can take more anonymous memory than those above.
+file, so the largest image below that can take more anonymous memory than those above.
 """
 
 import argparse
@@ -47,7 +47,7 @@ _FIELD = re.compile(r"^(RssAnon|RssFile|RssShmem):\s+(\d+) kB$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Measured:
-    """One picture's run; memory in MiB above what was before it."""
+    """One image's run; memory in MiB above what was before it."""
 
     seconds: float
     anonymous: float
@@ -106,12 +106,12 @@ def _measure_apart(folder: Path, size: int, arguments: argparse.Namespace) -> Me
     os.environ["TMPDIR"] = str(folder)
     context = multiprocessing.get_context("spawn")
     source, result = folder / f"lr.{arguments.format}", folder / f"sr.{arguments.output_format}"
-    _make_picture(source, size)
+    _make_image(source, size)
     with ProcessPoolExecutor(1, mp_context=context) as process:
         return process.submit(_measure, source, result, arguments.tile, size**2).result()
 
 
-def _make_picture(path: Path, size: int) -> None:
+def _make_image(path: Path, size: int) -> None:
     """A zone plate in red, ramps in green and blue, noise over all; streamed."""
     ramps = pyvips.Image.xyz(size, size) * (220 / size)
     noise = pyvips.Image.gaussnoise(size, size, mean=16, sigma=4, seed=0)

@@ -1,4 +1,4 @@
-"""What is no usual picture, or too much of one, is refused by name."""
+"""What is no usual image, or too much of one, is refused by name."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sr.io.image_reader import open_picture, read_header
+from sr.io.image_reader import open_image, read_header
 from sr.io.image_source import ImageError
 
 Pixels = npt.NDArray[Any]
@@ -45,7 +45,7 @@ def test_pages_of_different_sizes_are_refused(rgb: Pixels) -> None:
     with tifffile.TiffWriter(file) as writer:
         writer.write(rgb, photometric="rgb")
         writer.write(rgb[:9], photometric="rgb")
-    with pytest.raises(ImageError, match="frames or pages of one size; came: 2"):
+    with pytest.raises(ImageError, match="frames or pages of one size, got 2"):
         read_header(file.getvalue(), frames="each")
 
 
@@ -69,12 +69,12 @@ def bomb_png(width: int, height: int) -> bytes:
 
 
 def test_more_pixels_than_allowed_are_refused_by_the_header(rgb: Pixels) -> None:
-    with pytest.raises(ImageError, match=r"at most 1000000000 .* came: 50000x50000\. --max-pixels"):
+    with pytest.raises(ImageError, match=r"at most 1000000000 .* got 50000x50000\. --max-pixels"):
         read_header(bomb_png(50_000, 50_000))
-    picture = Image.fromarray(rgb)
+    image = Image.fromarray(rgb)
     with pytest.raises(ImageError, match="--max-pixels"):
-        read_header(encoded(picture, "BMP"), max_pixels=24 * 17 - 1)
-    twice = encoded(picture, "TIFF", save_all=True, append_images=[picture])
+        read_header(encoded(image, "BMP"), max_pixels=24 * 17 - 1)
+    twice = encoded(image, "TIFF", save_all=True, append_images=[image])
     assert read_header(twice, max_pixels=2 * 24 * 17, frames="each").num_frames == 2
     with pytest.raises(ImageError, match="17x24 in 2 frames"):
         read_header(twice, max_pixels=2 * 24 * 17 - 1, frames="each")
@@ -83,12 +83,12 @@ def test_more_pixels_than_allowed_are_refused_by_the_header(rgb: Pixels) -> None
 def test_an_animated_png_is_always_refused(rgb: Pixels) -> None:
     other = Image.fromarray(255 - rgb)
     content = encoded(Image.fromarray(rgb), "PNG", save_all=True, append_images=[other])
-    with pytest.raises(ImageError, match="came: an animated PNG"):
+    with pytest.raises(ImageError, match="got an animated PNG"):
         read_header(content, frames="each")
 
 
 @pytest.mark.parametrize(
-    ("content", "came"),
+    ("content", "got"),
     [
         (tiff(noise(8, 8).astype(np.float32)), "type float"),
         (tiff(noise(8, 8).astype(np.float16)), "type float"),
@@ -109,18 +109,18 @@ def test_an_animated_png_is_always_refused(rgb: Pixels) -> None:
         *("text", "numbers", "svg", "heic", "empty", "bmp"),
     ],
 )
-def test_other_kinds_are_refused(tmp_path: Path, content: bytes, came: str) -> None:
+def test_other_kinds_are_refused(tmp_path: Path, content: bytes, got: str) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    with pytest.raises(ImageError, match=rf"a\.png: expected .*; came: .*{came}"):
+    with pytest.raises(ImageError, match=rf"a\.png: expected .*, got .*{got}"):
         read_header(path)
 
 
 def read_twice(content: bytes) -> None:
-    with open_picture(content) as picture:
+    with open_image(content) as image:
         with pytest.raises(ImageError, match="cut short"):
-            picture.read(ALL, ALL)
-        picture.read(slice(60, 64), ALL)
+            image.read(ALL, ALL)
+        image.read(slice(60, 64), ALL)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP"])
@@ -128,7 +128,7 @@ def read_twice(content: bytes) -> None:
 def test_files_cut_short_are_refused_at_every_reading(kind: str, kept: float) -> None:
     content = encoded(Image.fromarray(noise(64, 64, 3)), kind)
     content = content[: int(len(content) * kept)]
-    with pytest.raises(ImageError, match=r"standard input: expected .*; came: .*cut short"):
+    with pytest.raises(ImageError, match=r"standard input: expected .*, got .*cut short"):
         read_twice(content)
 
 
@@ -136,7 +136,7 @@ def test_folders_and_missing_and_locked_files_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "x.png").mkdir()
-    with pytest.raises(ImageError, match=r"x\.png: expected .* came: a folder"):
+    with pytest.raises(ImageError, match=r"x\.png: expected .* got a folder"):
         read_header(tmp_path / "x.png")
     with pytest.raises(ImageError, match=r"a\.png: could not be read: No such file"):
         read_header(tmp_path / "a.png")
@@ -152,7 +152,7 @@ def test_folders_and_missing_and_locked_files_are_refused(
 def test_errors_of_the_caller_keep_their_kind(rgb: Pixels) -> None:
     with (
         pytest.raises(OSError, match="elsewhere") as caught,
-        open_picture(encoded(Image.fromarray(rgb), "PNG")),
+        open_image(encoded(Image.fromarray(rgb), "PNG")),
     ):
         raise OSError(28, "elsewhere")
     assert not isinstance(caught.value, ImageError)

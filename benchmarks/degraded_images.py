@@ -1,6 +1,6 @@
-"""A fixed test set of badly degraded pictures, made by the pipeline of training for real pictures.
+"""A fixed test set of badly degraded images, made by the pipeline of training for real images.
 
-What is done to a picture follows from a seed and its file's name alone, whatever other pictures
+What is done to an image follows from a seed and its file's name alone, whatever other images
 there are. Codecs and resizing are OpenCV's, so another version of it may change a level here and
 there; the folder that `save_lr` writes does not.
 """
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from sr.build_data import build_degradation
 from sr.data.augment import Pair
-from sr.data.hr_only import DegradedPicture, find_degraded
+from sr.data.hr_only import DegradedImage, find_degraded
 from sr.data.random_degradation import Degradation, degrade, draw_plan
 from sr.data.sources import Source
 from sr.io.rgb8 import write_rgb8
@@ -29,33 +29,33 @@ KINDS = ("Light", "Real", "RealESRGAN")
 class BlindlyDegraded:
     """An hr file, cut to a multiple of the scale, and its lr by a random degradation."""
 
-    picture: DegradedPicture
+    image: DegradedImage
     degradation: Degradation
     seed: int
 
     @property
     def name(self) -> str:
-        return self.picture.name
+        return self.image.name
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        return self.picture.hr_size
+        return self.image.hr_size
 
     @property
     def num_bytes(self) -> int:
-        return self.picture.num_bytes
+        return self.image.num_bytes
 
     def load(self) -> Pair:
         """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
-        lr, hr = self.picture.load()
-        digest = sha256(self.picture.path.name.encode()).digest()
+        lr, hr = self.image.load()
+        digest = sha256(self.image.path.name.encode()).digest()
         rng = np.random.default_rng((self.seed, int.from_bytes(digest[:8], "big")))
         plan = draw_plan(self.degradation, rng)
-        return (lr if plan is None else degrade(hr, plan, self.picture.scale, rng)), hr
+        return (lr if plan is None else degrade(hr, plan, self.image.scale, rng)), hr
 
 
 def degradation_of(kind: str) -> Degradation:
-    """With the ranges of training, but for its share of pictures that are left clean: none here."""
+    """With the ranges of training, but for its share of images that are left clean: none here."""
     adapter: TypeAdapter[DegradationOptions] = TypeAdapter(DegradationOptions)
     return build_degradation(adapter.validate_python({"type": kind, "clean_probability": 0}))
 
@@ -63,13 +63,13 @@ def degradation_of(kind: str) -> Degradation:
 def find_blindly_degraded(
     hr: Path, scale: int, degradation: Degradation, seed: int
 ) -> list[Source[Any]]:
-    """Every picture of a folder. Raises DataError naming all faults."""
+    """Every image of a folder. Raises DataError naming all faults."""
     found = find_degraded((hr,), scale, (), (1.0,))
-    return [BlindlyDegraded(picture, degradation, seed) for picture in found]
+    return [BlindlyDegraded(image, degradation, seed) for image in found]
 
 
 def save_lr(folder: Path, sources: Iterable[Source[Any]]) -> None:
-    """Write the lr pictures as PNG files under the names of the hr ones."""
+    """Write the lr images as PNG files under the names of the hr ones."""
     folder.mkdir(parents=True, exist_ok=True)
     for source in sources:
         lr, _ = source.load()
