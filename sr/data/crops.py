@@ -18,7 +18,8 @@ from sr.io.rgb8 import image_to_tensor
 
 
 class Crop(TypedDict):
-    """One sample; collated, a batch of them, (B, ...). The last three are of clips alone."""
+    """One sample; collated, a batch of them, (B, ...). `neighbors`, `flows` and `motion` are of
+    clips alone."""
 
     lr: Tensor  # (3, h, w) in [0, 1]
     hr: Tensor  # (3, scale*h, scale*w) in [0, 1]
@@ -26,6 +27,7 @@ class Crop(TypedDict):
     neighbors: NotRequired[Tensor]  # (n, 3, h, w) in [0, 1]
     flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
     motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples together
+    zoomed: NotRequired[Tensor]  # (3, h, w) in [0, 1], a part of hr; see zoomed_crops
 
 
 @dataclass(frozen=True)

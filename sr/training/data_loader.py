@@ -18,6 +18,7 @@ from sr.data.clip_crops import ClipCropDataset, join
 from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Source
+from sr.data.zoomed_crops import ZoomedCropDataset
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.parts import Training
@@ -104,6 +105,13 @@ def first_batches(
 
 
 def _dataset(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
+    crops, teacher = _crops(options, cached), options.losses.teacher
+    if teacher is not None and "zoomed" in teacher.inputs:
+        return ZoomedCropDataset(crops, options.seed)
+    return crops
+
+
+def _crops(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
     data = options.datasets.train
     settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
     if isinstance(data.source, ClipSource):
@@ -120,12 +128,13 @@ def _batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
     inputs = [crop["lr"]]
     if "neighbors" in crop:
         inputs += [crop["neighbors"], crop["flows"]]
-    motion = crop.get("motion")
+    motion, zoomed = crop.get("motion"), crop.get("zoomed")
     return Batch(
         tuple(map(placed, inputs)),
         placed(crop["hr"]),
         list(crop["name"]),
         None if motion is None else placed(motion),
+        None if zoomed is None else placed(zoomed),
     )
 
 
