@@ -25,7 +25,7 @@ class WeightedTerm:
         self, sr: Tensor, hr: Tensor, _motion: Tensor | None, _inputs: Tensor | None = None
     ) -> Tensor:
         """The term, unweighted; arguments as in `CombinedLoss`."""
-        return self.term(with_original(sr, hr), hr)
+        return self.term(select_with_original(sr, hr), hr)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class WeightedMotionTerm:
         """The term, unweighted. Raises ValueError for images, which have no motion."""
         if motion is None:
             raise ValueError("a temporal term needs clips: expected motion in the batch, got none")
-        return self.term(with_original(sr, hr), hr, motion)
+        return self.term(select_with_original(sr, hr), hr, motion)
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,6 @@ class CombinedLoss:
         return {name: weight for name, weight in weights.items() if weight}
 
 
-def with_original(sr: Tensor, hr: Tensor) -> Tensor:
+def select_with_original(sr: Tensor, hr: Tensor) -> Tensor:
     """The first B of N results, those that have an original; sr itself where all have one."""
     return sr if len(sr) == len(hr) else sr[: len(hr)]

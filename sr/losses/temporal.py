@@ -13,7 +13,7 @@ hidden. Deviations: e is the error sr - hr instead of sr, so that what changes i
 import torch
 from torch import Tensor
 
-from sr.metrics.sampling import sampled
+from sr.metrics.sampling import sample
 
 _ALPHA = 50.0  # Lai et al. 2018, below equation 4; for values in [0, 1]
 
@@ -46,4 +46,4 @@ def _warped(frames: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
     across = torch.arange(width, device=frames.device) + motion[:, 0]  # (P, H, W)
     down = torch.arange(height, device=frames.device)[:, None] + motion[:, 1]
     inside = (across >= 0) & (across <= width - 1) & (down >= 0) & (down <= height - 1)
-    return sampled(frames, across, down), inside[:, None].to(frames.dtype)
+    return sample(frames, across, down), inside[:, None].to(frames.dtype)

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.metrics.sampling import sampled
+from sr.metrics.sampling import sample
 
 _RELATIVE = 0.01  # Ruder et al. 2016, like the two below
 _OCCLUSION = 0.5  # px^2
@@ -52,36 +52,36 @@ def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor
             _check(tensor, (1, 3, *shape[2:]), f"frame {t} or {t + 1}")
         for flow in (forward, backward):
             _check(flow, (*frame.shape[2:], 2), f"flow between frames {t} and {t + 1}")
-        visible = visible_in_both(forward, backward)
+        visible = find_visible(forward, backward)
         if not bool(visible.any()):
             raise ValueError(
                 f"warping error: expected frames {t} and {t + 1} to show the same, got no pixel "
                 "that is visible in both, as at a scene cut"
             )
-        errors.append(pair_error(frame, following, forward, visible))
+        errors.append(measure_pair_error(frame, following, forward, visible))
     return sum(errors) / len(errors)
 
 
-def visible_in_both(forward: Tensor, backward: Tensor) -> Tensor:
+def find_visible(forward: Tensor, backward: Tensor) -> Tensor:
     """M of a pair of frames: (H, W), bool, of the first one's pixels.
 
     forward: the flow from it to the other; backward: the one back; (H, W, 2).
     """
-    return consistent(forward, backward) & ~_motion_boundary(forward)
+    return find_consistent(forward, backward) & ~_motion_boundary(forward)
 
 
-def pair_error(frame: Tensor, following: Tensor, forward: Tensor, visible: Tensor) -> float:
+def measure_pair_error(frame: Tensor, following: Tensor, forward: Tensor, visible: Tensor) -> float:
     """E_warp of two consecutive frames, for clips that are not held in memory as a whole.
 
     frame, following: (1, 3, H, W), RGB in [0, 1], clamped. forward: the flow, (H, W, 2). visible:
-    of `visible_in_both`, True somewhere.
+    of `find_visible`, True somewhere.
     """
     moved = _warped(following.clamp(0, 1), forward, "bicubic")
     squares = (frame.clamp(0, 1) - moved).square().mean(dim=(0, 1))  # (H, W)
     return float(squares[visible].mean())
 
 
-def consistent(forward: Tensor, backward: Tensor) -> Tensor:
+def find_consistent(forward: Tensor, backward: Tensor) -> Tensor:
     """Where a point stays in the image and the flow back leads to where it got from.
 
     forward: from a to b; backward: from b to a; (H, W, 2). Returns (H, W), bool, of a's pixels.
@@ -107,7 +107,7 @@ def _motion_boundary(flow: Tensor) -> Tensor:
 def _warped(image: Tensor, flow: Tensor, mode: str) -> Tensor:
     """(1, C, H, W) at (x, y) + flow; the border's pixels are repeated beyond it."""
     across, down = _targets(flow)
-    return sampled(image, across[None], down[None], mode)
+    return sample(image, across[None], down[None], mode)
 
 
 def _targets(flow: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def sampled(images: Tensor, across: Tensor, down: Tensor, mode: str = "bilinear") -> Tensor:
+def sample(images: Tensor, across: Tensor, down: Tensor, mode: str = "bilinear") -> Tensor:
     """Images (B, C, h, w) at columns `across` and rows `down`, (B, a, b) each, in pixels.
 
     Beyond the border, the border's pixels. mode: bilinear or bicubic. Returns (B, C, a, b).

@@ -6,7 +6,7 @@ import numpy as np
 
 from sr.motion.flow import Image
 from sr.motion.methods import RGB8, Flow, FlowMethod, check_frames
-from sr.motion.scene_cuts import agreement, is_cut
+from sr.motion.scene_cuts import is_cut, measure_agreement
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class PairMotion:
     is_cut: bool
 
 
-def measured(a: RGB8, b: RGB8, method: FlowMethod) -> PairMotion:
+def measure_motion(a: RGB8, b: RGB8, method: FlowMethod) -> PairMotion:
     """The motion between consecutive frames, (h, w, 3) each, a first.
 
     Equal frames have no motion, and no flow is measured.
@@ -33,8 +33,8 @@ def measured(a: RGB8, b: RGB8, method: FlowMethod) -> PairMotion:
         return PairMotion(still, still.copy(), is_cut=False)
     forward, backward = method(a, b), method(b, a)
     first, second = _floats(a), _floats(b)
-    there = agreement(first, second, forward, backward)
-    back = agreement(second, first, backward, forward)
+    there = measure_agreement(first, second, forward, backward)
+    back = measure_agreement(second, first, backward, forward)
     return PairMotion(forward, backward, is_cut(there, back))
 
 

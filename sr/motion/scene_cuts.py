@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import torch
 
-from sr.metrics.flicker import consistent
-from sr.motion.flow import Image, warped
+from sr.metrics.flicker import find_consistent
+from sr.motion.flow import Image, warp_image
 
 _SIGMA = 4 / 255  # of e, in units of the frames
 _ERROR_BLUR = 0.7  # pixels; aliasing, which moves otherwise than the scene, is no error
@@ -24,20 +24,20 @@ CUT_RULE = f"cut below {_CUT_AGREEMENT} and {_CUT_SHARE}"
 """Another text where cuts are found otherwise; for caches."""
 
 
-def agreement(frame: Image, other: Image, forward: Image, backward: Image) -> Image:
+def measure_agreement(frame: Image, other: Image, forward: Image, backward: Image) -> Image:
     """exp(-(e / sigma)^2), 0 where the flow is not consistent: (h, w), in [0, 1].
 
     e is the root mean square of frame - other(x + forward) around the pixel. Flow is consistent
-    where it stays in the image and leads back (`sr.metrics.flicker.consistent`).
+    where it stays in the image and leads back (`sr.metrics.flicker.find_consistent`).
 
     frame, other: (h, w, 3), RGB in [0, 1]. forward: the flow from frame to other, backward: the
     one back; (h, w, 2).
     """
-    difference = cv2.GaussianBlur(frame - warped(other, forward), (0, 0), _ERROR_BLUR)
+    difference = cv2.GaussianBlur(frame - warp_image(other, forward), (0, 0), _ERROR_BLUR)
     squares = np.square(difference).mean(axis=-1)
     # blur keeps running sums, whose rounding can leave less than nothing.
     squares = np.maximum(cv2.blur(squares, (_ERROR_WINDOW, _ERROR_WINDOW)), 0)
-    sure = consistent(torch.from_numpy(forward), torch.from_numpy(backward)).numpy()
+    sure = find_consistent(torch.from_numpy(forward), torch.from_numpy(backward)).numpy()
     return np.asarray(np.exp(-squares / _SIGMA**2) * sure, np.float32)
 
 
@@ -45,7 +45,7 @@ def is_cut(there: Image, back: Image) -> bool:
     """Whether a scene ends between two frames: they hardly agree, and few pixels are found again,
     that is, have an agreement above 0: a flow that leads back, and e below ten sigma.
 
-    there: the `agreement` of the first with the second, back: that of the second with the first.
+    there: `measure_agreement` of the first with the second, back: of the second with the first.
     """
     hardly = min(there.mean(), back.mean()) < _CUT_AGREEMENT
     return bool(hardly and min((there > 0).mean(), (back > 0).mean()) < _CUT_SHARE)

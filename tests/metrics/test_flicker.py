@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.metrics.flicker import consistent, pair_error, visible_in_both, warping_error
+from sr.metrics.flicker import find_consistent, find_visible, measure_pair_error, warping_error
 
 
 def smooth(height: int, width: int) -> Tensor:
@@ -76,8 +76,8 @@ def test_covered_pixels_do_not_count() -> None:
     assert warping_error([frames[0], following], [(still, still)]) > 1e-3
     backward = still.clone()
     backward[10:20, 10:20] = 5  # what is there got from elsewhere
-    assert not consistent(still, backward)[10:20, 10:20].any()
-    assert consistent(still, backward)[:8].all()
+    assert not find_consistent(still, backward)[10:20, 10:20].any()
+    assert find_consistent(still, backward)[:8].all()
     assert warping_error([frames[0], following], [(still, backward)]) < 1e-10
 
 
@@ -117,6 +117,6 @@ def test_a_pair_with_nothing_in_common_is_named() -> None:
 def test_a_clips_error_is_the_mean_over_its_pairs() -> None:
     frames, flows = moving(3)
     frames[1] = 0.8 * frames[1] + 0.1
-    visible = [visible_in_both(*pair) for pair in flows]
-    errors = [pair_error(frames[t], frames[t + 1], flows[t][0], visible[t]) for t in (0, 1)]
+    visible = [find_visible(*pair) for pair in flows]
+    errors = [measure_pair_error(frames[t], frames[t + 1], flows[t][0], visible[t]) for t in (0, 1)]
     assert sum(errors) / 2 == pytest.approx(warping_error(frames, flows))

@@ -7,8 +7,8 @@ import torch
 
 from sr.build import build_flow
 from sr.motion import methods
-from sr.motion.flow import optical_flow
-from sr.motion.methods import DIS, RGB8, Farneback, FlowMethod, luma
+from sr.motion.flow import measure_flow
+from sr.motion.methods import DIS, RGB8, Farneback, FlowMethod, to_luma
 from sr.options.flow import DISOptions, FarnebackOptions
 
 Moved = Callable[..., RGB8]
@@ -66,7 +66,7 @@ def test_frames_are_left_as_they_are_and_may_be_parts_of_others(
 
 def test_dis_is_the_flow_of_luma(moved: Moved) -> None:
     a, b = moved(0, 0), moved(2, 1)
-    assert np.array_equal(DIS()(a, b), optical_flow(luma(a), luma(b)))
+    assert np.array_equal(DIS()(a, b), measure_flow(to_luma(a), to_luma(b)))
 
 
 @pytest.mark.parametrize("method", METHODS)
