@@ -28,8 +28,7 @@ from sr.data.imresize import imresize
 from sr.io.atomic_write import whole_file
 from sr.motion.frame_window import Scene
 from sr.motion.methods import FlowMethod
-from sr.motion.pairs import PairMotion, measure_motion
-from sr.motion.scene_cuts import CUT_RULE
+from sr.motion.scene_cuts import CUT_RULE, PairMotion, measure_motion
 
 Flows = NDArray[np.float16]
 

@@ -34,7 +34,7 @@ from sr.losses.lpips import LPIPS
 from sr.metrics.flicker import find_visible, measure_pair_error
 from sr.metrics.tof import measure_tof_flow, tof
 from sr.motion.methods import DIS
-from sr.motion.pairs import measure_motion
+from sr.motion.scene_cuts import measure_motion
 
 NUM_SCORED = 2  # frames that wait behind the scorer; large ones
 

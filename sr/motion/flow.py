@@ -1,5 +1,5 @@
 """Optical flow between frames: Kroeger, Timofte, Dai, Van Gool 2016, "Fast Optical Flow using Dense
-Inverse Search" (DIS), arXiv 1603.03590, as OpenCV has it; and warping by it.
+Inverse Search" (DIS), arXiv 1603.03590, as OpenCV has it.
 
 A flow from a to b tells for each pixel of a where its point lies in b:
 `b(x + flow[y, x, 0], y + flow[y, x, 1]) ~ a(x, y)`, in pixels. On the CPU; the same frames give the
@@ -55,20 +55,6 @@ def measure_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Image:
     start = np.zeros((height + padding[0][1], width + padding[1][1], 2), np.float32)
     found = search.calc(np.pad(a, padding, "edge"), np.pad(b, padding, "edge"), start)
     return np.ascontiguousarray(found[:height, :width], np.float32)
-
-
-def warp_image(image: Image, flow: Image) -> Image:
-    """`image` as seen from where the flow begins: its value at (x, y) + flow, by bicubic.
-
-    image: b, (h, w[, c]); flow: from a to b, (h, w, 2). Returns like image: what a should be.
-    Beyond its border, image's last row or column is taken.
-    """
-    height, width = flow.shape[:2]
-    across = flow[..., 0] + np.arange(width, dtype=np.float32)
-    down = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    # Bilinear would blur detail again in each frame, and so lower PSNR.
-    moved = cv2.remap(image, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.float32)
 
 
 def resize_flow(flow: Image, height: int, width: int) -> Image:

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sr.metrics.sampling import sample
+from sr.motion.warp import locate_pixels, sample
 
 Order = Literal["time", "nearest"]
 Edge = Literal["reference", "replicate", "reflect"]
@@ -138,24 +138,22 @@ def _flow_between(scene: Scene, position: int, number: int, area: Area) -> Tenso
     step, flows = (1, scene.to_next) if number > position else (-1, scene.to_previous)
     flow = crop(flows[position], area).float()
     for between in range(position + step, number, step):
-        across, down = _places(area, flow.device) + flow
-        flow = flow + sample(flows[between].float()[None], across[None], down[None])[0]
+        places = _locate(area, flow.device) + flow
+        flow = flow + sample(flows[between].float()[None], places[None])[0]
     return flow
 
 
 def _aligned(frame: Tensor, flow: Tensor, area: Area) -> tuple[Tensor, Tensor]:
     """The pixels of a frame that the flow points to, and what is left of the flow."""
     height, width = frame.shape[-2:]
-    places = _places(area, flow.device)
+    places = _locate(area, flow.device)
     columns, rows = (places + flow).round()
     columns, rows = columns.clamp(0, width - 1), rows.clamp(0, height - 1)
     part = frame[..., rows.long(), columns.long()]
     return part, places + flow - torch.stack([columns, rows])
 
 
-def _places(area: Area, device: torch.device) -> Tensor:
-    """Column and row of each pixel of an area: (2, a, b)."""
-    rows = torch.arange(area.top, area.top + area.height, device=device, dtype=torch.float32)
-    columns = torch.arange(area.left, area.left + area.width, device=device, dtype=torch.float32)
-    down, across = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([across, down])
+def _locate(area: Area, device: torch.device) -> Tensor:
+    """Return column and row of each pixel of an area: (2, a, b)."""
+    top, left, height, width = area
+    return locate_pixels(height, width, top=top, left=left, device=device)

@@ -11,9 +11,9 @@ import pytest
 from sr.data.augment import Image, detail
 from sr.data.synthetic_clips import MovingPhoto
 from sr.io.rgb8 import ImageError, write_rgb8
-from sr.motion.flow import warp_image
 from sr.motion.methods import DIS
-from sr.motion.pairs import measure_motion
+from sr.motion.scene_cuts import measure_motion
+from sr.motion.warp import warp_image
 
 SIZE = (48, 64)
 

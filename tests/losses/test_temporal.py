@@ -133,7 +133,7 @@ def test_the_gradient_of_the_term_alone_reaches_both_frames_of_sr() -> None:
 def test_a_batch_that_does_not_consist_of_pairs_is_refused(num_frames: int, num_flows: int) -> None:
     hr = torch.rand(num_frames, 3, SIZE, SIZE)
     message = f"got {num_frames} frames and {num_flows} flows"
-    with pytest.raises(ValueError, match=f"expected pairs of frames and a flow each; {message}"):
+    with pytest.raises(ValueError, match=f"expected pairs of frames and a flow each, {message}"):
         temporal_loss(hr, hr, motion(num_flows))
 
 

@@ -16,7 +16,7 @@ from sr.motion.frame_window import (
     list_offsets,
 )
 from sr.motion.methods import DIS, RGB8
-from sr.motion.pairs import measure_motion
+from sr.motion.scene_cuts import measure_motion
 
 Moved = Callable[..., RGB8]
 

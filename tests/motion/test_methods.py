@@ -32,7 +32,7 @@ def test_a_scene_moved_right_and_down_gives_the_shift_as_flow_and_back(
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (5, 9), (300, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (5, 9), (16, 128), (300, 3)])
 def test_tiny_and_narrow_frames_are_taken(method: FlowMethod, size: tuple[int, int]) -> None:
     a, b = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
     flow = method(a, b)

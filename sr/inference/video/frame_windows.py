@@ -20,7 +20,7 @@ from sr.io.rgb8 import tensor_to_rgb8
 from sr.io.video.frame import Frame, Planes
 from sr.motion.frame_window import Scene, gather_window
 from sr.motion.methods import RGB8, Flow
-from sr.motion.pairs import measure_motion
+from sr.motion.scene_cuts import measure_motion
 from sr.networks.packed_window import pack_window
 from sr.tiling.frame_window import FrameWindow
 from sr.tiling.prefetch import on_own_stream
