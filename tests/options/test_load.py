@@ -29,7 +29,8 @@ TWO_SETS = (
 )
 
 GENERATORS = (
-    "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, DBPN, RBPN, ISeeBetterSRResNet, BasicSR"
+    "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, RLFN, DBPN, RBPN, ISeeBetterSRResNet, "
+    "BasicSR"
 )
 
 
