@@ -38,6 +38,7 @@ from sr.networks.packed_window import PackedWindow
 from sr.networks.patchgan import PatchGAN
 from sr.networks.rbpn import RBPN
 from sr.networks.receptive import MAX_RADIUS, measure_receptive_radius
+from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
@@ -62,6 +63,7 @@ from sr.options.generator import (
     ISeeBetterSRResNetOptions,
     MSRResNetOptions,
     RBPNOptions,
+    RLFNOptions,
     RRDBNetOptions,
     SPANOptions,
     SRResNetOptions,
@@ -96,6 +98,7 @@ GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
     RRDBNetOptions: RRDBNet,
     CompactOptions: Compact,
     SPANOptions: SPAN,
+    RLFNOptions: RLFN,
     DBPNOptions: DBPN,
     RBPNOptions: RBPN,
     ISeeBetterSRResNetOptions: ISeeBetterSRResNet,
@@ -112,9 +115,9 @@ def receptive_radius_of(options: GeneratorOptions, scale: int) -> int:
     """How far the generator sees, in LR pixels, at most MAX_RADIUS.
 
     Measured on one of the same depth with few channels, which sees as far and takes a fraction.
-    Networks of BasicSR are not measured and count as seeing far.
+    Networks of BasicSR are not measured and count as seeing far; RLFN sees the whole image.
     """
-    if isinstance(options, BasicSROptions):
+    if isinstance(options, BasicSROptions | RLFNOptions):
         return MAX_RADIUS
     widths = {"num_features": 4, "num_shallow_features": 4, "num_growth": 2}
     narrow = {name: width for name, width in widths.items() if name in type(options).model_fields}

@@ -66,7 +66,7 @@ def train(options: Options, resume: str = "auto") -> bool:
                 index_path(images_path(folder)).unlink(missing_ok=True)
 
 
-def find_images(options: Options, device: torch.device) -> tuple[list[Source[Any]], Sets]:
+def find_images(options: Options, device: torch.device) -> tuple[Sequence[Source[Any]], Sets]:
     """Training and validation images or clips, headers read. Raises DataError naming all faults.
 
     device: of what measures flow.

@@ -175,7 +175,8 @@ def test_a_switch_that_is_set_to_false_is_off(file: Path, text: str) -> None:
         ),
         (
             ("datasets.train.degradation={type: Real}",),
-            "degradation makes lr from hr: source.type must be HRFolders, got 'FrameFolders'",
+            "degradation makes lr from hr: source.type must be HRFolders, "
+            "Synthetic or Mixed of these, got 'FrameFolders'",
         ),
     ],
 )
