@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from sr.losses import pixel, total_variation
-from sr.losses.adversarial_term import AdversarialTerm
+from sr.losses.adversarial import AdversarialTerm
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.imagenet_features import ImageNetFeatures
