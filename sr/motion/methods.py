@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sr.errors import UserError
 from sr.motion.flow import DIS_SETTINGS, measure_flow, to_luma
 
 RGB8 = npt.NDArray[np.uint8]
@@ -75,7 +76,7 @@ def check_frames(a: RGB8, b: RGB8) -> None:
     else:
         if a.shape == b.shape:
             return
-    raise ValueError(
+    raise UserError(
         "optical flow: expected two uint8 frames (height, width, 3) of one size, "
         f"got {a.dtype} {a.shape} and {b.dtype} {b.shape}"
     )
