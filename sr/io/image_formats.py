@@ -65,7 +65,7 @@ def check_writable(
     kind = _format_of(suffix, name)
     if max(height, width) > kind.max_side or height * num_frames > _MAX_LENGTH:
         raise ImageError(
-            f"{name}: expected at most {kind.max_side} pixels a side for {kind.name};"
+            f"{name}: expected at most {kind.max_side} pixels a side for {kind.name},"
             f" got {width}x{height}. Write a .png or .tif instead"
         )
     if num_bands in (2, 4) and not kind.alpha:

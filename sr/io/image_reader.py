@@ -34,7 +34,7 @@ _BANDS = {  # of the pixel kinds that are taken, by libvips' format and interpre
     ("uchar", "b-w"): (1, 2),
     ("uchar", "srgb"): (3, 4),
     ("uchar", "cmyk"): (4,),
-    ("ushort", "gray16"): (1, 2),
+    ("ushort", "grey16"): (1, 2),
     ("ushort", "rgb16"): (3, 4),
     ("ushort", "cmyk"): (4,),
 }

@@ -112,7 +112,7 @@ def _quantised(image: pyvips.Image, bits: int) -> pyvips.Image:
         image = (image * (levels / max_value) + 0.5).cast(target)  # clamps, and cuts off
     if bits in (10, 12):
         image = image << (16 - bits)
-    gray, color = ("b-w", "srgb") if bits == 8 else ("gray16", "rgb16")
+    gray, color = ("b-w", "srgb") if bits == 8 else ("grey16", "rgb16")
     return image.copy(interpretation=gray if image.bands <= 2 else color)
 
 

@@ -55,7 +55,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     tensors = {str(name): value for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:
         keys = ", ".join(map(str, list(weights)[:8])) or "nothing"
-        raise ModelFileError(f"{path}: expected tensors by name, as in a state dict; got {keys}")
+        raise ModelFileError(f"{path}: expected tensors by name, as in a state dict, got {keys}")
     return _without_prefixes(tensors)
 
 

@@ -135,7 +135,7 @@ def list_pattern_files(pattern: Path) -> list[Path]:
         if number != expected:
             missing = format_frame_path(pattern, expected)
             raise VideoError(
-                f"{missing}: expected images without a gap, up to number {numbers[-1]};"
+                f"{missing}: expected images without a gap, up to number {numbers[-1]},"
                 " got no such file"
             )
     return [format_frame_path(pattern, number) for number in numbers]
