@@ -14,8 +14,8 @@ import pyvips
 from PIL import Image
 
 from sr.io.canvas import make_canvas
+from sr.io.image_formats import ImageError
 from sr.io.image_reader import ImageReader, open_image
-from sr.io.image_source import ImageError
 from sr.io.image_writer import write_image
 
 Pixels = npt.NDArray[Any]
