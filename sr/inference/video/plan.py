@@ -42,7 +42,7 @@ def checked_video(
         return work, notes
     suffix = job.output.suffix.lower()
     encoding = plan_encoding(
-        making.encoder, info, width=size.width, height=size.height, suffix=suffix
+        info, width=size.width, height=size.height, suffix=suffix, **making.encoder
     )
     streams = plan_streams(job.source, video_stream=info.stream, suffix=suffix)
     work = VideoWork(info, size, encoding, streams, encoding.layout.depth, scale)

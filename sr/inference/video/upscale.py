@@ -23,7 +23,7 @@ from sr.io.video.frame import VideoError
 from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.time_range import TimeRange
-from sr.io.video.verify import expect_result, verify_video
+from sr.io.video.verify import verify_video
 from sr.tiling.upscaler import Upscaler
 
 _NUM_TOLD = 4  # kinds of damage named in a message; the rest are counted
@@ -141,15 +141,6 @@ def _finish(
         last_duration=last.end - last.last,
     )
     original = job.source if job.source.is_file() else None
-    expected = expect_result(
-        original,
-        work.streams,
-        num_frames=journal.num_frames,
-        first=first.first * info.time_base - time_range.shift,
-        last=last.last * info.time_base - time_range.shift,
-        video=track,
-        time_range=time_range,
-    )
     whole = journal.folder / f"whole{job.output.suffix}"  # what a kill leaves goes with the parts
     with atomic_write(whole) as path:
         try:
@@ -163,7 +154,16 @@ def _finish(
             )
         except VideoError as error:
             raise VideoError(str(error).replace(str(path), str(job.output))) from error
-        faults = verify_video(path, expected)
+        faults = verify_video(
+            path,
+            video=track,
+            source=original,
+            plan=work.streams,
+            num_frames=journal.num_frames,
+            first=first.first * info.time_base - time_range.shift,
+            last=last.last * info.time_base - time_range.shift,
+            time_range=time_range,
+        )
     whole.replace(job.output)
     for note in notes:
         emit("warning", message=f"{job.source}: {note}")

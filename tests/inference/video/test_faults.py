@@ -67,7 +67,7 @@ def failure(capsys: pytest.CaptureFixture[str]) -> str:
 def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if line.startswith("warning: ")]
-    return [line for line in told if "not told; taken as" not in line]
+    return [line for line in told if "unknown, taken as" not in line]
 
 
 def names(folder: Path) -> list[str]:

@@ -15,7 +15,6 @@ from sr.inference.video.source import open_source
 from sr.inference.video.stages import Size
 from sr.io.rgb8 import ImageError
 from sr.io.video.encode.codecs import EncoderError
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.frame import VideoError, VideoInfo
 from sr.io.video.read.frame_rate import Moment
 
@@ -84,7 +83,7 @@ def test_an_exact_size_is_the_one_that_players_show(info: VideoInfo) -> None:
 def test_what_cannot_be_is_refused_before_any_work(studio: Any) -> None:
     source = studio.clip("in.mp4", 3)
     with pytest.raises(EncoderError, match=r"\.webm cannot hold"):
-        checked(source, "out.webm", encoder=EncoderChoice(codec="libx264"))
+        checked(source, "out.webm", encoder={"codec": "libx264"})
     with pytest.raises(VideoError, match="expected the index of a video stream"):
         checked(source, "out.mp4", stream=5)
     with pytest.raises(TargetError):

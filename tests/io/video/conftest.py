@@ -49,7 +49,7 @@ def _write_clip(
     that is added to the times of the packets. context: attributes of the codec's context.
     """
     generator = np.random.default_rng(0)
-    layout = Layout.of(pix_fmt)
+    layout = Layout.parse(pix_fmt)
     assert layout is not None
     time_base = time_base or Fraction(1, rate)
     written: list[Planes] = []
