@@ -9,7 +9,6 @@ import pytest
 from av.stream import Discard
 
 from sr.io.video.frame import Color, VideoError
-from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.read.container import open_container
@@ -17,7 +16,7 @@ from sr.io.video.time_range import WHOLE, TimeRange
 from sr.io.video.verify import StreamTimes, read_timestamps, verify_video
 
 WriteSource = Callable[..., Path]
-WriteSegments = Callable[..., list[Path]]
+MuxClip = Callable[..., Path]
 UNIT = Fraction(1, 12800)
 TIMES = [512 * number for number in range(50)]  # 25 frames a second
 SUFFIXES = [".mp4", ".mkv", ".webm"]
@@ -44,24 +43,12 @@ def _verify(
     return verify_video(output, source=source, video=video, time_range=time_range, **expected)
 
 
-def _joined(
-    source: Path,
-    write_segments: WriteSegments,
-    suffix: str,
-    times: list[int] = TIMES,
-    *,
-    time_range: TimeRange = WHOLE,
-    video: VideoTrack = TRACK,
-    plan: StreamPlan | None = None,
-) -> Path:
-    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
-    folder = source.parent
-    shape = {"sample_aspect_ratio": video.sample_aspect_ratio}
-    parts = write_segments(folder, times, time_base=UNIT, codec=codec, context=shape)
-    output = folder / f"out-of-{source.stem}{suffix}"
-    plan = plan or plan_streams(source, video_stream=0, suffix=suffix)
-    mux_video(parts, output, video=video, source=source, plan=plan, time_range=time_range)
-    return output
+@pytest.fixture
+def mux(mux_clip: MuxClip) -> MuxClip:
+    """Mux a clip with all of a source."""
+    return lambda source, suffix, times=TIMES, *, video=TRACK, **options: mux_clip(
+        suffix, times, source=source, video=video, name=f"out-of-{source.stem}", **options
+    )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -78,42 +65,42 @@ def _joined(
 def test_a_joined_video_is_as_expected(
     tmp_path: Path,
     write_source: WriteSource,
-    write_segments: WriteSegments,
+    mux: MuxClip,
     suffix: str,
     source_suffix: str,
     streams: dict[str, Any],
 ) -> None:
     source = write_source(tmp_path / f"in{source_suffix}", **streams)
-    assert _verify(_joined(source, write_segments, suffix), source) == []
+    assert _verify(mux(source, suffix), source) == []
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_span_is_as_expected(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
+    tmp_path: Path, write_source: WriteSource, mux: MuxClip, suffix: str
 ) -> None:
     source = write_source(tmp_path / "in.mp4", sounds=("aac",), subtitle="mov_text")
     times = TIMES[15:40]
     time_range = TimeRange(times[0] * UNIT, (times[-1] + 512) * UNIT)
-    output = _joined(source, write_segments, suffix, times, time_range=time_range)
+    output = mux(source, suffix, times, time_range=time_range)
     assert _verify(output, source, times, time_range=time_range) == []
 
 
 def test_frames_that_begin_late_are_as_expected(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments
+    tmp_path: Path, write_source: WriteSource, mux: MuxClip
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("aac",))
     times = [17920 + time for time in TIMES]
-    assert _verify(_joined(source, write_segments, ".mp4", times), source, times) == []
+    assert _verify(mux(source, ".mp4", times), source, times) == []
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_missing_frame_is_found(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
+    tmp_path: Path, write_source: WriteSource, mux: MuxClip, suffix: str
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("libopus",))
-    middle = _joined(source, write_segments, suffix, TIMES[:20] + TIMES[21:])
+    middle = mux(source, suffix, TIMES[:20] + TIMES[21:])
     assert _verify(middle, source) == ["video: expected 50 frames, got 49"]
-    last = _verify(_joined(source, write_segments, suffix, TIMES[:-1]), source)
+    last = _verify(mux(source, suffix, TIMES[:-1]), source)
     assert last == [
         "video: expected 50 frames, got 49",
         "video: expected the last frame at 1.960 s, got 1.920 s (-0.040 s)",
@@ -125,7 +112,7 @@ def test_a_missing_frame_is_found(
 def test_sound_that_is_off_by_100_ms_is_found(
     tmp_path: Path,
     write_source: WriteSource,
-    write_segments: WriteSegments,
+    mux: MuxClip,
     suffix: str,
     late: Fraction,
 ) -> None:
@@ -133,7 +120,7 @@ def test_sound_that_is_off_by_100_ms_is_found(
     wrong = write_source(
         tmp_path / "wrong.mkv", sounds=("libopus",), sound_offset=Fraction(1, 5) + late
     )
-    faults = _verify(_joined(wrong, write_segments, suffix), right)
+    faults = _verify(mux(wrong, suffix), right)
     assert len(faults) == 2
     for fault, what in zip(faults, ("start", "end"), strict=True):
         assert fault.startswith(f"stream 1 (audio, opus, eng): expected its {what} at")
@@ -142,45 +129,45 @@ def test_sound_that_is_off_by_100_ms_is_found(
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_sound_that_ends_early_is_found(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
+    tmp_path: Path, write_source: WriteSource, mux: MuxClip, suffix: str
 ) -> None:
     right = write_source(tmp_path / "right.mkv", sounds=("aac",))
     wrong = write_source(tmp_path / "wrong.mkv", sounds=("aac",), sound_seconds=Fraction(1))
-    faults = _verify(_joined(wrong, write_segments, suffix), right)
+    faults = _verify(mux(wrong, suffix), right)
     assert len(faults) == 1
     assert faults[0].startswith("stream 1 (audio, aac, eng): expected its end at 2.0")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_drift_of_the_video_is_found(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
+    tmp_path: Path, write_source: WriteSource, mux: MuxClip, suffix: str
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=())
     times = [number * 530 for number in range(50)]  # as if there were 24.15 frames a second
-    faults = _verify(_joined(source, write_segments, suffix, times), source)
+    faults = _verify(mux(source, suffix, times), source)
     assert faults == ["video: expected the last frame at 1.960 s, got 2.029 s (+0.069 s)"]
     late = [time + 1280 for time in TIMES]
-    faults = _verify(_joined(source, write_segments, suffix, late), source)
+    faults = _verify(mux(source, suffix, late), source)
     assert faults == ["video: expected the first frame at 0.000 s, got 0.100 s (+0.100 s)"]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_streams_that_are_missing_are_named(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
+    tmp_path: Path, write_source: WriteSource, mux: MuxClip, suffix: str
 ) -> None:
     source = write_source(tmp_path / "in.mkv", subtitle="ass", attached=suffix == ".mkv")
-    output = _joined(source, write_segments, suffix, plan=StreamPlan())
+    output = mux(source, suffix, plan=StreamPlan())
     faults = _verify(output, source)
     expected = plan_streams(source, video_stream=0, suffix=suffix).passthrough
     assert sorted(faults) == sorted(f"{stream_plan.label}: is missing" for stream_plan in expected)
 
 
 def test_a_stream_without_packets_is_named(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments
+    tmp_path: Path, write_source: WriteSource, mux: MuxClip
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("aac",))
     empty = write_source(tmp_path / "empty.mkv", sounds=("aac",), sound_seconds=Fraction(0))
-    faults = _verify(_joined(empty, write_segments, ".mkv"), source)
+    faults = _verify(mux(empty, ".mkv"), source)
     assert faults == ["stream 1 (audio, aac, eng): is empty"]
 
 
@@ -199,7 +186,7 @@ def test_a_stream_without_packets_is_named(
 def test_wrong_tags_are_found(
     tmp_path: Path,
     write_source: WriteSource,
-    write_segments: WriteSegments,
+    mux: MuxClip,
     suffix: str,
     wrong: dict[str, Any],
     words: list[str],
@@ -209,7 +196,7 @@ def test_wrong_tags_are_found(
     if suffix == ".webm" and "sample_aspect_ratio" in wrong:
         pytest.skip("WebM cannot say it")
     source = write_source(tmp_path / "in.mkv", sounds=())
-    output = _joined(source, write_segments, suffix, video=replace(TRACK, **wrong))
+    output = mux(source, suffix, video=replace(TRACK, **wrong))
     faults = _verify(output, source)
     assert len(faults) == len(words)
     assert all(word in fault for word, fault in zip(words, faults, strict=True))
@@ -234,10 +221,10 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, write_source: Wr
 
 
 def test_a_source_of_images_has_nothing_to_compare(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments
+    tmp_path: Path, write_source: WriteSource, mux: MuxClip
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=())
-    output = _joined(source, write_segments, ".mp4")
+    output = mux(source, ".mp4")
     assert _verify(output, tmp_path, plan=StreamPlan()) == []
 
 
@@ -268,12 +255,11 @@ def test_streams_that_are_not_asked_for_are_not_read(
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_real_clips_go_through(
-    tmp_path: Path, shared_data: Path, write_segments: WriteSegments, suffix: str
+    tmp_path: Path, shared_data: Path, mux: MuxClip, suffix: str
 ) -> None:
     folder = shared_data / "video" / "clips"
     if not folder.is_dir():
         pytest.skip("needs the clips in ../shared/data/video/clips")
-    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
     for source in sorted(folder.iterdir()):
         with open_container(source) as container:
             stream = container.streams.video[0]
@@ -282,11 +268,5 @@ def test_real_clips_go_through(
             assert rate is not None
             times = sorted(one.pts for one in container.demux(stream) if one.pts is not None)
         video = replace(TRACK, time_base=unit, rate=rate)
-        shape = {"sample_aspect_ratio": video.sample_aspect_ratio}
-        parts = write_segments(
-            tmp_path, times, time_base=unit, codec=codec, frames_per_segment=150, context=shape
-        )
-        plan = plan_streams(source, video_stream=0, suffix=suffix)
-        output = tmp_path / f"out{suffix}"
-        assert mux_video(parts, output, video=video, source=source, plan=plan) == ()
+        output = mux(source, suffix, times, video=video)
         assert _verify(output, source, times, video=video) == [], source.name
