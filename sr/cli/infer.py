@@ -20,12 +20,12 @@ from sr.inference.image import Frames, Making
 from sr.inference.load_upscaler import Running, upscalers_of
 from sr.inference.options import (
     STREAM,
-    Container,
     Existing,
     Extension,
     NoInputError,
     Request,
     UsageError,
+    parse_damaged,
 )
 from sr.inference.output_size import MAX_FACTOR, Factor, LongSide, Target, TargetError, parse_size
 from sr.inference.run import check, run
@@ -65,7 +65,7 @@ def command(
     tta: options.Tta = False,
     alpha: options.AlphaMode = "model",
     frames: options.FramesMode = "refuse",
-    ext: options.Ext = Extension.AUTO,
+    ext: options.Ext = "auto",
     quality: options.Quality = 95,
     lossless: options.Lossless = False,
     suffix: options.Suffix = None,
@@ -81,12 +81,12 @@ def command(
     preset: video_options.Preset = None,
     pix_fmt: video_options.PixFmt = None,
     encoder_options: video_options.EncoderOptions = (),  # type: ignore[assignment]  # none given
-    container: video_options.ContainerKind = Container.AUTO,
+    container: video_options.ContainerKind = "auto",
     stream: video_options.Stream = None,
     fps: video_options.Fps = None,
     start: video_options.Start = None,
     end: video_options.End = None,
-    damaged: video_options.DamagedMode = "go-on",
+    damaged: video_options.DamagedMode = "continue",
     temporal_filter: video_options.TemporalFilterOption = False,
     flow: video_options.Flow = "auto",
     preview: video_options.Preview = 0,
@@ -132,7 +132,7 @@ def command(
                 verify_tiles=verify_tiles,
                 stdin=sys.stdin.buffer.read() if inputs == [STREAM] else b"",
                 stdout=sys.stdout.buffer if output == STREAM else None,
-                stream_suffix=".png" if ext is Extension.AUTO else f".{ext}",
+                stream_suffix=".png" if ext == "auto" else f".{ext}",
                 video=VideoMaking(
                     encoder=EncoderChoice(
                         codec=codec,
@@ -145,7 +145,7 @@ def command(
                     fps=video_options.parsed_rate(fps),
                     start=span[0],
                     end=span[1],
-                    damaged=_one_of("--damaged", damaged, get_args(Damaged)),
+                    damaged=_one_of("--damaged", parse_damaged(damaged), get_args(Damaged)),
                     temporal_filter=temporal_filter,
                     num_previews=preview,
                     quality=quality,
@@ -248,7 +248,7 @@ def _target(outscale: float | None, size: str | None, long_side: int | None) -> 
 
 
 def _checked_lossless(lossless: bool, ext: Extension, output: Path) -> bool:
-    if lossless and (ext is Extension.JPG or output.suffix.lower() in (".jpg", ".jpeg")):
+    if lossless and (ext == "jpg" or output.suffix.lower() in (".jpg", ".jpeg")):
         raise UsageError("--lossless: JPEG is always lossy; take webp, avif, png or tif")
     return lossless
 

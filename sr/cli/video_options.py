@@ -102,7 +102,7 @@ DamagedMode = Annotated[
     str,
     typer.Option(
         "--damaged",
-        metavar="go-on|stop",
+        metavar="continue|stop",
         help="Damage in the source: shown as the decoder fixes it, and told; or the result ends"
         " there, sound and all, and counts as failed.",
         rich_help_panel=VIDEO,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sr.inference.inputs import Input
-from sr.inference.options import STREAM, Container, Extension, Job, Request, UsageError
+from sr.inference.options import STREAM, Job, Request, UsageError
 from sr.inference.video.resume import parts_folder
 from sr.io.image_formats import WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINER_OF, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
@@ -124,10 +124,10 @@ def refuse_existing(outputs: Sequence[Path]) -> None:
 
 def _extension(given: Input, request: Request) -> str:
     if given.kind == "video":
-        if request.container is not Container.AUTO:
+        if request.container != "auto":
             return request.container
         return CONTAINER_OF.get(given.source.suffix.lower(), "mkv")
-    return Extension.PNG if request.ext is Extension.AUTO else request.ext
+    return "png" if request.ext == "auto" else request.ext
 
 
 def _stem(given: Input) -> str:

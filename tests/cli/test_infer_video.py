@@ -136,7 +136,7 @@ def test_all_options_of_a_video_work_together(
         ("--fps 0", "--fps: expected a number above 0"),
         ("--start nonsense", "--start: expected a time"),
         ("--start 5f --end 3f", "--end: expected a moment after 5f, got 3f"),
-        ("--damaged x", "--damaged: expected go-on or stop, got x"),
+        ("--damaged x", "--damaged: expected continue or stop, got x"),
         ("--overwrite --resume", "--overwrite and --resume: expected one of them"),
         ("--container mkv", "--container mkv: does not fit the output file"),
         ("--suffix _big", "--suffix _big: has no place when -o is a file"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sr.inference.inputs import Input
-from sr.inference.options import STREAM, Container, Extension, Job, Kind, Request, UsageError
+from sr.inference.options import STREAM, Job, Kind, Request, UsageError
 from sr.inference.outputs import (
     is_file_name,
     is_video_name,
@@ -52,7 +52,7 @@ def test_a_video_goes_into_a_container_that_holds_it(source: str, expected: str)
 
 
 def test_the_container_is_of_videos_and_ext_of_images() -> None:
-    more = {"container": Container.MKV, "ext": Extension.WEBP, "suffix": "_big"}
+    more = {"container": "mkv", "ext": "webp", "suffix": "_big"}
     assert name_of(given("a.mp4"), **more) == "a_big.mkv"
     assert name_of(given("a.png", "image"), **more) == "a_big.webp"
 
@@ -102,8 +102,8 @@ def test_containers_that_are_not_written_are_refused(suffix: str) -> None:
         ("video", "-", {}, "expected a file for a video, got standard output"),
         ("image", "%d.png", {}, "expected a video as input for a pattern"),
         ("video", "%d.mkv", {}, r"expected frames as \.png"),
-        ("video", "out.mp4", {"container": Container.MKV}, "--container mkv: does not fit"),
-        ("video", "%d.png", {"ext": Extension.JPG}, "--ext jpg: does not fit"),
+        ("video", "out.mp4", {"container": "mkv"}, "--container mkv: does not fit"),
+        ("video", "%d.png", {"ext": "jpg"}, "--ext jpg: does not fit"),
         ("video", "out.mp4", {"suffix": "_x"}, "--suffix _x: has no place"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sr.inference.options import Extension, Job, NoInputError, Request, UsageError
+from sr.inference.options import Job, NoInputError, Request, UsageError
 from sr.inference.tasks import plan
 
 
@@ -35,7 +35,7 @@ def test_results_are_png_named_by_the_scale(images: Path, tmp_path: Path) -> Non
 
 
 def test_suffix_and_format_can_be_chosen(images: Path, tmp_path: Path) -> None:
-    names = outputs_of([images], tmp_path / "out", suffix="", ext=Extension.WEBP)
+    names = outputs_of([images], tmp_path / "out", suffix="", ext="webp")
     assert names == ["a.webp", "b.webp"]
 
 
@@ -61,9 +61,9 @@ def test_a_folder_with_a_images_suffix_is_a_folder(images: Path, tmp_path: Path)
         (["."], "o.png", {}, "expected a folder for 2 inputs"),
         (["a.png"], "o.gif", {}, r"expected \.png, .* got \.gif"),
         (["a.png"], "o.png", {"suffix": "_big"}, "--suffix _big: has no place"),
-        (["a.png"], "o.png", {"ext": Extension.JPG}, "--ext jpg: does not fit"),
+        (["a.png"], "o.png", {"ext": "jpg"}, "--ext jpg: does not fit"),
         (["a.png"], "out", {"suffix": "x/y"}, "--suffix: expected a part of a file name"),
-        (["."], ".", {"suffix": "", "ext": Extension.JPG}, "b.jpg would replace the input"),
+        (["."], ".", {"suffix": "", "ext": "jpg"}, "b.jpg would replace the input"),
         (["."], ".", {"suffix": ""}, "a.png would replace the input"),
         (["a.png", "below/../a.png"], "out", {}, None),
         (["a.png", "below/a.png"], "out", {}, "two results would have this name, those of .*a.png"),
@@ -105,7 +105,7 @@ def test_of_many_existing_results_some_are_named_and_the_rest_counted(tmp_path: 
         (tmp_path / f"{index}_big.webp").touch()
     sources = [tmp_path / f"{index}.png" for index in range(9)]
     with pytest.raises(UsageError, match=r"4_big\.webp and 4 more already exist"):
-        jobs_of(sources, tmp_path, suffix="_big", ext=Extension.WEBP)
+        jobs_of(sources, tmp_path, suffix="_big", ext="webp")
 
 
 def test_further_files_of_the_run_are_not_replaced_either(images: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class VideoMaking:
     """Where to begin; None for the first frame."""
     end: Moment | None = None
     """What is not wanted any more; None for the end of the source."""
-    damaged: Damaged = "go-on"
+    damaged: Damaged = "continue"
     """What is done about damage in the source."""
     temporal_filter: bool = False
     num_previews: int = 0

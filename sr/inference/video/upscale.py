@@ -105,7 +105,7 @@ def _journal(
         "start": str(making.start),
         "end": str(making.end),
         "fps": str(making.fps),
-        "damaged": making.damaged,
+        "damaged": "go-on" if making.damaged == "continue" else making.damaged,  # its older name
         "temporal_filter": making.temporal_filter,
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,

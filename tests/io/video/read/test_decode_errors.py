@@ -7,7 +7,7 @@ from sr.io.video.read.decode_errors import Damage, DamageError
 
 
 def test_faults_are_recorded_in_order() -> None:
-    damage = Damage("a.mp4", "go-on")
+    damage = Damage("a.mp4", "continue")
     damage.add("frame 3 is damaged")
     damage.add("frame 7 is damaged")
     assert damage.record == ["frame 3 is damaged", "frame 7 is damaged"]

@@ -17,7 +17,7 @@ WriteClip = Callable[..., list[Planes]]
 NUM_FRAMES = 40
 
 
-def read(path: Path, damaged: Damaged = "go-on") -> tuple[list[Frame], list[str]]:
+def read(path: Path, damaged: Damaged = "continue") -> tuple[list[Frame], list[str]]:
     with open_video(path, damaged=damaged) as reader:
         return list(reader.frames()), reader.damage
 
@@ -73,7 +73,7 @@ def test_an_undamaged_video_has_no_faults(
 ) -> None:
     path = tmp_path / name
     write_clip(path, NUM_FRAMES, codec=codec)
-    for damaged in ("go-on", "stop"):
+    for damaged in ("continue", "stop"):
         frames, damage = read(path, damaged)
         assert len(frames) == NUM_FRAMES
         assert damage == []
