@@ -46,7 +46,6 @@ from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
 from sr.motion.raft import RAFT
 from sr.networks.packed_window import PackedWindow, packed
 from sr.networks.rbpn import RBPN
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.runner import forward, prepare
 
 CPU = torch.device("cpu")
@@ -146,12 +145,12 @@ def _ways(
     window = Window(offsets_of(num_frames, "time"))
     return {
         "naive": lambda: _timed(lambda: _naive(frames, window, method), naive),
-        "ours": lambda: _timed(lambda: _ours(frames, FrameWindow(window, method)), ours),
+        "ours": lambda: _timed(lambda: _ours(frames, window, method), ours),
     }
 
 
-def _ours(frames: Sequence[Frame], window: FrameWindow) -> Iterator[Tensor]:
-    windows = Windows(window, [CPU], 1, lambda _: True)
+def _ours(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Iterator[Tensor]:
+    windows = Windows(window, method, [CPU], 1, lambda _: True)
     for batch in windows.batches(as_rgb(frames, CONVERSION, [CPU], 1)):
         yield from batch.windows
 

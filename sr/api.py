@@ -23,7 +23,7 @@ from sr.inference.channels import Planes
 from sr.inference.image_plan import writer_into
 from sr.inference.load_upscaler import Running, load_upscalers
 from sr.models.bundled import default_model, resolve_model
-from sr.tiling.frame_window import ONLY_VIDEOS
+from sr.tiling.upscaler import ONLY_VIDEOS
 from sr.tiling.upscaler import Upscaler as TiledUpscaler
 
 _DTYPES = ("uint8", "uint16", "float32")

@@ -173,8 +173,8 @@ def command(
                 checked = check(request, making.target, scale, only_videos=only_videos)
                 measure = options.loaded_lpips(lpips, reference, devices[0])
                 upscalers = upscalers_of(generators, file.name, emit, devices, running)
-                if (window := upscalers[0].window) is not None:
-                    making = _with_flow(making, window.flow.name)
+                if (flow := upscalers[0].flow) is not None:
+                    making = _with_flow(making, flow.name)
                 outcome = run(
                     upscalers,
                     request,

@@ -14,8 +14,8 @@ from sr.models.backends import BACKENDS, with_backend
 from sr.models.clip_metadata import flow_named
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
+from sr.motion.methods import FlowMethod
 from sr.tiling.auto_tile_size import SHARE, auto_tile_size
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import Upscaler
 
@@ -87,7 +87,7 @@ def _upscaler_of(
     told: bool,
 ) -> Upscaler:
     """num_sharing: upscalers that share the device's memory. told: what there is to warn of."""
-    window = _window_of(name, generator, running.flow, device)
+    flow = _build_flow(name, generator, running.flow, device)
 
     def warn(message: str) -> None:
         if not told:
@@ -106,7 +106,7 @@ def _upscaler_of(
     generator = with_backend(generator, backend, device=device, precision=dtype)
     network, multiple = generator.network, generator.size_multiple
     if running.tta:
-        num_flows = 0 if window is None else len(window.frames.offsets)
+        num_flows = 0 if generator.window is None else len(generator.window.offsets)
         network = SelfEnsemble(network, multiple, num_flows)
     halo = _halo_of(generator, running, warn)
     tile_size = running.tile_size
@@ -139,7 +139,8 @@ def _upscaler_of(
         multiple=multiple,
         batch_size=batch_size_of(tile_size, device),
         compiled=running.compiled,
-        window=window,
+        window=generator.window,
+        flow=flow,
         on_warning=lambda message: emit("warning", message=message),
     )
 
@@ -151,18 +152,16 @@ def batch_size_of(tile_size: int, device: torch.device) -> int:
     return max(FILLING_SIZE // tile_size, 1) ** 2
 
 
-def _window_of(
+def _build_flow(
     name: str, generator: LoadedGenerator, flow: str, device: torch.device
-) -> FrameWindow | None:
+) -> FlowMethod | None:
     """flow: as in `Running`. Raises UsageError where it, or the model's own, cannot be had."""
-    window = generator.window
-    if window is None:
+    if generator.flow is None:
         if flow != "auto":
             raise UsageError(f"--flow {flow}: {name} looks at each frame alone; expected no flow")
         return None
     try:
-        options = window.flow if flow == "auto" else flow_named(flow)
-        return FrameWindow(window.frames, build_flow(options, device))
+        return build_flow(generator.flow if flow == "auto" else flow_named(flow), device)
     except ValueError as error:
         raise UsageError(
             f"--flow {flow}: {error}; another method: --flow dis, farneback, raft or a file"

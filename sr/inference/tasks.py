@@ -18,7 +18,7 @@ from sr.inference.outputs import (
 )
 from sr.inference.video.resume import parts_folder
 from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
-from sr.tiling.frame_window import ONLY_VIDEOS
+from sr.tiling.upscaler import ONLY_VIDEOS
 
 NUM_NAMED = 5  # images, in a message
 
