@@ -44,6 +44,11 @@ class LoadedGenerator:
     window: ModelWindow | None = None  # None: single images; else `network` is a PackedWindow
 
     @property
+    def takes_clips(self) -> bool:
+        """Whether it looks at several frames, so that it upscales videos only."""
+        return self.window is not None
+
+    @property
     def num_channels(self) -> int:
         """Of what the network takes: RGB, or a packed window."""
         return 3 if self.window is None else num_packed_channels(len(self.window.frames.offsets))

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from sr.evaluation.video_scorer import ClipScorer, scored_results
-from sr.inference.channels import Pixels, quantised
+from sr.inference.channels import Pixels, quantize
 from sr.inference.events import Emit
-from sr.inference.options import Job
+from sr.inference.tasks import Task
 from sr.inference.video.options import VideoMaking, VideoWork
 from sr.inference.video.pipeline import Production
 from sr.inference.video.progress import Progress
@@ -18,7 +18,7 @@ from sr.tiling.upscaler import Upscaler
 
 
 def write_images(
-    job: Job,
+    job: Task,
     work: VideoWork,
     making: VideoMaking,
     upscalers: Sequence[Upscaler],
@@ -42,7 +42,7 @@ def write_images(
     with production.pipeline as pipeline:
         for frame, sr in scored_results(production, scorer):
             bands = sr[0].mean(0, keepdim=True) if gray else sr[0]
-            pixels = quantised(bands.clamp(0, 1), dtype)
+            pixels = quantize(bands.clamp(0, 1), dtype)
             path = frame_path(job.output, frame.number)
             write_image(
                 path,

@@ -1,17 +1,23 @@
 """How videos are made, and what is to be done with one of them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from sr.inference.load_upscaler import find_model
+from sr.inference.options import InferOptions
 from sr.inference.output_size import megapixels_read
+from sr.inference.video.resume import identity_of
 from sr.inference.video.stages import Size
+from sr.io.model_file import ModelFileError
 from sr.io.video.encode.encoder import EncoderChoice, Encoding
 from sr.io.video.frame import VideoInfo
 from sr.io.video.mux.streams import StreamPlan
 from sr.io.video.read.decode_errors import Damaged
 from sr.io.video.read.frame_rate import Moment
+from sr.tiling.upscaler import Upscaler
 
 
 @dataclass(frozen=True)
@@ -63,3 +69,33 @@ class VideoWork:
         """That the network reads, over all passes, as far as the number of frames is known."""
         pixels = self.info.height * self.info.width * (self.info.num_frames or 1)
         return megapixels_read(pixels, self.scale, self.size.num_passes)
+
+
+def making_of(options: InferOptions, upscaler: Upscaler) -> VideoMaking:
+    """What of the options videos need."""
+    video, output = options.video, options.output
+    model: dict[str, Any] = {"tta": options.runtime.tta, "backend": options.runtime.backend}
+    if upscaler.window is not None:
+        model["flow"] = upscaler.window.flow.name
+    with suppress(OSError, ModelFileError):
+        model = {**identity_of(find_model(options)), **model}
+    return VideoMaking(
+        encoder=EncoderChoice(
+            codec=video.codec,
+            crf=video.crf,
+            preset=video.preset,
+            pix_fmt=video.pix_fmt,
+            options=video.encoder_options,
+        ),
+        stream=video.stream,
+        fps=video.fps,
+        start=video.start,
+        end=video.end,
+        damaged=video.damaged,
+        temporal_filter=video.temporal_filter,
+        num_previews=video.preview,
+        quality=output.quality,
+        lossless=output.lossless,
+        resume=output.keeps_existing,
+        model=model,
+    )

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sr.inference.options import Job
 from sr.inference.output_size import Exact, Target, TargetError, num_passes
+from sr.inference.tasks import Task
 from sr.inference.video.options import VideoMaking, VideoWork
 from sr.inference.video.source import open_source
 from sr.inference.video.stages import Size
@@ -16,7 +16,7 @@ from sr.io.video.pixels.color import HDR_TRANSFERS
 
 
 def checked_video(
-    job: Job, making: VideoMaking, target: Target, scale: int, *, single_pass: bool = False
+    job: Task, making: VideoMaking, target: Target, scale: int, *, single_pass: bool = False
 ) -> tuple[VideoWork, list[str]]:
     """What a job needs, and in words what will be guessed, converted or lost.
 

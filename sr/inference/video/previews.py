@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sr.inference.events import Emit
-from sr.inference.options import Job
+from sr.inference.tasks import Task
 from sr.inference.video.options import VideoMaking, VideoWork
 from sr.inference.video.pipeline import Production
 from sr.inference.video.source import open_source
@@ -21,7 +21,7 @@ _GRAY = 96  # of the gap, in 8-bit levels
 
 
 def write_previews(
-    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], emit: Emit
+    job: Task, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], emit: Emit
 ) -> None:
     """Write `making.num_previews` images next to the result, of frames spread over the video.
 

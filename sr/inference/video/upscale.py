@@ -10,7 +10,7 @@ import av
 from sr.device import precision_name
 from sr.evaluation.video_scorer import ClipScorer
 from sr.inference.events import Emit
-from sr.inference.options import Job
+from sr.inference.tasks import Task
 from sr.inference.video.image_sequence import write_images
 from sr.inference.video.options import VideoMaking, VideoWork
 from sr.inference.video.pipeline import Production
@@ -34,7 +34,7 @@ class OutputMismatchError(VideoError):
 
 
 def do_video(
-    job: Job,
+    job: Task,
     work: VideoWork,
     making: VideoMaking,
     upscalers: Sequence[Upscaler],
@@ -61,7 +61,7 @@ def do_video(
 
 
 def _write_video(
-    job: Job,
+    job: Task,
     work: VideoWork,
     making: VideoMaking,
     upscalers: Sequence[Upscaler],
@@ -92,7 +92,7 @@ def _write_video(
 
 
 def _journal(
-    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], source: Source
+    job: Task, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], source: Source
 ) -> Journal:
     encoding, images = work.encoding, source.images
     assert encoding is not None
@@ -118,7 +118,7 @@ def _journal(
 
 
 def _finish(
-    job: Job, work: VideoWork, journal: Journal, emit: Emit, *, late: bool, early: bool
+    job: Task, work: VideoWork, journal: Journal, emit: Emit, *, late: bool, early: bool
 ) -> list[str]:
     """Parts -> the result, which is then compared with what it was to be; returns its faults.
 
@@ -165,7 +165,7 @@ def _finish(
     return faults
 
 
-def _tell_damage(job: Job, source: Source, emit: Emit) -> None:
+def _tell_damage(job: Task, source: Source, emit: Emit) -> None:
     damage = source.damage
     if len(damage) > _NUM_TOLD:  # the last may tell that the file is cut short
         more = f"{len(damage) - _NUM_TOLD} more"
