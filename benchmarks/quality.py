@@ -39,17 +39,16 @@ from quality_ways import (
     seconds_a_megapixel,
     with_bicubic,
 )
+from sr.cli.infer_options import loaded_lpips
 from torch import Tensor
 
 from sr.build_data import find_pairs
-from sr.cli.infer_options import loaded_lpips
 from sr.data.augment import Pair
 from sr.data.crops import refuse_small_images
 from sr.data.sources import Source, raise_faults
-from sr.device import resolve_device
+from sr.device import keep_freed_memory, resolve_device
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.losses.lpips import LPIPS
-from sr.memory import keep_freed_memory
 from sr.options.datasets import HRFolders, PairedFolders
 from sr.training.validate import MIN_SIDE, validate
 

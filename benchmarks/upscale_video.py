@@ -44,7 +44,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from sr.device import precision_name
+from sr.device import keep_freed_memory, precision_name
 from sr.inference.image import Making
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import Request
@@ -56,7 +56,6 @@ from sr.io.video.frame import Frame, Planes, VideoInfo
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.io.video.read.frame_rate import Moment
 from sr.io.video.read.reader import open_video
-from sr.memory import keep_freed_memory
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")

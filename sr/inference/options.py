@@ -19,8 +19,6 @@ from sr.io.video.read.frame_rate import Moment, parse_moment
 Alpha = Literal["model", "bicubic", "drop"]
 Extension = Literal["auto", "png", "jpg", "webp", "tif", "avif"]
 Container = Literal["auto", "mp4", "mkv", "webm"]
-Existing = Literal["refuse", "overwrite", "skip"]
-Kind = Literal["image", "video"]
 
 STREAM = Path("-")  # standard input or output in a pipe
 DEFAULT_MAX_PIXELS = 1_000_000_000
@@ -224,6 +222,8 @@ class VideoOptions:
     FILE: with the weights in it."""
     preview: Annotated[int, Flag(VIDEO, "N", default="none", min=0)] = 0
     """First write N frames, evenly spaced, before and after, as images next to the result."""
+    frames_per_segment: int | None = None
+    """Of what --resume continues after; None for as many as suit their size."""
 
     def __post_init__(self) -> None:
         start, end = self.start, self.end
@@ -325,38 +325,3 @@ def _name_moment(moment: Moment) -> str:
         return f"{moment.frame}f"
     assert moment.seconds is not None
     return f"{float(moment.seconds):g}"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asks for, the model aside."""
-
-    inputs: Sequence[Path]
-    """Files, folders, and patterns of frames' names (`%05d.png`); or `-` for standard input."""
-    output: Path
-    """A folder, or a file or pattern if there is one input, or `-` for standard output."""
-    suffix: str | None = None
-    """Put after the input's stem; None for `_` and what says the size, such as `_x4`."""
-    ext: Extension = "auto"
-    container: Container = "auto"
-    existing: Existing = "refuse"
-    """What to do with outputs that exist."""
-    resume: bool = False
-    """Go on with the parts of videos that an earlier run left."""
-    recursive: bool = False
-    """Search folders below the input folders."""
-    reference: Path | None = None
-    """Folder of the originals to score against; of one video also a file or a pattern."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One image or video to upscale."""
-
-    source: Path
-    """Of a video also a folder or a pattern: of its frames."""
-    output: Path
-    """Of a video also a pattern, for its frames."""
-    skipped: bool
-    """The output exists and stays as it is."""
-    kind: Kind = "image"

@@ -36,6 +36,11 @@ class LoadedGenerator:
     flow: FlowOptions | None = None  # what measures the motion within the window
 
     @property
+    def takes_clips(self) -> bool:
+        """Whether it looks at several frames, so that it upscales videos only."""
+        return self.window is not None
+
+    @property
     def num_channels(self) -> int:
         """Of what the network takes: RGB, or a packed window."""
         return 3 if self.window is None else num_packed_channels(len(self.window.offsets))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sr.inference.channels import Pixels, quantised
+from sr.inference.channels import Pixels, quantize
 from sr.inference.events import Emit
 from sr.inference.options import OutputOptions
 from sr.inference.video.pipeline import Pipeline
@@ -25,7 +25,7 @@ def write_image_sequence(
     plan.output.parent.mkdir(parents=True, exist_ok=True)
     for frame, sr in pipeline.results():
         bands = sr[0].mean(0, keepdim=True) if gray else sr[0]
-        pixels = quantised(bands.clamp(0, 1), dtype)
+        pixels = quantize(bands.clamp(0, 1), dtype)
         path = format_frame_path(plan.output, frame.number)
         write_image(
             path,

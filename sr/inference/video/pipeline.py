@@ -16,7 +16,7 @@ from sr.inference.load_upscaler import FILLING_SIZE
 from sr.inference.video.frame_windows import WindowStage, with_neighbors
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetch import Prefetcher
-from sr.inference.video.stages import Batch, NetworkStage, Upscaled, convert_to_rgb
+from sr.inference.video.stages import NetworkStage, Upscaled, convert_to_rgb
 from sr.inference.video.temporal_filter import TemporalFilter
 from sr.io.video.frame import Frame
 from sr.io.video.pixels.yuv import Conversion
@@ -84,6 +84,7 @@ class Pipeline:
     def results(self) -> Iterator[tuple[Frame, Tensor]]:
         """Yield each frame from the first one on with its (1, 3, H, W), RGB, not clamped."""
         prefetch = self.prefetcher.prefetch
+        results: Iterator[tuple[Frame, Tensor]]
         if self._filter is None:
             results = ((frame, sr) for frame, _, sr in self.upscale())
         else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sr.inference.options import VideoOptions
 from sr.inference.output_size import Exact, Target, TargetError, megapixels_read, num_passes
 from sr.inference.video.source import open_source
-from sr.io.image_formats import check_writable, depth_in
+from sr.io.image_formats import check_writable, limit_depth
 from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.formats import is_pattern
 from sr.io.video.frame import VideoInfo
@@ -73,7 +73,7 @@ def plan_video(
     if is_pattern(output):
         bands = 1 if info.layout.kind == "gray" else 3
         check_writable(suffix, height=height, width=width, num_bands=bands, name=output)
-        depth = depth_in(suffix, 8 if info.layout.depth == 8 else 16, name=output)
+        depth = limit_depth(suffix, 8 if info.layout.depth == 8 else 16, name=output)
         notes += _list_lost_in_images(info)
         if plan_streams(source, video_stream=info.stream, suffix=".mkv").passthrough:
             notes += ["sound and other streams are left out: images hold none"]
@@ -92,9 +92,7 @@ def plan_video(
         depth = encoding.layout.depth
         streams = plan_streams(source, video_stream=info.stream, suffix=suffix)
         notes += [*encoding.notes, *streams.notes]
-    plan = VideoPlan(
-        source, output, info, height, width, passes, encoding, streams, depth, scale
-    )
+    plan = VideoPlan(source, output, info, height, width, passes, encoding, streams, depth, scale)
     return plan, notes
 
 

@@ -61,7 +61,7 @@ def _adapt_options(original: Path, plan: VideoPlan, options: VideoOptions) -> Vi
 
 
 def _is_images(path: Path) -> bool:
-    """Whether each frame is a file, so that their number is known; a video's header may be wrong."""
+    """Whether each frame is a file: their number is known, while a video's header may be wrong."""
     return path.is_dir() or is_frames_pattern(path)
 
 

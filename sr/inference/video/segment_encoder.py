@@ -12,7 +12,7 @@ from sr.inference.video.progress import Progress
 from sr.inference.video.resume import SegmentManifest, choose_frames_per_segment
 from sr.inference.video.stages import convert_to_planes
 from sr.io.video.encode.segment_writer import SegmentWriter
-from sr.io.video.frame import Frame, Planes, VideoError, VideoInfo
+from sr.io.video.frame import Frame, Planes, VideoError
 from sr.io.video.pixels.yuv import Conversion
 
 NUM_LEVELS = 4  # frames that wait to be encoded
@@ -58,9 +58,7 @@ class SegmentEncoder:
             self._encode_segment(chain([frame], rest), pipeline)
             self._check_disk()
 
-    def _encode_segment(
-        self, frames: Iterator[tuple[Frame, Planes]], pipeline: Pipeline
-    ) -> None:
+    def _encode_segment(self, frames: Iterator[tuple[Frame, Planes]], pipeline: Pipeline) -> None:
         info = self._plan.info
         with self._manifest.add_segment() as (path, segment), ExitStack() as stack:
             writer: SegmentWriter | None = None

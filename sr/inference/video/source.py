@@ -97,9 +97,7 @@ def open_source(path: Path, options: VideoOptions) -> Iterator[Source]:
         yield Source(reader, options)
 
 
-def _open_reader(
-    path: Path, options: VideoOptions
-) -> AbstractContextManager[VideoReader | Images]:
+def _open_reader(path: Path, options: VideoOptions) -> AbstractContextManager[VideoReader | Images]:
     if is_pattern(path) and not path.exists():
         return open_image_sequence(list_pattern_files(path), options.fps or USUAL_RATE)
     if path.is_dir():
