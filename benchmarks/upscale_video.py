@@ -50,10 +50,10 @@ from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import Request
 from sr.inference.run import run
 from sr.inference.video.options import VideoMaking
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, encoding_for
-from sr.io.video.encode.segment_writer import PartWriter
+from sr.io.video.encode.encoder import EncoderChoice, Encoding, plan_encoding
+from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Frame, Planes, VideoInfo
-from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.io.video.read.frame_rate import Moment
 from sr.io.video.read.reader import open_video
 from sr.tiling.upscaler import Upscaler
@@ -125,11 +125,11 @@ def _load_ours(
     (upscaler,) = load_upscalers(model, lambda *_, **__: None, [CPU])
     info, frames = _frames(clip, num_frames)
     size = (upscaler.scale * info.height, upscaler.scale * info.width)
-    encoding = encoding_for(choice, info, width=size[1], height=size[0], suffix=".mp4")
+    encoding = plan_encoding(choice, info, width=size[1], height=size[0], suffix=".mp4")
     conversion = Conversion(info.layout, info.color, info.siting)
-    lr = [conversion.to_rgb(as_tensors(frame.planes, CPU)) for frame in frames]
+    lr = [conversion.to_rgb(planes_to_tensors(frame.planes, CPU)) for frame in frames]
     back = Conversion(encoding.layout, encoding.color, encoding.siting)
-    planes = [as_planes(back.from_rgb(upscaler(each)), encoding.layout) for each in lr]
+    planes = [tensors_to_planes(back.from_rgb(upscaler(each)), encoding.layout) for each in lr]
     _loaded["network"] = lambda: _network(upscaler, lr)
     _loaded["encoder"] = lambda: _encoder(planes, encoding, info, folder / "part")
     _loaded["ours"] = lambda: _ours(upscaler, clip, len(frames), choice, folder / "ours.mp4")
@@ -162,7 +162,7 @@ def _network(upscaler: Upscaler, lr: Sequence[Tensor]) -> float:
 
 def _encoder(planes: Sequence[Planes], encoding: Encoding, info: VideoInfo, path: Path) -> float:
     started = time.perf_counter()
-    with PartWriter(
+    with SegmentWriter(
         path,
         encoding,
         time_base=1 / info.rate,

@@ -23,7 +23,7 @@ from sr.inference.image import write_into
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import RuntimeOptions
 from sr.models.bundled import default_model, resolve_model
-from sr.tiling.frame_window import ONLY_VIDEOS
+from sr.tiling.upscaler import ONLY_VIDEOS
 from sr.tiling.upscaler import Upscaler as TiledUpscaler
 
 _DTYPES = ("uint8", "uint16", "float32")

@@ -9,8 +9,13 @@ from sr.evaluation.references import References
 from sr.inference.options import STREAM, InferOptions, OutputOptions, UsageError
 from sr.inference.tasks import Task, is_file_name
 from sr.inference.video.resume import parts_folder
-from sr.io.video.formats import WRITABLE_CONTAINERS, frame_path, is_pattern, numbers_of
-from sr.tiling.frame_window import ONLY_VIDEOS
+from sr.io.video.formats import (
+    WRITABLE_CONTAINERS,
+    format_frame_path,
+    is_pattern,
+    list_frame_numbers,
+)
+from sr.tiling.upscaler import ONLY_VIDEOS
 
 MAX_NAME_BYTES = 255  # of all usual file systems
 _NUM_NAMED = 5  # files named in a message; the rest are counted
@@ -137,4 +142,4 @@ def _files_of(output: Path) -> list[Path]:
         return []
     if not is_pattern(output):
         return [output]
-    return [frame_path(output, number) for number in numbers_of(output)]
+    return [format_frame_path(output, number) for number in list_frame_numbers(output)]

@@ -23,7 +23,7 @@ from sr.inference.events import Emit
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import megapixels_read, num_passes
 from sr.io.canvas import make_canvas
-from sr.io.image_formats import check_writable, depth_in, losses
+from sr.io.image_formats import check_writable, describe_losses, limit_depth
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
 from sr.tiling.multi_device import DevicePool, smallest_tiles, upscale_on_devices
@@ -64,14 +64,14 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
     with _open(task, options) as image:
         header, bits, kinds = image.header, image.bits, image.metadata.kinds
     suffix = _suffix(task, options)
-    depth = depth_in(suffix, header.depth, name=task.output)
+    depth = limit_depth(suffix, header.depth, name=task.output)
     size = options.output.target.size(header.height, header.width, scale)
     passes = num_passes((header.height, header.width), size, scale)
     has_alpha = header.num_bands in (2, 4)
     num_bands = header.num_bands - (has_alpha and options.output.alpha == "drop")
     shape = {"num_bands": num_bands, "num_frames": header.num_frames}
     check_writable(suffix, height=size[0], width=size[1], name=task.output, **shape)
-    task.warnings += [*header.notes, *losses(suffix, depth=bits, kinds=kinds, **shape)]
+    task.warnings += [*header.notes, *describe_losses(suffix, depth=bits, kinds=kinds, **shape)]
     return ImagePlan(
         header,
         size,

@@ -15,9 +15,9 @@ from sr.models.bundled import default_model, resolve_model
 from sr.models.clip_metadata import flow_named
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
+from sr.motion.methods import FlowMethod
 from sr.networks.imagenet_features import FeatureWeightsError
 from sr.tiling.auto_tile_size import SHARE, auto_tile_size
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import Upscaler
 
@@ -83,7 +83,7 @@ def make_upscalers(
             generator,
             device,
             runtime,
-            window=_make_window(name, generator, flow, device),
+            flow=_build_flow(name, generator, flow, device),
             name=name,
             num_sharing=devices.count(device),
             warn_once=keep_quiet if number else warn,
@@ -98,7 +98,7 @@ def _make_upscaler(
     device: torch.device,
     runtime: RuntimeOptions,
     *,
-    window: FrameWindow | None,
+    flow: FlowMethod | None,
     name: str,
     num_sharing: int,
     warn_once: Callable[[str], None],
@@ -118,7 +118,7 @@ def _make_upscaler(
     generator = with_backend(generator, backend, device=device, precision=dtype)
     network, multiple = generator.network, generator.size_multiple
     if runtime.tta:
-        num_flows = 0 if window is None else len(window.frames.offsets)
+        num_flows = 0 if generator.window is None else len(generator.window.offsets)
         network = SelfEnsemble(network, multiple, num_flows)
     halo = _choose_halo(generator, runtime, warn_once)
     tile_size = runtime.tile_size
@@ -151,7 +151,8 @@ def _make_upscaler(
         multiple=multiple,
         batch_size=choose_batch_size(tile_size, device),
         compiled=runtime.compile,
-        window=window,
+        window=generator.window,
+        flow=flow,
         on_warning=on_warning,
     )
 
@@ -163,18 +164,16 @@ def choose_batch_size(tile_size: int, device: torch.device) -> int:
     return max(FILLING_SIZE // tile_size, 1) ** 2
 
 
-def _make_window(
+def _build_flow(
     name: str, generator: LoadedGenerator, flow: str, device: torch.device
-) -> FrameWindow | None:
+) -> FlowMethod | None:
     """Raises UsageError where the flow, or the model's own, cannot be had."""
-    window = generator.window
-    if window is None:
+    if generator.flow is None:
         if flow != "auto":
             raise UsageError(f"--flow {flow}: {name} looks at each frame alone; expected no flow")
         return None
     try:
-        options = window.flow if flow == "auto" else flow_named(flow)
-        return FrameWindow(window.frames, build_flow(options, device))
+        return build_flow(generator.flow if flow == "auto" else flow_named(flow), device)
     except ValueError as error:
         raise UsageError(
             f"--flow {flow}: {error}; another method: --flow dis, farneback, raft or a file"

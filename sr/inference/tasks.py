@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from sr.evaluation.scores import ClipScore, Score
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.video.resume import parts_folder
-from sr.io.find_files import Found, search
+from sr.io.find_files import Found, search_folder
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
-from sr.io.video.formats import CONTAINER_OF, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
+from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
 from sr.tiling.runner import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _find_sources(
         files = Found([given], 0)
         if is_folder:
             suffixes = READABLE_SUFFIXES | VIDEO_SUFFIXES
-            files = search(given, options.output.recursive, suffixes)
+            files = search_folder(given, options.output.recursive, suffixes)
         num_ignored += files.num_others
         for source in files.images:
             below = source.parent.relative_to(given) if is_folder else Path()
@@ -182,7 +182,7 @@ def _name_output(source: Path, kind: Kind, output: OutputOptions, scale: int) ->
     if kind == "video":
         extension = output.container
         if extension == "auto":
-            extension = CONTAINER_OF.get(source.suffix.lower(), "mkv")
+            extension = CONTAINERS.get(source.suffix.lower(), "mkv")
     name = f"{_stem(source, kind)}{suffix}.{extension}"
     # Names such as 50%discount.mp4 must not stand for numbered files.
     return name.replace("%", "_") if is_pattern(Path(name)) else name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A name next to `path` to write under; at the end the file takes its place.
 
     An error inside leaves `path` as it was, and nothing next to it. The name ends as `path` does.

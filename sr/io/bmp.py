@@ -18,7 +18,7 @@ class BitmapError(UserError):
     """Content that is no whole BMP; the message tells what was given."""
 
 
-def bitmap_size(content: bytes) -> tuple[int, int]:
+def read_bitmap_size(content: bytes) -> tuple[int, int]:
     """(height, width) in pixels, from the header alone; `content` need not be whole."""
     if len(content) < 34:
         raise BitmapError("a BMP cut short")
@@ -36,7 +36,7 @@ def read_bitmap(content: bytes) -> npt.NDArray[np.uint8]:
 
     Returns: (H, W, C), uint8; C is 1 gray, 3 RGB or 4 RGB and alpha.
     """
-    height, width = bitmap_size(content)
+    height, width = read_bitmap_size(content)
     if len(content) < _num_bytes(content, height, width):
         raise BitmapError("a BMP cut short")
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)

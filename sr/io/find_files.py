@@ -37,13 +37,13 @@ def find_images(
     found: dict[Path, Path] = {}
     for path in inputs:
         is_folder = path.is_dir()
-        images = search(path, recursive, suffixes).images if is_folder else [path]
+        images = search_folder(path, recursive, suffixes).images if is_folder else [path]
         for image in images:
             found.setdefault(image.parent.resolve() / image.name, image)
     return list(found.values())
 
 
-def search(folder: Path, recursive: bool, suffixes: Collection[str]) -> Found:
+def search_folder(folder: Path, recursive: bool, suffixes: Collection[str]) -> Found:
     """The images of a folder, in natural order, with those of its sub-folders if `recursive`."""
     files = _files_in(folder, recursive)
     images = [path for path in files if _is_image_name(path.name, suffixes)]

@@ -80,7 +80,7 @@ def check_writable(
         )
 
 
-def depth_in(suffix: str, depth: int, *, name: object = "") -> int:
+def limit_depth(suffix: str, depth: int, *, name: object = "") -> int:
     """The bits a channel that are written of `depth` bits: 8, 12 (AVIF) or 16.
 
     name: the file, for the message of the `ImageError` that an unknown suffix raises.
@@ -88,7 +88,7 @@ def depth_in(suffix: str, depth: int, *, name: object = "") -> int:
     return min(depth, _format_of(suffix, name or suffix).depth)
 
 
-def carried(
+def select_kinds(
     suffix: str, kinds: Collection[str], *, num_bands: int, num_frames: int = 1
 ) -> frozenset[str]:
     """Those kinds of metadata that a file of `suffix` can hold for such an image."""
@@ -103,7 +103,7 @@ def carried(
     return frozenset(held)
 
 
-def losses(
+def describe_losses(
     suffix: str,
     *,
     num_bands: int,
@@ -121,7 +121,7 @@ def losses(
         lost.append(f"{depth} bits a channel become {kind.depth} in {kind.name}")
     if num_bands <= 2 and not kind.gray:
         lost.append(f"gray is stored as RGB in {kind.name}")
-    held = carried(suffix, kinds, num_bands=num_bands, num_frames=num_frames)
+    held = select_kinds(suffix, kinds, num_bands=num_bands, num_frames=num_frames)
     missing = [name for name in METADATA_KINDS if name in kinds and name not in held]
     if num_frames == 1 and "frame delays" in missing:
         missing.remove("frame delays")  # they tell nothing of a single frame

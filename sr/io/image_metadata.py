@@ -47,7 +47,7 @@ class Metadata:
         return tuple(kind for kind, value in held.items() if value)
 
 
-def metadata_of(image: pyvips.Image) -> Metadata:
+def read_metadata(image: pyvips.Image) -> Metadata:
     """The metadata of an image as libvips loaded it, before it is turned upright."""
     xmp, delays = _field(image, "xmp-data"), _field(image, "delay")
     iptc = _field(image, "iptc-data")
@@ -62,7 +62,7 @@ def metadata_of(image: pyvips.Image) -> Metadata:
     )
 
 
-def attach(
+def attach_metadata(
     image: pyvips.Image, metadata: Metadata, kinds: set[str], size: tuple[int, int], suffix: str
 ) -> pyvips.Image:
     """A copy of `image` with those `kinds` of metadata, for a file of `suffix`.

@@ -21,9 +21,9 @@ import numpy.typing as npt
 import pyvips
 
 from sr.io.bmp import MAX_PIXELS as MAX_BITMAP_PIXELS
-from sr.io.bmp import BitmapError, bitmap_size, read_bitmap
-from sr.io.image_metadata import Metadata, metadata_of, profile_fits
-from sr.io.image_source import ImageError, faults_named, kind_of, name_of, opened_file
+from sr.io.bmp import BitmapError, read_bitmap, read_bitmap_size
+from sr.io.image_metadata import Metadata, profile_fits, read_metadata
+from sr.io.image_source import ImageError, convert_errors, detect_format, name_source, open_file
 
 DEFAULT_MAX_PIXELS = 1_000_000_000
 
@@ -87,7 +87,7 @@ class ImageReader:
         pixels = np.empty((height, width, self.header.num_bands), dtype)
         if pixels.size == 0:
             return pixels
-        with faults_named(self.name, _EXPECTED):
+        with convert_errors(self.name, _EXPECTED):
             region = pyvips.Region.new(self._frames[frame])  # one thread's own
             strip = max(_STRIP_BYTES // pixels[0].nbytes, 1)  # rows
             for row in range(0, height, strip):
@@ -133,9 +133,9 @@ def read_header(
 
 def _opened(source: Path | bytes, max_pixels: int, frames: str) -> ImageReader:
     pyvips.cache_set_max(0)  # its memory of operations would hold closed images
-    name = name_of(source)
-    with faults_named(name, _EXPECTED), opened_file(source, _EXPECTED) as file:
-        kind = kind_of(file.read(16))
+    name = name_source(source)
+    with convert_errors(name, _EXPECTED), open_file(source, _EXPECTED) as file:
+        kind = detect_format(file.read(16))
         file.seek(0)
         if kind is None:
             raise ImageError(f"{name}: {_EXPECTED}, got a file of another kind")
@@ -183,7 +183,7 @@ def _vips_image(source: Path | bytes, file: BinaryIO, **options: int) -> pyvips.
 
 def _load_bitmap(file: BinaryIO, name: str, max_pixels: int) -> pyvips.Image:
     try:
-        height, width = bitmap_size(file.read(64))
+        height, width = read_bitmap_size(file.read(64))
         _refuse_too_many_pixels(name, height, width, 1, max_pixels)
         if height * width > MAX_BITMAP_PIXELS:
             raise BitmapError(f"a BMP of {width}x{height}, more than {MAX_BITMAP_PIXELS} pixels")
@@ -218,7 +218,7 @@ def _refuse_other_kinds(name: str, image: pyvips.Image) -> None:
 
 def _image_of(name: str, image: pyvips.Image, num_frames: int, *, heif: bool) -> ImageReader:
     """An image with `image` as its frames, converted and turned upright."""
-    metadata, notes = metadata_of(image), []
+    metadata, notes = read_metadata(image), []
     depth = bits = 8 if image.format == "uchar" else 16
     if heif and depth == 16:
         bits = image.get("bits-per-sample")

@@ -23,13 +23,13 @@ class ImageError(UserError):
     """An image that cannot be read or written; the message names the file."""
 
 
-def name_of(source: Path | bytes) -> str:
+def name_source(source: Path | bytes) -> str:
     """What to call a source in messages: its path, or standard input for bytes."""
     return str(source) if isinstance(source, Path) else "standard input"
 
 
 @contextmanager
-def faults_named(name: object, expected: str) -> Iterator[None]:
+def convert_errors(name: object, expected: str) -> Iterator[None]:
     """Turn faults of a file and of its content into `ImageError`."""
     try:
         yield
@@ -41,7 +41,7 @@ def faults_named(name: object, expected: str) -> Iterator[None]:
             ) from error
         raise ImageError(
             f"{name}: {expected}, got a file of another kind, damaged or cut short"
-            f" ({first_line(error)})"
+            f" ({first_error_line(error)})"
         ) from error
     except IsADirectoryError as error:
         raise ImageError(f"{name}: {expected}, got a folder") from error
@@ -50,20 +50,20 @@ def faults_named(name: object, expected: str) -> Iterator[None]:
 
 
 @contextmanager
-def opened_file(source: Path | bytes, expected: str) -> Iterator[BinaryIO]:
+def open_file(source: Path | bytes, expected: str) -> Iterator[BinaryIO]:
     """A file or bytes for reading, from the start; empty ones and animated PNG are refused."""
     file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
     with file:
         if file.seek(0, os.SEEK_END) == 0:
-            raise ImageError(f"{name_of(source)}: {expected}, got an empty file")
+            raise ImageError(f"{name_source(source)}: {expected}, got an empty file")
         file.seek(0)
         if _has_animation_chunk(file):
-            raise ImageError(f"{name_of(source)}: {expected}, got an animated PNG")
+            raise ImageError(f"{name_source(source)}: {expected}, got an animated PNG")
         file.seek(0)
         yield file
 
 
-def kind_of(head: bytes) -> str | None:
+def detect_format(head: bytes) -> str | None:
     """The format that the first 16 bytes of a file tell, as libvips calls it, or bmp."""
     riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     heif = head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
@@ -79,7 +79,7 @@ def kind_of(head: bytes) -> str | None:
     return next((kind for kind, found in kinds.items() if found), None)
 
 
-def first_line(error: pyvips.Error) -> str:
+def first_error_line(error: pyvips.Error) -> str:
     """The most telling line of libvips' message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[1] if len(lines) > 1 else lines[0] if lines else "unknown fault"

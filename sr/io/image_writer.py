@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from sr.io.atomic_write import whole_file
-from sr.io.image_formats import carried, check_writable, depth_in
-from sr.io.image_metadata import Metadata, attach, profile_fits
+from sr.io.atomic_write import atomic_write
+from sr.io.image_formats import check_writable, limit_depth, select_kinds
+from sr.io.image_metadata import Metadata, attach_metadata, profile_fits
 from sr.io.image_reader import ImageReader
-from sr.io.image_source import ImageError, first_line
-from sr.io.linear_light import resampled
+from sr.io.image_source import ImageError, first_error_line
+from sr.io.linear_light import resample_in_linear_light
 
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _MAX_VALUES = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -56,10 +56,10 @@ def write_image(
     bits = _bits(suffix, pixels.dtype, like, depth)
     image = _quantised(_image_of(pixels, size, num_frames), bits)
     metadata = like.metadata if like is not None else Metadata()
-    kinds = set(carried(suffix, metadata.kinds, num_bands=num_bands, num_frames=num_frames))
+    kinds = set(select_kinds(suffix, metadata.kinds, num_bands=num_bands, num_frames=num_frames))
     if metadata.profile and not profile_fits(metadata.profile, num_bands):
         kinds.discard("color profile")  # the result is RGB, its source was gray, or the reverse
-    image = attach(image, metadata, kinds, (height, width), suffix)
+    image = attach_metadata(image, metadata, kinds, (height, width), suffix)
     options = _save_options(suffix, quality, lossless, bits, image)
     if num_frames > 1:
         image.set_type(pyvips.GValue.gint_type, "page-height", height)
@@ -68,7 +68,7 @@ def write_image(
     try:
         _save(image, target, suffix, options)
     except pyvips.Error as error:
-        raise ImageError(f"{name}: could not be written: {first_line(error)}") from error
+        raise ImageError(f"{name}: could not be written: {first_error_line(error)}") from error
     except OSError as error:
         raise ImageError(f"{name}: could not be written: {error.strerror}") from error
 
@@ -83,7 +83,7 @@ def _image_of(
     image = pyvips.Image.new_from_memory(memory, width, height, num_bands, _FORMATS[kind])
     if size is None or (height, width) == (size[0] * num_frames, size[1]):
         return image
-    return resampled(
+    return resample_in_linear_light(
         image,
         size,
         max_value=_MAX_VALUES[kind],
@@ -98,7 +98,7 @@ def _bits(suffix: str, dtype: np.dtype[Any], like: ImageReader | None, depth: in
         own = 8 if dtype == np.uint8 else 16 if dtype == np.uint16 else None
         depth = like.header.depth if like is not None else own or 8
         depth = min(depth, own or depth)
-    bits = depth_in(suffix, depth)
+    bits = limit_depth(suffix, depth)
     source_bits = like.bits if like is not None else bits
     return min(bits, source_bits) if bits == 12 and source_bits > 8 else bits
 
@@ -152,7 +152,7 @@ def _save(
     image: pyvips.Image, target: Path | BinaryIO, suffix: str, options: dict[str, object]
 ) -> None:
     if isinstance(target, Path):
-        with whole_file(target) as temporary, temporary.open("x+b") as file:
+        with atomic_write(target) as temporary, temporary.open("x+b") as file:
             _save_to_descriptor(image, file.fileno(), suffix, options)
         return
     with tempfile.TemporaryFile() as file:  # TIFF is not written in order, a pipe must be

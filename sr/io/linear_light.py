@@ -15,7 +15,7 @@ _GAMMA = 2.4
 _LEAST_ALPHA = 1e-6
 
 
-def resampled(
+def resample_in_linear_light(
     image: pyvips.Image, size: tuple[int, int], *, max_value: float, alpha: bool, num_frames: int
 ) -> pyvips.Image:
     """`image` at another size, by a cubic (Catmull-Rom) kernel, widened where it shrinks.

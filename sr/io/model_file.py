@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 
 FORMAT = "sr-model-1"
 
@@ -39,7 +39,7 @@ def write_model_file(
     """Write weights and metadata; the file appears whole or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     header = json.dumps({"format": FORMAT, **metadata})
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"sr": header}))
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sr.io.image_source import ImageError as ImageError
-from sr.io.image_source import faults_named, opened_file
+from sr.io.image_source import convert_errors, open_file
 from sr.io.image_writer import write_image
 
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[pyvips.Image]:
     A descriptor is opened instead of a name, because libvips remembers images by name
     (a changed file would come back unchanged) and takes "[...]" in a name for options.
     """
-    with faults_named(path, _EXPECTED), opened_file(path, _EXPECTED) as file:
+    with convert_errors(path, _EXPECTED), open_file(path, _EXPECTED) as file:
         source = pyvips.Source.new_from_descriptor(file.fileno())
         yield pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
 

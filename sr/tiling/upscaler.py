@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sr.tiling.frame_window import ONLY_VIDEOS, FrameWindow
+from sr.motion.frame_window import Window
+from sr.motion.methods import FlowMethod
+from sr.networks.packed_window import num_packed_channels
 from sr.tiling.prefetch import Read, Write, read_ahead, write_behind
 from sr.tiling.runner import NetworkRunner, OnWarning, is_out_of_memory
 from sr.tiling.tiles import Box, Tile, halves, split, with_halo
@@ -19,6 +21,10 @@ from sr.tiling.tiles import Box, Tile, halves, split, with_halo
 OnTile = Callable[[int, int], None]
 """Called after each tile with how many are done and how many there are."""
 
+ONLY_VIDEOS = (
+    "this model looks at several frames, so it enlarges videos, and frames as a pattern such as "
+    "frames/%04d.png; not single images"
+)
 
 DEFAULT_TILE_SIZE = 512
 """LR pixels a side. Larger tiles waste less on halos: with `sr.device.keep_freed_memory`, a CPU
@@ -59,8 +65,9 @@ class Upscaler:
     batch_size: how many consecutive tiles of one size go through the network together; for GPUs
     that small tiles do not fill.
     compiled: through torch.compile.
-    window: what the network takes next to the frame that it enlarges; None for one of single
-    images. With it, lr is a packed window everywhere but in `__call__` (`PackedWindow`).
+    window, flow: which frames the network takes next to the one that it enlarges, and what measures
+    the motion to them; None for a network of single images. With them, lr is a packed window
+    everywhere but in `__call__` (`PackedWindow`).
     on_warning: the module's logger if None.
     """
 
@@ -76,7 +83,8 @@ class Upscaler:
         multiple: int = 1,
         batch_size: int = 1,
         compiled: bool = False,
-        window: FrameWindow | None = None,
+        window: Window | None = None,
+        flow: FlowMethod | None = None,
         on_warning: OnWarning | None = None,
     ) -> None:
         if batch_size < 1:
@@ -88,6 +96,8 @@ class Upscaler:
         self.batch_size = batch_size
         self.device = device
         self.window = window
+        self.flow = flow
+        self.num_channels = 3 if window is None else num_packed_channels(len(window.offsets))
         self._area_limit = math.inf
         self._on_warning = on_warning or logging.getLogger(__name__).warning
         self._runner = NetworkRunner(
@@ -181,7 +191,6 @@ class Upscaler:
         """
         whole = self.tiles(height, width)
         num_done = 0
-        num_channels = 3 if self.window is None else self.window.num_channels
         with (
             write_behind(write, self.device) as put,
             read_ahead(
@@ -189,7 +198,7 @@ class Upscaler:
                 whole if tiles is None else tiles,
                 self.device,
                 num_ahead=self.batch_size,
-                num_channels=num_channels,
+                num_channels=self.num_channels,
             ) as parts,
         ):
             for batch in self._batches(parts):

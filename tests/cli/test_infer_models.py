@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sr.inference.scheduler import Outcome
 
 from sr.cli import infer
 from sr.cli.infer import main
-from sr.inference.scheduler import Outcome
 from sr.inference.video.resume import identity_of
 from sr.io.model_file import ModelFileError
 from sr.io.rgb8 import write_rgb8
@@ -127,7 +127,7 @@ def test_results_are_of_the_file_that_a_name_stands_for(
         return Outcome()
 
     monkeypatch.setattr(infer, "run", noted)
-    window = SimpleNamespace(window=None)  # of an upscaler
+    window = SimpleNamespace(flow=None)  # of an upscaler
     monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: [window])
     for more in ([], ["-m", "span_x4"], ["-m", default_model()], ["-m", "compact_x4"]):
         assert call("-i", images, "-o", tmp_path / "out", *more) == 0

@@ -146,11 +146,11 @@ def test_onnxruntime_runs_the_same_network(model: Path) -> None:
 @pytest.mark.parametrize("tta", [False, True])
 def test_a_network_of_several_frames_takes_packed_windows(clip_model: Path, tta: bool) -> None:
     loaded = load(clip_model, Listener(), precision="fp32", tta=tta)
-    assert loaded.window is not None
-    assert loaded.window.frames == Window((-1, 1), "reference", "none")
-    assert loaded.window.flow.name.startswith("DIS")
+    assert loaded.flow is not None
+    assert loaded.window == Window((-1, 1), "reference", "none")
+    assert loaded.flow.name.startswith("DIS")
     assert loaded.tile_size >= MIN_TILE_SIZE
-    window = torch.rand(1, loaded.window.num_channels, 6, 8)
+    window = torch.rand(1, loaded.num_channels, 6, 8)
     assert loaded.upscale_whole(window, CPU).shape == (1, 3, 12, 16)
     with pytest.raises(ValueError, match="looks at several frames, so it enlarges videos"):
         loaded(torch.rand(1, 3, 6, 8))
@@ -158,8 +158,8 @@ def test_a_network_of_several_frames_takes_packed_windows(clip_model: Path, tta:
 
 def test_the_flow_is_the_models_or_the_one_that_is_named(clip_model: Path, model: Path) -> None:
     loaded = load(clip_model, Listener(), flow="farneback")
-    assert loaded.window is not None
-    assert loaded.window.flow.name.startswith("Farneback")
+    assert loaded.flow is not None
+    assert loaded.flow.name.startswith("Farneback")
     with pytest.raises(UsageError, match="--flow best: expected auto, dis, farneback, raft or a "):
         load(clip_model, Listener(), flow="best")
     with pytest.raises(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr.io.bmp import BitmapError, bitmap_size, read_bitmap
+from sr.io.bmp import BitmapError, read_bitmap, read_bitmap_size
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 
@@ -42,7 +42,7 @@ def test_alpha_is_read_where_a_mask_tells_it() -> None:
 def test_a_negative_height_puts_the_top_row_first() -> None:
     content = bytearray(bitmap())
     struct.pack_into("<i", content, 22, -9)
-    assert bitmap_size(bytes(content)) == (9, 7)
+    assert read_bitmap_size(bytes(content)) == (9, 7)
     np.testing.assert_array_equal(read_bitmap(bytes(content)), PIXELS[::-1])
 
 
@@ -58,4 +58,4 @@ def test_senseless_sizes_are_refused() -> None:
     content = bytearray(bitmap())
     struct.pack_into("<i", content, 18, -7)
     with pytest.raises(BitmapError, match="a BMP of -7x9 pixels"):
-        bitmap_size(bytes(content))
+        read_bitmap_size(bytes(content))

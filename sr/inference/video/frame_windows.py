@@ -18,11 +18,10 @@ from torch import Tensor
 from sr.inference.video.stages import MAX_FRAMES, Batch, equal
 from sr.io.rgb8 import tensor_to_rgb8
 from sr.io.video.frame import Frame, Planes
-from sr.motion.frame_window import Scene, look
-from sr.motion.methods import RGB8, Flow
+from sr.motion.frame_window import Scene, Window, look
+from sr.motion.methods import RGB8, Flow, FlowMethod
 from sr.motion.pairs import measured
 from sr.networks.packed_window import packed
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.prefetch import on_own_stream
 
 IsWanted = Callable[[int], bool]
@@ -39,12 +38,14 @@ class Windows:
 
     def __init__(
         self,
-        window: FrameWindow,
+        window: Window,
+        flow: FlowMethod,
         devices: Sequence[torch.device],
         batch_size: int,
         is_wanted: IsWanted,
     ) -> None:
         self._window = window
+        self._flow = flow
         self._devices = devices
         self._batch_size = batch_size
         self._is_wanted = is_wanted
@@ -77,7 +78,7 @@ class Windows:
 
     def _in_scenes(self, converted: Iterable[Batch]) -> Iterator["_InScene"]:
         """Each distinct frame, once all of its neighbors are known."""
-        scene = _OpenScene(self._window.frames.radius)
+        scene = _OpenScene(self._window.radius)
         last: RGB8 | None = None
         for part in converted:
             for lr in part.lr:
@@ -85,7 +86,7 @@ class Windows:
                 flows = None if last is None else self._motion(last, rgb8)
                 if flows is None:  # the first frame, or one behind a cut
                     yield from scene.complete(is_over=True)
-                    scene = _OpenScene(self._window.frames.radius)
+                    scene = _OpenScene(self._window.radius)
                 scene.add(lr, flows)
                 last = rgb8
             scene.show(part.frames)
@@ -94,7 +95,7 @@ class Windows:
 
     def _measured(self, a: RGB8, b: RGB8) -> tuple[Tensor, Tensor] | None:
         """The flow from a to b, and back: (2, h, w) each; None across a cut."""
-        motion = measured(a, b, self._window.flow)
+        motion = measured(a, b, self._flow)
         if motion.is_cut:
             return None
         return self._moved(motion.forward), self._moved(motion.backward)
@@ -105,7 +106,7 @@ class Windows:
 
     def _looked_at(self, scene: Scene, number: int, device: torch.device) -> Tensor:
         """The packed window of a frame, (1, 3 + 5n, h, w), on `device`."""
-        neighbors, flows = look(self._window.frames, scene, number)
+        neighbors, flows = look(self._window, scene, number)
         return packed(scene.frames[number][None], neighbors, flows).to(device)
 
 

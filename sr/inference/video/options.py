@@ -75,8 +75,8 @@ def making_of(options: InferOptions, upscaler: Upscaler) -> VideoMaking:
     """What of the options videos need."""
     video, output = options.video, options.output
     model: dict[str, Any] = {"tta": options.runtime.tta, "backend": options.runtime.backend}
-    if upscaler.window is not None:
-        model["flow"] = upscaler.window.flow.name
+    if upscaler.flow is not None:
+        model["flow"] = upscaler.flow.name
     with suppress(OSError, ModelFileError):
         model = {**identity_of(find_model(options)), **model}
     return VideoMaking(

@@ -65,6 +65,7 @@ class Production:
         self._only = None if only is None else frozenset(only)
         self._source = source
         self._window = upscalers[0].window
+        self._flow = upscalers[0].flow
         self._devices = [upscaler.device for upscaler in upscalers]
         info = work.info
         self._conversion = Conversion(info.layout, info.color, info.siting)
@@ -83,12 +84,14 @@ class Production:
         """The frames as they come from the network, with those that the filter needs before."""
         ahead = self.pipeline.ahead
         frames = ahead("decode", self._wanted(), NUM_DECODED)
-        if self._window is None:
+        if self._window is None or self._flow is None:
             convert = as_rgb(frames, self._conversion, self._devices, self._batch_size)
             batches = ahead("convert", convert, NUM_READY)
         else:
             convert = as_rgb(frames, self._conversion, self._devices[:1], batch_size=1)
-            windows = Windows(self._window, self._devices, self._batch_size, self._is_wanted)
+            windows = Windows(
+                self._window, self._flow, self._devices, self._batch_size, self._is_wanted
+            )
             batches = windows.batches(ahead("convert", convert, NUM_READY))
             batches = ahead("windows", batches, NUM_WINDOWS)
         return ahead("network", self._counted(batches), NUM_READY)
@@ -101,7 +104,7 @@ class Production:
 
     def _wanted(self) -> Iterator[Frame]:
         """The frames that are wanted, and those that their windows show."""
-        radius = 0 if self._window is None else self._window.frames.radius
+        radius = 0 if self._window is None else self._window.radius
         last = None if self._only is None else max(self._only)
         return around(self._undamaged(), self._is_wanted, radius, last)
 

@@ -17,7 +17,7 @@ MUXERS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 
 WRITABLE_CONTAINERS = frozenset(MUXERS)
 
-CONTAINER_OF = {
+CONTAINERS = {
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".3gp"), "mp4"),
     ".webm": "webm",
 }
@@ -31,26 +31,26 @@ def is_pattern(path: Path) -> bool:
     return len(_NUMBER.findall(path.name)) == 1
 
 
-def around_number(pattern: Path) -> tuple[str, str]:
+def split_pattern(pattern: Path) -> tuple[str, str]:
     """What a pattern's file names have before and behind the number."""
     name = pattern.name
     start, end = next(_NUMBER.finditer(name)).span()
     return name[:start], name[end:]
 
 
-def frame_path(pattern: Path, number: int) -> Path:
+def format_frame_path(pattern: Path, number: int) -> Path:
     """The file of one frame of a pattern."""
     name = _NUMBER.sub(lambda found: f"{number:{found['width'] or ''}d}", pattern.name)
     return pattern.with_name(name)
 
 
-def numbers_of(pattern: Path) -> list[int]:
+def list_frame_numbers(pattern: Path) -> list[int]:
     """Of the files that a pattern stands for and that are there, rising."""
-    before, after = around_number(pattern)
+    before, after = split_pattern(pattern)
     name = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}")
     names = (path.name for path in pattern.parent.iterdir()) if pattern.parent.is_dir() else ()
     return sorted(
         int(found[1])
         for found in map(name.fullmatch, names)
-        if found and found[0] == frame_path(pattern, int(found[1])).name
+        if found and found[0] == format_frame_path(pattern, int(found[1])).name
     )

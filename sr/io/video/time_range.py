@@ -9,7 +9,7 @@ _WITH_CLOCK = ("mpegts", "mpeg")  # broadcasts and DVDs
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeRange:
     """From `start` up to, and without, `end`; both in seconds of the source's time line."""
 
     start: Fraction | None = None
@@ -37,7 +37,7 @@ class Span:
         return first - self.shift, last - self.shift
 
 
-def with_origin(span: Span, source: InputContainer) -> Span:
+def set_clock_origin(time_range: TimeRange, source: InputContainer) -> TimeRange:
     """The span with its source's origin.
 
     A broadcast's clock, of 26.5 hours, has run before the recording began. Players count from its
@@ -45,13 +45,13 @@ def with_origin(span: Span, source: InputContainer) -> Span:
     count from 0, and a late start is meant.
     """
     if source.format.name not in _WITH_CLOCK:
-        return span
+        return time_range
     starts = [
         stream.start_time * stream.time_base
         for stream in (*source.streams.video, *source.streams.audio)
         if stream.start_time is not None and stream.time_base is not None
     ]
-    return replace(span, origin=min(starts, default=Fraction(0)))
+    return replace(time_range, origin=min(starts, default=Fraction(0)))
 
 
-WHOLE = Span()
+WHOLE = TimeRange()

@@ -14,10 +14,10 @@ from av.stream import Stream
 
 from sr.io.video.mux.streams import Kind, StreamPlan, has_streams
 from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.read.container import is_cover, opened_container
-from sr.io.video.time_range import WHOLE, Span, with_origin
-from sr.io.video.timestamps import Times, read_times
-from sr.io.video.verify_tags import look_faults
+from sr.io.video.read.container import is_cover, open_container
+from sr.io.video.time_range import WHOLE, TimeRange, set_clock_origin
+from sr.io.video.timestamps import StreamTimes, read_timestamps
+from sr.io.video.verify_tags import verify_tags
 
 _MILLISECOND = Fraction(1, 1000)  # what Matroska rounds times to
 _CODEC_FRAME = 1024
@@ -43,7 +43,7 @@ class ExpectedStream:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedResult:
     """What the result must be. Times are in seconds of its time line."""
 
     num_frames: int
@@ -64,7 +64,7 @@ class Expected:
         return max(Fraction(0), -min([self.first, *starts]))
 
 
-def expected_from(
+def expect_result(
     source: Path | None,
     plan: StreamPlan,
     *,
@@ -72,8 +72,8 @@ def expected_from(
     first: Fraction,
     last: Fraction,
     video: VideoTrack,
-    span: Span = WHOLE,
-) -> Expected:
+    time_range: TimeRange = WHOLE,
+) -> ExpectedResult:
     """What the result of `join` must be; the source's packets are read for their times.
 
     `num_frames`, and the time stamps of the first and the last in seconds, less by the span's
@@ -82,35 +82,37 @@ def expected_from(
     """
     streams: list[ExpectedStream] = []
     if source is not None and has_streams(source):
-        with opened_container(source) as container:
-            span = with_origin(span, container)
-            if span.start is None:
-                first, last = first - span.origin, last - span.origin
-            chosen = [container.streams[companion.index] for companion in plan.companions]
-            times = read_times(container, chosen, span)
-            for companion, stream in zip(plan.companions, chosen, strict=True):
-                timed = times.get(stream.index) if companion.kind in ("audio", "subtitle") else None
+        with open_container(source) as container:
+            time_range = set_clock_origin(time_range, container)
+            if time_range.start is None:
+                first, last = first - time_range.origin, last - time_range.origin
+            chosen = [container.streams[stream_plan.index] for stream_plan in plan.passthrough]
+            times = read_timestamps(container, chosen, time_range)
+            for stream_plan, stream in zip(plan.passthrough, chosen, strict=True):
+                timed = (
+                    times.get(stream.index) if stream_plan.kind in ("audio", "subtitle") else None
+                )
                 start, end = (None, None) if timed is None else (timed.start, timed.end)
-                slack = Fraction(0) if companion.codec is None else _slack(stream)
-                padding = _slack(stream) if companion.kind == "audio" else Fraction(0)
+                slack = Fraction(0) if stream_plan.codec is None else _slack(stream)
+                padding = _slack(stream) if stream_plan.kind == "audio" else Fraction(0)
                 streams.append(
-                    ExpectedStream(companion.label, companion.kind, start, end, slack, padding)
+                    ExpectedStream(stream_plan.label, stream_plan.kind, start, end, slack, padding)
                 )
     half_frame = 1 / video.rate / 2
-    return Expected(num_frames, first, last, half_frame, tuple(streams), video)
+    return ExpectedResult(num_frames, first, last, half_frame, tuple(streams), video)
 
 
-def check(output: Path, expected: Expected) -> list[str]:
+def verify_video(output: Path, expected: ExpectedResult) -> list[str]:
     """Faults of the file in words; none if it is as expected.
 
     Packets are read, but only one frame is decoded. Raises VideoError if it cannot be opened.
     """
-    with opened_container(output) as container:
+    with open_container(output) as container:
         stream = next((s for s in container.streams.video if not is_cover(s)), None)
         if stream is None:
             return ["expected a video stream, found none"]
         kinds = _by_kind(container, stream)
-        times = read_times(container, [stream, *kinds["audio"], *kinds["subtitle"]])
+        times = read_timestamps(container, [stream, *kinds["audio"], *kinds["subtitle"]])
         if stream.index not in times:
             return [f"expected frames: {expected.num_frames}, found: 0"]
         shift = times[stream.index].start - expected.first
@@ -122,7 +124,7 @@ def check(output: Path, expected: Expected) -> list[str]:
                     timed = None if other is None else times.get(other.index)
                     faults += _stream_faults(one, other, timed, shift, expected)
         index = stream.index
-    return faults + look_faults(output, index, expected.video)
+    return faults + verify_tags(output, index, expected.video)
 
 
 def _by_kind(container: InputContainer, video: Stream) -> dict[Kind, list[Stream]]:
@@ -149,7 +151,9 @@ def _slack(stream: Stream) -> Fraction:
     return max(Fraction(_CODEC_FRAME, rate), _OPUS_FRAME) if rate else _MILLISECOND
 
 
-def _video_faults(times: Times, shift: Fraction, expected: Expected, suffix: str) -> list[str]:
+def _video_faults(
+    times: StreamTimes, shift: Fraction, expected: ExpectedResult, suffix: str
+) -> list[str]:
     faults = []
     if times.count != expected.num_frames:
         faults.append(f"video: expected frames: {expected.num_frames}, found: {times.count}")
@@ -166,9 +170,9 @@ def _video_faults(times: Times, shift: Fraction, expected: Expected, suffix: str
 def _stream_faults(
     wanted: ExpectedStream,
     stream: Stream | None,
-    times: Times | None,
+    times: StreamTimes | None,
     shift: Fraction,
-    expected: Expected,
+    expected: ExpectedResult,
 ) -> list[str]:
     """Times are compared in the time line where the video begins when it should."""
     if stream is None:

@@ -10,7 +10,7 @@ from av.video.stream import VideoStream
 
 from sr.io.video.frame import UNSPECIFIED, Color
 from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.read.container import opened_container
+from sr.io.video.read.container import open_container
 from sr.io.video.read.side_data import UNTURNED
 
 _RATIO_ERROR = 0.02
@@ -20,12 +20,12 @@ _TURN_ERROR = 0.01
 _UNTOLD = (UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0)
 
 
-def look_faults(output: Path, index: int, video: VideoTrack) -> list[str]:
+def verify_tags(output: Path, index: int, video: VideoTrack) -> list[str]:
     """Differences between the tags of a file's video stream and those it was to have, in words.
 
     One frame is decoded, with which turns are told. Raises VideoError if it cannot be opened.
     """
-    with opened_container(output) as container:
+    with open_container(output) as container:
         stream = container.streams[index]
         assert isinstance(stream, VideoStream)
         faults = []

@@ -21,7 +21,6 @@ from sr.motion.frame_window import Alignment, Edge, Window, offsets_of
 from sr.motion.methods import DIS, RGB8, Flow
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
@@ -80,9 +79,7 @@ def windows(
     first: int = 0,
 ) -> Windows:
     frames = Window(offsets_of(2 * radius + 1, "nearest"), edge, alignment)
-    return Windows(
-        FrameWindow(frames, flow or DIS()), [CPU] * devices, batch_size, lambda n: n >= first
-    )
+    return Windows(frames, flow or DIS(), [CPU] * devices, batch_size, lambda n: n >= first)
 
 
 def expected_windows(clip: Clip, radius: int, edge: Edge) -> list[Tensor]:
@@ -294,7 +291,7 @@ def test_tiles_with_a_halo_are_the_whole() -> None:
             tile_size=tile_size,
             device=CPU,
             dtype=torch.float32,
-            window=FrameWindow(frames, DIS()),
+            window=frames,
         )
         assert upscaler.num_tiles(*window.shape[2:]) > 1 or not tile_size
         return upscaler.upscale_whole(window, CPU)

@@ -43,7 +43,7 @@ def test_all_is_known_of_a_video(studio: Any) -> None:
     assert (work.encoding.width, work.encoding.height) == (64, 48)
     assert work.size == Size(48, 64, 1)
     assert (work.depth, work.encoding.layout.pix_fmt) == (10, "yuv420p10le")
-    assert [companion.kind for companion in work.streams.companions] == ["audio"]
+    assert [companion.kind for companion in work.streams.passthrough] == ["audio"]
     assert work.info.num_frames == 10
     assert work.megapixels == pytest.approx(10 * 32 * 24 / 1e6)
     assert "taken as BT.601" in notes
@@ -119,7 +119,7 @@ def test_images_have_the_depth_that_keeps_the_videos(
 ) -> None:
     source = studio.clip("in.mkv", 2, codec="ffv1", pix_fmt=pix_fmt)
     work, notes = checked(source, pattern)
-    assert (work.encoding, work.depth, work.streams.companions) == (None, depth, ())
+    assert (work.encoding, work.depth, work.streams.passthrough) == (None, depth, ())
     assert "sound" not in notes
 
 

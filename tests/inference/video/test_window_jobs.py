@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from sr.inference.scheduler import Outcome
 from torch import Tensor, nn
 
 from sr.cli.infer import main
 from sr.inference.image import Making
 from sr.inference.options import Request
 from sr.inference.run import run
-from sr.inference.scheduler import Outcome
 from sr.inference.video import segment_encoder as encode
 from sr.inference.video import upscale as job
 from sr.inference.video.frame_windows import Windows
@@ -31,14 +31,13 @@ from sr.motion.frame_window import Window
 from sr.motion.methods import DIS
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
 PART = 4  # frames
 HEIGHT, WIDTH = 24, 32
 RADIUS = 2
-WINDOW = FrameWindow(Window((-1, 1, -2, 2), "reflect", "none"), DIS())
+WINDOW = Window((-1, 1, -2, 2), "reflect", "none")
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -102,6 +101,7 @@ def upscale(
         device=CPU,
         dtype=torch.float32,
         window=WINDOW,
+        flow=DIS(),
     )
     encoder = EncoderChoice(crf=20, preset="ultrafast")
     video = VideoMaking(encoder=encoder, resume=resume, **making)
@@ -128,7 +128,7 @@ def test_each_frame_is_made_of_its_window_and_a_repeated_one_once(studio: Any) -
         for number, frame in enumerate(frames)
         if number not in (2, 3)
     ]
-    windows = Windows(WINDOW, [CPU], 1, lambda _: True)
+    windows = Windows(WINDOW, DIS(), [CPU], 1, lambda _: True)
     found = [read_rgb8(output.parent / f"{number}.png") for number in range(8)]
     with torch.no_grad():
         for batch in windows.batches(iter(batches)):

@@ -74,7 +74,7 @@ class Codec:
     """The pixel formats that are used, None for all that FFmpeg lists and `Layout` knows."""
     packed: Mapping[str, str] = field(default_factory=dict)
     """Formats that it takes in another arrangement: `Layout`'s name to FFmpeg's."""
-    part_format: Literal["nut", "mov"] = "nut"
+    segment_format: Literal["nut", "mov"] = "nut"
     """FFmpeg's container for parts of its streams."""
     card: bool = False
     """It is in a graphics card."""
@@ -175,7 +175,7 @@ _ALL = (
         even=False,
         packed={"gbrp": "bgr0"},
     ),
-    Codec("prores_ks", (_MKV,), rgb="444", part_format="mov"),
+    Codec("prores_ks", (_MKV,), rgb="444", segment_format="mov"),
     _nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, deep=False),
     _nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, deep=True),
     _nvenc("av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, deep=True),
@@ -200,7 +200,7 @@ ALIASES: Mapping[str, str] = {
 }
 
 
-def codec_named(name: str) -> Codec:
+def find_codec(name: str) -> Codec:
     """The codec of that name, be it an alias.
 
     EncoderError: there is none; the message lists those there are.
@@ -210,11 +210,11 @@ def codec_named(name: str) -> Codec:
         return CODECS[encoder]
     raise EncoderError(
         f"expected a codec among {', '.join(CODECS)} (or for short {', '.join(ALIASES)}), "
-        f"got {name!r}{did_you_mean(name.lower(), [*CODECS, *ALIASES])}"
+        f"got {name!r}{suggest_name(name.lower(), [*CODECS, *ALIASES])}"
     )
 
 
-def codec_for(name: str | None, suffix: str) -> Codec:
+def choose_codec(name: str | None, suffix: str) -> Codec:
     """The codec `name` for a file that ends as `suffix`; None: libx264, in .webm VP9.
 
     EncoderError: unknown, or the container cannot hold it; the message names what it can.
@@ -224,7 +224,7 @@ def codec_for(name: str | None, suffix: str) -> Codec:
         raise EncoderError(f"expected a video that ends in .mp4, .mkv or .webm, got {suffix!r}")
     if name is None:
         return CODECS["libx264" if "libx264" in fits else "libvpx-vp9"]
-    codec = codec_named(name)
+    codec = find_codec(name)
     if codec.encoder not in fits:
         raise EncoderError(
             f"{suffix} cannot hold what {codec.encoder} writes: "
@@ -234,7 +234,7 @@ def codec_for(name: str | None, suffix: str) -> Codec:
     return codec
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
+def suggest_name(word: str, known: list[str]) -> str:
     """`; did you mean X?`, or nothing."""
     close = get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

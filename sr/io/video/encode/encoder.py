@@ -27,9 +27,9 @@ import av.logging
 from av.codec.context import CodecContext, Flags, ThreadType
 from av.video.codeccontext import VideoCodecContext
 
-from sr.io.video.encode.codecs import CODECS, EncoderError, codec_for
-from sr.io.video.encode.encoder_options import options_for, with_params
-from sr.io.video.encode.pixel_format import coded_size, color_for, layout_for, siting_for
+from sr.io.video.encode.codecs import CODECS, EncoderError, choose_codec
+from sr.io.video.encode.encoder_options import add_codec_params, build_options
+from sr.io.video.encode.pixel_format import choose_color, choose_layout, choose_siting, round_size
 from sr.io.video.frame import Color, Layout, Siting, VideoInfo
 
 _LOGGING = threading.Lock()
@@ -71,13 +71,13 @@ class Encoding:
     siting: Siting
     options: dict[str, str]
     """As the encoder is opened with."""
-    part_format: Literal["nut", "mov"]
+    segment_format: Literal["nut", "mov"]
     """FFmpeg's container for parts."""
     notes: tuple[str, ...]
     """What is lost or changed, for the user."""
 
 
-def encoding_for(
+def plan_encoding(
     choice: EncoderChoice, info: VideoInfo, *, width: int, height: int, suffix: str
 ) -> Encoding:
     """What to do for a result of `width` by `height` pixels in a file that ends as `suffix`.
@@ -85,12 +85,12 @@ def encoding_for(
     The encoder has been opened once when this returns.
     EncoderError: it cannot be done; the message says what was expected and what was given.
     """
-    codec = codec_for(choice.codec, suffix)
-    layout, lost = layout_for(codec, choice.pix_fmt, info.layout)
-    coded_width, coded_height, repeated = coded_size(codec, layout, width, height)
-    color = color_for(info, layout)
-    siting = siting_for(codec, info, layout)
-    options = options_for(
+    codec = choose_codec(choice.codec, suffix)
+    layout, lost = choose_layout(codec, choice.pix_fmt, info.layout)
+    coded_width, coded_height, repeated = round_size(codec, layout, width, height)
+    color = choose_color(info, layout)
+    siting = choose_siting(codec, info, layout)
+    options = build_options(
         codec,
         crf=choice.crf,
         preset=choice.preset,
@@ -99,7 +99,7 @@ def encoding_for(
     )
     if siting == "center":
         options = {"chroma_sample_location": "center"} | options
-    options, unplaced = with_params(
+    options, unplaced = add_codec_params(
         codec, options, mastering=info.mastering, color=color, width=coded_width
     )
     encoding = Encoding(
@@ -111,21 +111,21 @@ def encoding_for(
         color=color,
         siting=siting,
         options=options,
-        part_format=codec.part_format,
+        segment_format=codec.segment_format,
         notes=(*lost, *repeated, *unplaced),
     )
-    check_opens(encoding, info.rate)
+    try_encoder(encoding, info.rate)
     return encoding
 
 
-def check_opens(encoding: Encoding, rate: Fraction) -> None:
+def try_encoder(encoding: Encoding, rate: Fraction) -> None:
     """Open the encoder once, and close it.
 
     EncoderError: it does not open, or passes over an option.
     """
     context = CodecContext.create(encoding.encoder, "w")
     assert isinstance(context, VideoCodecContext)
-    configure(context, encoding, rate)
+    configure_encoder(context, encoding, rate)
     said: list[str] = []
     try:
         with _log(said):
@@ -139,7 +139,7 @@ def check_opens(encoding: Encoding, rate: Fraction) -> None:
         raise EncoderError(_refusal(encoding, refused))
 
 
-def configure(context: VideoCodecContext, encoding: Encoding, rate: Fraction) -> None:
+def configure_encoder(context: VideoCodecContext, encoding: Encoding, rate: Fraction) -> None:
     """Give an encoder that is not open yet all that it must know. Its unit of time is a frame.
 
     rate: frames a second. Without a constant rate encoders take it for the average.

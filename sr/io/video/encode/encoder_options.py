@@ -7,7 +7,7 @@ from typing import Literal, cast
 import cv2
 from av.codec.context import CodecContext, OptionFlags
 
-from sr.io.video.encode.codecs import Codec, EncoderError, Quality, did_you_mean
+from sr.io.video.encode.codecs import Codec, EncoderError, Quality, suggest_name
 from sr.io.video.frame import Color, Layout, Mastering
 
 _AVX512 = 256  # OpenCV's number for AVX-512 F, CD, BW, DQ and VL, all of which x264 asks for
@@ -25,7 +25,7 @@ _ELSEWHERE = {
 }
 
 
-def options_for(
+def build_options(
     codec: Codec,
     *,
     crf: float | None,
@@ -46,7 +46,7 @@ def options_for(
     return options | dict(further)
 
 
-def with_params(
+def add_codec_params(
     codec: Codec,
     options: Mapping[str, str],
     *,
@@ -85,7 +85,7 @@ def _check_names(codec: Codec, further: Mapping[str, str]) -> None:
         if name not in known:
             raise EncoderError(
                 f"expected an option of the encoder {codec.encoder}, "
-                f"got {name!r}{did_you_mean(name, known) or f'; it has {_some(codec)}'}"
+                f"got {name!r}{suggest_name(name, known) or f'; it has {_some(codec)}'}"
             )
 
 
@@ -150,7 +150,7 @@ def _preset(codec: Codec, preset: str | None, further: Mapping[str, str]) -> dic
     if preset not in known.names:
         raise EncoderError(
             f"expected a preset of {codec.encoder}, one of {', '.join(known.names)}, "
-            f"got {preset!r}{did_you_mean(preset, list(known.names))}"
+            f"got {preset!r}{suggest_name(preset, list(known.names))}"
         )
     return {known.option: preset}
 

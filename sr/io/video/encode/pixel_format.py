@@ -6,7 +6,7 @@ loss is told.
 
 from dataclasses import replace
 
-from sr.io.video.encode.codecs import Codec, EncoderError, did_you_mean
+from sr.io.video.encode.codecs import Codec, EncoderError, suggest_name
 from sr.io.video.frame import UNSPECIFIED, Color, Layout, Siting, VideoInfo
 
 _BT709 = 1  # H.273: matrix, primaries
@@ -14,7 +14,9 @@ _SRGB = 13  # H.273: transfer
 _RGB = 0  # H.273: matrix of samples that are R, G and B
 
 
-def layout_for(codec: Codec, pix_fmt: str | None, source: Layout) -> tuple[Layout, tuple[str, ...]]:
+def choose_layout(
+    codec: Codec, pix_fmt: str | None, source: Layout
+) -> tuple[Layout, tuple[str, ...]]:
     """Of the planes to encode, and notes on what is lost.
 
     pix_fmt: the user's choice. EncoderError: unknown, or the encoder does not take it.
@@ -28,7 +30,7 @@ def layout_for(codec: Codec, pix_fmt: str | None, source: Layout) -> tuple[Layou
     return layout, notes + _losses(codec, wanted, layout)
 
 
-def color_for(source: VideoInfo, layout: Layout) -> Color:
+def choose_color(source: VideoInfo, layout: Layout) -> Color:
     """What the samples of the result mean; as in the source as far as planes are of its kind.
 
     RGB and gray without a matrix become BT.709 in limited range, which every player expects.
@@ -48,7 +50,7 @@ def color_for(source: VideoInfo, layout: Layout) -> Color:
     return given
 
 
-def siting_for(codec: Codec, source: VideoInfo, layout: Layout) -> Siting:
+def choose_siting(codec: Codec, source: VideoInfo, layout: Layout) -> Siting:
     """Where chroma lies: as in the source if it has any and the stream can tell, else `left`."""
     halved = (1, 1)
     if codec.tags_siting and source.layout.chroma_shift == layout.chroma_shift == halved:
@@ -56,7 +58,7 @@ def siting_for(codec: Codec, source: VideoInfo, layout: Layout) -> Siting:
     return "left"
 
 
-def coded_size(
+def round_size(
     codec: Codec, layout: Layout, width: int, height: int
 ) -> tuple[int, int, tuple[str, ...]]:
     """Columns and rows that are encoded, and notes on those that are more than `width`, `height`.
@@ -88,7 +90,7 @@ def _chosen(codec: Codec, pix_fmt: str, layouts: tuple[Layout, ...]) -> Layout:
     if layout is None or layout not in layouts or pix_fmt.startswith("yuvj"):
         raise EncoderError(
             f"expected a pixel format that {codec.encoder} takes, one of {', '.join(names)}, "
-            f"got {pix_fmt!r}{did_you_mean(pix_fmt, names)}"
+            f"got {pix_fmt!r}{suggest_name(pix_fmt, names)}"
         )
     return layout
 

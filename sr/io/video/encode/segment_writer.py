@@ -29,7 +29,7 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 
-from sr.io.video.encode.encoder import Encoding, configure
+from sr.io.video.encode.encoder import Encoding, configure_encoder
 from sr.io.video.frame import Planes, VideoError
 from sr.io.video.read.container import file_url
 
@@ -37,7 +37,7 @@ from sr.io.video.read.container import file_url
 _SHIFTS = {"p010le": 6, "yuv444p10msble": 6}
 
 
-class PartWriter:
+class SegmentWriter:
     """Encodes frames into one file; a context manager. After an error there is no file."""
 
     def __init__(
@@ -64,12 +64,12 @@ class PartWriter:
         self._num_packets = 0
         try:
             self._container = av.open(
-                file_url(path), "w", format=encoding.part_format, options=self._muxer_options()
+                file_url(path), "w", format=encoding.segment_format, options=self._muxer_options()
             )
             stream = self._container.add_stream(encoding.encoder, rate=rate)
             assert isinstance(stream, VideoStream)
             self._stream = stream
-            configure(self._stream.codec_context, encoding, rate)
+            configure_encoder(self._stream.codec_context, encoding, rate)
             self._stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
             self._stream.time_base = time_base
             self._container.start_encoding()
@@ -109,7 +109,7 @@ class PartWriter:
             raise VideoError(
                 f"{self._path}, frame {number}: expected a time after {after}, got {pts}"
             )
-        frame = frame_of(planes, self._encoding)
+        frame = make_frame(planes, self._encoding)
         frame.pts = number
         frame.time_base = self._stream.codec_context.time_base
         self._times.append((pts - self._origin, duration))
@@ -118,7 +118,7 @@ class PartWriter:
     def _muxer_options(self) -> dict[str, str]:
         """So that the same frames make the same file, and times stay as they are."""
         options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
-        if self._encoding.part_format == "mov":
+        if self._encoding.segment_format == "mov":
             # MOV keeps the start in units of its own, by default milliseconds.
             options["movie_timescale"] = str(self._time_base.denominator)
         return options
@@ -171,7 +171,7 @@ class PartWriter:
         return VideoError(f"{self._path}: {what}: {'no room left on the disk' if full else fault}")
 
 
-def frame_of(planes: Planes, encoding: Encoding) -> VideoFrame:
+def make_frame(planes: Planes, encoding: Encoding) -> VideoFrame:
     """FFmpeg's frame with a copy of the planes, tagged with their color; no time is set."""
     frame = VideoFrame(encoding.width, encoding.height, encoding.frame_format)
     shapes = encoding.layout.shapes(encoding.height, encoding.width)

@@ -21,7 +21,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from sr.io.video.time_range import Span
+from sr.io.video.time_range import TimeRange
 
 _BIT_RATE = 96_000  # per channel; 192 kb/s for stereo, where AAC and Opus are hard to tell apart
 _JITTER = Fraction(1, 100)
@@ -41,7 +41,7 @@ LAYOUTS = {
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
-def add_sound(output: OutputContainer, codec: str, source: AudioStream) -> AudioStream:
+def add_audio(output: OutputContainer, codec: str, source: AudioStream) -> AudioStream:
     """A new stream of the result, to be filled by a SoundConverter; `codec` names an encoder."""
     rate = source.sample_rate
     if codec == "libopus" or (codec == "aac" and rate not in _AAC_RATES):
@@ -60,21 +60,21 @@ def add_sound(output: OutputContainer, codec: str, source: AudioStream) -> Audio
     return stream
 
 
-class SoundConverter:
+class AudioConverter:
     """Takes packets of a sound stream, and gives those of the result's."""
 
-    def __init__(self, source: AudioStream, result: AudioStream, span: Span) -> None:
+    def __init__(self, source: AudioStream, result: AudioStream, time_range: TimeRange) -> None:
         self.num_faults = 0
         """Packets that cannot be decoded; silence is in their place."""
         self._source = source
         self._result = result
-        self._line = Line(span)
+        self._line = AudioTimeline(time_range)
         self._resampler: AudioResampler | None = None
         self._kind: tuple[str, str, int] | None = None  # of the frames that the resampler takes
         self._waiting = AudioFifo()  # samples as the encoder takes them
         self._num_encoded = 0  # samples a channel
 
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """The packets of the result that can be made now."""
         try:
             frames = self._source.decode(cast("Packet[AudioStream]", packet))
@@ -84,7 +84,7 @@ class SoundConverter:
         for frame in frames:
             yield from self._take(frame)
 
-    def finish(self) -> Iterator[Packet[Stream]]:
+    def flush(self) -> Iterator[Packet[Stream]]:
         """The last packets, when the source has ended."""
         try:
             frames = self._source.decode(None)
@@ -142,13 +142,13 @@ class SoundConverter:
             yield packet
 
 
-class Line:
+class AudioTimeline:
     """Frames of sound laid one behind the other, without gaps, from where the first begins."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, time_range: TimeRange) -> None:
         self.start: Fraction | None = None
         """Of the first sample, in the result's seconds; None before it got."""
-        self._span = span
+        self._time_range = time_range
         self._end = Fraction(0)  # of the last sample, likewise
 
     def put(self, frame: AudioFrame) -> Iterator[AudioFrame]:
@@ -157,7 +157,7 @@ class Line:
         if frame.pts is None or frame.time_base is None:
             start = self._end
         else:
-            start = frame.pts * frame.time_base - self._span.shift
+            start = frame.pts * frame.time_base - self._time_range.shift
         end = start + Fraction(frame.samples, rate)
         first, last = self._wanted(start, end)
         if last <= first:
@@ -178,9 +178,9 @@ class Line:
             yield _cut(frame, dropped, dropped + kept)
 
     def _wanted(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction]:
-        first = start if self._span.start is None else max(start, Fraction(0))
-        stop = self._span.end
-        return first, end if stop is None else min(end, stop - self._span.shift)
+        first = start if self._time_range.start is None else max(start, Fraction(0))
+        stop = self._time_range.end
+        return first, end if stop is None else min(end, stop - self._time_range.shift)
 
 
 def _pieces(num_samples: int, most: int) -> Iterator[int]:

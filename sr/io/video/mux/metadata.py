@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from av.container import InputContainer
 from av.stream import Stream
 
-from sr.io.video.time_range import Span
+from sr.io.video.time_range import TimeRange
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -32,7 +32,7 @@ _STALE_START = "_statistics"
 _TIME_CODE = "timecode"
 
 
-def tags_of(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str, str]:
+def filter_tags(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str, str]:
     """Those that hold for the result too."""
     kept = {}
     for key, value in metadata.items():
@@ -43,16 +43,16 @@ def tags_of(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str,
     return kept
 
 
-def stream_tags(stream: Stream, *, time_code: bool = True) -> dict[str, str]:
+def filter_stream_tags(stream: Stream, *, time_code: bool = True) -> dict[str, str]:
     """Those of a stream. FFmpeg reads a track's title in MP4 as `name`, but writes `title`."""
-    tags = tags_of(stream.metadata, time_code=time_code)
+    tags = filter_tags(stream.metadata, time_code=time_code)
     name = tags.pop("name", None)
     if name is not None:
         tags.setdefault("title", name)
     return tags
 
 
-def chapters_of(container: InputContainer, span: Span) -> list[Chapter]:
+def cut_chapters(container: InputContainer, time_range: TimeRange) -> list[Chapter]:
     """The chapters of the span, in the time line of the result."""
     chapters: list[Chapter] = []
     for chapter in container.chapters():
@@ -60,9 +60,9 @@ def chapters_of(container: InputContainer, span: Span) -> list[Chapter]:
         if unit is None:
             continue
         start, end = chapter["start"] * unit, chapter["end"] * unit
-        if not span.overlaps(start, end):
+        if not time_range.overlaps(start, end):
             continue
-        start, end = span.clip(start, end)
+        start, end = time_range.clip(start, end)
         inside: Chapter = {**chapter, "start": _ticks(start, unit), "end": _ticks(end, unit)}
         chapters.append(inside)
     return chapters

@@ -17,12 +17,12 @@ from av.video.stream import VideoStream
 from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
 from sr.io.video.mux.matroska import write_pixel_shape
-from sr.io.video.mux.metadata import chapters_of, stream_tags, tags_of
-from sr.io.video.mux.passthrough import Companions
+from sr.io.video.mux.metadata import cut_chapters, filter_stream_tags, filter_tags
+from sr.io.video.mux.passthrough import PassthroughPackets
 from sr.io.video.mux.streams import StreamPlan, has_streams
-from sr.io.video.mux.video_track import Parts, VideoTrack, add_video, opened_part
-from sr.io.video.read.container import file_url, opened_container
-from sr.io.video.time_range import WHOLE, Span, with_origin
+from sr.io.video.mux.video_track import SegmentPackets, VideoTrack, add_video_track, open_segment
+from sr.io.video.read.container import file_url, open_container
+from sr.io.video.time_range import WHOLE, TimeRange, set_clock_origin
 
 _MOST_REFUSED = 100
 """Calls of the muxer with a frame that may fail before the join is given up."""
@@ -30,14 +30,14 @@ _FINEST = 1_000_000
 """Units a second, above which MP4's edit lists (which say when streams begin) are left coarser."""
 
 
-def join(
+def mux_video(
     parts: Sequence[Path],
     output: Path,
     *,
     video: VideoTrack,
     source: Path | None,
     plan: StreamPlan,
-    span: Span = WHOLE,
+    time_range: TimeRange = WHOLE,
 ) -> tuple[str, ...]:
     """Write `output` (its suffix tells the container) and return notes on what was lost, if any.
 
@@ -54,23 +54,23 @@ def join(
     with ExitStack() as stack:
         original = None
         if source is not None and has_streams(source):
-            original = stack.enter_context(opened_container(source))
-            span = with_origin(span, original)
-        frames = Parts(parts, video, span.shift)
-        companions = None
+            original = stack.enter_context(open_container(source))
+            time_range = set_clock_origin(time_range, original)
+        frames = SegmentPackets(parts, video, time_range.shift)
+        passthrough = None
         try:
             with _create(output, muxer, video) as result:
                 stream = _add_video(result, parts[0], video, output)
                 if source is not None and original is not None:
-                    _take_over(original, video, span, result)
-                    companions = Companions(source, original, plan, span, result)
+                    _take_over(original, video, time_range, result)
+                    passthrough = PassthroughPackets(source, original, plan, time_range, result)
                 result.start_encoding()
-                _write(result, frames.packets(stream), companions)
+                _write(result, frames.packets(stream), passthrough)
             if muxer != "mp4" and video.sample_aspect_ratio != 1:
                 write_pixel_shape(output, video.sample_aspect_ratio)
         except (OSError, av.FFmpegError) as error:
             raise VideoError(f"{output}: cannot be written: {error}") from error
-    return () if companions is None else companions.notes
+    return () if passthrough is None else passthrough.notes
 
 
 def _create(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
@@ -88,10 +88,10 @@ def _create(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
 
 
 def _add_video(result: OutputContainer, part: Path, video: VideoTrack, output: Path) -> VideoStream:
-    with opened_part(part) as container:
+    with open_segment(part) as container:
         template = container.streams.video[0]
         try:
-            return add_video(result, template, video)
+            return add_video_track(result, template, video)
         except ValueError as error:
             codec = template.codec_context.codec.canonical_name
             message = f"the container cannot hold {codec}; choose another suffix or --codec"
@@ -99,24 +99,24 @@ def _add_video(result: OutputContainer, part: Path, video: VideoTrack, output: P
 
 
 def _take_over(
-    source: InputContainer, video: VideoTrack, span: Span, result: OutputContainer
+    source: InputContainer, video: VideoTrack, time_range: TimeRange, result: OutputContainer
 ) -> None:
     """Tags, disposition and chapters; the video is the first and only stream of the result."""
     old, new = source.streams[video.stream], result.streams[0]
     # A time code counts the source's frames from its first.
-    timed = span.start is None and old.average_rate == video.rate
-    result.metadata.update(tags_of(source.metadata, time_code=timed))
-    new.metadata.update(stream_tags(old, time_code=timed))
+    timed = time_range.start is None and old.average_rate == video.rate
+    result.metadata.update(filter_tags(source.metadata, time_code=timed))
+    new.metadata.update(filter_stream_tags(old, time_code=timed))
     new.disposition = old.disposition
-    result.set_chapters(chapters_of(source, span))
+    result.set_chapters(cut_chapters(source, time_range))
 
 
 def _write(
     result: OutputContainer,
     frames: Iterator[Packet[VideoStream]],
-    companions: Companions | None,
+    passthrough: PassthroughPackets | None,
 ) -> None:
-    others = iter(()) if companions is None else companions.packets()
+    others = iter(()) if passthrough is None else passthrough.packets()
     num_refused = 0
     for packet, is_frame in _by_time(frames, others):
         try:
@@ -125,8 +125,8 @@ def _write(
             if not isinstance(error, ValueError):  # such as a full disk
                 raise
             # What is refused may be an earlier packet of a companion, which waited for its turn.
-            if not is_frame and companions is not None:
-                companions.refuse(packet)
+            if not is_frame and passthrough is not None:
+                passthrough.refuse(packet)
             else:
                 num_refused += 1
             if num_refused > _MOST_REFUSED:

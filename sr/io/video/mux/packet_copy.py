@@ -8,21 +8,21 @@ from fractions import Fraction
 from av.packet import Packet
 from av.stream import Stream
 
-from sr.io.video.time_range import Span
+from sr.io.video.time_range import TimeRange
 
 _FAR_BACK = 1
 """Seconds: a packet this long before the one it follows is a fault of the file, and left out."""
 
 
-class Copier:
+class PacketCopier:
     """Takes packets of a stream in the order of decoding, and gives those of the result's."""
 
-    def __init__(self, source: Stream, result: Stream, span: Span) -> None:
+    def __init__(self, source: Stream, result: Stream, time_range: TimeRange) -> None:
         self.num_faults = 0
         """Packets that were left out since their time stamps make no sense."""
         self._source = source
         self._result = result
-        self._span = span
+        self._time_range = time_range
         self._text = source.type == "subtitle"
         self._samples = _samples(source)
         self._next: Fraction | None = None  # end of the last packet, where the next is expected
@@ -32,7 +32,7 @@ class Copier:
         self._begun = False
         self._drops_hidden = result.container.format.name != "mp4"
 
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """The packet, made one of the result's; nothing where it is not wanted."""
         if is_filler(packet) or (packet.is_discard and (self._begun or self._drops_hidden)):
             return
@@ -43,18 +43,18 @@ class Copier:
         start, end = times
         self._begun = self._begun or not packet.is_discard
         self._next = end
-        if not self._span.overlaps(start, end):
+        if not self._time_range.overlaps(start, end):
             return
         if self._text:
-            start, end = self._span.clip(start, end)
+            start, end = self._time_range.clip(start, end)
         else:
-            start, end = start - self._span.shift, end - self._span.shift
+            start, end = start - self._time_range.shift, end - self._time_range.shift
         if self._stamp(packet, start, end):
             yield packet
         else:
             self.num_faults += 1
 
-    def finish(self) -> Iterator[Packet[Stream]]:
+    def flush(self) -> Iterator[Packet[Stream]]:
         """What is left when the source has ended: nothing."""
         return iter(())
 
@@ -114,7 +114,7 @@ def _samples(stream: Stream) -> Fraction | None:
     return Fraction(size, rate) if size > 1 and rate > 0 else None
 
 
-class Still:
+class CoverCopier:
     """Takes the one packet of a cover, which has no time."""
 
     def __init__(self, result: Stream) -> None:
@@ -123,7 +123,7 @@ class Still:
         self._result = result
         self._done = False
 
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """The image, at time 0, once."""
         if self._done:
             return
@@ -132,6 +132,6 @@ class Still:
         packet.pts = packet.dts = 0
         yield packet
 
-    def finish(self) -> Iterator[Packet[Stream]]:
+    def flush(self) -> Iterator[Packet[Stream]]:
         """What is left when the source has ended: nothing."""
         return iter(())

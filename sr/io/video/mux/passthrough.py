@@ -14,13 +14,19 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 from av.subtitles.stream import SubtitleStream
 
-from sr.io.video.mux.audio import SoundConverter, add_sound
-from sr.io.video.mux.metadata import stream_tags
-from sr.io.video.mux.packet_copy import Copier, Still
-from sr.io.video.mux.streams import IMAGE_TYPES, Companion, StreamPlan, add_copy, codec_name
-from sr.io.video.mux.subtitles import TextConverter, add_subtitles
-from sr.io.video.read.container import opened_container, read_only
-from sr.io.video.time_range import Span
+from sr.io.video.mux.audio import AudioConverter, add_audio
+from sr.io.video.mux.metadata import filter_stream_tags
+from sr.io.video.mux.packet_copy import CoverCopier, PacketCopier
+from sr.io.video.mux.streams import (
+    IMAGE_TYPES,
+    PassthroughStream,
+    StreamPlan,
+    add_copied_stream,
+    codec_name,
+)
+from sr.io.video.mux.subtitles import SubtitleConverter, add_subtitles
+from sr.io.video.read.container import discard_other_streams, open_container
+from sr.io.video.time_range import TimeRange
 
 _MOST_FAILURES = 10
 """Failures to read, with no packet between, after which the source is taken as ended."""
@@ -28,21 +34,21 @@ _READ_ON = 10
 """Seconds behind the end of the span that are still searched: files are not sorted by time."""
 
 
-class Lane(Protocol):
+class PacketConverter(Protocol):
     """What makes packets of one stream of the source into those of the result's."""
 
     num_faults: int
 
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """Packets of the result that can be made now."""
         ...
 
-    def finish(self) -> Iterator[Packet[Stream]]:
+    def flush(self) -> Iterator[Packet[Stream]]:
         """The last ones, when the source has ended."""
         ...
 
 
-class Companions:
+class PassthroughPackets:
     """Streams added to the result, and their packets."""
 
     def __init__(
@@ -50,7 +56,7 @@ class Companions:
         path: Path,
         source: InputContainer,
         plan: StreamPlan,
-        span: Span,
+        time_range: TimeRange,
         output: OutputContainer,
     ) -> None:
         """Add the planned streams to `output`, whose header must not be written yet.
@@ -59,24 +65,24 @@ class Companions:
         """
         self._path = path
         self._source = source
-        self._span = span
-        self._lanes: dict[int, Lane] = {}
-        self._labels = {companion.index: companion.label for companion in plan.companions}
+        self._time_range = time_range
+        self._lanes: dict[int, PacketConverter] = {}
+        self._labels = {stream_plan.index: stream_plan.label for stream_plan in plan.passthrough}
         self._origins: dict[int, int] = {}  # index in the result: index in the source
         self._refused: Counter[int] = Counter()
         self._damage: tuple[str, ...] = ()
-        for companion in plan.companions:
-            self._add(companion, source.streams[companion.index], output)
-        read_only(source, self._lanes)
+        for stream_plan in plan.passthrough:
+            self._add(stream_plan, source.streams[stream_plan.index], output)
+        discard_other_streams(source, self._lanes)
 
     def packets(self) -> Iterator[Packet[Stream]]:
         """Those of the result, in about the order of time; its header must have been written."""
         if not self._lanes:
             return
         for packet in self._read():
-            yield from self._lanes[packet.stream_index].feed(packet)
+            yield from self._lanes[packet.stream_index].process(packet)
         for lane in self._lanes.values():
-            yield from lane.finish()
+            yield from lane.flush()
 
     def refuse(self, packet: Packet[Stream]) -> None:
         """Count a packet that the muxer did not take."""
@@ -111,36 +117,38 @@ class Companions:
                 return
 
     def _is_past(self, packet: Packet[Stream]) -> bool:
-        end = self._span.end
+        end = self._time_range.end
         if end is None or packet.dts is None:
             return False
         return packet.dts * packet.time_base > end + _READ_ON
 
-    def _add(self, companion: Companion, stream: Stream, output: OutputContainer) -> None:
-        attached = companion.kind == "image" and output.format.name == "matroska"
-        if companion.kind == "attachment" or attached:
+    def _add(self, stream_plan: PassthroughStream, stream: Stream, output: OutputContainer) -> None:
+        attached = stream_plan.kind == "image" and output.format.name == "matroska"
+        if stream_plan.kind == "attachment" or attached:
             _attach(stream, self._path, output)
             return
-        result, lane = self._lane(companion, stream, output)
-        result.metadata.update(stream_tags(stream))
+        result, lane = self._lane(stream_plan, stream, output)
+        result.metadata.update(filter_stream_tags(stream))
         result.disposition = stream.disposition
-        self._lanes[companion.index] = lane
-        self._origins[result.index] = companion.index
+        self._lanes[stream_plan.index] = lane
+        self._origins[result.index] = stream_plan.index
 
     def _lane(
-        self, companion: Companion, stream: Stream, output: OutputContainer
-    ) -> tuple[Stream, Lane]:
-        if companion.codec is None:
-            copied = add_copy(output, stream)
-            still = companion.kind == "image"
-            return copied, Still(copied) if still else Copier(stream, copied, self._span)
-        if companion.kind == "audio":
+        self, stream_plan: PassthroughStream, stream: Stream, output: OutputContainer
+    ) -> tuple[Stream, PacketConverter]:
+        if stream_plan.codec is None:
+            copied = add_copied_stream(output, stream)
+            still = stream_plan.kind == "image"
+            return copied, CoverCopier(copied) if still else PacketCopier(
+                stream, copied, self._time_range
+            )
+        if stream_plan.kind == "audio":
             assert isinstance(stream, AudioStream)
-            sound = add_sound(output, companion.codec, stream)
-            return sound, SoundConverter(stream, sound, self._span)
+            sound = add_audio(output, stream_plan.codec, stream)
+            return sound, AudioConverter(stream, sound, self._time_range)
         assert isinstance(stream, SubtitleStream)
-        text = add_subtitles(output, companion.codec)
-        return text, TextConverter(stream, text, self._span)
+        text = add_subtitles(output, stream_plan.codec)
+        return text, SubtitleConverter(stream, text, self._time_range)
 
 
 def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
@@ -157,14 +165,14 @@ def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
         name, media_type = name or f"cover.{suffix}", media_type or usual_type
     attachment = output.add_attachment(name, media_type, data)
     known = ("filename", "mimetype")
-    tags = stream_tags(stream)
+    tags = filter_stream_tags(stream)
     attachment.metadata.update({key: tags[key] for key in tags if key.lower() not in known})
 
 
 def _image(source: Path, index: int) -> bytes:
     """The bytes of cover art; empty where the file has lost them."""
-    with opened_container(source) as container:
-        read_only(container, [index])
+    with open_container(source) as container:
+        discard_other_streams(container, [index])
         for packet in container.demux(container.streams[index]):
             return bytes(packet)
     return b""

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
 from sr.io.video.mux.audio import LAYOUTS
-from sr.io.video.read.container import opened_container
+from sr.io.video.read.container import open_container
 
 Kind = Literal["audio", "subtitle", "image", "attachment", "data"]
 """`image` is cover art: one frame, shown next to the sound."""
@@ -49,7 +49,7 @@ _SHUNNED = {(".mp4", "vorbis")}
 
 
 @dataclass(frozen=True)
-class Companion:
+class PassthroughStream:
     """A stream of the source that goes into the result."""
 
     index: int
@@ -65,7 +65,7 @@ class Companion:
 class StreamPlan:
     """What goes into the result next to the video."""
 
-    companions: tuple[Companion, ...] = ()
+    passthrough: tuple[PassthroughStream, ...] = ()
     """In the order of the source."""
     notes: tuple[str, ...] = ()
     """What is converted or left out, and why, for the user."""
@@ -81,16 +81,16 @@ def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
         raise VideoError(f"a video is written as {', '.join(MUXERS)}, not as {suffix!r}")
     if not has_streams(source):
         return StreamPlan()
-    companions = []
+    passthrough = []
     notes = []
-    with opened_container(source) as container:
+    with open_container(source) as container:
         for stream in container.streams:
             if stream.index == video_stream or _is_chapter_track(stream):
                 continue
-            companion, note = _plan(stream, suffix)
-            companions += [] if companion is None else [companion]
+            stream_plan, note = _plan(stream, suffix)
+            passthrough += [] if stream_plan is None else [stream_plan]
             notes += [] if note is None else [note]
-    return StreamPlan(tuple(companions), tuple(notes))
+    return StreamPlan(tuple(passthrough), tuple(notes))
 
 
 def has_streams(source: Path) -> bool:
@@ -108,7 +108,7 @@ def codec_name(stream: Stream) -> str:
     return name or "unknown"
 
 
-def describe(stream: Stream) -> str:
+def describe_stream(stream: Stream) -> str:
     """Index, type, codec and language of a stream, for messages."""
     words = [stream.type, codec_name(stream)]
     if isinstance(stream, VideoStream) and stream.codec_context is not None:
@@ -120,7 +120,7 @@ def describe(stream: Stream) -> str:
     return f"stream {stream.index} ({', '.join(words)})"
 
 
-def add_copy(output: OutputContainer, stream: Stream) -> Stream:
+def add_copied_stream(output: OutputContainer, stream: Stream) -> Stream:
     """A new stream of the result for the very packets of one of the source."""
     copied = output.add_stream_from_template(stream, opaque=True)
     if isinstance(stream, AudioStream) and isinstance(copied, AudioStream):
@@ -136,9 +136,9 @@ def _is_chapter_track(stream: Stream) -> bool:
     return stream.type == "data" and stream.discard == Discard.all
 
 
-def _plan(stream: Stream, suffix: str) -> tuple[Companion | None, str | None]:
+def _plan(stream: Stream, suffix: str) -> tuple[PassthroughStream | None, str | None]:
     """The companion and a note, each None where there is none."""
-    label = describe(stream)
+    label = describe_stream(stream)
     into = _CONTAINERS[suffix]
     kind = _kind(stream)
     if kind is None and stream.type == "video":
@@ -146,12 +146,12 @@ def _plan(stream: Stream, suffix: str) -> tuple[Companion | None, str | None]:
     if kind is None:
         return None, f"{label}: left out, since its kind is not known"
     if _is_copied(stream, kind, suffix):
-        return Companion(stream.index, kind, None, label), None
+        return PassthroughStream(stream.index, kind, None, label), None
     codec = _converter(stream, kind, suffix)
     if codec is None:
         return None, f"{label}: left out, since {into} cannot hold it"
     note = f"{label}: becomes {_NAMES[codec]}, since {into} cannot hold it"
-    return Companion(stream.index, kind, codec, label), note
+    return PassthroughStream(stream.index, kind, codec, label), note
 
 
 def _kind(stream: Stream) -> Kind | None:
@@ -187,7 +187,7 @@ def _takes(suffix: str, stream: Stream) -> bool:
     options = {"movflags": "+empty_moov"} if early else {}
     try:
         with av.open(io.BytesIO(), "w", format=MUXERS[suffix], container_options=options) as trial:
-            add_copy(trial, stream)
+            add_copied_stream(trial, stream)
             trial.start_encoding()
     except (ValueError, OSError, av.FFmpegError):
         return False

@@ -17,7 +17,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
-from sr.io.video.time_range import Span
+from sr.io.video.time_range import TimeRange
 
 _SHOWN_WHERE_UNTOLD = Fraction(3)
 """Seconds that a text shows whose file does not say how long."""
@@ -48,21 +48,23 @@ def add_subtitles(output: OutputContainer, codec: str) -> SubtitleStream:
     return stream
 
 
-class TextConverter:
+class SubtitleConverter:
     """Takes packets of a subtitle stream, and gives those of the result's."""
 
-    def __init__(self, source: SubtitleStream, result: SubtitleStream, span: Span) -> None:
+    def __init__(
+        self, source: SubtitleStream, result: SubtitleStream, time_range: TimeRange
+    ) -> None:
         self.num_faults = 0
         """Packets that were left out since they cannot be decoded."""
         self._decoder: SubtitleCodecContext = source.codec_context
         self._result = result
-        self._span = span
+        self._time_range = time_range
         self._last: int | None = None  # dts of the last packet, in the result's time base
         self._alone = result.container.format.name == "mp4"  # no two texts show at once
         self._showing: list[tuple[Fraction, bytes]] = []  # ends, texts; where they are shown alone
         self._until = Fraction(0)  # where those already given end
 
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """The texts that show at this time as one packet of the result; none where none does."""
         if packet.pts is None:
             return
@@ -78,15 +80,15 @@ class TextConverter:
         start = packet.pts * packet.time_base
         length = Fraction(packet.duration or 0) * packet.time_base
         length = length or Fraction(shown.end_display_time, 1000) or _SHOWN_WHERE_UNTOLD
-        if self._span.overlaps(start, start + length):
-            start, end = self._span.clip(start, start + length)
+        if self._time_range.overlaps(start, start + length):
+            start, end = self._time_range.clip(start, start + length)
             if self._alone:
                 yield from self._shown_before(start)
                 self._showing.append((end, text))
             else:
                 yield self._encode(text, start, end)
 
-    def finish(self) -> Iterator[Packet[Stream]]:
+    def flush(self) -> Iterator[Packet[Stream]]:
         """The texts that are left when the source has ended."""
         yield from self._shown_before(None)
 

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import Color, VideoError
-from sr.io.video.read.container import opened_container
+from sr.io.video.read.container import open_container
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class VideoTrack:
     """Of the last frame, likewise, which parts do not keep; 0 for a frame at `rate`."""
 
 
-class Parts:
+class SegmentPackets:
     """The parts of a video, read twice: first their time stamps, then their packets."""
 
     def __init__(self, paths: Sequence[Path], video: VideoTrack, shift: Fraction) -> None:
@@ -55,7 +55,7 @@ class Parts:
         self._last_duration = video.last_duration or 1 / video.rate / video.time_base
         extradata = None
         for path in self._paths:
-            with opened_part(path) as container:
+            with open_segment(path) as container:
                 stream = container.streams.video[0]
                 told = (stream.codec_context.codec.canonical_name, stream.codec_context.extradata)
                 if extradata is not None and told != extradata:
@@ -95,7 +95,7 @@ class Parts:
 
     def _all(self) -> Iterator[Packet[VideoStream]]:
         for path in self._paths:
-            with opened_part(path) as container:
+            with open_segment(path) as container:
                 for packet in container.demux(container.streams.video[0]):
                     if packet.size > 0:
                         yield packet
@@ -114,15 +114,17 @@ class Parts:
 
 
 @contextmanager
-def opened_part(path: Path) -> Iterator[InputContainer]:
+def open_segment(path: Path) -> Iterator[InputContainer]:
     """A part, open; VideoError if it cannot be or has no video."""
-    with opened_container(path) as container:
+    with open_container(path) as container:
         if not container.streams.video:
             raise VideoError(f"{path}: expected a part with a video stream, found none")
         yield container
 
 
-def add_video(output: OutputContainer, template: VideoStream, track: VideoTrack) -> VideoStream:
+def add_video_track(
+    output: OutputContainer, template: VideoStream, track: VideoTrack
+) -> VideoStream:
     """A new stream of the result for packets like the template's, with all that `track` tells.
 
     Raises ValueError where the container cannot hold the codec.

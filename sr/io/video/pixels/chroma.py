@@ -36,7 +36,7 @@ chroma samples and c going on beyond the border, `_UP` makes (3 a + 14 b - c) / 
 (-a + 14 b + 3 c) / 16 and (3 b + 13 c) / 16 the last three, and (-b + 17 c) / 16 the next."""
 
 
-def upsampled(
+def upsample(
     chroma: Tensor, size: tuple[int, int], shift: tuple[int, int], siting: Siting
 ) -> Tensor:
     """Chroma at luma's size (H, W): (n, H, W), not clamped.
@@ -55,10 +55,10 @@ def upsampled(
     return chroma
 
 
-def downsampled(chroma: Tensor, shift: tuple[int, int], siting: Siting) -> Tensor:
+def downsample(chroma: Tensor, shift: tuple[int, int], siting: Siting) -> Tensor:
     """Chroma of luma's size at its own, (n, ceil(H / 2^down), ceil(W / 2^across)), not clamped.
 
-    The inverse of `upsampled` to float rounding. Rows go first: they are quicker than columns.
+    The inverse of `upsample` to float rounding. Rows go first: they are quicker than columns.
     """
     across, down = shift
     for _ in range(down):

@@ -37,7 +37,7 @@ _NAMES = {
 }
 
 
-def resolved_color(
+def resolve_color(
     matrix: int,
     primaries: int,
     transfer: int,

@@ -25,7 +25,7 @@ _HIGH_BITS = re.compile(r"p\d.*|.*msb..")
 _REFUSED = re.compile(r"bayer.*|xyz.*|.*f(16|32)(le|be)")  # raw sensors, other colors, floats
 
 
-def layout_of(video_format: VideoFormat) -> Layout:
+def detect_layout(video_format: VideoFormat) -> Layout:
     """The planar layout that holds all samples of a format, but alpha.
 
     Raises `ValueError` for those of more than 16 bits, of floats, and raw sensor data.
@@ -53,8 +53,8 @@ def has_alpha(video_format: VideoFormat) -> bool:
     return any(part.is_alpha for part in video_format.components)
 
 
-def planes_of(frame: av.VideoFrame, layout: Layout) -> Planes:
-    """The planes of `layout`, which is `layout_of` the frame's format; own memory.
+def extract_planes(frame: av.VideoFrame, layout: Layout) -> Planes:
+    """The planes of `layout`, which is `detect_layout` the frame's format; own memory.
 
     Raises `ValueError` for a few formats that FFmpeg can neither hand out nor convert.
     """

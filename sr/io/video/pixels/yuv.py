@@ -90,7 +90,7 @@ class Conversion:
             others = torch.stack([plane.to(torch.float32) for plane in planes[1:]])
             others.sub_(self._zeros[1])
             sources.extend(
-                chroma.upsampled(others, (height, width), self._layout.chroma_shift, self._siting)
+                chroma.upsample(others, (height, width), self._layout.chroma_shift, self._siting)
             )
         rgb = first.new_empty(1, 3, height, width)
         for out, weights in zip(rgb[0], self._decoding, strict=True):
@@ -113,7 +113,7 @@ class Conversion:
         others = rgb.new_empty(len(self._others), *rgb.shape[2:])
         for out, weights in zip(others, self._others, strict=True):
             _sum_into(out, [first, *sources], weights)
-        others = chroma.downsampled(others, self._layout.chroma_shift, self._siting)
+        others = chroma.downsample(others, self._layout.chroma_shift, self._siting)
         return tuple(
             self._levels(values, zero)
             for values, zero in zip((first, *others), self._zeros, strict=True)
@@ -125,12 +125,12 @@ class Conversion:
         return values.add_(zero).round_().clamp_(0, self._max).to(dtype)
 
 
-def as_tensors(planes: Planes, device: torch.device) -> tuple[Tensor, ...]:
+def planes_to_tensors(planes: Planes, device: torch.device) -> tuple[Tensor, ...]:
     """The planes on a device as the integers they are; on the CPU their memory is shared."""
     return tuple(_as_tensor(plane).to(device) for plane in planes)
 
 
-def as_planes(tensors: Sequence[Tensor], layout: Layout) -> Planes:
+def tensors_to_planes(tensors: Sequence[Tensor], layout: Layout) -> Planes:
     """Levels from any device as contiguous arrays; memory on the CPU is shared."""
     return tuple(np.ascontiguousarray(tensor.cpu().numpy(), layout.dtype) for tensor in tensors)
 

@@ -22,7 +22,7 @@ def file_url(path: Path) -> str:
 
 
 @contextmanager
-def opened_container(path: Path) -> Iterator[InputContainer]:
+def open_container(path: Path) -> Iterator[InputContainer]:
     """A video file, opened by FFmpeg for reading; raises `VideoError` if it cannot be."""
     try:
         container = av.open(file_url(path), metadata_errors="replace")
@@ -35,7 +35,7 @@ def opened_container(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def read_only(container: InputContainer, indices: Collection[int]) -> None:
+def discard_other_streams(container: InputContainer, indices: Collection[int]) -> None:
     """Leave all other streams unread; of MP4 not even their bytes are then read."""
     for stream in container.streams:
         stream.discard = Discard.default if stream.index in indices else Discard.all
@@ -46,7 +46,7 @@ def is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def chosen_stream(container: InputContainer, path: Path, index: int | None) -> VideoStream:
+def choose_stream(container: InputContainer, path: Path, index: int | None) -> VideoStream:
     """The video stream at `index` of the file; for None the one that players would show.
 
     That is, cover images left out, of those marked as default, or of all where none is, the

@@ -12,7 +12,7 @@ class DamageError(VideoError):
     """A video is damaged, and damage was to stop it; the message names the frame and its time."""
 
 
-class Damage:
+class DecodeErrors:
     """The faults of one video.
 
     record: in words for the user, in the order found.

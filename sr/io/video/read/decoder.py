@@ -15,8 +15,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from sr.io.video.read.decode_errors import Damage
-from sr.io.video.read.probe import Expected
+from sr.io.video.read.decode_errors import DecodeErrors
+from sr.io.video.read.probe import Probe
 
 _MAX_READ_FAULTS = 20  # one after another, then the file is taken to end
 _MAX_OVERHEAD = 64  # bytes between two Matroska blocks; more hold what could not be read
@@ -28,7 +28,7 @@ class Decoder:
     """The frames of one stream, once, from the start."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, expected: Expected, damage: Damage
+        self, container: InputContainer, stream: VideoStream, expected: Probe, damage: DecodeErrors
     ) -> None:
         self._container = container
         self._stream = stream

@@ -37,7 +37,7 @@ def parse_moment(text: str) -> Moment:
     )
 
 
-def within(
+def select_frames(
     frames: Iterable[Frame],
     start: Moment | None,
     end: Moment | None,
@@ -67,7 +67,9 @@ def within(
         number += 1
 
 
-def retimed(frames: Iterable[Frame], time_base: Fraction, fps: Fraction) -> Iterator[Frame]:
+def change_frame_rate(
+    frames: Iterable[Frame], time_base: Fraction, fps: Fraction
+) -> Iterator[Frame]:
     """Frames at `fps` a second, each the one of `frames` that shows at its time.
 
     Times are counted in frames from now on (time base 1/fps), from the one nearest to the first

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from sr.io.image_reader import Header, ImageReader, open_image, read_header
 from sr.io.image_source import ImageError
-from sr.io.video.formats import frame_path, is_pattern, numbers_of
+from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
-from sr.io.video.pixels.color import resolved_color
+from sr.io.video.pixels.color import resolve_color
 
 _FULL_RANGE = 2  # FFmpeg's number
 _SHORTEST_DELAY, _USUAL_DELAY = 10, 100  # ms; shorter ones are shown as usual ones, by browsers
@@ -100,7 +100,7 @@ class Animation:
 
 
 @contextmanager
-def open_images(paths: Sequence[Path], rate: Fraction) -> Iterator[ImageSequence]:
+def open_image_sequence(paths: Sequence[Path], rate: Fraction) -> Iterator[ImageSequence]:
     """Open image files as frames, `rate` a second, all of one size and all gray or all RGB.
 
     Raises `VideoError` naming the first that cannot be read or differs.
@@ -121,24 +121,24 @@ def open_animation(path: Path) -> Iterator[Animation]:
         raise VideoError(str(error)) from error
 
 
-def pattern_files(pattern: Path) -> list[Path]:
+def list_pattern_files(pattern: Path) -> list[Path]:
     """The files of a pattern, from the lowest number on without a gap.
 
     Raises `VideoError` if there is none, or naming the first that is missing among them.
     """
     if not is_pattern(pattern):
         raise VideoError(f"{pattern}: expected a name with one %d or the like, got none such")
-    numbers = numbers_of(pattern)
+    numbers = list_frame_numbers(pattern)
     if not numbers:
         raise VideoError(f"{pattern}: expected numbered images, got no such file")
     for expected, number in enumerate(numbers, numbers[0]):
         if number != expected:
-            missing = frame_path(pattern, expected)
+            missing = format_frame_path(pattern, expected)
             raise VideoError(
                 f"{missing}: expected images without a gap, up to number {numbers[-1]};"
                 " got no such file"
             )
-    return [frame_path(pattern, number) for number in numbers]
+    return [format_frame_path(pattern, number) for number in numbers]
 
 
 def _header(path: Path) -> Header:
@@ -168,7 +168,7 @@ def _info_of(
     num_frames: int,
 ) -> VideoInfo:
     layout = Layout("gray" if header.num_bands <= 2 else "rgb", depth)
-    color, _ = resolved_color(
+    color, _ = resolve_color(
         2, 1, 13, _FULL_RANGE, layout=layout, width=header.width, height=header.height
     )
     return VideoInfo(

@@ -18,7 +18,7 @@ _WITHOUT_TIMES = ("h264", "hevc", "obu", "vvc")  # bare streams, whose rate FFmp
 
 
 @dataclass(frozen=True)
-class Expected:
+class Probe:
     """What there should be in a video stream, None where it is not told.
 
     num_packets: exact. is_cut_short: the file has not all that it declares.
@@ -31,7 +31,7 @@ class Expected:
     notes: tuple[str, ...]
 
 
-def expected_of(path: Path, container: InputContainer, stream: VideoStream) -> Expected:
+def probe_stream(path: Path, container: InputContainer, stream: VideoStream) -> Probe:
     """What the header of an open file, and its size, tell of one of its streams."""
     rate, notes = _rate(container, stream)
     num_packets = _num_packets(container, stream)
@@ -39,7 +39,7 @@ def expected_of(path: Path, container: InputContainer, stream: VideoStream) -> E
     num_frames = num_packets or stream.frames or None
     if num_frames is None and duration is not None:
         num_frames = round(duration * rate)
-    return Expected(rate, num_frames, num_packets, is_cut_short(path), notes)
+    return Probe(rate, num_frames, num_packets, is_cut_short(path), notes)
 
 
 def _rate(container: InputContainer, stream: VideoStream) -> tuple[Fraction, tuple[str, ...]]:

@@ -14,13 +14,13 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import Frame, Planes, VideoError, VideoInfo
-from sr.io.video.pixels.color import resolved_color
-from sr.io.video.pixels.planes import has_alpha, layout_of, planes_of
+from sr.io.video.pixels.color import resolve_color
+from sr.io.video.pixels.planes import detect_layout, extract_planes, has_alpha
 from sr.io.video.read import side_data
-from sr.io.video.read.container import chosen_stream, opened_container
-from sr.io.video.read.decode_errors import Damage, Damaged, DamageError
+from sr.io.video.read.container import choose_stream, open_container
+from sr.io.video.read.decode_errors import Damaged, DamageError, DecodeErrors
 from sr.io.video.read.decoder import Decoder
-from sr.io.video.read.probe import Expected, expected_of
+from sr.io.video.read.probe import Probe, probe_stream
 
 _CHROMA_IN_THE_MIDDLE = ("mjpeg", "mjpegb", "mpeg1video", "webp")
 _MAX_TOLD_DURATION = 10  # seconds, of the last frame; longer ones are faults
@@ -37,8 +37,8 @@ class VideoReader:
         self, path: Path, container: InputContainer, stream: VideoStream, damaged: Damaged
     ) -> None:
         name = str(path)
-        expected = expected_of(path, container, stream)
-        faults = Damage(name, damaged)
+        expected = probe_stream(path, container, stream)
+        faults = DecodeErrors(name, damaged)
         self.damage = faults.record
         self._decoded = Decoder(container, stream, expected, faults).frames()
         first = next(self._decoded, None)
@@ -69,7 +69,7 @@ class VideoReader:
                 pts = clock.moment(time)
                 if held is not None:
                     yield Frame(number - 1, held[0], pts - held[0], held[1])
-                held, told = (pts, planes_of(frame, self.info.layout)), frame.duration
+                held, told = (pts, extract_planes(frame, self.info.layout)), frame.duration
                 clock.frame_lasts(told)
         except DamageError:
             if held is not None:
@@ -102,8 +102,8 @@ def open_video(
     damaged: whether to pass over faults in the middle, or to end with `DamageError` at the first.
     Raises `VideoError` naming the file for what cannot be read.
     """
-    with opened_container(path) as container:
-        yield VideoReader(path, container, chosen_stream(container, path, stream), damaged)
+    with open_container(path) as container:
+        yield VideoReader(path, container, choose_stream(container, path, stream), damaged)
 
 
 class _Clock:
@@ -136,12 +136,12 @@ class _Clock:
         return told if is_told else self._step
 
 
-def _info_of(name: str, stream: VideoStream, expected: Expected, frame: av.VideoFrame) -> VideoInfo:
+def _info_of(name: str, stream: VideoStream, expected: Probe, frame: av.VideoFrame) -> VideoInfo:
     codec = stream.codec_context
     pixels = frame.format
     try:
-        layout = layout_of(pixels)
-        color, notes = resolved_color(
+        layout = detect_layout(pixels)
+        color, notes = resolve_color(
             frame.colorspace,
             frame.color_primaries,
             frame.color_trc,

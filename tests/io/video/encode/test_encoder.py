@@ -10,9 +10,9 @@ import pytest
 from av.sidedata.sidedata import Type
 
 from sr.io.video.encode.codecs import CODECS, Codec, EncoderError
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, check_opens, encoding_for
-from sr.io.video.encode.pixel_format import layout_for
-from sr.io.video.encode.segment_writer import PartWriter
+from sr.io.video.encode.encoder import EncoderChoice, Encoding, plan_encoding, try_encoder
+from sr.io.video.encode.pixel_format import choose_layout
+from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Color, Layout, Mastering, VideoInfo
 
 YUV420 = Layout("yuv", 8, (1, 1))
@@ -45,7 +45,7 @@ def encoding(
     suffix: str = ".mkv",
     **choice: Any,
 ) -> Encoding:
-    return encoding_for(
+    return plan_encoding(
         EncoderChoice(codec, **choice), info, width=size[0], height=size[1], suffix=suffix
     )
 
@@ -137,7 +137,7 @@ def test_an_encoder_of_a_card_that_is_not_there_says_what_it_needs(
 
 def test_an_encoder_that_ffmpeg_was_built_without_is_named() -> None:
     with pytest.raises(EncoderError, match="no encoder libnothing"):
-        layout_for(Codec("libnothing", (".mkv",)), None, YUV420)
+        choose_layout(Codec("libnothing", (".mkv",)), None, YUV420)
 
 
 def test_a_quality_goes_to_the_encoders_own_option() -> None:
@@ -267,7 +267,7 @@ def test_mastering_metadata_is_in_the_stream(codec: str, tmp_path: Path) -> None
     assert made.notes == ()
     path = tmp_path / "part"
     planes = tuple(np.zeros(shape, np.uint16) for shape in made.layout.shapes(48, 64))
-    with PartWriter(
+    with SegmentWriter(
         path, made, time_base=Fraction(1, 25), rate=Fraction(25), sample_aspect_ratio=Fraction(1)
     ) as part:
         part.write(planes, 0, 1)
@@ -288,6 +288,6 @@ def test_mastering_metadata_that_has_no_place_is_noted() -> None:
 
 def test_opening_on_trial_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     for name in HERE:
-        check_opens(encoding(name), Fraction(25))
+        try_encoder(encoding(name), Fraction(25))
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""

@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, encoding_for
-from sr.io.video.encode.segment_writer import PartWriter, frame_of
+from sr.io.video.encode.encoder import EncoderChoice, Encoding, plan_encoding
+from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
 from sr.io.video.frame import Color, Layout, Planes, VideoError, VideoInfo
 
 HD = Color(1, 1, 1, False)
@@ -40,7 +40,7 @@ def encoding(
         mastering=None,
         notes=(),
     )
-    return encoding_for(
+    return plan_encoding(
         EncoderChoice(codec, pix_fmt=pix_fmt, **choice),
         info,
         width=size[0],
@@ -49,7 +49,7 @@ def encoding(
     )
 
 
-def planes_of(made: Encoding, number: int) -> Planes:
+def extract_planes(made: Encoding, number: int) -> Planes:
     """Slopes that move from frame to frame, and use all bits."""
     top = 2**made.layout.depth
     return tuple(
@@ -62,8 +62,8 @@ def planes_of(made: Encoding, number: int) -> Planes:
 
 def writer(
     path: Path, made: Encoding, time_base: Fraction = Fraction(1, 90000), origin: int = 0
-) -> PartWriter:
-    return PartWriter(
+) -> SegmentWriter:
+    return SegmentWriter(
         path,
         made,
         time_base=time_base,
@@ -76,7 +76,7 @@ def writer(
 def write(path: Path, made: Encoding, times: list[int], **how: Any) -> None:
     with writer(path, made, **how) as part:
         for number, pts in enumerate(times):
-            part.write(planes_of(made, number), pts, 3600)
+            part.write(extract_planes(made, number), pts, 3600)
 
 
 def frames(path: Path) -> list[av.VideoFrame]:
@@ -123,7 +123,7 @@ def test_without_loss_the_very_samples_come_back(
     back = frames(tmp_path / "part")
     assert len(back) == 4
     for number, frame in enumerate(back):
-        expected = planes_of(made, number)
+        expected = extract_planes(made, number)
         for one, other in zip(decoded(frame, made.layout), expected, strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -231,9 +231,9 @@ def test_packed_frames_hold_what_ffmpeg_reads_from_them(
     packed: str, planar: str, size: tuple[int, int]
 ) -> None:
     made = replace(encoding("ffv1", planar, size), frame_format=packed)
-    frame = frame_of(planes_of(made, 1), made)
+    frame = make_frame(extract_planes(made, 1), made)
     assert frame.format.name == packed
-    for one, other in zip(decoded(frame, made.layout), planes_of(made, 1), strict=True):
+    for one, other in zip(decoded(frame, made.layout), extract_planes(made, 1), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -256,7 +256,7 @@ def test_an_error_outside_leaves_no_file(tmp_path: Path) -> None:
     made = encoding("ffv1")
     path = tmp_path / "part"
     with pytest.raises(KeyError), writer(path, made) as part:  # noqa: PT012, both are the case
-        part.write(planes_of(made, 0), 0, 1)
+        part.write(extract_planes(made, 0), 0, 1)
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 

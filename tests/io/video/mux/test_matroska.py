@@ -8,26 +8,30 @@ import pytest
 
 from sr.io.video.frame import Color
 from sr.io.video.mux.matroska import write_pixel_shape
-from sr.io.video.mux.mux import join
+from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.mux.video_track import VideoTrack
 
 WriteSource = Callable[..., Path]
-WriteParts = Callable[..., list[Path]]
+WriteSegments = Callable[..., list[Path]]
 UNIT = Fraction(1, 1000)
 TIMES = [40 * number for number in range(50)]
 
 
 def _joined(
-    folder: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str, ratio: Fraction
+    folder: Path,
+    write_source: WriteSource,
+    write_segments: WriteSegments,
+    suffix: str,
+    ratio: Fraction,
 ) -> Path:
     source = write_source(folder / "in.mkv", subtitle="subrip", attached=True, chapters=True)
     codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
-    parts = write_parts(folder, TIMES, time_base=UNIT, codec=codec)
+    parts = write_segments(folder, TIMES, time_base=UNIT, codec=codec)
     plan = plan_streams(source, video_stream=0, suffix=suffix)
     output = folder / f"out{suffix}"
     video = VideoTrack(UNIT, Fraction(25), ratio, Color(1, 1, 1, False))
-    assert join(parts, output, video=video, source=source, plan=plan) == ()
+    assert mux_video(parts, output, video=video, source=source, plan=plan) == ()
     return output
 
 
@@ -41,11 +45,11 @@ def _shape(path: Path) -> float:
 def test_the_shape_of_pixels_is_told_and_all_else_is_as_it_was(
     tmp_path: Path,
     write_source: WriteSource,
-    write_parts: WriteParts,
+    write_segments: WriteSegments,
     suffix: str,
     ratio: Fraction,
 ) -> None:
-    path = _joined(tmp_path, write_source, write_parts, suffix, Fraction(1))
+    path = _joined(tmp_path, write_source, write_segments, suffix, Fraction(1))
     assert _shape(path) == 1
     before = path.read_bytes()
     assert write_pixel_shape(path, ratio)
@@ -64,9 +68,9 @@ def test_the_shape_of_pixels_is_told_and_all_else_is_as_it_was(
 
 
 def test_checksums_are_those_of_what_they_cover(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts
+    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments
 ) -> None:
-    path = _joined(tmp_path, write_source, write_parts, ".mkv", Fraction(4, 3))
+    path = _joined(tmp_path, write_source, write_segments, ".mkv", Fraction(4, 3))
     data = path.read_bytes()
     for identifier, length in (("114d9b74", 1), ("1654ae6b", 2)):
         start = data.index(bytes.fromhex(identifier), 60 if length == 2 else 0)
@@ -80,9 +84,9 @@ def test_checksums_are_those_of_what_they_cover(
 
 
 def test_a_shape_is_written_once(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts
+    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments
 ) -> None:
-    path = _joined(tmp_path, write_source, write_parts, ".mkv", Fraction(4, 3))
+    path = _joined(tmp_path, write_source, write_segments, ".mkv", Fraction(4, 3))
     before = path.read_bytes()
     assert not write_pixel_shape(path, Fraction(2))
     assert path.read_bytes() == before

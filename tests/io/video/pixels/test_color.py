@@ -3,7 +3,7 @@
 import pytest
 
 from sr.io.video.frame import Color, Layout
-from sr.io.video.pixels.color import resolved_color
+from sr.io.video.pixels.color import resolve_color
 
 YUV = Layout("yuv", 8, (1, 1))
 RGB = Layout("rgb", 8)
@@ -13,7 +13,7 @@ def resolved(
     *told: int, layout: Layout = YUV, size: tuple[int, int] = (1280, 720), codec: str = "h264"
 ) -> tuple[Color, tuple[str, ...]]:
     matrix, primaries, transfer, color_range = told
-    return resolved_color(
+    return resolve_color(
         matrix,
         primaries,
         transfer,

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from sr.io.video.frame import Planes
-from sr.io.video.read.container import chosen_stream, opened_container
-from sr.io.video.read.probe import Expected, expected_of
+from sr.io.video.read.container import choose_stream, open_container
+from sr.io.video.read.probe import Probe, probe_stream
 
 WriteClip = Callable[..., list[Planes]]
 
 
-def expected(path: Path) -> Expected:
-    with opened_container(path) as container:
-        return expected_of(path, container, chosen_stream(container, path, None))
+def expected(path: Path) -> Probe:
+    with open_container(path) as container:
+        return probe_stream(path, container, choose_stream(container, path, None))
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi", "clip.mov", "clip.ts"])
