@@ -47,13 +47,13 @@ def find_model(options: InferOptions) -> Path:
     return resolve_model(options.model)
 
 
-def load_lpips(options: InferOptions, device: torch.device) -> LPIPS | None:
-    """Load what scores are to hold next to PSNR. Raises UsageError for weights that are missing."""
-    if options.lpips is None:
+def load_lpips(weights: str | None, device: torch.device) -> LPIPS | None:
+    """Load LPIPS with weights as `InferOptions.lpips` names them, else raise UsageError."""
+    if weights is None:
         return None
-    weights = options.lpips if options.lpips == "torchvision" else Path(options.lpips)
     try:
-        return LPIPS("AlexNet", weights).to(device)
+        lpips = LPIPS("AlexNet", "torchvision" if weights == "torchvision" else Path(weights))
+        return lpips.to(device)
     except FeatureWeightsError as error:
         raise UsageError(f"--lpips: {error}") from None
 
