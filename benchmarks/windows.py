@@ -36,8 +36,8 @@ from torchvision.models.optical_flow import raft_small
 
 from sr.data.imresize import imresize
 from sr.device import keep_freed_memory
-from sr.inference.video.frame_windows import Windows
-from sr.inference.video.stages import as_rgb
+from sr.inference.video.frame_windows import WindowStage
+from sr.inference.video.stages import convert_to_rgb
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.io.video.frame import Color, Frame, Layout
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
@@ -150,8 +150,8 @@ def _ways(
 
 
 def _ours(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Iterator[Tensor]:
-    windows = Windows(window, method, [CPU], 1, lambda _: True)
-    for batch in windows.batches(as_rgb(frames, CONVERSION, [CPU], 1)):
+    stage = WindowStage(window, method, [CPU], 1, lambda _: True)
+    for batch in stage.pack(convert_to_rgb(frames, CONVERSION, [CPU], 1)):
         yield from batch.windows
 
 

@@ -41,7 +41,7 @@ def _flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
         hint = hints[each.name]
         if is_dataclass(hint):
             yield each, hint, None
-        else:
+        elif get_origin(hint) is Annotated:  # others are for Python callers only
             yield each, *get_args(hint)
 
 

@@ -222,6 +222,8 @@ class VideoOptions:
     FILE: with the weights in it."""
     preview: Annotated[int, Flag(VIDEO, "N", default="none", min=0)] = 0
     """First write N frames, evenly spaced, before and after, as images next to the result."""
+    frames_per_segment: int | None = None
+    """Of what --resume continues after; None for as many as suit their size."""
 
     def __post_init__(self) -> None:
         start, end = self.start, self.end

@@ -21,7 +21,7 @@ from sr.evaluation.scores import (
     score_against,
     write_scores,
 )
-from sr.evaluation.video_scorer import METRICS, check_original, opened_scorer
+from sr.evaluation.video_scorer import METRICS
 from sr.inference.check_tasks import check_tasks, scores_path
 from sr.inference.events import Emit, add_fields, send_one_at_a_time
 from sr.inference.image import ImagePlan, probe_image, upscale_image
@@ -29,10 +29,10 @@ from sr.inference.load_upscaler import find_model, load_lpips, make_upscalers
 from sr.inference.options import STREAM, InferOptions, UsageError
 from sr.inference.output_size import TargetError
 from sr.inference.tasks import Task, find_tasks
-from sr.inference.video.options import VideoWork, making_of
-from sr.inference.video.plan import checked_video
+from sr.inference.video.plan import VideoPlan, plan_video
 from sr.inference.video.resume import ManifestError
-from sr.inference.video.upscale import OutputMismatchError, do_video
+from sr.inference.video.scoring import check_original, open_scorer
+from sr.inference.video.upscale import OutputMismatchError, upscale_video
 from sr.io.rgb8 import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError
@@ -230,19 +230,20 @@ class _Scheduler:
     def _probe_video(self, task: Task) -> None:
         if task.skipped:
             return
-        making = making_of(self._options, self._upscalers[0])
-        plan, notes = checked_video(
-            task,
-            making,
-            self._options.output.target,
+        options = self._options
+        plan, notes = plan_video(
+            task.source,
+            task.output,
+            options.video,
+            options.output.target,
             self._devices.scale,
-            single_pass=self._upscalers[0].takes_clips,
+            takes_clips=self._upscalers[0].takes_clips,
         )
         if self._references is not None:
             is_only = self._num_videos == 1
             task.original = self._references.original_clip_of(task.source, is_only=is_only)
             notes += check_original(
-                task.original, task.source, plan, making, with_lpips=self._lpips is not None
+                task.original, plan, options.video, with_lpips=self._lpips is not None
             )
         task.plan = plan
         task.warnings += notes
@@ -257,7 +258,7 @@ class _Scheduler:
             if task.error is not None:
                 raise task.error
             self._warn(task, emit)
-            if isinstance(task.plan, VideoWork):
+            if isinstance(task.plan, VideoPlan):
                 fields = self._upscale_video(task, task.plan, emit)
             elif isinstance(task.plan, ImagePlan):
                 if not task.skipped:
@@ -299,13 +300,13 @@ class _Scheduler:
         task.score = score
         return {"scores": score.as_json()}
 
-    def _upscale_video(self, task: Task, plan: VideoWork, emit: Emit) -> dict[str, Any]:
-        making = making_of(self._options, self._upscalers[0])
+    def _upscale_video(self, task: Task, plan: VideoPlan, emit: Emit) -> dict[str, Any]:
+        options = self._options
         if task.original is None:
-            fields = do_video(task, plan, making, self._upscalers, emit)
+            fields = upscale_video(plan, options, self._upscalers, emit)
             return {**fields, "peak_gib": peak_gib()}
-        with opened_scorer(task.original, task.source, plan, making, self._lpips) as scorer:
-            fields = do_video(task, plan, making, self._upscalers, emit, scorer)
+        with open_scorer(task.original, plan, options.video, self._lpips) as scorer:
+            fields = upscale_video(plan, options, self._upscalers, emit, scorer)
             try:
                 task.score = score = scorer.score()
             except ScoreError as error:

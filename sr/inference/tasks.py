@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sr.evaluation.scores import ClipScore, Score
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
-from sr.inference.video.resume import parts_folder
+from sr.inference.video.resume import segments_folder
 from sr.io.find_files import Found, search_folder
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
@@ -18,7 +18,7 @@ from sr.tiling.runner import is_out_of_memory
 
 if TYPE_CHECKING:
     from sr.inference.image import ImagePlan
-    from sr.inference.video.options import VideoWork
+    from sr.inference.video.plan import VideoPlan
 
 Kind = Literal["image", "video"]
 
@@ -40,7 +40,7 @@ class Task:
     """What standard input holds, where that is the source."""
     skipped: bool = False
     """The output exists and stays as it is."""
-    plan: "ImagePlan | VideoWork | None" = None
+    plan: "ImagePlan | VideoPlan | None" = None
     """None before the probe, and for an output that exists and is not scored."""
     error: BaseException | None = None
     """Why there can be no result."""
@@ -170,7 +170,7 @@ def _is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:
     """Whether the result is done. Next to segments, which --resume continues, is an older one."""
     if not output.keeps_existing or path == STREAM or is_pattern(path) or not path.exists():
         return False
-    return not (output.resume and kind == "video" and parts_folder(path).exists())
+    return not (output.resume and kind == "video" and segments_folder(path).exists())
 
 
 def _name_output(source: Path, kind: Kind, output: OutputOptions, scale: int) -> str:

@@ -18,7 +18,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -35,22 +35,6 @@ from sr.io.video.frame import Color, Layout, Siting, VideoInfo
 _LOGGING = threading.Lock()
 # What x264, x265 and SVT-AV1 say of a parameter of their own that they then pass over.
 _REFUSED = re.compile(r"Error parsing option|Unknown option|Invalid value for")
-
-
-@dataclass(frozen=True)
-class EncoderChoice:
-    """What the user asks for."""
-
-    codec: str | None = None
-    """FFmpeg's name of an encoder, or a short one; None: libx264, in .webm VP9."""
-    crf: float | None = None
-    """Constant quality in the encoder's own unit, less is better; None for its default here."""
-    preset: str | None = None
-    """Speed against size, in the encoder's own words."""
-    pix_fmt: str | None = None
-    """None: as the source, as far as the encoder takes it."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Further options of the encoder, passed on as they are."""
 
 
 @dataclass(frozen=True)
@@ -78,40 +62,47 @@ class Encoding:
 
 
 def plan_encoding(
-    choice: EncoderChoice, info: VideoInfo, *, width: int, height: int, suffix: str
+    info: VideoInfo,
+    *,
+    width: int,
+    height: int,
+    suffix: str,
+    codec: str | None = None,
+    crf: float | None = None,
+    preset: str | None = None,
+    pix_fmt: str | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Encoding:
     """What to do for a result of `width` by `height` pixels in a file that ends as `suffix`.
 
+    codec: FFmpeg's name of an encoder, or a short one; None: libx264, in .webm VP9. crf: constant
+    quality in the encoder's own unit, less is better; None for its default here. preset: speed
+    against size, in the encoder's own words. pix_fmt: None for the source's, as far as the encoder
+    takes it. options: further ones of the encoder, passed on as they are.
     The encoder has been opened once when this returns.
     EncoderError: it cannot be done; the message says what was expected and what was given.
     """
-    codec = choose_codec(choice.codec, suffix)
-    layout, lost = choose_layout(codec, choice.pix_fmt, info.layout)
-    coded_width, coded_height, repeated = round_size(codec, layout, width, height)
+    chosen = choose_codec(codec, suffix)
+    layout, lost = choose_layout(chosen, pix_fmt, info.layout)
+    coded_width, coded_height, repeated = round_size(chosen, layout, width, height)
     color = choose_color(info, layout)
-    siting = choose_siting(codec, info, layout)
-    options = build_options(
-        codec,
-        crf=choice.crf,
-        preset=choice.preset,
-        further=choice.options,
-        layout=layout,
-    )
+    siting = choose_siting(chosen, info, layout)
+    built = build_options(chosen, crf=crf, preset=preset, further=options or {}, layout=layout)
     if siting == "center":
-        options = {"chroma_sample_location": "center"} | options
-    options, unplaced = add_codec_params(
-        codec, options, mastering=info.mastering, color=color, width=coded_width
+        built = {"chroma_sample_location": "center"} | built
+    built, unplaced = add_codec_params(
+        chosen, built, mastering=info.mastering, color=color, width=coded_width
     )
     encoding = Encoding(
-        encoder=codec.encoder,
+        encoder=chosen.encoder,
         layout=layout,
-        frame_format=codec.packed.get(layout.pix_fmt, layout.pix_fmt),
+        frame_format=chosen.packed.get(layout.pix_fmt, layout.pix_fmt),
         width=coded_width,
         height=coded_height,
         color=color,
         siting=siting,
-        options=options,
-        segment_format=codec.segment_format,
+        options=built,
+        segment_format=chosen.segment_format,
         notes=(*lost, *repeated, *unplaced),
     )
     try_encoder(encoding, info.rate)

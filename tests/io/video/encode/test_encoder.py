@@ -10,7 +10,7 @@ import pytest
 from av.sidedata.sidedata import Type
 
 from sr.io.video.encode.codecs import CODECS, Codec, EncoderError
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, plan_encoding, try_encoder
+from sr.io.video.encode.encoder import Encoding, plan_encoding, try_encoder
 from sr.io.video.encode.pixel_format import choose_layout
 from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Color, Layout, Mastering, VideoInfo
@@ -45,9 +45,7 @@ def encoding(
     suffix: str = ".mkv",
     **choice: Any,
 ) -> Encoding:
-    return plan_encoding(
-        EncoderChoice(codec, **choice), info, width=size[0], height=size[1], suffix=suffix
-    )
+    return plan_encoding(info, width=size[0], height=size[1], suffix=suffix, codec=codec, **choice)
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, plan_encoding
+from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
 from sr.io.video.frame import Color, Layout, Planes, VideoError, VideoInfo
 
@@ -41,11 +41,13 @@ def encoding(
         notes=(),
     )
     return plan_encoding(
-        EncoderChoice(codec, pix_fmt=pix_fmt, **choice),
         info,
         width=size[0],
         height=size[1],
         suffix=".mkv",
+        codec=codec,
+        pix_fmt=pix_fmt,
+        **choice,
     )
 
 
