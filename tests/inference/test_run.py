@@ -12,6 +12,7 @@ import pyvips
 import torch
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.inference import image
 from sr.inference.channels import Channels
 from sr.inference.options import (
@@ -246,7 +247,7 @@ def test_existing_results_are_kept_or_replaced_as_asked(images: Path, tmp_path: 
 
 def test_nothing_is_made_when_the_request_is_refused(images: Path, tmp_path: Path) -> None:
     refused = ask([images], tmp_path / "out", reference=tmp_path / "none")
-    with pytest.raises(UsageError, match=r"--reference .*none: expected a folder"):
+    with pytest.raises(UserError, match=r"--reference .*none: expected a folder"):
         run(refused, Listener(), [upscaler()])
     with pytest.raises(NoInputError):
         run(ask([tmp_path / "none"], tmp_path / "out"), Listener(), [upscaler()])
