@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from helpers.videos import CountingNetwork, Listener, make_clip, read_frames, upscale
 from torch import Tensor
 
 from sr.evaluation.scores import ScoreError
 from sr.evaluation.video_scorer import ClipScorer
-from sr.inference.options import UsageError
-from sr.inference.video.options import VideoMaking
+from sr.inference.options import UsageError, VideoOptions
 from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.read.frame_rate import Moment
 from sr.losses.lpips import LPIPS
 from sr.metrics.flicker import warping_error
@@ -142,9 +141,9 @@ def test_sizes_that_are_no_multiple_of_the_scale_are_cut() -> None:
 
 
 @pytest.fixture
-def originals(studio: Any) -> Path:
+def originals(tmp_path: Path) -> Path:
     """A folder with one of four frames: hr/clip."""
-    return write_frames(studio.folder / "hr" / "clip", 4)
+    return write_frames(tmp_path / "hr" / "clip", 4)
 
 
 def write_frames(folder: Path, num_frames: int, step: int = 1) -> Path:
@@ -155,16 +154,16 @@ def write_frames(folder: Path, num_frames: int, step: int = 1) -> Path:
     return folder
 
 
-def test_frames_are_scored_before_they_are_encoded(studio: Any, originals: Path) -> None:
-    lr = write_frames(studio.folder / "clip", 4, step=2)
-    bad = VideoMaking(encoder=EncoderChoice(crf=50))
+def test_frames_are_scored_before_they_are_encoded(tmp_path: Path, originals: Path) -> None:
+    lr = write_frames(tmp_path / "clip", 4, step=2)
+    bad = VideoOptions(crf=50)
     found = []
     for output, video in (("out.mkv", bad), ("lossless.mkv", None), ("frames/%d.png", None)):
-        listener = studio.Listener()
-        outcome = studio.upscale(
+        listener = Listener()
+        outcome = upscale(
             lr / "%02d.png",
-            studio.folder / output,
-            network=studio.Counting(2),
+            tmp_path / output,
+            network=CountingNetwork(2),
             video=video,
             listener=listener,
             reference=originals.parent,
@@ -174,12 +173,12 @@ def test_frames_are_scored_before_they_are_encoded(studio: Any, originals: Path)
         found.append(score)
         assert listener.fields("item_done")[0]["scores"] == score.as_json()
         assert listener.fields("done")[0]["clip_scores"]["frames"] == 4
-        saved = json.loads((studio.folder / output).with_name("scores.json").read_text())
+        saved = json.loads((tmp_path / output).with_name("scores.json").read_text())
         assert saved["clips"] == {str(lr / "%02d.png"): score.as_json()}
         assert "encoding" in saved["metrics"]["clips"]
     assert found[0] == found[1] == found[2]
     assert (found[0].frames, found[0].pairs) == (4, 3)
-    results = [read_rgb8(studio.folder / "frames" / f"{t}.png") for t in range(4)]
+    results = [read_rgb8(tmp_path / "frames" / f"{t}.png") for t in range(4)]
     expected = [
         psnr(image_to_tensor(sr), image_to_tensor(scene(t)), border=2, channel="y")
         for t, sr in enumerate(results)
@@ -188,50 +187,50 @@ def test_frames_are_scored_before_they_are_encoded(studio: Any, originals: Path)
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p10le", "gray"])
-def test_other_sources_are_compared_by_the_same_conversion(studio: Any, pix_fmt: str) -> None:
-    source = studio.clip("in.mkv", 3, pix_fmt=pix_fmt, codec="ffv1")
-    outcome = studio.upscale(source, studio.folder / "out.mkv", reference=source)
+def test_other_sources_are_compared_by_the_same_conversion(tmp_path: Path, pix_fmt: str) -> None:
+    source = make_clip(tmp_path / "in.mkv", 3, pix_fmt=pix_fmt, codec="ffv1")
+    outcome = upscale(source, tmp_path / "out.mkv", reference=source)
     (score,) = outcome.clip_scores.values()
     assert (score.frames, score.mean.psnr_rgb) == (3, float("inf"))
 
 
-def test_the_original_is_cut_and_retimed_like_the_source(studio: Any) -> None:
-    source = studio.clip("in.mkv", 10, codec="ffv1")
-    video = VideoMaking(
-        encoder=studio.lossless, start=Moment(Fraction(1, 8)), end=Moment(frame=9), fps=Fraction(50)
+def test_the_original_is_cut_and_retimed_like_the_source(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", 10, codec="ffv1")
+    video = VideoOptions(
+        codec="ffv1", start=Moment(Fraction(1, 8)), end=Moment(frame=9), fps=Fraction(50)
     )
-    outcome = studio.upscale(source, studio.folder / "out.mkv", video=video, reference=source)
+    outcome = upscale(source, tmp_path / "out.mkv", video=video, reference=source)
     (score,) = outcome.clip_scores.values()
     assert (score.frames, score.mean.psnr_y) == (10, float("inf"))
 
 
-def test_what_the_headers_tell_is_refused_before_the_work(studio: Any, originals: Path) -> None:
-    lr = write_frames(studio.folder / "clip", 3, step=2)
-    output, network = studio.folder / "out.mkv", studio.Counting(2)
+def test_what_the_headers_tell_is_refused_before_the_work(tmp_path: Path, originals: Path) -> None:
+    lr = write_frames(tmp_path / "clip", 3, step=2)
+    output, network = tmp_path / "out.mkv", CountingNetwork(2)
     request = {"network": network, "reference": originals.parent}
-    (fault,) = studio.upscale(lr, output, **request).failures.values()
+    (fault,) = upscale(lr, output, **request).failures.values()
     assert "expected an original of 3 frames" in fault
     assert fault.endswith("clip of 4")
     (originals / "03.png").unlink()
-    larger = {**request, "network": studio.Counting(3)}
-    (fault,) = studio.upscale(lr, output, **larger).failures.values()
+    larger = {**request, "network": CountingNetwork(3)}
+    (fault,) = upscale(lr, output, **larger).failures.values()
     assert "expected an original of 72x60 pixels, or less than 3 more or less" in fault
-    (fault,) = studio.upscale(lr, output, network=network, reference=lr).failures.values()
+    (fault,) = upscale(lr, output, network=network, reference=lr).failures.values()
     assert "expected an original of 48x40 pixels" in fault
     assert network.num_calls == 0
     assert not output.exists()
-    assert studio.upscale(lr, output, **request).exit_code == 0
+    assert upscale(lr, output, **request).exit_code == 0
 
 
 def test_a_videos_number_of_frames_is_doubted_first_and_told_at_last(
-    studio: Any, originals: Path
+    tmp_path: Path, originals: Path
 ) -> None:
-    source = studio.clip("clip.mp4", 3, size=(20, 24))
-    listener, output = studio.Listener(), studio.folder / "out.mkv"
-    outcome = studio.upscale(
+    source = make_clip(tmp_path / "clip.mp4", 3, size=(20, 24))
+    listener, output = Listener(), tmp_path / "out.mkv"
+    outcome = upscale(
         source,
         output,
-        network=studio.Counting(2),
+        network=CountingNetwork(2),
         listener=listener,
         reference=originals.parent,
     )
@@ -239,33 +238,33 @@ def test_a_videos_number_of_frames_is_doubted_first_and_told_at_last(
     assert any("as far as their headers tell" in message for message in warnings)
     fault = f"{output} is written, but not scored: expected an original of 3 frames"
     assert fault in outcome.failures[source]
-    assert len(studio.frames_of(output)) == 3  # the work is not lost
+    assert len(read_frames(output)) == 3  # the work is not lost
 
 
-def test_videos_that_are_partly_made_are_not_scored(studio: Any) -> None:
-    source = studio.clip("in.mkv", 3, codec="ffv1")
-    output = studio.folder / "out.mkv"
+def test_videos_that_are_partly_made_are_not_scored(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", 3, codec="ffv1")
+    output = tmp_path / "out.mkv"
     request = {"reference": source, "existing": "skip"}
-    (studio.folder / ".out.mkv.parts").mkdir()
+    (tmp_path / ".out.mkv.parts").mkdir()
     with pytest.raises(UsageError, match=r"--reference: expected to make all frames of out\.mkv"):
-        studio.upscale(source, output, resume=True, **request)
-    (studio.folder / ".out.mkv.parts").rmdir()
-    write_rgb8(studio.folder / "1.png", scene(0))
+        upscale(source, output, resume=True, **request)
+    (tmp_path / ".out.mkv.parts").rmdir()
+    write_rgb8(tmp_path / "1.png", scene(0))
     with pytest.raises(UsageError, match="some are there from an earlier run"):
-        studio.upscale(source, studio.folder / "%d.png", **request)
-    listener = studio.Listener()
-    studio.upscale(source, output)
-    outcome = studio.upscale(source, output, listener=listener, **request)
+        upscale(source, tmp_path / "%d.png", **request)
+    listener = Listener()
+    upscale(source, output)
+    outcome = upscale(source, output, listener=listener, **request)
     assert (outcome.num_skipped, outcome.clip_scores) == (1, {})
     assert "out.mkv: exists, and is not scored" in listener.fields("warning")[0]["message"]
-    assert not (studio.folder / "scores.json").exists()
+    assert not (tmp_path / "scores.json").exists()
 
 
-def test_one_videos_original_is_not_that_of_others(studio: Any) -> None:
-    source = studio.clip("in.mkv", 2, codec="ffv1")
-    other = studio.clip("other.mkv", 2, codec="ffv1")
+def test_one_videos_original_is_not_that_of_others(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", 2, codec="ffv1")
+    other = make_clip(tmp_path / "other.mkv", 2, codec="ffv1")
     with pytest.raises(UsageError, match="expected a folder of originals for 2 inputs"):
-        studio.upscale([source, other], studio.folder / "out", reference=source)
-    write_rgb8(studio.folder / "a.png", scene(0))
+        upscale([source, other], tmp_path / "out", reference=source)
+    write_rgb8(tmp_path / "a.png", scene(0))
     with pytest.raises(UsageError, match="expected a folder of originals for an image"):
-        studio.upscale(studio.folder / "a.png", studio.folder / "out", reference=source)
+        upscale(tmp_path / "a.png", tmp_path / "out", reference=source)
