@@ -21,7 +21,8 @@ from speed_table import Table
 from torch import Tensor
 
 from sr.device import keep_freed_memory, peak_gib, resolve_precision
-from sr.inference.load_upscaler import Running, load_upscalers
+from sr.inference.load_upscaler import load_upscalers
+from sr.inference.options import RuntimeOptions
 from sr.models.load import load_generator
 
 
@@ -135,6 +136,8 @@ def _plain(model: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
 
 
 def _ours(model: Path, device: torch.device, variant: Variant) -> Callable[[Tensor], Tensor]:
-    running = Running(precision=variant.precision, tile_size=variant.tile_size)
-    (upscaler,) = load_upscalers(model, tell, [device], running)
+    runtime = RuntimeOptions(
+        precision=variant.precision, tile_size=variant.tile_size, devices=(str(device),)
+    )
+    (upscaler,) = load_upscalers(model, tell, runtime)
     return lambda lr: upscaler.upscale_whole(lr, torch.device("cpu"))

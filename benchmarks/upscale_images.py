@@ -163,12 +163,13 @@ def _measure(images: Path, results: Path) -> dict[str, float]:
 
 def _ours(model: Path, precision: str) -> Upscale:
     from sr.device import keep_freed_memory
-    from sr.inference.load_upscaler import Running, load_upscalers
-    from sr.inference.options import Request
+    from sr.inference.load_upscaler import load_upscalers
+    from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
     from sr.inference.run import run
 
     keep_freed_memory()
-    upscalers = load_upscalers(model, lambda *_, **__: None, [CPU], Running(precision=precision))
+    runtime = RuntimeOptions(precision=precision, devices=("cpu",))
+    upscalers = load_upscalers(model, lambda *_, **__: None, runtime)
 
     def upscale(images: Path, results: Path) -> dict[str, float]:
         in_network: list[float] = []
@@ -177,8 +178,8 @@ def _ours(model: Path, precision: str) -> Upscale:
             if event == "item_done":
                 in_network.append(fields["network_seconds"])
 
-        request = Request([images], results, suffix="", existing="overwrite")
-        outcome = run(upscalers, request, emit)
+        output = OutputOptions(results, suffix="", overwrite=True)
+        outcome = run(InferOptions([images], output), emit, upscalers)
         if outcome.failures:
             raise RuntimeError("; ".join(outcome.failures.values()))
         return {"network_seconds": sum(in_network)}

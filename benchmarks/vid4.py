@@ -28,15 +28,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from sr.cli.infer_options import loaded_lpips
 from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.device import resolve_device
 from sr.evaluation.scores import ClipScore, mean_clip_score
 from sr.evaluation.video_scorer import METRICS, ClipScorer
-from sr.inference.load_upscaler import Running, load_upscalers
-from sr.inference.options import Job
+from sr.inference.load_upscaler import load_lpips, load_upscalers
+from sr.inference.options import RuntimeOptions
 from sr.inference.output_size import Factor
+from sr.inference.tasks import Task
 from sr.inference.video.options import VideoMaking
 from sr.inference.video.pipeline import Production
 from sr.inference.video.plan import checked_video
@@ -81,10 +81,10 @@ def main() -> None:
     """Print the table."""
     arguments = _arguments()
     device = resolve_device(arguments.device)
-    lpips = loaded_lpips(arguments.lpips, arguments.folder, device)
-    running = Running(flow=arguments.flow)
+    lpips = load_lpips(arguments.lpips, device)
+    runtime = RuntimeOptions(devices=(str(device),))
     models = {
-        name: load_upscalers(path, _tell, [device], running)[0]
+        name: load_upscalers(path, _tell, runtime, flow=arguments.flow)[0]
         for name, path in _names([resolve_model(model) for model in arguments.model]).items()
     }
     scales = {upscaler.scale for upscaler in models.values()} or {arguments.scale}
@@ -165,9 +165,9 @@ def _cut(frame: Image, scale: int) -> Image:
 def _upscaled(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]:
     """All frames, as infer.py makes them, and the seconds that one takes."""
     making = VideoMaking()
-    job = Job(source, source.with_name(f"sr_{source.name}"), skipped=False, kind="video")
+    task = Task(source, source.with_name(f"sr_{source.name}"), kind="video")
     work, _ = checked_video(
-        job, making, Factor(), upscaler.scale, single_pass=upscaler.window is not None
+        task, making, Factor(), upscaler.scale, single_pass=upscaler.window is not None
     )
     started = time.perf_counter()
     with open_source(source, making) as opened:

@@ -40,7 +40,7 @@ from sr.inference.video.frame_windows import WindowStage
 from sr.inference.video.stages import convert_to_rgb
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.io.video.frame import Color, Frame, Layout
-from sr.io.video.pixels.yuv import Conversion, tensors_to_planes, planes_to_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.motion.frame_window import Window, offsets_of
 from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
 from sr.motion.raft import RAFT

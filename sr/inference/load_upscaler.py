@@ -47,13 +47,13 @@ def find_model(options: InferOptions) -> Path:
     return resolve_model(options.model)
 
 
-def load_lpips(options: InferOptions, device: torch.device) -> LPIPS | None:
-    """Load what scores are to hold next to PSNR. Raises UsageError for weights that are missing."""
-    if options.lpips is None:
+def load_lpips(weights: str | None, device: torch.device) -> LPIPS | None:
+    """Load LPIPS with weights as `InferOptions.lpips` names them, else raise UsageError."""
+    if weights is None:
         return None
-    weights = options.lpips if options.lpips == "torchvision" else Path(options.lpips)
     try:
-        return LPIPS("AlexNet", weights).to(device)
+        lpips = LPIPS("AlexNet", "torchvision" if weights == "torchvision" else Path(weights))
+        return lpips.to(device)
     except FeatureWeightsError as error:
         raise UsageError(f"--lpips: {error}") from None
 
@@ -83,7 +83,7 @@ def make_upscalers(
             generator,
             device,
             runtime,
-            flow=_make_flow(name, generator, flow, device),
+            flow=_build_flow(name, generator, flow, device),
             name=name,
             num_sharing=devices.count(device),
             warn_once=keep_quiet if number else warn,
@@ -164,7 +164,7 @@ def choose_batch_size(tile_size: int, device: torch.device) -> int:
     return max(FILLING_SIZE // tile_size, 1) ** 2
 
 
-def _make_flow(
+def _build_flow(
     name: str, generator: LoadedGenerator, flow: str, device: torch.device
 ) -> FlowMethod | None:
     """Raises UsageError where the flow, or the model's own, cannot be had."""

@@ -116,13 +116,13 @@ def run(
         devices = [resolve_device(device) for device in options.runtime.devices]
         generators = [load_generator(file) for _ in devices]
         tasks, num_ignored, references = _find_tasks(options, generators[0])
-        lpips = load_lpips(options, devices[0])
+        lpips = load_lpips(options.lpips, devices[0])
         upscalers = make_upscalers(
             generators, devices, emit, options.runtime, name=name, flow=options.video.flow
         )
     else:
         tasks, num_ignored, references = _find_tasks(options, upscalers[0])
-        lpips = load_lpips(options, upscalers[0].device)
+        lpips = load_lpips(options.lpips, upscalers[0].device)
     started = time.perf_counter()
     _make_folders(tasks)
     scheduler = _Scheduler(tasks, options, upscalers, references, lpips)

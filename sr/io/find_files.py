@@ -1,4 +1,4 @@
-"""The image files of folders, in the order that people read names."""
+"""Find the image files of folders, in the order in which people read names."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def find_images(
     *,
     suffixes: Collection[str] = TRAINING_SUFFIXES,
 ) -> list[Path]:
-    """The images that `inputs` name, each once, in the order given.
+    """List the images that `inputs` name, each once, in the order given.
 
     A folder gives its image files, hidden ones left out, in natural order (2 before
     10), with those of its sub-folders if `recursive`. A file is taken whatever its
@@ -44,7 +44,7 @@ def find_images(
 
 
 def search_folder(folder: Path, recursive: bool, suffixes: Collection[str]) -> Found:
-    """The images of a folder, in natural order, with those of its sub-folders if `recursive`."""
+    """List the images of a folder, in natural order, with its sub-folders if `recursive`."""
     files = _files_in(folder, recursive)
     images = [path for path in files if _is_image_name(path.name, suffixes)]
     return Found(sorted(images, key=_natural_order), len(files) - len(images))

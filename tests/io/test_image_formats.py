@@ -5,8 +5,13 @@ from typing import Any
 import pytest
 import pyvips
 
-from sr.io.image_formats import WRITABLE_SUFFIXES, check_writable, describe_losses, limit_depth
-from sr.io.image_source import ImageError
+from sr.io.image_formats import (
+    WRITABLE_SUFFIXES,
+    ImageError,
+    check_writable,
+    describe_losses,
+    limit_depth,
+)
 
 GRAY = {"height": 8, "width": 8, "num_bands": 1}
 
@@ -57,7 +62,7 @@ def test_losses_are_told_in_words() -> None:
     kinds = ("EXIF", "IPTC", "frame delays")
     assert describe_losses(".png", num_bands=2, depth=16) == []
     assert describe_losses(".webp", num_bands=1, depth=16) == [
-        "16 bits a channel become 8 in WebP",
+        "16 bits per channel become 8 in WebP",
         "gray is stored as RGB in WebP",
     ]
     assert describe_losses(".tif", num_bands=3, depth=8, kinds=kinds) == [

@@ -168,7 +168,7 @@ def _list_dependencies(
         "start": str(video.start),
         "end": str(video.end),
         "fps": str(video.fps),
-        "damaged": video.damaged,
+        "damaged": "go-on" if video.damaged == "continue" else video.damaged,  # its older name
         "temporal_filter": video.temporal_filter,
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,

@@ -147,7 +147,7 @@ class AudioTimeline:
 
     def __init__(self, time_range: TimeRange) -> None:
         self.start: Fraction | None = None
-        """Of the first sample, in the result's seconds; None before it got."""
+        """Of the first sample, in the result's seconds; None before it comes."""
         self._time_range = time_range
         self._end = Fraction(0)  # of the last sample, likewise
 

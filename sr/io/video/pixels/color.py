@@ -62,7 +62,7 @@ def resolve_color(
         return Color(_IDENTITY, primaries, transfer, color_range != _LIMITED_RANGE), ()
     if matrix in _NOT_LINEAR:
         raise ValueError(
-            "expected a color matrix that is linear on R'G'B', as of BT.601, BT.709 or BT.2020;"
+            "expected a color matrix that is linear on R'G'B', as of BT.601, BT.709 or BT.2020,"
             f" got {_NOT_LINEAR[matrix]}"
         )
     guessed: dict[str, int] = {}

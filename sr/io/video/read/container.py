@@ -65,7 +65,7 @@ def choose_stream(container: InputContainer, path: Path, index: int | None) -> V
             raise VideoError(f"{path}: expected the index of a video stream ({known}), got {index}")
     if _codec(chosen) is None:
         raise VideoError(
-            f"{path}: expected a codec that FFmpeg decodes;"
+            f"{path}: expected a codec that FFmpeg decodes,"
             f" got an unknown one in stream {chosen.index}"
         )
     return chosen

@@ -32,7 +32,7 @@ def parse_moment(text: str) -> Moment:
         if (found[2] is None or seconds < 60) and (found[1] is None or minutes < 60):
             return Moment(hours * 3600 + minutes * 60 + seconds)
     raise ValueError(
-        "expected a time (00:01:02.5 or 62.5, in seconds) or a frame's number (1500f);"
+        "expected a time (00:01:02.5 or 62.5, in seconds) or a frame's number (1500f),"
         f" got {text!r}"
     )
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sr.io.image_formats import ImageError
 from sr.io.image_reader import Header, ImageReader, open_image, read_header
-from sr.io.image_source import ImageError
 from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
 from sr.io.video.pixels.color import resolve_color
@@ -135,7 +135,7 @@ def list_pattern_files(pattern: Path) -> list[Path]:
         if number != expected:
             missing = format_frame_path(pattern, expected)
             raise VideoError(
-                f"{missing}: expected images without a gap, up to number {numbers[-1]};"
+                f"{missing}: expected images without a gap, up to number {numbers[-1]},"
                 " got no such file"
             )
     return [format_frame_path(pattern, number) for number in numbers]

@@ -281,7 +281,7 @@ def test_a_disk_that_fails_is_named_with_the_frame(
         raise fault
 
     path = tmp_path / "part"
-    monkeypatch.setattr("sr.io.video.encode.segment_writer.PartWriter._set_times", fail)
+    monkeypatch.setattr("sr.io.video.encode.segment_writer.SegmentWriter._set_times", fail)
     message = f"part: frame 0 cannot be written: .*{message}"
     with pytest.raises(VideoError, match=message) as caught:
         write(path, encoding("ffv1"), [0])

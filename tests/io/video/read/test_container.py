@@ -137,5 +137,5 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         frame = av.AudioFrame("s16", "stereo", 800)
         frame.sample_rate, frame.pts = 8000, 0
         container.mux([*sound.encode(frame), *sound.encode()])
-    with pytest.raises(VideoError, match=r"song\.mkv: expected a video stream; .* none$"):
+    with pytest.raises(VideoError, match=r"song\.mkv: expected a video stream, got .* none$"):
         chosen(path)
