@@ -28,6 +28,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from sr.inference.video.options import VideoMaking
+
 from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.device import resolve_device
@@ -37,7 +39,6 @@ from sr.inference.load_upscaler import load_lpips, load_upscalers
 from sr.inference.options import RuntimeOptions
 from sr.inference.output_size import Factor
 from sr.inference.tasks import Task
-from sr.inference.video.options import VideoMaking
 from sr.inference.video.pipeline import Production
 from sr.inference.video.plan import checked_video
 from sr.inference.video.source import open_source

@@ -54,7 +54,7 @@ def test_an_identity_network_gives_every_frame_back(
     with open_video(source) as before, open_video(output) as after:
         assert after.info.layout == before.info.layout
         assert after.info.color == before.info.color
-        assert not [note for note in after.info.notes if "not told" in note]
+        assert not [note for note in after.info.notes if "unknown, taken" in note]
 
 
 def test_frames_are_enlarged_and_repeated_ones_computed_once(tmp_path: Path) -> None:
