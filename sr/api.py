@@ -18,12 +18,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sr.device import resolve_device
-from sr.inference.channels import Planes
-from sr.inference.image_plan import writer_into
-from sr.inference.load_upscaler import Running, load_upscalers
+from sr.inference.channels import Channels
+from sr.inference.image import write_into
+from sr.inference.load_upscaler import load_upscalers
+from sr.inference.options import RuntimeOptions
 from sr.models.bundled import default_model, resolve_model
-from sr.tiling.frame_window import ONLY_VIDEOS
+from sr.tiling.upscaler import ONLY_VIDEOS
 from sr.tiling.upscaler import Upscaler as TiledUpscaler
 
 _DTYPES = ("uint8", "uint16", "float32")
@@ -57,9 +57,11 @@ class Upscaler:
         videos only, and a device or precision that cannot be had.
         """
         file = default_model() if model is None else resolve_model(model)
-        running = Running(precision=precision, tile_size=tile_size, tta=tta)
-        (upscaler,) = load_upscalers(file, _ignore, [resolve_device(device)], running)
-        if upscaler.window is not None:
+        runtime = RuntimeOptions(
+            precision=precision, tile_size=tile_size, devices=(device,), tta=tta
+        )
+        (upscaler,) = load_upscalers(file, _ignore, runtime)
+        if upscaler.takes_clips:
             raise ValueError(f"{model}: {ONLY_VIDEOS}. infer.py takes them")
         return cls(upscaler)
 
@@ -105,10 +107,10 @@ class Upscaler:
         height, width, num_bands = pixels.shape
         scale = self.scale
         result = np.empty((scale * height, scale * width, num_bands), pixels.dtype)
-        planes = Planes(
+        channels = Channels(
             lambda box: pixels[box.rows, box.columns], height, width, num_bands, scale, "model"
         )
-        self._upscaler.upscale(height, width, planes.read, writer_into(result, planes))
+        self._upscaler.upscale(height, width, channels.read, write_into(result, channels))
         return result[..., 0] if image.ndim == 2 else result
 
     def _pil(self, image: Any) -> Any:

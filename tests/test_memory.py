@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from sr.memory import keep_freed_memory
+from sr.device import keep_freed_memory
 
 PAGE_FAULTS_OF_40_BLOCKS = """
 import resource, sys, threading
 import torch
-from sr.memory import keep_freed_memory
+from sr.device import keep_freed_memory
 
 if sys.argv[1] == "keep":
     assert keep_freed_memory()

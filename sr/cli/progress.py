@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sr.evaluation.scores import ClipScore, Score, mean_clip_score, mean_score
+from sr.inference.run import RunSummary
 from sr.io.event_log import Event
 from sr.io.video.formats import is_pattern
 
@@ -86,6 +87,17 @@ class Display:
                 ended = "" if fields["ended"] == "done" else f"{fields['ended']}: "
                 counts = ", ".join(f"{fields[name]} {name}" for name in _counted(fields))
                 self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
+
+    def show_summary(self, summary: RunSummary) -> None:
+        """Print scores on stdout, and what failed."""
+        if summary.scores:
+            show_scores(summary.scores)
+        if summary.clip_scores:
+            show_clip_scores(summary.clip_scores)
+        if summary.failures:
+            self.say(f"{len(summary.failures)} input(s) failed:")
+        for message in summary.failures.values():
+            self.say(f"  {message}")
 
     def _tell_count(self, num_images: int) -> None:
         self._progress.update(self._images, count=f"{self._num_ended}/{num_images}")

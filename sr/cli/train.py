@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 import typer
 
-from sr.memory import keep_freed_memory
+from sr.device import keep_freed_memory
 from sr.options.load import load_options
 from sr.training.dry_run import check, preview
 from sr.training.gan_monitor import GANDivergedError

@@ -9,7 +9,7 @@ Letters: h, w a box's height and width; bands: 1 gray, 2 gray and alpha, 3 RGB, 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sr.inference.options import Alpha
 from sr.tiling.tiles import Box
-
-Alpha = Literal["model", "bicubic", "drop"]
-"""What becomes of an alpha channel: enlarged by the network, by bicubic interpolation, left out."""
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 ReadPixels = Callable[[Box], Pixels]
@@ -32,7 +30,7 @@ MARGIN = 4  # LR pixels around a box; more than bicubic interpolation reads
 
 
 @dataclass(frozen=True)
-class Planes:
+class Channels:
     """How the bands of one image go through a network of `scale`."""
 
     read_pixels: ReadPixels
@@ -60,12 +58,12 @@ class Planes:
         bands = self._bands(box)
         colors, alpha = self._split(bands)
         if alpha is None or self.alpha != "model":
-            return _three(colors)
+            return _repeat_gray(colors)
         if alpha.amin() == alpha.amax():
-            return _three(colors * alpha)
-        return torch.cat([_three(colors * alpha), _three(alpha)])
+            return _repeat_gray(colors * alpha)
+        return torch.cat([_repeat_gray(colors * alpha), _repeat_gray(alpha)])
 
-    def join(self, core: Box, sr: Tensor) -> Tensor:
+    def merge(self, core: Box, sr: Tensor) -> Tensor:
         """The network's result of a box without its halo -> bands of the file.
 
         core: on the LR grid. sr: (1 or 2, 3, scale*h, scale*w) on any device.
@@ -83,9 +81,9 @@ class Planes:
         else:
             corner = self._bands(Box(core.top, core.left, core.top + 1, core.left + 1))
             alpha = corner[-1:].to(sr.device).expand_as(colors[:1])
-        return torch.cat([self._divided(core, colors, alpha), alpha])
+        return torch.cat([self._unpremultiply(core, colors, alpha), alpha])
 
-    def _divided(self, core: Box, colors: Tensor, alpha: Tensor) -> Tensor:
+    def _unpremultiply(self, core: Box, colors: Tensor, alpha: Tensor) -> Tensor:
         """Colors no longer premultiplied; under full transparency those that the file has."""
         visible = alpha > INVISIBLE
         if visible.all():
@@ -119,7 +117,7 @@ class Planes:
         return (bands[:-1], bands[-1:]) if self.has_alpha else (bands, None)
 
 
-def quantised(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
+def quantize(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
     """(bands, h, w) in [0, 1] -> (h, w, bands) of a file's levels, rounded halves up.
 
     dtype: uint8, uint16, or float32 for no rounding. The rounding is done on the tensor's device.
@@ -131,6 +129,6 @@ def quantised(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
     return whole.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
 
 
-def _three(planes: Tensor) -> Tensor:
+def _repeat_gray(x: Tensor) -> Tensor:
     """(1 or 3, h, w) -> (1, 3, h, w)."""
-    return planes.expand(3, -1, -1)[None]
+    return x.expand(3, -1, -1)[None]

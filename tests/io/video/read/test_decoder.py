@@ -16,7 +16,7 @@ from sr.io.video.read.reader import open_video
 NUM_FRAMES = 40
 
 
-def read(path: Path, damaged: Damaged = "go-on") -> tuple[list[Frame], list[str]]:
+def read(path: Path, damaged: Damaged = "continue") -> tuple[list[Frame], list[str]]:
     with open_video(path, damaged=damaged) as reader:
         return list(reader.frames()), reader.damage
 
@@ -70,7 +70,7 @@ def seconds(frames: list[Frame], path: Path) -> list[float]:
 def test_an_undamaged_video_has_no_faults(tmp_path: Path, name: str, codec: str) -> None:
     path = tmp_path / name
     write_clip(path, NUM_FRAMES, codec=codec)
-    for damaged in ("go-on", "stop"):
+    for damaged in ("continue", "stop"):
         frames, damage = read(path, damaged)
         assert len(frames) == NUM_FRAMES
         assert damage == []
