@@ -2,8 +2,8 @@
 
 Events and their fields:
   start        pictures (images and videos), ignored (files that are neither), megapixels (that the
-               network is to read), model, scale, size (such as x4), tile_size, halo (LR pixels), device,
-               precision
+               network is to read), model, scale, size (such as x4), tile_size, halo (LR pixels),
+               device, precision
   progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
                where nobody knows), fps, seconds_left, queues (how full the one behind each stage
                is on average), bottleneck (the stage that the others wait for), disk_gib (of

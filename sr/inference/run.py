@@ -63,7 +63,7 @@ def run(
     devices. upscalers: of one model, one per device, that is loaded already; None loads
     `options.model`. Raises UserError before any work is done. An interrupt leaves whole files only.
     """
-    name = options.model or ""
+    name = Path(options.model or "").name
     if upscalers is None:
         file = find_model(options)
         name = file.name
