@@ -48,7 +48,7 @@ from sr.device import keep_freed_memory, precision_name
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.run import run
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, plan_encoding
+from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Frame, Planes, VideoInfo
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
@@ -60,7 +60,7 @@ CPU = torch.device("cpu")
 CRF = 23
 Contestant = Callable[[], float]
 """Does it once; returns the seconds it took."""
-Contest = tuple[Path, Path, int, EncoderChoice, Path]
+Contest = tuple[Path, Path, int, dict[str, Any], Path]
 """Model, clip, number of frames, encoder, folder for results."""
 
 
@@ -82,7 +82,7 @@ def main() -> None:
         if arguments.clip is None or not arguments.model:
             parser.error("expected --clip and --model, or --memory")
         for model in arguments.model:
-            choice = EncoderChoice(crf=CRF, preset=arguments.preset)
+            choice = {"crf": CRF, "preset": arguments.preset}
             contest = (model, arguments.clip, arguments.frames or 40, choice, Path(name))
             sys.stdout.write(_competed(contest, arguments.rounds))
 
@@ -116,14 +116,14 @@ def _measure(name: str) -> float:
 
 
 def _load_ours(
-    model: Path, clip: Path, num_frames: int, choice: EncoderChoice, folder: Path
+    model: Path, clip: Path, num_frames: int, choice: dict[str, Any], folder: Path
 ) -> tuple[list[str], str]:
     """Names of contestants, and a line on the clip."""
     keep_freed_memory()
     (upscaler,) = load_upscalers(model, lambda *_, **__: None, RuntimeOptions(devices=("cpu",)))
     info, frames = _frames(clip, num_frames)
     size = (upscaler.scale * info.height, upscaler.scale * info.width)
-    encoding = plan_encoding(choice, info, width=size[1], height=size[0], suffix=".mp4")
+    encoding = plan_encoding(info, width=size[1], height=size[0], suffix=".mp4", **choice)
     conversion = Conversion(info.layout, info.color, info.siting)
     lr = [conversion.to_rgb(planes_to_tensors(frame.planes, CPU)) for frame in frames]
     back = Conversion(encoding.layout, encoding.color, encoding.siting)
@@ -134,12 +134,12 @@ def _load_ours(
     return list(_loaded), (
         f"\n{model.name}, {clip.name}, {len(frames)} frames of {info.width}x{info.height} to "
         f"{size[1]}x{size[0]}, {precision_name(upscaler.dtype)}, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads, preset {choice.preset}\n"
+        f"{torch.get_num_threads()} threads, preset {choice['preset']}\n"
     )
 
 
 def _load_theirs(
-    model: Path, clip: Path, num_frames: int, choice: EncoderChoice, folder: Path
+    model: Path, clip: Path, num_frames: int, choice: dict[str, Any], folder: Path
 ) -> tuple[list[str], str]:
     theirs = _realesrgan(model, choice)
     _loaded["Real-ESRGAN's way"] = lambda: theirs(clip, num_frames, folder / "theirs.mp4")
@@ -173,9 +173,9 @@ def _encoder(planes: Sequence[Planes], encoding: Encoding, info: VideoInfo, path
 
 
 def _ours(
-    upscaler: Upscaler, clip: Path, num_frames: int, choice: EncoderChoice, output: Path
+    upscaler: Upscaler, clip: Path, num_frames: int, choice: dict[str, Any], output: Path
 ) -> float:
-    video = VideoOptions(crf=choice.crf, preset=choice.preset, end=Moment(frame=num_frames))
+    video = VideoOptions(**choice, end=Moment(frame=num_frames))
     options = InferOptions([clip], OutputOptions(output, overwrite=True), video=video)
     started = time.perf_counter()
     outcome = run(options, lambda *_, **__: None, [upscaler])
@@ -189,7 +189,7 @@ class LeftOutError(Exception):
     """A contestant cannot take part; the message says why."""
 
 
-def _realesrgan(model: Path, choice: EncoderChoice) -> Callable[[Path, int, Path], float]:
+def _realesrgan(model: Path, choice: dict[str, Any]) -> Callable[[Path, int, Path], float]:
     from upscale_images import SCALE, THEIR_NETWORKS
 
     from sr.networks.basicsr_network import MissingBasicSRError, networks_of_basicsr
@@ -223,7 +223,7 @@ def _realesrgan(model: Path, choice: EncoderChoice) -> Callable[[Path, int, Path
 
 @contextmanager
 def _pipes(
-    program: str, clip: Path, info: VideoInfo, scale: int, choice: EncoderChoice, output: Path
+    program: str, clip: Path, info: VideoInfo, scale: int, choice: dict[str, Any], output: Path
 ) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """Where decoded frames come from, and where enlarged ones go; both BGR of 8 bits."""
     quiet = [program, "-loglevel", "error"]
@@ -232,7 +232,7 @@ def _pipes(
     given = [*raw, "-s", size, "-framerate", str(info.rate), "-i", "pipe:"]
     made = ["-i", str(clip), "-map", "0:v", "-map", "1:a?", "-c:a", "copy", "-shortest"]
     made += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", str(CRF)]
-    made += ["-preset", str(choice.preset), "-y", str(output)]
+    made += ["-preset", str(choice["preset"]), "-y", str(output)]
     decoding = subprocess.Popen([*quiet, "-i", str(clip), *raw, "pipe:"], stdout=subprocess.PIPE)
     encoding = subprocess.Popen([*quiet, *given, *made], stdin=subprocess.PIPE)
     decoded, enlarged = cast("IO[bytes]", decoding.stdout), cast("IO[bytes]", encoding.stdin)

@@ -40,7 +40,7 @@ class Listener:
     def warnings(self) -> list[str]:
         """All but those of colors that are guessed."""
         messages = [fields["message"] for fields in self.fields("warning")]
-        return [message for message in messages if "not told; taken as" not in message]
+        return [message for message in messages if "unknown, taken as" not in message]
 
 
 class CountingNetwork(nn.Module):

@@ -26,7 +26,7 @@ from sr.io.video.frame import VideoError
 from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.time_range import TimeRange
-from sr.io.video.verify import expect_result, verify_video
+from sr.io.video.verify import verify_video
 from sr.tiling.upscaler import Upscaler
 
 _NUM_NAMED = 4  # kinds of damage in a message; the rest are counted
@@ -203,15 +203,6 @@ def _mux_segments(
         last_duration=last.end - last.last,
     )
     original = plan.source if plan.source.is_file() else None
-    expected = expect_result(
-        original,
-        plan.streams,
-        num_frames=manifest.num_frames,
-        first=first.first * info.time_base - time_range.shift,
-        last=last.last * info.time_base - time_range.shift,
-        video=track,
-        time_range=time_range,
-    )
     whole = manifest.folder / f"whole{plan.output.suffix}"  # removed with the segments after a kill
     with atomic_write(whole) as path:
         try:
@@ -225,7 +216,16 @@ def _mux_segments(
             )
         except VideoError as error:
             raise VideoError(str(error).replace(str(path), str(plan.output))) from error
-        faults = verify_video(path, expected)
+        faults = verify_video(
+            path,
+            video=track,
+            source=original,
+            plan=plan.streams,
+            num_frames=manifest.num_frames,
+            first=first.first * info.time_base - time_range.shift,
+            last=last.last * info.time_base - time_range.shift,
+            time_range=time_range,
+        )
     whole.replace(plan.output)
     for note in notes:
         emit("warning", message=f"{plan.source}: {note}")

@@ -1,4 +1,4 @@
-"""The part of a video that is wanted, in the time line of its source."""
+"""The range of a video that is wanted, in the time line of its source."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,7 +17,7 @@ class TimeRange:
     end: Fraction | None = None
     """None: to the end."""
     origin: Fraction = Fraction(0)
-    """What the source's clock shows when it begins; shown at 0 where `start` is None."""
+    """Time of the source's clock at its beginning; shown at 0 where `start` is None."""
 
     @property
     def shift(self) -> Fraction:
@@ -25,20 +25,20 @@ class TimeRange:
         return self.origin if self.start is None else self.start
 
     def overlaps(self, start: Fraction, end: Fraction) -> bool:
-        """Something of [start, end), or the moment `start` where they are equal, is wanted."""
+        """Return whether some of [start, end), or of the moment `start` where equal, is wanted."""
         if self.end is not None and start >= self.end:
             return False
         return self.start is None or end > self.start or start >= self.start
 
     def clip(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction]:
-        """What is wanted of [start, end), which overlaps, in the time line of the result."""
+        """Clip [start, end), which overlaps, to the range, in the time line of the result."""
         first = start if self.start is None else max(start, self.start)
         last = end if self.end is None else min(end, self.end)
         return first - self.shift, last - self.shift
 
 
 def set_clock_origin(time_range: TimeRange, source: InputContainer) -> TimeRange:
-    """The span with its source's origin.
+    """Return the time range with its source's origin.
 
     A broadcast's clock, of 26.5 hours, has run before the recording began. Players count from its
     start; a result that kept the clock's times would show nothing for hours. Elsewhere times

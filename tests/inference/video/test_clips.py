@@ -164,7 +164,7 @@ def test_a_clip_keeps_frames_times_streams_and_looks(
     assert result.pix_fmt == source.pix_fmt == clip.pix_fmt
     assert (result.aspect, result.rotation) == (source.aspect, source.rotation)
     assert result.color == clip.color
-    guessed = [each for each in listener.fields("warning") if "not told" in each["message"]]
+    guessed = [each for each in listener.fields("warning") if "unknown, taken" in each["message"]]
     assert bool(guessed) == (2 in source.color[:3])
 
 

@@ -45,7 +45,7 @@ def failure(capsys: pytest.CaptureFixture[str]) -> str:
 def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if line.startswith("warning: ")]
-    return [line for line in told if "not told; taken as" not in line]
+    return [line for line in told if "unknown, taken as" not in line]
 
 
 def names(folder: Path) -> list[str]:
@@ -444,10 +444,10 @@ def test_a_result_grows_among_its_segments_where_a_later_run_clears_up_after_a_k
     seen: list[list[str]] = []
     verify = upscale_module.verify_video
 
-    def watch(path: Path, expected: Any) -> list[str]:
+    def watch(path: Path, **expected: Any) -> list[str]:
         seen.append(names(output.parent))
         path.with_name("killed.mp4").write_bytes(path.read_bytes())
-        return verify(path, expected)
+        return verify(path, **expected)
 
     monkeypatch.setattr(upscale_module, "verify_video", watch)
     assert call("-i", source, "-o", output) == 0

@@ -54,7 +54,7 @@ def test_an_identity_network_gives_every_frame_back(
     with open_video(source) as before, open_video(output) as after:
         assert after.info.layout == before.info.layout
         assert after.info.color == before.info.color
-        assert not [note for note in after.info.notes if "not told" in note]
+        assert not [note for note in after.info.notes if "unknown, taken" in note]
 
 
 def test_frames_are_enlarged_and_repeated_ones_computed_once(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_rotation_aspect_and_exact_size_are_those_that_players_show(tmp_path: Pa
         container.mux(stream.encode(None))
     output = tmp_path / "out.mp4"
     video = VideoOptions()
-    outcome = upscale(source, output, video=video, size=Exact(height=64, width=48))
-    assert outcome.exit_code == 0
+    summary = upscale(source, output, video=video, size=Exact(height=64, width=48))
+    assert summary.exit_code == 0
     with open_video(source) as before, open_video(output) as after:
         assert (after.info.width, after.info.height) == (64, 48)
         assert after.info.display_matrix == before.info.display_matrix is not None
@@ -173,9 +173,9 @@ def test_a_folder_of_images_and_videos_is_done_as_a_whole(tmp_path: Path) -> Non
     (folder / "bad.mkv").write_bytes(b"no video")
     pattern = tmp_path / "mixed" / "c%d.png"
     upscale(make_clip(tmp_path / "single.mkv", 1, codec="ffv1"), pattern)
-    outcome = upscale(folder, tmp_path / "out", video=VideoOptions(), outscale=1)
-    assert outcome.exit_code == 3
-    assert [path.name for path in outcome.failures] == ["bad.mkv"]
+    summary = upscale(folder, tmp_path / "out", video=VideoOptions(), outscale=1)
+    assert summary.exit_code == 3
+    assert [path.name for path in summary.failures] == ["bad.mkv"]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["a_x1.mp4", "b_x1.mkv", "c0_x1.png"]
 
@@ -184,14 +184,14 @@ def test_previews_come_before_the_work(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 10)
     listener = Listener()
     video = VideoOptions(codec="ffv1", preview=2)
-    outcome = upscale(
+    summary = upscale(
         source,
         tmp_path / "out.mkv",
         video=video,
         network=CountingNetwork(2),
         listener=listener,
     )
-    assert outcome.exit_code == 0
+    assert summary.exit_code == 0
     previews = [each["preview"].name for each in listener.fields("progress") if "preview" in each]
     assert previews == ["out_preview_00002_0.080s.png", "out_preview_00007_0.280s.png"]
     assert all((tmp_path / name).is_file() for name in previews)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import av
 import numpy as np
 import pytest
 
-from sr.io.video.frame import Layout, Planes
+from sr.io.video.frame import Color, Layout, Planes
+from sr.io.video.mux.mux import mux_video
+from sr.io.video.mux.streams import StreamPlan, plan_streams
+from sr.io.video.mux.video_track import VideoTrack
+from sr.io.video.time_range import WHOLE, TimeRange
 
 WriteClip = Callable[..., list[Planes]]
 
@@ -49,7 +54,7 @@ def _write_clip(
     that is added to the times of the packets. context: attributes of the codec's context.
     """
     generator = np.random.default_rng(0)
-    layout = Layout.of(pix_fmt)
+    layout = Layout.parse(pix_fmt)
     assert layout is not None
     time_base = time_base or Fraction(1, rate)
     written: list[Planes] = []
@@ -220,7 +225,7 @@ def _write_segments(
     context: dict[str, Any] | None = None,
     options: dict[str, str] | None = None,
 ) -> list[Path]:
-    """Parts with gray frames of 64 x 48 at these times, each from an encoder of its own."""
+    """Segments with gray frames of 64 x 48 at these times, each from an encoder of its own."""
     presets = {
         "libx264": {"preset": "veryfast", "b-adapt": "0", "bf": "2"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
@@ -244,6 +249,61 @@ def _write_segments(
             part.mux(stream.encode(None))
         paths.append(path)
     return paths
+
+
+UNIT = Fraction(1, 12800)
+TIMES = [512 * number for number in range(50)]  # 25 frames per second
+MuxClip = Callable[..., Path]
+
+
+def _mux_clip(
+    folder: Path,
+    suffix: str,
+    times: Sequence[int] = TIMES,
+    *,
+    source: Path | None = None,
+    plan: StreamPlan | None = None,
+    time_range: TimeRange = WHOLE,
+    video: VideoTrack | None = None,
+    codec: str | None = None,
+    name: str = "out",
+) -> Path:
+    """Segments with frames at these times, muxed with all of the source; nothing may be lost."""
+    video = video or VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
+    codec = codec or ("libvpx-vp9" if suffix == ".webm" else "libx264")
+    ratio = {"sample_aspect_ratio": video.sample_aspect_ratio}
+    segments = _write_segments(folder, times, time_base=video.time_base, codec=codec, context=ratio)
+    if plan is None and source is not None:
+        plan = plan_streams(source, video_stream=0, suffix=suffix)
+    output = folder / f"{name}{suffix}"
+    notes = mux_video(
+        segments,
+        output,
+        video=video,
+        source=source,
+        plan=plan or StreamPlan(),
+        time_range=time_range,
+    )
+    assert notes == ()
+    return output
+
+
+def _read_stamps(path: Path, kind: str = "video", number: int = 0) -> list[float]:
+    """Time stamps of a stream in seconds, in order of time."""
+    with av.open(str(path)) as container:
+        stream = [one for one in container.streams if one.type == kind][number]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        return sorted(float((packet.pts or 0) * packet.time_base) for packet in packets)
+
+
+@pytest.fixture
+def mux_clip(tmp_path: Path) -> MuxClip:
+    return partial(_mux_clip, tmp_path)
+
+
+@pytest.fixture
+def read_stamps() -> Callable[..., list[float]]:
+    return _read_stamps
 
 
 @pytest.fixture

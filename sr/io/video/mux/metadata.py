@@ -1,4 +1,4 @@
-"""Tags and chapters of a video that still hold for its upscaled result."""
+"""Select the tags and chapters of a video that still hold for its upscaled result."""
 
 from __future__ import annotations  # Chapter is in the stubs only
 
@@ -15,7 +15,7 @@ from sr.io.video.time_range import TimeRange
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-# What tells of the old file: its kind of MP4, its writer, and statistics that mkvmerge adds.
+# What describes the old file: its kind of MP4, its writer, and statistics that mkvmerge adds.
 _STALE = {
     "major_brand",
     "minor_version",
@@ -33,7 +33,7 @@ _TIME_CODE = "timecode"
 
 
 def filter_tags(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str, str]:
-    """Those that hold for the result too."""
+    """Return those that hold for the result too."""
     kept = {}
     for key, value in metadata.items():
         name = key.lower().split("-")[0]  # mkvmerge adds the language: BPS-eng
@@ -44,7 +44,7 @@ def filter_tags(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[
 
 
 def filter_stream_tags(stream: Stream, *, time_code: bool = True) -> dict[str, str]:
-    """Those of a stream. FFmpeg reads a track's title in MP4 as `name`, but writes `title`."""
+    """Return those of a stream. FFmpeg reads a title in MP4 as `name`, but writes `title`."""
     tags = filter_tags(stream.metadata, time_code=time_code)
     name = tags.pop("name", None)
     if name is not None:
@@ -53,7 +53,7 @@ def filter_stream_tags(stream: Stream, *, time_code: bool = True) -> dict[str, s
 
 
 def cut_chapters(container: InputContainer, time_range: TimeRange) -> list[Chapter]:
-    """The chapters of the span, in the time line of the result."""
+    """Return the chapters of the time range, in the time line of the result."""
     chapters: list[Chapter] = []
     for chapter in container.chapters():
         unit = chapter["time_base"]

@@ -1,11 +1,10 @@
-"""Packets of all streams that the result has next to its video, read from the source in step."""
+"""Read packets of all streams that the result has next to its video, from the source in step."""
 
 from __future__ import annotations  # Packet is generic in the stubs only
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import av
 from av.audio.stream import AudioStream
@@ -16,7 +15,7 @@ from av.subtitles.stream import SubtitleStream
 
 from sr.io.video.mux.audio import AudioConverter, add_audio
 from sr.io.video.mux.metadata import filter_stream_tags
-from sr.io.video.mux.packet_copy import CoverCopier, PacketCopier
+from sr.io.video.mux.packet_copy import PacketCopier
 from sr.io.video.mux.streams import (
     IMAGE_TYPES,
     PassthroughStream,
@@ -28,24 +27,13 @@ from sr.io.video.mux.subtitles import SubtitleConverter, add_subtitles
 from sr.io.video.read.container import discard_other_streams, open_container
 from sr.io.video.time_range import TimeRange
 
-_MOST_FAILURES = 10
+_MAX_FAILURES = 10
 """Failures to read, with no packet between, after which the source is taken as ended."""
 _READ_ON = 10
-"""Seconds behind the end of the span that are still searched: files are not sorted by time."""
+"""Seconds after the end of the time range that are still searched: files are not sorted by time."""
 
-
-class PacketConverter(Protocol):
-    """What makes packets of one stream of the source into those of the result's."""
-
-    num_faults: int
-
-    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Packets of the result that can be made now."""
-        ...
-
-    def flush(self) -> Iterator[Packet[Stream]]:
-        """The last ones, when the source has ended."""
-        ...
+Converter = PacketCopier | AudioConverter | SubtitleConverter
+"""What makes packets of one stream of the source into those of the result's."""
 
 
 class PassthroughPackets:
@@ -66,25 +54,25 @@ class PassthroughPackets:
         self._path = path
         self._source = source
         self._time_range = time_range
-        self._lanes: dict[int, PacketConverter] = {}
-        self._labels = {stream_plan.index: stream_plan.label for stream_plan in plan.passthrough}
+        self._converters: dict[int, Converter] = {}  # by index in the source
+        self._labels = {stream.index: stream.label for stream in plan.passthrough}
         self._origins: dict[int, int] = {}  # index in the result: index in the source
         self._refused: Counter[int] = Counter()
         self._damage: tuple[str, ...] = ()
-        for stream_plan in plan.passthrough:
-            self._add(stream_plan, source.streams[stream_plan.index], output)
-        discard_other_streams(source, self._lanes)
+        for planned in plan.passthrough:
+            self._add(planned, source.streams[planned.index], output)
+        discard_other_streams(source, self._converters)
 
-    def packets(self) -> Iterator[Packet[Stream]]:
-        """Those of the result, in about the order of time; its header must have been written."""
-        if not self._lanes:
+    def read_packets(self) -> Iterator[Packet[Stream]]:
+        """Give those of the result, in about the order of time; its header must be written."""
+        if not self._converters:
             return
-        for packet in self._read():
-            yield from self._lanes[packet.stream_index].process(packet)
-        for lane in self._lanes.values():
-            yield from lane.flush()
+        for packet in self._read_source():
+            yield from self._converters[packet.stream_index].process(packet)
+        for converter in self._converters.values():
+            yield from converter.flush()
 
-    def refuse(self, packet: Packet[Stream]) -> None:
+    def count_refused(self, packet: Packet[Stream]) -> None:
         """Count a packet that the muxer did not take."""
         self._refused[self._origins[packet.stream_index]] += 1
 
@@ -92,17 +80,17 @@ class PassthroughPackets:
     def notes(self) -> tuple[str, ...]:
         """What was lost on the way, by stream, for the user."""
         notes = list(self._damage)
-        for index, lane in self._lanes.items():
-            lost = lane.num_faults + self._refused[index]
+        for index, converter in self._converters.items():
+            lost = converter.num_faults + self._refused[index]
             if lost:
                 notes.append(f"{self._labels[index]}: left out damaged packets: {lost}")
         return tuple(notes)
 
-    def _read(self) -> Iterator[Packet[Stream]]:
-        """Packets of all lanes, past damage, up to the end of the span."""
-        streams = [self._source.streams[index] for index in self._lanes]
+    def _read_source(self) -> Iterator[Packet[Stream]]:
+        """Read packets of all streams, past damage, up to the end of the time range."""
+        streams = [self._source.streams[index] for index in self._converters]
         failures = 0
-        while failures < _MOST_FAILURES:
+        while failures < _MAX_FAILURES:
             try:
                 for packet in self._source.demux(streams):
                     failures = 0
@@ -122,33 +110,27 @@ class PassthroughPackets:
             return False
         return packet.dts * packet.time_base > end + _READ_ON
 
-    def _add(self, stream_plan: PassthroughStream, stream: Stream, output: OutputContainer) -> None:
-        attached = stream_plan.kind == "image" and output.format.name == "matroska"
-        if stream_plan.kind == "attachment" or attached:
+    def _add(self, planned: PassthroughStream, stream: Stream, output: OutputContainer) -> None:
+        attached = planned.kind == "image" and output.format.name == "matroska"
+        if planned.kind == "attachment" or attached:
             _attach(stream, self._path, output)
             return
-        result, lane = self._lane(stream_plan, stream, output)
+        result: Stream
+        converter: Converter
+        if planned.codec is None:
+            result = add_copied_stream(output, stream)
+            converter = PacketCopier(stream, result, self._time_range)
+        elif isinstance(stream, AudioStream):
+            result = add_audio(output, planned.codec, stream)
+            converter = AudioConverter(stream, result, self._time_range)
+        else:
+            assert isinstance(stream, SubtitleStream)
+            result = add_subtitles(output, planned.codec)
+            converter = SubtitleConverter(stream, result, self._time_range)
         result.metadata.update(filter_stream_tags(stream))
         result.disposition = stream.disposition
-        self._lanes[stream_plan.index] = lane
-        self._origins[result.index] = stream_plan.index
-
-    def _lane(
-        self, stream_plan: PassthroughStream, stream: Stream, output: OutputContainer
-    ) -> tuple[Stream, PacketConverter]:
-        if stream_plan.codec is None:
-            copied = add_copied_stream(output, stream)
-            still = stream_plan.kind == "image"
-            return copied, CoverCopier(copied) if still else PacketCopier(
-                stream, copied, self._time_range
-            )
-        if stream_plan.kind == "audio":
-            assert isinstance(stream, AudioStream)
-            sound = add_audio(output, stream_plan.codec, stream)
-            return sound, AudioConverter(stream, sound, self._time_range)
-        assert isinstance(stream, SubtitleStream)
-        text = add_subtitles(output, stream_plan.codec)
-        return text, SubtitleConverter(stream, text, self._time_range)
+        self._converters[planned.index] = converter
+        self._origins[result.index] = planned.index
 
 
 def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
@@ -159,18 +141,18 @@ def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
         data = stream.data
         name, media_type = name or "attachment", media_type or "application/octet-stream"
     else:
-        data = _image(source, stream.index)
+        data = _read_cover(source, stream.index)
         suffix, usual_type = IMAGE_TYPES[codec_name(stream)]
-        # By this name players tell cover art from other images.
+        # By this name players know cover art from other images.
         name, media_type = name or f"cover.{suffix}", media_type or usual_type
     attachment = output.add_attachment(name, media_type, data)
-    known = ("filename", "mimetype")
     tags = filter_stream_tags(stream)
+    known = ("filename", "mimetype")
     attachment.metadata.update({key: tags[key] for key in tags if key.lower() not in known})
 
 
-def _image(source: Path, index: int) -> bytes:
-    """The bytes of cover art; empty where the file has lost them."""
+def _read_cover(source: Path, index: int) -> bytes:
+    """Read the bytes of cover art; empty where the file has lost them."""
     with open_container(source) as container:
         discard_other_streams(container, [index])
         for packet in container.demux(container.streams[index]):

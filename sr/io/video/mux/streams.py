@@ -1,6 +1,6 @@
-"""What becomes of each stream of a video next to the one that is upscaled, told before any work.
+"""Plan, before any work, what becomes of each stream of a video next to the upscaled one.
 
-What a container takes is asked of FFmpeg's muxer, which writes a header with the stream for trial.
+FFmpeg's muxer decides what a container takes: it writes a header with the stream on trial.
 """
 
 import io
@@ -34,7 +34,7 @@ IMAGE_TYPES = {
 
 _CONTAINERS = {".mp4": "MP4", ".mkv": "Matroska", ".webm": "WebM"}
 _IMAGES = {".gif", ".webp", ".png", ".apng"}  # sources that are videos, but hold nothing else
-_SOUND = {".mp4": "aac", ".mkv": "flac", ".webm": "libopus"}
+_AUDIO = {".mp4": "aac", ".mkv": "flac", ".webm": "libopus"}
 _TEXT = {".mp4": "mov_text", ".mkv": "subrip", ".webm": "webvtt"}
 _NAMES = {
     "aac": "AAC",
@@ -45,7 +45,7 @@ _NAMES = {
     "webvtt": "WebVTT",
 }
 # The muxer takes Vorbis into MP4, but under a number of its own that hardly any player knows.
-_SHUNNED = {(".mp4", "vorbis")}
+_NOT_COPIED = {(".mp4", "vorbis")}
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class StreamPlan:
 
 
 def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
-    """What becomes of every stream but `video_stream` (an index) in a result of this suffix.
+    """Plan what becomes of every stream but `video_stream` (an index) in a result of this suffix.
 
     Folders and patterns of images, and single images that move, have nothing next to frames.
     Raises VideoError for a suffix that is not in MUXERS, and a source that cannot be opened.
     """
     if suffix not in MUXERS:
-        raise VideoError(f"a video is written as {', '.join(MUXERS)}, not as {suffix!r}")
+        raise VideoError(f"expected a suffix of {', '.join(MUXERS)}, got {suffix!r}")
     if not has_streams(source):
         return StreamPlan()
     passthrough = []
@@ -87,20 +87,20 @@ def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
         for stream in container.streams:
             if stream.index == video_stream or _is_chapter_track(stream):
                 continue
-            stream_plan, note = _plan(stream, suffix)
-            passthrough += [] if stream_plan is None else [stream_plan]
-            notes += [] if note is None else [note]
+            planned, note = _plan_stream(stream, suffix)
+            passthrough += [planned] if planned else []
+            notes += [note] if note else []
     return StreamPlan(tuple(passthrough), tuple(notes))
 
 
 def has_streams(source: Path) -> bool:
-    """It is a file that may hold more than frames: no folder, pattern or moving image."""
+    """Return whether a source may hold more than frames: no folder, pattern or moving image."""
     return source.is_file() and source.suffix.lower() not in _IMAGES
 
 
 def codec_name(stream: Stream) -> str:
-    """Name of the format, not of the decoder that was chosen for it; `unknown` where none is."""
-    # The stubs call both of them given; they are None where no decoder is known.
+    """Return the name of the format, not of a decoder for it; `unknown` where there is none."""
+    # None where no decoder is known, which the stubs deny.
     context: object = stream.codec_context
     if context is not None:
         return stream.codec_context.codec.canonical_name
@@ -109,7 +109,7 @@ def codec_name(stream: Stream) -> str:
 
 
 def describe_stream(stream: Stream) -> str:
-    """Index, type, codec and language of a stream, for messages."""
+    """Format index, type, codec and language of a stream, for messages."""
     words = [stream.type, codec_name(stream)]
     if isinstance(stream, VideoStream) and stream.codec_context is not None:
         words.append(f"{stream.codec_context.width}x{stream.codec_context.height}")
@@ -121,68 +121,68 @@ def describe_stream(stream: Stream) -> str:
 
 
 def add_copied_stream(output: OutputContainer, stream: Stream) -> Stream:
-    """A new stream of the result for the very packets of one of the source."""
+    """Add a stream to the result for the very packets of one of the source."""
     copied = output.add_stream_from_template(stream, opaque=True)
     if isinstance(stream, AudioStream) and isinstance(copied, AudioStream):
         channels = stream.codec_context.channels
-        # AVI tells the number of channels alone, by which MP4 would refuse PCM at its very end.
+        # AVI has the number of channels alone, with which MP4 would refuse PCM at its very end.
         if stream.codec_context.layout.name == f"{channels} channels" and channels in LAYOUTS:
             copied.codec_context.layout = LAYOUTS[channels]
     return copied
 
 
 def _is_chapter_track(stream: Stream) -> bool:
-    """MP4's chapters are also a stream, which FFmpeg has read when it hides it like this."""
+    """Return whether it holds MP4's chapters, which FFmpeg has read when it hides it like this."""
     return stream.type == "data" and stream.discard == Discard.all
 
 
-def _plan(stream: Stream, suffix: str) -> tuple[PassthroughStream | None, str | None]:
-    """The companion and a note, each None where there is none."""
+def _plan_stream(stream: Stream, suffix: str) -> tuple[PassthroughStream | None, str | None]:
+    """Return the stream's plan and a note, each None where there is none."""
     label = describe_stream(stream)
     into = _CONTAINERS[suffix]
-    kind = _kind(stream)
+    kind = _find_kind(stream)
     if kind is None and stream.type == "video":
         return None, f"{label}: left out; --stream {stream.index} upscales it instead"
     if kind is None:
         return None, f"{label}: left out, since its kind is not known"
-    if _is_copied(stream, kind, suffix):
+    if _can_copy(stream, kind, suffix):
         return PassthroughStream(stream.index, kind, None, label), None
-    codec = _converter(stream, kind, suffix)
+    codec = _choose_encoder(stream, kind, suffix)
     if codec is None:
         return None, f"{label}: left out, since {into} cannot hold it"
     note = f"{label}: becomes {_NAMES[codec]}, since {into} cannot hold it"
     return PassthroughStream(stream.index, kind, codec, label), note
 
 
-def _kind(stream: Stream) -> Kind | None:
+def _find_kind(stream: Stream) -> Kind | None:
     if stream.type == "video":
         return "image" if stream.disposition & Disposition.attached_pic else None
     return None if stream.type == "unknown" else stream.type
 
 
-def _is_copied(stream: Stream, kind: Kind, suffix: str) -> bool:
-    if (suffix, codec_name(stream)) in _SHUNNED:
+def _can_copy(stream: Stream, kind: Kind, suffix: str) -> bool:
+    if (suffix, codec_name(stream)) in _NOT_COPIED:
         return False
     if kind == "attachment":
         return suffix == ".mkv"
     if kind == "image" and suffix == ".mkv":  # becomes an attachment
         return codec_name(stream) in IMAGE_TYPES
-    return _takes(suffix, stream)
+    return _can_mux(suffix, stream)
 
 
-def _converter(stream: Stream, kind: Kind, suffix: str) -> str | None:
-    """Name of the encoder, None where the stream cannot be decoded into what one takes."""
+def _choose_encoder(stream: Stream, kind: Kind, suffix: str) -> str | None:
+    """Return the name of the encoder, None where the stream cannot be decoded for one."""
     codec: Codec | None = None if stream.codec_context is None else stream.codec_context.codec
     if codec is None:
         return None
     if kind == "audio":
-        return _SOUND[suffix]
+        return _AUDIO[suffix]
     return _TEXT[suffix] if kind == "subtitle" and codec.text_sub else None
 
 
-def _takes(suffix: str, stream: Stream) -> bool:
-    """The muxer writes a header for this stream."""
-    # MP4 tells how PCM's channels are laid out in its index, which is for once to come first.
+def _can_mux(suffix: str, stream: Stream) -> bool:
+    """Return whether the muxer writes a header for this stream."""
+    # MP4 has the layout of PCM's channels in its index, which must be written on trial.
     early = suffix == ".mp4" and codec_name(stream).startswith("pcm_")
     options = {"movflags": "+empty_moov"} if early else {}
     try:

@@ -22,7 +22,7 @@ def encoding(
     color: Color = HD,
     **choice: Any,
 ) -> Encoding:
-    layout = Layout.of(pix_fmt)
+    layout = Layout.parse(pix_fmt)
     assert layout is not None
     info = VideoInfo(
         name="clip.mkv",

@@ -53,13 +53,13 @@ def test_what_is_not_told_goes_by_the_size(
         assert (color.matrix, color.primaries, color.transfer) == expected
         assert not color.full_range
         (note,) = notes
-        assert note.startswith("color matrix, primaries and transfer not told; taken as BT.")
+        assert note.startswith("color matrix, primaries and transfer unknown, taken as BT.")
         assert note.endswith(f"as players do for {size[0]}x{size[1]}")
 
 
 def test_a_single_guess_is_named_alone() -> None:
     _, notes = resolved(2, 1, 1, 1)
-    assert notes == ("color matrix not told; taken as BT.709, as players do for 1280x720",)
+    assert notes == ("color matrix unknown, taken as BT.709, as players do for 1280x720",)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ SIZES = [(24, 32), (23, 31), (24, 31), (23, 32), (1, 1), (1, 2), (2, 1), (3, 3),
 
 
 def detect_layout(pix_fmt: str) -> Layout:
-    layout = Layout.of(pix_fmt)
+    layout = Layout.parse(pix_fmt)
     assert layout is not None
     return layout
 
@@ -259,7 +259,7 @@ def test_a_matrix_that_cannot_be_met_is_named(pix_fmt: str, matrix: int) -> None
 
 @pytest.mark.parametrize("depth", [7, 17, 32])
 def test_a_depth_that_cannot_be_met_is_named(depth: int) -> None:
-    with pytest.raises(ValueError, match=f"8 to 16 bits a sample, got {depth}"):
+    with pytest.raises(ValueError, match=f"8 to 16 bits per sample, got {depth}"):
         Conversion(Layout("gray", depth), Color(1, 1, 1, full_range=True), "left")
 
 
