@@ -15,7 +15,7 @@ import yaml
 
 from sr.cli import train
 from sr.io.rgb8 import write_rgb8
-from sr.training.checkpoint import latest_state
+from sr.training.checkpoint import find_latest_state
 
 Call = Callable[..., Any]
 COMMAND = [sys.executable, "-W", "error", "train.py", "-opt"]
@@ -93,7 +93,7 @@ def test_ctrl_c_saves_leaves_with_130_and_the_same_command_goes_on(
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert "interrupted, saved" in stderr
-    state = latest_state(tmp_path / "runs" / "tiny" / "checkpoints")
+    state = find_latest_state(tmp_path / "runs" / "tiny" / "checkpoints")
     assert state is not None
     step = int(state.stem.removeprefix("step_"))
     assert step >= 1
