@@ -39,7 +39,7 @@ from sr.training.data_loader import (
 from sr.training.distributed import make_accelerator
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.setup import make_loss, make_state
+from sr.training.setup import find_teacher, make_loss, make_state
 
 OPTION_FILE = Path(__file__).resolve().parents[1] / "options" / "train" / "compact_x4.yml"
 GAN = (
@@ -108,7 +108,7 @@ def _ours(options: Options, pairs: Cached[Pair]) -> Block:
     device = resolve_device(options.train.device)
     accelerator = make_accelerator(device, resolve_precision(options.train.precision, device))
     state, _ = make_state(options, accelerator, state_file=None)
-    loss = make_loss(options, state, accelerator)
+    loss = make_loss(options, state, find_teacher(options), accelerator)
     log = RunLog(None, options.train.steps, first_step=1, interval=options.log.interval)
     batches = load_batches(options, pairs, accelerator, step=0)
 

@@ -22,14 +22,15 @@ from sr.data.cache import Cached, cache, index_path, open_cached, write_index
 from sr.data.clip_crops import ClipCropDataset, join
 from sr.data.crops import Crop, CropDataset, CropSettings, one_thread, refuse_small_images
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import Source
+from sr.data.sources import Mixture, Source
+from sr.data.zoomed_crops import ZoomedCropDataset
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.steps import Batch
 from sr.training.validate import MIN_SIDE, Sets
 
 
-def find_images(options: Options, device: torch.device) -> tuple[list[Source[Any]], Sets]:
+def find_images(options: Options, device: torch.device) -> tuple[Sequence[Source[Any]], Sets]:
     """Find training and validation images or clips and read their headers.
 
     device: of what measures flow. Raises DataError naming all faults.
@@ -104,10 +105,11 @@ def load_crops(
 ) -> Iterator[Crop]:
     """Give batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when needed."""
     data = options.datasets.train
+    groups = cached.sources.groups if isinstance(cached.sources, Mixture) else ()
     loader: DataLoader[Crop] = DataLoader(
         _make_dataset(options, cached),
         batch_sampler=EndlessBatchSampler(
-            len(cached), data.batch_size, options.seed, first_batch, stride
+            len(cached), data.batch_size, options.seed, first_batch, stride, groups
         ),
         collate_fn=join if isinstance(data.source, ClipSource) else default_collate,
         num_workers=num_workers,
@@ -144,8 +146,22 @@ def _images_path(folder: Path) -> Path:
 
 
 def _make_dataset(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
+    crops, teacher = _make_crops(options, cached), options.losses.teacher
+    if teacher is not None and "zoomed" in teacher.inputs:
+        return ZoomedCropDataset(crops, options.seed)
+    return crops
+
+
+def _make_crops(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
     data = options.datasets.train
-    settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
+    settings = CropSettings(
+        crop_size=data.crop_size,
+        detail_candidates=data.detail_candidates,
+        flips=data.flips,
+        transposes=data.transposes,
+        detail_measure=data.detail_measure,
+        detail_quantile=data.detail_quantile,
+    )
     if isinstance(data.source, ClipSource):
         windows = build_window_settings(options)
         return ClipCropDataset(cached, options.scale, settings, windows, options.seed)
@@ -162,10 +178,11 @@ def _make_batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
     inputs = [crop["lr"]]
     if "neighbors" in crop:
         inputs += [crop["neighbors"], crop["flows"]]
-    motion = crop.get("motion")
+    motion, zoomed = crop.get("motion"), crop.get("zoomed")
     return Batch(
         tuple(map(place, inputs)),
         place(crop["hr"]),
         list(crop["name"]),
         None if motion is None else place(motion),
+        None if zoomed is None else place(zoomed),
     )

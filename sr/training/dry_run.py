@@ -36,7 +36,7 @@ from sr.training.distributed import count_processes, make_accelerator
 from sr.training.gradient_check import format_table, measure_terms
 from sr.training.logging import format_duration
 from sr.training.run_folder import name_os_errors
-from sr.training.setup import make_loss, make_state
+from sr.training.setup import find_teacher, make_loss, make_state
 from sr.training.state import GANState, TrainState
 from sr.training.steps import Batch, train_step
 from sr.training.validate import Sets, validate
@@ -60,6 +60,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     count = sum(len(part) for part in sets.values())
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     report(f"data: {kind} to train on {len(sources)}, to validate on {count}; all can be read")
+    teacher = find_teacher(options)
     accelerator = make_accelerator(device, dtype)
     state, _ = make_state(options, accelerator, state_file=None)
     size = _describe_size(state.generator.network)
@@ -67,7 +68,10 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     if state.gan is not None and options.discriminator is not None:
         size = _describe_size(state.gan.discriminator.network)
         report(f"discriminator: {options.discriminator.type}, {size}")
-    loss = make_loss(options, state, accelerator)
+    if teacher is not None:
+        about = teacher.description
+        report(f"teacher: {about['file']}, {about['architecture']}, {_describe_size(teacher)}")
+    loss = make_loss(options, state, teacher, accelerator)
     batches = load_first_batches(
         options, Cached(sources, Path(), []), accelerator, count_batches_per_step(options)
     )

@@ -50,12 +50,13 @@ def measure_terms(
     norms: dict[str, float] = {}
     values: dict[str, float] = {}
     buffers = copy_buffers(networks)
+    inputs = batch.all_inputs
     with freeze(*discriminators):
         with accelerator.autocast():
-            sr = generator(*batch.inputs)
+            sr = generator(*inputs)
         for name, part in loss.terms.items():
             seen = sr.detach().float().requires_grad_()
-            value = part.of(seen, batch.hr, batch.motion)
+            value = part.of(seen, batch.hr, batch.motion, inputs[0])
             values[name] = value.item()
             norms[name] = part.weight / scale * _gradient_norm(value * scale, seen, sr, parameters)
     restore_buffers(buffers)

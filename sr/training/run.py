@@ -15,6 +15,7 @@ from sr.build_data import build_window
 from sr.data.cache import Cached
 from sr.device import precision_name, resolve_device, resolve_precision
 from sr.models.load import some_names
+from sr.models.teacher import Teacher
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
@@ -32,7 +33,7 @@ from sr.training.gradient_check import measure_terms
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
 from sr.training.run_folder import describe_run, lock_folder, name_os_errors, open_folder
-from sr.training.setup import make_loss, make_metadata, make_state
+from sr.training.setup import find_teacher, make_loss, make_metadata, make_state
 from sr.training.signals import catch_signals
 from sr.training.state import TrainState
 from sr.training.validate import Sets, checkpoint_score, validate, validate_bicubic
@@ -53,6 +54,7 @@ def train(
     device = local_device(resolve_device(options.train.device))
     dtype = resolve_precision(options.train.precision, device)
     sources, sets = find_images(options, device)
+    teacher = find_teacher(options)
     folder = options.log.folder / options.name
     accelerator = make_accelerator(device, dtype)
     with ExitStack() as stack:
@@ -82,12 +84,15 @@ def train(
             )
             cached = decode_images(sources, folder, options.datasets.train.cache_gib, accelerator)
         log.print(describe_start(options, cached, state, missing_keys, accelerator, dtype))
-        return _train(options, state, cached, sets, accelerator, dtype, log, interrupted, folder)
+        return _train(
+            options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
+        )
 
 
 def _train(
     options: Options,
     state: TrainState,
+    teacher: Teacher | None,
     cached: Cached[Any],
     sets: Sets,
     accelerator: Accelerator,
@@ -98,7 +103,7 @@ def _train(
 ) -> bool:
     """Train from the first batch to the last step saved."""
     train, checkpoints = options.train, folder / "checkpoints"
-    metadata = make_metadata(options, accelerator.device)
+    metadata = make_metadata(options, teacher, accelerator.device)
     log.start(
         step=state.step,
         steps=train.steps,
@@ -108,7 +113,7 @@ def _train(
         precision=precision_name(dtype),
         options=metadata["options"],
     )
-    loss = make_loss(options, state, accelerator)
+    loss = make_loss(options, state, teacher, accelerator)
     (first_batch,) = load_first_batches(options, cached, accelerator, 1)
     log.gradients(state.step, measure_terms(state.networks, loss, first_batch, accelerator))
 
@@ -210,6 +215,8 @@ def describe_start(
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
+    if options.losses.teacher is not None:
+        start += f", taught by {options.losses.teacher.model},"
     where = f"{accelerator.device}, {precision_name(dtype)}"
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"

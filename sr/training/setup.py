@@ -18,8 +18,12 @@ from sr.build import (
     receptive_radius_of,
 )
 from sr.build_data import clips_metadata
+from sr.errors import UserError
+from sr.io.model_file import ModelFileError
 from sr.losses.combined import CombinedLoss
+from sr.models.bundled import resolve_model
 from sr.models.load import load_initial_weights
+from sr.models.teacher import Teacher, load_teacher
 from sr.optim.ema import Ema
 from sr.options.optimization import OptimizerOptions, ScheduleOptions
 from sr.options.schema import Options
@@ -65,13 +69,36 @@ def make_state(
     return state, missing_keys
 
 
-def make_loss(options: Options, state: TrainState, accelerator: Accelerator) -> CombinedLoss:
-    """Make the generator's loss."""
+def find_teacher(options: Options) -> Teacher | None:
+    """Load what the generator learns from next to hr, on the CPU; None without losses.teacher.
+
+    Raises UserError naming the key, for a file that is no such model.
+    """
+    teacher, scale = options.losses.teacher, options.scale
+    if teacher is None:
+        return None
+    try:
+        lr_size = options.datasets.train.crop_size // scale
+        return load_teacher(resolve_model(teacher.model), scale, lr_size)
+    except ModelFileError as error:
+        raise UserError(f"losses.teacher.model: {error}") from None
+
+
+def make_loss(
+    options: Options, state: TrainState, teacher: Teacher | None, accelerator: Accelerator
+) -> CombinedLoss:
+    """Make the generator's loss. teacher: as `find_teacher` gives it; moved to the device."""
+    if teacher is not None:
+        teacher.to(accelerator.device)
     discriminator = None if state.gan is None else state.gan.discriminator.network
-    return build_loss(options.losses, discriminator, accelerator.autocast, accelerator.device)
+    return build_loss(
+        options.losses, discriminator, accelerator.autocast, accelerator.device, teacher
+    )
 
 
-def make_metadata(options: Options, device: torch.device) -> dict[str, Any]:
+def make_metadata(
+    options: Options, teacher: Teacher | None, device: torch.device
+) -> dict[str, Any]:
     """Return what the run's model files say of themselves, next to the step."""
     data = options.datasets.train
     return {
@@ -82,6 +109,7 @@ def make_metadata(options: Options, device: torch.device) -> dict[str, Any]:
         "receptive_radius": receptive_radius_of(options.generator, options.scale),
         "training_data": data.description,
         "licence": data.licence,
+        **({} if teacher is None else {"teacher": teacher.description}),
         "hardware": describe_hardware(device),
         "options": options.model_dump(mode="json", by_alias=True),
     }

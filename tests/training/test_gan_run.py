@@ -35,7 +35,7 @@ RELATIVISTIC = "losses.adversarial={type: relativistic_average, weight: 0.01}"
     "overrides",
     [
         ("train.gan.lead_steps=1",),
-        (PATCHGAN, SRRESNET, HINGE_R1, "train.accumulation=2", "datasets.train.num_workers=1"),
+        (PATCHGAN, SRRESNET, HINGE_R1, "train.accumulation=2"),
         (SRGAN, RELATIVISTIC, "train.gan.updates=2", "train.gan.interval=2"),
         ("train.precision=bf16", "train.gan.start_step=3", "train.gan.clip_norm=0.1"),
     ],
