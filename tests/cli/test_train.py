@@ -156,15 +156,26 @@ def test_weights_that_cannot_be_had_are_one_clear_message_and_code_2(
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize("kind", [KeyError, ValueError, OSError])
 def test_a_fault_of_the_program_is_not_hidden(
-    option_file: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+    option_file: Path, call: Call, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
     def crash(*_: object) -> bool:
-        raise KeyError("a fault of ours")
+        raise kind("a fault of ours")
 
     monkeypatch.setattr(train, "train", crash)
-    with pytest.raises(KeyError, match="a fault of ours"):  # of which Python makes code 1
+    with pytest.raises(kind, match="a fault of ours"):  # of which Python makes code 1
         call(option_file)
+
+
+def test_losses_that_are_not_finite_are_one_clear_message_and_code_1(
+    option_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optimizer = "train.optimizer={type: Adam, learning_rate: 1e30}"
+    assert call(option_file, optimizer, "datasets.train.num_workers=0") == 1
+    shown = capsys.readouterr().err
+    assert "10 in a row were not finite" in shown
+    assert "Traceback" not in shown
 
 
 def test_check_and_preview_tell_show_and_leave(
