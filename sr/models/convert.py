@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError, write_model_file
 from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import load_generator
@@ -45,7 +45,7 @@ def convert_model(
     generator = load_generator(source)
     if blend is not None:
         generator = blend_models(generator, *blend)
-    if suffix == ".onnx" and generator.needs_several_frames:
+    if suffix == ".onnx" and generator.takes_clips:
         raise ModelFileError(
             f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
             "are for networks that take one image. Take .safetensors"
@@ -112,7 +112,7 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
             f"{target}: a .pth holds weights only, and from these nobody could tell that they are "
             f"of {theirs}; take .safetensors"
         )
-    with whole_file(target) as temporary:
+    with atomic_write(target) as temporary:
         torch.save({"params_ema": weights}, temporary)
 
 

@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, Tiling, measure_difference
 from sr.models.quiet import silence_output
@@ -144,7 +144,7 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     metadata["size_multiple"] = generator.size_multiple
     metadata["tiling"] = generator.tiling
     onnx.helper.set_model_props(program, {"sr": json.dumps(metadata)})
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         onnx.save(program, temporary)
         difference = measure_difference(OnnxNetwork(temporary, str(path)), network, str(path))
         if not difference <= TOLERANCE[dtype]:

@@ -50,7 +50,7 @@ class BasicSRNetwork(nn.Module):
     def __init__(self, scale: int, arch: str, options: Mapping[str, Any] = NO_OPTIONS) -> None:
         """arch: its name in the registry. options: keyword arguments; scale and channels need none.
 
-        Raises MissingBasicSRError without BasicSR, and ValueError for a name that is not
+        Raises MissingBasicSRError without BasicSR, and UserError for a name that is not
         registered, options that do not fit and networks that do not make one image, `scale`
         times as large, of one image.
         """
