@@ -42,10 +42,10 @@ class DiscriminatorLoss:
         where it was computed, `r1`, both unweighted.
         """
         with autocast():
-            real, judged = discriminator(hr), discriminator(sr)
-        real, judged = real.float(), judged.float()
-        total = discriminator_loss(self.kind, real, judged, self.label_smoothing)
-        terms = {"discriminator": total, "d_real": real.mean(), "d_sr": judged.mean()}
+            real, of_sr = discriminator(hr), discriminator(sr)
+        real, of_sr = real.float(), of_sr.float()
+        total = discriminator_loss(self.kind, real, of_sr, self.label_smoothing)
+        terms = {"discriminator": total, "d_real": real.mean(), "d_sr": of_sr.mean()}
         if self.has_r1(update_index):
             terms["r1"] = r1_penalty(plain, hr)
             total = total + self.r1_weight * self.r1_interval * terms["r1"]
@@ -57,7 +57,7 @@ class DiscriminatorLoss:
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], hr: Tensor) -> Tensor:
-    """1/2 * E ||grad_x D(x)||^2 over the batch x = hr, without the paper's factor gamma.
+    """Return 1/2 * E ||grad_x D(x)||^2 over the batch x = hr, without the paper's factor gamma.
 
     discriminator: (B, 3, H, W) -> logits, (B, 1) or (B, 1, h, w).
     hr: (B, 3, H, W), RGB in [0, 1]; its own graph is left alone.
