@@ -21,11 +21,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc, malloc.h
 
 
 class DeviceError(UserError):
-    """A device or a precision that this machine cannot give; the message says what to change."""
+    """A device or a precision that this machine does not have; the message says what to change."""
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of "auto" | "cpu" | "cuda" | "cuda:N" | "mps".
+    """Return the device of "auto" | "cpu" | "cuda" | "cuda:N" | "mps".
 
     "auto" is CUDA where there is a usable GPU, then Apple's MPS, then the CPU. Raises
     `DeviceError` for a device that is not there.
@@ -46,7 +46,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The floating-point type of "auto" | "fp32" | "bf16" | "fp16" on `device`.
+    """Return the floating-point type of "auto" | "fp32" | "bf16" | "fp16" on `device`.
 
     "auto" is the fastest type that the device is made for: bf16 where it has the
     instructions, fp16 on CUDA before Ampere, else fp32. Raises `DeviceError` for a
@@ -65,12 +65,12 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def precision_name(dtype: torch.dtype) -> str:
-    """The name that the user knows a floating-point type by."""
+    """Return the name that users know a floating-point type by."""
     return next(name for name, known in _DTYPES.items() if known == dtype)
 
 
 def cpu_has_bf16() -> bool:
-    """Whether bf16 convolutions run on instructions made for them.
+    """Return whether bf16 convolutions run on instructions made for them.
 
     Without such instructions, oneDNN still computes in bf16, but three times slower than
     in fp32. Without oneDNN, torch has no fast bf16 convolution at all.
@@ -102,7 +102,7 @@ def _accelerator_has_bf16(device: torch.device) -> bool:
 
 
 def peak_gib() -> float:
-    """The most memory that was in use: the GPU's where one was used, else this process's."""
+    """Return the most memory that was in use: the GPU's where one was used, else this process's."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**30
     if resource is None:

@@ -1,7 +1,7 @@
 """Pixels of a file <-> images of three channels that a network takes.
 
 Gray is repeated in three channels and the mean of the three comes back. Alpha, where the network
-is to enlarge it, is a gray image of its own next to the colors, which are premultiplied: colors
+is to upscale it, is a gray image of its own next to the colors, which are premultiplied: colors
 under full transparency, which nobody sees, would else shine through at the edges.
 
 Letters: h, w a box's height and width; bands: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
@@ -51,7 +51,7 @@ class Channels:
         return self.num_bands - (self.has_alpha and self.alpha == "drop")
 
     def read(self, box: Box) -> Tensor:
-        """What the network sees of a box: (1 or 2, 3, h, w), float32 in [0, 1].
+        """Read what the network sees of a box: (1 or 2, 3, h, w), float32 in [0, 1].
 
         The second one is alpha, left out where it is the same all over the box.
         """
@@ -64,7 +64,7 @@ class Channels:
         return torch.cat([_repeat_gray(colors * alpha), _repeat_gray(alpha)])
 
     def merge(self, core: Box, sr: Tensor) -> Tensor:
-        """The network's result of a box without its halo -> bands of the file.
+        """Turn the network's result of a box, without its halo, into bands of the file.
 
         core: on the LR grid. sr: (1 or 2, 3, scale*h, scale*w) on any device.
         Returns (num_bands_out, scale*h, scale*w), float32 in [0, 1].
@@ -84,7 +84,7 @@ class Channels:
         return torch.cat([self._unpremultiply(core, colors, alpha), alpha])
 
     def _unpremultiply(self, core: Box, colors: Tensor, alpha: Tensor) -> Tensor:
-        """Colors no longer premultiplied; under full transparency those that the file has."""
+        """Divide colors by alpha; under full transparency take those that the file has."""
         visible = alpha > INVISIBLE
         if visible.all():
             return (colors / alpha).clamp(0, 1)
@@ -92,7 +92,7 @@ class Channels:
         return torch.where(visible, (colors / alpha.clamp(min=INVISIBLE)).clamp(0, 1), hidden)
 
     def _bicubic(self, core: Box, *, alpha: bool) -> Tensor:
-        """A box of the file's alpha, or of its colors, enlarged; seamless between boxes."""
+        """Upscale a box of the file's alpha, or of its colors; seamless between boxes."""
         around = Box(
             max(core.top - MARGIN, 0),
             max(core.left - MARGIN, 0),
@@ -118,7 +118,7 @@ class Channels:
 
 
 def quantize(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
-    """(bands, h, w) in [0, 1] -> (h, w, bands) of a file's levels, rounded halves up.
+    """Turn (bands, h, w) in [0, 1] into (h, w, bands) of a file's levels, rounded halves up.
 
     dtype: uint8, uint16, or float32 for no rounding. The rounding is done on the tensor's device.
     """

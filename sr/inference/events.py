@@ -1,14 +1,14 @@
 """What a run over images and videos reports while it goes: events, given to all listeners.
 
 Events and their fields:
-  start        images (and videos), ignored (files that are neither), megapixels (that the network
-               is to read), model, scale, size (such as x4), tile_size, halo (LR pixels), device,
-               precision
+  start        pictures (images and videos), ignored (files that are neither), megapixels (that the
+               network is to read), model, scale, size (such as x4), tile_size, halo (LR pixels),
+               device, precision
   progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
                where nobody knows), fps, seconds_left, queues (how full the one behind each stage
-               is on average), bottleneck (the stage that the others wait for), disk_gib (of parts
-               and result at their most, reckoned from the first part on); or preview (an image
-               that was written)
+               is on average), bottleneck (the stage that the others wait for), disk_gib (of
+               segments and result at their most, estimated from the first segment on); or preview
+               (an image that was written)
   item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
                when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
                precision, network_seconds, peak_gib (of memory, of the run so far), with
@@ -20,7 +20,7 @@ Events and their fields:
   done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a
                fault of the program); when scored: scores (the images' mean), clip_scores (the
                videos')
-progress, item_done and item_failed also have image (counted from 1), images, source.
+progress, item_done and item_failed also have picture (counted from 1), pictures, source.
 """
 
 import threading

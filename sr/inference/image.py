@@ -21,12 +21,12 @@ from sr.device import peak_gib, precision_name
 from sr.inference.channels import Channels, ReadPixels, quantize
 from sr.inference.events import Emit
 from sr.inference.options import STREAM, InferOptions
-from sr.inference.output_size import megapixels_read, num_passes
+from sr.inference.output_size import count_megapixels, count_passes
 from sr.io.canvas import make_canvas
 from sr.io.image_formats import check_writable, describe_losses, limit_depth
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
-from sr.tiling.multi_device import DevicePool, smallest_tiles, upscale_on_devices
+from sr.tiling.multi_device import DevicePool, find_smallest_tiles, upscale_on_devices
 from sr.tiling.prefetch import Read, Write
 from sr.tiling.runner import is_out_of_memory
 from sr.tiling.tiles import Box
@@ -66,7 +66,7 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
     suffix = _suffix(task, options)
     depth = limit_depth(suffix, header.depth, name=task.output)
     size = options.output.target.size(header.height, header.width, scale)
-    passes = num_passes((header.height, header.width), size, scale)
+    passes = count_passes((header.height, header.width), size, scale)
     has_alpha = header.num_bands in (2, 4)
     num_bands = header.num_bands - (has_alpha and options.output.alpha == "drop")
     shape = {"num_bands": num_bands, "num_frames": header.num_frames}
@@ -79,7 +79,9 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
         num_bands,
         depth,
         is_resampled=size != (header.height * scale**passes, header.width * scale**passes),
-        megapixels=megapixels_read(header.height * header.width * header.num_frames, scale, passes),
+        megapixels=count_megapixels(
+            header.height * header.width * header.num_frames, scale, passes
+        ),
     )
 
 
@@ -168,7 +170,7 @@ class _NetworkRun:
         asked = time.perf_counter()
         with self._devices.lend() as upscalers:
             started = time.perf_counter()
-            first = smallest_tiles(upscalers)
+            first = find_smallest_tiles(upscalers)
             if len(upscalers) == 1:
                 first.upscale(height, width, read, write, self._on_tile)
             else:
@@ -180,7 +182,7 @@ class _NetworkRun:
         self._tile_size, self._precision = first.tile_size, precision_name(first.dtype)
 
     def fields(self) -> dict[str, Any]:
-        """Return what an event tells of it."""
+        """Return the counts for an event."""
         fields: dict[str, Any] = {
             "tiles": self._num_tiles,
             "tile_size": self._tile_size,

@@ -17,7 +17,7 @@ from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.motion.methods import FlowMethod
 from sr.networks.imagenet_features import FeatureWeightsError
-from sr.tiling.auto_tile_size import SHARE, auto_tile_size
+from sr.tiling.auto_tile_size import SHARE, choose_tile_size
 from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import Upscaler
 
@@ -125,7 +125,7 @@ def _make_upscaler(
     if tile_size is None and generator.tiling == "internal":
         tile_size = 0
     if tile_size is None:
-        tile_size = auto_tile_size(
+        tile_size = choose_tile_size(
             network,
             scale=generator.scale,
             halo=halo,

@@ -22,6 +22,7 @@ Container = Literal["auto", "mp4", "mkv", "webm"]
 
 STREAM = Path("-")  # standard input or output in a pipe
 DEFAULT_MAX_PIXELS = 1_000_000_000
+_DEFAULT_MODELS = "span_x4; compact_x2 where -s is at most 2"  # of `sr.models.bundled`
 
 INPUT, SIZE, NETWORK, RESULT, FILES, VIDEO = PANELS = (
     "Input and output",
@@ -59,11 +60,9 @@ class Flag:
 
 def parse_tile_size(text: str) -> int | None:
     """Parse `auto` (None) or a number of LR pixels."""
-    if text == "auto":
-        return None
-    if not (text.isascii() and text.isdigit()):
+    if text != "auto" and not (text.isascii() and text.isdigit()):
         raise UsageError(f"expected auto or a number of pixels, 0 or more, got {text}")
-    return int(text)
+    return None if text == "auto" else int(text)
 
 
 def parse_devices(text: str) -> tuple[str, ...]:
@@ -289,13 +288,7 @@ class InferOptions:
     image from standard input."""
     output: OutputOptions
     model: Annotated[
-        str | None,
-        Flag(
-            INPUT,
-            "NAME|FILE",
-            ("-m", "--model"),
-            default="span_x4; compact_x2 where -s is at most 2",
-        ),
+        str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)
     ] = None
     """A bundled model (see --list-models), or a file: of train.py; published weights (.pth,
     .safetensors, .ckpt) of Real-ESRGAN, BasicSR and whatever spandrel knows; .onnx with the extra

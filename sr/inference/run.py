@@ -4,15 +4,12 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sr.device import peak_gib, precision_name, resolve_device
 from sr.evaluation.references import References
 from sr.evaluation.scores import (
-    ClipScore,
-    Score,
     ScoreError,
     mean_clip_score,
     mean_score,
@@ -28,11 +25,11 @@ from sr.inference.image import ImagePlan, probe_image, upscale_image
 from sr.inference.load_upscaler import find_model, load_lpips, make_upscalers
 from sr.inference.options import STREAM, InferOptions, UsageError
 from sr.inference.output_size import TargetError
-from sr.inference.tasks import Task, find_tasks
+from sr.inference.tasks import RunSummary, Task, find_tasks
 from sr.inference.video.plan import VideoPlan, plan_video
 from sr.inference.video.resume import ManifestError
 from sr.inference.video.scoring import check_original, open_scorer
-from sr.inference.video.upscale import OutputMismatchError, upscale_video
+from sr.inference.video.upscale import upscale_video
 from sr.io.rgb8 import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError
@@ -58,48 +55,6 @@ TASK_ERRORS = (
 """What ends one task and not the run."""
 
 
-@dataclass(frozen=True)
-class RunSummary:
-    """What became of a run's tasks."""
-
-    tasks: Sequence[Task]
-
-    @property
-    def num_done(self) -> int:
-        """Results that were written."""
-        return sum(task.is_done and not task.skipped for task in self.tasks)
-
-    @property
-    def num_skipped(self) -> int:
-        """Results that existed."""
-        return sum(task.is_done and task.skipped for task in self.tasks)
-
-    @property
-    def failures(self) -> dict[Path, str]:
-        """What went wrong, by source."""
-        failed = [task for task in self.tasks if task.error is not None]
-        return {task.source: task.describe_error() for task in failed}
-
-    @property
-    def scores(self) -> dict[Path, Score]:
-        """Scores of images, by source."""
-        return {task.source: task.score for task in self.tasks if isinstance(task.score, Score)}
-
-    @property
-    def clip_scores(self) -> dict[Path, ClipScore]:
-        """Scores of videos, by source."""
-        return {task.source: task.score for task in self.tasks if isinstance(task.score, ClipScore)}
-
-    @property
-    def exit_code(self) -> int:
-        """0: all done; 1: a video is off; 3: some failed, others are done; 4: no usable input."""
-        if any(isinstance(task.error, OutputMismatchError) for task in self.tasks):
-            return 1
-        if all(task.error is None for task in self.tasks):
-            return 0
-        return 3 if any(task.is_done for task in self.tasks) else 4
-
-
 def run(
     options: InferOptions, emit: Emit, upscalers: Sequence[Upscaler] | None = None
 ) -> RunSummary:
@@ -109,7 +64,7 @@ def run(
     devices. upscalers: of one model, one per device, that is loaded already; None loads
     `options.model`. Raises UserError before any work is done. An interrupt leaves whole files only.
     """
-    name = options.model or ""
+    name = Path(options.model or "").name
     if upscalers is None:
         file = find_model(options)
         name = file.name

@@ -4,6 +4,7 @@ Files are looked for and none is opened. What cannot be done is refused by `chec
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from sr.evaluation.scores import ClipScore, Score
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.video.resume import segments_folder
-from sr.io.find_files import Found, search_folder
+from sr.inference.video.upscale import OutputMismatchError
+from sr.io.find_files import search_folder
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
 from sr.tiling.runner import is_out_of_memory
@@ -29,7 +31,7 @@ _UNWRITABLE_SUFFIXES = frozenset(
 
 @dataclass
 class Task:
-    """One image or video to upscale, and what a look at it told."""
+    """One image or video to upscale, what the probe found, and how it ended."""
 
     source: Path
     """Of a video also a folder or a pattern: of its frames."""
@@ -64,6 +66,48 @@ class Task:
         if self.error is not None and is_out_of_memory(self.error):
             text = f"not enough memory: {text}" if text else "not enough memory"
         return text if text.startswith(name) else f"{name}: {text}"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What became of a run's tasks."""
+
+    tasks: Sequence[Task]
+
+    @property
+    def num_done(self) -> int:
+        """Results that were written."""
+        return sum(task.is_done and not task.skipped for task in self.tasks)
+
+    @property
+    def num_skipped(self) -> int:
+        """Results that existed."""
+        return sum(task.is_done and task.skipped for task in self.tasks)
+
+    @property
+    def failures(self) -> dict[Path, str]:
+        """What went wrong, by source."""
+        failed = [task for task in self.tasks if task.error is not None]
+        return {task.source: task.describe_error() for task in failed}
+
+    @property
+    def scores(self) -> dict[Path, Score]:
+        """Scores of images, by source."""
+        return {task.source: task.score for task in self.tasks if isinstance(task.score, Score)}
+
+    @property
+    def clip_scores(self) -> dict[Path, ClipScore]:
+        """Scores of videos, by source."""
+        return {task.source: task.score for task in self.tasks if isinstance(task.score, ClipScore)}
+
+    @property
+    def exit_code(self) -> int:
+        """0: all done; 1: a video is off; 3: some failed, others are done; 4: no usable input."""
+        if any(isinstance(task.error, OutputMismatchError) for task in self.tasks):
+            return 1
+        if all(task.error is None for task in self.tasks):
+            return 0
+        return 3 if any(task.is_done for task in self.tasks) else 4
 
 
 def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
@@ -130,12 +174,13 @@ def _find_sources(
     num_ignored = 0
     for given in inputs:
         is_folder = given.is_dir()
-        files = Found([given], 0)
+        files = [given]
         if is_folder:
             suffixes = READABLE_SUFFIXES | VIDEO_SUFFIXES
-            files = search_folder(given, options.output.recursive, suffixes)
-        num_ignored += files.num_others
-        for source in files.images:
+            searched = search_folder(given, options.output.recursive, suffixes)
+            files = searched.images
+            num_ignored += searched.num_others
+        for source in files:
             below = source.parent.relative_to(given) if is_folder else Path()
             if to_file or not _is_earlier_result(source, given, output):
                 place = source.parent.resolve() / source.name

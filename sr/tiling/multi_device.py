@@ -24,7 +24,7 @@ def upscale_on_devices(
     read and write are called from several threads at once, write never for the same pixels. A
     fault of one of them ends the others at their next tile, and is raised.
     """
-    queue = _TileQueue(smallest_tiles(upscalers).tiles(height, width), on_tile)
+    queue = _TileQueue(find_smallest_tiles(upscalers).tiles(height, width), on_tile)
 
     def work(upscaler: Upscaler) -> None:
         try:
@@ -67,7 +67,7 @@ class DevicePool:
                 self._idle.put(upscaler)
 
 
-def smallest_tiles(upscalers: Sequence[Upscaler]) -> Upscaler:
+def find_smallest_tiles(upscalers: Sequence[Upscaler]) -> Upscaler:
     """Return the upscaler that takes the smallest tiles, which suit the others, too."""
     return min(upscalers, key=lambda upscaler: upscaler.tile_size or float("inf"))
 

@@ -1,4 +1,4 @@
-"""Self-ensemble: the mean of what a network makes of the image in eight orientations.
+"""Self-ensemble: the mean of a network's results over eight orientations of the image.
 
 R. Timofte, R. Rothe, L. Van Gool 2016, "Seven ways to improve example-based single image super
 resolution" (arXiv 1511.02228), the sixth way, "enhanced prediction". Takes eight times as long.

@@ -6,7 +6,6 @@ B images that are upscaled together, n tiles of a batch, s scale.
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +15,13 @@ from sr.motion.methods import FlowMethod
 from sr.networks.packed_window import num_packed_channels
 from sr.tiling.prefetch import Read, Write, read_ahead, write_behind
 from sr.tiling.runner import NetworkRunner, OnWarning, is_out_of_memory
-from sr.tiling.tiles import Box, Tile, halves, split, with_halo
+from sr.tiling.tiles import Box, Tile, add_halo, halve_box, split_image
 
 OnTile = Callable[[int, int], None]
 """Called after each tile with how many are done and how many there are."""
 
 ONLY_VIDEOS = (
-    "this model looks at several frames, so it enlarges videos, and frames as a pattern such as "
+    "this model looks at several frames, so it upscales videos, and frames as a pattern such as "
     "frames/%04d.png; not single images"
 )
 
@@ -42,13 +41,9 @@ class StoppedError(Exception):
     """The run was stopped while an image was worked on; raised by `OnTile` callbacks."""
 
 
-@dataclass(frozen=True)
-class Patch:
-    """A tile and what was read for it."""
-
-    tile: Tile
-    lr: Tensor
-    """(B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]; or packed windows."""
+Patch = tuple[Tile, Tensor]
+"""A tile and what was read for it: (B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]; or
+packed windows."""
 
 
 class Upscaler:
@@ -65,7 +60,7 @@ class Upscaler:
     batch_size: how many consecutive tiles of one size go through the network together; for GPUs
     that small tiles do not fill.
     compiled: through torch.compile.
-    window, flow: which frames the network takes next to the one that it enlarges, and what measures
+    window, flow: which frames the network takes next to the one that it upscales, and what measures
     the motion to them; None for a network of single images. With them, lr is a packed window
     everywhere but in `__call__` (`PackedWindow`).
     on_warning: the module's logger if None.
@@ -120,12 +115,12 @@ class Upscaler:
         return self._runner.dtype
 
     def num_tiles(self, height: int, width: int) -> int:
-        """How many tiles an image of this size takes."""
+        """Return how many tiles an image of this size takes."""
         return len(self.tiles(height, width))
 
     def tiles(self, height: int, width: int) -> list[Tile]:
-        """The tiles of an image of this size, row by row."""
-        return split(
+        """Return the tiles of an image of this size, row by row."""
+        return split_image(
             height, width, tile_size=self.tile_size, halo=self.halo, multiple=self.multiple
         )
 
@@ -145,7 +140,7 @@ class Upscaler:
     def upscale_whole(
         self, lr: Tensor, device: torch.device, on_tile: OnTile | None = None
     ) -> Tensor:
-        """As `upscale`, of B images that are in memory as a whole.
+        """Upscale B images that are in memory as a whole.
 
         lr: (B, 3, H, W), float32, RGB, in CPU memory or on the network's device.
         Returns: (B, 3, scale*H, scale*W), float32, not clamped, on `device`.
@@ -199,9 +194,9 @@ class Upscaler:
                 self.device,
                 num_ahead=self.batch_size,
                 num_channels=self.num_channels,
-            ) as parts,
+            ) as patches,
         ):
-            for batch in self._batches(parts):
+            for batch in self._batches(patches):
                 waiting = [batch]
                 while waiting:
                     part = waiting.pop()
@@ -218,28 +213,29 @@ class Upscaler:
                     if not cores:  # out here, where no traceback holds the tensors any more
                         self._lower(part, smaller)
                         waiting.append(part)
-                    for patch, core in zip(part, cores, strict=False):
-                        put(patch.tile.core.scaled(self.scale), core)
+                    for (tile, _), core in zip(part, cores, strict=False):
+                        put(tile.core.scaled(self.scale), core)
                 for _ in batch:
                     num_done += 1
                     if on_tile is not None:
                         on_tile(num_done, len(whole))
 
     def upscale_tile(self, patch: Patch) -> Tensor:
-        """The core of one tile: (B, 3, scale*core.height, scale*core.width), float32, on the
-        device. The tile is not cut if that takes too much memory.
+        """Upscale the core of one tile: (B, 3, scale*core.height, scale*core.width), float32.
+
+        The result is on the device. The tile is not cut if that takes too much memory.
         """
         (core,) = self._run_batch([patch])
         return core
 
-    def _batches(self, parts: Iterator[tuple[Tile, Tensor]]) -> Iterator[list[Patch]]:
-        """Consecutive patches of one shape, `batch_size` at most."""
+    def _batches(self, patches: Iterator[Patch]) -> Iterator[list[Patch]]:
+        """Yield consecutive patches of one shape, `batch_size` at most."""
         batch: list[Patch] = []
-        for tile, lr in parts:
-            if batch and lr.shape != batch[0].lr.shape:
+        for tile, lr in patches:
+            if batch and lr.shape != batch[0][1].shape:
                 yield batch
                 batch = []
-            batch.append(Patch(tile, lr))
+            batch.append((tile, lr))
             if len(batch) >= self.batch_size:  # without waiting for the next to be read
                 yield batch
                 batch = []
@@ -247,39 +243,39 @@ class Upscaler:
             yield batch
 
     def _run_batch(self, batch: list[Patch]) -> list[Tensor]:
-        """Each patch's core, (B, 3, s*core.height, s*core.width), float32, on the device."""
-        lr = torch.cat([patch.lr for patch in batch]) if len(batch) > 1 else batch[0].lr
+        """Upscale each patch's core: (B, 3, s*core.height, s*core.width), float32, on device."""
+        lr = torch.cat([lr for _, lr in batch]) if len(batch) > 1 else batch[0][1]
         sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
         cores = []
-        for patch, part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
-            core = patch.tile.core.relative_to(patch.tile.haloed).scaled(self.scale)
+        for (tile, _), part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
+            core = tile.core.relative_to(tile.haloed).scaled(self.scale)
             # Copied, so that the result is an ordinary tensor and does not keep the halo.
             cores.append(part[:, :, core.rows, core.columns].to(torch.float32, copy=True))
         return cores
 
     def _cut(self, batch: list[Patch]) -> list[list[Patch]]:
-        """The batch in two; empty where it is too small for that."""
+        """Cut a batch in two; return nothing where it is too small for that."""
         if len(batch) > 1:
             middle = (len(batch) + 1) // 2
             return [batch[:middle], batch[middle:]]
-        (patch,) = batch
-        core, haloed = patch.tile.core, patch.tile.haloed
-        cores = halves(core, self.multiple)
+        ((tile, lr),) = batch
+        core, haloed = tile.core, tile.haloed
+        cores = halve_box(core, self.multiple)
         if cores is None or max(core.height, core.width) < 2 * MIN_CORE_SIZE:
             return []
         parts = []
         for half in cores:
             # Within the box that was read, so nothing is read again.
-            tile = with_halo(half, haloed, halo=self.halo, multiple=self.multiple)
-            box = tile.haloed.relative_to(haloed)
-            parts.append([Patch(tile, patch.lr[:, :, box.rows, box.columns])])
+            part = add_halo(half, haloed, halo=self.halo, multiple=self.multiple)
+            box = part.haloed.relative_to(haloed)
+            parts.append([(part, lr[:, :, box.rows, box.columns])])
         return parts
 
     def _lower(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
         """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        haloed = batch[0].tile.haloed
+        haloed = batch[0][0].haloed
         size = f"{haloed.width}x{haloed.height} LR pixels"
         if not smaller:
             raise MemoryError(f"not enough memory on {self.device} for a tile of {size} and halo")
@@ -300,5 +296,5 @@ class Upscaler:
 
 
 def _area(batch: list[Patch]) -> int:
-    """LR pixels of the cores."""
-    return sum(patch.tile.core.area for patch in batch)
+    """Return the LR pixels of the cores."""
+    return sum(tile.core.area for tile, _ in batch)

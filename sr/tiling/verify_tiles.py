@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass
 
 from sr.tiling.prefetch import Read
-from sr.tiling.tiles import Box, Tile, with_halo
-from sr.tiling.upscaler import Patch, Upscaler
+from sr.tiling.tiles import Box, Tile, add_halo
+from sr.tiling.upscaler import Upscaler
 
 NUM_TILES = 4
 EXTRA_HALO = 64  # LR pixels beyond the halo that is verified
@@ -76,12 +76,12 @@ def _with_context(upscaler: Upscaler, tile: Tile, height: int, width: int) -> Ti
     if image.area <= SMALL_IMAGE:
         return Tile(tile.core, image)
     halo = upscaler.halo + EXTRA_HALO
-    return with_halo(tile.core, image, halo=halo, multiple=upscaler.multiple)
+    return add_halo(tile.core, image, halo=halo, multiple=upscaler.multiple)
 
 
 def _compare(upscaler: Upscaler, tile: Tile, context: Tile, read: Read) -> tuple[float, Box]:
     """The largest difference between a tile's core and itself in its context, and the pixel."""
-    cores = [upscaler.upscale_tile(Patch(each, read(each.haloed))) for each in (tile, context)]
+    cores = [upscaler.upscale_tile((each, read(each.haloed))) for each in (tile, context)]
     differences = (cores[0] - cores[1]).abs().amax((0, 1))  # (s*core.height, s*core.width)
     row, column = divmod(int(differences.argmax()), differences.shape[1])
     core = tile.core.scaled(upscaler.scale)

@@ -214,7 +214,7 @@ def test_long_videos_tell_on_the_way_where_there_are_no_bars(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(display, "TOLD_INTERVAL", 0.0)
+    monkeypatch.setattr(display, "LINE_INTERVAL", 0.0)
     assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "[1/1] frame " in line]
     assert len(told) == 10

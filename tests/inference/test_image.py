@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sr.inference.options import Alpha, InferOptions, OutputOptions
 from sr.inference.output_size import Exact
-from sr.inference.run import RunSummary, run
+from sr.inference.run import run
+from sr.inference.tasks import RunSummary
 from sr.io.image_reader import open_image
 from sr.tiling.upscaler import Upscaler
 

@@ -141,7 +141,7 @@ def test_a_network_of_several_frames_takes_packed_windows(clip_model: Path, tta:
     assert loaded.tile_size >= MIN_TILE_SIZE
     window = torch.rand(1, loaded.num_channels, 6, 8)
     assert loaded.upscale_whole(window, CPU).shape == (1, 3, 12, 16)
-    with pytest.raises(ValueError, match="looks at several frames, so it enlarges videos"):
+    with pytest.raises(ValueError, match="looks at several frames, so it upscales videos"):
         loaded(torch.rand(1, 3, 6, 8))
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.inference.options import VideoOptions
-from sr.inference.output_size import Exact, Target, TargetError, megapixels_read, num_passes
+from sr.inference.output_size import Exact, Target, TargetError, count_megapixels, count_passes
 from sr.inference.video.source import open_source
 from sr.io.image_formats import check_writable, limit_depth
 from sr.io.video.encode.encoder import Encoding, plan_encoding
@@ -40,7 +40,7 @@ class VideoPlan:
     def megapixels(self) -> float:
         """What the network reads over all passes, as far as the number of frames is known."""
         pixels = self.info.height * self.info.width * (self.info.num_frames or 1)
-        return megapixels_read(pixels, self.scale, self.num_passes)
+        return count_megapixels(pixels, self.scale, self.num_passes)
 
 
 def plan_video(
@@ -104,7 +104,7 @@ def choose_size(info: VideoInfo, target: Target, scale: int) -> tuple[int, int, 
     if isinstance(target, Exact) and info.turned:
         target = Exact(target.width, target.height)
     height, width = target.size(info.height, info.width, scale)
-    return height, width, num_passes((info.height, info.width), (height, width), scale)
+    return height, width, count_passes((info.height, info.width), (height, width), scale)
 
 
 def _list_lost_in_images(info: VideoInfo) -> list[str]:

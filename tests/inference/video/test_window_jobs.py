@@ -248,7 +248,7 @@ def test_images_are_refused_before_any_work(tmp_path: Path, clip_model: Path, ca
     running = ("-m", clip_model, "-t", "16", "--precision", "fp32")
     for given in (folder, folder / "0.png"):
         assert call("-i", given, "-o", tmp_path / "out", *running) == 2
-        assert "enlarges videos, and frames as a pattern" in capsys.readouterr().err
+        assert "upscales videos, and frames as a pattern" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     pattern = tmp_path / "out" / "%d.png"
     assert call("-i", folder / "%d.png", "-o", pattern, *running) == 0
