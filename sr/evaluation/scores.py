@@ -28,7 +28,7 @@ _ALEXNET_SIDE = 31  # pixels, of which its halvings leave one
 
 
 class ScoreError(UserError):
-    """What cannot be scored; the message tells why."""
+    """What cannot be scored; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Score:
     lpips: float | None = None
 
     def as_json(self) -> dict[str, float | str]:
-        """Rounded for reading; "inf" for infinite, which JSON does not have."""
+        """Round for reading; "inf" stands for infinite, which JSON does not have."""
         return _as_json(dataclasses.asdict(self))
 
 
@@ -68,7 +68,7 @@ class ClipScore:
     tof: float | None
 
     def as_json(self) -> dict[str, float | str]:
-        """As `Score.as_json`, all in one dictionary."""
+        """Round as `Score.as_json`, all in one dictionary."""
         numbers = dataclasses.asdict(self)
         mean = numbers.pop("mean")
         return _as_json({"frames": numbers.pop("frames"), **mean, **numbers})
@@ -93,7 +93,7 @@ def check_scorable(path: Path, num_bands: int, depth: int) -> None:
 
 
 def read_scorable(path: Path) -> RGB8:
-    """A gray or RGB image of 8 bits: (H, W, 3). Raises ScoreError for others, and ImageError."""
+    """Read a gray or RGB image of 8 bits, (H, W, 3). Raises ScoreError for others, ImageError."""
     with open_image(path) as image:
         check_scorable(path, image.header.num_bands, image.header.depth)
         pixels = image.read(slice(None), slice(None))  # (H, W, 1 or 3)
@@ -116,7 +116,7 @@ def score_against_file(sr: RGB8, original: Path, border: int, lpips: LPIPS | Non
 def find_shared_size(
     sr: tuple[int, ...], hr: tuple[int, ...], border: int, *, name: Path, with_lpips: bool
 ) -> tuple[int, int]:
-    """(height, width) of what an upscaled image and its original, `name`, share.
+    """Return (height, width) of what an upscaled image and its original, `name`, share.
 
     sr, hr: (height, width). Raises ScoreError where they differ by `border` or more, or are too
     small to be scored.
@@ -129,12 +129,14 @@ def find_shared_size(
     height, width = min(sr[0], hr[0]), min(sr[1], hr[1])
     least = 2 * border + (_ALEXNET_SIDE if with_lpips else _SSIM_SIDE)
     if min(height, width) < least:
-        raise ScoreError(f"expected at least {least} pixels a side to score, got {width}x{height}")
+        raise ScoreError(
+            f"expected at least {least} pixels per side to score, got {width}x{height}"
+        )
     return height, width
 
 
 def score_image(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS | None) -> Score:
-    """Score an image against its original of the same size; `border` pixels left out a side."""
+    """Score an image against its original of the same size; `border` pixels left out per side."""
     ours, theirs = image_to_tensor(sr), image_to_tensor(hr)  # (1, 3, H, W)
     return Score(
         psnr_y=psnr(ours, theirs, border=border, channel="y"),
@@ -155,7 +157,7 @@ def _distance(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS) -> float:
 
 
 def average_scores(scores: Sequence[Score]) -> Score:
-    """The mean over images of each number."""
+    """Average each number over images."""
     return Score(
         psnr_y=fmean(score.psnr_y for score in scores),
         ssim_y=fmean(score.ssim_y for score in scores),
@@ -166,7 +168,7 @@ def average_scores(scores: Sequence[Score]) -> Score:
 
 
 def average_clip_scores(scores: Sequence[ClipScore]) -> ClipScore:
-    """The mean over clips of each number, each clip counting alike; frames and pairs in all."""
+    """Average each number over clips, each clip counting alike; sum frames and pairs."""
     return ClipScore(
         frames=sum(score.frames for score in scores),
         mean=average_scores([score.mean for score in scores]),
@@ -178,7 +180,7 @@ def average_clip_scores(scores: Sequence[ClipScore]) -> ClipScore:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Of those that there are."""
+    """Average those that there are."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
 

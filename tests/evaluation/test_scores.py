@@ -61,7 +61,7 @@ def test_originals_of_another_size_are_refused(tmp_path: Path) -> None:
 
 def test_images_too_small_to_score_are_refused(tmp_path: Path) -> None:
     write_rgb8(tmp_path / "a.png", random_image(18, 40))
-    with pytest.raises(ScoreError, match="at least 19 pixels a side"):
+    with pytest.raises(ScoreError, match="at least 19 pixels per side"):
         score_against_file(random_image(18, 40), tmp_path / "a.png", border=4)
 
 
@@ -83,7 +83,7 @@ def test_lpips_is_measured_where_it_is_asked_for(tmp_path: Path) -> None:
     assert distance > 0
     spoilt[4:-4, 4:-4] = image[4:-4, 4:-4]
     assert score_against_file(spoilt, tmp_path / "a.png", border=4, lpips=lpips).lpips == 0
-    with pytest.raises(ScoreError, match="at least 41 pixels a side"):
+    with pytest.raises(ScoreError, match="at least 41 pixels per side"):
         score_against_file(image, tmp_path / "a.png", border=5, lpips=lpips)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -200,6 +201,15 @@ def _encode_tone(stream: Any, sound: Tone) -> Iterator[Any]:
         frame.time_base = Fraction(1, rate)
         yield from stream.encode(frame)
     yield from stream.encode(None)
+
+
+def draw_scene(scene: int, step: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Return (height, width, 3): a smooth scene, 0 dark or 1 bright, that moves each step."""
+    noise = np.random.default_rng(scene).random((height + 60, width + 60, 3))
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
+    smooth = np.asarray(cv2.normalize(smooth, None, 0, 110, cv2.NORM_MINMAX)) + 145 * scene
+    part = smooth[20 + step : 20 + step + height, 20 + 2 * step : 20 + 2 * step + width]
+    return np.ascontiguousarray(part.round(), np.uint8)
 
 
 def read_frames(path: Path, stream: int | None = None) -> list[Frame]:
