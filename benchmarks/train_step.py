@@ -35,7 +35,7 @@ from sr.training.distributed import make_accelerator
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
 from sr.training.run import find_images
-from sr.training.setup import make_trainee, make_training
+from sr.training.setup import find_teacher, make_trainee, make_training
 
 OPTION_FILE = Path(__file__).resolve().parents[1] / "options" / "train" / "compact_x4.yml"
 GAN = (
@@ -105,7 +105,7 @@ def _ours(options: Options, pairs: Cached[Pair]) -> Block:
     accelerator = make_accelerator(device, resolve_precision(options.train.precision, device))
     trainee = make_trainee(options, accelerator, state_file=None)
     log = RunLog(None, options.train.steps, first_step=1, interval=options.log.interval)
-    training = make_training(options, trainee, accelerator, log)
+    training = make_training(options, trainee, accelerator, log, find_teacher(options))
     batches = endless_batches(options, pairs, training)
 
     def block(steps: int) -> None:

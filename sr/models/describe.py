@@ -32,6 +32,7 @@ def describe(path: Path) -> dict[str, str]:
         "step": _step(metadata.get("step"), metadata.get("ema")),
         "training data": str(metadata.get("training_data") or "not stated"),
         "licence": str(metadata.get("licence") or "not stated"),
+        "teacher": _teacher(metadata.get("teacher")),
     }
     return {label: text for label, text in told.items() if text}
 
@@ -99,6 +100,16 @@ def _joined(options: object) -> str:
     if not isinstance(options, dict):
         return ""
     return ", ".join(f"{name} {value}" for name, value in options.items() if name != "type")
+
+
+def _teacher(teacher: object) -> str:
+    """Empty for models that learned from originals alone."""
+    if not isinstance(teacher, dict):
+        return ""
+    return (
+        f"{teacher.get('file')}, {teacher.get('architecture')}; licence: "
+        f"{teacher.get('licence') or 'not stated'}; sha256: {teacher.get('sha256')}"
+    )
 
 
 def _step(step: object, ema: object) -> str:

@@ -17,7 +17,8 @@ from sr.data.cache import Cached, cache, open_cached, write_index
 from sr.data.clip_crops import ClipCropDataset, join
 from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import Source
+from sr.data.sources import Mixture, Source
+from sr.data.zoomed_crops import ZoomedCropDataset
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.parts import Training
@@ -70,10 +71,11 @@ def endless_crops(
 ) -> Iterator[Crop]:
     """Batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when asked for."""
     data = options.datasets.train
+    groups = cached.sources.groups if isinstance(cached.sources, Mixture) else ()
     loader: DataLoader[Crop] = DataLoader(
         _dataset(options, cached),
         batch_sampler=EndlessBatchSampler(
-            len(cached), data.batch_size, options.seed, first_batch, stride
+            len(cached), data.batch_size, options.seed, first_batch, stride, groups
         ),
         collate_fn=join if isinstance(data.source, ClipSource) else default_collate,
         num_workers=num_workers,
@@ -104,8 +106,22 @@ def first_batches(
 
 
 def _dataset(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
+    crops, teacher = _crops(options, cached), options.losses.teacher
+    if teacher is not None and "zoomed" in teacher.inputs:
+        return ZoomedCropDataset(crops, options.seed)
+    return crops
+
+
+def _crops(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
     data = options.datasets.train
-    settings = CropSettings(data.crop_size, data.detail_candidates, data.flips, data.transposes)
+    settings = CropSettings(
+        crop_size=data.crop_size,
+        detail_candidates=data.detail_candidates,
+        flips=data.flips,
+        transposes=data.transposes,
+        detail_measure=data.detail_measure,
+        detail_quantile=data.detail_quantile,
+    )
     if isinstance(data.source, ClipSource):
         windows = build_window_settings(options)
         return ClipCropDataset(cached, options.scale, settings, windows, options.seed)
@@ -120,12 +136,13 @@ def _batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
     inputs = [crop["lr"]]
     if "neighbors" in crop:
         inputs += [crop["neighbors"], crop["flows"]]
-    motion = crop.get("motion")
+    motion, zoomed = crop.get("motion"), crop.get("zoomed")
     return Batch(
         tuple(map(placed, inputs)),
         placed(crop["hr"]),
         list(crop["name"]),
         None if motion is None else placed(motion),
+        None if zoomed is None else placed(zoomed),
     )
 
 

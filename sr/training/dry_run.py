@@ -31,7 +31,7 @@ from sr.training.logging import RunLog, as_duration
 from sr.training.loop import train_step
 from sr.training.parts import Adversary, Training
 from sr.training.run import find_images, liveness_of
-from sr.training.setup import make_trainee, make_training
+from sr.training.setup import find_teacher, make_trainee, make_training
 from sr.training.steps import Batch
 from sr.training.validate import Sets, validate
 
@@ -56,14 +56,18 @@ def check(options: Options, say: Say) -> None:
     count = sum(len(part) for part in sets.values())
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     say(f"data: {kind} to train on {len(sources)}, to validate on {count}; all can be read")
+    teacher = find_teacher(options)
     accelerator = make_accelerator(device, dtype)
     trainee = make_trainee(options, accelerator, state_file=None)
     say(f"generator: {options.generator.type} x{options.scale}, {_size(trainee.generator)}")
     if trainee.adversarial is not None and options.discriminator is not None:
         size = _size(trainee.adversarial.discriminator)
         say(f"discriminator: {options.discriminator.type}, {size}")
+    if teacher is not None:
+        about = teacher.description
+        say(f"teacher: {about['file']}, {about['architecture']}, {_size(teacher)}")
     with RunLog(None, options.train.steps, first_step=1, interval=1) as log:
-        training = make_training(options, trainee, accelerator, log)
+        training = make_training(options, trainee, accelerator, log, teacher)
         cached = Cached(sources, Path(), [])
         drawn = first_batches(options, cached, accelerator, training.batches_a_step)
         for line in as_table(liveness_of(training, drawn[0])):

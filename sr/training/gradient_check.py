@@ -54,12 +54,13 @@ def measure_terms(
     norms: dict[str, float] = {}
     values: dict[str, float] = {}
     buffers = snapshot_of_buffers([generator, judges])
+    inputs = batch.all_inputs
     with frozen(judges):
         with accelerator.autocast():
-            sr = generator(*batch.inputs)
+            sr = generator(*inputs)
         for name, part in loss.terms.items():
             seen = sr.detach().float().requires_grad_()
-            value = part.of(seen, batch.hr, batch.motion)
+            value = part.of(seen, batch.hr, batch.motion, inputs[0])
             values[name] = value.item()
             norms[name] = part.weight / scale * _through(value * scale, seen, sr, parameters)
     restore_buffers(buffers)

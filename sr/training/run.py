@@ -17,6 +17,7 @@ from sr.data.crops import refuse_small_images
 from sr.data.sources import Source
 from sr.device import precision_name, resolve_device, resolve_precision
 from sr.models.load import some_names
+from sr.models.teacher import Teacher
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
@@ -28,7 +29,7 @@ from sr.training.loop import run_loop
 from sr.training.parts import Training
 from sr.training.run_folder import describe_run, locked, open_folder
 from sr.training.saving import Checkpoints, make_checkpoints
-from sr.training.setup import make_trainee, make_training
+from sr.training.setup import find_teacher, make_trainee, make_training
 from sr.training.signals import Interruption
 from sr.training.state import Trainee
 from sr.training.steps import Batch
@@ -45,6 +46,7 @@ def train(options: Options, resume: str = "auto") -> bool:
     device = local_device(resolve_device(options.train.device))
     dtype = resolve_precision(options.train.precision, device)
     sources, sets = find_images(options, device)
+    teacher = find_teacher(options)
     folder = options.log.folder / options.name
     accelerator = make_accelerator(device, dtype)
     with ExitStack() as stack:
@@ -57,14 +59,14 @@ def train(options: Options, resume: str = "auto") -> bool:
         if accelerator.is_main_process:
             describe_run(folder, dump_options(options), options.seed, device, precision_name(dtype))
         try:
-            return _train(options, trainee, sources, sets, accelerator, dtype, folder)
+            return _train(options, trainee, teacher, sources, sets, accelerator, dtype, folder)
         finally:
             if accelerator.is_local_main_process:
                 images_path(folder).unlink(missing_ok=True)
                 index_path(images_path(folder)).unlink(missing_ok=True)
 
 
-def find_images(options: Options, device: torch.device) -> tuple[list[Source[Any]], Sets]:
+def find_images(options: Options, device: torch.device) -> tuple[Sequence[Source[Any]], Sets]:
     """Training and validation images or clips, headers read. Raises DataError naming all faults.
 
     device: of what measures flow.
@@ -81,6 +83,7 @@ def find_images(options: Options, device: torch.device) -> tuple[list[Source[Any
 def _train(
     options: Options,
     trainee: Trainee,
+    teacher: Teacher | None,
     sources: Sequence[Source[Any]],
     sets: Sets,
     accelerator: Accelerator,
@@ -89,7 +92,7 @@ def _train(
 ) -> bool:
     """From the first image decoded to the last step saved."""
     main = accelerator.is_main_process
-    checkpoints = make_checkpoints(options, folder, accelerator.device)
+    checkpoints = make_checkpoints(options, folder, accelerator.device, teacher)
     steps, first_step = options.train.steps, trainee.step + 1
     with (
         Interruption() as interruption,
@@ -106,7 +109,7 @@ def _train(
             precision=precision_name(dtype),
             options=checkpoints.metadata["options"],
         )
-        training = make_training(options, trainee, accelerator, log)
+        training = make_training(options, trainee, accelerator, log, teacher)
         shares = liveness_of(training, *first_batches(options, cached, accelerator, 1))
         log.liveness(trainee.step, as_table(shares), shares)
         validator = make_validator(training, sets, options, checkpoints)
@@ -203,6 +206,8 @@ def opening(
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
+    if options.losses.teacher is not None:
+        begun += f", taught by {options.losses.teacher.model},"
     where = f"{accelerator.device}, {precision_name(dtype)}"
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from sr.build import receptive_radius_of
 from sr.build_data import clips_metadata
 from sr.io.model_file import write_model_file
+from sr.models.teacher import Teacher
 from sr.options.schema import Options
 from sr.training.checkpoint import model_path, prune, state_path, write_state
 from sr.training.run_folder import hardware
@@ -56,7 +57,9 @@ class Checkpoints:
         prune(self.folder, self.keep_last, kept)
 
 
-def make_checkpoints(options: Options, folder: Path, device: torch.device) -> Checkpoints:
+def make_checkpoints(
+    options: Options, folder: Path, device: torch.device, teacher: Teacher | None = None
+) -> Checkpoints:
     """The place of a run's checkpoints, with what a model file says of itself."""
     data = options.datasets.train
     metadata = {
@@ -67,6 +70,7 @@ def make_checkpoints(options: Options, folder: Path, device: torch.device) -> Ch
         "receptive_radius": receptive_radius_of(options.generator, options.scale),
         "training_data": data.description,
         "licence": data.licence,
+        **({} if teacher is None else {"teacher": teacher.description}),
         "hardware": hardware(device),
         "options": options.model_dump(mode="json", by_alias=True),
     }

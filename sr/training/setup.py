@@ -17,7 +17,10 @@ from sr.build import (
     build_schedule,
 )
 from sr.build_data import clips_metadata
+from sr.io.model_file import ModelFileError
+from sr.models.bundled import resolve_model
 from sr.models.load import load_initial_weights
+from sr.models.teacher import Teacher, load_teacher
 from sr.optim.ema import Ema
 from sr.options.schema import Options
 from sr.training.checkpoint import CheckpointError, read_state
@@ -63,11 +66,32 @@ def make_trainee(options: Options, accelerator: Accelerator, state_file: Path | 
     return trainee
 
 
+def find_teacher(options: Options) -> Teacher | None:
+    """What the generator is to learn from next to hr, on the CPU; None without losses.teacher.
+
+    Raises ValueError naming the key, for a file that is no such model.
+    """
+    teacher, scale = options.losses.teacher, options.scale
+    if teacher is None:
+        return None
+    try:
+        lr_size = options.datasets.train.crop_size // scale
+        return load_teacher(resolve_model(teacher.model), scale, lr_size)
+    except ModelFileError as error:
+        raise ValueError(f"losses.teacher.model: {error}") from None
+
+
 def make_training(
-    options: Options, trainee: Trainee, accelerator: Accelerator, log: RunLog
+    options: Options,
+    trainee: Trainee,
+    accelerator: Accelerator,
+    log: RunLog,
+    teacher: Teacher | None = None,
 ) -> Training:
-    """What the loop works with."""
+    """What the loop works with. teacher: as `find_teacher` gives it; moved to the device."""
     train = options.train
+    if teacher is not None:
+        teacher.to(accelerator.device)
     adversarial = trainee.adversarial
     judge = None if adversarial is None else adversarial.discriminator
     return Training(
@@ -75,7 +99,7 @@ def make_training(
         generator=_trained(
             options, trainee.generator, trainee.optimizer, train.clip_norm, accelerator
         ),
-        loss=build_loss(options.losses, judge, accelerator.autocast, accelerator.device),
+        loss=build_loss(options.losses, judge, accelerator.autocast, accelerator.device, teacher),
         learning_rates=LearningRates(
             _base_learning_rates(trainee.optimizer), build_schedule(train.schedule, train.steps)
         ),

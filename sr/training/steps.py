@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sr.losses.combined import CombinedLoss
+from sr.losses.combined import CombinedLoss, with_original
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.training.distributed import any_process
 
@@ -29,11 +29,20 @@ class Batch:
     motion: Tensor | None = None
     """Of clips with two references each, side by side in the batch: the flow from the first to
     the second, (B/2, 2, scale*h, scale*w), in HR pixels."""
+    zoomed: Tensor | None = None
+    """Further inputs, of which there is no hr: parts of hr of lr's size, (B, 3, h, w)."""
 
     @property
     def lr(self) -> Tensor:
         """(B, 3, h, w)."""
         return self.inputs[0]
+
+    @property
+    def all_inputs(self) -> tuple[Tensor, ...]:
+        """The generator's arguments, zoomed crops after lr: one pass, also over processes."""
+        if self.zoomed is None:
+            return self.inputs
+        return (torch.cat([self.lr, self.zoomed]),)  # (2B, 3, h, w)
 
 
 @dataclass(frozen=True)
@@ -67,20 +76,21 @@ def generator_step(
 
     factors: of terms whose weight differs from the options' now; see `CombinedLoss`. The networks
     run in the accelerator's precision, the losses in fp32.
-    Returns the update and each batch's sr, (B, 3, scale*h, scale*w), detached.
+    Returns the update and each batch's sr of lr, (B, 3, scale*h, scale*w), detached.
     """
     generator.optimizer.zero_grad()
     totals, all_terms, images = [], [], []
     for count, batch in enumerate(batches, start=1):
         with _gradients_shared(generator, accelerator, last=count == len(batches)):
+            inputs = batch.all_inputs
             with accelerator.autocast():
-                sr = generator.forward(*batch.inputs)
+                sr = generator.forward(*inputs)
             sr = sr.float()
-            total, terms = loss(sr, batch.hr, factors, batch.motion)
+            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs[0])
             accelerator.backward(total / len(batches))
         totals.append(total.detach())
         all_terms.append(terms)
-        images.append(sr.detach())
+        images.append(with_original(sr.detach(), batch.hr))
     return _update(generator, totals, all_terms, accelerator), images
 
 

@@ -359,7 +359,7 @@ def test_a_result_that_is_not_as_it_should_be_is_kept_and_exits_with_1(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(video, "verify_video", lambda *_: ["stream 1 (audio, aac): is late"])
+    monkeypatch.setattr(video, "verify_video", lambda *_, **__: ["stream 1 (audio, aac): is late"])
     assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 1
     shown = capsys.readouterr().err
     assert "out.mp4: is written, but stream 1 (audio, aac): is late" in shown

@@ -181,6 +181,19 @@ def test_the_temporal_term_trains_both_kinds_of_networks(
         assert event["loss"] == pytest.approx(event["loss_l1"] + event["weighted_temporal"])
 
 
+def test_a_teacher_of_single_images_teaches_both_kinds_of_networks(
+    clip_options: MakeOptions, compact_options: MakeOptions
+) -> None:
+    teacher = "losses.teacher={model: compact_x2, inputs: [%s]}"
+    of_frames = compact_options(
+        teacher % "lr, zoomed", "losses.temporal={weight: 0.1}", "datasets.window={}", "name=one"
+    )
+    of_clips = clip_options(teacher % "lr", "name=several")
+    for options in (of_frames, of_clips):
+        assert run.train(options)
+        assert progress_of(options)[-1]["loss_teacher"] > 0
+
+
 def test_the_temporal_term_changes_what_is_learned(compact_options: MakeOptions) -> None:
     weights = []
     for weight in (1e-3, 1.0):

@@ -77,6 +77,21 @@ def test_two_processes_learn_what_one_learns_from_the_doubled_batch(
     assert not list(folder.glob("images*"))
 
 
+def test_two_processes_learn_from_a_teacher_what_one_learns(
+    tiny_options: Callable[..., Options], tmp_path: Path
+) -> None:
+    teacher = "losses.teacher={model: compact_x2, inputs: [lr, zoomed]}"
+    common = ("train.steps=4", "validate.interval=4", "train.optimizer={type: Adam}", teacher)
+    two = tiny_options("name=two", "datasets.train.batch_size=2", "train.accumulation=2", *common)
+    one = tiny_options("name=one", "datasets.train.batch_size=8", *common)
+    done = launch(ROOT / "train.py", two, tmp_path, "torchrun")
+    assert done.returncode == 0, done.stderr
+    assert train(one)
+    theirs = final_state(one)["generator"]
+    for name, value in final_state(two)["generator"].items():
+        torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
+
+
 def test_accelerate_launch_trains_like_the_plain_command(
     gan_options: Callable[..., Options], tmp_path: Path
 ) -> None:

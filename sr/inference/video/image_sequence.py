@@ -17,7 +17,7 @@ def write_image_sequence(
 ) -> None:
     """Write each frame that the pipeline yields to its file; each appears whole or not at all.
 
-    Raises ImageError where one cannot be written.
+    Raises ImageError where one cannot be written, and DamageError where damage ended the source.
     """
     dtype = np.dtype(np.uint8 if plan.depth == 8 else np.uint16)
     gray = plan.info.layout.kind == "gray"
@@ -36,6 +36,8 @@ def write_image_sequence(
             lossless=options.lossless,
         )
         emit("progress", **progress.advance(pipeline.prefetcher.fills))
+    if pipeline.damage is not None:
+        raise pipeline.damage
 
 
 def count_existing(plan: VideoPlan) -> int:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -94,48 +94,30 @@ class SegmentManifest:
         self.segments = segments
 
     @classmethod
-    def begin(cls, output: Path, depends_on: Mapping[str, Any]) -> "SegmentManifest":
-        """Return an empty manifest; segments of an earlier run are removed.
+    def open(
+        cls, output: Path, depends_on: Mapping[str, Any], *, resume: bool
+    ) -> "SegmentManifest":
+        """Open the manifest of an earlier run of the same job, or begin one if there is none.
 
-        depends_on: all that the segments depend on, as JSON values. Raises VideoError where nothing
-        can be written.
+        depends_on: all that the segments depend on, as JSON values. resume: False to remove the
+        segments of an earlier run. Raises ManifestError where they depend on something else, or are
+        of another version, and VideoError where nothing can be written.
         """
         folder = segments_folder(output)
+        lines = _read_lines(folder / _MANIFEST) if resume else []
+        if resume and not lines and any(folder.glob("*-00000")):
+            raise ManifestError(
+                f"{folder}: expected segments with a {_MANIFEST}, got none, as of another"
+                " version of this program. Add --overwrite, without --resume, to begin again"
+            )
+        if lines:
+            _check_same(folder, lines[0], json.loads(json.dumps(depends_on)))
+        manifest = cls(folder, list(_find_complete(folder, lines[1:])))
         with _name_disk_errors(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            manifest = cls(folder, [])
-            manifest._append(depends_on)
-        return manifest
-
-    @classmethod
-    def resume(cls, output: Path, depends_on: Mapping[str, Any]) -> "SegmentManifest":
-        """Return the manifest of an earlier run of the same job, or an empty one if there is none.
-
-        Raises ManifestError where the segments depend on something else, or are of another version.
-        """
-        folder = segments_folder(output)
-        lines = _read_lines(folder / _MANIFEST)
-        if not lines:
-            if folder.is_dir() and any(path.name != _MANIFEST for path in folder.iterdir()):
-                raise ManifestError(
-                    f"{folder}: expected segments with a {_MANIFEST}, got none, as of another"
-                    " version of this program. Add --overwrite, without --resume, to begin again"
-                )
-            return cls.begin(output, depends_on)
-        _check_same(folder, lines[0], json.loads(json.dumps(depends_on)))
-        segments: list[Segment] = []
-        for line in lines[1:]:
-            segment = _parse_segment(line)
-            if segment is None or segment.number != len(segments):
-                break
-            path = folder / segment.name
-            if not (path.is_file() and path.stat().st_size == segment.bytes):
-                break
-            segments.append(segment)
-        manifest = cls(folder, segments)
-        with _name_disk_errors(folder):
-            manifest._rewrite(lines[0])
+            if not lines:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+            manifest._write(depends_on)
         return manifest
 
     @property
@@ -180,25 +162,31 @@ class SegmentManifest:
         """Delete the segments and the manifest."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _write(self, depends_on: Mapping[str, Any]) -> None:
+        """Write the manifest without lines that are cut off or list segments that are gone."""
+        lines = [json.dumps(line) + "\n" for line in (depends_on, *map(asdict, self.segments))]
+        with atomic_write(self.folder / _MANIFEST) as unfinished:
+            unfinished.write_text("".join(lines), encoding="utf-8")
+
     def _append(self, line: Mapping[str, Any]) -> None:
         with (self.folder / _MANIFEST).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def _rewrite(self, head: Mapping[str, Any]) -> None:
-        """Drop lines that are cut off or list segments that are gone."""
-        lines = [json.dumps(line) + "\n" for line in (head, *map(asdict, self.segments))]
-        with atomic_write(self.folder / _MANIFEST) as unfinished:
-            unfinished.write_text("".join(lines), encoding="utf-8")
 
-
-def _parse_segment(line: Mapping[str, Any]) -> Segment | None:
-    """None for a line that lists no segment."""
+def _find_complete(folder: Path, lines: Iterable[Mapping[str, Any]]) -> Iterator[Segment]:
+    """Yield the segments up to the first that is not listed, or not on disk as listed."""
     names = {field.name for field in fields(Segment)}
-    if set(line) != names or not all(isinstance(value, int) for value in line.values()):
-        return None
-    return Segment(**line)
+    for number, line in enumerate(lines):
+        if set(line) != names or not all(isinstance(value, int) for value in line.values()):
+            return
+        segment = Segment(**line)
+        path = folder / segment.name
+        is_complete = path.is_file() and path.stat().st_size == segment.bytes
+        if segment.number != number or not is_complete:
+            return
+        yield segment
 
 
 def _read_lines(manifest: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import av
 from sr.device import precision_name
 from sr.inference.events import Emit
 from sr.inference.load_upscaler import find_model
-from sr.inference.options import InferOptions
+from sr.inference.options import InferOptions, VideoOptions
 from sr.inference.video.image_sequence import count_existing, write_image_sequence
 from sr.inference.video.pipeline import FrameSink, Pipeline
 from sr.inference.video.plan import VideoPlan
@@ -53,9 +53,27 @@ def upscale_video(
     if options.video.preview:
         write_previews(plan, options.video, upscalers, emit)
     started = time.perf_counter()
-    with open_source(plan.source, options.video) as source:
-        upscale = _upscale_to_images if plan.encoding is None else _upscale_to_segments
-        pipeline = upscale(plan, options, upscalers, source, emit, sink)
+    with open_source(plan.source, options.video) as source, Prefetcher() as prefetcher:
+        manifest, first = None, 0
+        if plan.encoding is not None:
+            depends_on = _list_dependencies(plan, options, upscalers, source)
+            manifest = SegmentManifest.open(plan.output, depends_on, resume=options.output.resume)
+            first = manifest.num_frames
+        elif options.output.keeps_existing:
+            first = count_existing(plan)
+        pipeline = Pipeline(
+            prefetcher,
+            source.frames(),
+            plan,
+            upscalers,
+            first=first,
+            temporal_filter=options.video.temporal_filter,
+            sink=sink,
+        )
+        if manifest is None:
+            write_image_sequence(pipeline, plan, options.output, emit)
+        else:
+            _encode_and_mux(pipeline, manifest, plan, options.video, emit)
         _warn_of_damage(source, plan, emit)
     seconds = time.perf_counter() - started
     return {
@@ -73,59 +91,20 @@ def upscale_video(
     }
 
 
-def _upscale_to_images(
+def _encode_and_mux(
+    pipeline: Pipeline,
+    manifest: SegmentManifest,
     plan: VideoPlan,
-    options: InferOptions,
-    upscalers: Sequence[Upscaler],
-    source: Source,
+    options: VideoOptions,
     emit: Emit,
-    sink: FrameSink | None,
-) -> Pipeline:
-    first = count_existing(plan) if options.output.keeps_existing else 0
-    with Prefetcher() as prefetcher:
-        pipeline = Pipeline(
-            prefetcher,
-            source.frames(),
-            plan,
-            upscalers,
-            first=first,
-            temporal_filter=options.video.temporal_filter,
-            sink=sink,
-        )
-        write_image_sequence(pipeline, plan, options.output, emit)
-    if pipeline.damage is not None:
-        raise pipeline.damage
-    return pipeline
-
-
-def _upscale_to_segments(
-    plan: VideoPlan,
-    options: InferOptions,
-    upscalers: Sequence[Upscaler],
-    source: Source,
-    emit: Emit,
-    sink: FrameSink | None,
-) -> Pipeline:
+) -> None:
     """Encode the segments that are missing, and mux all into the result."""
-    open_manifest = SegmentManifest.resume if options.output.resume else SegmentManifest.begin
-    manifest = open_manifest(plan.output, _list_dependencies(plan, options, upscalers, source))
     try:
-        with Prefetcher() as prefetcher:
-            pipeline = Pipeline(
-                prefetcher,
-                source.frames(),
-                plan,
-                upscalers,
-                first=manifest.num_frames,
-                temporal_filter=options.video.temporal_filter,
-                sink=sink,
-            )
-            encoder = SegmentEncoder(plan, manifest, emit, options.video.frames_per_segment)
-            encoder.encode(pipeline)
-        if pipeline.damage is not None and not manifest.segments:
-            raise pipeline.damage
-        late = options.video.start is not None
-        early = options.video.end is not None or pipeline.damage is not None
+        SegmentEncoder(plan, manifest, emit, options.frames_per_segment).encode(pipeline)
+        damage = pipeline.damage
+        if damage is not None and not manifest.segments:
+            raise damage
+        late, early = options.start is not None, options.end is not None or damage is not None
         faults = _mux_segments(plan, manifest, emit, begins_late=late, ends_early=early)
     except BaseException:
         if manifest.num_frames:
@@ -140,9 +119,8 @@ def _upscale_to_segments(
     manifest.remove()
     if faults:
         raise OutputMismatchError(f"{plan.output}: is written, but {'; '.join(faults)}")
-    if pipeline.damage is not None:
-        raise VideoError(f"{pipeline.damage}; {plan.output} ends there, its sound too")
-    return pipeline
+    if damage is not None:
+        raise VideoError(f"{damage}; {plan.output} ends there, its sound too")
 
 
 def _list_dependencies(

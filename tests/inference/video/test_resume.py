@@ -16,6 +16,10 @@ from sr.io.video.frame import VideoError
 DEPENDS_ON = {"source": {"bytes": 7}, "crf": 18.0, "size": (8, 6)}
 
 
+def open_manifest(output: Path, *, resume: bool = False) -> SegmentManifest:
+    return SegmentManifest.open(output, DEPENDS_ON, resume=resume)
+
+
 def add_segment(manifest: SegmentManifest, frames: int, content: bytes = b"part") -> None:
     with manifest.add_segment() as (path, segment):
         path.write_bytes(content)
@@ -35,39 +39,39 @@ def output(tmp_path: Path) -> Path:
 
 
 def test_a_manifest_continues_after_the_last_complete_segment(output: Path) -> None:
-    manifest = SegmentManifest.begin(output, DEPENDS_ON)
+    manifest = open_manifest(output)
     add_segment(manifest, 5)
     add_segment(manifest, 3)
-    again = SegmentManifest.resume(output, DEPENDS_ON)
+    again = open_manifest(output, resume=True)
     assert again.num_frames == 8
     assert again.num_bytes == 8
     assert [path.read_bytes() for path in again.paths] == [b"part", b"part"]
     add_segment(again, 4)
-    assert SegmentManifest.resume(output, DEPENDS_ON).num_frames == 12
+    assert open_manifest(output, resume=True).num_frames == 12
 
 
 def test_without_an_earlier_run_resuming_begins(output: Path) -> None:
-    assert SegmentManifest.resume(output, DEPENDS_ON).num_frames == 0
+    assert open_manifest(output, resume=True).num_frames == 0
     assert segments_folder(output).is_dir()
 
 
 def test_beginning_removes_what_an_earlier_run_left(output: Path) -> None:
-    add_segment(SegmentManifest.begin(output, DEPENDS_ON), 5)
-    manifest = SegmentManifest.begin(output, DEPENDS_ON)
+    add_segment(open_manifest(output), 5)
+    manifest = open_manifest(output)
     assert manifest.num_frames == 0
     assert not list(manifest.folder.glob("segment*"))
 
 
 def test_a_segment_that_fails_is_not_kept(output: Path) -> None:
-    manifest = SegmentManifest.begin(output, DEPENDS_ON)
+    manifest = open_manifest(output)
     with pytest.raises(KeyboardInterrupt):
         interrupt_segment(manifest)
-    assert SegmentManifest.resume(output, DEPENDS_ON).num_frames == 0
+    assert open_manifest(output, resume=True).num_frames == 0
     assert not list(manifest.folder.glob("segment*"))
 
 
 def test_a_segment_without_frames_is_not_kept(output: Path) -> None:
-    manifest = SegmentManifest.begin(output, DEPENDS_ON)
+    manifest = open_manifest(output)
     with manifest.add_segment() as (path, _):
         path.write_bytes(b"header")
     assert manifest.paths == []
@@ -78,7 +82,7 @@ def test_a_segment_without_frames_is_not_kept(output: Path) -> None:
 def test_what_the_manifest_lists_and_the_disk_does_not_hold_is_made_again(
     output: Path, harm: str
 ) -> None:
-    manifest = SegmentManifest.begin(output, DEPENDS_ON)
+    manifest = open_manifest(output)
     for _ in range(3):
         add_segment(manifest, 5)
     file = manifest.folder / "manifest.jsonl"
@@ -94,33 +98,34 @@ def test_what_the_manifest_lists_and_the_disk_does_not_hold_is_made_again(
             manifest.paths[2].write_bytes(b"p")
         case "gap":
             file.write_text("".join([*lines[:3], lines[3].replace('"number": 2', '"number": 5')]))
-    again = SegmentManifest.resume(output, DEPENDS_ON)
+    again = open_manifest(output, resume=True)
     assert again.num_frames == 10
     add_segment(again, 2)
-    assert SegmentManifest.resume(output, DEPENDS_ON).num_frames == 12
+    assert open_manifest(output, resume=True).num_frames == 12
 
 
 def test_segments_of_another_job_are_refused_and_kept(output: Path) -> None:
-    add_segment(SegmentManifest.begin(output, DEPENDS_ON), 5)
+    add_segment(open_manifest(output), 5)
     with pytest.raises(ManifestError, match=r"crf was 18\.0, is 20\.0.*--overwrite"):
-        SegmentManifest.resume(output, {**DEPENDS_ON, "crf": 20.0})
-    assert SegmentManifest.resume(output, DEPENDS_ON).num_frames == 5
+        SegmentManifest.open(output, {**DEPENDS_ON, "crf": 20.0}, resume=True)
+    assert open_manifest(output, resume=True).num_frames == 5
 
 
 def test_segments_of_another_version_are_refused_and_kept(output: Path) -> None:
     folder = segments_folder(output)
     folder.mkdir()
     (folder / "journal.jsonl").write_text("{}\n")
+    (folder / "part-00000").touch()
     with pytest.raises(ManifestError, match=r"as of another version .* Add --overwrite"):
-        SegmentManifest.resume(output, DEPENDS_ON)
-    assert list(folder.iterdir()) == [folder / "journal.jsonl"]
-    assert SegmentManifest.begin(output, DEPENDS_ON).segments == []
+        open_manifest(output, resume=True)
+    assert len(list(folder.iterdir())) == 2
+    assert open_manifest(output).segments == []
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(VideoError, match="cannot write segments"):
-        SegmentManifest.begin(tmp_path / "file" / "clip.mp4", DEPENDS_ON)
+        open_manifest(tmp_path / "file" / "clip.mp4")
 
 
 def test_a_fingerprint_changes_with_size_start_and_end(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
+from helpers.clips import mux_clip, write_clip, write_source
 
 from sr.io.video.frame import Color
 from sr.io.video.mux.streams import plan_streams
@@ -12,18 +12,11 @@ from sr.io.video.read.reader import open_video
 from sr.io.video.time_range import TimeRange, set_clock_origin
 from sr.io.video.verify import verify_video
 
-WriteSource = Callable[..., Path]
-MuxClip = Callable[..., Path]
-
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 @pytest.mark.parametrize("clock", [36000, Fraction(2**33, 90000) - 1])
 def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
-    tmp_path: Path,
-    write_source: WriteSource,
-    mux_clip: MuxClip,
-    suffix: str,
-    clock: Fraction,
+    tmp_path: Path, suffix: str, clock: Fraction
 ) -> None:
     whole, source = write_source(tmp_path / "whole.mp4", sounds=("aac",)), tmp_path / "in.ts"
     offset = {"output_ts_offset": str(float(clock))}
@@ -41,7 +34,7 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
     )
     plan = plan_streams(source, video_stream=info.stream, suffix=suffix)
     shown = [time - times[0] for time in times]
-    output = mux_clip(suffix, shown, source=source, plan=plan, video=video)
+    output = mux_clip(tmp_path, suffix, shown, source=source, plan=plan, video=video)
     times_of = {"first": times[0] * info.time_base, "last": times[-1] * info.time_base}
     faults = verify_video(
         output, video=video, source=source, plan=plan, num_frames=len(times), **times_of
@@ -52,7 +45,7 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
     assert starts == pytest.approx([0, 0], abs=0.1)
 
 
-def test_other_sources_keep_their_times(tmp_path: Path, write_clip: Callable[..., object]) -> None:
+def test_other_sources_keep_their_times(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, 3, offset=50)
     with av.open(str(path)) as container:

@@ -1,17 +1,14 @@
 import re
-from collections.abc import Callable
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
 import pytest
+from helpers.clips import mux_clip, write_source
 
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.time_range import WHOLE, TimeRange
 
-WriteSource = Callable[..., Path]
-MuxClip = Callable[..., Path]
 KINDS = {".mp4": "mov_text", ".mkv": "subrip", ".webm": "webvtt"}
 TEXTS = (
     (200, 500, r"{\i1}Hello{\i0}, world\Nand a second line"),
@@ -20,18 +17,8 @@ TEXTS = (
 )
 
 
-Convert = Callable[..., list[tuple[float, float, str]]]
-
-
-@pytest.fixture
-def convert(tmp_path: Path, write_source: WriteSource, mux_clip: MuxClip) -> Convert:
-    return partial(_convert, tmp_path, write_source, mux_clip)
-
-
-def _convert(
+def convert(
     folder: Path,
-    write_source: WriteSource,
-    mux_clip: MuxClip,
     kind: str,
     source_suffix: str,
     suffix: str,
@@ -44,7 +31,7 @@ def _convert(
     shown = [n for n in range(50) if time_range.overlaps(Fraction(n, 25), Fraction(0))]
     plan = plan_streams(source, video_stream=0, suffix=suffix)
     times = [512 * number for number in shown]
-    output = mux_clip(suffix, times, source=source, time_range=time_range)
+    output = mux_clip(folder, suffix, times, source=source, time_range=time_range)
     found = []
     with av.open(str(output)) as container:
         stream = container.streams.subtitles[0]
@@ -70,30 +57,32 @@ def _edges(found: list[tuple[float, float, str]]) -> list[float]:
     ("kind", "source_suffix"), [("mov_text", ".mp4"), ("subrip", ".mkv"), ("webvtt", ".webm")]
 )
 def test_texts_and_their_times_come_through(
-    convert: Convert, kind: str, source_suffix: str, suffix: str
+    tmp_path: Path, kind: str, source_suffix: str, suffix: str
 ) -> None:
-    found = convert(kind, source_suffix, suffix)
+    found = convert(tmp_path, kind, source_suffix, suffix)
     assert _edges(found) == pytest.approx([0.2, 0.7, 1.0, 1.4, 1.5, 1.8], abs=0.0011)
     plain = [re.sub(r"\{\\[^}]*\}", "", text) for _, _, text in found]
     assert plain[:2] == ["Hello, world\nand a second line", "Bye, bye"]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
-def test_styled_text_becomes_plain_text(convert: Convert, suffix: str) -> None:
-    found = convert("ass", ".mkv", suffix)
+def test_styled_text_becomes_plain_text(tmp_path: Path, suffix: str) -> None:
+    found = convert(tmp_path, "ass", ".mkv", suffix)
     assert [text for _, _, text in found][1] == "Bye, bye"
     assert len(found) == 3
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_texts_are_cut_to_the_time_range(convert: Convert, suffix: str) -> None:
-    found = convert("subrip", ".mkv", suffix, time_range=TimeRange(Fraction(2, 5), Fraction(6, 5)))
+def test_texts_are_cut_to_the_time_range(tmp_path: Path, suffix: str) -> None:
+    found = convert(
+        tmp_path, "subrip", ".mkv", suffix, time_range=TimeRange(Fraction(2, 5), Fraction(6, 5))
+    )
     assert _edges(found) == pytest.approx([0.0, 0.3, 0.6, 0.8], abs=0.0011)
 
 
-def test_texts_that_overlap_are_shown_together_in_mp4(convert: Convert) -> None:
+def test_texts_that_overlap_are_shown_together_in_mp4(tmp_path: Path) -> None:
     texts = ((0, 1800, "Sign"), (200, 500, "Hello"), (400, 600, "Bye"), (400, 600, "you"))
-    found = convert("ass", ".mkv", ".mp4", texts=texts)
+    found = convert(tmp_path, "ass", ".mkv", ".mp4", texts=texts)
     assert [text for _, _, text in found] == [
         "Sign",
         "Sign\nHello",
