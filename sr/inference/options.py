@@ -13,8 +13,7 @@ from typing import Annotated, Any, Literal
 
 from sr.errors import UserError
 from sr.inference.output_size import MAX_FACTOR, Exact, Factor, LongSide, Target, parse_size
-from sr.io.video.read.decode_errors import Damaged
-from sr.io.video.read.frame_rate import Moment, parse_moment
+from sr.io.video.time_range import Moment, parse_moment
 
 Alpha = Literal["model", "bicubic", "drop"]
 Extension = Literal["auto", "png", "jpg", "webp", "tif", "avif"]
@@ -209,7 +208,7 @@ class VideoOptions:
     """Start there: seconds, [hh:]mm:ss, or a frame such as 120f."""
     end: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
     """End before that time."""
-    damaged: Annotated[Damaged, Flag(VIDEO, parse=parse_damaged)] = "continue"
+    damaged: Annotated[Literal["continue", "stop"], Flag(VIDEO, parse=parse_damaged)] = "continue"
     """Damage in the source: continue with what the decoder conceals, and report it; or stop: the
     result ends there, audio, too, and counts as failed."""
     temporal_filter: Annotated[bool, Flag(VIDEO)] = False

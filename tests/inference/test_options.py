@@ -20,7 +20,7 @@ from sr.inference.options import (
     VideoOptions,
 )
 from sr.inference.output_size import Exact, Factor, LongSide
-from sr.io.video.read.frame_rate import Moment
+from sr.io.video.time_range import Moment
 
 
 def parse(*arguments: str) -> InferOptions:
@@ -180,7 +180,7 @@ def test_one_of_three_flags_gives_the_size() -> None:
 
 
 def test_the_command_line_needs_no_torch_until_there_is_work() -> None:
-    heavy = ("torch", "cv2", "av", "torchvision", "pyvips")
+    heavy = ("torch", "cv2", "av", "torchvision", "numpy", "pyvips")
     command = f"import sys, sr.cli.infer; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", command], capture_output=True, text=True, check=True

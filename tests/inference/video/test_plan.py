@@ -15,7 +15,7 @@ from sr.inference.video.source import open_source
 from sr.io.rgb8 import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError, VideoInfo
-from sr.io.video.read.frame_rate import Moment
+from sr.io.video.time_range import Moment
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 

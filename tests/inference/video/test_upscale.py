@@ -20,8 +20,8 @@ from helpers.videos import (
 from sr.inference.options import VideoOptions
 from sr.inference.output_size import Exact
 from sr.io.rgb8 import read_rgb8
-from sr.io.video.read.frame_rate import Moment
 from sr.io.video.read.reader import open_video
+from sr.io.video.time_range import Moment
 
 BT709 = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
 HDR = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
