@@ -31,7 +31,7 @@ from typing import Any
 from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.device import resolve_device
-from sr.evaluation.scores import ClipScore, mean_clip_score
+from sr.evaluation.scores import ClipScore, average_clip_scores
 from sr.evaluation.video_scorer import METRICS, ClipScorer
 from sr.inference.load_upscaler import load_lpips, load_upscalers
 from sr.inference.options import RuntimeOptions, VideoOptions
@@ -179,7 +179,7 @@ def _mean(way: str, rows: Sequence[Row]) -> Row:
     return Row(
         "mean",
         way,
-        mean_clip_score([row.score for row in of_way]),
+        average_clip_scores([row.score for row in of_way]),
         sum(seconds) / len(seconds) if seconds else None,
     )
 

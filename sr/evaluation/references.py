@@ -43,7 +43,7 @@ class References:
             elif path.suffix.lower() in VIDEO_SUFFIXES:
                 self._clips.setdefault(path.stem, []).append(path)
 
-    def original_of(self, source: Path) -> Path:
+    def find_image(self, source: Path) -> Path:
         """The original of an LR image: `baby` for baby.png, babyx4.png and baby_x4.png.
 
         Raises ScoreError where there is none, or more than one.
@@ -51,12 +51,12 @@ class References:
         names = _with_and_without_scale([source.stem])
         return self._only(self._images, names, "original")
 
-    def original_clip_of(self, source: Path, *, is_only: bool) -> Path:
+    def find_clip(self, source: Path, *, is_only: bool) -> Path:
         """The original of a video: a folder of frames, a pattern of them or a video file.
 
         It has the name of the video, of the folder of its frames, or what stands before the
         numbers of their files. is_only: there is no other video; then the frames may lie in the
-        folder itself, if nothing in it has such a name. Raises ScoreError as `original_of`.
+        folder itself, if nothing in it has such a name. Raises ScoreError as `find_image`.
         """
         if self.is_one_video:
             return self._given
