@@ -21,7 +21,7 @@ from sr.device import peak_gib, precision_name
 from sr.inference.channels import Channels, ReadPixels, quantize
 from sr.inference.events import Emit
 from sr.inference.options import STREAM, InferOptions
-from sr.inference.output_size import count_megapixels, count_passes
+from sr.inference.output_size import choose_size, count_megapixels, count_passes
 from sr.io.canvas import make_canvas
 from sr.io.image_formats import check_writable, describe_losses, limit_depth
 from sr.io.image_reader import Header, ImageReader, open_image
@@ -65,7 +65,7 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
         header, bits, kinds = image.header, image.bits, image.metadata.kinds
     suffix = _suffix(task, options)
     depth = limit_depth(suffix, header.depth, name=task.output)
-    size = options.output.target.size(header.height, header.width, scale)
+    size = choose_size(options.output, header.height, header.width, scale)
     passes = count_passes((header.height, header.width), size, scale)
     has_alpha = header.num_bands in (2, 4)
     num_bands = header.num_bands - (has_alpha and options.output.alpha == "drop")

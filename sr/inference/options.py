@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from sr.errors import UserError
-from sr.inference.output_size import MAX_FACTOR, Exact, Factor, LongSide, Target, parse_size
+from sr.inference.output_size import MAX_FACTOR, parse_size
 from sr.io.video.time_range import Moment, parse_moment
 
 Alpha = Literal["model", "bicubic", "drop"]
@@ -110,7 +110,7 @@ class OutputOptions:
     ] = None
     """Final scale, any number above 0. The result of the model's own scale, or of several passes,
     is resampled to it (images: in linear light)."""
-    size: Annotated[Exact | None, Flag(SIZE, "WxH", parse=parse_size)] = None
+    size: Annotated[tuple[int, int] | None, Flag(SIZE, "WxH", parse=parse_size)] = None
     """Exactly this many pixels, width first; proportions are not kept."""
     long_side: Annotated[int | None, Flag(SIZE, "PIXELS", min=1)] = None
     """Length of the longer side; proportions are kept."""
@@ -155,13 +155,6 @@ class OutputOptions:
         if self.overwrite and self.keeps_existing:
             other = "--skip-existing" if self.skip_existing else "--resume"
             raise UsageError(f"--overwrite and {other}: expected one of them, got both")
-
-    @property
-    def target(self) -> Target:
-        """The size of the results."""
-        if self.size is not None:
-            return self.size
-        return Factor(self.outscale) if self.long_side is None else LongSide(self.long_side)
 
     @property
     def keeps_existing(self) -> bool:
