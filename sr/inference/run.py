@@ -24,7 +24,7 @@ from sr.inference.events import Emit, add_fields, send_one_at_a_time
 from sr.inference.image import ImagePlan, probe_image, upscale_image
 from sr.inference.load_upscaler import find_model, load_lpips, make_upscalers
 from sr.inference.options import STREAM, InferOptions, UsageError
-from sr.inference.output_size import TargetError
+from sr.inference.output_size import TargetError, label_size
 from sr.inference.tasks import RunSummary, Task, find_tasks
 from sr.inference.video.plan import VideoPlan, plan_video
 from sr.inference.video.resume import ManifestError
@@ -190,7 +190,7 @@ class _Scheduler:
             task.source,
             task.output,
             options.video,
-            options.output.target,
+            options.output,
             self._devices.scale,
             takes_clips=self._upscalers[0].takes_clips,
         )
@@ -295,7 +295,7 @@ def _describe(name: str, upscalers: Sequence[Upscaler], options: InferOptions) -
         "halo": first.halo,
         "device": ", ".join(str(upscaler.device) for upscaler in upscalers),
         "precision": precision_name(first.dtype),
-        "size": options.output.target.label(first.scale),
+        "size": label_size(options.output, first.scale),
     }
 
 

@@ -18,7 +18,7 @@ from sr.evaluation.scores import ClipScore, ScoreError
 from sr.evaluation.video_scorer import ClipScorer
 from sr.inference.options import UsageError, VideoOptions
 from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
-from sr.io.video.read.frame_rate import Moment
+from sr.io.video.time_range import Moment
 from sr.losses.lpips import LPIPS
 from sr.metrics.flicker import warping_error
 from sr.metrics.psnr import psnr

@@ -18,7 +18,7 @@ from sr.cli import infer
 from sr.inference.options import VideoOptions
 from sr.inference.video import upscale as upscale_module
 from sr.inference.video.resume import segments_folder
-from sr.io.video.read.frame_rate import Moment
+from sr.io.video.time_range import Moment
 
 SIZE = (48, 64)
 RATE = 25
