@@ -153,7 +153,7 @@ def build_loss(
 
     discriminator, teacher: needed by the terms of these names; the teacher on the device. autocast:
     the context in which networks inside of terms run; their comparisons stay fp32. Raises
-    ValueError for weights that cannot be had.
+    UserError for weights that cannot be had.
     """
     terms: dict[str, AnyTerm] = {}
     if options.pixel is not None:
@@ -190,7 +190,7 @@ def build_loss(
 
 
 def build_validation_lpips(options: ValidateOptions, device: torch.device) -> LPIPS | None:
-    """What validation measures LPIPS with, if it does. Raises ValueError as build_loss does."""
+    """What validation measures LPIPS with, if it does. Raises UserError as build_loss does."""
     if options.lpips is None:
         return None
     return LPIPS(options.lpips.network, options.lpips.weights).to(device)
@@ -239,7 +239,7 @@ def _teacher_criterion(options: TeacherOptions) -> Term:
 def build_flow(options: FlowOptions, device: torch.device) -> FlowMethod:
     """What measures flow; only a network runs on the device.
 
-    Raises ValueError for weights that cannot be had or do not fit.
+    Raises UserError for weights that cannot be had or do not fit.
     """
     match options:
         case DISOptions():

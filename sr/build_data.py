@@ -36,7 +36,7 @@ def find_training_sources(options: Options, device: torch.device) -> Sequence[So
             return Mixture(
                 [(part.share, _find_images(options, part.source)) for part in source.sources]
             )
-        case Synthetic():
+        case HRFolders() | PairedFolders() | Synthetic():
             return _find_images(options, source)
         case _:
             return _find(options, source, device, _least_frames(options))

@@ -58,3 +58,10 @@ def test_senseless_sizes_are_refused() -> None:
     struct.pack_into("<i", content, 18, -7)
     with pytest.raises(ImageError, match="a BMP of -7x9 pixels"):
         read_header(bytes(content))
+
+
+def test_more_pixels_than_fit_in_memory_are_refused_by_the_header() -> None:
+    content = bytearray(bitmap())
+    struct.pack_into("<ii", content, 18, 2**14 + 1, 2**14)
+    with pytest.raises(ImageError, match="a BMP of at most 268435456 pixels, got 16385x16384"):
+        read_header(bytes(content))
