@@ -100,7 +100,7 @@ def parse_encoder_options(pairs: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where results go, how large they are, and what they look like."""
+    """Where results go, how large they are, and what they look like. size: (height, width)."""
 
     path: Annotated[Path, Flag(INPUT, "PATH", ("-o", "--output"))]
     """Folder for the results, created if it is missing; or a file (.png, .jpg, .webp, .tif, .avif;
