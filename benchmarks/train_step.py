@@ -25,9 +25,8 @@ from torch.nn import functional
 from sr.build import build_discriminator, build_generator, build_optimizer
 from sr.data.augment import Pair
 from sr.data.cache import Cached, cache
-from sr.device import resolve_device, resolve_precision
+from sr.device import keep_freed_memory, resolve_device, resolve_precision
 from sr.io.rgb8 import write_rgb8
-from sr.memory import keep_freed_memory
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training.data_loader import (

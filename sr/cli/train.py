@@ -6,8 +6,8 @@ from typing import Annotated
 import torch
 import typer
 
+from sr.device import keep_freed_memory
 from sr.errors import UserError
-from sr.memory import keep_freed_memory
 from sr.options.load import load_options
 from sr.training.dry_run import dry_run, write_preview
 from sr.training.gan_monitor import GANDivergedError

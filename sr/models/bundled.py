@@ -29,7 +29,7 @@ class ModelFacts:
     num_weights: int
     """Those that compute: of kernels that are fused from several, the fused ones."""
     num_bytes: int
-    only_videos: bool
+    takes_clips: bool
     """It looks at several frames."""
 
 
@@ -68,7 +68,7 @@ class BundledModel:
             scale=header["scale"],
             num_weights=_num_computing(sizes),
             num_bytes=num_bytes,
-            only_videos="clips" in header,
+            takes_clips="clips" in header,
         )
 
 

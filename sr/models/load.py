@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sr.build import build_generator, receptive_radius_of
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
-from sr.models.clip_metadata import window_of
+from sr.models.clip_metadata import read_window
 from sr.models.detect_published import RECOGNISED, Published, clips_as_published, recognise
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_file import read_onnx
@@ -224,8 +224,8 @@ def _loaded(
         network, int(metadata["scale"]), radius, architecture, origin, metadata
     )
     if isinstance(network, RBPN):
-        window = window_of(metadata, network.num_frames)
-        return replace(loaded, network=PackedWindow(network), window=window)
+        window, flow = read_window(metadata, network.num_frames)
+        return replace(loaded, network=PackedWindow(network), window=window, flow=flow)
     if isinstance(network, RRDBNet):
         return replace(loaded, size_multiple=network.size_multiple)
     if isinstance(network, RLFN):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from sr.errors import UserError
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import write_model_file
 from sr.training.state import TrainState
 
@@ -61,7 +61,7 @@ def state_path(folder: Path, step: int) -> Path:
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write a run's state; the file appears complete or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save({"format": STATE_FORMAT, **state}, temporary)
 
 
