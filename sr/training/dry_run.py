@@ -17,11 +17,10 @@ from sr.build_data import build_window
 from sr.data.cache import Cached
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
-from sr.device import precision_name, resolve_device, resolve_precision
+from sr.device import peak_gib, precision_name, resolve_device, resolve_precision
 from sr.errors import UserError
 from sr.io.rgb8 import ImageError
 from sr.losses.combined import CombinedLoss
-from sr.memory import peak_gib
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.data_loader import (
