@@ -25,28 +25,29 @@ class DiscriminatorLoss:
         plain: Callable[[Tensor], Tensor],
         hr: Tensor,
         sr: Tensor,
-        number: int,
+        update_index: int,
         autocast: Callable[[], AbstractContextManager[None]],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """hr, sr: (B, 3, H, W) float32, RGB in [0, 1]; sr without a graph.
 
-        plain: the discriminator without wrappers; compiled, it has no second derivative. number: of
-        the step among those in which the discriminator learns, counted from 1; R1 is computed in
-        every `r1_interval`-th, with as many times the weight (Karras et al. 2020, arXiv 1912.04958,
-        "lazy regularisation"), in fp32, because its second derivative overflows in lower precision.
+        plain: the discriminator without wrappers; compiled, it has no second derivative.
+        update_index: of the step among those that train the discriminator, counted from 1; R1 is
+        computed in every `r1_interval`-th, with as many times the weight (Karras et al. 2020, arXiv
+        1912.04958, "lazy regularization"), in fp32, because its second derivative overflows in
+        lower precision.
         Returns the total, and detached: `d_real` and `d_sr`, mean logits; `discriminator` and,
         where it was computed, `r1`, both unweighted.
         """
         with autocast():
-            real, judged = discriminator(hr), discriminator(sr)
-        real, judged = real.float(), judged.float()
-        total = discriminator_loss(self.kind, real, judged, self.label_smoothing)
-        terms = {"discriminator": total, "d_real": real.mean(), "d_sr": judged.mean()}
-        if self.has_r1(number):
+            real, generated = discriminator(hr), discriminator(sr)
+        real, generated = real.float(), generated.float()
+        total = discriminator_loss(self.kind, real, generated, self.label_smoothing)
+        terms = {"discriminator": total, "d_real": real.mean(), "d_sr": generated.mean()}
+        if self.has_r1(update_index):
             terms["r1"] = r1_penalty(plain, hr)
             total = total + self.r1_weight * self.r1_interval * terms["r1"]
         return total, {name: value.detach() for name, value in terms.items()}
 
-    def has_r1(self, number: int) -> bool:
-        """Whether R1 is part of the discriminator's step of this number."""
-        return self.r1_weight > 0 and number % self.r1_interval == 0
+    def has_r1(self, update_index: int) -> bool:
+        """Return whether R1 is part of the discriminator's step of this index."""
+        return self.r1_weight > 0 and update_index % self.r1_interval == 0
