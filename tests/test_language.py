@@ -73,9 +73,7 @@ FUNCTIONS = {
     *("do", "look_at", "feed", "finish", "around", "learns", "number", "begun_anew", "rating"),
     *("drawn", "forgiving", "identity_of", "some_names", "library"),
 }
-PARTICIPLES = re.compile(
-    r"_*(?:\w*[a-z]ed|begun|drawn|given|known|made|shown|taken|written)(?:_|$)"
-)
+PARTICIPLES = re.compile(r"_*(?:[a-z]+ed|begun|drawn|given|known|made|shown|taken|written)(?:_|$)")
 ED_VERBS = {"embed", "exceed", "feed", "need", "proceed", "seed", "speed"}
 
 

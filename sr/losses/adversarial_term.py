@@ -19,6 +19,6 @@ class AdversarialTerm:
         self.discriminator = discriminator
 
     def __call__(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """sr, hr: (B, 3, H, W) float32, RGB in [0, 1]. hr is judged where the kind asks."""
+        """sr, hr: (B, 3, H, W) float32, RGB in [0, 1]. hr is used by relativistic_average only."""
         real = self.discriminator(hr) if self.kind == "relativistic_average" else None
         return generator_loss(self.kind, real, self.discriminator(sr))

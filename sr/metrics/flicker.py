@@ -12,9 +12,9 @@ its pairs of consecutive frames.
 Deviations: squares are averaged over the channels, not summed; the warp is bicubic, not bilinear;
 pixels that leave the image are not visible.
 
-Flow must come from frames that are not judged (the originals, or a network's input): a method could
-make the flow of its own frames fit. A smooth image has a low error; so this goes together with
-PSNR, and with the error of the originals.
+Flow must come from frames that are not evaluated (the originals, or a network's input): a method
+could make the flow of its own frames fit. A smooth image has a low error, so use this together with
+PSNR and the error of the originals.
 
 A flow from a to b is (H, W, 2), across and down in pixels: the point of a at (x, y) lies in b at
 (x, y) + flow.

@@ -1,6 +1,6 @@
 """The models that come with the program: files in sr/weights, known by their names.
 
-What a file tells of itself (scale, network, size) is read from it; here is what it is for.
+Scale, network and size are read from the file; here is what each is for.
 """
 
 import json
@@ -22,7 +22,7 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the header of a bundled model's file tells; no weight is read for it."""
+    """The header of a bundled model's file, read without the weights."""
 
     network: str
     scale: int
@@ -120,7 +120,7 @@ def resolve_model(model: str | os.PathLike[str]) -> Path:
     meant = f", did you mean {' or '.join(close)}?" if close else "."
     raise ModelFileError(
         f"{text or repr(text)}: {got}{meant} Bundled models: {', '.join(known)}; `infer.py"
-        " --list-models` tells what they are for"
+        " --list-models` describes them"
     )
 
 

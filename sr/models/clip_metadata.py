@@ -1,4 +1,4 @@
-"""What a model file tells of the frames that its generator sees, and what measures their flow.
+"""Metadata of a multi-frame model: its window of frames, and the optical flow method.
 
 Under the key `clips`: offsets (where the neighbors stand in time, in the network's order), edge
 and alignment (`sr.motion.frame_window.Window`), flow (`sr.options.flow`).
@@ -34,18 +34,18 @@ class _Clips(BaseModel):
 
 
 def window_of(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
-    """What the metadata of a generator of `num_frames` frames tell of its window.
+    """Read the window of a generator of `num_frames` frames from its metadata.
 
     Raises ValueError for metadata without it, and for those that do not fit the network.
     """
-    told = metadata.get("clips")
-    if not isinstance(told, dict):
+    clips_value = metadata.get("clips")
+    if not isinstance(clips_value, dict):
         raise ValueError(
             "expected `clips` (offsets, edge, alignment, flow), without which nobody knows what "
-            f"frames the network sees, got {told!r}"
+            f"frames the network sees, got {clips_value!r}"
         )
     try:
-        clips = _Clips.model_validate(told)
+        clips = _Clips.model_validate(clips_value)
     except ValidationError as error:
         raise ValueError(f"clips: {error}") from None
     offsets = clips.offsets

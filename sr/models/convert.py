@@ -73,11 +73,11 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
     if found is not None:
         options = found.options
         ours = {"generator": options.model_dump(mode="json"), **clips_as_published(options)}
-    # BasicSR's option files tell the network.
+    # The network is in BasicSR's option files.
     if theirs["generator"]["type"] != "BasicSR" and theirs != ours:
         raise ModelFileError(
-            f"{target}: a .pth holds weights only, and from these nobody could tell that they are "
-            f"of {theirs}; take .safetensors"
+            f"{target}: a .pth holds weights only, from which {theirs} cannot be detected; "
+            "use .safetensors"
         )
     with whole_file(target) as temporary:
         torch.save({"params_ema": weights}, temporary)

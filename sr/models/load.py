@@ -90,7 +90,7 @@ def load_initial_weights(
         _refuse_odd_types(path, state_dict)
         published = recognise(state_dict)
         if isinstance(options, BasicSROptions):
-            theirs, what = scale, "that the weights are of"  # only the shapes tell
+            theirs, what = scale, "that the weights are of"  # known from the shapes only
         elif published is None:
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
         else:

@@ -23,7 +23,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2}  # of the [0, 1] range
 
 
 class _Header(BaseModel):
-    """What a file of ours tells under the key `sr`; others tell nothing."""
+    """The value of the key `sr` in files of this project."""
 
     generator: dict[str, Any] = {}
     receptive_radius: NonNegativeInt | None = None
@@ -94,7 +94,7 @@ def read_onnx(path: Path) -> LoadedGenerator:
 
 
 def _metadata(path: Path, text: str) -> tuple[dict[str, Any], _Header]:
-    """All that the file tells, and what of it is used."""
+    """Return all metadata of a file, and the part that is used."""
     try:
         read = json.loads(text)
         return read, _Header.model_validate(read)

@@ -16,7 +16,7 @@ from sr.models.quiet import silenced
 
 OPSET = 20
 PROBED_SIDE = 32  # LR pixels
-NO_MESSAGES = 4  # severity; what fails is raised besides
+NO_MESSAGES = 4  # severity; failures are raised anyway
 _TYPES: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -51,7 +51,7 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(sr).to(lr.device, torch.float32)
 
     def metadata_text(self) -> str:
-        """What the program tells of itself under the key `sr`; JSON, if it is ours."""
+        """Return the value of the key `sr`, JSON in files of this project."""
         return str(self._session.get_modelmeta().custom_metadata_map.get("sr", "{}"))
 
 
@@ -95,7 +95,7 @@ def exported(network: nn.Module, name: str) -> Any:
 
 
 def _first_cause(error: BaseException) -> str:
-    """One line; those above it tell only how far the exporter got."""
+    """Return the line with the cause; those above it are the exporter's progress."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
@@ -141,7 +141,7 @@ def _checked_input(name: str, session: Any) -> tuple[str, type[np.floating[Any]]
 
 
 def _scale_of(name: str, network: nn.Module) -> int:
-    """Measured, since few files tell."""
+    """Measure the scale, which few files state."""
     sr = network(torch.full((1, 3, PROBED_SIDE, PROBED_SIDE), 0.5))
     scale, rest = divmod(sr.shape[-1], PROBED_SIDE)
     expected = (1, 3, scale * PROBED_SIDE, scale * PROBED_SIDE)

@@ -42,7 +42,7 @@ class OpenVinoNetwork(nn.Module):
             raise ModelFileError(
                 f"{self._name}: cannot be run on {tuple(lr.shape)}: {_last_line(error)}"
             ) from None
-        if sr.size == 0:  # all that OpenVINO tells of an allocation that failed
+        if sr.size == 0:  # the only sign of a failed allocation
             raise MemoryError(f"{self._name}: not enough memory for {tuple(lr.shape)}")
         return torch.from_numpy(sr).to(lr.device)
 
@@ -130,6 +130,6 @@ def _conversion_errors() -> tuple[type[Exception], ...]:
 
 
 def _last_line(error: Exception) -> str:
-    """One line; those above it tell only where in OpenVINO it was found."""
+    """Return the line with the cause; those above it are places in OpenVINO."""
     lines = str(error).strip().splitlines()
     return lines[-1] if lines else type(error).__name__

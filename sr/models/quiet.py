@@ -1,4 +1,4 @@
-"""Silence for exporters, which tell their authors at length what a caller needs one line of."""
+"""Suppress the output of exporters, which is long and meant for their authors."""
 
 import logging
 import warnings

@@ -1,6 +1,6 @@
 """The ways to measure optical flow, behind one protocol; those that need no weights are here.
 
-A flow from a to b tells for each pixel of a where its point lies in b, as in `sr.motion.flow`. The
+A flow from a to b gives for each pixel of a its position in b, as in `sr.motion.flow`. The
 same frames give the same flow from run to run, whatever the number of threads.
 
 Letters: h, w height and width of the frames.
