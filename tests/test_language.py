@@ -132,11 +132,11 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
-    """Functions and methods, without properties, which may be adjectives."""
+    """Functions and methods; not properties and validators, which may state facts."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
-            if "property" not in decorators and ".setter" not in decorators:
+            if not re.search(r"property|\.setter|_validator", decorators):
                 yield node
 
 
