@@ -150,8 +150,8 @@ def build_loss(
         terms["perceptual"] = _network_term(perceptual, autocast, options.perceptual.weight)
     if options.adversarial is not None:
         assert discriminator is not None  # the schema asks for both
-        judged = AdversarialTerm(options.adversarial.type, discriminator)
-        terms["adversarial"] = _network_term(judged, autocast, options.adversarial.weight)
+        term = AdversarialTerm(options.adversarial.type, discriminator)
+        terms["adversarial"] = _network_term(term, autocast, options.adversarial.weight)
     if options.total_variation is not None:
         variations = {"squared": total_variation.squared, "absolute": total_variation.absolute}
         variation = variations[options.total_variation.type]

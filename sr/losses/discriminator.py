@@ -38,10 +38,10 @@ class DiscriminatorLoss:
         where it was computed, `r1`, both unweighted.
         """
         with autocast():
-            real, judged = discriminator(hr), discriminator(sr)
-        real, judged = real.float(), judged.float()
-        total = discriminator_loss(self.kind, real, judged, self.label_smoothing)
-        terms = {"discriminator": total, "d_real": real.mean(), "d_sr": judged.mean()}
+            d_hr, d_sr = discriminator(hr), discriminator(sr)
+        d_hr, d_sr = d_hr.float(), d_sr.float()
+        total = discriminator_loss(self.kind, d_hr, d_sr, self.label_smoothing)
+        terms = {"discriminator": total, "d_real": d_hr.mean(), "d_sr": d_sr.mean()}
         if self.has_r1(number):
             terms["r1"] = r1_penalty(plain, hr)
             total = total + self.r1_weight * self.r1_interval * terms["r1"]

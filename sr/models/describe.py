@@ -18,7 +18,7 @@ def describe(path: Path) -> dict[str, str]:
     """Label -> what is known, for people. Raises ModelFileError for a file that is no model."""
     generator = load_generator(path)
     metadata = generator.metadata
-    told = {
+    facts = {
         "file": str(path),
         "network": f"{generator.architecture} ({generator.origin})",
         "options": _joined(metadata.get("generator")),
@@ -33,7 +33,7 @@ def describe(path: Path) -> dict[str, str]:
         "training data": str(metadata.get("training_data") or "not stated"),
         "licence": str(metadata.get("licence") or "not stated"),
     }
-    return {label: text for label, text in told.items() if text}
+    return {label: text for label, text in facts.items() if text}
 
 
 def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE, num_channels: int = 3) -> float:
