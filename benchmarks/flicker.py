@@ -91,7 +91,7 @@ def _measure_clip(clip: Clip, upscaler: Upscaler, temporal_filter: TemporalFilte
     sr = [upscaler(frame) for frame in lr]
     started = time.perf_counter()
     numbered = zip(range(len(lr)), lr, sr, strict=True)
-    filtered = [frame for _, frame in temporal_filter.filtered(numbered)]
+    filtered = [frame for _, frame in temporal_filter.filter(numbered)]
     seconds = (time.perf_counter() - started) / len(lr)
 
     flows = _compute_flows(hr or bicubic)

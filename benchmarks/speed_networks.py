@@ -24,6 +24,7 @@ from sr.tiling.runner import forward, prepare
 
 GENERATORS: dict[str, dict[str, object]] = {
     "SPAN": {"type": "SPAN"},
+    "RLFN": {"type": "RLFN"},
     "Compact": {"type": "Compact"},
     "Compact-32x4": {"type": "Compact", "num_features": 32, "num_convs": 4},
     "EDSR": {"type": "EDSR"},

@@ -35,18 +35,17 @@ from torch import Tensor, nn
 from torchvision.models.optical_flow import raft_small
 
 from sr.data.imresize import imresize
-from sr.inference.video.frame_windows import Windows
-from sr.inference.video.stages import as_rgb
+from sr.device import keep_freed_memory
+from sr.inference.video.frame_windows import WindowStage
+from sr.inference.video.stages import convert_to_rgb
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.io.video.frame import Color, Frame, Layout
-from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
-from sr.memory import keep_freed_memory
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.motion.frame_window import Window, offsets_of
 from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
 from sr.motion.raft import RAFT
 from sr.networks.packed_window import PackedWindow, packed
 from sr.networks.rbpn import RBPN
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.runner import forward, prepare
 
 CPU = torch.device("cpu")
@@ -128,7 +127,7 @@ def _frames(clip: Path, num_frames: int) -> list[Frame]:
     frames = []
     for number, path in enumerate(sorted(clip.glob("*.png"))[:num_frames]):
         lr = imresize(read_rgb8(path), Fraction(1, SCALE))
-        planes = as_planes(CONVERSION.from_rgb(image_to_tensor(lr)), LAYOUT)
+        planes = tensors_to_planes(CONVERSION.from_rgb(image_to_tensor(lr)), LAYOUT)
         frames.append(Frame(number, number, 1, planes))
     if not frames:
         raise ValueError(f"{clip}: expected a folder of PNG files, got none")
@@ -147,13 +146,13 @@ def _ways(
     window = Window(offsets_of(num_frames, "time"))
     return {
         "naive": lambda: _time_passes(lambda: _naive(frames, window, method), naive),
-        "ours": lambda: _time_passes(lambda: _ours(frames, FrameWindow(window, method)), ours),
+        "ours": lambda: _time_passes(lambda: _ours(frames, window, method), ours),
     }
 
 
-def _ours(frames: Sequence[Frame], window: FrameWindow) -> Iterator[Tensor]:
-    windows = Windows(window, [CPU], 1, lambda _: True)
-    for batch in windows.batches(as_rgb(frames, CONVERSION, [CPU], 1)):
+def _ours(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Iterator[Tensor]:
+    stage = WindowStage(window, method, [CPU], 1, lambda _: True)
+    for batch in stage.pack(convert_to_rgb(frames, CONVERSION, [CPU], 1)):
         yield from batch.windows
 
 
@@ -173,7 +172,7 @@ def _naive(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Itera
 
 
 def _convert(frame: Frame) -> Tensor:
-    return CONVERSION.to_rgb(as_tensors(frame.planes, CPU))
+    return CONVERSION.to_rgb(planes_to_tensors(frame.planes, CPU))
 
 
 def _time_passes(source: WindowSource, network: nn.Module) -> tuple[float, float]:

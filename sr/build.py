@@ -11,11 +11,19 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from sr.losses import pixel, total_variation
 from sr.losses.adversarial_term import AdversarialTerm
-from sr.losses.combined import CombinedLoss, Term, WeightedMotionTerm, WeightedTerm
+from sr.losses.combined import (
+    AnyTerm,
+    CombinedLoss,
+    Term,
+    WeightedInputTerm,
+    WeightedMotionTerm,
+    WeightedTerm,
+)
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.lpips import LPIPS
 from sr.losses.ms_ssim import ms_ssim_loss
 from sr.losses.perceptual import PerceptualLoss
+from sr.losses.teacher_term import TeacherTerm
 from sr.losses.temporal import temporal_loss
 from sr.motion.methods import DIS, Farneback, FlowMethod
 from sr.motion.raft import RAFT
@@ -30,6 +38,7 @@ from sr.networks.packed_window import PackedWindow
 from sr.networks.patchgan import PatchGAN
 from sr.networks.rbpn import RBPN
 from sr.networks.receptive import MAX_RADIUS, measure_receptive_radius
+from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
@@ -54,6 +63,7 @@ from sr.options.generator import (
     ISeeBetterSRResNetOptions,
     MSRResNetOptions,
     RBPNOptions,
+    RLFNOptions,
     RRDBNetOptions,
     SPANOptions,
     SRResNetOptions,
@@ -66,6 +76,7 @@ from sr.options.losses import (
     MSEOptions,
     PerceptualOptions,
     PixelOptions,
+    TeacherOptions,
 )
 from sr.options.optimization import (
     AdamOptions,
@@ -87,6 +98,7 @@ GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
     RRDBNetOptions: RRDBNet,
     CompactOptions: Compact,
     SPANOptions: SPAN,
+    RLFNOptions: RLFN,
     DBPNOptions: DBPN,
     RBPNOptions: RBPN,
     ISeeBetterSRResNetOptions: ISeeBetterSRResNet,
@@ -103,9 +115,9 @@ def receptive_radius_of(options: GeneratorOptions, scale: int) -> int:
     """How far the generator sees, in LR pixels, at most MAX_RADIUS.
 
     Measured on one of the same depth with few channels, which sees as far and takes a fraction.
-    Networks of BasicSR are not measured and count as seeing far.
+    Networks of BasicSR are not measured and count as seeing far; RLFN sees the whole image.
     """
-    if isinstance(options, BasicSROptions):
+    if isinstance(options, BasicSROptions | RLFNOptions):
         return MAX_RADIUS
     widths = {"num_features": 4, "num_shallow_features": 4, "num_growth": 2}
     narrow = {name: width for name, width in widths.items() if name in type(options).model_fields}
@@ -135,23 +147,29 @@ def build_loss(
     discriminator: nn.Module | None = None,
     autocast: Autocast = nullcontext,
     device: torch.device | None = None,
+    teacher: nn.Module | None = None,
 ) -> CombinedLoss:
     """All terms of the generator's loss.
 
-    discriminator: needed by the adversarial term. autocast: the context in which networks inside
-    of terms run; their comparisons stay fp32. Raises ValueError for weights that cannot be had.
+    discriminator, teacher: needed by the terms of these names; the teacher on the device. autocast:
+    the context in which networks inside of terms run; their comparisons stay fp32. Raises
+    UserError for weights that cannot be had.
     """
-    terms: dict[str, WeightedTerm | WeightedMotionTerm] = {}
+    terms: dict[str, AnyTerm] = {}
     if options.pixel is not None:
         name = options.pixel.type.lower()
         terms[name] = WeightedTerm(_pixel_term(options.pixel), options.pixel.weight)
     if options.perceptual is not None:
         perceptual = _perceptual_term(options.perceptual).to(device)
-        terms["perceptual"] = _network_term(perceptual, autocast, options.perceptual.weight)
+        terms["perceptual"] = WeightedTerm(
+            _in_autocast(perceptual, autocast), options.perceptual.weight
+        )
     if options.adversarial is not None:
         assert discriminator is not None  # the schema asks for both
         term = AdversarialTerm(options.adversarial.type, discriminator)
-        terms["adversarial"] = _network_term(term, autocast, options.adversarial.weight)
+        terms["adversarial"] = WeightedTerm(
+            _in_autocast(term, autocast), options.adversarial.weight
+        )
     if options.total_variation is not None:
         variations = {"squared": total_variation.squared, "absolute": total_variation.absolute}
         variation = variations[options.total_variation.type]
@@ -161,14 +179,18 @@ def build_loss(
         terms["ms_ssim"] = WeightedTerm(ms_ssim_loss, options.ms_ssim.weight)
     if options.lpips is not None:
         lpips = LPIPS(options.lpips.network, options.lpips.weights).to(device)
-        terms["lpips"] = _network_term(lpips, autocast, options.lpips.weight)
+        terms["lpips"] = WeightedTerm(_in_autocast(lpips, autocast), options.lpips.weight)
     if options.temporal is not None:
         terms["temporal"] = WeightedMotionTerm(temporal_loss, options.temporal.weight)
+    if options.teacher is not None:
+        assert teacher is not None  # the caller loads the file
+        taught = TeacherTerm(_teacher_criterion(options.teacher), teacher)
+        terms["teacher"] = WeightedInputTerm(_in_autocast(taught, autocast), options.teacher.weight)
     return CombinedLoss(terms)
 
 
 def build_validation_lpips(options: ValidateOptions, device: torch.device) -> LPIPS | None:
-    """What validation measures LPIPS with, if it does. Raises ValueError as build_loss does."""
+    """What validation measures LPIPS with, if it does. Raises UserError as build_loss does."""
     if options.lpips is None:
         return None
     return LPIPS(options.lpips.network, options.lpips.weights).to(device)
@@ -181,12 +203,12 @@ def build_discriminator_loss(options: AdversarialOptions) -> DiscriminatorLoss:
     )
 
 
-def _network_term(term: Term, autocast: Autocast, weight: float) -> WeightedTerm:
-    def run(sr: Tensor, hr: Tensor) -> Tensor:
+def _in_autocast(term: Term, autocast: Autocast) -> Term:
+    def run(sr: Tensor, other: Tensor) -> Tensor:
         with autocast():
-            return term(sr, hr)
+            return term(sr, other)
 
-    return WeightedTerm(run, weight)
+    return run
 
 
 def _perceptual_term(options: PerceptualOptions) -> PerceptualLoss:
@@ -204,10 +226,20 @@ def _pixel_term(options: PixelOptions) -> Term:
             return partial(pixel.charbonnier, epsilon=options.epsilon)
 
 
+def _teacher_criterion(options: TeacherOptions) -> Term:
+    match options.criterion:
+        case "L1":
+            return _pixel_term(L1Options(type="L1"))
+        case "MSE":
+            return _pixel_term(MSEOptions(type="MSE"))
+        case "Charbonnier":
+            return _pixel_term(CharbonnierOptions(type="Charbonnier"))
+
+
 def build_flow(options: FlowOptions, device: torch.device) -> FlowMethod:
     """What measures flow; only a network runs on the device.
 
-    Raises ValueError for weights that cannot be had or do not fit.
+    Raises UserError for weights that cannot be had or do not fit.
     """
     match options:
         case DISOptions():

@@ -13,20 +13,33 @@ from sr.data.frame_folders import find_frame_folders, find_septuplets
 from sr.data.hr_only import find_degraded
 from sr.data.paired import find_paired
 from sr.data.random_degradation import Degradation, Stage
-from sr.data.sources import Source, list_images
+from sr.data.sources import Mixture, Source, list_images
+from sr.data.synthetic.images import SyntheticImages, find_synthetic
 from sr.data.synthetic_clips import MovingPhoto
 from sr.data.videos import find_videos
 from sr.motion.frame_window import Window, offsets_of
 from sr.options.clips import ClipSource, FrameFolders, MovingPhotos, VideoFiles, Vimeo90K
-from sr.options.datasets import DatasetOptions, HRFolders, PairedFolders
+from sr.options.datasets import DatasetOptions, HRFolders, Mixed, PairedFolders, Synthetic
 from sr.options.degradations import DegradationOptions, LightOptions
 from sr.options.generator import RBPNOptions
 from sr.options.schema import Options
 
 
-def find_training_sources(options: Options, device: torch.device) -> list[Source[Any]]:
-    """The images or clips to learn from, headers read. Raises DataError naming all faults."""
-    return _find(options, options.datasets.train.source, device, _least_frames(options))
+def find_training_sources(options: Options, device: torch.device) -> Sequence[Source[Any]]:
+    """The images or clips to learn from, headers read. Raises DataError naming all faults.
+
+    Of several sources of images, a `Mixture`.
+    """
+    source = options.datasets.train.source
+    match source:
+        case Mixed():
+            return Mixture(
+                [(part.share, _find_images(options, part.source)) for part in source.sources]
+            )
+        case HRFolders() | PairedFolders() | Synthetic():
+            return _find_images(options, source)
+        case _:
+            return _find(options, source, device, _least_frames(options))
 
 
 def find_validation_sources(options: Options, device: torch.device) -> dict[str, list[Source[Any]]]:
@@ -39,7 +52,9 @@ def find_validation_sources(options: Options, device: torch.device) -> dict[str,
 def find_pairs(options: HRFolders | PairedFolders, scale: int) -> list[Source[Any]]:
     """The images of a data set, headers read. Raises DataError naming all faults."""
     if isinstance(options, HRFolders):
-        return list(find_degraded(options.hr, scale, options.exclude, options.downscale))
+        return list(
+            find_degraded(options.hr, scale, options.exclude, options.downscale, options.hr_scale)
+        )
     return list(find_paired(options.lr, options.hr, scale, options.exclude))
 
 
@@ -86,6 +101,27 @@ def build_degradation(options: DegradationOptions) -> Degradation:
         tuple(Stage(**fields_of(stage)) for stage in stages),
         options.final_sinc_probability,
         options.clean_probability,
+    )
+
+
+def _find_images(
+    options: Options, source: HRFolders | PairedFolders | Synthetic
+) -> Sequence[Source[Any]]:
+    if isinstance(source, Synthetic):
+        return [_build_synthetic(source, options.scale, options.datasets.train.crop_size)]
+    return find_pairs(source, options.scale)
+
+
+def _build_synthetic(source: Synthetic, scale: int, crop_size: int) -> SyntheticImages:
+    shares = {
+        "text": source.text,
+        "graphics": source.graphics,
+        "svg": source.svg,
+        "patterns": source.patterns,
+        "facades": source.facades,
+    }
+    return find_synthetic(
+        scale, shares, source.text_size, source.fonts, source.svg_folders, crop_size
     )
 
 

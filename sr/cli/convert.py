@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sr.io.atomic_write import whole_file
+from sr.errors import UserError
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
 from sr.models.convert import convert
@@ -57,7 +58,7 @@ def command(
     """Convert a model file, or an option file of BasicSR into one of ours.
 
     An ONNX file is run in onnxruntime and compared with torch before it appears. Of an option file
-    it is said, here and in its head, what was not taken over.
+    it is reported, here and in its head, what was not taken over.
 
     Exit codes: 0 converted, 2 a file that is neither or cannot be had in that format.
     """
@@ -71,7 +72,7 @@ def command(
         else:
             other = None if blend is None else (resolve_model(blend), blend_share)
             typer.echo(convert(resolve_model(source), target, half=half, blend=other))
-    except (ModelFileError, OptionsError, OSError) as error:
+    except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):
             message = f"{target}: cannot be written ({error.strerror})"
@@ -96,7 +97,7 @@ def _translate(source: Path, target: Path, *, half: bool) -> str:
         raise OptionsError(f"{source}: {error}") from None
     except OSError as error:
         raise OptionsError(f"{source}: cannot be read ({error.strerror})") from None
-    with whole_file(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_text(imported.text, encoding="utf-8")
     title = "not taken over, or not quite:" if imported.dropped else "all taken over"
     return "\n".join([f"{target}: {title}", *(f"  {line}" for line in imported.dropped)])

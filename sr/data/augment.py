@@ -3,8 +3,10 @@
 Images are (H, W, 3) uint8 arrays; hr is `scale` times as large as lr.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,19 +17,27 @@ Pair = tuple[Image, Image]  # lr, hr
 Place = tuple[int, int]  # top, left
 
 
-def random_place(lr: Image, lr_size: int, candidates: int, rng: np.random.Generator) -> Place:
+def random_place(
+    lr: Image,
+    lr_size: int,
+    candidates: int,
+    rng: np.random.Generator,
+    quantile: float = 1.0,
+    measure: Callable[[Place], float] | None = None,
+) -> Place:
     """Where a square crop of lr_size pixels lies in lr.
 
-    Of `candidates` random places the one with the most detail is taken: the largest mean absolute
-    difference of neighboring lr pixels.
+    Of `candidates` random places, sorted by their detail, the one at the quantile is taken: at 1
+    that with the most. measure: of a place; by default the mean absolute difference of
+    neighboring lr pixels.
     """
     places = [
         (int(rng.integers(lr.shape[0] - lr_size + 1)), int(rng.integers(lr.shape[1] - lr_size + 1)))
         for _ in range(candidates)
     ]
     if candidates > 1:
-        places.sort(key=lambda place: detail(cut(lr, place, lr_size)))
-    return places[-1]
+        places.sort(key=measure or (lambda place: detail(cut(lr, place, lr_size))))
+    return places[round(quantile * (candidates - 1))]
 
 
 def cut(image: Image, place: Place, size: int, margin: int = 0) -> Image:
@@ -55,6 +65,19 @@ def detail(image: Image) -> float:
     down = np.abs(np.diff(values, axis=0)).mean()
     across = np.abs(np.diff(values, axis=1)).mean()
     return float(down + across)
+
+
+def bicubic_residual(hr: Image, size: int, scale: int) -> float:
+    """Mean absolute error of bicubic upscaling of the downscaled crop, in 8-bit levels.
+
+    hr: square; it is first shrunk to `size` pixels, a multiple of the scale. A quick measure by
+    OpenCV's filters (area down, bicubic up), not the exact ones that LR is made with.
+    """
+    crop = cv2.resize(hr, (size, size), interpolation=cv2.INTER_AREA) if len(hr) > size else hr
+    small = (len(crop) // scale, len(crop) // scale)
+    lr = cv2.resize(crop, small, interpolation=cv2.INTER_AREA)
+    sr = cv2.resize(lr, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return float(cv2.absdiff(crop, sr).mean())
 
 
 @dataclass(frozen=True)

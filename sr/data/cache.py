@@ -40,7 +40,9 @@ class Cached(Generic[ArraysT]):
         file: Path,
         blocks: Sequence[Sequence[_Block]],
     ) -> None:
-        """The arrays of the first len(blocks) of the sources lie in `file`. Use `cache`."""
+        """The arrays of the first len(blocks) of the sources lie in `file`, but for those without
+        a block, which are never kept. Use `cache`.
+        """
         self.sources = sources
         self.file = file
         self.blocks = blocks
@@ -51,7 +53,7 @@ class Cached(Generic[ArraysT]):
 
     def __getitem__(self, index: int) -> ArraysT:
         """As the source's `load`; not to be written to."""
-        if index >= len(self.blocks):
+        if index >= len(self.blocks) or not self.blocks[index]:
             return self.sources[index].load()
         if self._map is None:
             # Copy-on-write: torch takes no read-only arrays. Nobody writes, so nothing is copied.
@@ -118,8 +120,10 @@ def _block(row: dict[str, Any]) -> _Block:
     return _Block(row["offset"], tuple(row["shape"]), row["dtype"])
 
 
-def _load(source: Source[ArraysT]) -> ArraysT | str:
-    """The arrays, or what is wrong with a file."""
+def _load(source: Source[ArraysT]) -> ArraysT | tuple[()] | str:
+    """The arrays, none of a source that is never kept, or what is wrong with a file."""
+    if source.num_bytes == 0:
+        return ()
     try:
         return source.load()
     except ImageError as error:

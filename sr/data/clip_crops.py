@@ -65,7 +65,8 @@ class ClipCropDataset(Dataset[Crop]):
         positions = self._positions(clip, backwards, rng)
         size = self.settings.crop_size // self.scale  # LR pixels
         candidates = self.settings.detail_candidates
-        place = random_place(clip.lr[positions[0]], size, candidates, rng)
+        quantile = self.settings.detail_quantile
+        place = random_place(clip.lr[positions[0]], size, candidates, rng, quantile)
         area = Area(*place, size, size)
         orientation = random_orientation(self.settings.flips, self.settings.transposes, rng)
         crop = self._crop(clip, positions, area, orientation, backwards=backwards)

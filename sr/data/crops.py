@@ -2,23 +2,40 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict
+from fractions import Fraction
+from math import ceil
+from typing import Any, Literal, NotRequired, TypedDict
 
 import cv2
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr.data.augment import Image, Pair, cut, random_orientation, random_place
+from sr.data.augment import (
+    Image,
+    Pair,
+    Place,
+    bicubic_residual,
+    cut,
+    random_orientation,
+    random_place,
+)
 from sr.data.cache import Cached
-from sr.data.random_degradation import Degradation, degrade, draw_plan
+from sr.data.hr_only import DegradedImage
+from sr.data.imresize import imresize
+from sr.data.random_degradation import Degradation, Plan, degrade, draw_plan
 from sr.data.sampler import Draw
 from sr.data.sources import Source, raise_faults
+from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import image_to_tensor
+
+_MARGIN = 2  # LR pixels around a crop that bicubic downscaling looks at
+_FACTORS = 256  # sizes of an image are whole multiples of 1/256 of its own
 
 
 class Crop(TypedDict):
-    """One sample; collated, a batch of them, (B, ...). The last three are of clips alone."""
+    """One sample; collated, a batch of them, (B, ...). `neighbors`, `flows` and `motion` are of
+    clips alone."""
 
     lr: Tensor  # (3, h, w) in [0, 1]
     hr: Tensor  # (3, scale*h, scale*w) in [0, 1]
@@ -26,6 +43,7 @@ class Crop(TypedDict):
     neighbors: NotRequired[Tensor]  # (n, 3, h, w) in [0, 1]
     flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
     motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples together
+    zoomed: NotRequired[Tensor]  # (3, h, w) in [0, 1], a part of hr; see zoomed_crops
 
 
 @dataclass(frozen=True)
@@ -36,6 +54,8 @@ class CropSettings:
     detail_candidates: int
     flips: bool
     transposes: bool
+    detail_measure: Literal["gradient", "residual"] = "gradient"
+    detail_quantile: float = 1.0
 
 
 class CropDataset(Dataset[Crop]):
@@ -62,12 +82,16 @@ class CropDataset(Dataset[Crop]):
     def __getitem__(self, draw: Draw) -> Crop:
         index, number = draw
         rng = np.random.default_rng((self.seed, 1, number))  # 1: streams apart from the sampler's
-        lr, hr = self._cut_and_degrade(*self.pairs[index], rng)
-        return {
-            "lr": image_to_tensor(lr)[0],
-            "hr": image_to_tensor(hr)[0],
-            "name": self.pairs.sources[index].name,
-        }
+        source = self.pairs.sources[index]
+        name = source.name
+        if isinstance(source, SyntheticImages):
+            kind, (lr, hr) = self._draw_and_degrade(source, rng)
+            name = f"{name} {kind}, draw {number}"
+        elif isinstance(source, DegradedImage) and source.hr_scale is not None:
+            lr, hr = self._shrink_and_degrade(*self.pairs[index], source.hr_scale, rng)
+        else:
+            lr, hr = self._cut_and_degrade(*self.pairs[index], rng)
+        return {"lr": image_to_tensor(lr)[0], "hr": image_to_tensor(hr)[0], "name": name}
 
     def _cut_and_degrade(self, lr: Image, hr: Image, rng: np.random.Generator) -> Pair:
         """A random crop of the pair, turned at random.
@@ -76,8 +100,8 @@ class CropDataset(Dataset[Crop]):
         """
         settings, scale = self.settings, self.scale
         size = settings.crop_size // scale  # LR pixels
-        top, left = random_place(lr, size, settings.detail_candidates, rng)
-        plan = None if self.degradation is None else draw_plan(self.degradation, rng)
+        top, left = self._random_place(lr, hr, scale * size, rng)
+        plan = self._draw_plan(rng)
         margin = 0 if plan is None else plan.margin(scale)  # LR pixels
         hr = cut(hr, (scale * top, scale * left), scale * size, scale * margin)
         lr = cut(lr, (top, left), size)
@@ -86,8 +110,74 @@ class CropDataset(Dataset[Crop]):
         if plan is None:
             return lr, hr
         lr = degrade(hr, plan, scale, rng)
-        middle, hr_middle = (margin, margin), (scale * margin, scale * margin)
-        return cut(lr, middle, size), cut(hr, hr_middle, scale * size)
+        return self._cut_middle(lr, hr, margin)
+
+    def _shrink_and_degrade(
+        self, lr: Image, hr: Image, hr_scale: tuple[float, float], rng: np.random.Generator
+    ) -> Pair:
+        """A crop of the pair at a random size, of which only what the crop needs is made."""
+        settings, size = self.settings, self.settings.crop_size
+        plan = self._draw_plan(rng)
+        margin = _margin(plan, self.scale)
+        shortest = min(hr.shape[:2])
+        drawn = max(rng.uniform(*hr_scale), size / shortest)
+        factor = Fraction(ceil(drawn * _FACTORS), _FACTORS)
+        needed = size + 2 * self.scale * margin + 4  # 4: what the mirrored borders reach
+        side = min(ceil(needed / factor), shortest)
+        top, left = self._random_place(lr, hr, side, rng)
+        top, left = self.scale * top, self.scale * left
+        shrunk = imresize(hr[top : top + side, left : left + side], factor)
+        first = (len(shrunk) - size) // 2
+        hr = cut(shrunk, (first, first), size, self.scale * margin)
+        hr = random_orientation(settings.flips, settings.transposes, rng).of(hr)
+        return self._degrade(hr, margin, plan, rng)
+
+    def _draw_and_degrade(
+        self, source: SyntheticImages, rng: np.random.Generator
+    ) -> tuple[str, Pair]:
+        """A synthetic image, upright, and its kind."""
+        plan = self._draw_plan(rng)
+        margin = _margin(plan, self.scale)
+        kind, hr = source.draw(self.settings.crop_size + 2 * self.scale * margin, rng)
+        return kind, self._degrade(hr, margin, plan, rng)
+
+    def _degrade(self, hr: Image, margin: int, plan: Plan | None, rng: np.random.Generator) -> Pair:
+        """hr: with a margin, in LR pixels, that is cut off again."""
+        if plan is None:
+            lr = imresize(hr, Fraction(1, self.scale))
+        else:
+            lr = degrade(hr, plan, self.scale, rng)
+        return self._cut_middle(lr, hr, margin)
+
+    def _cut_middle(self, lr: Image, hr: Image, margin: int) -> Pair:
+        scale, size = self.scale, self.settings.crop_size
+        hr_middle = (scale * margin, scale * margin)
+        return cut(lr, (margin, margin), size // scale), cut(hr, hr_middle, size)
+
+    def _draw_plan(self, rng: np.random.Generator) -> Plan | None:
+        return None if self.degradation is None else draw_plan(self.degradation, rng)
+
+    def _random_place(self, lr: Image, hr: Image, side: int, rng: np.random.Generator) -> Place:
+        """Where `side` HR pixels are taken that will be crop_size; in LR pixels."""
+        settings, scale = self.settings, self.scale
+
+        def measure(place: Place) -> float:
+            region = cut(hr, (scale * place[0], scale * place[1]), side)
+            return bicubic_residual(region, settings.crop_size, scale)
+
+        return random_place(
+            lr,
+            -(-side // scale),
+            settings.detail_candidates,
+            rng,
+            settings.detail_quantile,
+            measure if settings.detail_measure == "residual" else None,
+        )
+
+
+def _margin(plan: Plan | None, scale: int) -> int:
+    """LR pixels around a crop that its LR depends on."""
+    return _MARGIN if plan is None else max(plan.margin(scale), _MARGIN)
 
 
 def one_thread(_worker: int) -> None:

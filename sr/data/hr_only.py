@@ -19,6 +19,7 @@ class DegradedImage:
     scale: int
     downscale: float
     file_size: tuple[int, int]  # (H, W) of the file
+    hr_scale: tuple[float, float] | None = None  # crops are taken at a size between these factors
 
     @property
     def name(self) -> str:
@@ -61,7 +62,11 @@ def _exact(downscale: float) -> Fraction:
 
 
 def find_degraded(
-    folders: Sequence[Path], scale: int, exclude: Sequence[str], downscale: Sequence[float]
+    folders: Sequence[Path],
+    scale: int,
+    exclude: Sequence[str],
+    downscale: Sequence[float],
+    hr_scale: tuple[float, float] | None = None,
 ) -> list[DegradedImage]:
     """Every image of the folders at every size of `downscale`.
 
@@ -75,7 +80,7 @@ def find_degraded(
             faults.append(str(error))
             continue
         for factor in downscale:
-            image = DegradedImage(path, scale, factor, size)
+            image = DegradedImage(path, scale, factor, size, hr_scale)
             images.append(image)
             if min(image.hr_size) == 0:
                 faults.append(

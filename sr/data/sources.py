@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from numpy.typing import NDArray
 
@@ -35,13 +35,41 @@ class Source(Protocol[_Loaded]):
 
     @property
     def num_bytes(self) -> int:
-        """At most the bytes of what `load` gives."""
+        """At most the bytes of what `load` gives; 0: it is never kept, but loaded at each use."""
 
     def load(self) -> _Loaded:
         """The arrays: of an image, `Pair`."""
 
 
 PairSource = Source[Pair]
+
+
+class Group(NamedTuple):
+    """Sources that stand next to each other in a `Mixture`."""
+
+    size: int
+    share: float  # of the draws, relative to the other groups'
+
+
+class Mixture(Sequence[Source[Any]]):
+    """The sources of several groups, one after the other, and how often each group is drawn."""
+
+    def __init__(self, parts: Sequence[tuple[float, Sequence[Source[Any]]]]) -> None:
+        """parts: the shares and the sources of the groups."""
+        self._sources = tuple(source for _, sources in parts for source in sources)
+        self.groups = tuple(Group(len(sources), share) for share, sources in parts)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    @overload
+    def __getitem__(self, index: int) -> Source[Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Source[Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> Source[Any] | Sequence[Source[Any]]:
+        return self._sources[index]
 
 
 def pair_bytes(hr_size: tuple[int, int]) -> int:

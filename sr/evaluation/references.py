@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
+from sr.errors import UserError
 from sr.evaluation.scores import ScoreError
-from sr.inference.options import UsageError
 from sr.io.find_files import find_images
 from sr.io.image_formats import READABLE_SUFFIXES
-from sr.io.video.formats import VIDEO_SUFFIXES, around_number, is_pattern
+from sr.io.video.formats import VIDEO_SUFFIXES, is_pattern, split_pattern
 
 _SCALE = re.compile(r"[_-]?[xX]\d+$")  # at the end of LR files' names
 
@@ -18,7 +18,7 @@ class References:
     def __init__(self, given: Path) -> None:
         """given: a folder, or of one video a file or a pattern of frames' names.
 
-        Raises UsageError where there is no such thing.
+        Raises UserError where there is no such thing.
         """
         self._given = given
         is_file = given.is_file() and given.suffix.lower() in VIDEO_SUFFIXES
@@ -29,7 +29,7 @@ class References:
         if self.is_one_video:
             return
         if not given.is_dir():
-            raise UsageError(
+            raise UserError(
                 f"--reference {given}: expected a folder of original images or clips,"
                 " or the file or frames of one video"
             )
@@ -83,7 +83,7 @@ def is_frames_pattern(path: Path) -> bool:
 def _names_of_clip(source: Path) -> list[str]:
     if not is_frames_pattern(source):
         return [source.name if source.is_dir() else source.stem]
-    before = around_number(source)[0].rstrip("_-. ")
+    before = split_pattern(source)[0].rstrip("_-. ")
     folder = source.resolve().parent.name
     return [name for name in (before, folder) if name]
 

@@ -29,7 +29,7 @@ class ModelFacts:
     num_weights: int
     """Those that compute: of kernels that are fused from several, the fused ones."""
     num_bytes: int
-    only_videos: bool
+    takes_clips: bool
     """It looks at several frames."""
 
 
@@ -68,7 +68,7 @@ class BundledModel:
             scale=header["scale"],
             num_weights=_num_computing(sizes),
             num_bytes=num_bytes,
-            only_videos="clips" in header,
+            takes_clips="clips" in header,
         )
 
 
@@ -137,11 +137,14 @@ def _closest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def _num_computing(sizes: Mapping[str, int]) -> int:
-    """sizes: of the tensors in a file, by name. Marks such as SPAN's `no_norm` do not count."""
+    """sizes: of the tensors in a file, by name.
+
+    Marks (SPAN's `no_norm`, RLFN's `value_range`) do not count.
+    """
     fused = {name.partition("eval_conv.")[0] for name in sizes if "eval_conv." in name}
     parts = tuple(f"{layer}{part}." for layer in sorted(fused) for part in ("conv", "sk"))
     return sum(
         size
         for name, size in sizes.items()
-        if not name.startswith(parts) and not name.endswith("no_norm")
+        if not name.startswith(parts) and not name.endswith(("no_norm", "value_range"))
     )

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sr.models.loaded_model import ModelWindow
 from sr.motion.frame_window import Alignment, Edge, Window
 from sr.options.flow import DISOptions, FarnebackOptions, FlowOptions, RAFTOptions
 
@@ -33,8 +32,8 @@ class _Clips(BaseModel):
     flow: FlowOptions
 
 
-def window_of(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
-    """Read the window of a generator of `num_frames` frames from its metadata.
+def read_window(metadata: dict[str, Any], num_frames: int) -> tuple[Window, FlowOptions]:
+    """Return the window of a generator of `num_frames` frames, and what measures its flow.
 
     Raises ValueError for metadata without it, and for those that do not fit the network.
     """
@@ -54,7 +53,7 @@ def window_of(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
             f"clips.offsets: expected {num_frames - 1} different numbers other than 0, since the "
             f"network sees {num_frames} frames, got {list(offsets)}"
         )
-    return ModelWindow(Window(offsets, clips.edge, clips.alignment), clips.flow)
+    return Window(offsets, clips.edge, clips.alignment), clips.flow
 
 
 def flow_named(name: str) -> FlowOptions:

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.load import load_generator
-from sr.models.loaded_model import LoadedGenerator, ModelWindow
+from sr.models.loaded_model import LoadedGenerator
 from sr.networks.receptive import MAX_RADIUS
 from sr.networks.span import Conv3XC
 
@@ -22,7 +22,7 @@ def describe(path: Path) -> dict[str, str]:
         "file": str(path),
         "network": f"{generator.architecture} ({generator.origin})",
         "options": _joined(metadata.get("generator")),
-        "frames": _frames(generator.window),
+        "frames": _frames(generator),
         "scale": str(generator.scale),
         "parameters": _count(generator.network),
         "receptive radius": _radius(generator.receptive_radius),
@@ -32,6 +32,7 @@ def describe(path: Path) -> dict[str, str]:
         "step": _step(metadata.get("step"), metadata.get("ema")),
         "training data": str(metadata.get("training_data") or "not stated"),
         "licence": str(metadata.get("licence") or "not stated"),
+        "teacher": _teacher(metadata.get("teacher")),
     }
     return {label: text for label, text in facts.items() if text}
 
@@ -60,15 +61,15 @@ def num_computing(network: nn.Module) -> int:
     return count
 
 
-def _frames(window: ModelWindow | None) -> str:
+def _frames(generator: LoadedGenerator) -> str:
     """Empty for networks that see one image."""
-    if window is None:
+    window, flow = generator.window, generator.flow
+    if window is None or flow is None:
         return ""
-    frames = window.frames
-    offsets = ", ".join(f"{offset:+d}" for offset in frames.offsets)
+    offsets = ", ".join(f"{offset:+d}" for offset in window.offsets)
     return (
-        f"{1 + len(frames.offsets)}: the one enlarged, {offsets}; beyond ends and cuts: "
-        f"{frames.edge}; alignment: {frames.alignment}; flow: {window.flow.type}"
+        f"{1 + len(window.offsets)}: the one enlarged, {offsets}; beyond ends and cuts: "
+        f"{window.edge}; alignment: {window.alignment}; flow: {flow.type}"
     )
 
 
@@ -99,6 +100,16 @@ def _joined(options: object) -> str:
     if not isinstance(options, dict):
         return ""
     return ", ".join(f"{name} {value}" for name, value in options.items() if name != "type")
+
+
+def _teacher(teacher: object) -> str:
+    """Empty for models that learned from originals alone."""
+    if not isinstance(teacher, dict):
+        return ""
+    return (
+        f"{teacher.get('file')}, {teacher.get('architecture')}; licence: "
+        f"{teacher.get('licence') or 'not stated'}; sha256: {teacher.get('sha256')}"
+    )
 
 
 def _step(step: object, ema: object) -> str:

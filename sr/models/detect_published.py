@@ -20,6 +20,7 @@ from sr.options.generator import (
     ISeeBetterSRResNetOptions,
     MSRResNetOptions,
     RBPNOptions,
+    RLFNOptions,
     RRDBNetOptions,
     SPANOptions,
 )
@@ -31,6 +32,7 @@ RECOGNISED = (
     "ISeeBetterSRResNet",
     "MSRResNet",
     "RBPN",
+    "RLFN",
     "RRDBNet",
     "SPAN",
 )
@@ -123,6 +125,22 @@ def _span(weights: Weights) -> Found | None:
     ), scale
 
 
+def _rlfn(weights: Weights) -> Found | None:
+    scale = _shuffled(weights["upsampler.0.weight"])
+    value_range = 1 if "value_range" in weights else 255
+    num_inner, num_features = weights["block_1.c1_r.weight"].shape[:2]
+    if scale is None:
+        return None
+    return RLFNOptions(
+        type="RLFN",
+        num_features=num_features,
+        num_blocks=sum(f"block_{n}.esa.conv1.weight" in weights for n in range(1, 100)),
+        num_inner_features=None if num_inner == num_features else num_inner,
+        num_esa_features=weights["block_1.esa.conv1.weight"].shape[0],
+        value_range=value_range,
+    ), scale
+
+
 def clips_as_published(options: GeneratorOptions) -> dict[str, Any]:
     """Return what our files hold under `clips` (`sr.models.clip_metadata`), of published weights:
     the frames' order is that of time, missing ones are the reference, nothing is aligned. Empty
@@ -203,6 +221,7 @@ _NETWORKS: tuple[tuple[tuple[str, ...], Callable[[Weights], Found | None]], ...]
     (("conv_first.weight", "body.0.conv1.weight", "upconv1.weight", "conv_hr.weight"), _msrresnet),
     (("conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight"), _edsr),
     (("conv_1.sk.weight", "block_1.c1_r.sk.weight", "upsampler.0.weight"), _span),
+    (("conv_1.weight", "block_1.c5.weight", "block_1.esa.conv_f.weight"), _rlfn),
     (("feat0.conv.weight", "up1.up_conv1.deconv.weight", "output_conv.conv.weight"), _dbpn),
     (("feat0.conv.weight", "DBPN.up1.up_conv1.deconv.weight", "output.conv.weight"), _rbpn),
     (("block1.0.weight", "block2.bn1.running_mean", "block8.0.prelu.weight"), _iseebetter),

@@ -15,14 +15,16 @@ from torch import Tensor, nn
 from sr.build import build_generator, receptive_radius_of
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
-from sr.models.clip_metadata import window_of
+from sr.models.clip_metadata import read_window
 from sr.models.detect_published import RECOGNISED, Published, clips_as_published, recognise
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_file import read_onnx
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
+from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
+from sr.networks.span import add_branches
 from sr.options.generator import BasicSROptions, GeneratorOptions
 
 MAX_NAMES = 6  # of tensors, in a message
@@ -42,8 +44,7 @@ def load_generator(path: Path) -> LoadedGenerator:
         return read_onnx(path)
     if is_model_file(path):
         return _load_ours(path)
-    state_dict = read_weights(path)
-    _refuse_odd_types(path, state_dict)
+    state_dict = _read_weights(path)
     published = recognise(state_dict)
     if published is not None:
         return _load_published(path, published)
@@ -86,8 +87,7 @@ def load_initial_weights(
         _refuse_other_options(path, options, what)
         _refuse_other_neighbors(path, clips, file.metadata.get("clips"))
     else:
-        state_dict = read_weights(path)
-        _refuse_odd_types(path, state_dict)
+        state_dict = _read_weights(path)
         published = recognise(state_dict)
         if isinstance(options, BasicSROptions):
             theirs, what = scale, "that the weights are of"  # known from the shapes only
@@ -106,7 +106,7 @@ def load_initial_weights(
 
 
 def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
-    theirs = read_model_file(path).state_dict if is_model_file(path) else read_weights(path)
+    theirs = read_model_file(path).state_dict if is_model_file(path) else _read_weights(path)
     _refuse_odd_types(path, theirs)
     ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     fitting = {
@@ -150,6 +150,13 @@ def _refuse_other_neighbors(path: Path, ours: Mapping[str, Any] | None, theirs: 
                 f"{path}: learned with {name} {theirs.get(name)} of its neighbors, "
                 f"datasets.window asks for {ours[name]}"
             )
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights in a file of others, in the form that our networks take."""
+    state_dict = read_weights(path)
+    _refuse_odd_types(path, state_dict)
+    return add_branches(state_dict)
 
 
 def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
@@ -217,10 +224,12 @@ def _loaded(
         network, int(metadata["scale"]), radius, architecture, origin, metadata
     )
     if isinstance(network, RBPN):
-        window = window_of(metadata, network.num_frames)
-        return replace(loaded, network=PackedWindow(network), window=window)
+        window, flow = read_window(metadata, network.num_frames)
+        return replace(loaded, network=PackedWindow(network), window=window, flow=flow)
     if isinstance(network, RRDBNet):
         return replace(loaded, size_multiple=network.size_multiple)
+    if isinstance(network, RLFN):
+        return replace(loaded, tiling="discouraged")
     if isinstance(network, BasicSRNetwork):
         return replace(
             loaded,

@@ -19,15 +19,6 @@ whole, or that is not known, so tiles may differ; internal: it splits the image 
 
 
 @dataclass(frozen=True)
-class ModelWindow:
-    """What a generator takes next to the frame that it enlarges."""
-
-    frames: Window
-    flow: FlowOptions
-    """What measures the motion to them."""
-
-
-@dataclass(frozen=True)
 class LoadedGenerator:
     """A generator in eval mode on the CPU: (1, num_channels, H, W) -> (1, 3, scale*H, scale*W)."""
 
@@ -41,9 +32,15 @@ class LoadedGenerator:
     tiling: Tiling = "exact"
     on_cpu_only: bool = False
     size_multiple: int = 1  # LR pixels; the result depends on where lr begins, down to this
-    window: ModelWindow | None = None  # None: single images; else `network` is a PackedWindow
+    window: Window | None = None  # None: single images; else `network` is a PackedWindow
+    flow: FlowOptions | None = None  # what measures the motion within the window
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether it looks at several frames, so that it upscales videos only."""
+        return self.window is not None
 
     @property
     def num_channels(self) -> int:
         """Of what the network takes: RGB, or a packed window."""
-        return 3 if self.window is None else num_packed_channels(len(self.window.frames.offsets))
+        return 3 if self.window is None else num_packed_channels(len(self.window.offsets))

@@ -12,9 +12,9 @@ import torch
 from pydantic import BaseModel, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
-from sr.models.loaded_model import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator, Tiling
 from sr.models.onnx_network import OnnxNetwork, exported, need_onnx
 from sr.networks.receptive import MAX_RADIUS
 
@@ -28,6 +28,7 @@ class _Header(BaseModel):
     generator: dict[str, Any] = {}
     receptive_radius: NonNegativeInt | None = None
     size_multiple: PositiveInt = 1
+    tiling: Tiling = "exact"
 
 
 class _Halved(nn.Module):
@@ -60,8 +61,9 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     metadata = {**generator.metadata, "scale": generator.scale}
     metadata["receptive_radius"] = generator.receptive_radius
     metadata["size_multiple"] = generator.size_multiple
+    metadata["tiling"] = generator.tiling
     onnx.helper.set_model_props(program, {"sr": json.dumps(metadata)})
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         onnx.save(program, temporary)
         difference = float((OnnxNetwork(temporary, str(path))(lr) - expected).abs().max())
         if not difference <= TOLERANCE[dtype]:
@@ -89,6 +91,7 @@ def read_onnx(path: Path) -> LoadedGenerator:
         metadata=metadata,
         reduced_precisions=frozenset(),  # the file has one of its own
         size_multiple=header.size_multiple,
+        tiling=header.tiling,
         on_cpu_only=True,
     )
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.errors import UserError
 from sr.io.weights_file import read_weights
 from sr.motion.methods import RGB8, Flow, check_frames
 
@@ -43,7 +44,7 @@ class RAFT:
 
     def __init__(self, size: Size, weights: Weights, device: torch.device) -> None:
         """weights: "torchvision", downloaded once into torch's cache; or a local file with the
-        same key names. Raises ValueError for weights that cannot be had or do not fit.
+        same key names. Raises UserError for weights that cannot be had or do not fit.
         """
         network = _empty_network(size)
         if weights == "torchvision":
@@ -101,7 +102,7 @@ def _download(size: Size) -> tuple[dict[str, Tensor], str]:
             progress=False, check_hash=True, map_location="cpu", weights_only=True
         )
     except (OSError, EOFError, RuntimeError, HTTPException) as error:
-        raise ValueError(
+        raise UserError(
             f"RAFT {size}: no weights in {cache}, and none from {weights.url} ({error}); "
             "`weights: PATH` takes a local safetensors or pth file, and DIS needs none"
         ) from error
@@ -118,7 +119,7 @@ def _load(network: nn.Module, read: dict[str, Tensor], origin: str) -> None:
             wanted = tuple(expected[name].shape)
             faults.append(f"{name} has shape {tuple(tensor.shape)}, expected {wanted}")
     if faults:
-        raise ValueError(
+        raise UserError(
             f"{origin}: expected torchvision's weights of this size, {len(expected)} tensors; "
             f"{'; '.join(faults[:5])}{'; ...' if len(faults) > 5 else ''}"
         )

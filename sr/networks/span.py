@@ -10,7 +10,7 @@ Deviations: the initialisation (see `_initialise`); the fused kernels compute in
 are kept nowhere (see `Conv3XC`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -37,7 +37,8 @@ class Conv3XC(nn.Module):
     the same, a training step of SPAN takes a third of the time that the branches would take.
 
     The published code keeps the kernel in a layer `eval_conv`. Here it is no parameter, but state
-    dicts get it as it is at the moment, for the readers that want it; loading ignores it.
+    dicts get it as it is at the moment, for the readers that want it; loading ignores it. Files
+    that have nothing else (NTIRE 2024) load through `add_branches`.
     """
 
     def __init__(self, num_inputs: int, num_outputs: int) -> None:
@@ -168,6 +169,46 @@ class SPAN(nn.Module):
         if self.normalise:
             assert last.bias is not None
             last.bias.copy_(self.mean.flatten().repeat_interleave(num_subpixels))
+
+
+def add_branches(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of SPAN in which every fused kernel has branches that fuse to exactly it.
+
+    Layers that have branches, and state dicts of other networks, stay as they are. The kernel is
+    one block of conv.1, between identities that copy the inputs GAIN times and add up the outputs;
+    the other blocks and the skip are zero, but not their gradients, so that all of them train.
+    """
+    complete = dict(state_dict)
+    if "conv_cat.weight" not in state_dict:
+        return complete
+    for name, kernel in state_dict.items():
+        layer, found, _ = name.partition(".eval_conv.weight")
+        bias = state_dict.get(f"{layer}.eval_conv.bias")
+        if not found or f"{layer}.sk.weight" in state_dict or bias is None:
+            continue
+        if kernel.shape[2:] == (3, 3) and bias.shape == kernel.shape[:1]:
+            branches = _make_branches(kernel, bias)
+            complete |= {f"{layer}.{part}": weight for part, weight in branches.items()}
+    return complete
+
+
+def _make_branches(kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
+    """kernel: (O, I, 3, 3), bias: (O). Returns the parameters of a Conv3XC."""
+    num_outputs, num_inputs = kernel.shape[:2]
+    copies = torch.eye(num_inputs).repeat(GAIN, 1).to(kernel)
+    sums = torch.eye(num_outputs).repeat(1, GAIN).to(kernel)
+    inner = kernel.new_zeros(GAIN * num_outputs, GAIN * num_inputs, 3, 3)
+    inner[:num_outputs, :num_inputs] = kernel
+    return {
+        "sk.weight": kernel.new_zeros(num_outputs, num_inputs, 1, 1),
+        "sk.bias": torch.zeros_like(bias),
+        "conv.0.weight": copies[:, :, None, None],  # (GAIN * I, I, 1, 1)
+        "conv.0.bias": kernel.new_zeros(GAIN * num_inputs),
+        "conv.1.weight": inner,
+        "conv.1.bias": kernel.new_zeros(GAIN * num_outputs),
+        "conv.2.weight": sums[:, :, None, None],  # (O, GAIN * O, 1, 1)
+        "conv.2.bias": bias,
+    }
 
 
 def _initialise_near_identity(layer: Conv3XC) -> None:

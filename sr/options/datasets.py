@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from sr.options.base import Factor, Section
 from sr.options.clips import (
@@ -14,7 +21,7 @@ from sr.options.clips import (
     Vimeo90K,
     WindowOptions,
 )
-from sr.options.degradations import DegradationOptions
+from sr.options.degradations import DegradationOptions, Probability
 
 
 class HRFolders(Section):
@@ -27,6 +34,17 @@ class HRFolders(Section):
     """File name patterns (`*` and `?`) to leave out."""
     downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
     """Each image is used at each of these sizes; 0.5 adds a half-size copy with finer detail."""
+    hr_scale: tuple[Factor, Factor] | None = None
+    """In training, each crop is cut from its image at a random size between these factors, evenly
+    drawn: [0.25, 1.0]. As large as a crop at least. None: at its own size."""
+
+    @model_validator(mode="after")
+    def _hr_scale_rises(self) -> Self:
+        if self.hr_scale is not None and self.hr_scale[0] > self.hr_scale[1]:
+            raise ValueError(
+                f"hr_scale: expected the smaller number first, got {list(self.hr_scale)}"
+            )
+        return self
 
 
 class PairedFolders(Section):
@@ -41,8 +59,88 @@ class PairedFolders(Section):
     """File name patterns (`*` and `?`) to leave out."""
 
 
+class Synthetic(Section):
+    """Images drawn on the fly, each another: text, graphics, patterns and facades, without
+    aliasing. They are not flipped. LR is made by MATLAB's bicubic downscaling."""
+
+    type: Literal["Synthetic"]
+    text: NonNegativeFloat = 4.0
+    """Share of text on pages, screens, signs; relative to the other kinds. 0 leaves a kind out."""
+    graphics: NonNegativeFloat = 2.0
+    """Share of shapes, line art, charts."""
+    patterns: NonNegativeFloat = 2.0
+    """Share of stripes, grids, checkerboards, dots, zone plates and star charts."""
+    facades: NonNegativeFloat = 2.0
+    """Share of window fronts, bricks, fences, meshes and slats, mostly in perspective."""
+    svg: NonNegativeFloat = 0.0
+    """Share of drawings from svg_folders."""
+    svg_folders: tuple[Path, ...] = ()
+    """Folders of SVG files, searched recursively."""
+    fonts: tuple[Path, ...] = ()
+    """Folders of TrueType and OpenType fonts, searched recursively; none: those of the system, and
+    where it has none, the one that Pillow brings."""
+    text_size: tuple[PositiveFloat, PositiveFloat] = (9.0, 64.0)
+    """Smallest and largest size of text, in HR pixels of the em square; evenly on a log scale."""
+
+    @model_validator(mode="after")
+    def _kinds_are_consistent(self) -> Self:
+        if not self.text + self.graphics + self.patterns + self.facades + self.svg:
+            raise ValueError(
+                "expected a share above 0 for text, graphics, patterns, facades or svg"
+            )
+        if bool(self.svg) != bool(self.svg_folders):
+            raise ValueError("svg and svg_folders: expected both or neither")
+        if self.text_size[0] > self.text_size[1]:
+            raise ValueError(
+                f"text_size: expected the smaller number first, got {list(self.text_size)}"
+            )
+        return self
+
+
+class MixedPart(Section):
+    """One of several sources that are learned from together."""
+
+    share: PositiveFloat
+    """Its share of the crops, relative to the other sources'."""
+    source: Annotated[HRFolders | PairedFolders | Synthetic, Field(discriminator="type")]
+    """Where its images are."""
+
+
+class Mixed(Section):
+    """Several sources of images, each with its share of the crops whatever its number of images.
+
+    Shares are kept in every 1000 crops, to a thousandth.
+    """
+
+    type: Literal["Mixed"]
+    sources: tuple[MixedPart, ...] = Field(min_length=1)
+    """The sources and their shares."""
+
+    @model_validator(mode="after")
+    def _no_share_vanishes(self) -> Self:
+        total = sum(part.share for part in self.sources)
+        for part in self.sources:
+            if part.share < 0.001 * total:
+                raise ValueError(
+                    f"sources: expected shares of at least a thousandth of their sum {total:g}, "
+                    f"got {part.share:g}"
+                )
+        return self
+
+
 DatasetOptions = Annotated[
     HRFolders | PairedFolders | FrameFolders | Vimeo90K | VideoFiles | MovingPhotos,
+    Field(discriminator="type"),
+]
+TrainingSourceOptions = Annotated[
+    HRFolders
+    | PairedFolders
+    | Synthetic
+    | Mixed
+    | FrameFolders
+    | Vimeo90K
+    | VideoFiles
+    | MovingPhotos,
     Field(discriminator="type"),
 ]
 
@@ -50,7 +148,7 @@ DatasetOptions = Annotated[
 class TrainingData(Section):
     """Training data and batches."""
 
-    source: DatasetOptions
+    source: TrainingSourceOptions
     """Where the images are."""
     degradation: DegradationOptions | None = None
     """Random degradations, drawn for every crop; null: lr as in the source."""
@@ -59,7 +157,13 @@ class TrainingData(Section):
     batch_size: PositiveInt = 16
     """Crops per backward pass and process."""
     detail_candidates: PositiveInt = 1
-    """Random candidates per crop, of which the most detailed is used; 1: uniform sampling."""
+    """Random candidates per crop, selected by detail; 1: uniform sampling."""
+    detail_measure: Literal["gradient", "residual"] = "gradient"
+    """Measure of detail. gradient: differences of neighboring LR pixels; residual: the error of
+    bicubic upscaling of the downscaled HR crop, an estimate of the loss."""
+    detail_quantile: Probability = 1.0
+    """Candidate that is used: 1.0 the most detailed, 0.5 the median. Values below 1.0 avoid
+    extremes such as noise."""
     flips: bool = True
     """Flip crops horizontally and vertically at random."""
     transposes: bool = True
@@ -85,11 +189,21 @@ class TrainingData(Section):
 
     @model_validator(mode="after")
     def _only_hr_folders_are_degraded(self) -> Self:
-        if self.degradation is not None and not isinstance(self.source, HRFolders):
-            raise ValueError(
-                "degradation makes lr from hr: source.type must be HRFolders, "
-                f"got {self.source.type!r}"
-            )
+        sources: tuple[TrainingSourceOptions, ...] = (self.source,)
+        if isinstance(self.source, Mixed):
+            sources = tuple(part.source for part in self.source.sources)
+        for source in sources:
+            if self.degradation is not None and not isinstance(source, HRFolders | Synthetic):
+                raise ValueError(
+                    "degradation makes lr from hr: source.type must be HRFolders, Synthetic or "
+                    f"Mixed of these, got {source.type!r}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _residuals_are_of_images(self) -> Self:
+        if isinstance(self.source, ClipSource) and self.detail_measure == "residual":
+            raise ValueError("detail_measure: residual is for images; clips take gradient")
         return self
 
 
@@ -100,6 +214,12 @@ class ValidationData(Section):
     """Name in logs."""
     source: DatasetOptions
     """Where the images are."""
+
+    @model_validator(mode="after")
+    def _images_keep_their_size(self) -> Self:
+        if isinstance(self.source, HRFolders) and self.source.hr_scale is not None:
+            raise ValueError("source.hr_scale is for training; validation takes downscale")
+        return self
 
 
 class DatasetsOptions(Section):

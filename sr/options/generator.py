@@ -74,6 +74,23 @@ class SPANOptions(Section):
     """Subtract the mean color of DIV2K from lr and multiply by 255 first, as published."""
 
 
+class RLFNOptions(Section):
+    """RLFN, Kong et al. 2022: residual blocks with attention from a coarse map. Tiles differ a
+    little from the whole image."""
+
+    type: Literal["RLFN"]
+    num_features: PositiveInt = 52
+    """Channels between the blocks."""
+    num_blocks: PositiveInt = 6
+    """Residual blocks of three convolutions."""
+    num_inner_features: PositiveInt | None = None
+    """Channels between the convolutions of a block; as many as num_features if not given."""
+    num_esa_features: PositiveInt = 16
+    """Channels of the attention's map."""
+    value_range: Literal[1, 255] = 1
+    """Largest color inside the network; 255 in the published files."""
+
+
 class DBPNOptions(Section):
     """DBPN, Haris et al. 2018: up- and down-projections with dense connections."""
 
@@ -141,6 +158,7 @@ GeneratorOptions = Annotated[
     | RRDBNetOptions
     | CompactOptions
     | SPANOptions
+    | RLFNOptions
     | DBPNOptions
     | RBPNOptions
     | ISeeBetterSRResNetOptions

@@ -129,6 +129,27 @@ class TemporalOptions(Section):
     """Factor of this term in the total loss."""
 
 
+class TeacherOptions(Section):
+    """Distance of sr and what a trained model, the teacher, makes of the same input."""
+
+    model: str = Field(min_length=1)
+    """File of any model that the program reads, or the name of a bundled one; of the same scale,
+    and of single images."""
+    criterion: Literal["L1", "MSE", "Charbonnier"] = "L1"
+    """Distance of two results, pixel by pixel."""
+    weight: PositiveFloat = 1.0
+    """Factor of this term in the total loss."""
+    inputs: tuple[Literal["lr", "zoomed"], ...] = ("lr",)
+    """What both upscale: lr; with `zoomed` also parts of hr of lr's size, of which there is no
+    original (Zhang et al. 2023). Each step then upscales twice as many crops."""
+
+    @model_validator(mode="after")
+    def _inputs_begin_with_lr(self) -> Self:
+        if self.inputs not in (("lr",), ("lr", "zoomed")):
+            raise ValueError(f"inputs must be [lr] or [lr, zoomed], got [{', '.join(self.inputs)}]")
+        return self
+
+
 class LossesOptions(Section):
     """The terms of the generator's loss: total = sum of weight * term."""
 
@@ -146,11 +167,14 @@ class LossesOptions(Section):
     """Learned perceptual distance of sr and hr."""
     temporal: TemporalOptions | None = None
     """Flicker of consecutive results; for clips."""
+    teacher: TeacherOptions | None = None
+    """Distance of sr and a teacher's result: knowledge distillation."""
 
     @model_validator(mode="after")
-    def _compares_with_hr(self) -> Self:
-        if not any((self.pixel, self.perceptual, self.ms_ssim, self.lpips)):
+    def _has_a_target(self) -> Self:
+        if not any((self.pixel, self.perceptual, self.ms_ssim, self.lpips, self.teacher)):
             raise ValueError(
-                "expected a term that compares sr with hr: pixel, perceptual, ms_ssim or lpips"
+                "expected a term that compares sr with hr (pixel, perceptual, ms_ssim or lpips) or "
+                "with a teacher's result (teacher)"
             )
         return self

@@ -122,6 +122,16 @@ class Options(Section):
         return self
 
     @model_validator(mode="after")
+    def _zoomed_crops_have_no_neighbors(self) -> Self:
+        teacher = self.losses.teacher
+        if isinstance(self.generator, RBPNOptions) and teacher and "zoomed" in teacher.inputs:
+            raise ValueError(
+                f"losses.teacher.inputs must be [lr] for {self.generator.type}, which sees several "
+                "frames: zoomed crops have no neighbors"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _crop_size_fits_scale(self) -> Self:
         crop_size = self.datasets.train.crop_size
         if crop_size % self.scale:

@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch.nn import functional
@@ -223,3 +225,84 @@ def test_images_that_a_crop_just_fits_into_are_taken(tmp_path: Path) -> None:
     refuse_small_images([Repeated((16, 16))], 16, "the crop")
     crop = dataset(tmp_path, [Repeated((16, 16))])[0, 0]
     assert crop["hr"].shape == (3, 16, 16)
+
+
+def smooth(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """An image whose value tells the place: red across, green down, so that scale is seen."""
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    return np.stack([across, down, across], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("degradation", [None, BLIND])
+def test_crops_are_cut_from_images_at_sizes_between_the_factors(
+    tmp_path: Path, degradation: Degradation | None
+) -> None:
+    write_rgb8(tmp_path / "a.png", smooth(160, 240))
+    sources = find_degraded([tmp_path], 4, (), (1.0,), hr_scale=(0.25, 1.0))
+    settings = CropSettings(16, 1, flips=False, transposes=False)
+    crops = dataset(tmp_path, sources, settings=settings, degradation=degradation)
+    factors = []
+    for number in range(60):
+        crop = crops[0, number]
+        assert crop["hr"].shape == (3, 16, 16)
+        assert crop["lr"].shape == (3, 4, 4)
+        red, green = (crop["hr"][:2] * 255).numpy()
+        steps = np.diff(red.mean(axis=0)).mean(), np.diff(green.mean(axis=1)).mean()
+        assert steps[0] == pytest.approx(steps[1], abs=0.15)
+        factors.append(1 / steps[0])
+    assert min(factors) == pytest.approx(0.25, abs=0.06)
+    assert max(factors) == pytest.approx(1.0, abs=0.1)
+    assert np.mean(factors) == pytest.approx(0.625, abs=0.1)
+    assert same(crops[0, 5], crops[0, 5])
+
+
+def test_lr_of_a_crop_of_a_shrunk_image_is_matlabs_bicubic(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    write_rgb8(tmp_path / "a.png", image)
+    sources = find_degraded([tmp_path], 4, (), (1.0,), hr_scale=(0.3, 0.9))
+    crops = dataset(tmp_path, sources, settings=replace(SETTINGS, crop_size=32))
+    for number in range(10):
+        crop = crops[0, number]
+        hr = np.rint(crop["hr"].numpy() * 255).astype(np.uint8).transpose(1, 2, 0)
+        lr = np.rint(crop["lr"].numpy() * 255).astype(np.uint8).transpose(1, 2, 0)
+        expected = imresize(hr, Fraction(1, 4))
+        np.testing.assert_array_equal(lr[2:-2, 2:-2], expected[2:-2, 2:-2])
+
+
+def test_an_image_is_not_shrunk_below_the_size_of_a_crop(tmp_path: Path) -> None:
+    for size in ((16, 16), (20, 400), (32, 32)):
+        image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        write_rgb8(tmp_path / "a.png", image)
+        sources = find_degraded([tmp_path], 4, (), (1.0,), hr_scale=(0.1, 0.2))
+        crops = dataset(tmp_path, sources)
+        for number in range(10):
+            assert crops[0, number]["hr"].shape == (3, 16, 16)
+            assert crops[0, number]["lr"].shape == (3, 4, 4)
+
+
+@pytest.mark.parametrize("hr_scale", [None, (0.5, 0.8)])
+@pytest.mark.parametrize("measure", ["gradient", "residual"])
+def test_flat_crops_are_left_out_and_a_quantile_leaves_out_noise(
+    tmp_path: Path, measure: Literal["gradient", "residual"], hr_scale: tuple[float, float] | None
+) -> None:
+    image = np.full((192, 192, 3), 128, np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (192, 64, 3), dtype=np.uint8)
+    image[:, :64] = 118 + noise // 12  # a third is textured, a third flat, a third noise
+    image[:, 128:] = noise
+    write_rgb8(tmp_path / "a.png", image)
+    sources = find_degraded([tmp_path], 4, (), (1.0,), hr_scale=hr_scale)
+
+    def spread(candidates: int, quantile: float) -> float:
+        settings = replace(
+            SETTINGS,
+            detail_candidates=candidates,
+            detail_quantile=quantile,
+            detail_measure=measure,
+        )
+        crops = dataset(tmp_path, sources, settings=settings)
+        return float(np.median([crops[0, number]["hr"].std() * 255 for number in range(30)]))
+
+    most, middle, least = spread(8, 1.0), spread(9, 0.5), spread(8, 0.0)
+    assert most > 25
+    assert 1 < middle < 25
+    assert least < 1

@@ -3,7 +3,8 @@ from itertools import islice
 
 import pytest
 
-from sr.data.sampler import Draw, EndlessBatchSampler
+from sr.data.sampler import Draw, EndlessBatchSampler, count_draws
+from sr.data.sources import Group
 
 
 def draws(sampler: EndlessBatchSampler, steps: int) -> list[Draw]:
@@ -67,3 +68,41 @@ def test_two_processes_draw_together_what_one_draws_in_batches_of_twice_the_size
         list(islice(EndlessBatchSampler(7, 3, 3, first_batch=rank, stride=2), 5)) for rank in (0, 1)
     ]
     assert [first + second for first, second in zip(*shares, strict=True)] == together
+
+
+def test_a_mixture_has_exact_shares_and_runs_through_every_group() -> None:
+    groups = (Group(7, 0.85), Group(1, 0.1), Group(30, 0.05))
+    order = draws(EndlessBatchSampler(38, 10, seed=3, groups=groups), 200)
+    indices = [index for index, _ in order]
+    assert [number for _, number in order] == list(range(2000))
+    for first in (0, 1000):
+        part = indices[first : first + 1000]
+        assert sum(index < 7 for index in part) == 850
+        assert part.count(7) == 100
+        assert sum(index > 7 for index in part) == 50
+    counts = Counter(index for index in indices if index < 7)
+    assert max(counts.values()) - min(counts.values()) <= 1  # each as often as the others
+    rest = [index for index in indices if index > 7]
+    assert len(set(rest[:30])) == 30
+
+
+def test_a_mixture_can_start_anywhere_and_be_shared() -> None:
+    groups = (Group(7, 2.0), Group(5, 1.0))
+    whole = list(islice(EndlessBatchSampler(12, 6, 1, groups=groups), 400))
+    for first in (0, 1, 170, 333):
+        sampler = EndlessBatchSampler(12, 6, 1, first, stride=3, groups=groups)
+        assert list(islice(sampler, 20)) == whole[first : first + 60 : 3]
+
+
+def test_one_group_is_no_mixture() -> None:
+    plain = draws(EndlessBatchSampler(7, 3, seed=5), 40)
+    assert draws(EndlessBatchSampler(7, 3, seed=5, groups=(Group(7, 0.3),)), 40) == plain
+
+
+@pytest.mark.parametrize("shares", [[1.0], [1, 1, 1], [0.85, 0.15], [0.001, 1.0], [2, 0.5, 3.3]])
+def test_counts_follow_shares(shares: list[float]) -> None:
+    counts = count_draws(shares)
+    assert sum(counts) == 1000
+    for count, share in zip(counts, shares, strict=True):
+        assert count == pytest.approx(1000 * share / sum(shares), abs=1)
+        assert count > 0

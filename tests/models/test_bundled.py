@@ -36,14 +36,14 @@ def test_what_a_header_tells_is_what_is_loaded(bundled: BundledModel) -> None:
     assert facts.network == loaded.architecture
     assert facts.scale == loaded.scale
     assert bundled.name.endswith(f"_x{facts.scale}")
-    assert facts.only_videos == (loaded.window is not None)
+    assert facts.takes_clips == (loaded.window is not None)
     assert facts.num_weights == num_computing(loaded.network)
     assert facts.num_bytes == bundled.file.stat().st_size
 
 
 def test_the_defaults_are_for_images_and_by_the_enlargement() -> None:
     (default,) = (bundled for bundled in BUNDLED if bundled.name == DEFAULT)
-    assert not default.facts().only_videos
+    assert not default.facts().takes_clips
     assert (default_model().stem, default_model(2.5).stem) == (DEFAULT, DEFAULT)
     assert default_model(float("nan")).stem == DEFAULT  # which is refused elsewhere
     assert default_model(2.0).stem == default_model(0.5).stem == SMALL_DEFAULT == "compact_x2"

@@ -9,7 +9,7 @@ import torch
 from sr.device import DeviceError
 from sr.io.model_file import ModelFileError, read_model_file, write_model_file
 from sr.models.backends import with_backend
-from sr.models.clip_metadata import FLOWS, flow_named, window_of
+from sr.models.clip_metadata import FLOWS, flow_named, read_window
 from sr.models.convert import convert
 from sr.models.describe import describe
 from sr.models.load import load_generator, load_initial_weights
@@ -66,8 +66,8 @@ def assert_is_tiny(network: torch.nn.Module) -> None:
 def test_a_file_tells_its_window(tmp_path: Path) -> None:
     loaded = load_generator(ours(tmp_path))
     assert loaded.window is not None
-    assert loaded.window.frames == Window((1, -1), "reflect", "nearest")
-    assert loaded.window.flow == FarnebackOptions(type="Farneback")
+    assert loaded.window == Window((1, -1), "reflect", "nearest")
+    assert loaded.flow == FarnebackOptions(type="Farneback")
     assert (loaded.scale, loaded.receptive_radius, loaded.num_channels) == (2, 13, 13)
     assert loaded.architecture == "RBPN"
     assert_is_tiny(loaded.network)
@@ -76,8 +76,8 @@ def test_a_file_tells_its_window(tmp_path: Path) -> None:
 def test_published_weights_are_recognised_and_have_the_published_window(tmp_path: Path) -> None:
     loaded = load_generator(theirs(tmp_path))
     assert loaded.window is not None
-    assert loaded.window.frames == Window((-1, 1), "reference", "none")
-    assert loaded.window.flow == DISOptions(type="DIS")
+    assert loaded.window == Window((-1, 1), "reference", "none")
+    assert loaded.flow == DISOptions(type="DIS")
     assert loaded.metadata["generator"] == OPTIONS
     assert loaded.receptive_radius == 13  # of the same depth, measured
     assert_is_tiny(loaded.network)
@@ -165,7 +165,7 @@ def test_flows_go_by_name_or_by_a_file_of_weights(tmp_path: Path) -> None:
 
 def test_any_number_of_frames_that_fits_is_taken() -> None:
     clips = {**CLIPS, "offsets": [-4, -2, 2, 4]}
-    assert window_of({"clips": clips}, num_frames=5).frames.radius == 4
+    assert read_window({"clips": clips}, num_frames=5)[0].radius == 4
 
 
 def test_initial_weights_that_learned_with_other_neighbors_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sr.models.describe import describe, mflop_per_pixel
 from sr.models.load import load_generator
 from sr.networks.compact import Compact
 from sr.networks.edsr import EDSR
+from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN
 from sr.networks.srresnet import SRResNet
@@ -112,20 +113,27 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
 
 
 @pytest.mark.parametrize(
-    ("network", "multiple"), [(RRDBNet(2, 4, 1, 2).eval(), 2), (SPAN(2, 4, 2).eval(), 1)]
+    ("network", "multiple", "tiling"),
+    [
+        (RRDBNet(2, 4, 1, 2).eval(), 2, "exact"),
+        (SPAN(2, 4, 2).eval(), 1, "exact"),
+        (RLFN(2, 4, 2).eval(), 1, "discouraged"),
+    ],
 )
-def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_or_fuse(
-    network: nn.Module, multiple: int, tmp_path: Path
+def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_fuse_or_pad(
+    network: nn.Module, multiple: int, tiling: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     torch.save(network.state_dict(), tmp_path / "a.pth")
     convert(tmp_path / "a.pth", tmp_path / "a.onnx")
     loaded = load_generator(tmp_path / "a.onnx")
-    assert loaded.size_multiple == multiple
-    lr = torch.rand(1, 3, 7, 11)
-    with torch.no_grad():
-        torch.testing.assert_close(loaded.network(lr), network(lr), rtol=0, atol=1e-5)
+    assert (loaded.size_multiple, loaded.tiling) == (multiple, tiling)
+    for size in ((7, 11), (41, 32)):
+        lr = torch.rand(1, 3, *size)
+        with torch.no_grad():
+            expected = network(lr)
+        torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

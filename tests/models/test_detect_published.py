@@ -22,6 +22,15 @@ SMALL: list[dict[str, Any]] = [
     {"type": "Compact", "num_features": 6, "num_convs": 3},
     {"type": "SPAN", "num_features": 6, "num_blocks": 4},
     {"type": "SPAN", "num_features": 6, "num_blocks": 6, "normalise": False},
+    {"type": "RLFN", "num_features": 6, "num_blocks": 3},
+    {
+        "type": "RLFN",
+        "num_features": 6,
+        "num_blocks": 2,
+        "num_inner_features": 8,
+        "num_esa_features": 4,
+        "value_range": 255,
+    },
     {"type": "DBPN", "num_shallow_features": 8, "num_features": 6, "num_stages": 3},
     {"type": "RBPN", "num_shallow_features": 8, "num_features": 6, "num_res_blocks": 2},
     {

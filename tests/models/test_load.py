@@ -1,5 +1,6 @@
 """Model files of any origin -> generators."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from torch import nn
 
 from sr.build import build_generator
 from sr.io.model_file import ModelFileError, write_model_file
+from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
+from sr.metrics.psnr import psnr
 from sr.models.load import load_generator, load_initial_weights
 from sr.networks.compact import Compact
 from sr.networks.msrresnet import MSRResNet
-from sr.networks.receptive import measure_receptive_radius
+from sr.networks.receptive import MAX_RADIUS, measure_receptive_radius
+from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN
 from sr.networks.srresnet import SRResNet
@@ -22,6 +26,7 @@ from sr.options.generator import (
     DBPNOptions,
     EDSROptions,
     GeneratorOptions,
+    RLFNOptions,
     RRDBNetOptions,
     SPANOptions,
     SRResNetOptions,
@@ -165,6 +170,49 @@ def test_tiles_of_folded_networks_begin_at_multiples_of_the_folding(tmp_path: Pa
         assert load_generator(path).size_multiple == multiple
 
 
+def test_tiles_of_a_network_that_depends_on_the_size_of_the_image_are_discouraged(
+    tmp_path: Path,
+) -> None:
+    torch.save(RLFN(2, 4, 1).state_dict(), tmp_path / "a.pth")
+    loaded = load_generator(tmp_path / "a.pth")
+    assert (loaded.tiling, loaded.receptive_radius) == ("discouraged", MAX_RADIUS)
+
+
+def write_fused_span(path: Path, network: SPAN) -> None:
+    """As NTIRE 2024 has it: no branches."""
+    weights = network.state_dict().items()
+    torch.save({name: x for name, x in weights if not re.search(r"\.(sk|conv)\.", name)}, path)
+
+
+def test_span_of_fused_kernels_alone_computes_the_same(tmp_path: Path) -> None:
+    network = SPAN(4, 4, 2).eval()
+    write_fused_span(tmp_path / "fused.pth", network)
+    loaded = load_generator(tmp_path / "fused.pth")
+    assert loaded.architecture == "SPAN"
+    assert loaded.metadata["generator"]["num_blocks"] == 2
+    lr = torch.rand(1, 3, 7, 8)
+    with torch.no_grad():
+        assert torch.equal(loaded.network(lr), network(lr))
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_training_starts_from_span_of_fused_kernels_alone(tmp_path: Path, partial: bool) -> None:
+    options = SPANOptions(type="SPAN", num_features=4, num_blocks=2)
+    theirs, ours = SPAN(4, 4, 2), SPAN(4, 4, 2)
+    write_fused_span(tmp_path / "fused.pth", theirs)
+    path = tmp_path / "fused.pth"
+    assert load_initial_weights(ours, path, options, scale=4, partial=partial) == ()
+    lr = torch.rand(1, 3, 7, 8)
+    assert torch.equal(ours(lr), theirs(lr))
+
+
+def test_initial_weights_for_another_range_of_values_are_refused(tmp_path: Path) -> None:
+    torch.save(RLFN(2, 4, 1, value_range=255).state_dict(), tmp_path / "a.pth")
+    options = RLFNOptions(type="RLFN", num_features=4, num_blocks=1)
+    with pytest.raises(ModelFileError, match=r"a\.pth: .* does not fit: (?s:.*)value_range"):
+        load_initial_weights(RLFN(2, 4, 1), tmp_path / "a.pth", options, scale=2)
+
+
 def test_weights_that_lack_a_part_of_their_network_are_refused(tmp_path: Path) -> None:
     weights = RRDBNet(4, 4, 1, 2).state_dict()
     del weights["conv_last.bias"]
@@ -248,6 +296,24 @@ def test_the_published_files_load_and_keep_the_colors(
     gray = torch.full((1, 3, 20, 20), 0.5)
     sr = loaded.network(gray)[..., 8 * scale : -8 * scale, 8 * scale : -8 * scale]
     assert (sr - 0.5).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("RLFN_x4", 32.24), ("RLFN_ntire_x4", 32.10), ("SPAN_ch28_NTIRE2024_x4", 31.74)],
+)
+def test_the_published_files_have_their_psnr_on_set5(
+    name: str, published: float, shared_data: Path
+) -> None:
+    network = load_generator(shared_data / "weights" / f"{name}.pth").network
+    folder = shared_data / "benchmarks" / "Set5"
+    values = []
+    for path in sorted((folder / "LR_x4").glob("*.png")):
+        lr, hr = (image_to_tensor(read_rgb8(x)) for x in (path, folder / "HR" / path.name))
+        sr = image_to_tensor(tensor_to_rgb8(network(lr)))
+        values.append(psnr(sr[0], hr[0], border=4, channel="y"))
+    assert len(values) == 5
+    assert sum(values) / 5 == pytest.approx(published, abs=0.02)
 
 
 def test_a_partial_start_takes_what_fits_and_names_the_rest(tmp_path: Path) -> None:

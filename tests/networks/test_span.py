@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sr.networks.receptive import measure_receptive_radius
-from sr.networks.span import SPAN, Conv3XC
+from sr.networks.span import SPAN, Conv3XC, add_branches
 from sr.optim.ema import Ema
 
 
@@ -267,6 +267,50 @@ def test_fused_kernels_of_a_file_are_not_needed_and_not_believed() -> None:
         other.load_state_dict(given, strict=True)
         for name, weight in other.state_dict().items():
             assert torch.equal(weight, weights[name]), name
+
+
+def keep_fused(network: nn.Module) -> dict[str, Tensor]:
+    """A state dict without branches."""
+    weights = network.state_dict().items()
+    return {name: x for name, x in weights if ".sk." not in name and ".conv." not in name}
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_branches_made_of_fused_kernels_fuse_to_exactly_them(normalise: bool) -> None:
+    theirs, ours = shaken(SPAN(2, 5, 2, normalise)), SPAN(2, 5, 2, normalise)
+    fused = keep_fused(theirs)
+    ours.load_state_dict(add_branches(fused), strict=True)
+    for name, weight in keep_fused(ours).items():
+        assert torch.equal(weight, fused[name]), name
+
+
+def test_all_branches_made_of_fused_kernels_are_trained() -> None:
+    network = SPAN(2, 5, 1)
+    network.load_state_dict(add_branches(keep_fused(SPAN(2, 5, 1))))
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    for _ in range(2):
+        optimizer.zero_grad()
+        (network(torch.rand(1, 3, 8, 8)) - torch.rand(1, 3, 16, 16)).square().mean().backward()
+        optimizer.step()
+    for name, weight in network.named_parameters():
+        assert (weight != before[name]).all(), name
+
+
+def test_branches_of_a_file_stay_as_they_are() -> None:
+    weights = SPAN(2, 4, 1).state_dict()
+    complete = add_branches(weights)
+    assert complete.keys() == weights.keys()
+    assert all(complete[name] is weights[name] for name in weights)
+
+
+@pytest.mark.parametrize("odd", [torch.zeros(()), torch.zeros(3), torch.zeros(0, 0, 0, 0)])
+def test_no_branches_are_made_of_odd_shapes_and_of_other_networks(odd: Tensor) -> None:
+    fused = keep_fused(SPAN(2, 4, 1))
+    for name in ("conv_1.eval_conv.weight", "conv_1.eval_conv.bias"):
+        assert "conv_1.sk.weight" not in add_branches({**fused, name: odd})
+    del fused["conv_cat.weight"]
+    assert add_branches(fused) == fused
 
 
 @pytest.mark.parametrize(

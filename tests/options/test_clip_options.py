@@ -175,7 +175,8 @@ def test_a_switch_that_is_set_to_false_is_off(file: Path, text: str) -> None:
         ),
         (
             ("datasets.train.degradation={type: Real}",),
-            "degradation makes lr from hr: source.type must be HRFolders, got 'FrameFolders'",
+            "degradation makes lr from hr: source.type must be HRFolders, "
+            "Synthetic or Mixed of these, got 'FrameFolders'",
         ),
     ],
 )
@@ -233,3 +234,11 @@ def test_clips_too_short_for_what_is_learned_from_them_are_refused(
 )
 def test_clips_just_long_enough_are_taken(file: Path, overrides: tuple[str, ...]) -> None:
     load_options(file, overrides)
+
+
+def test_zoomed_crops_are_refused_for_generators_that_see_several_frames(file: Path) -> None:
+    teacher = "losses.teacher={model: span_x4, inputs: [%s]}"
+    fault = fault_of(file, teacher % "lr, zoomed")
+    assert "losses.teacher.inputs must be [lr] for RBPN" in fault
+    assert load_options(file, [teacher % "lr"]).losses.teacher is not None
+    assert load_options(file, [teacher % "lr, zoomed", SINGLE, NO_WINDOW]).losses.teacher

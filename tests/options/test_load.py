@@ -29,7 +29,8 @@ TWO_SETS = (
 )
 
 GENERATORS = (
-    "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, DBPN, RBPN, ISeeBetterSRResNet, BasicSR"
+    "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, RLFN, DBPN, RBPN, ISeeBetterSRResNet, "
+    "BasicSR"
 )
 
 
@@ -142,7 +143,8 @@ def test_a_key_in_a_list_is_named_by_its_index(file: Path) -> None:
         ("losses.pixel", "L1, MSE, Charbonnier"),
         (
             "datasets.train.source",
-            "HRFolders, PairedFolders, FrameFolders, Vimeo90K, VideoFiles, MovingPhotos",
+            "HRFolders, PairedFolders, Synthetic, Mixed, FrameFolders, Vimeo90K, "
+            "VideoFiles, MovingPhotos",
         ),
         ("train.optimizer", "Adam, AdamW, Muon"),
         ("train.schedule", "cosine, multi_step"),

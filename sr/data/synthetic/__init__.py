@@ -1,0 +1,1 @@
+"""Synthetic HR images: what photographs lack (text, graphics, regular patterns, facades)."""

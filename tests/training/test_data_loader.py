@@ -1,0 +1,49 @@
+"""Batches of mixed sources, from options to crops."""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr.build_data import find_training_sources
+from sr.data.cache import cache
+from sr.data.crops import Crop
+from sr.options.schema import Options
+from sr.training.data_loader import load_crops
+
+PHOTOS = "{type: HRFolders, hr: [%s], hr_scale: [0.5, 1.0]}"
+MIXED = (
+    "datasets.train.source={type: Mixed, sources: [{share: 3, source: %s}, "
+    "{share: 1, source: {type: Synthetic, text: 0}}]}"
+)
+
+
+@pytest.mark.parametrize("degradation", ["null", "{type: Light}"])
+def test_a_mixture_goes_on_where_it_was_left_with_or_without_workers(
+    tiny_options: Callable[..., Options], photographs: Path, tmp_path: Path, degradation: str
+) -> None:
+    options = tiny_options(
+        MIXED % (PHOTOS % photographs),
+        f"datasets.train.degradation={degradation}",
+        "datasets.train.detail_measure=residual",
+    )
+    sources = find_training_sources(options, torch.device("cpu"))
+    assert len(sources) == 5  # four photographs, one source of endlessly many
+    cached = cache(sources, tmp_path / "cache.bin", 10**9)
+
+    def batches(count: int, first: int = 0, stride: int = 1, num_workers: int = 0) -> list[Crop]:
+        crops = load_crops(
+            options, cached, num_workers=num_workers, first_batch=first, stride=stride
+        )
+        return list(islice(crops, count))
+
+    whole = batches(20)
+    names = [name for crop in whole for name in crop["name"]]
+    assert 0 < sum(name.startswith("synthetic") for name in names) < 30  # 15 of 60 are expected
+    rest = batches(8, first=3, stride=2, num_workers=1)
+    for crop, other in zip(whole[3:19:2], rest, strict=True):
+        assert crop["name"] == other["name"]
+        assert torch.equal(crop["lr"], other["lr"])
+        assert torch.equal(crop["hr"], other["hr"])
