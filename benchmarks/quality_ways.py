@@ -20,7 +20,7 @@ from sr.inference.load_upscaler import make_upscalers
 from sr.inference.options import RuntimeOptions
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.models.bundled import BUNDLED, resolve_model
-from sr.models.describe import num_computing
+from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
 from sr.tiling.upscaler import Upscaler
 
@@ -76,7 +76,7 @@ class Engine(nn.Module):
 
 def bundled_models() -> list[Path]:
     """Files of the bundled models that enlarge single images."""
-    return [model.file for model in BUNDLED if not model.facts().takes_clips]
+    return [model.file for model in BUNDLED if not model.read_facts().takes_clips]
 
 
 def load_ways(models: Sequence[Path], device: torch.device, precision: str) -> list[Way]:
@@ -132,7 +132,7 @@ def _load(name: str, file: Path, device: torch.device, precision: str) -> Way:
     generator = load_generator(file)
     if generator.window is not None:
         raise ValueError(f"{name}: a model of clips; expected one of single images (vid4.py)")
-    num_weights = num_computing(generator.network) or None
+    num_weights = count_computing_weights(generator.network) or None
     runtime = RuntimeOptions(precision=precision)
     (upscaler,) = make_upscalers([generator], [device], print_warning, runtime, name=file.name)
     return Way(

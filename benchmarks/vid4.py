@@ -33,11 +33,10 @@ from speed_engine import print_warning
 from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.device import resolve_device
-from sr.evaluation.scores import ClipScore, mean_clip_score
+from sr.evaluation.scores import ClipScore, average_clip_scores
 from sr.evaluation.video_scorer import METRICS, ClipScorer
 from sr.inference.load_upscaler import load_lpips, load_upscalers
-from sr.inference.options import RuntimeOptions, VideoOptions
-from sr.inference.output_size import Factor
+from sr.inference.options import OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import plan_video
 from sr.inference.video.prefetch import Prefetcher
@@ -46,7 +45,7 @@ from sr.io.find_files import search_folder
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.losses.lpips import LPIPS
-from sr.models.bundled import default_model, resolve_model
+from sr.models.bundled import choose_default_model, resolve_model
 from sr.tiling.upscaler import Upscaler
 
 LR_PATTERN = "%05d.png"
@@ -108,7 +107,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="with one folder of HR frames per clip")
-    parser.add_argument("-m", "--model", type=Path, nargs="*", default=[default_model()])
+    parser.add_argument("-m", "--model", type=Path, nargs="*", default=[choose_default_model()])
     parser.add_argument("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision, or a file")
     parser.add_argument("--scale", type=int, default=4, help="of bicubic alone")
     parser.add_argument("--border", type=int, help="pixels; the scale if it is not given")
@@ -155,7 +154,7 @@ def _cut(frame: Image, scale: int) -> Image:
 def _upscale_clip(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]:
     """Return all frames, upscaled as by infer.py, and the seconds per frame."""
     options, output = VideoOptions(), source.with_name(f"sr_{source.name}")
-    plan, _ = plan_video(source, output, options, Factor(), upscaler.scale)
+    plan, _ = plan_video(source, output, options, OutputOptions(output), upscaler.scale)
     started = time.perf_counter()
     with open_source(source, options) as opened, Prefetcher() as prefetcher:
         pipeline = Pipeline(prefetcher, opened.frames(), plan, [upscaler])
@@ -169,7 +168,7 @@ def _mean(way: str, rows: Sequence[Row]) -> Row:
     return Row(
         "mean",
         way,
-        mean_clip_score([row.score for row in of_way]),
+        average_clip_scores([row.score for row in of_way]),
         sum(seconds) / len(seconds) if seconds else None,
     )
 

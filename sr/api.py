@@ -23,7 +23,7 @@ from sr.inference.channels import Channels
 from sr.inference.image import write_into
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import RuntimeOptions
-from sr.models.bundled import default_model, resolve_model
+from sr.models.bundled import choose_default_model, resolve_model
 from sr.tiling.upscaler import ONLY_VIDEOS
 from sr.tiling.upscaler import Upscaler as TiledUpscaler
 
@@ -57,7 +57,7 @@ class Upscaler:
         flips and turns. Raises ValueError for a file that is not there or no model, or one for
         videos only, and a device or precision that is not available.
         """
-        file = default_model() if model is None else resolve_model(model)
+        file = choose_default_model() if model is None else resolve_model(model)
         runtime = RuntimeOptions(
             precision=precision, tile_size=tile_size, devices=(device,), tta=tta
         )

@@ -11,7 +11,7 @@ from sr.errors import UserError
 from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
-from sr.models.convert import convert
+from sr.models.convert import convert_model
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import OptionsError
 
@@ -71,7 +71,7 @@ def command(
             typer.echo(_translate(Path(source), target, half=half))
         else:
             other = None if blend is None else (resolve_model(blend), blend_share)
-            typer.echo(convert(resolve_model(source), target, half=half, blend=other))
+            typer.echo(convert_model(resolve_model(source), target, half=half, blend=other))
     except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):

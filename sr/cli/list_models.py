@@ -62,7 +62,7 @@ def _cells(bundled: "BundledModel") -> list[str]:
     marks = {DEFAULT: "default", SMALL_DEFAULT: f"default up to -s {SMALL_FACTOR:g}"}
     mark = marks.get(bundled.name)
     try:
-        facts = bundled.facts()
+        facts = bundled.read_facts()
     except ModelFileError:
         return [bundled.name, "", f"{bundled.purpose} (its file is missing)", "", "", ""]
     if facts.takes_clips:

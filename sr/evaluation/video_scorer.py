@@ -18,17 +18,17 @@ from sr.evaluation.scores import (
     ClipScore,
     Score,
     ScoreError,
-    mean_score,
-    score_of,
-    shared_size,
+    average_scores,
+    find_shared_size,
+    score_image,
 )
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.io.video.frame import VideoError
 from sr.losses.lpips import LPIPS
-from sr.metrics.flicker import pair_error, visible_in_both
-from sr.metrics.tof import flow_for_tof, tof
+from sr.metrics.flicker import find_visible, measure_pair_error
+from sr.metrics.tof import measure_tof_flow, tof
 from sr.motion.methods import DIS
-from sr.motion.pairs import measured
+from sr.motion.scene_cuts import measure_motion
 
 METRICS = {
     "border": "as many pixels as the scale, left out of PSNR, SSIM, LPIPS and tOF",
@@ -110,7 +110,7 @@ class ClipScorer:
                 f" out, got {num_frames}"
             )
         pairs = [pair for pair in self._pairs[leave_out + 1 : end] if pair is not None]
-        frames, mean = end - leave_out, mean_score(self._scores[leave_out:end])
+        frames, mean = end - leave_out, average_scores(self._scores[leave_out:end])
         if not pairs:
             return ClipScore(frames, mean, 0, None, None, None)
         error, original_error, distance = (fmean(values) for values in zip(*pairs, strict=True))
@@ -124,7 +124,7 @@ class ClipScorer:
         )
 
     def _compare(self, sr: RGB8, hr: RGB8) -> None:
-        height, width = shared_size(
+        height, width = find_shared_size(
             sr.shape[:2],
             hr.shape[:2],
             self._border,
@@ -132,7 +132,7 @@ class ClipScorer:
             with_lpips=self._lpips is not None,
         )
         both = sr[:height, :width], hr[:height, :width]
-        self._scores.append(score_of(*both, self._border, self._lpips))
+        self._scores.append(score_image(*both, self._border, self._lpips))
         self._pairs.append(
             None if self._last is None else _compare_motion(self._last, both, self._border)
         )
@@ -142,14 +142,16 @@ class ClipScorer:
 def _compare_motion(last: tuple[RGB8, RGB8], now: tuple[RGB8, RGB8], border: int) -> _Pair | None:
     """last, now: result and original. None where a scene ends between them."""
     (last_sr, last_hr), (sr, hr) = last, now
-    motion = measured(last_hr, hr, DIS())
+    motion = measure_motion(last_hr, hr, DIS())
     forward, backward = torch.from_numpy(motion.forward), torch.from_numpy(motion.backward)
-    visible = visible_in_both(forward, backward)
+    visible = find_visible(forward, backward)
     if motion.is_cut or not bool(visible.any()):
         return None
 
     def error(frame: RGB8, following: RGB8) -> float:
-        return pair_error(image_to_tensor(frame), image_to_tensor(following), forward, visible)
+        return measure_pair_error(
+            image_to_tensor(frame), image_to_tensor(following), forward, visible
+        )
 
-    difference = tof(flow_for_tof(last_sr, sr), flow_for_tof(last_hr, hr), border=border)
+    difference = tof(measure_tof_flow(last_sr, sr), measure_tof_flow(last_hr, hr), border=border)
     return error(last_sr, sr), error(last_hr, hr), difference

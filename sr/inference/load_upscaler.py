@@ -9,14 +9,14 @@ from sr.build import build_flow
 from sr.device import DeviceError, resolve_device, resolve_precision
 from sr.inference.events import Emit
 from sr.inference.options import InferOptions, RuntimeOptions, UsageError
+from sr.io.model_file import ModelFileError
 from sr.losses.lpips import LPIPS
-from sr.models.backends import BACKENDS, with_backend
-from sr.models.bundled import default_model, resolve_model
-from sr.models.clip_metadata import flow_named
+from sr.models.backends import BACKENDS, use_backend
+from sr.models.bundled import choose_default_model, resolve_model
+from sr.models.clip_metadata import parse_flow
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.motion.methods import FlowMethod
-from sr.networks.imagenet_features import FeatureWeightsError
 from sr.tiling.auto_tile_size import SHARE, choose_tile_size
 from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import Upscaler
@@ -43,7 +43,7 @@ def load_upscalers(
 def find_model(options: InferOptions) -> Path:
     """Return the file of the model that is asked for. Raises ModelFileError where there is none."""
     if options.model is None:
-        return default_model(options.output.outscale)
+        return choose_default_model(options.output.outscale)
     return resolve_model(options.model)
 
 
@@ -54,7 +54,7 @@ def load_lpips(weights: str | None, device: torch.device) -> LPIPS | None:
     try:
         lpips = LPIPS("AlexNet", "torchvision" if weights == "torchvision" else Path(weights))
         return lpips.to(device)
-    except FeatureWeightsError as error:
+    except ModelFileError as error:
         raise UsageError(f"--lpips: {error}") from None
 
 
@@ -115,7 +115,7 @@ def _make_upscaler(
     if backend == "onnxruntime" and precision == "auto":
         precision = "fp32"
     dtype = _resolve_precision(generator, device, precision)
-    generator = with_backend(generator, backend, device=device, precision=dtype)
+    generator = use_backend(generator, backend, device=device, precision=dtype)
     network, multiple = generator.network, generator.size_multiple
     if runtime.tta:
         num_flows = 0 if generator.window is None else len(generator.window.offsets)
@@ -173,7 +173,7 @@ def _build_flow(
             raise UsageError(f"--flow {flow}: {name} looks at each frame alone; expected no flow")
         return None
     try:
-        return build_flow(generator.flow if flow == "auto" else flow_named(flow), device)
+        return build_flow(generator.flow if flow == "auto" else parse_flow(flow), device)
     except ValueError as error:
         raise UsageError(
             f"--flow {flow}: {error}; another method: --flow dis, farneback, raft or a file"

@@ -9,16 +9,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sr.errors import UserError
+
 Channel = Literal["y", "rgb"]
 
 _LUMA_WEIGHTS = (65.481, 128.553, 24.966)  # ITU-R BT.601, for R, G, B in [0, 1]
 _LUMA_OFFSET = 16.0  # black
 
 
-def compared_values(
+def crop_and_quantize(
     sr: Tensor, hr: Tensor, *, border: int, channel: Channel
 ) -> tuple[Tensor, Tensor]:
-    """Both images as the metrics see them.
+    """Return both images as the metrics see them.
 
     sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1]; values outside are clamped.
     border: pixels left out on each side.
@@ -36,13 +38,13 @@ def compared_values(
                 f"got {tuple(image.shape)}, {image.dtype}"
             )
     if sr.shape[-2:] != hr.shape[-2:]:
-        raise ValueError(
+        raise UserError(
             "sr and hr: expected images of the same height and width, "
             f"got {tuple(sr.shape[-2:])} and {tuple(hr.shape[-2:])}"
         )
     height, width = hr.shape[-2:]
     if min(height, width) <= 2 * border:
-        raise ValueError(
+        raise UserError(
             f"expected images larger than twice the border of {border} px, "
             f"got height {height}, width {width}"
         )
@@ -51,7 +53,7 @@ def compared_values(
 
 
 def _values(image: Tensor, channel: Channel) -> Tensor:
-    """(3, H, W) or (1, 3, H, W), RGB in [0, 1], to (1, H, W) Y or (3, H, W) RGB, float64."""
+    """Turn (3, H, W) or (1, 3, H, W), RGB in [0, 1], into (1, H, W) Y or (3, H, W) RGB, float64."""
     image = image.detach().reshape(3, *image.shape[-2:])
     if image.device.type == "mps":  # has no float64
         image = image.cpu()

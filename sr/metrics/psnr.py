@@ -4,19 +4,19 @@ import math
 
 from torch import Tensor
 
-from sr.metrics.luma import Channel, compared_values
+from sr.metrics.luma import Channel, crop_and_quantize
 
 _PEAK = 255.0
 
 
 def psnr(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
-    """PSNR of one image in dB, after rounding both to 8 bits; infinite for equal images.
+    """Return the PSNR of one image in dB, after rounding both to 8 bits; infinite for equal images.
 
     sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1].
     border: pixels left out on each side, by custom the scale.
     channel: "y" compares BT.601 luma, "rgb" the mean squared error over all three channels.
     """
-    sr_values, hr_values = compared_values(sr, hr, border=border, channel=channel)
+    sr_values, hr_values = crop_and_quantize(sr, hr, border=border, channel=channel)
     mean_squared_error = float((sr_values - hr_values).square().mean())
     if mean_squared_error == 0:
         return math.inf

@@ -7,7 +7,8 @@ Only windows that lie wholly inside the image count, as in the authors' MATLAB c
 import torch
 from torch import Tensor
 
-from sr.metrics.luma import Channel, compared_values
+from sr.errors import UserError
+from sr.metrics.luma import Channel, crop_and_quantize
 
 _WINDOW_SIZE = 11  # pixels; sec. III-C, like the three numbers below
 _SIGMA = 1.5
@@ -16,15 +17,15 @@ _C2 = (0.03 * 255) ** 2
 
 
 def ssim(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
-    """Mean SSIM of one image, at most 1, after rounding both images to 8 bits.
+    """Return the mean SSIM of one image, at most 1, after rounding both images to 8 bits.
 
     sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1].
     border: pixels left out on each side, by custom the scale.
     channel: "y" compares BT.601 luma, "rgb" is the mean of the three channels' SSIM.
     """
-    x, y = compared_values(sr, hr, border=border, channel=channel)  # (C, H, W)
+    x, y = crop_and_quantize(sr, hr, border=border, channel=channel)  # (C, H, W)
     if min(x.shape[-2:]) < _WINDOW_SIZE:
-        raise ValueError(
+        raise UserError(
             f"ssim: expected at least {_WINDOW_SIZE} x {_WINDOW_SIZE} px inside the border of "
             f"{border} px, got height {x.shape[-2]}, width {x.shape[-1]}"
         )
@@ -38,7 +39,7 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
 
 
 def _blur(values: Tensor) -> Tensor:
-    """Gaussian means over all whole windows: (C, H, W) to (C, H - 10, W - 10)."""
+    """Return Gaussian means over all whole windows: (C, H, W) to (C, H - 10, W - 10)."""
     offsets = torch.arange(_WINDOW_SIZE, dtype=torch.float64) - _WINDOW_SIZE // 2
     weights = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     taps: list[float] = (weights / weights.sum()).tolist()

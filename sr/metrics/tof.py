@@ -17,17 +17,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sr.errors import UserError
+
 # Scale from level to level, number of levels, window, iterations, size and sigma of the
 # polynomials, flags; of the authors' code.
 _FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)
 
 
-def flow_for_tof(
+def measure_tof_flow(
     frame: npt.NDArray[np.uint8], following: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float32]:
-    """OF: (H, W, 2), across and down in pixels. frame, following: (H, W, 3), uint8, RGB."""
+    """Return OF: (H, W, 2), across and down in pixels. frame, following: (H, W, 3), uint8, RGB."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != following.shape:
-        raise ValueError(
+        raise UserError(
             "tOF: expected two frames (height, width, 3) of one size, "
             f"got {frame.shape} and {following.shape}"
         )
@@ -39,13 +41,13 @@ def flow_for_tof(
 def tof(
     sr_flow: npt.NDArray[np.float32], hr_flow: npt.NDArray[np.float32], *, border: int
 ) -> float:
-    """tOF of one pair of frames, 0 for equal motion.
+    """Return the tOF of one pair of frames, 0 for equal motion.
 
-    sr_flow, hr_flow: of `flow_for_tof`. border: pixels left out on each side.
+    sr_flow, hr_flow: of `measure_tof_flow`. border: pixels left out on each side.
     """
     height, width = hr_flow.shape[:2]
     if sr_flow.shape != hr_flow.shape or min(height, width) <= 2 * border:
-        raise ValueError(
+        raise UserError(
             f"tOF: expected two flows of one size, larger than twice the border of {border} px, "
             f"got {sr_flow.shape} and {hr_flow.shape}"
         )

@@ -1,1 +1,1 @@
-"""Model files of any origin: detected, loaded, described and converted."""
+"""Model files of any origin: read, detected, described and converted."""

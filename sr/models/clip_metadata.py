@@ -1,4 +1,4 @@
-"""Metadata of a multi-frame model: its window of frames, and the optical flow method.
+"""What a model file says of the frames that its generator sees, and what measures their flow.
 
 Under the key `clips`: offsets (where the neighbors stand in time, in the network's order), edge
 and alignment (`sr.motion.frame_window.Window`), flow (`sr.options.flow`).
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sr.errors import UserError
 from sr.motion.frame_window import Alignment, Edge, Window
 from sr.options.flow import DISOptions, FarnebackOptions, FlowOptions, RAFTOptions
 
@@ -37,14 +38,14 @@ def read_window(metadata: dict[str, Any], num_frames: int) -> tuple[Window, Flow
 
     Raises ValueError for metadata without it, and for those that do not fit the network.
     """
-    clips_value = metadata.get("clips")
-    if not isinstance(clips_value, dict):
+    found = metadata.get("clips")
+    if not isinstance(found, dict):
         raise ValueError(
             "expected `clips` (offsets, edge, alignment, flow), without which nobody knows what "
-            f"frames the network sees, got {clips_value!r}"
+            f"frames the network sees, got {found!r}"
         )
     try:
-        clips = _Clips.model_validate(clips_value)
+        clips = _Clips.model_validate(found)
     except ValidationError as error:
         raise ValueError(f"clips: {error}") from None
     offsets = clips.offsets
@@ -56,15 +57,15 @@ def read_window(metadata: dict[str, Any], num_frames: int) -> tuple[Window, Flow
     return Window(offsets, clips.edge, clips.alignment), clips.flow
 
 
-def flow_named(name: str) -> FlowOptions:
-    """One of `FLOWS`, or RAFT small with the weights in the file of that name.
+def parse_flow(name: str) -> FlowOptions:
+    """Return one of `FLOWS`, or RAFT small with the weights in the file of that name.
 
-    Raises ValueError where there is none.
+    Raises UserError where there is none.
     """
     if name in FLOWS:
         return FLOWS[name]
     if not Path(name).is_file():
-        raise ValueError(
+        raise UserError(
             f"expected auto, {', '.join(FLOWS)} or a file of RAFT's weights, got {name}"
         )
     return RAFTOptions(type="RAFT", weights=Path(name))

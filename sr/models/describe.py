@@ -14,8 +14,11 @@ from sr.networks.span import Conv3XC
 PROBED_SIDE = 64  # LR pixels
 
 
-def describe(path: Path) -> dict[str, str]:
-    """Label -> what is known, for people. Raises ModelFileError for a file that is no model."""
+def describe_model(path: Path) -> dict[str, str]:
+    """Return label -> what is known, for people.
+
+    Raises ModelFileError for a file that is no model.
+    """
     generator = load_generator(path)
     metadata = generator.metadata
     facts = {
@@ -37,10 +40,12 @@ def describe(path: Path) -> dict[str, str]:
     return {label: text for label, text in facts.items() if text}
 
 
-def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE, num_channels: int = 3) -> float:
-    """Floating-point operations, two a multiplication and addition, in millions an LR pixel.
+def measure_mflop_per_pixel(
+    network: nn.Module, side: int = PROBED_SIDE, num_channels: int = 3
+) -> float:
+    """Count floating-point operations, two per multiply-add, in millions per LR pixel.
 
-    Counted by torch over an image of side x side pixels: convolutions and matrix products.
+    As torch counts them over an image of side x side pixels: convolutions and matrix products.
     """
     lr = torch.rand(1, num_channels, side, side)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -48,10 +53,10 @@ def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE, num_channels: i
     return float(counter.get_total_flops()) / side**2 / 1e6
 
 
-def num_computing(network: nn.Module) -> int:
-    """The weights that take part in a pass: of branches that fuse to one convolution, that one's.
+def count_computing_weights(network: nn.Module) -> int:
+    """Count the weights that take part in a pass: of branches that fuse, the one convolution's.
 
-    0 for a session of onnxruntime, which torch cannot look into.
+    0 for a program in onnxruntime, which torch cannot look into.
     """
     count = sum(parameter.numel() for parameter in network.parameters())
     for layer in network.modules():
@@ -79,7 +84,7 @@ def _radius(radius: int) -> str:
 
 
 def _count(network: nn.Module) -> str:
-    """Empty for a session of onnxruntime, which torch cannot look into."""
+    """Empty for a program in onnxruntime, which torch cannot look into."""
     count = sum(parameter.numel() for parameter in network.parameters())
     return f"{count:,}" if count else ""
 
@@ -87,7 +92,7 @@ def _count(network: nn.Module) -> str:
 def _work(generator: LoadedGenerator) -> str:
     if not _count(generator.network):
         return ""
-    work = mflop_per_pixel(generator.network, num_channels=generator.num_channels)
+    work = measure_mflop_per_pixel(generator.network, num_channels=generator.num_channels)
     return f"{work:.3g} MFLOP per LR pixel"
 
 

@@ -1,17 +1,16 @@
 """State dicts that other projects published -> the options of our networks.
 
-Our networks have the published key names, so recognising is reading numbers off names and shapes.
+Our networks have the published key names, so detecting is reading numbers off names and shapes.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
 from torch import Tensor
 
-from sr.motion.frame_window import offsets_of
+from sr.motion.frame_window import list_offsets
 from sr.options.generator import (
     CompactOptions,
     DBPNOptions,
@@ -38,20 +37,12 @@ RECOGNISED = (
 )
 
 Weights = Mapping[str, Tensor]
-Found = tuple[GeneratorOptions, int]  # with the scale
+Found = tuple[GeneratorOptions, int]
+"""A generator's options and its scale."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """A generator's options and its weights."""
-
-    options: GeneratorOptions
-    scale: int
-    state_dict: dict[str, Tensor]
-
-
-def recognise(state_dict: Weights) -> Published | None:
-    """What a state dict is, or None where it is of none of our networks.
+def detect_published(state_dict: Weights) -> Found | None:
+    """Return what a state dict is of, or None where it is of none of our networks.
 
     Names and shapes of a few weights decide; whether all fit is seen when they are loaded.
     """
@@ -62,7 +53,7 @@ def recognise(state_dict: Weights) -> Published | None:
             except (LookupError, ValueError, ZeroDivisionError):
                 continue  # weights are missing, or of shapes that no network has
             if found is not None:
-                return Published(*found, dict(state_dict))
+                return found
     return None
 
 
@@ -141,7 +132,7 @@ def _rlfn(weights: Weights) -> Found | None:
     ), scale
 
 
-def clips_as_published(options: GeneratorOptions) -> dict[str, Any]:
+def make_published_clips(options: GeneratorOptions) -> dict[str, Any]:
     """Return what our files hold under `clips` (`sr.models.clip_metadata`), of published weights:
     the frames' order is that of time, missing ones are the reference, nothing is aligned. Empty
     for networks that see one image.
@@ -151,7 +142,7 @@ def clips_as_published(options: GeneratorOptions) -> dict[str, Any]:
     # The authors measure flow by pyflow (Brox et al.); DIS is what comes near it without weights.
     return {
         "clips": {
-            "offsets": list(offsets_of(options.num_frames, "time")),
+            "offsets": list(list_offsets(options.num_frames, "time")),
             "edge": "reference",
             "alignment": "none",
             "flow": {"type": "DIS"},
@@ -197,18 +188,18 @@ def _iseebetter(weights: Weights) -> Found | None:
 
 
 def _count(weights: Weights, pattern: str) -> int:
-    """One more than the highest number that names have at the place of the group."""
+    """Return one more than the highest number that names have at the place of the group."""
     matches = (re.match(pattern, name) for name in weights)
     return 1 + max((int(match[1]) for match in matches if match), default=-1)
 
 
 def _projected(deconvolution: Tensor) -> int | None:
-    """The scale of a projection unit with this weight."""
+    """Return the scale of a projection unit with this weight."""
     return {6: 2, 7: 3, 8: 4, 12: 8}.get(deconvolution.shape[-1])
 
 
 def _shuffled(last: Tensor | None) -> int | None:
-    """The scale of a pixel shuffle into RGB after this convolution's weight."""
+    """Return the scale of a pixel shuffle into RGB after this convolution's weight."""
     if last is None or last.ndim != 4 or last.shape[0] % 3:
         return None
     scale = isqrt(last.shape[0] // 3)

@@ -16,9 +16,9 @@ from sr.build import build_generator, receptive_radius_of
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.clip_metadata import read_window
-from sr.models.detect_published import RECOGNISED, Published, clips_as_published, recognise
+from sr.models.detect_published import RECOGNISED, detect_published, make_published_clips
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.onnx_file import read_onnx
+from sr.models.onnx_model import read_onnx
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
@@ -39,24 +39,24 @@ class _Header(BaseModel):
 
 
 def load_generator(path: Path) -> LoadedGenerator:
-    """The generator of a model file. Raises ModelFileError for a file that is not one."""
+    """Return the generator of a model file. Raises ModelFileError for a file that is not one."""
     if path.suffix.lower() == ".onnx":
         return read_onnx(path)
     if is_model_file(path):
         return _load_ours(path)
     state_dict = _read_weights(path)
-    published = recognise(state_dict)
+    published = detect_published(state_dict)
     if published is not None:
-        return _load_published(path, published)
+        return _load_published(path, *published, state_dict)
     # Imported here: it takes seconds, and our own files never come here.
-    from sr.models.spandrel_models import known_architectures, recognise_community
+    from sr.models.spandrel_models import list_architectures, load_with_spandrel
 
     try:
-        loaded = recognise_community(state_dict)
+        loaded = load_with_spandrel(state_dict)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
     if loaded is None:
-        raise ModelFileError(_unknown(path, state_dict, known_architectures()))
+        raise ModelFileError(_unknown(path, state_dict, list_architectures()))
     return loaded
 
 
@@ -88,14 +88,15 @@ def load_initial_weights(
         _refuse_other_neighbors(path, clips, file.metadata.get("clips"))
     else:
         state_dict = _read_weights(path)
-        published = recognise(state_dict)
+        published = detect_published(state_dict)
         if isinstance(options, BasicSROptions):
-            theirs, what = scale, "that the weights are of"  # known from the shapes only
+            theirs, what = scale, "that the weights are of"  # only the shapes say it
         elif published is None:
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
         else:
-            theirs, what = published.scale, published.options.model_dump()
-            _refuse_other_neighbors(path, clips, clips_as_published(published.options).get("clips"))
+            found, theirs = published
+            what = found.model_dump()
+            _refuse_other_neighbors(path, clips, make_published_clips(found).get("clips"))
     if theirs != scale:
         raise ModelFileError(f"{path}: expected a model of scale {scale}, got {theirs}")
     try:
@@ -116,16 +117,16 @@ def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
     }
     if not fitting:
         raise ModelFileError(
-            f"{path}: no tensor fits by name and shape; it has {some_names(theirs)}, "
-            f"the generator {some_names(ours)}"
+            f"{path}: no tensor fits by name and shape; it has {preview_names(theirs)}, "
+            f"the generator {preview_names(ours)}"
         )
     network.load_state_dict(fitting, strict=False)
     kept = network.state_dict()  # buffers that are never saved count as known
     return tuple(name for name in ours if name not in fitting and name in kept)
 
 
-def some_names(names: Iterable[str]) -> str:
-    """The first names of tensors, for a message."""
+def preview_names(names: Iterable[str]) -> str:
+    """Return the first names of tensors, for a message."""
     shown = list(names)
     return ", ".join(shown[:MAX_NAMES]) + (", ..." if len(shown) > MAX_NAMES else "")
 
@@ -153,7 +154,7 @@ def _refuse_other_neighbors(path: Path, ours: Mapping[str, Any] | None, theirs: 
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights in a file of others, in the form that our networks take."""
+    """Return the weights in a file of others, in the form that our networks take."""
     state_dict = read_weights(path)
     _refuse_odd_types(path, state_dict)
     return add_branches(state_dict)
@@ -178,7 +179,7 @@ def _load_ours(path: Path) -> LoadedGenerator:
         radius = header.receptive_radius
         if radius is None:
             radius = receptive_radius_of(header.generator, header.scale)
-        return _loaded(network, header.generator.type, "train.py", radius, file.metadata)
+        return _describe(network, header.generator.type, "train.py", radius, file.metadata)
     except MissingBasicSRError as error:
         return _without_basicsr(path, file, error)
     except (ValueError, RuntimeError) as error:  # of pydantic, the network, and the weights
@@ -189,36 +190,37 @@ def _load_ours(path: Path) -> LoadedGenerator:
 
 def _without_basicsr(path: Path, file: ModelFile, error: MissingBasicSRError) -> LoadedGenerator:
     """spandrel knows some of BasicSR's networks, too."""
-    from sr.models.spandrel_models import recognise_community
+    from sr.models.spandrel_models import load_with_spandrel
 
-    loaded = recognise_community(file.state_dict)
+    loaded = load_with_spandrel(file.state_dict)
     if loaded is None:
         raise ModelFileError(f"{path}: {error}") from None
     return replace(loaded, metadata=file.metadata)
 
 
-def _load_published(path: Path, published: Published) -> LoadedGenerator:
+def _load_published(
+    path: Path, options: GeneratorOptions, scale: int, state_dict: dict[str, Tensor]
+) -> LoadedGenerator:
     try:
-        network = build_generator(published.options, published.scale)
-        network.load_state_dict({name: x.float() for name, x in published.state_dict.items()})
+        network = build_generator(options, scale)
+        network.load_state_dict({name: x.float() for name, x in state_dict.items()})
     except (RuntimeError, ValueError) as error:
         raise ModelFileError(
-            f"{path}: it looks like {published.options.type} x{published.scale}, but does not fit: "
-            f"{error}"
+            f"{path}: it looks like {options.type} x{scale}, but does not fit: {error}"
         ) from None
-    radius = receptive_radius_of(published.options, published.scale)
     metadata = {
-        "generator": published.options.model_dump(mode="json"),
-        "scale": published.scale,
-        **clips_as_published(published.options),
+        "generator": options.model_dump(mode="json"),
+        "scale": scale,
+        **make_published_clips(options),
     }
-    return _loaded(network, published.options.type, "published weights", radius, metadata)
+    radius = receptive_radius_of(options, scale)
+    return _describe(network, options.type, "published weights", radius, metadata)
 
 
-def _loaded(
+def _describe(
     network: nn.Module, architecture: str, origin: str, radius: int, metadata: dict[str, Any]
 ) -> LoadedGenerator:
-    """Raises ValueError for metadata that do not fit the network."""
+    """Describe a loaded network. Raises ValueError for metadata that do not fit the network."""
     network.eval().requires_grad_(False)
     loaded = LoadedGenerator(
         network, int(metadata["scale"]), radius, architecture, origin, metadata
@@ -241,9 +243,9 @@ def _loaded(
 
 
 def _unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:
-    names = ", ".join(list(state_dict)[:MAX_NAMES])
     return (
-        f"{path}: no known network has these {len(state_dict)} weights ({names}, ...); known are "
+        f"{path}: no known network has these {len(state_dict)} weights "
+        f"({preview_names(state_dict)}); known are "
         f"files of train.py, published weights of {', '.join(RECOGNISED)}, and what spandrel "
         f"recognises: {', '.join(community)}"
     )

@@ -1,4 +1,4 @@
-"""Suppress the output of exporters, which is long and meant for their authors."""
+"""Keep exporters quiet, which print at length what a caller needs one line of."""
 
 import logging
 import warnings
@@ -8,8 +8,8 @@ from io import StringIO
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
-    """Nothing is printed, logged or warned of inside; what is raised comes out.
+def silence_output() -> Iterator[None]:
+    """Let nothing be printed, logged or warned of inside; what is raised comes out.
 
     Concerns the whole process, so nothing else may run next to it.
     """

@@ -1,6 +1,6 @@
 """The ways to measure optical flow, behind one protocol; those that need no weights are here.
 
-A flow from a to b gives for each pixel of a its position in b, as in `sr.motion.flow`. The
+A flow from a to b says for each pixel of a where its point lies in b, as in `sr.motion.flow`. The
 same frames give the same flow from run to run, whatever the number of threads.
 
 Letters: h, w height and width of the frames.
@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.motion.flow import DIS_SETTINGS, luma, optical_flow
+from sr.errors import UserError
+from sr.motion.flow import DIS_SETTINGS, measure_flow, to_luma
 
 RGB8 = npt.NDArray[np.uint8]
 """A frame: (h, w, 3), RGB, 0 to 255."""
@@ -35,7 +36,7 @@ class FlowMethod(Protocol):
         ...
 
     def __call__(self, a: RGB8, b: RGB8) -> Flow:
-        """The flow from a to b. Raises ValueError for what is not two frames of one size."""
+        """Return the flow from a to b. Raises UserError for what is not two frames of one size."""
         ...
 
 
@@ -47,7 +48,7 @@ class DIS:
     def __call__(self, a: RGB8, b: RGB8) -> Flow:
         """a, b: (h, w, 3), uint8, of any one size. Returns (h, w, 2)."""
         check_frames(a, b)
-        return optical_flow(luma(a), luma(b))
+        return measure_flow(to_luma(a), to_luma(b))
 
 
 class Farneback:
@@ -63,19 +64,19 @@ class Farneback:
         """a, b: (h, w, 3), uint8, of any one size. Returns (h, w, 2)."""
         check_frames(a, b)
         start = np.zeros((*a.shape[:2], 2), np.float32)
-        found = cv2.calcOpticalFlowFarneback(luma(a), luma(b), start, *_FARNEBACK, 0)
+        found = cv2.calcOpticalFlowFarneback(to_luma(a), to_luma(b), start, *_FARNEBACK, 0)
         return np.ascontiguousarray(found, np.float32)
 
 
 def check_frames(a: RGB8, b: RGB8) -> None:
-    """Raises ValueError for what is not two frames of one size."""
+    """Raise UserError for what is not two frames of one size."""
     for frame in (a, b):
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             break
     else:
         if a.shape == b.shape:
             return
-    raise ValueError(
+    raise UserError(
         "optical flow: expected two uint8 frames (height, width, 3) of one size, "
         f"got {a.dtype} {a.shape} and {b.dtype} {b.shape}"
     )

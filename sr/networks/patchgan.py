@@ -1,4 +1,4 @@
-"""PatchGAN: a discriminator that classifies every patch of an image separately.
+"""PatchGAN: a discriminator with a logit for every patch of an image.
 
 Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks" (pix2pix,
 arXiv 1611.07004), section 3.2.2 and appendix 6.1.2: 4x4 convolutions, C64-C128-C256-C512 and one
@@ -16,6 +16,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.networks.spectral import normalise_spectrally
 
 Normalisation = Literal["batch", "instance", "spectral", "none"]
@@ -62,7 +63,7 @@ class PatchGAN(nn.Module):
         """
         height, width = image.shape[-2:]
         if min(height, width) < self.min_size:
-            raise ValueError(
+            raise UserError(
                 f"PatchGAN: expected images of at least {self.min_size}x{self.min_size} pixels, "
                 f"got {height}x{width}; enlarge crop_size or take fewer num_layers"
             )

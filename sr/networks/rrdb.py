@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sr.networks.padding import padded
+from sr.networks.padding import pad_to_multiple
 
 LEAKY_SLOPE = 0.2  # as in the released code
 RESIDUAL_SCALE = 0.2  # beta of figure 4 in Wang et al. 2018; the value is the released code's
@@ -46,10 +46,10 @@ class ResidualDenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, num_features, H, W). Returns the same shape."""
-        x1 = _activated(self.conv1(x))
-        x2 = _activated(self.conv2(torch.cat((x, x1), 1)))
-        x3 = _activated(self.conv3(torch.cat((x, x1, x2), 1)))
-        x4 = _activated(self.conv4(torch.cat((x, x1, x2, x3), 1)))
+        x1 = _activate(self.conv1(x))
+        x2 = _activate(self.conv2(torch.cat((x, x1), 1)))
+        x3 = _activate(self.conv3(torch.cat((x, x1, x2), 1)))
+        x4 = _activate(self.conv4(torch.cat((x, x1, x2, x3), 1)))
         residual: Tensor = self.conv5(torch.cat((x, x1, x2, x3, x4), 1))
         return x + RESIDUAL_SCALE * residual
 
@@ -111,15 +111,15 @@ class RRDBNet(nn.Module):
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
         height, width = lr.shape[-2:]
         factor = self.size_multiple
-        shallow = self.conv_first(functional.pixel_unshuffle(padded(lr, factor), factor))
+        shallow = self.conv_first(functional.pixel_unshuffle(pad_to_multiple(lr, factor), factor))
         x = shallow + self.conv_body(self.body(shallow))
         for number in range(1, NUM_DOUBLINGS[self.scale] + 1):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = _activated(self.get_submodule(f"conv_up{number}")(x))
-        sr: Tensor = self.conv_last(_activated(self.conv_hr(x)))
+            x = _activate(self.get_submodule(f"conv_up{number}")(x))
+        sr: Tensor = self.conv_last(_activate(self.conv_hr(x)))
         return sr[..., : self.scale * height, : self.scale * width]
 
 
-def _activated(x: Tensor) -> Tensor:
+def _activate(x: Tensor) -> Tensor:
     """LeakyReLU, in the memory of x."""
     return functional.leaky_relu(x, LEAKY_SLOPE, inplace=True)

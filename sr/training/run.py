@@ -14,7 +14,7 @@ from sr.build import build_validation_lpips
 from sr.build_data import build_window
 from sr.data.cache import Cached
 from sr.device import precision_name, resolve_device, resolve_precision
-from sr.models.load import some_names
+from sr.models.load import preview_names
 from sr.models.teacher import Teacher
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
@@ -211,7 +211,7 @@ def describe_start(
     elif options.train.initial_generator is not None:
         start = f"from {options.train.initial_generator}"
         if missing_keys:
-            start += f" ({len(missing_keys)} tensors again: {some_names(missing_keys)})"
+            start += f" ({len(missing_keys)} tensors again: {preview_names(missing_keys)})"
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"

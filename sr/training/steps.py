@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sr.losses.combined import CombinedLoss, with_original
+from sr.losses.combined import CombinedLoss, select_with_original
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.training.distributed import any_process
 from sr.training.state import GANState, NetworkState, TrainState
@@ -78,7 +78,7 @@ def generator_step(
             accelerator.backward(total / len(batches))
         losses.append(total.detach())
         all_terms.append(terms)
-        images.append(with_original(sr.detach(), batch.hr))
+        images.append(select_with_original(sr.detach(), batch.hr))
     return _update(generator, losses, all_terms, accelerator), images
 
 

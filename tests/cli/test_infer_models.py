@@ -9,7 +9,7 @@ import pytest
 from sr.inference import run
 from sr.inference.load_upscaler import find_model
 from sr.inference.options import InferOptions, OutputOptions
-from sr.models.bundled import BUNDLED, DEFAULT, SMALL_DEFAULT, SMALL_FACTOR, default_model
+from sr.models.bundled import BUNDLED, DEFAULT, SMALL_DEFAULT, SMALL_FACTOR, choose_default_model
 
 Call = Callable[..., Any]
 
@@ -27,7 +27,7 @@ def test_a_model_is_found_by_its_name_or_the_scale() -> None:
     assert find(outscale=2.1).stem == find(long_side=30).stem == "span_x4"
     assert find("span_x4", outscale=2).stem == "span_x4"
     assert find("compact_x4.safetensors", outscale=2).stem == "compact_x4"
-    assert find(str(default_model())) == find() == default_model()
+    assert find(str(choose_default_model())) == find() == choose_default_model()
 
 
 def test_the_help_names_the_default_models() -> None:
@@ -87,7 +87,7 @@ def test_the_bundled_models_are_listed_without_inputs(
     assert all(len(line) <= int(columns) for line in lines[:-1])  # the last one is a path
     listed = [line.split()[0] for line in lines if line.split() and line.split()[0] in NAMES]
     assert listed == NAMES
-    facts = BUNDLED[0].facts()
+    facts = BUNDLED[0].read_facts()
     row = next(line for line in lines if line.startswith(NAMES[0]))
     assert row.split()[1] == f"x{facts.scale}"
     assert row.endswith(f"{facts.num_bytes / 1e6:.1f}")

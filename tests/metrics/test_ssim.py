@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from sr.data.imresize import imresize
-from sr.metrics.luma import Channel, compared_values
+from sr.metrics.luma import Channel, crop_and_quantize
 from sr.metrics.ssim import ssim
 
 CHANNELS: list[Channel] = ["y", "rgb"]
@@ -32,7 +32,7 @@ def pair(height: int = 32, width: int = 45) -> tuple[Tensor, Tensor]:
 def test_the_mean_agrees_with_scikit_image(channel: Channel, border: int) -> None:
     sr, hr = pair()
     expected = []
-    for x, y in zip(*compared_values(sr, hr, border=border, channel=channel), strict=True):
+    for x, y in zip(*crop_and_quantize(sr, hr, border=border, channel=channel), strict=True):
         _, index_map = structural_similarity(
             x.numpy(),
             y.numpy(),
@@ -86,7 +86,7 @@ def test_a_batch_dimension_of_one_is_taken() -> None:
     assert ssim(sr[None], hr[None], border=4, channel="rgb") == expected
 
 
-def test_a_image_of_one_window_is_taken_and_a_smaller_one_refused() -> None:
+def test_an_image_of_one_window_is_taken_and_a_smaller_one_refused() -> None:
     sr, hr = pair()
     assert ssim(sr[:, :19, :19], hr[:, :19, :19], border=4, channel="y") < 1
     with pytest.raises(ValueError, match=r"at least 11 x 11 px .* got height 11, width 10"):

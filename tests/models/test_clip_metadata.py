@@ -8,10 +8,10 @@ import torch
 
 from sr.device import DeviceError
 from sr.io.model_file import ModelFileError, read_model_file, write_model_file
-from sr.models.backends import with_backend
-from sr.models.clip_metadata import FLOWS, flow_named, read_window
-from sr.models.convert import convert
-from sr.models.describe import describe
+from sr.models.backends import use_backend
+from sr.models.clip_metadata import FLOWS, parse_flow, read_window
+from sr.models.convert import convert_model
+from sr.models.describe import describe_model
 from sr.models.load import load_generator, load_initial_weights
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import PackedWindow
@@ -65,7 +65,6 @@ def assert_is_tiny(network: torch.nn.Module) -> None:
 
 def test_a_file_tells_its_window(tmp_path: Path) -> None:
     loaded = load_generator(ours(tmp_path))
-    assert loaded.window is not None
     assert loaded.window == Window((1, -1), "reflect", "nearest")
     assert loaded.flow == FarnebackOptions(type="Farneback")
     assert (loaded.scale, loaded.receptive_radius, loaded.num_channels) == (2, 13, 13)
@@ -73,9 +72,8 @@ def test_a_file_tells_its_window(tmp_path: Path) -> None:
     assert_is_tiny(loaded.network)
 
 
-def test_published_weights_are_recognised_and_have_the_published_window(tmp_path: Path) -> None:
+def test_published_weights_are_detected_and_have_the_published_window(tmp_path: Path) -> None:
     loaded = load_generator(theirs(tmp_path))
-    assert loaded.window is not None
     assert loaded.window == Window((-1, 1), "reference", "none")
     assert loaded.flow == DISOptions(type="DIS")
     assert loaded.metadata["generator"] == OPTIONS
@@ -115,7 +113,7 @@ def test_a_window_that_is_missing_or_does_not_fit_is_refused(
 
 
 def test_all_is_told_of_it(tmp_path: Path) -> None:
-    told = describe(ours(tmp_path))
+    told = describe_model(ours(tmp_path))
     assert told["frames"] == (
         "3: the one enlarged, +1, -1; beyond ends and cuts: reflect; alignment: nearest; "
         "flow: Farneback"
@@ -125,42 +123,42 @@ def test_all_is_told_of_it(tmp_path: Path) -> None:
 
 
 def test_published_weights_become_a_file_of_ours_and_back(tmp_path: Path) -> None:
-    convert(theirs(tmp_path), tmp_path / "a.safetensors")
+    convert_model(theirs(tmp_path), tmp_path / "a.safetensors")
     assert_is_tiny(load_generator(tmp_path / "a.safetensors").network)
     read = read_model_file(tmp_path / "a.safetensors")
     assert read.metadata["clips"]["offsets"] == [-1, 1]
     assert set(read.state_dict) == set(tiny().state_dict())
-    convert(tmp_path / "a.safetensors", tmp_path / "b.pth")
+    convert_model(tmp_path / "a.safetensors", tmp_path / "b.pth")
     assert_is_tiny(load_generator(tmp_path / "b.pth").network)
 
 
 def test_what_weights_alone_do_not_tell_is_refused_as_pth(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"b\.pth: .*reflect.* cannot be detected"):
-        convert(ours(tmp_path), tmp_path / "b.pth")
-    convert(ours(tmp_path), tmp_path / "b.safetensors")
+    with pytest.raises(ModelFileError, match=r"b\.pth: .* nobody could tell .*reflect"):
+        convert_model(ours(tmp_path), tmp_path / "b.pth")
+    convert_model(ours(tmp_path), tmp_path / "b.safetensors")
     assert load_generator(tmp_path / "b.safetensors").window is not None
 
 
 def test_other_runtimes_are_refused(tmp_path: Path) -> None:
     path = ours(tmp_path)
     with pytest.raises(ModelFileError, match=r"b\.onnx: RBPN takes several frames"):
-        convert(path, tmp_path / "b.onnx")
+        convert_model(path, tmp_path / "b.onnx")
     generator = load_generator(path)
     for backend in ("onnxruntime", "openvino"):
         with pytest.raises(ModelFileError, match=f"backend {backend}: RBPN takes several frames"):
-            with_backend(generator, backend, device=torch.device("cpu"), precision=torch.float32)
+            use_backend(generator, backend, device=torch.device("cpu"), precision=torch.float32)
     with pytest.raises(DeviceError, match="backend: expected"):
-        with_backend(generator, "ncnn", device=torch.device("cpu"), precision=torch.float32)
+        use_backend(generator, "ncnn", device=torch.device("cpu"), precision=torch.float32)
 
 
 def test_flows_go_by_name_or_by_a_file_of_weights(tmp_path: Path) -> None:
-    assert flow_named("dis") == DISOptions(type="DIS")
-    assert flow_named("raft") == RAFTOptions(type="RAFT", size="small", weights="torchvision")
+    assert parse_flow("dis") == DISOptions(type="DIS")
+    assert parse_flow("raft") == RAFTOptions(type="RAFT", size="small", weights="torchvision")
     weights = tmp_path / "raft.pth"
     weights.touch()
-    assert flow_named(str(weights)) == RAFTOptions(type="RAFT", weights=weights)
+    assert parse_flow(str(weights)) == RAFTOptions(type="RAFT", weights=weights)
     with pytest.raises(ValueError, match=f"expected auto, {', '.join(FLOWS)} or a file.*none.pth"):
-        flow_named(str(tmp_path / "none.pth"))
+        parse_flow(str(tmp_path / "none.pth"))
 
 
 def test_any_number_of_frames_that_fits_is_taken() -> None:

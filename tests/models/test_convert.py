@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sr.io.model_file import ModelFileError, read_model_file, write_model_file
-from sr.models.convert import convert
-from sr.models.describe import describe, mflop_per_pixel
+from sr.models.convert import convert_model
+from sr.models.describe import describe_model, measure_mflop_per_pixel
 from sr.models.load import load_generator
 from sr.networks.compact import Compact
 from sr.networks.edsr import EDSR
@@ -51,8 +51,8 @@ def assert_same_result(a: Path, b: Path, tolerance: float = 0) -> None:
 
 
 def test_a_round_trip_through_pth_changes_no_weight(ours: Path, tmp_path: Path) -> None:
-    convert(ours, tmp_path / "theirs.pth")
-    convert(tmp_path / "theirs.pth", tmp_path / "back.safetensors")
+    convert_model(ours, tmp_path / "theirs.pth")
+    convert_model(tmp_path / "theirs.pth", tmp_path / "back.safetensors")
     before, after = read_model_file(ours), read_model_file(tmp_path / "back.safetensors")
     assert before.state_dict.keys() == after.state_dict.keys()
     for name, tensor in before.state_dict.items():
@@ -62,14 +62,14 @@ def test_a_round_trip_through_pth_changes_no_weight(ours: Path, tmp_path: Path) 
 
 
 def test_what_a_file_says_of_itself_is_kept(ours: Path, tmp_path: Path) -> None:
-    convert(ours, tmp_path / "copy.safetensors")
+    convert_model(ours, tmp_path / "copy.safetensors")
     told = read_model_file(tmp_path / "copy.safetensors").metadata
     assert (told["step"], told["licence"]) == (7, "CC0-1.0")
 
 
 def test_spandrel_reads_what_is_written_for_others(ours: Path, tmp_path: Path) -> None:
     spandrel = pytest.importorskip("spandrel")
-    convert(ours, tmp_path / "theirs.pth")
+    convert_model(ours, tmp_path / "theirs.pth")
     model = spandrel.ModelLoader().load_from_file(tmp_path / "theirs.pth")
     loaded = load_generator(ours)
     assert model.scale == loaded.scale
@@ -80,11 +80,11 @@ def test_spandrel_reads_what_is_written_for_others(ours: Path, tmp_path: Path) -
 
 
 def test_half_the_size_where_asked(ours: Path, tmp_path: Path) -> None:
-    convert(ours, tmp_path / "half.pth", half=True)
+    convert_model(ours, tmp_path / "half.pth", half=True)
     weights = torch.load(tmp_path / "half.pth", weights_only=True)["params_ema"]
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
     assert_same_result(ours, tmp_path / "half.pth", tolerance=0.01)
-    convert(ours, tmp_path / "half.safetensors", half=True)
+    convert_model(ours, tmp_path / "half.safetensors", half=True)
     assert_same_result(ours, tmp_path / "half.safetensors", tolerance=0.01)
 
 
@@ -95,7 +95,7 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
     network, options = SMALL["compact"]
     ours = tmp_path / "ours.safetensors"
     write_model_file(ours, network.state_dict(), {"generator": options, "scale": 4})
-    told = convert(ours, tmp_path / "a.onnx", half=half)
+    told = convert_model(ours, tmp_path / "a.onnx", half=half)
     assert "onnxruntime's result differs from torch's by" in told
     loaded = load_generator(tmp_path / "a.onnx")
     assert (loaded.scale, loaded.receptive_radius, loaded.architecture) == (4, 4, "Compact")
@@ -103,12 +103,12 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
     with torch.no_grad():
         expected = network(lr)
     torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=0.02 if half else 1e-5)
-    described = describe(tmp_path / "a.onnx")
+    described = describe_model(tmp_path / "a.onnx")
     assert described["network"] == "Compact (ONNX)"
     assert not {"parameters", "work"} & set(described)
     for name in ("back.pth", "back.safetensors", "back.onnx"):
         with pytest.raises(ModelFileError, match=r"a\.onnx: an ONNX program, which cannot be"):
-            convert(tmp_path / "a.onnx", tmp_path / name)
+            convert_model(tmp_path / "a.onnx", tmp_path / name)
         assert not (tmp_path / name).exists()
 
 
@@ -126,7 +126,7 @@ def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_fuse_or_pad(
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     torch.save(network.state_dict(), tmp_path / "a.pth")
-    convert(tmp_path / "a.pth", tmp_path / "a.onnx")
+    convert_model(tmp_path / "a.pth", tmp_path / "a.onnx")
     loaded = load_generator(tmp_path / "a.onnx")
     assert (loaded.size_multiple, loaded.tiling) == (multiple, tiling)
     for size in ((7, 11), (41, 32)):
@@ -134,6 +134,22 @@ def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_fuse_or_pad(
         with torch.no_grad():
             expected = network(lr)
         torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=1e-5)
+
+
+def write_identity(
+    path: Path, shape: list[str | int], type_: int, metadata: dict[str, str] | None = None
+) -> None:
+    """An ONNX program that gives what it takes, of that shape and type of ONNX."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    ends = [onnx.helper.make_tensor_value_info(name, type_, shape) for name in ("x", "y")]
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid("", 20)
+    program = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    onnx.helper.set_model_props(program, metadata or {})
+    onnx.save(program, path)
 
 
 @pytest.mark.parametrize(
@@ -149,33 +165,14 @@ def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_fuse_or_pad(
 def test_an_onnx_program_of_another_kind_is_refused(
     shape: list[str | int], type_: int, fault: str, tmp_path: Path
 ) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    ends = [onnx.helper.make_tensor_value_info(name, type_, shape) for name in ("x", "y")]
-    node = onnx.helper.make_node("Identity", ["x"], ["y"])
-    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
-    opset = onnx.helper.make_opsetid("", 20)
-    onnx.save(
-        onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), tmp_path / "a.onnx"
-    )
+    write_identity(tmp_path / "a.onnx", shape, type_)
     with pytest.raises(ModelFileError, match=rf"a\.onnx: .*{fault}"):
         load_generator(tmp_path / "a.onnx")
 
 
 @pytest.mark.parametrize("told", ["{", "[]", '{"receptive_radius": -5}', '{"generator": "x"}'])
 def test_odd_metadata_of_an_onnx_program_is_refused(told: str, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    shape = ["n", 3, "h", "w"]
-    ends = [onnx.helper.make_tensor_value_info(name, 1, shape) for name in ("x", "y")]
-    node = onnx.helper.make_node("Identity", ["x"], ["y"])
-    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
-    opset = onnx.helper.make_opsetid("", 20)
-    program = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
-    onnx.helper.set_model_props(program, {"sr": told})
-    onnx.save(program, tmp_path / "a.onnx")
+    write_identity(tmp_path / "a.onnx", ["n", 3, "h", "w"], 1, {"sr": told})
     with pytest.raises(ModelFileError, match=r"a\.onnx: its metadata cannot be read"):
         load_generator(tmp_path / "a.onnx")
 
@@ -198,8 +195,8 @@ def test_a_pth_that_nobody_could_read_right_is_refused(
         options["residual_scale"] = 0.5
     ours = tmp_path / "a.safetensors"
     write_model_file(ours, network.state_dict(), {"generator": options, "scale": 2})
-    with pytest.raises(ModelFileError, match=rf"b\.pth: .*{told_apart}.* cannot be detected"):
-        convert(ours, tmp_path / "b.pth")
+    with pytest.raises(ModelFileError, match=rf"b\.pth: .* nobody could tell .*{told_apart}"):
+        convert_model(ours, tmp_path / "b.pth")
     assert not (tmp_path / "b.pth").exists()
 
 
@@ -209,7 +206,7 @@ def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "a.pth")
     for name in ("b.pth", "b.safetensors"):
         with pytest.raises(ModelFileError, match=r"body\.0\.weight has values too large"):
-            convert(tmp_path / "a.pth", tmp_path / name, half=True)
+            convert_model(tmp_path / "a.pth", tmp_path / name, half=True)
 
 
 def test_a_broken_onnx_file_is_refused(tmp_path: Path) -> None:
@@ -224,18 +221,18 @@ def test_a_broken_onnx_file_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_format_is_refused_with_the_known_ones(ours: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"a\.bin: expected .*\.safetensors: .*\.onnx: "):
-        convert(ours, tmp_path / "a.bin")
+        convert_model(ours, tmp_path / "a.bin")
 
 
 def test_a_failed_conversion_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"")
     with pytest.raises(ModelFileError):
-        convert(tmp_path / "a.pth", tmp_path / "b.safetensors")
+        convert_model(tmp_path / "a.pth", tmp_path / "b.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
 
 def test_a_file_is_described(ours: Path) -> None:
-    told = describe(ours)
+    told = describe_model(ours)
     assert told["parameters"].replace(",", "").isdigit()
     assert told["licence"] == "CC0-1.0"
     assert told["training data"] == "two photographs"
@@ -247,7 +244,7 @@ def test_a_file_is_described(ours: Path) -> None:
 
 def test_flops_are_two_a_weight_and_pixel() -> None:
     # 4 convolutions of 3x3 at LR size, without biases and slopes: 2 * 9 * (3*8 + 8*8*2 + 8*48).
-    assert mflop_per_pixel(Compact(4, 8, 2)) == pytest.approx(2 * 9 * 536 / 1e6)
+    assert measure_mflop_per_pixel(Compact(4, 8, 2)) == pytest.approx(2 * 9 * 536 / 1e6)
 
 
 def test_batch_normalisation_survives(tmp_path: Path) -> None:
@@ -256,5 +253,42 @@ def test_batch_normalisation_survives(tmp_path: Path) -> None:
     options = {"type": "SRResNet", "num_features": 4, "num_blocks": 1}
     path = tmp_path / "a.safetensors"
     write_model_file(path, network.state_dict(), {"generator": options, "scale": 2})
-    convert(path, tmp_path / "b.safetensors", half=False)
+    convert_model(path, tmp_path / "b.safetensors", half=False)
     assert_same_result(path, tmp_path / "b.safetensors")
+
+
+def write_compact(path: Path, seed: int, num_features: int = 4, scale: int = 2) -> Path:
+    torch.manual_seed(seed)
+    generator = {"type": "Compact", "num_features": num_features, "num_convs": 1}
+    weights = Compact(scale, num_features, 1).state_dict()
+    write_model_file(path, weights, {"generator": generator, "scale": scale, "step": seed})
+    return path
+
+
+def test_a_blend_is_the_weighted_mean_of_the_weights(tmp_path: Path) -> None:
+    paths = [write_compact(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2)]
+    target = tmp_path / "blend.safetensors"
+    convert_model(paths[0], target, blend=(paths[1], 0.25))
+    first, second = (load_generator(path).network.state_dict() for path in paths)
+    blend = load_generator(target)
+    for name, tensor in blend.network.state_dict().items():
+        torch.testing.assert_close(tensor, 0.75 * first[name] + 0.25 * second[name])
+    assert blend.metadata["blended_with"] == {"step": 2, "share": 0.25}
+
+
+@pytest.mark.parametrize("other", [{"num_features": 3}, {"scale": 4}])
+def test_models_of_different_networks_cannot_be_blended(
+    tmp_path: Path, other: dict[str, int]
+) -> None:
+    first = write_compact(tmp_path / "first.safetensors", 1)
+    second = write_compact(tmp_path / "second.safetensors", 2, **other)
+    with pytest.raises(ModelFileError, match=r"second\.safetensors: expected another Compact x2"):
+        convert_model(first, tmp_path / "blend.safetensors", blend=(second, 0.5))
+    assert not (tmp_path / "blend.safetensors").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
+def test_a_share_that_leaves_nothing_to_blend_is_refused(tmp_path: Path, share: float) -> None:
+    first = write_compact(tmp_path / "first.safetensors", 1)
+    with pytest.raises(ModelFileError, match="must be between 0 and 1"):
+        convert_model(first, tmp_path / "blend.safetensors", blend=(first, share))

@@ -17,7 +17,7 @@ from sr.io.model_file import read_model_file
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.metrics.psnr import psnr
 from sr.models.load import load_generator
-from sr.motion.frame_window import look
+from sr.motion.frame_window import gather_window
 from sr.networks.compact import Compact
 from sr.networks.rbpn import RBPN
 from sr.options.schema import Options
@@ -195,7 +195,7 @@ def test_validation_is_that_of_calling_the_network_frame_by_frame(
     for source in sets["same"]:
         arrays: ClipArrays = source.load()
         for number in range(NUM_FRAMES):
-            neighbors, flows = look(window, scene_of(arrays, number), number)
+            neighbors, flows = gather_window(window, scene_of(arrays, number), number)
             lr, hr = (
                 torch.from_numpy(frames[number]).permute(2, 0, 1)[None] / 255
                 for frames in (arrays.lr, arrays.hr)
@@ -274,10 +274,10 @@ def test_flow_is_kept_for_the_next_run(clip_options: MakeOptions, tmp_path: Path
     assert find_flow() == kept  # measured again, it would be written again
 
 
-def test_a_check_rehearses_a_run_on_clips(clip_options: MakeOptions) -> None:
-    told: list[str] = []
-    dry_run(clip_options(TEMPORAL), told.append)
-    text = "\n".join(told)
+def test_a_dry_run_rehearses_a_run_on_clips(clip_options: MakeOptions) -> None:
+    lines: list[str] = []
+    dry_run(clip_options(TEMPORAL), lines.append)
+    text = "\n".join(lines)
     assert "to train on 2, to validate on 2; all can be read" in text
     assert "generator: RBPN x2" in text
     assert "temporal" in text

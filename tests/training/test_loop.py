@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.losses.adversarial_term import AdversarialTerm
+from sr.losses.adversarial import AdversarialTerm
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.pixel import l1

@@ -18,10 +18,10 @@ from torch import Tensor
 from sr.inference.video.stages import MAX_FRAMES, Batch, are_equal
 from sr.io.rgb8 import tensor_to_rgb8
 from sr.io.video.frame import Frame, Planes
-from sr.motion.frame_window import Scene, Window, look
+from sr.motion.frame_window import Scene, Window, gather_window
 from sr.motion.methods import RGB8, Flow, FlowMethod
-from sr.motion.pairs import measured
-from sr.networks.packed_window import packed
+from sr.motion.scene_cuts import measure_motion
+from sr.networks.packed_window import pack_window
 from sr.tiling.prefetch import on_own_stream
 
 IsWanted = Callable[[int], bool]
@@ -98,7 +98,7 @@ class WindowStage:
 
     def _measure_flows(self, a: RGB8, b: RGB8) -> tuple[Tensor, Tensor] | None:
         """Return the flow from a to b, and back: (2, h, w) each; None across a cut."""
-        motion = measured(a, b, self._flow)
+        motion = measure_motion(a, b, self._flow)
         if motion.is_cut:
             return None
         return self._move(motion.forward), self._move(motion.backward)
@@ -109,8 +109,8 @@ class WindowStage:
 
     def _pack_window(self, scene: Scene, number: int, device: torch.device) -> Tensor:
         """Return the packed window of a frame, (1, 3 + 5n, h, w), on `device`."""
-        neighbors, flows = look(self._window, scene, number)
-        return packed(scene.frames[number][None], neighbors, flows).to(device)
+        neighbors, flows = gather_window(self._window, scene, number)
+        return pack_window(scene.frames[number][None], neighbors, flows).to(device)
 
 
 class _OpenScene:

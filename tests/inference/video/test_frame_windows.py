@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.videos import draw_scene
 from torch import Tensor
 
 from sr.inference.video import frame_windows as stage
@@ -16,8 +16,8 @@ from sr.inference.video.frame_windows import WindowStage, with_neighbors
 from sr.inference.video.stages import MAX_FRAMES, Batch
 from sr.io.rgb8 import image_to_tensor
 from sr.io.video.frame import Frame
-from sr.motion.flow import Image, luma8, optical_flow
-from sr.motion.frame_window import Alignment, Edge, Window, offsets_of
+from sr.motion.flow import Image, measure_flow, to_luma8
+from sr.motion.frame_window import Alignment, Edge, Window, list_offsets
 from sr.motion.methods import DIS, RGB8, Flow
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
@@ -44,12 +44,7 @@ class Counting:
 
 
 def image(scene: int, step: int) -> RGB8:
-    """(HEIGHT, WIDTH, 3): a smooth scene, 0 dark or 1 bright, that moves each step."""
-    noise = np.random.default_rng(scene).random((HEIGHT + 60, WIDTH + 60, 3))
-    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
-    smooth = np.asarray(cv2.normalize(smooth, None, 0, 110, cv2.NORM_MINMAX)) + 145 * scene
-    part = smooth[20 + step : 20 + step + HEIGHT, 20 + 2 * step : 20 + 2 * step + WIDTH]
-    return np.asarray(part.round(), np.uint8)
+    return draw_scene(scene, step, HEIGHT, WIDTH)
 
 
 def converted(clip: Clip, *, most: int = MAX_FRAMES) -> Iterator[Batch]:
@@ -78,7 +73,7 @@ def make_stage(
     batch_size: int = 1,
     first: int = 0,
 ) -> WindowStage:
-    window = Window(offsets_of(2 * radius + 1, "nearest"), edge, alignment)
+    window = Window(list_offsets(2 * radius + 1, "nearest"), edge, alignment)
     return WindowStage(window, flow or DIS(), [CPU] * devices, batch_size, lambda n: n >= first)
 
 
@@ -89,7 +84,7 @@ def expected_windows(clip: Clip, radius: int, edge: Edge) -> list[Tensor]:
     for place, (scene, step) in enumerate(distinct):
         inside = [n for n, other in enumerate(distinct) if other[0] == scene]
         parts: list[tuple[RGB8, Image]] = []
-        for offset in offsets_of(2 * radius + 1, "nearest"):
+        for offset in list_offsets(2 * radius + 1, "nearest"):
             wanted = place + offset
             if wanted not in inside:
                 end = min(inside) if offset < 0 else max(inside)
@@ -105,9 +100,9 @@ def expected_windows(clip: Clip, radius: int, edge: Edge) -> list[Tensor]:
 def flow_along(distinct: Clip, start: int, end: int) -> Image:
     flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
     step = 1 if end > start else -1
-    lumas = [luma8(image_to_tensor(image(*shown))) for shown in distinct]
+    lumas = [to_luma8(image_to_tensor(image(*shown))) for shown in distinct]
     for place in range(start, end, step):
-        flow = flow + sampled(optical_flow(lumas[place], lumas[place + step]), flow)
+        flow = flow + sampled(measure_flow(lumas[place], lumas[place + step]), flow)
     return flow
 
 
