@@ -46,7 +46,8 @@ WORDS = re.compile(
 )
 PHRASES = re.compile(r"by heart|watch over both|true to clean", re.IGNORECASE)
 # Keys of option files, of the log's lines and of model files, which older files have.
-KEYS = {"grey_probability", "max_colour_drift", "picture", "pictures"}
+# And libvips' name of 16-bit gray, and a key of older checkpoints.
+KEYS = {"grey_probability", "max_colour_drift", "picture", "pictures", "grey16", "told"}
 
 TYPES = {
     *("Making", "VideoMaking", "Request", "Running", "EncoderChoice"),

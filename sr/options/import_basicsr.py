@@ -65,7 +65,7 @@ def import_basicsr(text: str) -> Imported:
         made["log"] = {"interval": reader.read_int("logger.print_freq")}
     reader.expect("logger.use_tb_logger", True, "TensorBoard is always written")
     _check(made)
-    dropped = reader.unused()
+    dropped = reader.list_unused()
     return Imported(_head(dropped) + _as_yaml(made), dropped)
 
 

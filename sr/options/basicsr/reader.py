@@ -150,7 +150,7 @@ class BasicSRReader:
             folders.append(folder)
         return folders
 
-    def unused(self) -> list[str]:
+    def list_unused(self) -> list[str]:
         """Return `path: value -- why` of all reported or unread values, in the file's order."""
         return [
             _line(path, value, self._notes.get(path) or _reason(path, value))
