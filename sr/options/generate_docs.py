@@ -101,7 +101,7 @@ class Reference:
             inside = f" of {self._kind_name(kind)}" if len(place.kinds) > 1 else place.inside
             for key, option in self._options(kind):
                 if references := _references(option):
-                    below = _joined(place.path, key) + (".N" if "items" in option else "")
+                    below = _join(place.path, key) + (".N" if "items" in option else "")
                     self._visit(_Place(below, inside, references))
 
     def _options(self, kind: str) -> Iterator[tuple[str, Schema]]:
@@ -158,7 +158,7 @@ class Reference:
         heads = ["key", "takes"] + (columns or ["default"]) + ["what"]
         rows = []
         for key, option in self._options(kinds[0]):
-            cells = [f"`{_joined(path, key)}`", self._takes(option)]
+            cells = [f"`{_join(path, key)}`", self._takes(option)]
             cells += [self._default(kind, key) for kind in kinds]
             rows.append([*cells, self._description(option)])
         if not rows:
@@ -260,7 +260,7 @@ def _without_defaults(definition: Schema) -> Schema:
     }
 
 
-def _joined(path: str, key: str) -> str:
+def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
