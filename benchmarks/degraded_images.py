@@ -1,8 +1,7 @@
-"""A fixed test set of badly degraded images, made by the pipeline of training for real images.
+"""A fixed test set of degraded images, made by the training pipeline for real images.
 
-What is done to an image follows from a seed and its file's name alone, whatever other images
-there are. Codecs and resizing are OpenCV's, so another version of it may change a level here and
-there; the folder that `save_lr` writes does not.
+The degradation of an image depends only on a seed and the file name. Codecs and resizing are
+OpenCV's, whose versions may differ in single levels; `save_lr` saves the images.
 """
 
 from collections.abc import Iterable
@@ -55,7 +54,7 @@ class BlindlyDegraded:
 
 
 def degradation_of(kind: str) -> Degradation:
-    """With the ranges of training, but for its share of images that are left clean: none here."""
+    """Return a degradation with the ranges of training, but without clean images."""
     adapter: TypeAdapter[DegradationOptions] = TypeAdapter(DegradationOptions)
     return build_degradation(adapter.validate_python({"type": kind, "clean_probability": 0}))
 
@@ -63,7 +62,7 @@ def degradation_of(kind: str) -> Degradation:
 def find_blindly_degraded(
     hr: Path, scale: int, degradation: Degradation, seed: int
 ) -> list[Source[Any]]:
-    """Every image of a folder. Raises DataError naming all faults."""
+    """Find all images of a folder. Raises DataError with all faults."""
     found = find_degraded((hr,), scale, (), (1.0,))
     return [BlindlyDegraded(image, degradation, seed) for image in found]
 

@@ -159,9 +159,9 @@ def build_loss(
         )
     if options.adversarial is not None:
         assert discriminator is not None  # the schema asks for both
-        judged = AdversarialTerm(options.adversarial.type, discriminator)
+        term = AdversarialTerm(options.adversarial.type, discriminator)
         terms["adversarial"] = WeightedTerm(
-            _in_autocast(judged, autocast), options.adversarial.weight
+            _in_autocast(term, autocast), options.adversarial.weight
         )
     if options.total_variation is not None:
         variations = {"squared": total_variation.squared, "absolute": total_variation.absolute}

@@ -78,7 +78,7 @@ def build_window_settings(options: Options) -> WindowSettings:
 
 
 def clips_metadata(options: Options) -> dict[str, Any]:
-    """What a model file tells of the window, for infer.py; empty for single images."""
+    """Return the window options for the model file; empty for single images."""
     window, seen = options.datasets.window, build_window(options)
     if window is None or seen is None:
         return {}

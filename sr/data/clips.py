@@ -141,7 +141,7 @@ class Clip:
         if kept is not None:
             return kept
         measures = [measure_motion(a, b, self.flow.method) for a, b in pairwise(lr)]
-        arrays = _stacked(measures, lr[0].shape[:2])
+        arrays = _stack(measures, lr[0].shape[:2])
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as temporary, temporary.open("wb") as stream:
@@ -170,7 +170,7 @@ def scene_of(clip: ClipArrays, position: int) -> Scene:
     )
 
 
-def _stacked(
+def _stack(
     measures: list[PairMotion], size: tuple[int, ...]
 ) -> tuple[Flows, Flows, NDArray[np.bool_]]:
     """to_next, to_previous, cuts; of no pair where there is a single frame."""

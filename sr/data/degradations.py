@@ -42,7 +42,7 @@ def blur(image: FloatImage, kernel: Kernel) -> FloatImage:
     """Convolve with a kernel, borders mirrored, clipped to [0, 1] (sinc kernels overshoot)."""
     # filter2D correlates; the kernels are symmetric about their centre.
     blurred = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-    return _clipped(blurred)
+    return _clip(blurred)
 
 
 def resize(image: FloatImage, size: tuple[int, int], kind: Filter) -> FloatImage:
@@ -53,7 +53,7 @@ def resize(image: FloatImage, size: tuple[int, int], kind: Filter) -> FloatImage
     if image.shape[:2] == size:
         return image
     resized = cv2.resize(image, (size[1], size[0]), interpolation=_FILTERS[kind])
-    return _clipped(resized)
+    return _clip(resized)
 
 
 def add_gaussian_noise(
@@ -65,7 +65,7 @@ def add_gaussian_noise(
     """
     shape = (*image.shape[:2], 1 if gray else 3)
     noise = rng.standard_normal(shape, dtype=np.float32)
-    return _clipped(image + noise * np.float32(sigma / _LEVELS))
+    return _clip(image + noise * np.float32(sigma / _LEVELS))
 
 
 def add_poisson_noise(
@@ -83,7 +83,7 @@ def add_poisson_noise(
     if gray:
         levels = (levels @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
     noise = (rng.poisson(levels) - levels) * (scale / _LEVELS)
-    return _clipped(image + noise)
+    return _clip(image + noise)
 
 
 def compress(image: FloatImage, codec: Codec, quality: int) -> FloatImage:
@@ -97,6 +97,6 @@ def compress(image: FloatImage, codec: Codec, quality: int) -> FloatImage:
     return to_float(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
 
 
-def _clipped(image: npt.NDArray[Any]) -> FloatImage:
+def _clip(image: npt.NDArray[Any]) -> FloatImage:
     clipped: FloatImage = np.clip(image, 0, 1).astype(np.float32, copy=False)
     return clipped

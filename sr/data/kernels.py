@@ -45,7 +45,7 @@ def gaussian_kernel(
     along = (np.cos(angle) * x + np.sin(angle) * y) / sigmas[0]
     across = (np.cos(angle) * y - np.sin(angle) * x) / sigmas[1]
     distance = (along**2 + across**2) ** beta
-    return _normalised(1 / (1 + distance) if plateau else np.exp(-distance / 2))
+    return _normalize(1 / (1 + distance) if plateau else np.exp(-distance / 2))
 
 
 def sinc_kernel(size: int, cutoff: float) -> Kernel:
@@ -60,7 +60,7 @@ def sinc_kernel(size: int, cutoff: float) -> Kernel:
     bessel = torch.special.bessel_j1(torch.from_numpy(cutoff * radius)).numpy()
     kernel = cutoff / (2 * pi * radius) * bessel
     kernel[size // 2, size // 2] = cutoff**2 / (4 * pi)
-    return _normalised(kernel)
+    return _normalize(kernel)
 
 
 def random_blur(
@@ -98,7 +98,7 @@ def trimmed(kernel: Kernel) -> Kernel:
     enough = _KEPT * absolute.sum()
     for cut in range(size // 2, 0, -1):
         if absolute[cut : size - cut, cut : size - cut].sum() >= enough:
-            return _normalised(kernel[cut : size - cut, cut : size - cut])
+            return _normalize(kernel[cut : size - cut, cut : size - cut])
     return kernel
 
 
@@ -107,6 +107,6 @@ def _random_size(sizes: tuple[int, int], rng: np.random.Generator) -> int:
     return 2 * int(rng.integers(sizes[0] // 2, sizes[1] // 2, endpoint=True)) + 1
 
 
-def _normalised(kernel: npt.NDArray[np.floating]) -> Kernel:
+def _normalize(kernel: npt.NDArray[np.floating]) -> Kernel:
     normalised: Kernel = (kernel / kernel.sum(dtype=np.float64)).astype(np.float32)
     return normalised

@@ -65,7 +65,7 @@ def find_paired(
         if key not in lr_paths:
             continue
         try:
-            pairs.append(_checked_pair(lr_paths[key], hr_path, scale))
+            pairs.append(_check_pair(lr_paths[key], hr_path, scale))
         except (ImageError, DataError) as error:
             faults.append(str(error))
     raise_faults(f"{len(lr_files)} LR and {len(hr_files)} HR images do not match", faults)
@@ -86,7 +86,7 @@ def _by_key(
     return by_key, faults
 
 
-def _checked_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedImage:
+def _check_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedImage:
     lr_size, hr_size = read_size(lr_path), read_size(hr_path)
     excess = [hr - scale * lr for lr, hr in zip(lr_size, hr_size, strict=True)]
     if not all(0 <= pixels < scale for pixels in excess):

@@ -63,16 +63,16 @@ class MovingPhoto:
         """The frames, (height, width, 3), uint8 RGB. Raises ImageError."""
         rng = np.random.default_rng([self.number, *self.path.name.encode()])
         photo = _shrunk(_read_photo(self.path), rng, self.size)
-        background = self._moved(photo, self._path(photo.shape[:2], rng))
+        background = self._move(photo, self._path(photo.shape[:2], rng))
         if rng.random() >= _FOREGROUND_CHANCE:
-            return [_halved(frame) for frame in background]
+            return [_halve(frame) for frame in background]
         other = _read_photo(self.others[int(rng.integers(len(self.others)))])
         other = _shrunk(other, rng, self.size)
         transforms = self._path(other.shape[:2], rng)
-        foreground = self._moved(other, transforms)
-        masks = self._moved(self._blob(other.shape[:2], transforms, rng), transforms)
+        foreground = self._move(other, transforms)
+        masks = self._move(self._blob(other.shape[:2], transforms, rng), transforms)
         return [
-            _halved(_blended(front, back, mask))
+            _halve(_blend(front, back, mask))
             for front, back, mask in zip(foreground, background, masks, strict=True)
         ]
 
@@ -101,7 +101,7 @@ class MovingPhoto:
             np.column_stack([linear, centre + moved - linear @ offset]) for linear, moved in places
         ]
 
-    def _moved(self, photo: Values, transforms: list[Transform]) -> list[Values]:
+    def _move(self, photo: Values, transforms: list[Transform]) -> list[Values]:
         """What the camera sees, oversampled; beyond the photograph, its mirror image."""
         size = (_OVERSAMPLING * self.size[1], _OVERSAMPLING * self.size[0])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -155,12 +155,12 @@ def _shrunk(photo: Image, rng: np.random.Generator, size: tuple[int, int]) -> Im
     return np.asarray(cv2.resize(photo, new, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _halved(frame: Values) -> Image:
+def _halve(frame: Values) -> Image:
     size = (frame.shape[1] // _OVERSAMPLING, frame.shape[0] // _OVERSAMPLING)
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _blended(front: Values, back: Values, mask: Values) -> Image:
+def _blend(front: Values, back: Values, mask: Values) -> Image:
     """mask: (rows, columns, 1), about 0 to 1; resampling has made it overshoot."""
     share = np.clip(mask, 0, 1).astype(np.float32)
     return np.asarray((front * share + back * (1 - share)).round(), np.uint8)

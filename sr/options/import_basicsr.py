@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sr.options.basicsr.data import datasets
 from sr.options.basicsr.losses import losses
 from sr.options.basicsr.networks import discriminator, generator
-from sr.options.basicsr.reader import Leaves
+from sr.options.basicsr.reader import BasicSRReader
 from sr.options.basicsr.training import train
 from sr.options.schema import Options
 
@@ -42,30 +42,30 @@ def import_basicsr(text: str) -> Imported:
     Raises ValueError for broken YAML, a file of another kind, an unknown network and values that
     have no place here; the message names key, what was expected and what was given.
     """
-    leaves = Leaves(_read(text))
-    scale = leaves.whole("scale")
-    model = leaves.choice("model_type", _MODELS)
-    made: dict[str, Any] = {"name": _name(leaves)}
-    made["seed"] = leaves.whole("manual_seed", 0)
+    reader = BasicSRReader(_read(text))
+    scale = reader.read_int("scale")
+    model = reader.read_choice("model_type", _MODELS)
+    made: dict[str, Any] = {"name": _name(reader)}
+    made["seed"] = reader.read_int("manual_seed", 0)
     made["scale"] = scale
-    made["generator"] = generator(leaves, scale)
+    made["generator"] = generator(reader, scale)
     adversarial = model in _GAN_MODELS
     if adversarial:
-        _expect_adversarial_parts(leaves, model)
-        made["discriminator"] = discriminator(leaves)
-    made["losses"] = losses(leaves, adversarial=adversarial, relativistic=model == "ESRGANModel")
+        _expect_adversarial_parts(reader, model)
+        made["discriminator"] = discriminator(reader)
+    made["losses"] = losses(reader, adversarial=adversarial, relativistic=model == "ESRGANModel")
     of_real_esrgan = model.startswith("RealESR")
-    made["datasets"] = datasets(leaves, scale, crops_by_model=of_real_esrgan)
-    made["train"] = train(leaves, adversarial=adversarial)
+    made["datasets"] = datasets(reader, scale, crops_by_model=of_real_esrgan)
+    made["train"] = train(reader, adversarial=adversarial)
     if of_real_esrgan:
-        _note_sharpening(leaves, degrades="degradation" in made["datasets"]["train"])
-    if leaves.given("val.val_freq"):
-        made["validate"] = {"interval": leaves.whole("val.val_freq")}
-    if leaves.given("logger.print_freq"):
-        made["log"] = {"interval": leaves.whole("logger.print_freq")}
-    leaves.agree("logger.use_tb_logger", True, "TensorBoard is always written")
+        _note_sharpening(reader, degrades="degradation" in made["datasets"]["train"])
+    if reader.has("val.val_freq"):
+        made["validate"] = {"interval": reader.read_int("val.val_freq")}
+    if reader.has("logger.print_freq"):
+        made["log"] = {"interval": reader.read_int("logger.print_freq")}
+    reader.expect("logger.use_tb_logger", True, "TensorBoard is always written")
     _check(made)
-    dropped = leaves.dropped()
+    dropped = reader.list_unused()
     return Imported(_head(dropped) + _as_yaml(made), dropped)
 
 
@@ -84,29 +84,29 @@ def _read(text: str) -> dict[str, Any]:
     return tree
 
 
-def _name(leaves: Leaves) -> str:
+def _name(reader: BasicSRReader) -> str:
     """Their name, which for us is that of a folder."""
-    theirs = leaves.text("name")
+    theirs = reader.read_text("name")
     ours = re.sub(r"[^A-Za-z0-9._-]", "_", theirs)
     if not ours[0].isalnum():
         ours = f"run{ours}"
     if ours != theirs:
-        leaves.note("name", f"taken over as {ours}, which can name a folder")
+        reader.warn("name", f"taken over as {ours}, which can name a folder")
     return ours
 
 
-def _expect_adversarial_parts(leaves: Leaves, model: str) -> None:
+def _expect_adversarial_parts(reader: BasicSRReader, model: str) -> None:
     parts = ("network_d", "train.gan_opt", "train.optim_d")
-    missing = [part for part in parts if not leaves.sections(part)]
+    missing = [part for part in parts if not reader.sections(part)]
     if missing:
         raise ValueError(f"{', '.join(missing)}: expected with model_type {model}, got nothing")
 
 
-def _note_sharpening(leaves: Leaves, *, degrades: bool) -> None:
+def _note_sharpening(reader: BasicSRReader, *, degrades: bool) -> None:
     for key in _SHARPENING:
-        leaves.agree(key, False, "hr is not sharpened here; results are softer, or sharpen files")
+        reader.expect(key, False, "hr is not sharpened here; results are softer, or sharpen files")
     if degrades:
-        leaves.note("model_type", "taken over, but it sharpens hr before it is degraded; not here")
+        reader.warn("model_type", "taken over, but it sharpens hr before it is degraded; not here")
 
 
 def _check(made: dict[str, Any]) -> None:

@@ -85,22 +85,22 @@ def _merge(tree: dict[str, Any], override: str) -> dict[str, Any]:
         value = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise OptionsError(f"override {override!r}: value is not valid YAML: {error}") from None
-    merged: dict[str, Any] = _replaced(tree, key.split("."), value, override)
+    merged: dict[str, Any] = _replace(tree, key.split("."), value, override)
     return merged
 
 
-def _replaced(node: Any, keys: Sequence[str], value: Any, override: str) -> Any:
+def _replace(node: Any, keys: Sequence[str], value: Any, override: str) -> Any:
     """A copy of the node with a value below it; an alias elsewhere keeps the old one."""
     if not keys:
         return value
     key, *below = keys
     if isinstance(node, list):
         index = _index(node, key, override)
-        return [*node[:index], _replaced(node[index], below, value, override), *node[index + 1 :]]
+        return [*node[:index], _replace(node[index], below, value, override), *node[index + 1 :]]
     if not isinstance(node, dict | None):
         raise OptionsError(f"override {override!r}: {key!r} lies below a value, not a section")
     section = node or {}
-    return {**section, key: _replaced(section.get(key), below, value, override)}
+    return {**section, key: _replace(section.get(key), below, value, override)}
 
 
 def _index(node: list[Any], part: str, override: str) -> int:

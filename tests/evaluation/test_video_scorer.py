@@ -232,7 +232,7 @@ def test_a_videos_number_of_frames_is_doubted_first_and_told_at_last(
         reference=originals.parent,
     )
     warnings = [fields["message"] for fields in listener.fields("warning")]
-    assert any("as far as their headers tell" in message for message in warnings)
+    assert any("according to their headers" in message for message in warnings)
     fault = f"{output} is written, but not scored: expected an original of 3 frames"
     assert fault in summary.failures[source]
     assert len(read_frames(output)) == 3  # the work is not lost

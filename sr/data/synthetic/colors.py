@@ -25,7 +25,7 @@ def random_color(rng: np.random.Generator) -> Color:
 
 
 def contrasting_color(background: Color, rng: np.random.Generator) -> Color:
-    """One that can be told from the background by its luma."""
+    """Return a color whose luma differs from that of the background."""
     luma = float(background @ _LUMA)
     for _ in range(8):
         color = random_color(rng)

@@ -105,16 +105,16 @@ def _radius(canvas: Canvas, rng: np.random.Generator) -> float:
     return len(canvas) * float(np.exp(rng.uniform(np.log(0.03), np.log(0.4))))
 
 
-def _fixed(points: Points) -> NDArray[np.int32]:
+def _fix(points: Points) -> NDArray[np.int32]:
     return np.asarray(np.round(points * 2**_SHIFT), np.int32)
 
 
 def _fill_or_outline(canvas: Canvas, points: Points, color: Any, rng: np.random.Generator) -> None:
     if rng.random() < 0.6:
-        cv2.fillPoly(canvas, [_fixed(points)], color, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(canvas, [_fix(points)], color, cv2.LINE_AA, _SHIFT)
     else:
         width = _line_width(canvas, rng)
-        cv2.polylines(canvas, [_fixed(points)], True, color, width, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(canvas, [_fix(points)], True, color, width, cv2.LINE_AA, _SHIFT)
 
 
 def _polygon(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
@@ -145,9 +145,9 @@ def _rectangle(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
 
 def _ellipse(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     """Whole, or a sector or arc of it."""
-    center = tuple(map(int, _fixed(_center(canvas, rng))))
+    center = tuple(map(int, _fix(_center(canvas, rng))))
     radius = _radius(canvas, rng)
-    axes = tuple(map(int, _fixed(np.array([radius, radius * rng.uniform(0.3, 1.0)]))))
+    axes = tuple(map(int, _fix(np.array([radius, radius * rng.uniform(0.3, 1.0)]))))
     first, last = (0.0, 360.0) if rng.random() < 0.7 else tuple(sorted(rng.uniform(0, 360, 2)))
     width = -1 if rng.random() < 0.5 else _line_width(canvas, rng)
     angle = rng.uniform(0, 180)
@@ -162,17 +162,17 @@ def _curve(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     width = _line_width(canvas, rng)
     step = rng.normal(0, 1, (4, 2)) * width * 1.5
     for index in range(int(rng.integers(3, 9)) if rng.random() < 0.35 else 1):
-        points = _fixed(weights @ (controls + index * step))
+        points = _fix(weights @ (controls + index * step))
         cv2.polylines(canvas, [points], False, color, width, cv2.LINE_AA, _SHIFT)
 
 
 def _rings(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     """Concentric circles."""
-    center = tuple(map(int, _fixed(_center(canvas, rng))))
+    center = tuple(map(int, _fix(_center(canvas, rng))))
     width = _line_width(canvas, rng)
     pitch = width * rng.uniform(2.0, 4.0)
     for index in range(1, int(rng.integers(3, 10))):
-        radius = int(_fixed(np.array(index * pitch)))
+        radius = int(_fix(np.array(index * pitch)))
         cv2.circle(canvas, center, radius, color, width, cv2.LINE_AA, _SHIFT)
 
 
@@ -182,7 +182,7 @@ def _fan(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     width = _line_width(canvas, rng)
     for angle in rng.uniform(0, 2 * np.pi, int(rng.integers(3, 12))):
         end = center + len(canvas) * rng.uniform(0.1, 1) * np.array([np.cos(angle), np.sin(angle)])
-        points = _fixed(np.stack([center, end]))
+        points = _fix(np.stack([center, end]))
         cv2.polylines(canvas, [points], False, color, width, cv2.LINE_AA, _SHIFT)
 
 
@@ -192,14 +192,14 @@ def _chart(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     across = np.linspace(rng.uniform(-0.1, 0.4), rng.uniform(0.6, 1.1), count) * len(canvas)
     down = (rng.uniform(0.2, 0.8) + 0.15 * np.cumsum(rng.normal(0, 0.5, count))) * len(canvas)
     if rng.random() < 0.5:
-        points = [_fixed(np.column_stack([across, down]))]
+        points = [_fix(np.column_stack([across, down]))]
         cv2.polylines(canvas, points, False, color, _line_width(canvas, rng), cv2.LINE_AA, _SHIFT)
         return
     half = (across[1] - across[0]) * rng.uniform(0.15, 0.45)
     foot = len(canvas) * rng.uniform(0.6, 1.0)
     for x, y in zip(across, down, strict=True):
         bar = np.array([[x - half, y], [x + half, y], [x + half, foot], [x - half, foot]])
-        cv2.fillPoly(canvas, [_fixed(bar)], color, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(canvas, [_fix(bar)], color, cv2.LINE_AA, _SHIFT)
 
 
 _SHAPES = (_polygon, _rectangle, _ellipse, _curve, _curve, _rings, _fan, _chart)

@@ -1,6 +1,6 @@
-"""The values of a BasicSR file by key path, and an account of which of them are translated.
+"""The values of a BasicSR file by key path, and which of them were converted.
 
-A value that is never taken counts as dropped, so that none is lost silently.
+A value that is never read is reported as unused, so that none is lost silently.
 """
 
 import json
@@ -47,8 +47,8 @@ MAX_DEPTH = 20
 _Kind = TypeVar("_Kind")
 
 
-class Leaves:
-    """The values by dotted key path; the methods that give one also mark it as translated."""
+class BasicSRReader:
+    """The values by dotted key path; reading a value marks it as converted."""
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
         self._values = dict(_flatten(tree, ""))
@@ -60,12 +60,12 @@ class Leaves:
         below = [key[len(path) + 1 :] for key in self._values if key.startswith(f"{path}.")]
         return list(dict.fromkeys(key.split(".")[0] for key in below))
 
-    def given(self, path: str) -> bool:
+    def has(self, path: str) -> bool:
         """Whether there is a value, or a section, that is not null."""
         return self._values.get(path) is not None or bool(self.sections(path))
 
     def below(self, path: str) -> dict[str, Any]:
-        """A section as it is, its values marked as translated."""
+        """Return a section as it is, with its values marked as converted."""
         tree: dict[str, Any] = {}
         for key, value in self._values.items():
             if not key.startswith(f"{path}."):
@@ -78,78 +78,80 @@ class Leaves:
             inner[name] = value
         return tree
 
-    def note(self, path: str, why: str) -> None:
-        """List a value, if it is there, as not or not quite translated."""
+    def warn(self, path: str, why: str) -> None:
+        """Report a value, if it exists, as not or not exactly converted."""
         if path in self._values:
             self._open.discard(path)
             self._notes[path] = why
 
-    def note_below(self, path: str, why: str) -> None:
-        """List all values of a section."""
+    def warn_below(self, path: str, why: str) -> None:
+        """Report all values of a section."""
         for key in self._values:
             if key.startswith(f"{path}."):
-                self.note(key, why)
+                self.warn(key, why)
 
-    def agree(self, path: str, ours: object, why: str) -> None:
-        """A value that is fixed here: the same as ours needs no key, another one is listed."""
+    def expect(self, path: str, ours: object, why: str) -> None:
+        """Report a value that differs from ours, which is fixed."""
         if path in self._values and not _same(self._values[path], ours):
-            self.note(path, why)
+            self.warn(path, why)
         self._open.discard(path)
 
-    def number(self, path: str, default: float | None = None) -> float:
+    def read_number(self, path: str, default: float | None = None) -> float:
         """A finite number; the default, or ValueError without one, where it is not given."""
         value = self._take(path, default, "a number")
         return _as_number(path, value)
 
-    def whole(self, path: str, default: int | None = None) -> int:
+    def read_int(self, path: str, default: int | None = None) -> int:
         """A whole number, which may be written as `!!float 5e3`."""
         value = self._take(path, default, "a whole number")
         return _as_whole(path, value)
 
-    def numbers(self, path: str) -> list[float]:
+    def read_numbers(self, path: str) -> list[float]:
         """A list of numbers."""
         return [_as_number(path, value) for value in self._list(path, "a list of numbers")]
 
-    def wholes(self, path: str) -> list[int]:
+    def read_ints(self, path: str) -> list[int]:
         """A list of whole numbers."""
         return [_as_whole(path, value) for value in self._list(path, "a list of whole numbers")]
 
-    def truth(self, path: str, default: bool = False) -> bool:
+    def read_bool(self, path: str, default: bool = False) -> bool:
         """true or false."""
         value = self._take(path, default, "true or false")
         if not isinstance(value, bool):
-            raise _unexpected(path, "true or false", value)
+            raise _make_error(path, "true or false", value)
         return value
 
-    def text(self, path: str, default: str | None = None) -> str:
+    def read_text(self, path: str, default: str | None = None) -> str:
         """A text that is not empty."""
         value = self._take(path, default, "a text")
         if not isinstance(value, str) or not value:
-            raise _unexpected(path, "a text", value)
+            raise _make_error(path, "a text", value)
         return value
 
-    def choice(self, path: str, known: Mapping[str, _Kind], default: str | None = None) -> _Kind:
+    def read_choice(
+        self, path: str, known: Mapping[str, _Kind], default: str | None = None
+    ) -> _Kind:
         """What `known` has under the text there; ValueError that names all of it otherwise."""
         expected = f"one of {', '.join(known)}"
         name = self._take(path, default, expected)
         if not isinstance(name, str) or name not in known:
-            raise _unexpected(path, expected, name)
+            raise _make_error(path, expected, name)
         return known[name]
 
-    def folders(self, path: str) -> list[str]:
+    def read_folders(self, path: str) -> list[str]:
         """A folder, or a list of them."""
         value = self._take(path, None, "a folder")
         folders: list[str] = []
         for folder in value if isinstance(value, list) else [value]:
             if not isinstance(folder, str) or not folder:
-                raise _unexpected(path, "a folder", folder)
+                raise _make_error(path, "a folder", folder)
             if folder.rstrip("/").endswith(".lmdb"):
-                self.note(path, "taken over, but name the folder that the lmdb was made from")
+                self.warn(path, "taken over, but name the folder that the lmdb was made from")
             folders.append(folder)
         return folders
 
-    def dropped(self) -> list[str]:
-        """`path: value -- why` of all that is listed or was not taken, in the file's order."""
+    def list_unused(self) -> list[str]:
+        """Return `path: value -- why` of all reported or unread values, in the file's order."""
         return [
             _line(path, value, self._notes.get(path) or _reason(path, value))
             for path, value in self._values.items()
@@ -168,7 +170,7 @@ class Leaves:
     def _list(self, path: str, expected: str) -> Sequence[object]:
         value = self._take(path, None, expected)
         if not isinstance(value, list):
-            raise _unexpected(path, expected, value)
+            raise _make_error(path, expected, value)
         return value
 
 
@@ -188,16 +190,16 @@ def _as_number(path: str, value: object) -> float:
         try:
             value = float(value)
         except ValueError:
-            raise _unexpected(path, "a number", value) from None
+            raise _make_error(path, "a number", value) from None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _unexpected(path, "a number", value)
+        raise _make_error(path, "a number", value)
     return value
 
 
 def _as_whole(path: str, value: object) -> int:
     number = _as_number(path, value)
     if number != int(number):
-        raise _unexpected(path, "a whole number", value)
+        raise _make_error(path, "a whole number", value)
     return int(number)
 
 
@@ -206,7 +208,7 @@ def _same(value: object, ours: object) -> bool:
     return value == ours and isinstance(value, bool) == isinstance(ours, bool)
 
 
-def _unexpected(path: str, expected: str, value: object) -> ValueError:
+def _make_error(path: str, expected: str, value: object) -> ValueError:
     return ValueError(f"{path}: expected {expected}, got {value!r}")
 
 
