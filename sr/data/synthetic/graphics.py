@@ -52,7 +52,7 @@ def draw_svg(size: int, files: Sequence[Path], rng: np.random.Generator) -> Valu
     n = _OVERSAMPLING
     path = files[int(rng.integers(len(files)))]
     side = round(n * size * rng.uniform(0.4, 2.0))
-    drawing = pyvips.Image.thumbnail(str(path), side, height=side).colorspace("srgb")
+    drawing = pyvips.Image.thumbnail(str(path), side, height=side).colourspace("srgb")
     if not drawing.hasalpha():
         drawing = drawing.addalpha()
     left, top = (
