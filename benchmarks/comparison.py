@@ -21,7 +21,7 @@ from sr.data.hr_only import DegradedImage
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation
 from sr.io.rgb8 import image_to_tensor, read_size, tensor_to_rgb8, write_rgb8
-from sr.models.bundled import default_model, resolve_model
+from sr.models.bundled import choose_default_model, resolve_model
 from sr.models.load import load_generator
 from sr.tiling.upscaler import Upscaler
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("crops", nargs="+", metavar="IMAGE:X,Y,W,H")
-    parser.add_argument("-m", "--model", type=Path, nargs="+", default=[default_model()])
+    parser.add_argument("-m", "--model", type=Path, nargs="+", default=[choose_default_model()])
     parser.add_argument("--zoom", type=int, default=2, help="size of an HR pixel in the result")
     parser.add_argument("--degraded", choices=KINDS, help="blur, noise and compression for lr")
     parser.add_argument("--seed", type=int, default=0, help="of --degraded")

@@ -34,8 +34,8 @@ from sr.inference.video.temporal_filter import TemporalFilter
 from sr.io.rgb8 import image_to_tensor, read_rgb8
 from sr.metrics.flicker import warping_error
 from sr.metrics.psnr import psnr
-from sr.models.bundled import default_model
-from sr.motion.flow import luma8, optical_flow
+from sr.models.bundled import choose_default_model
+from sr.motion.flow import measure_flow, to_luma8
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP")
-    parser.add_argument("-m", "--model", default=default_model())
+    parser.add_argument("-m", "--model", default=choose_default_model())
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--radius", type=int, default=1)
@@ -117,9 +117,9 @@ def _mean_psnr(frames: Sequence[Tensor], hr: Sequence[Tensor], scale: int) -> st
 
 def _flows(frames: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """From each frame to the next, and back."""
-    luma = [luma8(frame) for frame in frames]
+    luma = [to_luma8(frame) for frame in frames]
     return [
-        (torch.from_numpy(optical_flow(a, b)), torch.from_numpy(optical_flow(b, a)))
+        (torch.from_numpy(measure_flow(a, b)), torch.from_numpy(measure_flow(b, a)))
         for a, b in pairwise(luma)
     ]
 

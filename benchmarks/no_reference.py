@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from sr.data.augment import Image
 from sr.io.rgb8 import image_to_tensor
-from sr.metrics.luma import compared_values
+from sr.metrics.luma import crop_and_quantize
 
 Judge = Callable[[Image], float]
 Values = npt.NDArray[np.float64]
@@ -93,7 +93,7 @@ def niqe(image: Image, pristine: Pristine) -> float:
 def block_features(image: Image, window: Values) -> Values:
     """(blocks, 36): 18 features of each block, then 18 at half the size; NaN where it is even."""
     pixels = image_to_tensor(image)
-    (luma, _) = compared_values(pixels, pixels, border=0, channel="y")
+    (luma, _) = crop_and_quantize(pixels, pixels, border=0, channel="y")
     height, width = (side // BLOCK_SIZE * BLOCK_SIZE for side in image.shape[:2])
     values = luma[0].numpy().round()[:height, :width]
     if not values.size:

@@ -19,7 +19,7 @@ from sr.data.imresize import imresize
 from sr.inference.load_upscaler import Running, upscalers_of
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.models.bundled import BUNDLED, resolve_model
-from sr.models.describe import num_computing
+from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
 from sr.tiling.upscaler import Upscaler
 
@@ -126,7 +126,7 @@ def _load(name: str, file: Path, device: torch.device, precision: str) -> Way:
     generator = load_generator(file)
     if generator.window is not None:
         raise ValueError(f"{name}: a model of clips; expected one of single images (vid4.py)")
-    num_weights = num_computing(generator.network) or None
+    num_weights = count_computing_weights(generator.network) or None
     running = Running(precision=precision)
     (upscaler,) = upscalers_of([generator], file.name, tell, [device], running)
     return Way(

@@ -39,7 +39,7 @@ from speed_video import video_part
 
 from sr.device import resolve_device, resolve_precision
 from sr.memory import keep_freed_memory
-from sr.models.bundled import BUNDLED, default_model, resolve_model
+from sr.models.bundled import BUNDLED, choose_default_model, resolve_model
 
 PARTS = ("peak", "networks", "precisions", "backends", "tiles", "video")
 PACKAGES = ("onnxruntime", "openvino", "torch-tensorrt")
@@ -112,7 +112,7 @@ def _parts(arguments: argparse.Namespace) -> dict[str, Callable[[], Table]]:
     kind = "cuda" if device.type == "cuda" else "cpu"
     given = None if arguments.model is None else [resolve_model(each) for each in arguments.model]
     every = _bundled() if given is None else given
-    some = given or [default_model()]
+    some = given or [choose_default_model()]
     frames = [_size(text) for text in arguments.frames or FRAMES[kind]]
     names = arguments.precision or ["fp32", fastest(device)]
     precisions = list(dict.fromkeys(resolve_precision(name, device) for name in names))

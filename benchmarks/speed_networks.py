@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sr.build import build_generator, receptive_radius_of
 from sr.device import precision_name
-from sr.models.describe import num_computing
+from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
 from sr.networks.receptive import MAX_RADIUS
 from sr.options.generator import GeneratorOptions
@@ -52,7 +52,7 @@ class Subject:
         return {
             "network": self.name,
             "scale": self.scale,
-            "weights": num_computing(self.network),
+            "weights": count_computing_weights(self.network),
             "trained weights": sum(weight.numel() for weight in self.network.parameters()),
             "MFLOP/LR pixel": flop_per_pixel / 1e6,
             "radius": known,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from sr.device import precision_name
-from sr.models.describe import mflop_per_pixel
+from sr.models.describe import measure_mflop_per_pixel
 
 Contestant = Callable[[], float]
 """Does it once; returns a number: the seconds that it took, or a rate."""
@@ -168,7 +168,7 @@ def flop_of(network: nn.Module, num_channels: int, num_pixels: int) -> float:
     with torch.device("meta"):
         shadow = copy.deepcopy(network).to("meta")
         side = math.isqrt(num_pixels)
-        return 1e6 * mflop_per_pixel(shadow, side, num_channels) * num_pixels
+        return 1e6 * measure_mflop_per_pixel(shadow, side, num_channels) * num_pixels
 
 
 def synchronise(device: torch.device) -> None:

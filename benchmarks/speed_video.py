@@ -31,7 +31,7 @@ from sr.io.video.frame import Color, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.onnx_network import exported, need_onnx
+from sr.models.onnx_network import export_onnx, require_onnx
 from sr.tiling.runner import forward, prepare
 
 REAL_TIME = 25  # frames a second
@@ -179,14 +179,14 @@ def _torch_tensorrt(model: Path, lr: Tensor) -> Enlarge:
 
 
 def _onnxruntime_tensorrt(model: Path, device: torch.device) -> Enlarge:
-    need_onnx()
+    require_onnx()
     onnxruntime: Any = importlib.import_module("onnxruntime")
     if TENSORRT not in onnxruntime.get_available_providers():
         raise NotRunnableError("not installed: this onnxruntime has no TensorRT")
     generator = load_generator(model)
     if generator.window is not None:
         raise NotRunnableError("only torch runs a network of several frames here")
-    program = exported(generator.network, model.name).SerializeToString()
+    program = export_onnx(generator.network, model.name).SerializeToString()
     providers = [(TENSORRT, {"trt_fp16_enable": True, "device_id": device.index or 0})]
     session = onnxruntime.InferenceSession(program, providers=providers)
 

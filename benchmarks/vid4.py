@@ -45,7 +45,7 @@ from sr.io.find_files import search
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.losses.lpips import LPIPS
-from sr.models.bundled import default_model, resolve_model
+from sr.models.bundled import choose_default_model, resolve_model
 from sr.tiling.upscaler import Upscaler
 
 LR_PATTERN = "%05d.png"
@@ -107,7 +107,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="with a folder of HR frames a clip")
-    parser.add_argument("-m", "--model", type=Path, nargs="*", default=[default_model()])
+    parser.add_argument("-m", "--model", type=Path, nargs="*", default=[choose_default_model()])
     parser.add_argument("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision, or a file")
     parser.add_argument("--scale", type=int, default=4, help="of bicubic alone")
     parser.add_argument("--border", type=int, help="pixels; the scale if it is not given")

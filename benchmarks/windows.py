@@ -41,10 +41,10 @@ from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.io.video.frame import Color, Frame, Layout
 from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
 from sr.memory import keep_freed_memory
-from sr.motion.frame_window import Window, offsets_of
+from sr.motion.frame_window import Window, list_offsets
 from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
 from sr.motion.raft import RAFT
-from sr.networks.packed_window import PackedWindow, packed
+from sr.networks.packed_window import PackedWindow, pack_window
 from sr.networks.rbpn import RBPN
 from sr.tiling.frame_window import FrameWindow
 from sr.tiling.runner import forward, prepare
@@ -143,7 +143,7 @@ def _ways(
     networks = [RBPN(SCALE, 64, num_features, 1, 2, num_frames) for _ in range(2)]
     ours = prepare(PackedWindow(networks[0]), CPU)
     naive = prepare(WithLastDecoder(networks[1], num_features), CPU)
-    window = Window(offsets_of(num_frames, "time"))
+    window = Window(list_offsets(num_frames, "time"))
     return {
         "naive": lambda: _timed(lambda: _naive(frames, window, method), naive),
         "ours": lambda: _timed(lambda: _ours(frames, FrameWindow(window, method)), ours),
@@ -168,7 +168,7 @@ def _naive(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Itera
             if number != position:
                 flow = torch.from_numpy(method(rgb8, tensor_to_rgb8(neighbor))).permute(2, 0, 1)
             flows.append(flow)
-        yield packed(reference, torch.stack(neighbors), torch.stack(flows))
+        yield pack_window(reference, torch.stack(neighbors), torch.stack(flows))
 
 
 def _converted(frame: Frame) -> Tensor:

@@ -22,7 +22,7 @@ from sr.device import resolve_device
 from sr.inference.channels import Planes
 from sr.inference.image_plan import writer_into
 from sr.inference.load_upscaler import Running, load_upscalers
-from sr.models.bundled import default_model, resolve_model
+from sr.models.bundled import choose_default_model, resolve_model
 from sr.tiling.frame_window import ONLY_VIDEOS
 from sr.tiling.upscaler import Upscaler as TiledUpscaler
 
@@ -56,7 +56,7 @@ class Upscaler:
         flips and turns. Raises ValueError for a file that is not there or no model, or one for
         videos only, and a device or precision that cannot be had.
         """
-        file = default_model() if model is None else resolve_model(model)
+        file = choose_default_model() if model is None else resolve_model(model)
         running = Running(precision=precision, tile_size=tile_size, tta=tta)
         (upscaler,) = load_upscalers(file, _ignore, [resolve_device(device)], running)
         if upscaler.window is not None:

@@ -11,14 +11,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from sr.losses import pixel, total_variation
 from sr.losses.adversarial_term import AdversarialTerm
-from sr.losses.combined import (
-    AnyTerm,
-    CombinedLoss,
-    Term,
-    WeightedInputTerm,
-    WeightedMotionTerm,
-    WeightedTerm,
-)
+from sr.losses.combined import CombinedLoss, Term, WeightedTerm
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.lpips import LPIPS
 from sr.losses.ms_ssim import ms_ssim_loss
@@ -155,7 +148,7 @@ def build_loss(
     the context in which networks inside of terms run; their comparisons stay fp32. Raises
     ValueError for weights that cannot be had.
     """
-    terms: dict[str, AnyTerm] = {}
+    terms: dict[str, WeightedTerm] = {}
     if options.pixel is not None:
         name = options.pixel.type.lower()
         terms[name] = WeightedTerm(_pixel_term(options.pixel), options.pixel.weight)
@@ -181,11 +174,13 @@ def build_loss(
         lpips = LPIPS(options.lpips.network, options.lpips.weights).to(device)
         terms["lpips"] = WeightedTerm(_in_autocast(lpips, autocast), options.lpips.weight)
     if options.temporal is not None:
-        terms["temporal"] = WeightedMotionTerm(temporal_loss, options.temporal.weight)
+        terms["temporal"] = WeightedTerm(temporal_loss, options.temporal.weight, "motion")
     if options.teacher is not None:
         assert teacher is not None  # the caller loads the file
         taught = TeacherTerm(_teacher_criterion(options.teacher), teacher)
-        terms["teacher"] = WeightedInputTerm(_in_autocast(taught, autocast), options.teacher.weight)
+        terms["teacher"] = WeightedTerm(
+            _in_autocast(taught, autocast), options.teacher.weight, "inputs"
+        )
     return CombinedLoss(terms)
 
 

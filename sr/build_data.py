@@ -17,7 +17,7 @@ from sr.data.sources import Mixture, Source, list_images
 from sr.data.synthetic.images import SyntheticImages, find_synthetic
 from sr.data.synthetic_clips import MovingPhoto
 from sr.data.videos import find_videos
-from sr.motion.frame_window import Window, offsets_of
+from sr.motion.frame_window import Window, list_offsets
 from sr.options.clips import ClipSource, FrameFolders, MovingPhotos, VideoFiles, Vimeo90K
 from sr.options.datasets import DatasetOptions, HRFolders, Mixed, PairedFolders, Synthetic
 from sr.options.degradations import DegradationOptions, LightOptions
@@ -63,7 +63,7 @@ def build_window(options: Options) -> Window | None:
     window, generator = options.datasets.window, options.generator
     if window is None or not isinstance(generator, RBPNOptions):
         return None
-    return Window(offsets_of(generator.num_frames, window.order), window.edge, window.alignment)
+    return Window(list_offsets(generator.num_frames, window.order), window.edge, window.alignment)
 
 
 def build_window_settings(options: Options) -> WindowSettings:

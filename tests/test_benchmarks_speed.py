@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from sr.models.describe import num_computing
+from sr.models.describe import count_computing_weights
 
 CPU = torch.device("cpu")
 NAMES = (
@@ -159,5 +159,5 @@ def test_numbers_of_a_row_follow_from_its_seconds(scripts: dict[str, Any]) -> No
 
 def test_weights_that_fuse_are_counted_once(scripts: dict[str, Any]) -> None:
     network = scripts["speed_networks"].untrained("SPAN", 4).network
-    assert num_computing(network) == 426_288
-    assert num_computing(nn.Conv2d(3, 3, 3)) == 84
+    assert count_computing_weights(network) == 426_288
+    assert count_computing_weights(nn.Conv2d(3, 3, 3)) == 84

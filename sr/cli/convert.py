@@ -10,7 +10,7 @@ from rich.console import Console
 from sr.io.atomic_write import whole_file
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
-from sr.models.convert import convert
+from sr.models.convert import convert_model
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import OptionsError
 
@@ -70,7 +70,7 @@ def command(
             typer.echo(_translate(Path(source), target, half=half))
         else:
             other = None if blend is None else (resolve_model(blend), blend_share)
-            typer.echo(convert(resolve_model(source), target, half=half, blend=other))
+            typer.echo(convert_model(resolve_model(source), target, half=half, blend=other))
     except (ModelFileError, OptionsError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):

@@ -38,7 +38,7 @@ from sr.io.model_file import ModelFileError
 from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.read.decode_errors import Damaged
 from sr.memory import keep_freed_memory
-from sr.models.bundled import default_model, resolve_model
+from sr.models.bundled import choose_default_model, resolve_model
 from sr.models.load import load_generator
 from sr.tiling.runner import CompileError
 
@@ -109,7 +109,7 @@ def command(
     """
     with Display() as display:
         try:
-            file = default_model(outscale) if model is None else resolve_model(model)
+            file = choose_default_model(outscale) if model is None else resolve_model(model)
             request = Request(
                 inputs=inputs,
                 output=output,

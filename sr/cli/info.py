@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
-from sr.models.describe import describe
+from sr.models.describe import describe_model
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -31,7 +31,7 @@ def command(
     wrong = False
     for number, file in enumerate(files):
         try:
-            lines = describe(resolve_model(file))
+            lines = describe_model(resolve_model(file))
         except ModelFileError as error:
             wrong = True
             Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)

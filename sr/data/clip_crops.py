@@ -16,7 +16,7 @@ from sr.data.cache import Cached
 from sr.data.clips import ClipArrays, scene_of
 from sr.data.crops import Crop, CropSettings
 from sr.data.sampler import Draw
-from sr.motion.frame_window import Area, Scene, Window, cut, look
+from sr.motion.frame_window import Area, Scene, Window, crop, gather_window
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class ClipCropDataset(Dataset[Crop]):
         backwards: bool,
     ) -> Crop:
         hr_area = Area(*(self.scale * pixels for pixels in area))
-        lr = [orientation.of_frames(cut(_frame(clip.lr[t]), area)) for t in positions]
-        hr = [orientation.of_frames(cut(_frame(clip.hr[t]), hr_area)) for t in positions]
+        lr = [orientation.of_frames(crop(_frame(clip.lr[t]), area)) for t in positions]
+        hr = [orientation.of_frames(crop(_frame(clip.hr[t]), hr_area)) for t in positions]
         crop: Crop = {
             "lr": _values(torch.stack(lr)),
             "hr": _values(torch.stack(hr)),
@@ -107,7 +107,7 @@ class ClipCropDataset(Dataset[Crop]):
         scene = scene_of(clip, positions[0])
         if window is not None:
             seen = window.backwards() if backwards else window
-            pairs = [look(seen, scene, t, area) for t in positions]
+            pairs = [gather_window(seen, scene, t, area) for t in positions]
             neighbors = torch.stack([orientation.of_frames(frames) for frames, _ in pairs])
             flows = torch.stack([orientation.of_flows(flows) for _, flows in pairs])
             crop["neighbors"], crop["flows"] = _values(neighbors), flows.contiguous()
@@ -121,7 +121,7 @@ class ClipCropDataset(Dataset[Crop]):
         """The flow from the first reference's crop to the second's, in HR pixels, (1, 2, H, W)."""
         position, following = positions
         window = Window((following - position,))
-        _, flows = look(window, scene, position, area)  # (1, 2, h, w)
+        _, flows = gather_window(window, scene, position, area)  # (1, 2, h, w)
         turned = orientation.of_flows(flows)
         enlarged = torch.nn.functional.interpolate(
             turned, scale_factor=float(self.scale), mode="bilinear"

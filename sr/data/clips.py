@@ -28,8 +28,7 @@ from sr.data.imresize import imresize
 from sr.io.atomic_write import whole_file
 from sr.motion.frame_window import Scene
 from sr.motion.methods import FlowMethod
-from sr.motion.pairs import PairMotion, measured
-from sr.motion.scene_cuts import CUT_RULE
+from sr.motion.scene_cuts import CUT_RULE, PairMotion, measure_motion
 
 Flows = NDArray[np.float16]
 
@@ -140,7 +139,7 @@ class Clip:
         kept = _read_motion(path, shape=(len(lr) - 1, 2, *lr[0].shape[:2]))
         if kept is not None:
             return kept
-        measures = [measured(a, b, self.flow.method) for a, b in pairwise(lr)]
+        measures = [measure_motion(a, b, self.flow.method) for a, b in pairwise(lr)]
         arrays = _stacked(measures, lr[0].shape[:2])
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary, temporary.open("wb") as stream:

@@ -31,10 +31,10 @@ from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.io.video.frame import Frame, VideoError
 from sr.io.video.pixels.yuv import Conversion, as_tensors
 from sr.losses.lpips import LPIPS
-from sr.metrics.flicker import pair_error, visible_in_both
-from sr.metrics.tof import flow_for_tof, tof
+from sr.metrics.flicker import find_visible, measure_pair_error
+from sr.metrics.tof import measure_tof_flow, tof
 from sr.motion.methods import DIS
-from sr.motion.pairs import measured
+from sr.motion.scene_cuts import measure_motion
 
 NUM_SCORED = 2  # frames that wait behind the scorer; large ones
 
@@ -145,16 +145,18 @@ class ClipScorer:
 def _pair(last: tuple[RGB8, RGB8], now: tuple[RGB8, RGB8], border: int) -> _Pair | None:
     """last, now: result and original. None where a scene ends between them."""
     (last_sr, last_hr), (sr, hr) = last, now
-    motion = measured(last_hr, hr, DIS())
+    motion = measure_motion(last_hr, hr, DIS())
     forward, backward = torch.from_numpy(motion.forward), torch.from_numpy(motion.backward)
-    visible = visible_in_both(forward, backward)
+    visible = find_visible(forward, backward)
     if motion.is_cut or not bool(visible.any()):
         return None
 
     def error(frame: RGB8, following: RGB8) -> float:
-        return pair_error(image_to_tensor(frame), image_to_tensor(following), forward, visible)
+        return measure_pair_error(
+            image_to_tensor(frame), image_to_tensor(following), forward, visible
+        )
 
-    difference = tof(flow_for_tof(last_sr, sr), flow_for_tof(last_hr, hr), border=border)
+    difference = tof(measure_tof_flow(last_sr, sr), measure_tof_flow(last_hr, hr), border=border)
     return _Pair(error(last_sr, sr), error(last_hr, hr), difference)
 
 

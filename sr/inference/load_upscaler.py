@@ -10,8 +10,8 @@ from sr.build import build_flow
 from sr.device import DeviceError, resolve_precision
 from sr.inference.events import Emit
 from sr.inference.options import UsageError
-from sr.models.backends import BACKENDS, with_backend
-from sr.models.clip_metadata import flow_named
+from sr.models.backends import BACKENDS, use_backend
+from sr.models.clip_metadata import parse_flow
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.tiling.auto_tile_size import SHARE, auto_tile_size
@@ -43,7 +43,7 @@ class Running:
     """The mean over eight flips and transposes."""
     flow: str = "auto"
     """What measures motion, for networks that see several frames: auto for what the model's file
-    tells, else as in `flow_named`."""
+    tells, else as in `parse_flow`."""
 
 
 def load_upscalers(
@@ -103,7 +103,7 @@ def _upscaler_of(
     if backend == "onnxruntime" and precision == "auto":
         precision = "fp32"
     dtype = _dtype_for(generator, device, precision)
-    generator = with_backend(generator, backend, device=device, precision=dtype)
+    generator = use_backend(generator, backend, device=device, precision=dtype)
     network, multiple = generator.network, generator.size_multiple
     if running.tta:
         num_flows = 0 if window is None else len(window.frames.offsets)
@@ -161,7 +161,7 @@ def _window_of(
             raise UsageError(f"--flow {flow}: {name} looks at each frame alone; expected no flow")
         return None
     try:
-        options = window.flow if flow == "auto" else flow_named(flow)
+        options = window.flow if flow == "auto" else parse_flow(flow)
         return FrameWindow(window.frames, build_flow(options, device))
     except ValueError as error:
         raise UsageError(

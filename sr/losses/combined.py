@@ -6,69 +6,53 @@ targets for zoomed crops, which come after the B.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 Term = Callable[[Tensor, Tensor], Tensor]
-MotionTerm = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class WeightedTerm:
-    """A loss term that compares sr with hr, and its factor in the sum."""
+    """A loss term and its factor in the sum.
 
-    term: Term
+    compares: what the term takes, and sr with. hr: term(sr, hr); motion: term(sr, hr, motion), of
+    consecutive frames along their motion; inputs: term(sr, inputs), of all N results, a teacher's.
+    """
+
+    term: Callable[..., Tensor]
     weight: float
+    compares: Literal["hr", "motion", "inputs"] = "hr"
 
-    def of(
-        self, sr: Tensor, hr: Tensor, _motion: Tensor | None, _inputs: Tensor | None = None
+    def compute(
+        self, sr: Tensor, hr: Tensor, motion: Tensor | None = None, inputs: Tensor | None = None
     ) -> Tensor:
-        """The term, unweighted; arguments as in `CombinedLoss`."""
-        return self.term(with_original(sr, hr), hr)
+        """Return the term, unweighted; arguments as in `CombinedLoss`.
 
-
-@dataclass(frozen=True)
-class WeightedMotionTerm:
-    """A loss term that compares consecutive frames along their motion."""
-
-    term: MotionTerm
-    weight: float
-
-    def of(
-        self, sr: Tensor, hr: Tensor, motion: Tensor | None, _inputs: Tensor | None = None
-    ) -> Tensor:
-        """The term, unweighted. Raises ValueError for images, which have no motion."""
-        if motion is None:
-            raise ValueError("a temporal term needs clips: expected motion in the batch, got none")
-        return self.term(with_original(sr, hr), hr, motion)
-
-
-@dataclass(frozen=True)
-class WeightedInputTerm:
-    """A loss term of sr and the generator's inputs, which needs no hr: a teacher's."""
-
-    term: Term
-    """(sr, inputs) -> scalar."""
-    weight: float
-
-    def of(
-        self, sr: Tensor, _hr: Tensor, _motion: Tensor | None, inputs: Tensor | None = None
-    ) -> Tensor:
-        """The term, unweighted, of all N results."""
-        if inputs is None:
-            raise ValueError("a teacher's term needs the generator's inputs; got none")
-        return self.term(sr, inputs)
-
-
-AnyTerm = WeightedTerm | WeightedMotionTerm | WeightedInputTerm
+        Raises ValueError for images, which have no motion, and for inputs that are not given.
+        """
+        match self.compares:
+            case "hr":
+                return self.term(select_with_original(sr, hr), hr)
+            case "motion":
+                if motion is None:
+                    raise ValueError(
+                        "a temporal term needs clips: expected motion in the batch, got none"
+                    )
+                return self.term(select_with_original(sr, hr), hr, motion)
+            case "inputs":
+                if inputs is None:
+                    raise ValueError("a teacher's term: expected the generator's inputs, got none")
+                return self.term(sr, inputs)
 
 
 @dataclass(frozen=True)
 class CombinedLoss:
     """total = sum over the terms of weight * term."""
 
-    terms: Mapping[str, AnyTerm]
+    terms: Mapping[str, WeightedTerm]
 
     def __call__(
         self,
@@ -86,17 +70,17 @@ class CombinedLoss:
         name.
         """
         weights = self.weights(factors)
-        values = {name: self.terms[name].of(sr, hr, motion, inputs) for name in weights}
+        values = {name: self.terms[name].compute(sr, hr, motion, inputs) for name in weights}
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
 
     def weights(self, factors: Mapping[str, float] | None = None) -> dict[str, float]:
-        """Each term's weight now, without the terms that are off."""
+        """Return each term's weight now, without the terms that are off."""
         factors = factors or {}
         weights = {name: part.weight * factors.get(name, 1.0) for name, part in self.terms.items()}
         return {name: weight for name, weight in weights.items() if weight}
 
 
-def with_original(sr: Tensor, hr: Tensor) -> Tensor:
-    """The first B of N results, those that have an original; sr itself where all have one."""
+def select_with_original(sr: Tensor, hr: Tensor) -> Tensor:
+    """Return the first B of N results, those that have an original; sr itself where all have."""
     return sr if len(sr) == len(hr) else sr[: len(hr)]

@@ -13,7 +13,7 @@ hidden. Deviations: e is the error sr - hr instead of sr, so that what changes i
 import torch
 from torch import Tensor
 
-from sr.metrics.sampling import sampled
+from sr.motion.warp import warp
 
 _ALPHA = 50.0  # Lai et al. 2018, below equation 4; for values in [0, 1]
 
@@ -31,19 +31,10 @@ def temporal_loss(sr: Tensor, hr: Tensor, motion: Tensor) -> Tensor:
             f"{len(motion)} flows"
         )
     error = sr - hr
-    moved, inside = _warped(torch.cat([error[1::2], hr[1::2]], dim=1), motion)
+    moved, inside = warp(torch.cat([error[1::2], hr[1::2]], dim=1), motion)
     error_moved, hr_moved = moved[:, :3], moved[:, 3:]
     squares = (hr[::2] - hr_moved).square().sum(1, keepdim=True)  # (P, 1, H, W)
-    weights = torch.exp(-_ALPHA * squares) * inside
+    weights = torch.exp(-_ALPHA * squares) * inside[:, None]
     differences = (error[::2] - error_moved).abs().mean(1, keepdim=True)
     loss: Tensor = (weights * differences).mean()
     return loss
-
-
-def _warped(frames: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames (P, C, H, W) at x + motion, and where that lies inside: (P, 1, H, W), 0 or 1."""
-    height, width = frames.shape[-2:]
-    across = torch.arange(width, device=frames.device) + motion[:, 0]  # (P, H, W)
-    down = torch.arange(height, device=frames.device)[:, None] + motion[:, 1]
-    inside = (across >= 0) & (across <= width - 1) & (down >= 0) & (down <= height - 1)
-    return sampled(frames, across, down), inside[:, None].to(frames.dtype)

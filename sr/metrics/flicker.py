@@ -22,14 +22,12 @@ A flow from a to b is (H, W, 2), across and down in pixels: the point of a at (x
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.metrics.sampling import sampled
+from sr.motion.warp import find_consistent, warp
 
-_RELATIVE = 0.01  # Ruder et al. 2016, like the two below
-_OCCLUSION = 0.5  # px^2
+_RELATIVE = 0.01  # Ruder et al. 2016, like the one below
 _BOUNDARY = 0.002
 
 
@@ -52,47 +50,33 @@ def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor
             _check(tensor, (1, 3, *shape[2:]), f"frame {t} or {t + 1}")
         for flow in (forward, backward):
             _check(flow, (*frame.shape[2:], 2), f"flow between frames {t} and {t + 1}")
-        visible = visible_in_both(forward, backward)
+        visible = find_visible(forward, backward)
         if not bool(visible.any()):
             raise ValueError(
                 f"warping error: expected frames {t} and {t + 1} to show the same, got no pixel "
                 "that is visible in both, as at a scene cut"
             )
-        errors.append(pair_error(frame, following, forward, visible))
+        errors.append(measure_pair_error(frame, following, forward, visible))
     return sum(errors) / len(errors)
 
 
-def visible_in_both(forward: Tensor, backward: Tensor) -> Tensor:
+def find_visible(forward: Tensor, backward: Tensor) -> Tensor:
     """M of a pair of frames: (H, W), bool, of the first one's pixels.
 
     forward: the flow from it to the other; backward: the one back; (H, W, 2).
     """
-    return consistent(forward, backward) & ~_motion_boundary(forward)
+    return find_consistent(forward, backward) & ~_motion_boundary(forward)
 
 
-def pair_error(frame: Tensor, following: Tensor, forward: Tensor, visible: Tensor) -> float:
+def measure_pair_error(frame: Tensor, following: Tensor, forward: Tensor, visible: Tensor) -> float:
     """E_warp of two consecutive frames, for clips that are not held in memory as a whole.
 
     frame, following: (1, 3, H, W), RGB in [0, 1], clamped. forward: the flow, (H, W, 2). visible:
-    of `visible_in_both`, True somewhere.
+    of `find_visible`, True somewhere.
     """
-    moved = _warped(following.clamp(0, 1), forward, "bicubic")
+    moved, _ = warp(following.clamp(0, 1), forward.permute(2, 0, 1)[None], "bicubic")
     squares = (frame.clamp(0, 1) - moved).square().mean(dim=(0, 1))  # (H, W)
     return float(squares[visible].mean())
-
-
-def consistent(forward: Tensor, backward: Tensor) -> Tensor:
-    """Where a point stays in the image and the flow back leads to where it got from.
-
-    forward: from a to b; backward: from b to a; (H, W, 2). Returns (H, W), bool, of a's pixels.
-    """
-    height, width = forward.shape[:2]
-    across, down = _targets(forward)
-    inside = (across >= 0) & (across <= width - 1) & (down >= 0) & (down <= height - 1)
-    back = _warped(backward.permute(2, 0, 1)[None], forward, "bilinear")[0].permute(1, 2, 0)
-    lengths = forward.square().sum(-1) + back.square().sum(-1)
-    distance = (forward + back).square().sum(-1)
-    return inside & (distance <= _RELATIVE * lengths + _OCCLUSION)
 
 
 def _motion_boundary(flow: Tensor) -> Tensor:
@@ -102,20 +86,6 @@ def _motion_boundary(flow: Tensor) -> Tensor:
     below = padded[:, 1:, :-1] - padded[:, :-1, :-1]
     change = (right.square() + below.square()).sum(0)
     return change > _RELATIVE * flow.square().sum(-1) + _BOUNDARY
-
-
-def _warped(image: Tensor, flow: Tensor, mode: str) -> Tensor:
-    """(1, C, H, W) at (x, y) + flow; the border's pixels are repeated beyond it."""
-    across, down = _targets(flow)
-    return sampled(image, across[None], down[None], mode)
-
-
-def _targets(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns and rows that the flow points to, (H, W) each."""
-    height, width = flow.shape[:2]
-    columns = torch.arange(width, dtype=flow.dtype, device=flow.device)
-    rows = torch.arange(height, dtype=flow.dtype, device=flow.device)
-    return flow[..., 0] + columns, flow[..., 1] + rows[:, None]
 
 
 def _check(tensor: Tensor, shape: tuple[int, ...], name: str) -> None:

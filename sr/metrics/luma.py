@@ -15,7 +15,7 @@ _LUMA_WEIGHTS = (65.481, 128.553, 24.966)  # ITU-R BT.601, for R, G, B in [0, 1]
 _LUMA_OFFSET = 16.0  # black
 
 
-def compared_values(
+def crop_and_quantize(
     sr: Tensor, hr: Tensor, *, border: int, channel: Channel
 ) -> tuple[Tensor, Tensor]:
     """Both images as the metrics see them.

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from sr.metrics.luma import Channel, compared_values
+from sr.metrics.luma import Channel, crop_and_quantize
 
 _PEAK = 255.0
 
@@ -16,7 +16,7 @@ def psnr(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
     border: pixels left out on each side, by custom the scale.
     channel: "y" compares BT.601 luma, "rgb" the mean squared error over all three channels.
     """
-    sr_values, hr_values = compared_values(sr, hr, border=border, channel=channel)
+    sr_values, hr_values = crop_and_quantize(sr, hr, border=border, channel=channel)
     mean_squared_error = float((sr_values - hr_values).square().mean())
     if mean_squared_error == 0:
         return math.inf

@@ -7,7 +7,7 @@ Only windows that lie wholly inside the image count, as in the authors' MATLAB c
 import torch
 from torch import Tensor
 
-from sr.metrics.luma import Channel, compared_values
+from sr.metrics.luma import Channel, crop_and_quantize
 
 _WINDOW_SIZE = 11  # pixels; sec. III-C, like the three numbers below
 _SIGMA = 1.5
@@ -22,7 +22,7 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
     border: pixels left out on each side, by custom the scale.
     channel: "y" compares BT.601 luma, "rgb" is the mean of the three channels' SSIM.
     """
-    x, y = compared_values(sr, hr, border=border, channel=channel)  # (C, H, W)
+    x, y = crop_and_quantize(sr, hr, border=border, channel=channel)  # (C, H, W)
     if min(x.shape[-2:]) < _WINDOW_SIZE:
         raise ValueError(
             f"ssim: expected at least {_WINDOW_SIZE} x {_WINDOW_SIZE} px inside the border of "

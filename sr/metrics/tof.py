@@ -22,7 +22,7 @@ import numpy.typing as npt
 _FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)
 
 
-def flow_for_tof(
+def measure_tof_flow(
     frame: npt.NDArray[np.uint8], following: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float32]:
     """OF: (H, W, 2), across and down in pixels. frame, following: (H, W, 3), uint8, RGB."""
@@ -41,7 +41,7 @@ def tof(
 ) -> float:
     """tOF of one pair of frames, 0 for equal motion.
 
-    sr_flow, hr_flow: of `flow_for_tof`. border: pixels left out on each side.
+    sr_flow, hr_flow: of `measure_tof_flow`. border: pixels left out on each side.
     """
     height, width = hr_flow.shape[:2]
     if sr_flow.shape != hr_flow.shape or min(height, width) <= 2 * border:

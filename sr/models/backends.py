@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from sr.device import DeviceError, precision_name
 from sr.io.model_file import ModelFileError
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.onnx_network import OnnxNetwork, exported, need_onnx
-from sr.models.openvino_network import OpenVinoNetwork, has_float16, read_program, traced
+from sr.models.onnx_network import OnnxNetwork, export_onnx, require_onnx
+from sr.models.openvino_network import OpenVinoNetwork, has_float16, read_program, trace_network
 
 BACKENDS = ("torch", "onnxruntime", "openvino")
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}  # of the [0, 1] range
@@ -17,7 +17,7 @@ FLOAT16_TOLERANCE = 2e-2  # for files with float16 inside, which each runtime ro
 CHECKED_SIZES = ((1, 3, 37, 26), (1, 3, 19, 50))  # other batch and sizes than were exported
 
 
-def with_backend(
+def use_backend(
     generator: LoadedGenerator, backend: str, *, device: torch.device, precision: torch.dtype
 ) -> LoadedGenerator:
     """The same generator run by `backend`, one of `BACKENDS`; all but the network is kept.
@@ -55,9 +55,9 @@ def _through_onnxruntime(generator: LoadedGenerator, precision: torch.dtype) -> 
         )
     if isinstance(generator.network, OnnxNetwork):
         return generator
-    need_onnx()
+    require_onnx()
     name = f"backend onnxruntime: {generator.architecture}"
-    program = exported(generator.network, name).SerializeToString()
+    program = export_onnx(generator.network, name).SerializeToString()
     network = OnnxNetwork(program, name).eval()
     _check(network, generator, name, TOLERANCE[precision])
     return replace(generator, network=network, reduced_precisions=frozenset(), on_cpu_only=True)
@@ -78,7 +78,7 @@ def _through_openvino(generator: LoadedGenerator, precision: torch.dtype) -> Loa
         if has_float16(program):
             tolerance = max(tolerance, FLOAT16_TOLERANCE)
     else:
-        program = traced(source, name)
+        program = trace_network(source, name)
     network = OpenVinoNetwork(program, name, precision).eval()
     _check(network, generator, name, tolerance)
     return replace(generator, network=network, reduced_precisions=reduced, on_cpu_only=True)

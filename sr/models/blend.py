@@ -13,7 +13,7 @@ from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 
 
-def blended(first: LoadedGenerator, other: Path, share: float) -> LoadedGenerator:
+def blend_models(first: LoadedGenerator, other: Path, share: float) -> LoadedGenerator:
     """(1 - share) * first + share * other, of each weight.
 
     share: in (0, 1). Raises ModelFileError where `other` is no model of the same network and scale.

@@ -86,7 +86,7 @@ SMALL_DEFAULT = "compact_x2"
 SMALL_FACTOR = 2.0  # the largest enlargement that SMALL_DEFAULT is taken for
 
 
-def default_model(outscale: float | None = None) -> Path:
+def choose_default_model(outscale: float | None = None) -> Path:
     """The file of the model that is taken where none is named.
 
     outscale: the enlargement that is asked for; None where it is the model's, or differs from

@@ -33,7 +33,7 @@ class _Clips(BaseModel):
     flow: FlowOptions
 
 
-def window_of(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
+def parse_clip_metadata(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
     """What the metadata of a generator of `num_frames` frames tell of its window.
 
     Raises ValueError for metadata without it, and for those that do not fit the network.
@@ -57,7 +57,7 @@ def window_of(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
     return ModelWindow(Window(offsets, clips.edge, clips.alignment), clips.flow)
 
 
-def flow_named(name: str) -> FlowOptions:
+def parse_flow(name: str) -> FlowOptions:
     """One of `FLOWS`, or RAFT small with the weights in the file of that name.
 
     Raises ValueError where there is none.

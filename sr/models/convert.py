@@ -7,8 +7,8 @@ import torch
 
 from sr.io.atomic_write import whole_file
 from sr.io.model_file import ModelFileError, write_model_file
-from sr.models.blend import blended
-from sr.models.detect_published import clips_as_published, recognise
+from sr.models.blend import blend_models
+from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_file import write_onnx
@@ -21,7 +21,7 @@ FORMATS = {
 }
 
 
-def convert(
+def convert_model(
     source: Path, target: Path, *, half: bool = False, blend: tuple[Path, float] | None = None
 ) -> str:
     """Write `source` in the format that the suffix of `target` names. Returns what was written.
@@ -38,7 +38,7 @@ def convert(
         raise ModelFileError(f"{source}: an ONNX program, which cannot be converted further")
     generator = load_generator(source)
     if blend is not None:
-        generator = blended(generator, *blend)
+        generator = blend_models(generator, *blend)
     if suffix == ".onnx" and generator.window is not None:
         raise ModelFileError(
             f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
@@ -68,11 +68,11 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
     weights = _weights(target, generator, half)
     metadata = generator.metadata
     theirs = {key: metadata[key] for key in ("generator", "clips") if key in metadata}
-    found = recognise(weights)
+    found = detect_published(weights)
     ours: dict[str, Any] = {}
     if found is not None:
         options = found.options
-        ours = {"generator": options.model_dump(mode="json"), **clips_as_published(options)}
+        ours = {"generator": options.model_dump(mode="json"), **make_published_clips(options)}
     # BasicSR's option files tell the network.
     if theirs["generator"]["type"] != "BasicSR" and theirs != ours:
         raise ModelFileError(

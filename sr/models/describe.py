@@ -14,7 +14,7 @@ from sr.networks.span import Conv3XC
 PROBED_SIDE = 64  # LR pixels
 
 
-def describe(path: Path) -> dict[str, str]:
+def describe_model(path: Path) -> dict[str, str]:
     """Label -> what is known, for people. Raises ModelFileError for a file that is no model."""
     generator = load_generator(path)
     metadata = generator.metadata
@@ -37,7 +37,9 @@ def describe(path: Path) -> dict[str, str]:
     return {label: text for label, text in told.items() if text}
 
 
-def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE, num_channels: int = 3) -> float:
+def measure_mflop_per_pixel(
+    network: nn.Module, side: int = PROBED_SIDE, num_channels: int = 3
+) -> float:
     """Floating-point operations, two a multiplication and addition, in millions an LR pixel.
 
     Counted by torch over an image of side x side pixels: convolutions and matrix products.
@@ -48,7 +50,7 @@ def mflop_per_pixel(network: nn.Module, side: int = PROBED_SIDE, num_channels: i
     return float(counter.get_total_flops()) / side**2 / 1e6
 
 
-def num_computing(network: nn.Module) -> int:
+def count_computing_weights(network: nn.Module) -> int:
     """The weights that take part in a pass: of branches that fuse to one convolution, that one's.
 
     0 for a session of onnxruntime, which torch cannot look into.
@@ -87,7 +89,7 @@ def _count(network: nn.Module) -> str:
 def _work(generator: LoadedGenerator) -> str:
     if not _count(generator.network):
         return ""
-    work = mflop_per_pixel(generator.network, num_channels=generator.num_channels)
+    work = measure_mflop_per_pixel(generator.network, num_channels=generator.num_channels)
     return f"{work:.3g} MFLOP per LR pixel"
 
 

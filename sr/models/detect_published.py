@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sr.motion.frame_window import offsets_of
+from sr.motion.frame_window import list_offsets
 from sr.options.generator import (
     CompactOptions,
     DBPNOptions,
@@ -50,7 +50,7 @@ class Published:
     state_dict: dict[str, Tensor]
 
 
-def recognise(state_dict: Weights) -> Published | None:
+def detect_published(state_dict: Weights) -> Published | None:
     """What a state dict is, or None where it is of none of our networks.
 
     Names and shapes of a few weights decide; whether all fit is seen when they are loaded.
@@ -141,7 +141,7 @@ def _rlfn(weights: Weights) -> Found | None:
     ), scale
 
 
-def clips_as_published(options: GeneratorOptions) -> dict[str, Any]:
+def make_published_clips(options: GeneratorOptions) -> dict[str, Any]:
     """Return what our files hold under `clips` (`sr.models.clip_metadata`), of published weights:
     the frames' order is that of time, missing ones are the reference, nothing is aligned. Empty
     for networks that see one image.
@@ -151,7 +151,7 @@ def clips_as_published(options: GeneratorOptions) -> dict[str, Any]:
     # The authors measure flow by pyflow (Brox et al.); DIS is what comes near it without weights.
     return {
         "clips": {
-            "offsets": list(offsets_of(options.num_frames, "time")),
+            "offsets": list(list_offsets(options.num_frames, "time")),
             "edge": "reference",
             "alignment": "none",
             "flow": {"type": "DIS"},

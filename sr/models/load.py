@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from sr.build import build_generator, receptive_radius_of
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
-from sr.models.clip_metadata import window_of
-from sr.models.detect_published import RECOGNISED, Published, clips_as_published, recognise
+from sr.models.clip_metadata import parse_clip_metadata
+from sr.models.detect_published import RECOGNISED, Published, detect_published, make_published_clips
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_file import read_onnx
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
@@ -45,18 +45,18 @@ def load_generator(path: Path) -> LoadedGenerator:
     if is_model_file(path):
         return _load_ours(path)
     state_dict = _read_weights(path)
-    published = recognise(state_dict)
+    published = detect_published(state_dict)
     if published is not None:
         return _load_published(path, published)
     # Imported here: it takes seconds, and our own files never come here.
-    from sr.models.spandrel_models import known_architectures, recognise_community
+    from sr.models.spandrel_models import list_architectures, load_with_spandrel
 
     try:
-        loaded = recognise_community(state_dict)
+        loaded = load_with_spandrel(state_dict)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
     if loaded is None:
-        raise ModelFileError(_unknown(path, state_dict, known_architectures()))
+        raise ModelFileError(_unknown(path, state_dict, list_architectures()))
     return loaded
 
 
@@ -88,14 +88,16 @@ def load_initial_weights(
         _refuse_other_neighbors(path, clips, file.metadata.get("clips"))
     else:
         state_dict = _read_weights(path)
-        published = recognise(state_dict)
+        published = detect_published(state_dict)
         if isinstance(options, BasicSROptions):
             theirs, what = scale, "that the weights are of"  # only the shapes tell
         elif published is None:
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
         else:
             theirs, what = published.scale, published.options.model_dump()
-            _refuse_other_neighbors(path, clips, clips_as_published(published.options).get("clips"))
+            _refuse_other_neighbors(
+                path, clips, make_published_clips(published.options).get("clips")
+            )
     if theirs != scale:
         raise ModelFileError(f"{path}: expected a model of scale {scale}, got {theirs}")
     try:
@@ -116,15 +118,15 @@ def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
     }
     if not fitting:
         raise ModelFileError(
-            f"{path}: no tensor fits by name and shape; it has {some_names(theirs)}, "
-            f"the generator {some_names(ours)}"
+            f"{path}: no tensor fits by name and shape; it has {preview_names(theirs)}, "
+            f"the generator {preview_names(ours)}"
         )
     network.load_state_dict(fitting, strict=False)
     kept = network.state_dict()  # buffers that are never saved count as known
     return tuple(name for name in ours if name not in fitting and name in kept)
 
 
-def some_names(names: Iterable[str]) -> str:
+def preview_names(names: Iterable[str]) -> str:
     """The first names of tensors, for a message."""
     shown = list(names)
     return ", ".join(shown[:MAX_NAMES]) + (", ..." if len(shown) > MAX_NAMES else "")
@@ -189,9 +191,9 @@ def _load_ours(path: Path) -> LoadedGenerator:
 
 def _without_basicsr(path: Path, file: ModelFile, error: MissingBasicSRError) -> LoadedGenerator:
     """spandrel knows some of BasicSR's networks, too."""
-    from sr.models.spandrel_models import recognise_community
+    from sr.models.spandrel_models import load_with_spandrel
 
-    loaded = recognise_community(file.state_dict)
+    loaded = load_with_spandrel(file.state_dict)
     if loaded is None:
         raise ModelFileError(f"{path}: {error}") from None
     return replace(loaded, metadata=file.metadata)
@@ -210,7 +212,7 @@ def _load_published(path: Path, published: Published) -> LoadedGenerator:
     metadata = {
         "generator": published.options.model_dump(mode="json"),
         "scale": published.scale,
-        **clips_as_published(published.options),
+        **make_published_clips(published.options),
     }
     return _loaded(network, published.options.type, "published weights", radius, metadata)
 
@@ -224,7 +226,7 @@ def _loaded(
         network, int(metadata["scale"]), radius, architecture, origin, metadata
     )
     if isinstance(network, RBPN):
-        window = window_of(metadata, network.num_frames)
+        window = parse_clip_metadata(metadata, network.num_frames)
         return replace(loaded, network=PackedWindow(network), window=window)
     if isinstance(network, RRDBNet):
         return replace(loaded, size_multiple=network.size_multiple)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sr.io.atomic_write import whole_file
 from sr.io.model_file import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, Tiling
-from sr.models.onnx_network import OnnxNetwork, exported, need_onnx
+from sr.models.onnx_network import OnnxNetwork, export_onnx, require_onnx
 from sr.networks.receptive import MAX_RADIUS
 
 CHECKED_SIZE = (1, 3, 37, 26)  # another batch and size than those of the export
@@ -49,7 +49,7 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     Returns the largest difference on a random image, in units of the [0, 1] range. Raises
     ModelFileError where the network cannot be exported or the file computes something else.
     """
-    need_onnx()
+    require_onnx()
     import onnx
 
     network = generator.network
@@ -57,7 +57,7 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     with torch.inference_mode():
         expected = network(lr.clone())  # some networks change their input
     dtype = torch.float16 if half else torch.float32
-    program = exported(_Halved(network) if half else network, str(path))
+    program = export_onnx(_Halved(network) if half else network, str(path))
     metadata = {**generator.metadata, "scale": generator.scale}
     metadata["receptive_radius"] = generator.receptive_radius
     metadata["size_multiple"] = generator.size_multiple
@@ -76,7 +76,7 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
 
 def read_onnx(path: Path) -> LoadedGenerator:
     """The generator in an ONNX file. Raises ModelFileError for what is not one."""
-    need_onnx()
+    require_onnx()
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     network = OnnxNetwork(path, str(path)).eval()

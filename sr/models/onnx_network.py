@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
-from sr.models.quiet import silenced
+from sr.models.quiet import silence_output
 
 OPSET = 20
 PROBED_SIDE = 32  # LR pixels
@@ -55,7 +55,7 @@ class OnnxNetwork(nn.Module):
         return str(self._session.get_modelmeta().custom_metadata_map.get("sr", "{}"))
 
 
-def need_onnx() -> None:
+def require_onnx() -> None:
     """Raises ModelFileError where the extra `onnx` is not installed."""
     try:
         import onnx  # noqa: F401, only looked for
@@ -67,14 +67,14 @@ def need_onnx() -> None:
         ) from None
 
 
-def exported(network: nn.Module, name: str) -> Any:
+def export_onnx(network: nn.Module, name: str) -> Any:
     """The ONNX model of a network, checked by onnx. Raises ModelFileError where there is none."""
     import onnx
 
     dim = torch.export.Dim
     free = {0: dim("batch"), 2: dim("height"), 3: dim("width")}
     try:
-        with silenced():
+        with silence_output():
             program = torch.onnx.export(
                 network.eval(),
                 (torch.rand(2, 3, 24, 32),),  # of 2, since torch takes a batch of 1 for fixed

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sr.device import DeviceError, precision_name
 from sr.io.model_file import ModelFileError
-from sr.models.quiet import silenced
+from sr.models.quiet import silence_output
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _EXAMPLE_SIZE = (2, 3, 24, 32)
@@ -47,13 +47,13 @@ class OpenVinoNetwork(nn.Module):
         return torch.from_numpy(sr).to(lr.device)
 
 
-def traced(network: nn.Module, name: str) -> Any:
+def trace_network(network: nn.Module, name: str) -> Any:
     """The OpenVINO model of a network. Raises ModelFileError where there is none."""
     openvino = _openvino()
     free = openvino.PartialShape([-1, 3, -1, -1])
     example = torch.rand(_EXAMPLE_SIZE, generator=torch.Generator().manual_seed(0))
     try:
-        with silenced():
+        with silence_output():
             return openvino.convert_model(network.eval(), example_input=example, input=[free])
     except _conversion_errors() as error:
         raise ModelFileError(

@@ -8,7 +8,7 @@ from io import StringIO
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
+def silence_output() -> Iterator[None]:
     """Nothing is printed, logged or warned of inside; what is raised comes out.
 
     Concerns the whole process, so nothing else may run next to it.

@@ -59,7 +59,7 @@ class CommunityNetwork(nn.Module):
         return torch.cat([self._model(lr[:, c : c + 1]) for c in range(lr.shape[1])], dim=1)
 
 
-def recognise_community(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
+def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
     """The generator of a state dict, or None where spandrel does not know it.
 
     Raises ModelFileError for a network that does not make one image from one image.
@@ -91,7 +91,7 @@ def recognise_community(state_dict: dict[str, Tensor]) -> LoadedGenerator | None
     )
 
 
-def known_architectures() -> list[str]:
+def list_architectures() -> list[str]:
     """Names of all networks that spandrel recognises."""
     return sorted(support.architecture.name for support in MAIN_REGISTRY.architectures())
 

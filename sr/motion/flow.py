@@ -1,5 +1,5 @@
 """Optical flow between frames: Kroeger, Timofte, Dai, Van Gool 2016, "Fast Optical Flow using Dense
-Inverse Search" (DIS), arXiv 1603.03590, as OpenCV has it; and warping by it.
+Inverse Search" (DIS), arXiv 1603.03590, as OpenCV has it.
 
 A flow from a to b tells for each pixel of a where its point lies in b:
 `b(x + flow[y, x, 0], y + flow[y, x, 1]) ~ a(x, y)`, in pixels. On the CPU; the same frames give the
@@ -22,23 +22,23 @@ _MIN_SIZE = 16  # pixels; OpenCV's DIS refuses small frames, or crashes on them
 # Full size. With half size, the preset's, flow was worse; and OpenCV 5.0 crashed on wide frames.
 _FINEST_SCALE = 0
 DIS_SETTINGS = f"medium, finest scale {_FINEST_SCALE}"
-"""What is not OpenCV's default: other words where `optical_flow` gives another flow."""
+"""What is not OpenCV's default: other words where `measure_flow` gives another flow."""
 
 
-def luma8(image: Tensor) -> npt.NDArray[np.uint8]:
+def to_luma8(image: Tensor) -> npt.NDArray[np.uint8]:
     """What flow is computed on.
 
     image: (1, 3, h, w), RGB in [0, 1], on any device. Returns (h, w), BT.601, full range.
     """
-    return luma(tensor_to_rgb8(image))
+    return to_luma(tensor_to_rgb8(image))
 
 
-def luma(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def to_luma(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """(h, w, 3), RGB, to (h, w), BT.601, full range."""
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def optical_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Image:
+def measure_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Image:
     """The flow from a to b, (h, w, 2): across, down; in pixels.
 
     a, b: (h, w), uint8, of any one size. Raises ValueError for others.
@@ -57,21 +57,7 @@ def optical_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Image:
     return np.ascontiguousarray(found[:height, :width], np.float32)
 
 
-def warped(image: Image, flow: Image) -> Image:
-    """`image` as seen from where the flow begins: its value at (x, y) + flow, by bicubic.
-
-    image: b, (h, w[, c]); flow: from a to b, (h, w, 2). Returns like image: what a should be.
-    Beyond its border, image's last row or column is taken.
-    """
-    height, width = flow.shape[:2]
-    across = flow[..., 0] + np.arange(width, dtype=np.float32)
-    down = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    # Bilinear would blur detail again in each frame, and so lower PSNR.
-    moved = cv2.remap(image, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.float32)
-
-
-def enlarged_flow(flow: Image, height: int, width: int) -> Image:
+def resize_flow(flow: Image, height: int, width: int) -> Image:
     """A flow of the same scene for frames of another size: (height, width, 2), in their pixels."""
     factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     enlarged = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from sr.metrics.sampling import sampled
+from sr.motion.warp import locate_pixels, sample
 
 Order = Literal["time", "nearest"]
 Edge = Literal["reference", "replicate", "reflect"]
@@ -75,7 +75,7 @@ class Window:
         return min(max(wanted, first), last)
 
 
-def offsets_of(num_frames: int, order: Order) -> tuple[int, ...]:
+def list_offsets(num_frames: int, order: Order) -> tuple[int, ...]:
     """Neighbors of a reference in the middle of `num_frames`, an odd number.
 
     time: from the past to the future. nearest: 1 before, 1 after, 2 before, ...
@@ -100,7 +100,7 @@ class Scene:
     last: int
 
 
-def look(
+def gather_window(
     window: Window, scene: Scene, position: int, area: Area | None = None
 ) -> tuple[Tensor, Tensor]:
     """The neighbors of a frame and the flow from it to them.
@@ -118,13 +118,13 @@ def look(
         if window.alignment == "nearest":
             part, flow = _aligned(frame, flow, area)
         else:
-            part = cut(frame, area)
+            part = crop(frame, area)
         neighbors.append(part)
         flows.append(flow)
     return torch.stack(neighbors), torch.stack(flows)
 
 
-def cut(frame: Tensor, area: Area) -> Tensor:
+def crop(frame: Tensor, area: Area) -> Tensor:
     """The area of a frame: (..., h, w) to (..., a, b)."""
     top, left, height, width = area
     return frame[..., top : top + height, left : left + width]
@@ -136,26 +136,24 @@ def _flow_between(scene: Scene, position: int, number: int, area: Area) -> Tenso
         device = scene.frames[position].device
         return torch.zeros(2, area.height, area.width, device=device)
     step, flows = (1, scene.to_next) if number > position else (-1, scene.to_previous)
-    flow = cut(flows[position], area).float()
+    flow = crop(flows[position], area).float()
     for between in range(position + step, number, step):
-        across, down = _places(area, flow.device) + flow
-        flow = flow + sampled(flows[between].float()[None], across[None], down[None])[0]
+        places = _locate(area, flow.device) + flow
+        flow = flow + sample(flows[between].float()[None], places[None])[0]
     return flow
 
 
 def _aligned(frame: Tensor, flow: Tensor, area: Area) -> tuple[Tensor, Tensor]:
     """The pixels of a frame that the flow points to, and what is left of the flow."""
     height, width = frame.shape[-2:]
-    places = _places(area, flow.device)
+    places = _locate(area, flow.device)
     columns, rows = (places + flow).round()
     columns, rows = columns.clamp(0, width - 1), rows.clamp(0, height - 1)
     part = frame[..., rows.long(), columns.long()]
     return part, places + flow - torch.stack([columns, rows])
 
 
-def _places(area: Area, device: torch.device) -> Tensor:
-    """Column and row of each pixel of an area: (2, a, b)."""
-    rows = torch.arange(area.top, area.top + area.height, device=device, dtype=torch.float32)
-    columns = torch.arange(area.left, area.left + area.width, device=device, dtype=torch.float32)
-    down, across = torch.meshgrid(rows, columns, indexing="ij")
-    return torch.stack([across, down])
+def _locate(area: Area, device: torch.device) -> Tensor:
+    """Return column and row of each pixel of an area: (2, a, b)."""
+    top, left, height, width = area
+    return locate_pixels(height, width, top=top, left=left, device=device)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.motion.flow import DIS_SETTINGS, luma, optical_flow
+from sr.motion.flow import DIS_SETTINGS, measure_flow, to_luma
 
 RGB8 = npt.NDArray[np.uint8]
 """A frame: (h, w, 3), RGB, 0 to 255."""
@@ -47,7 +47,7 @@ class DIS:
     def __call__(self, a: RGB8, b: RGB8) -> Flow:
         """a, b: (h, w, 3), uint8, of any one size. Returns (h, w, 2)."""
         check_frames(a, b)
-        return optical_flow(luma(a), luma(b))
+        return measure_flow(to_luma(a), to_luma(b))
 
 
 class Farneback:
@@ -63,7 +63,7 @@ class Farneback:
         """a, b: (h, w, 3), uint8, of any one size. Returns (h, w, 2)."""
         check_frames(a, b)
         start = np.zeros((*a.shape[:2], 2), np.float32)
-        found = cv2.calcOpticalFlowFarneback(luma(a), luma(b), start, *_FARNEBACK, 0)
+        found = cv2.calcOpticalFlowFarneback(to_luma(a), to_luma(b), start, *_FARNEBACK, 0)
         return np.ascontiguousarray(found, np.float32)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.networks.padding import padded
+from sr.networks.padding import pad_to_multiple
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 SCALE_NAMES = ("upscale", "scale")  # what the scale is called by their networks
@@ -63,7 +63,7 @@ class BasicSRNetwork(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
         height, width = lr.shape[-2:]
-        sr: Tensor = self.network(padded(lr, self.size_multiple))
+        sr: Tensor = self.network(pad_to_multiple(lr, self.size_multiple))
         return sr[..., : self.scale * height, : self.scale * width]
 
     def state_dict(self, *args: Any, **options: Any) -> Any:

@@ -28,7 +28,7 @@ def named_layers(architecture: Architecture) -> list[NamedLayer]:
         return _vgg(_VGG_CONVS[architecture])
 
 
-def layer_names(architecture: Architecture) -> tuple[str, ...]:
+def list_layers(architecture: Architecture) -> tuple[str, ...]:
     """All layers that can be asked for."""
     return tuple(name for name, _ in named_layers(architecture) if name)
 

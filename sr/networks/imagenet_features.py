@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.networks.feature_layers import Architecture, layer_names, named_layers
+from sr.networks.feature_layers import Architecture, list_layers, named_layers
 
 FeatureWeights = Path | Literal["torchvision", "random"]
 
@@ -39,7 +39,7 @@ class FeatureWeightsError(UserError):
 class ImageNetFeatures(nn.Module):
     """Named feature maps of AlexNet, VGG16 or VGG19.
 
-    layers: of `layer_names`; of VGG19, "conv5_4" is the fourth convolution of the fifth block
+    layers: of `list_layers`; of VGG19, "conv5_4" is the fourth convolution of the fifth block
         before, and "relu5_4" after its ReLU.
     weights: a local safetensors or pth file with torchvision's key names; "torchvision" for
         its ImageNet weights, downloaded once into torch's cache; "random" for tests, drawn from
@@ -98,7 +98,7 @@ class ImageNetFeatures(nn.Module):
 def _checked(architecture: Architecture, layers: Sequence[str]) -> set[str]:
     if not layers:
         raise ValueError(f"{architecture} features: expected at least one layer, got none")
-    known = layer_names(architecture)
+    known = list_layers(architecture)
     for name in layers:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)

@@ -37,7 +37,7 @@ class PackedWindow(nn.Module):
         return sr
 
 
-def packed(reference: Tensor, neighbors: Tensor, flows: Tensor) -> Tensor:
+def pack_window(reference: Tensor, neighbors: Tensor, flows: Tensor) -> Tensor:
     """What a PackedWindow takes: (1, 3 + 5n, h, w).
 
     reference: (1, 3, h, w). neighbors: (n, 3, h, w). flows: (n, 2, h, w), from the reference.

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def padded(lr: Tensor, multiple: int) -> Tensor:
+def pad_to_multiple(lr: Tensor, multiple: int) -> Tensor:
     """lr with rows and columns repeated up to multiples of `multiple`, below and at the right.
 
     lr: (B, C, H, W). Without a branch, which an exporter would take for all sizes.

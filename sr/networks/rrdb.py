@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sr.networks.padding import padded
+from sr.networks.padding import pad_to_multiple
 
 LEAKY_SLOPE = 0.2  # as in the released code
 RESIDUAL_SCALE = 0.2  # beta of figure 4 in Wang et al. 2018; the value is the released code's
@@ -111,7 +111,7 @@ class RRDBNet(nn.Module):
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
         height, width = lr.shape[-2:]
         factor = self.size_multiple
-        shallow = self.conv_first(functional.pixel_unshuffle(padded(lr, factor), factor))
+        shallow = self.conv_first(functional.pixel_unshuffle(pad_to_multiple(lr, factor), factor))
         x = shallow + self.conv_body(self.body(shallow))
         for number in range(1, NUM_DOUBLINGS[self.scale] + 1):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")

@@ -10,7 +10,7 @@ so that flipped it begins at one too; else tiles at the image's end would not ma
 import torch
 from torch import Tensor, nn
 
-from sr.networks.padding import padded
+from sr.networks.padding import pad_to_multiple
 
 NUM_ORIENTATIONS = 8
 
@@ -36,7 +36,7 @@ class SelfEnsemble(nn.Module):
         Returns (B, 3, scale*H, scale*W), not clamped.
         """
         h, w = lr.shape[2:]
-        whole = padded(lr, self.multiple)  # (B, 3, H', W')
+        whole = pad_to_multiple(lr, self.multiple)  # (B, 3, H', W')
         total = self._part(whole, 0)
         for number in range(1, NUM_ORIENTATIONS):
             total = total + self._part(whole, number)

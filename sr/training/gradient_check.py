@@ -60,7 +60,7 @@ def measure_terms(
             sr = generator(*inputs)
         for name, part in loss.terms.items():
             seen = sr.detach().float().requires_grad_()
-            value = part.of(seen, batch.hr, batch.motion, inputs[0])
+            value = part.compute(seen, batch.hr, batch.motion, inputs[0])
             values[name] = value.item()
             norms[name] = part.weight / scale * _through(value * scale, seen, sr, parameters)
     restore_buffers(buffers)

@@ -16,7 +16,7 @@ from sr.data.cache import Cached, index_path
 from sr.data.crops import refuse_small_images
 from sr.data.sources import Source
 from sr.device import precision_name, resolve_device, resolve_precision
-from sr.models.load import some_names
+from sr.models.load import preview_names
 from sr.models.teacher import Teacher
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
@@ -202,7 +202,9 @@ def opening(
     elif options.train.initial_generator is not None:
         begun = f"from {options.train.initial_generator}"
         if trainee.begun_anew:
-            begun += f" ({len(trainee.begun_anew)} tensors again: {some_names(trainee.begun_anew)})"
+            begun += (
+                f" ({len(trainee.begun_anew)} tensors again: {preview_names(trainee.begun_anew)})"
+            )
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"

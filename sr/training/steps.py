@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sr.losses.combined import CombinedLoss, with_original
+from sr.losses.combined import CombinedLoss, select_with_original
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.training.distributed import any_process
 
@@ -90,7 +90,7 @@ def generator_step(
             accelerator.backward(total / len(batches))
         totals.append(total.detach())
         all_terms.append(terms)
-        images.append(with_original(sr.detach(), batch.hr))
+        images.append(select_with_original(sr.detach(), batch.hr))
     return _update(generator, totals, all_terms, accelerator), images
 
 

@@ -13,7 +13,7 @@ from sr.data.samples import samples
 from sr.data.sources import Source
 from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS
-from sr.metrics.luma import compared_values
+from sr.metrics.luma import crop_and_quantize
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 from sr.motion.frame_window import Window
@@ -105,7 +105,7 @@ def _measure(sr: Tensor, hr: Tensor, border: int, lpips: LPIPS | None) -> dict[s
         "ssim_rgb": ssim(sr, hr, border=border, channel="rgb"),
     }
     if lpips is not None:
-        images = compared_values(sr, hr, border=border, channel="rgb")  # in [0, 255]
+        images = crop_and_quantize(sr, hr, border=border, channel="rgb")  # in [0, 255]
         device = lpips.features.mean.device
         x, y = ((image[None] / 255).to(device, torch.float32) for image in images)
         with torch.inference_mode():

@@ -13,7 +13,7 @@ from sr.inference.scheduler import Outcome
 from sr.inference.video.resume import identity_of
 from sr.io.model_file import ModelFileError
 from sr.io.rgb8 import write_rgb8
-from sr.models.bundled import BUNDLED, default_model
+from sr.models.bundled import BUNDLED, choose_default_model
 from sr.models.loaded_model import LoadedGenerator
 
 NAMES = [bundled.name for bundled in BUNDLED]
@@ -129,9 +129,9 @@ def test_results_are_of_the_file_that_a_name_stands_for(
     monkeypatch.setattr(infer, "run", noted)
     window = SimpleNamespace(window=None)  # of an upscaler
     monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: [window])
-    for more in ([], ["-m", "span_x4"], ["-m", default_model()], ["-m", "compact_x4"]):
+    for more in ([], ["-m", "span_x4"], ["-m", choose_default_model()], ["-m", "compact_x4"]):
         assert call("-i", images, "-o", tmp_path / "out", *more) == 0
-    assert found[:3] == [("span_x4.safetensors", identity_of(default_model())["sha256"])] * 3
+    assert found[:3] == [("span_x4.safetensors", identity_of(choose_default_model())["sha256"])] * 3
     assert found[3] != found[0]
 
 

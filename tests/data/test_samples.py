@@ -9,7 +9,7 @@ from sr.data.augment import Image, Pair
 from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, scene_of
 from sr.data.samples import samples
 from sr.data.sources import Source, pair_bytes
-from sr.motion.frame_window import Alignment, Window, look
+from sr.motion.frame_window import Alignment, Window, gather_window
 from sr.motion.methods import DIS
 
 LR = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -78,7 +78,7 @@ def test_with_a_window_each_frame_comes_with_its_neighbors_and_the_flow(
         assert lr.shape == (1, 3, 16, 24)
         assert neighbors.shape == (1, 4, 3, 16, 24)
         assert flows.shape == (1, 4, 2, 16, 24)
-        expected = look(window, scene_of(arrays, number), number)
+        expected = gather_window(window, scene_of(arrays, number), number)
         assert torch.equal((neighbors[0] * 255).round(), expected[0].float())
         assert 0.5 < neighbors.max() <= 1
         assert torch.equal(flows[0], expected[1])

@@ -11,9 +11,9 @@ import pytest
 from sr.data.augment import Image, detail
 from sr.data.synthetic_clips import MovingPhoto
 from sr.io.rgb8 import ImageError, write_rgb8
-from sr.motion.flow import warped
 from sr.motion.methods import DIS
-from sr.motion.pairs import measured
+from sr.motion.scene_cuts import measure_motion
+from sr.motion.warp import warp_image
 
 SIZE = (48, 64)
 
@@ -64,10 +64,10 @@ def test_frames_differ_and_are_of_one_scene(photo: Path) -> None:
     for number in range(4):
         for a, b in pairwise(clip(photo, number).read()):
             assert not np.array_equal(a, b)
-            motion = measured(a, b, DIS())
+            motion = measure_motion(a, b, DIS())
             assert not motion.is_cut
             # Outlines of what moves in front, and the frame's border, are hidden in one of them.
-            error = np.median(np.abs(warped(b.astype(np.float32), motion.forward) - a))
+            error = np.median(np.abs(warp_image(b.astype(np.float32), motion.forward) - a))
             assert error < 0.2 * np.median(np.abs(unlike - a))
 
 

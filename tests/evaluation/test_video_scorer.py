@@ -23,7 +23,7 @@ from sr.losses.lpips import LPIPS
 from sr.metrics.flicker import warping_error
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
-from sr.metrics.tof import flow_for_tof, tof
+from sr.metrics.tof import measure_tof_flow, tof
 from sr.motion.methods import DIS
 
 RGB8 = npt.NDArray[np.uint8]
@@ -75,7 +75,11 @@ def test_frame_by_frame_gives_what_the_whole_clip_gives() -> None:
     assert score.original_flicker == pytest.approx(255 * warping_error(hr, flows) ** 0.5)
     levels = [(255 * sr[0].permute(1, 2, 0)).round().byte().numpy() for sr in frames]
     differences = [
-        tof(flow_for_tof(levels[t], levels[t + 1]), flow_for_tof(*originals[t : t + 2]), border=2)
+        tof(
+            measure_tof_flow(levels[t], levels[t + 1]),
+            measure_tof_flow(*originals[t : t + 2]),
+            border=2,
+        )
         for t in range(3)
     ]
     assert score.tof == pytest.approx(np.mean(differences))

@@ -96,5 +96,5 @@ def test_maps_in_low_precision_are_compared_in_float32(
 
 def test_layers_without_a_weight_or_a_map_are_refused(features: ImageNetFeatures) -> None:
     for weights in ({"conv1_2": 1.0}, LAYER_WEIGHTS | {"conv5_4": 1.0}):
-        with pytest.raises(ValueError, match=r"expected a weight .* conv1_2, relu2_1; got"):
+        with pytest.raises(ValueError, match=r"expected a weight .* conv1_2, relu2_1, got"):
             PerceptualLoss(features, weights, "L1")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.losses.combined import CombinedLoss, WeightedInputTerm, WeightedTerm
+from sr.losses.combined import CombinedLoss, WeightedTerm
 from sr.losses.pixel import l1, mse
 from sr.losses.teacher_term import TeacherTerm
 
@@ -37,7 +37,7 @@ def test_zoomed_results_count_for_the_teacher_alone() -> None:
     loss = CombinedLoss(
         {
             "l1": WeightedTerm(l1, 1.0),
-            "teacher": WeightedInputTerm(TeacherTerm(l1, enlarge), 3.0),
+            "teacher": WeightedTerm(TeacherTerm(l1, enlarge), 3.0, "inputs"),
         }
     )
     total, terms = loss(sr, hr, inputs=inputs)
@@ -50,6 +50,6 @@ def test_zoomed_results_count_for_the_teacher_alone() -> None:
 
 
 def test_a_teachers_term_without_inputs_is_refused() -> None:
-    loss = CombinedLoss({"teacher": WeightedInputTerm(TeacherTerm(l1, enlarge), 1.0)})
-    with pytest.raises(ValueError, match="needs the generator's inputs; got none"):
+    loss = CombinedLoss({"teacher": WeightedTerm(TeacherTerm(l1, enlarge), 1.0, "inputs")})
+    with pytest.raises(ValueError, match="expected the generator's inputs, got none"):
         loss(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8))

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.losses.combined import CombinedLoss, WeightedMotionTerm, WeightedTerm
+from sr.losses.combined import CombinedLoss, WeightedTerm
 from sr.losses.pixel import l1
 from sr.losses.temporal import temporal_loss
 
@@ -133,7 +133,7 @@ def test_the_gradient_of_the_term_alone_reaches_both_frames_of_sr() -> None:
 def test_a_batch_that_does_not_consist_of_pairs_is_refused(num_frames: int, num_flows: int) -> None:
     hr = torch.rand(num_frames, 3, SIZE, SIZE)
     message = f"got {num_frames} frames and {num_flows} flows"
-    with pytest.raises(ValueError, match=f"expected pairs of frames and a flow each; {message}"):
+    with pytest.raises(ValueError, match=f"expected pairs of frames and a flow each, {message}"):
         temporal_loss(hr, hr, motion(num_flows))
 
 
@@ -141,7 +141,7 @@ def test_a_combined_loss_hands_the_motion_to_the_terms_that_want_it() -> None:
     hr = pair(smooth())
     sr = hr + 0.1 * torch.rand_like(hr)
     loss = CombinedLoss(
-        {"l1": WeightedTerm(l1, 1.0), "temporal": WeightedMotionTerm(temporal_loss, 3.0)}
+        {"l1": WeightedTerm(l1, 1.0), "temporal": WeightedTerm(temporal_loss, 3.0, "motion")}
     )
     total, terms = loss(sr, hr, motion=motion())
     torch.testing.assert_close(terms["temporal"], temporal_loss(sr, hr, motion()))
@@ -151,6 +151,6 @@ def test_a_combined_loss_hands_the_motion_to_the_terms_that_want_it() -> None:
 
 def test_images_without_motion_are_refused_by_a_term_that_wants_it() -> None:
     hr = pair(smooth())
-    loss = CombinedLoss({"temporal": WeightedMotionTerm(temporal_loss, 1.0)})
+    loss = CombinedLoss({"temporal": WeightedTerm(temporal_loss, 1.0, "motion")})
     with pytest.raises(ValueError, match="temporal term needs clips: expected motion"):
         loss(hr, hr)

@@ -85,5 +85,5 @@ def test_the_gradient_of_the_term_alone_reaches_sr(term: Callable[[Tensor], Tens
 def test_a_image_without_neighbors_is_refused(
     term: Callable[[Tensor], Tensor], size: tuple[int, int]
 ) -> None:
-    with pytest.raises(ValueError, match=f"at least 2 x 2 px; .* {size[0]}, width {size[1]}"):
+    with pytest.raises(ValueError, match=f"at least 2 x 2 px, .* {size[0]}, width {size[1]}"):
         term(torch.rand(1, 3, *size))

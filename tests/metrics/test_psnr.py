@@ -10,7 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from sr.data.imresize import imresize
-from sr.metrics.luma import Channel, compared_values
+from sr.metrics.luma import Channel, crop_and_quantize
 from sr.metrics.psnr import psnr
 
 CHANNELS: list[Channel] = ["y", "rgb"]
@@ -43,7 +43,7 @@ def test_rgb_agrees_with_scikit_image(border: int) -> None:
 def test_luma_of_the_primaries_is_bt601() -> None:
     colors = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]
     image = torch.tensor(colors, dtype=torch.float32).T[:, None]  # (3, 1, 5)
-    luma, _ = compared_values(image, image, border=0, channel="y")
+    luma, _ = crop_and_quantize(image, image, border=0, channel="y")
     assert luma.flatten().tolist() == pytest.approx([16, 81.481, 144.553, 40.966, 235])
 
 

@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from sr.data.imresize import imresize
-from sr.metrics.luma import Channel, compared_values
+from sr.metrics.luma import Channel, crop_and_quantize
 from sr.metrics.ssim import ssim
 
 CHANNELS: list[Channel] = ["y", "rgb"]
@@ -32,7 +32,7 @@ def pair(height: int = 32, width: int = 45) -> tuple[Tensor, Tensor]:
 def test_the_mean_agrees_with_scikit_image(channel: Channel, border: int) -> None:
     sr, hr = pair()
     expected = []
-    for x, y in zip(*compared_values(sr, hr, border=border, channel=channel), strict=True):
+    for x, y in zip(*crop_and_quantize(sr, hr, border=border, channel=channel), strict=True):
         _, index_map = structural_similarity(
             x.numpy(),
             y.numpy(),

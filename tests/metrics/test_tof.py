@@ -2,7 +2,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sr.metrics.tof import flow_for_tof, tof
+from sr.metrics.tof import measure_tof_flow, tof
 
 SIZE = 64
 
@@ -19,7 +19,7 @@ def seen_from(across: int, down: int) -> npt.NDArray[np.uint8]:
 
 
 def test_flow_leads_from_the_first_frame_to_the_second() -> None:
-    flow = flow_for_tof(seen_from(0, 0), seen_from(2, -1))
+    flow = measure_tof_flow(seen_from(0, 0), seen_from(2, -1))
     inside = flow[16:-16, 16:-16]
     assert flow.shape == (SIZE, SIZE, 2)
     assert inside[..., 0].mean() == pytest.approx(2, abs=0.1)
@@ -27,13 +27,13 @@ def test_flow_leads_from_the_first_frame_to_the_second() -> None:
 
 
 def test_equal_motion_gives_0() -> None:
-    flow = flow_for_tof(seen_from(0, 0), seen_from(2, -1))
+    flow = measure_tof_flow(seen_from(0, 0), seen_from(2, -1))
     assert tof(flow, flow, border=4) == 0
 
 
 def test_a_result_that_stands_still_has_the_length_of_the_originals_motion() -> None:
-    original = flow_for_tof(seen_from(0, 0), seen_from(3, -4))
-    still = flow_for_tof(seen_from(0, 0), seen_from(0, 0))
+    original = measure_tof_flow(seen_from(0, 0), seen_from(3, -4))
+    still = measure_tof_flow(seen_from(0, 0), seen_from(0, 0))
     assert tof(still, original, border=16) == pytest.approx(5, abs=0.2)
     assert tof(original, still, border=16) == tof(still, original, border=16)
 
@@ -49,9 +49,9 @@ def test_the_border_does_not_count() -> None:
 def test_what_is_not_two_frames_or_flows_of_one_size_is_refused() -> None:
     frame = seen_from(0, 0)
     with pytest.raises(ValueError, match=r"two frames .* got \(64, 64, 3\) and \(63, 64, 3\)"):
-        flow_for_tof(frame, frame[1:])
+        measure_tof_flow(frame, frame[1:])
     with pytest.raises(ValueError, match="two frames"):
-        flow_for_tof(frame[..., 0], frame[..., 0])
+        measure_tof_flow(frame[..., 0], frame[..., 0])
     flow = np.zeros((8, 8, 2), np.float32)
     with pytest.raises(ValueError, match=r"tOF: .* got \(8, 7, 2\) and \(8, 8, 2\)"):
         tof(flow[:, 1:], flow, border=0)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sr.device import DeviceError
 from sr.io.model_file import ModelFileError
-from sr.models.backends import BACKENDS, TOLERANCE, with_backend
+from sr.models.backends import BACKENDS, TOLERANCE, use_backend
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_file import read_onnx, write_onnx
 from sr.models.openvino_network import OpenVinoNetwork, _openvino
@@ -81,7 +81,7 @@ def compact_by(backend: str) -> LoadedGenerator:
 
 
 def run_by(generator: LoadedGenerator, backend: str) -> LoadedGenerator:
-    return with_backend(generator, backend, device=CPU, precision=torch.float32)
+    return use_backend(generator, backend, device=CPU, precision=torch.float32)
 
 
 def assert_equal_results(a: LoadedGenerator, b: LoadedGenerator, tolerance: float) -> None:
@@ -139,9 +139,9 @@ def test_bf16_is_computed_in_bf16_and_near_or_refused_where_the_cpu_lacks_it() -
     ours = compact()
     if not openvino_has_bf16():
         with pytest.raises(DeviceError, match="expected precision f32, all that this CPU has"):
-            with_backend(ours, "openvino", device=CPU, precision=torch.bfloat16)
+            use_backend(ours, "openvino", device=CPU, precision=torch.bfloat16)
         return
-    theirs = with_backend(ours, "openvino", device=CPU, precision=torch.bfloat16)
+    theirs = use_backend(ours, "openvino", device=CPU, precision=torch.bfloat16)
     lr = torch.rand(1, 3, 20, 30)
     difference = float((theirs.network(lr) - ours.network(lr)).abs().max())
     assert 1e-5 < difference < TOLERANCE[torch.bfloat16]
@@ -278,13 +278,13 @@ def test_what_a_backend_lacks_is_refused(
     backend: str, device: str, precision: torch.dtype, fault: str
 ) -> None:
     with pytest.raises(DeviceError, match=fault):
-        with_backend(compact(), backend, device=torch.device(device), precision=precision)
+        use_backend(compact(), backend, device=torch.device(device), precision=precision)
 
 
 @needs_onnx
 def test_bf16_of_what_needs_fp32_is_refused(onnx_path: Path) -> None:
     with pytest.raises(DeviceError, match="expected precision fp32, which unnamed needs"):
-        with_backend(read_onnx(onnx_path), "openvino", device=CPU, precision=torch.bfloat16)
+        use_backend(read_onnx(onnx_path), "openvino", device=CPU, precision=torch.bfloat16)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sr.io.model_file import ModelFileError, write_model_file
-from sr.models.convert import convert
+from sr.models.convert import convert_model
 from sr.models.load import load_generator
 from sr.networks.compact import Compact
 
@@ -20,7 +20,7 @@ def a_model(path: Path, seed: int, num_features: int = 4, scale: int = 2) -> Pat
 def test_a_blend_is_the_weighted_mean_of_the_weights(tmp_path: Path) -> None:
     paths = [a_model(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2)]
     target = tmp_path / "blend.safetensors"
-    convert(paths[0], target, blend=(paths[1], 0.25))
+    convert_model(paths[0], target, blend=(paths[1], 0.25))
     first, second = (load_generator(path).network.state_dict() for path in paths)
     blend = load_generator(target)
     for name, tensor in blend.network.state_dict().items():
@@ -35,7 +35,7 @@ def test_models_of_different_networks_cannot_be_blended(
     first = a_model(tmp_path / "first.safetensors", 1)
     second = a_model(tmp_path / "second.safetensors", 2, **other)
     with pytest.raises(ModelFileError, match=r"second\.safetensors: expected another Compact x2"):
-        convert(first, tmp_path / "blend.safetensors", blend=(second, 0.5))
+        convert_model(first, tmp_path / "blend.safetensors", blend=(second, 0.5))
     assert not (tmp_path / "blend.safetensors").exists()
 
 
@@ -43,4 +43,4 @@ def test_models_of_different_networks_cannot_be_blended(
 def test_a_share_that_leaves_nothing_to_blend_is_refused(tmp_path: Path, share: float) -> None:
     first = a_model(tmp_path / "first.safetensors", 1)
     with pytest.raises(ModelFileError, match="must be between 0 and 1"):
-        convert(first, tmp_path / "blend.safetensors", blend=(first, share))
+        convert_model(first, tmp_path / "blend.safetensors", blend=(first, share))

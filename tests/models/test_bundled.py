@@ -11,10 +11,10 @@ from sr.models.bundled import (
     SMALL_DEFAULT,
     WEIGHTS,
     BundledModel,
-    default_model,
+    choose_default_model,
     resolve_model,
 )
-from sr.models.describe import num_computing
+from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
 
 NAMES = [bundled.name for bundled in BUNDLED]
@@ -37,16 +37,21 @@ def test_what_a_header_tells_is_what_is_loaded(bundled: BundledModel) -> None:
     assert facts.scale == loaded.scale
     assert bundled.name.endswith(f"_x{facts.scale}")
     assert facts.only_videos == (loaded.window is not None)
-    assert facts.num_weights == num_computing(loaded.network)
+    assert facts.num_weights == count_computing_weights(loaded.network)
     assert facts.num_bytes == bundled.file.stat().st_size
 
 
 def test_the_defaults_are_for_images_and_by_the_enlargement() -> None:
     (default,) = (bundled for bundled in BUNDLED if bundled.name == DEFAULT)
     assert not default.facts().only_videos
-    assert (default_model().stem, default_model(2.5).stem) == (DEFAULT, DEFAULT)
-    assert default_model(float("nan")).stem == DEFAULT  # which is refused elsewhere
-    assert default_model(2.0).stem == default_model(0.5).stem == SMALL_DEFAULT == "compact_x2"
+    assert (choose_default_model().stem, choose_default_model(2.5).stem) == (DEFAULT, DEFAULT)
+    assert choose_default_model(float("nan")).stem == DEFAULT  # which is refused elsewhere
+    assert (
+        choose_default_model(2.0).stem
+        == choose_default_model(0.5).stem
+        == SMALL_DEFAULT
+        == "compact_x2"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,7 +68,7 @@ def test_a_path_is_taken_as_it_is(model: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(model.parent)
     assert resolve_model(model) == resolve_model(str(model)) == model
     assert resolve_model(f"./{model.name}") == Path(model.name)
-    assert resolve_model(default_model()) == default_model()
+    assert resolve_model(choose_default_model()) == choose_default_model()
 
 
 def test_a_file_goes_before_a_name_and_a_folder_does_not(

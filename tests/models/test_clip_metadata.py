@@ -8,10 +8,10 @@ import torch
 
 from sr.device import DeviceError
 from sr.io.model_file import ModelFileError, read_model_file, write_model_file
-from sr.models.backends import with_backend
-from sr.models.clip_metadata import FLOWS, flow_named, window_of
-from sr.models.convert import convert
-from sr.models.describe import describe
+from sr.models.backends import use_backend
+from sr.models.clip_metadata import FLOWS, parse_clip_metadata, parse_flow
+from sr.models.convert import convert_model
+from sr.models.describe import describe_model
 from sr.models.load import load_generator, load_initial_weights
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import PackedWindow
@@ -115,7 +115,7 @@ def test_a_window_that_is_missing_or_does_not_fit_is_refused(
 
 
 def test_all_is_told_of_it(tmp_path: Path) -> None:
-    told = describe(ours(tmp_path))
+    told = describe_model(ours(tmp_path))
     assert told["frames"] == (
         "3: the one enlarged, +1, -1; beyond ends and cuts: reflect; alignment: nearest; "
         "flow: Farneback"
@@ -125,47 +125,47 @@ def test_all_is_told_of_it(tmp_path: Path) -> None:
 
 
 def test_published_weights_become_a_file_of_ours_and_back(tmp_path: Path) -> None:
-    convert(theirs(tmp_path), tmp_path / "a.safetensors")
+    convert_model(theirs(tmp_path), tmp_path / "a.safetensors")
     assert_is_tiny(load_generator(tmp_path / "a.safetensors").network)
     read = read_model_file(tmp_path / "a.safetensors")
     assert read.metadata["clips"]["offsets"] == [-1, 1]
     assert set(read.state_dict) == set(tiny().state_dict())
-    convert(tmp_path / "a.safetensors", tmp_path / "b.pth")
+    convert_model(tmp_path / "a.safetensors", tmp_path / "b.pth")
     assert_is_tiny(load_generator(tmp_path / "b.pth").network)
 
 
 def test_what_weights_alone_do_not_tell_is_refused_as_pth(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"b\.pth: .* nobody could tell .*reflect"):
-        convert(ours(tmp_path), tmp_path / "b.pth")
-    convert(ours(tmp_path), tmp_path / "b.safetensors")
+        convert_model(ours(tmp_path), tmp_path / "b.pth")
+    convert_model(ours(tmp_path), tmp_path / "b.safetensors")
     assert load_generator(tmp_path / "b.safetensors").window is not None
 
 
 def test_other_runtimes_are_refused(tmp_path: Path) -> None:
     path = ours(tmp_path)
     with pytest.raises(ModelFileError, match=r"b\.onnx: RBPN takes several frames"):
-        convert(path, tmp_path / "b.onnx")
+        convert_model(path, tmp_path / "b.onnx")
     generator = load_generator(path)
     for backend in ("onnxruntime", "openvino"):
         with pytest.raises(ModelFileError, match=f"backend {backend}: RBPN takes several frames"):
-            with_backend(generator, backend, device=torch.device("cpu"), precision=torch.float32)
+            use_backend(generator, backend, device=torch.device("cpu"), precision=torch.float32)
     with pytest.raises(DeviceError, match="backend: expected"):
-        with_backend(generator, "ncnn", device=torch.device("cpu"), precision=torch.float32)
+        use_backend(generator, "ncnn", device=torch.device("cpu"), precision=torch.float32)
 
 
 def test_flows_go_by_name_or_by_a_file_of_weights(tmp_path: Path) -> None:
-    assert flow_named("dis") == DISOptions(type="DIS")
-    assert flow_named("raft") == RAFTOptions(type="RAFT", size="small", weights="torchvision")
+    assert parse_flow("dis") == DISOptions(type="DIS")
+    assert parse_flow("raft") == RAFTOptions(type="RAFT", size="small", weights="torchvision")
     weights = tmp_path / "raft.pth"
     weights.touch()
-    assert flow_named(str(weights)) == RAFTOptions(type="RAFT", weights=weights)
+    assert parse_flow(str(weights)) == RAFTOptions(type="RAFT", weights=weights)
     with pytest.raises(ValueError, match=f"expected auto, {', '.join(FLOWS)} or a file.*none.pth"):
-        flow_named(str(tmp_path / "none.pth"))
+        parse_flow(str(tmp_path / "none.pth"))
 
 
 def test_any_number_of_frames_that_fits_is_taken() -> None:
     clips = {**CLIPS, "offsets": [-4, -2, 2, 4]}
-    assert window_of({"clips": clips}, num_frames=5).frames.radius == 4
+    assert parse_clip_metadata({"clips": clips}, num_frames=5).frames.radius == 4
 
 
 def test_initial_weights_that_learned_with_other_neighbors_are_refused(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from sr.io.model_file import ModelFileError, read_model_file, write_model_file
-from sr.models.convert import convert
-from sr.models.describe import describe, mflop_per_pixel
+from sr.models.convert import convert_model
+from sr.models.describe import describe_model, measure_mflop_per_pixel
 from sr.models.load import load_generator
 from sr.networks.compact import Compact
 from sr.networks.edsr import EDSR
@@ -51,8 +51,8 @@ def assert_same_result(a: Path, b: Path, tolerance: float = 0) -> None:
 
 
 def test_a_round_trip_through_pth_changes_no_weight(ours: Path, tmp_path: Path) -> None:
-    convert(ours, tmp_path / "theirs.pth")
-    convert(tmp_path / "theirs.pth", tmp_path / "back.safetensors")
+    convert_model(ours, tmp_path / "theirs.pth")
+    convert_model(tmp_path / "theirs.pth", tmp_path / "back.safetensors")
     before, after = read_model_file(ours), read_model_file(tmp_path / "back.safetensors")
     assert before.state_dict.keys() == after.state_dict.keys()
     for name, tensor in before.state_dict.items():
@@ -62,14 +62,14 @@ def test_a_round_trip_through_pth_changes_no_weight(ours: Path, tmp_path: Path) 
 
 
 def test_what_a_file_says_of_itself_is_kept(ours: Path, tmp_path: Path) -> None:
-    convert(ours, tmp_path / "copy.safetensors")
+    convert_model(ours, tmp_path / "copy.safetensors")
     told = read_model_file(tmp_path / "copy.safetensors").metadata
     assert (told["step"], told["licence"]) == (7, "CC0-1.0")
 
 
 def test_spandrel_reads_what_is_written_for_others(ours: Path, tmp_path: Path) -> None:
     spandrel = pytest.importorskip("spandrel")
-    convert(ours, tmp_path / "theirs.pth")
+    convert_model(ours, tmp_path / "theirs.pth")
     model = spandrel.ModelLoader().load_from_file(tmp_path / "theirs.pth")
     loaded = load_generator(ours)
     assert model.scale == loaded.scale
@@ -80,11 +80,11 @@ def test_spandrel_reads_what_is_written_for_others(ours: Path, tmp_path: Path) -
 
 
 def test_half_the_size_where_asked(ours: Path, tmp_path: Path) -> None:
-    convert(ours, tmp_path / "half.pth", half=True)
+    convert_model(ours, tmp_path / "half.pth", half=True)
     weights = torch.load(tmp_path / "half.pth", weights_only=True)["params_ema"]
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
     assert_same_result(ours, tmp_path / "half.pth", tolerance=0.01)
-    convert(ours, tmp_path / "half.safetensors", half=True)
+    convert_model(ours, tmp_path / "half.safetensors", half=True)
     assert_same_result(ours, tmp_path / "half.safetensors", tolerance=0.01)
 
 
@@ -95,7 +95,7 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
     network, options = SMALL["compact"]
     ours = tmp_path / "ours.safetensors"
     write_model_file(ours, network.state_dict(), {"generator": options, "scale": 4})
-    told = convert(ours, tmp_path / "a.onnx", half=half)
+    told = convert_model(ours, tmp_path / "a.onnx", half=half)
     assert "onnxruntime's result differs from torch's by" in told
     loaded = load_generator(tmp_path / "a.onnx")
     assert (loaded.scale, loaded.receptive_radius, loaded.architecture) == (4, 4, "Compact")
@@ -103,12 +103,12 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
     with torch.no_grad():
         expected = network(lr)
     torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=0.02 if half else 1e-5)
-    described = describe(tmp_path / "a.onnx")
+    described = describe_model(tmp_path / "a.onnx")
     assert described["network"] == "Compact (ONNX)"
     assert not {"parameters", "work"} & set(described)
     for name in ("back.pth", "back.safetensors", "back.onnx"):
         with pytest.raises(ModelFileError, match=r"a\.onnx: an ONNX program, which cannot be"):
-            convert(tmp_path / "a.onnx", tmp_path / name)
+            convert_model(tmp_path / "a.onnx", tmp_path / name)
         assert not (tmp_path / name).exists()
 
 
@@ -126,7 +126,7 @@ def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_fuse_or_pad(
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     torch.save(network.state_dict(), tmp_path / "a.pth")
-    convert(tmp_path / "a.pth", tmp_path / "a.onnx")
+    convert_model(tmp_path / "a.pth", tmp_path / "a.onnx")
     loaded = load_generator(tmp_path / "a.onnx")
     assert (loaded.size_multiple, loaded.tiling) == (multiple, tiling)
     for size in ((7, 11), (41, 32)):
@@ -199,7 +199,7 @@ def test_a_pth_that_nobody_could_read_right_is_refused(
     ours = tmp_path / "a.safetensors"
     write_model_file(ours, network.state_dict(), {"generator": options, "scale": 2})
     with pytest.raises(ModelFileError, match=rf"b\.pth: .* nobody could tell .*{told_apart}"):
-        convert(ours, tmp_path / "b.pth")
+        convert_model(ours, tmp_path / "b.pth")
     assert not (tmp_path / "b.pth").exists()
 
 
@@ -209,7 +209,7 @@ def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "a.pth")
     for name in ("b.pth", "b.safetensors"):
         with pytest.raises(ModelFileError, match=r"body\.0\.weight has values too large"):
-            convert(tmp_path / "a.pth", tmp_path / name, half=True)
+            convert_model(tmp_path / "a.pth", tmp_path / name, half=True)
 
 
 def test_a_broken_onnx_file_is_refused(tmp_path: Path) -> None:
@@ -224,18 +224,18 @@ def test_a_broken_onnx_file_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_format_is_refused_with_the_known_ones(ours: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"a\.bin: expected .*\.safetensors: .*\.onnx: "):
-        convert(ours, tmp_path / "a.bin")
+        convert_model(ours, tmp_path / "a.bin")
 
 
 def test_a_failed_conversion_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"")
     with pytest.raises(ModelFileError):
-        convert(tmp_path / "a.pth", tmp_path / "b.safetensors")
+        convert_model(tmp_path / "a.pth", tmp_path / "b.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
 
 
 def test_a_file_is_described(ours: Path) -> None:
-    told = describe(ours)
+    told = describe_model(ours)
     assert told["parameters"].replace(",", "").isdigit()
     assert told["licence"] == "CC0-1.0"
     assert told["training data"] == "two photographs"
@@ -247,7 +247,7 @@ def test_a_file_is_described(ours: Path) -> None:
 
 def test_flops_are_two_a_weight_and_pixel() -> None:
     # 4 convolutions of 3x3 at LR size, without biases and slopes: 2 * 9 * (3*8 + 8*8*2 + 8*48).
-    assert mflop_per_pixel(Compact(4, 8, 2)) == pytest.approx(2 * 9 * 536 / 1e6)
+    assert measure_mflop_per_pixel(Compact(4, 8, 2)) == pytest.approx(2 * 9 * 536 / 1e6)
 
 
 def test_batch_normalisation_survives(tmp_path: Path) -> None:
@@ -256,5 +256,5 @@ def test_batch_normalisation_survives(tmp_path: Path) -> None:
     options = {"type": "SRResNet", "num_features": 4, "num_blocks": 1}
     path = tmp_path / "a.safetensors"
     write_model_file(path, network.state_dict(), {"generator": options, "scale": 2})
-    convert(path, tmp_path / "b.safetensors", half=False)
+    convert_model(path, tmp_path / "b.safetensors", half=False)
     assert_same_result(path, tmp_path / "b.safetensors")

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from sr.build import build_generator
 from sr.io.model_file import ModelFileError
-from sr.models.detect_published import recognise
+from sr.models.detect_published import detect_published
 from sr.models.load import load_generator
 from sr.networks.compact import Compact
 from sr.options.generator import SCALES, GeneratorOptions
@@ -53,7 +53,7 @@ def test_options_and_scale_are_read_off_the_weights(tree: dict[str, Any], scale:
     options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(tree)
     with torch.device("meta"):
         state_dict = build_generator(options, scale).state_dict()
-    found = recognise(state_dict)
+    found = detect_published(state_dict)
     assert found is not None
     assert found.options == options
     assert found.scale == scale
@@ -63,13 +63,13 @@ def test_networks_without_published_names_are_not_recognised() -> None:
     options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(
         {"type": "SRResNet", "num_features": 4, "num_blocks": 1}
     )
-    assert recognise(build_generator(options, 4).state_dict()) is None
-    assert recognise({"a": torch.rand(1)}) is None
+    assert detect_published(build_generator(options, 4).state_dict()) is None
+    assert detect_published({"a": torch.rand(1)}) is None
 
 
 def test_another_activation_than_prelu_is_left_to_others() -> None:
     weights = {f"body.{n}.weight": torch.rand(4, 4, 3, 3) for n in (0, 2, 4)}
-    assert recognise({**weights, "body.0.weight": torch.rand(4, 3, 3, 3)}) is None
+    assert detect_published({**weights, "body.0.weight": torch.rand(4, 3, 3, 3)}) is None
 
 
 @pytest.mark.parametrize("tree", SMALL[:-1], ids=lambda tree: str(tree["type"]))
@@ -78,9 +78,9 @@ def test_missing_and_odd_weights_are_no_fault_of_the_program(tree: dict[str, Any
     with torch.device("meta"):
         state_dict = build_generator(options, 4).state_dict()
     for name in state_dict:
-        recognise({key: tensor for key, tensor in state_dict.items() if key != name})
+        detect_published({key: tensor for key, tensor in state_dict.items() if key != name})
         for odd in (torch.zeros(()), torch.zeros(3), torch.zeros(0, 0, 0, 0)):
-            recognise({**state_dict, name: odd})
+            detect_published({**state_dict, name: odd})
 
 
 def test_a_file_with_odd_shapes_is_refused_without_a_traceback(tmp_path: Path) -> None:

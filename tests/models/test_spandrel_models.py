@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sr.io.model_file import ModelFileError
-from sr.models.convert import convert
+from sr.models.convert import convert_model
 from sr.models.load import load_generator
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")  # spandrel's SwinIR
@@ -87,4 +87,4 @@ def test_weights_that_only_look_like_a_network_are_refused(tmp_path: Path) -> No
 def test_a_network_of_others_has_no_counterpart_here(tmp_path: Path) -> None:
     path = saved(swinir(), tmp_path)
     with pytest.raises(ModelFileError, match=r"SwinIR.* has no counterpart here.* \.onnx only"):
-        convert(path, tmp_path / "ours.safetensors")
+        convert_model(path, tmp_path / "ours.safetensors")

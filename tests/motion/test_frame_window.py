@@ -5,9 +5,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.motion.frame_window import Alignment, Area, Edge, Scene, Window, cut, look, offsets_of
+from sr.motion.frame_window import (
+    Alignment,
+    Area,
+    Edge,
+    Scene,
+    Window,
+    crop,
+    gather_window,
+    list_offsets,
+)
 from sr.motion.methods import DIS, RGB8
-from sr.motion.pairs import measured
+from sr.motion.scene_cuts import measure_motion
 
 Moved = Callable[..., RGB8]
 
@@ -55,8 +64,8 @@ def scene(first: int, last: int, flow: Callable[[int], Tensor] = uneven) -> Scen
 def test_neighbors_come_in_the_order_of_time_or_the_nearest_first(
     num_frames: int, time: tuple[int, ...], nearest: tuple[int, ...]
 ) -> None:
-    assert offsets_of(num_frames, "time") == time
-    assert offsets_of(num_frames, "nearest") == nearest
+    assert list_offsets(num_frames, "time") == time
+    assert list_offsets(num_frames, "nearest") == nearest
 
 
 @pytest.mark.parametrize("edge", EDGES)
@@ -105,7 +114,7 @@ def test_in_scenes_shorter_than_the_window_no_frame_is_of_another_scene(
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 @pytest.mark.parametrize("edge", EDGES)
 def test_a_scene_of_one_frame_is_looked_at_without_motion(edge: Edge, alignment: Alignment) -> None:
-    neighbors, flows = look(Window((-2, -1, 1, 2), edge, alignment), scene(4, 4), 4)
+    neighbors, flows = gather_window(Window((-2, -1, 1, 2), edge, alignment), scene(4, 4), 4)
     assert torch.equal(neighbors, frame(4).expand(4, 3, HEIGHT, WIDTH))
     assert flows.shape == (4, 2, HEIGHT, WIDTH)
     assert not flows.any()
@@ -131,15 +140,15 @@ def test_a_window_backwards_sees_the_same_in_a_clip_that_runs_backwards(
         0,
         4,
     )
-    expected = look(window, forwards, position)
-    found = look(window.backwards(), mirrored, 4 - position)
+    expected = gather_window(window, forwards, position)
+    found = gather_window(window.backwards(), mirrored, 4 - position)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     assert window.backwards().backwards() == window
 
 
 def test_without_alignment_frames_beside_are_handed_over_with_their_flow() -> None:
     whole = scene(0, 4)
-    neighbors, flows = look(Window((1, -1)), whole, 2)
+    neighbors, flows = gather_window(Window((1, -1)), whole, 2)
     assert torch.equal(neighbors, torch.stack([frame(3), frame(1)]))
     assert torch.equal(flows, torch.stack([whole.to_next[2], whole.to_previous[2]]))
 
@@ -152,7 +161,7 @@ def test_flow_over_two_and_three_frames_is_so_many_times_that_of_a_steady_motion
         0,
         6,
     )
-    neighbors, flows = look(Window((-3, -2, 2, 3)), steady, 3)
+    neighbors, flows = gather_window(Window((-3, -2, 2, 3)), steady, 3)
     assert torch.equal(neighbors, torch.stack([frame(0), frame(1), frame(5), frame(6)]))
     for flow, times in zip(flows, (-3, -2, 2, 3), strict=True):
         assert torch.allclose(flow, times * constant(2.5, -1), atol=1e-5)
@@ -160,14 +169,14 @@ def test_flow_over_two_and_three_frames_is_so_many_times_that_of_a_steady_motion
 
 def test_flow_measured_over_two_frames_of_a_moving_scene_is_twice_the_shift(moved: Moved) -> None:
     images = [moved(1.5 * step, -0.75 * step) for step in range(3)]
-    motions = [measured(*pair, DIS()) for pair in pairwise(images)]
+    motions = [measure_motion(*pair, DIS()) for pair in pairwise(images)]
     there = [torch.from_numpy(motion.forward).permute(2, 0, 1) for motion in motions]
     back = [torch.from_numpy(motion.backward).permute(2, 0, 1) for motion in motions]
     frames = [torch.from_numpy(image).permute(2, 0, 1) for image in images]
     whole = Scene(dict(enumerate(frames)), dict(enumerate(there)), dict(enumerate(back, 1)), 0, 2)
     shift = torch.tensor([3, -1.5]).view(2, 1, 1)
     for position, offset, expected in ((0, 2, shift), (2, -2, -shift)):
-        neighbors, flows = look(Window((offset,)), whole, position)
+        neighbors, flows = gather_window(Window((offset,)), whole, position)
         assert torch.equal(neighbors[0], frames[position + offset])
         assert (flows[0] - expected)[:, 10:-10, 10:-10].abs().max() < 0.3
 
@@ -176,7 +185,7 @@ def test_the_second_step_of_a_flow_is_read_where_the_first_one_leads() -> None:
     columns = torch.arange(WIDTH, dtype=torch.float32).expand(HEIGHT, WIDTH)
     stretched = torch.stack([0.1 * columns, torch.zeros(HEIGHT, WIDTH)])
     whole = scene(0, 2, lambda _number: stretched)
-    _, flows = look(Window((2,)), whole, 0)
+    _, flows = gather_window(Window((2,)), whole, 0)
     inside = 1.1 * columns <= WIDTH - 1
     assert torch.allclose(flows[0, 0][inside], (0.21 * columns)[inside], atol=1e-4)
     # Beyond the border, the border's flow.
@@ -188,8 +197,8 @@ def test_the_second_step_of_a_flow_is_read_where_the_first_one_leads() -> None:
 def test_aligned_neighbors_are_the_pixels_that_flow_points_to_and_the_rest_of_it() -> None:
     whole = scene(0, 4)
     window = Window((-2, -1, 1, 2))
-    frames, flows = look(window, whole, 2)
-    aligned, left = look(Window(window.offsets, alignment="nearest"), whole, 2)
+    frames, flows = gather_window(window, whole, 2)
+    aligned, left = gather_window(Window(window.offsets, alignment="nearest"), whole, 2)
     num_inside = 0
     for n in range(4):
         for y in range(HEIGHT):
@@ -208,7 +217,7 @@ def test_aligned_neighbors_are_the_pixels_that_flow_points_to_and_the_rest_of_it
 
 def test_after_alignment_by_whole_pixels_no_flow_is_left_inside() -> None:
     whole = scene(0, 2, lambda _number: constant(3, -2))
-    aligned, left = look(Window((1,), alignment="nearest"), whole, 1)
+    aligned, left = gather_window(Window((1,), alignment="nearest"), whole, 1)
     assert torch.equal(aligned[0, :, 2:, :-3], frame(2)[:, :-2, 3:])
     assert not left[0, :, 2:, :-3].any()
     # Beyond the border, the border's pixels, and the way that is left.
@@ -225,10 +234,10 @@ def test_an_area_is_seen_as_in_the_whole_frame(
 ) -> None:
     window = Window((-3, -2, -1, 1, 2, 3), edge, alignment)
     whole = scene(0, 6)
-    neighbors, flows = look(window, whole, position)
-    part, part_flows = look(window, whole, position, area)
-    assert torch.equal(part, cut(neighbors, area))
-    assert torch.allclose(part_flows, cut(flows, area), atol=1e-4)
+    neighbors, flows = gather_window(window, whole, position)
+    part, part_flows = gather_window(window, whole, position, area)
+    assert torch.equal(part, crop(neighbors, area))
+    assert torch.allclose(part_flows, crop(flows, area), atol=1e-4)
     assert part.shape == (6, 3, area.height, area.width)
 
 
@@ -244,9 +253,9 @@ def test_frames_of_bytes_and_flow_of_half_precision_are_taken(alignment: Alignme
         4,
     )
     window = Window((-2, -1, 1, 2), alignment=alignment)
-    neighbors, flows = look(window, half, 2)
+    neighbors, flows = gather_window(window, half, 2)
     assert neighbors.dtype == torch.uint8
     assert flows.dtype == torch.float32
     if alignment == "none":
-        assert torch.allclose(flows, look(window, whole, 2)[1], atol=0.02)
+        assert torch.allclose(flows, gather_window(window, whole, 2)[1], atol=0.02)
         assert torch.equal(neighbors[2], frames[3])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from sr.motion.flow import Image
-from sr.motion.methods import DIS, RGB8
-from sr.motion.scene_cuts import agreement, is_cut
+from sr.motion.methods import DIS, RGB8, Flow
+from sr.motion.scene_cuts import is_cut, measure_agreement, measure_motion
 
 Moved = Callable[..., RGB8]
 
@@ -14,7 +14,9 @@ Moved = Callable[..., RGB8]
 def agreements(a: RGB8, b: RGB8) -> tuple[Image, Image]:
     forward, backward = DIS()(a, b), DIS()(b, a)
     first, second = (frame.astype(np.float32) / 255 for frame in (a, b))
-    return agreement(first, second, forward, backward), agreement(second, first, backward, forward)
+    return measure_agreement(first, second, forward, backward), measure_agreement(
+        second, first, backward, forward
+    )
 
 
 def noisy(frame: RGB8, levels: float, seed: int) -> RGB8:
@@ -25,22 +27,22 @@ def noisy(frame: RGB8, levels: float, seed: int) -> RGB8:
 def test_a_frame_agrees_with_itself(moved: Moved) -> None:
     still = np.zeros((64, 112, 2), np.float32)
     frame = moved(0, 0).astype(np.float32) / 255
-    assert np.allclose(agreement(frame, frame, still, still), 1)
+    assert np.allclose(measure_agreement(frame, frame, still, still), 1)
 
 
 def test_frames_agree_along_their_motion_alone(moved: Moved) -> None:
     first, second = (frame.astype(np.float32) / 255 for frame in (moved(0, 0), moved(3, 1)))
     flow = np.full((64, 112, 2), [3, 1], np.float32)
     inside = (slice(8, -8), slice(8, -8))
-    assert agreement(first, second, flow, -flow)[inside].min() > 0.9
-    assert agreement(first, second, -flow, flow)[inside].mean() < 0.5
+    assert measure_agreement(first, second, flow, -flow)[inside].min() > 0.9
+    assert measure_agreement(first, second, -flow, flow)[inside].mean() < 0.5
 
 
 def test_nothing_agrees_where_flow_does_not_lead_back_or_leaves_the_frame() -> None:
     gray = np.full((20, 30, 3), 0.5, np.float32)
     flow = np.full((20, 30, 2), [4, 0], np.float32)
-    assert not agreement(gray, gray, flow, flow).any()
-    there = agreement(gray, gray, flow, -flow)
+    assert not measure_agreement(gray, gray, flow, flow).any()
+    there = measure_agreement(gray, gray, flow, -flow)
     assert not there[:, -4:].any()
     assert (there[:, :-4] == 1).all()
 
@@ -62,3 +64,45 @@ def test_a_thing_that_comes_into_the_image_is_no_cut(moved: Moved) -> None:
     after = moved(1, 0)
     cv2.rectangle(after, (20, 10), (70, 50), (250, 20, 30), -1)
     assert not is_cut(*agreements(before, after))
+
+
+class Counted:
+    """DIS, and how often it was asked."""
+
+    name = "counted"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, a: RGB8, b: RGB8) -> Flow:
+        self.calls += 1
+        return DIS()(a, b)
+
+
+def test_forward_leads_to_the_second_frame_and_backward_back(moved: Moved) -> None:
+    method = Counted()
+    motion = measure_motion(moved(0, 0), moved(2, -1), method)
+    assert np.abs(motion.forward[10:-10, 10:-10] - [2, -1]).max() < 0.25
+    assert np.abs(motion.backward[10:-10, 10:-10] + [2, -1]).max() < 0.25
+    assert not motion.is_cut
+    assert method.calls == 2
+
+
+def test_equal_frames_are_still_without_asking_for_flow(moved: Moved) -> None:
+    method = Counted()
+    motion = measure_motion(moved(0, 0), moved(0, 0), method)
+    assert motion.forward.shape == motion.backward.shape == (64, 112, 2)
+    assert motion.forward.dtype == np.float32
+    assert not motion.forward.any()
+    assert not motion.backward.any()
+    assert not motion.is_cut
+    assert method.calls == 0
+
+
+def test_frames_of_different_scenes_are_a_cut(moved: Moved) -> None:
+    assert measure_motion(moved(0, 0), moved(0, 0, seed=1), DIS()).is_cut
+
+
+def test_frames_of_different_sizes_are_refused(moved: Moved) -> None:
+    with pytest.raises(ValueError, match=r"one size, got uint8 \(64, 112, 3\) and uint8 \(32"):
+        measure_motion(moved(0, 0), moved(0, 0, height=32), DIS())

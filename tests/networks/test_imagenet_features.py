@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.models import alexnet, vgg16, vgg19
 
-from sr.networks.feature_layers import Architecture, layer_names
+from sr.networks.feature_layers import Architecture, list_layers
 from sr.networks.imagenet_features import FeatureWeightsError, ImageNetFeatures
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
@@ -38,7 +38,7 @@ def saved(weights: dict[str, Tensor], path: Path) -> Path:
 
 @each_architecture
 def test_all_named_layers_equal_torchvisions(architecture: Architecture) -> None:
-    names = layer_names(architecture)
+    names = list_layers(architecture)
     features = ImageNetFeatures(architecture, names, "random")
     with torch.device("meta"):  # without the weights of its classifier
         reference = REFERENCES[architecture](weights=None).features
@@ -61,14 +61,14 @@ def test_all_named_layers_equal_torchvisions(architecture: Architecture) -> None
 
 
 def test_layer_names_count_the_convolutions_of_the_papers() -> None:
-    assert [len(layer_names(architecture)) for architecture in ARCHITECTURES] == [
+    assert [len(list_layers(architecture)) for architecture in ARCHITECTURES] == [
         2 * 5,
         2 * 13,
         2 * 16,
     ]
-    assert layer_names("VGG19")[-2:] == ("conv5_4", "relu5_4")
-    assert layer_names("AlexNet")[-2:] == ("conv5", "relu5")
-    assert layer_names("VGG16")[:3] == ("conv1_1", "relu1_1", "conv1_2")
+    assert list_layers("VGG19")[-2:] == ("conv5_4", "relu5_4")
+    assert list_layers("AlexNet")[-2:] == ("conv5", "relu5")
+    assert list_layers("VGG16")[:3] == ("conv1_1", "relu1_1", "conv1_2")
 
 
 def test_a_map_before_the_relu_is_not_changed_by_it() -> None:

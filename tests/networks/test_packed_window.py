@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sr.networks.packed_window import PackedWindow, num_packed_channels, packed
+from sr.networks.packed_window import PackedWindow, num_packed_channels, pack_window
 from sr.networks.rbpn import RBPN
 from sr.networks.receptive import measure_receptive_radius
 
@@ -14,7 +14,7 @@ def test_the_result_is_that_of_the_network_itself(num_frames: int) -> None:
     references = torch.rand(2, 3, 6, 9)
     neighbors, flows = torch.rand(2, n, 3, 6, 9), torch.randn(2, n, 2, 6, 9)
     window = torch.cat(
-        [packed(references[b : b + 1], neighbors[b], flows[b]) for b in range(len(references))]
+        [pack_window(references[b : b + 1], neighbors[b], flows[b]) for b in range(len(references))]
     )
     wrapped = PackedWindow(network)
     assert window.shape == (2, wrapped.num_channels, 6, 9)
@@ -29,7 +29,7 @@ def test_the_result_is_that_of_the_network_itself(num_frames: int) -> None:
 def test_neighbors_and_flows_lie_behind_the_reference_in_their_order() -> None:
     reference, neighbors = torch.zeros(1, 3, 1, 1), torch.arange(1.0, 7).view(2, 3, 1, 1)
     flows = torch.arange(7.0, 11).view(2, 2, 1, 1)
-    assert packed(reference, neighbors, flows).flatten().tolist() == [0, 0, 0, *range(1, 11)]
+    assert pack_window(reference, neighbors, flows).flatten().tolist() == [0, 0, 0, *range(1, 11)]
 
 
 @pytest.mark.parametrize(("scale", "num_frames", "radius"), [(4, 3, 9), (2, 3, 13), (4, 4, 13)])

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sr.build import GENERATORS
 from sr.losses import pixel
 from sr.losses.adversarial import KINDS_WITH_LABEL_SMOOTHING, AdversarialKind
-from sr.networks.feature_layers import Architecture, layer_names
+from sr.networks.feature_layers import Architecture, list_layers
 from sr.options.base import Section
 from sr.options.generator import (
     GeneratorOptions,
@@ -83,7 +83,7 @@ def test_every_section_is_frozen_strict_and_described(section: type[Section]) ->
 def test_the_layers_of_perceptual_options_are_those_of_the_networks() -> None:
     architectures: tuple[Architecture, ...] = ("VGG16", "VGG19")
     for architecture in architectures:
-        known = set(layer_names(architecture))
+        known = set(list_layers(architecture))
         for block, number, kind in itertools.product(range(1, 7), range(1, 6), ("conv", "relu")):
             name = f"{kind}{block}_{number}"
             try:

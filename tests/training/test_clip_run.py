@@ -18,7 +18,7 @@ from sr.io.model_file import read_model_file
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.metrics.psnr import psnr
 from sr.models.load import load_generator
-from sr.motion.frame_window import look
+from sr.motion.frame_window import gather_window
 from sr.networks.compact import Compact
 from sr.networks.rbpn import RBPN
 from sr.options.schema import Options
@@ -227,7 +227,7 @@ def test_validation_is_that_of_calling_the_network_frame_by_frame(
     for source in sets["same"]:
         arrays: ClipArrays = source.load()
         for number in range(NUM_FRAMES):
-            neighbors, flows = look(window, scene_of(arrays, number), number)
+            neighbors, flows = gather_window(window, scene_of(arrays, number), number)
             lr, hr = (
                 torch.from_numpy(frames[number]).permute(2, 0, 1)[None] / 255
                 for frames in (arrays.lr, arrays.hr)

@@ -29,7 +29,7 @@ from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
 from sr.data.crops import CropSettings
 from sr.losses.combined import CombinedLoss
-from sr.motion.frame_window import Window, offsets_of
+from sr.motion.frame_window import Window, list_offsets
 from sr.motion.methods import RGB8, Flow
 from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.rbpn import ResidualBlock
@@ -259,7 +259,7 @@ def test_row_16_flow_is_measured_once_a_pair_and_on_whole_frames(tmp_path: Path)
         Cached([clip], Path(), []),  # loaded again for every crop
         4,
         CropSettings(32, 1, flips=True, transposes=True),
-        WindowSettings(Window(offsets_of(7, "time"))),
+        WindowSettings(Window(list_offsets(7, "time"))),
         seed=0,
     )
     for number in range(5):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr.models.convert import convert
+from sr.models.convert import convert_model
 from sr.models.load import load_generator
 from sr.networks.basicsr_network import BasicSRNetwork, networks_of_basicsr
 from sr.options.schema import Options
@@ -36,7 +36,7 @@ def test_it_trains_validates_and_comes_back_from_its_file(
     lr = torch.rand(1, 3, 5, 7)
     assert loaded.network(lr).shape == (1, 3, 10, 14)
 
-    convert(file, tmp_path / "theirs.pth")
+    convert_model(file, tmp_path / "theirs.pth")
     weights = torch.load(tmp_path / "theirs.pth", weights_only=True)["params_ema"]
     assert options.generator.type == "BasicSR"
     theirs = networks_of_basicsr()["SwinIR"](upscale=2, **options.generator.options)

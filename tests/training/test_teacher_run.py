@@ -11,7 +11,7 @@ import torch
 
 from sr.build import build_generator
 from sr.io.model_file import write_model_file
-from sr.models.describe import describe
+from sr.models.describe import describe_model
 from sr.models.load import load_generator
 from sr.options.generator import CompactOptions
 from sr.options.schema import Options
@@ -151,8 +151,8 @@ def test_model_files_name_the_teacher(tiny_options: MakeOptions, teacher: Path) 
         "licence": "CC0-1.0",
     }
     expected = f"teacher.safetensors, Compact; licence: CC0-1.0; sha256: {digest}"
-    assert describe(path)["teacher"] == expected
-    assert "teacher" not in describe(teacher)
+    assert describe_model(path)["teacher"] == expected
+    assert "teacher" not in describe_model(teacher)
 
 
 def test_a_check_tells_the_teacher(tiny_options: MakeOptions, teacher: Path) -> None:

@@ -18,10 +18,10 @@ from torch import Tensor
 from sr.inference.video.stages import MAX_FRAMES, Batch, equal
 from sr.io.rgb8 import tensor_to_rgb8
 from sr.io.video.frame import Frame, Planes
-from sr.motion.frame_window import Scene, look
+from sr.motion.frame_window import Scene, gather_window
 from sr.motion.methods import RGB8, Flow
-from sr.motion.pairs import measured
-from sr.networks.packed_window import packed
+from sr.motion.scene_cuts import measure_motion
+from sr.networks.packed_window import pack_window
 from sr.tiling.frame_window import FrameWindow
 from sr.tiling.prefetch import on_own_stream
 
@@ -94,7 +94,7 @@ class Windows:
 
     def _measured(self, a: RGB8, b: RGB8) -> tuple[Tensor, Tensor] | None:
         """The flow from a to b, and back: (2, h, w) each; None across a cut."""
-        motion = measured(a, b, self._window.flow)
+        motion = measure_motion(a, b, self._window.flow)
         if motion.is_cut:
             return None
         return self._moved(motion.forward), self._moved(motion.backward)
@@ -105,8 +105,8 @@ class Windows:
 
     def _looked_at(self, scene: Scene, number: int, device: torch.device) -> Tensor:
         """The packed window of a frame, (1, 3 + 5n, h, w), on `device`."""
-        neighbors, flows = look(self._window.frames, scene, number)
-        return packed(scene.frames[number][None], neighbors, flows).to(device)
+        neighbors, flows = gather_window(self._window.frames, scene, number)
+        return pack_window(scene.frames[number][None], neighbors, flows).to(device)
 
 
 @dataclass(frozen=True)

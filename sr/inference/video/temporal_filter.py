@@ -32,8 +32,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.motion.flow import Image, enlarged_flow, luma8, optical_flow, warped
-from sr.motion.scene_cuts import agreement, is_cut
+from sr.motion.flow import Image, measure_flow, resize_flow, to_luma8
+from sr.motion.scene_cuts import is_cut, measure_agreement
+from sr.motion.warp import warp_image
 
 Key = TypeVar("Key")
 
@@ -83,9 +84,9 @@ class TemporalFilter:
             for frame, other in ((old, new), (new, old)):
                 frame.add(other.detail, np.float32(self.strength))
             return
-        forward, backward = optical_flow(old.luma, new.luma), optical_flow(new.luma, old.luma)
-        there = agreement(old.lr, new.lr, forward, backward)
-        back = agreement(new.lr, old.lr, backward, forward)
+        forward, backward = measure_flow(old.luma, new.luma), measure_flow(new.luma, old.luma)
+        there = measure_agreement(old.lr, new.lr, forward, backward)
+        back = measure_agreement(new.lr, old.lr, backward, forward)
         if is_cut(there, back):
             return
         size = new.detail.shape[:2]
@@ -93,7 +94,7 @@ class TemporalFilter:
             (old, new, forward, there),
             (new, old, backward, back),
         ):
-            moved = warped(other.detail, enlarged_flow(flow, *size))
+            moved = warp_image(other.detail, resize_flow(flow, *size))
             frame.add(moved, np.float32(self.strength) * _enlarged(weight, *size)[..., None])
 
 
@@ -108,7 +109,7 @@ class _Frame(Generic[Key]):
                     f"got {tuple(tensor.shape)}"
                 )
         self.key = key
-        self.luma = luma8(lr)  # (h, w)
+        self.luma = to_luma8(lr)  # (h, w)
         self.lr = _rows(lr)  # (h, w, 3)
         self.detail = _rows(sr)  # (H, W, 3)
         self.detail -= self._base()

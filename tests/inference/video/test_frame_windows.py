@@ -16,8 +16,8 @@ from sr.inference.video.frame_windows import Windows, around
 from sr.inference.video.stages import MAX_FRAMES, Batch
 from sr.io.rgb8 import image_to_tensor
 from sr.io.video.frame import Frame
-from sr.motion.flow import Image, luma8, optical_flow
-from sr.motion.frame_window import Alignment, Edge, Window, offsets_of
+from sr.motion.flow import Image, measure_flow, to_luma8
+from sr.motion.frame_window import Alignment, Edge, Window, list_offsets
 from sr.motion.methods import DIS, RGB8, Flow
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
@@ -79,7 +79,7 @@ def windows(
     batch_size: int = 1,
     first: int = 0,
 ) -> Windows:
-    frames = Window(offsets_of(2 * radius + 1, "nearest"), edge, alignment)
+    frames = Window(list_offsets(2 * radius + 1, "nearest"), edge, alignment)
     return Windows(
         FrameWindow(frames, flow or DIS()), [CPU] * devices, batch_size, lambda n: n >= first
     )
@@ -92,7 +92,7 @@ def expected_windows(clip: Clip, radius: int, edge: Edge) -> list[Tensor]:
     for place, (scene, step) in enumerate(distinct):
         inside = [n for n, other in enumerate(distinct) if other[0] == scene]
         parts: list[tuple[RGB8, Image]] = []
-        for offset in offsets_of(2 * radius + 1, "nearest"):
+        for offset in list_offsets(2 * radius + 1, "nearest"):
             wanted = place + offset
             if wanted not in inside:
                 end = min(inside) if offset < 0 else max(inside)
@@ -108,9 +108,9 @@ def expected_windows(clip: Clip, radius: int, edge: Edge) -> list[Tensor]:
 def flow_along(distinct: Clip, start: int, end: int) -> Image:
     flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
     step = 1 if end > start else -1
-    lumas = [luma8(image_to_tensor(image(*shown))) for shown in distinct]
+    lumas = [to_luma8(image_to_tensor(image(*shown))) for shown in distinct]
     for place in range(start, end, step):
-        flow = flow + sampled(optical_flow(lumas[place], lumas[place + step]), flow)
+        flow = flow + sampled(measure_flow(lumas[place], lumas[place + step]), flow)
     return flow
 
 
