@@ -28,7 +28,7 @@ from sr.device import resolve_precision
 from sr.inference.load_upscaler import load_upscalers
 from sr.io.model_file import ModelFileError
 from sr.io.video.frame import Color, Layout, Planes
-from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_network import export_onnx, require_onnx
@@ -78,7 +78,7 @@ def _entries(
     scale = generator.scale
     sizes = f"{width}x{height} to {scale * width}x{scale * height}"
     lr = smooth_noise(generator.num_channels, height, width)
-    planes = as_planes(CONVERSION.from_rgb(lr[:, :3]), LAYOUT)
+    planes = tensors_to_planes(CONVERSION.from_rgb(lr[:, :3]), LAYOUT)
     others = lr[:, 3:].to(device)  # neighbors and flows, or nothing
     ours = resolve_precision(fastest(device), device)
     ways: dict[str, tuple[torch.dtype, Callable[[], Callable[[], object]]]] = {
@@ -128,9 +128,9 @@ def _through(
 
     def run() -> Planes:
         with torch.inference_mode():
-            lr = CONVERSION.to_rgb(as_tensors(planes, device))
+            lr = CONVERSION.to_rgb(planes_to_tensors(planes, device))
             sr = enlarge(torch.cat((lr, others), dim=1) if others.shape[1] else lr)
-            return as_planes(CONVERSION.from_rgb(sr.float()), LAYOUT)
+            return tensors_to_planes(CONVERSION.from_rgb(sr.float()), LAYOUT)
 
     return run
 

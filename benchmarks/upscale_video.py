@@ -50,10 +50,10 @@ from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import Request
 from sr.inference.run import run
 from sr.inference.video.options import VideoMaking
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, encoding_for
-from sr.io.video.encode.segment_writer import PartWriter
+from sr.io.video.encode.encoder import Encoding, plan_encoding
+from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Frame, Planes, VideoInfo
-from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.io.video.read.frame_rate import Moment
 from sr.io.video.read.reader import open_video
 from sr.memory import keep_freed_memory
@@ -63,7 +63,7 @@ CPU = torch.device("cpu")
 CRF = 23
 Contestant = Callable[[], float]
 """Does it once; returns the seconds it took."""
-Contest = tuple[Path, Path, int, EncoderChoice, Path]
+Contest = tuple[Path, Path, int, dict[str, Any], Path]
 """Model, clip, number of frames, encoder, folder for results."""
 
 
@@ -85,7 +85,7 @@ def main() -> None:
         if arguments.clip is None or not arguments.model:
             parser.error("expected --clip and --model, or --memory")
         for model in arguments.model:
-            choice = EncoderChoice(crf=CRF, preset=arguments.preset)
+            choice = {"crf": CRF, "preset": arguments.preset}
             contest = (model, arguments.clip, arguments.frames or 40, choice, Path(name))
             sys.stdout.write(_competed(contest, arguments.rounds))
 
@@ -119,30 +119,30 @@ def _measure(name: str) -> float:
 
 
 def _load_ours(
-    model: Path, clip: Path, num_frames: int, choice: EncoderChoice, folder: Path
+    model: Path, clip: Path, num_frames: int, choice: dict[str, Any], folder: Path
 ) -> tuple[list[str], str]:
     """Names of contestants, and a line on the clip."""
     keep_freed_memory()
     (upscaler,) = load_upscalers(model, lambda *_, **__: None, [CPU])
     info, frames = _frames(clip, num_frames)
     size = (upscaler.scale * info.height, upscaler.scale * info.width)
-    encoding = encoding_for(choice, info, width=size[1], height=size[0], suffix=".mp4")
+    encoding = plan_encoding(info, width=size[1], height=size[0], suffix=".mp4", **choice)
     conversion = Conversion(info.layout, info.color, info.siting)
-    lr = [conversion.to_rgb(as_tensors(frame.planes, CPU)) for frame in frames]
+    lr = [conversion.to_rgb(planes_to_tensors(frame.planes, CPU)) for frame in frames]
     back = Conversion(encoding.layout, encoding.color, encoding.siting)
-    planes = [as_planes(back.from_rgb(upscaler(each)), encoding.layout) for each in lr]
+    planes = [tensors_to_planes(back.from_rgb(upscaler(each)), encoding.layout) for each in lr]
     _loaded["network"] = lambda: _network(upscaler, lr)
     _loaded["encoder"] = lambda: _encoder(planes, encoding, info, folder / "part")
     _loaded["ours"] = lambda: _ours(upscaler, clip, len(frames), choice, folder / "ours.mp4")
     return list(_loaded), (
         f"\n{model.name}, {clip.name}, {len(frames)} frames of {info.width}x{info.height} to "
         f"{size[1]}x{size[0]}, {precision_name(upscaler.dtype)}, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads, preset {choice.preset}\n"
+        f"{torch.get_num_threads()} threads, preset {choice['preset']}\n"
     )
 
 
 def _load_theirs(
-    model: Path, clip: Path, num_frames: int, choice: EncoderChoice, folder: Path
+    model: Path, clip: Path, num_frames: int, choice: dict[str, Any], folder: Path
 ) -> tuple[list[str], str]:
     theirs = _realesrgan(model, choice)
     _loaded["Real-ESRGAN's way"] = lambda: theirs(clip, num_frames, folder / "theirs.mp4")
@@ -163,7 +163,7 @@ def _network(upscaler: Upscaler, lr: Sequence[Tensor]) -> float:
 
 def _encoder(planes: Sequence[Planes], encoding: Encoding, info: VideoInfo, path: Path) -> float:
     started = time.perf_counter()
-    with PartWriter(
+    with SegmentWriter(
         path,
         encoding,
         time_base=1 / info.rate,
@@ -176,7 +176,7 @@ def _encoder(planes: Sequence[Planes], encoding: Encoding, info: VideoInfo, path
 
 
 def _ours(
-    upscaler: Upscaler, clip: Path, num_frames: int, choice: EncoderChoice, output: Path
+    upscaler: Upscaler, clip: Path, num_frames: int, choice: dict[str, Any], output: Path
 ) -> float:
     making = Making(video=VideoMaking(encoder=choice, end=Moment(frame=num_frames)))
     request = Request([clip], output, existing="overwrite")
@@ -192,7 +192,7 @@ class LeftOutError(Exception):
     """A contestant cannot take part; the message says why."""
 
 
-def _realesrgan(model: Path, choice: EncoderChoice) -> Callable[[Path, int, Path], float]:
+def _realesrgan(model: Path, choice: dict[str, Any]) -> Callable[[Path, int, Path], float]:
     from upscale_images import SCALE, THEIR_NETWORKS
 
     from sr.networks.basicsr_network import MissingBasicSRError, networks_of_basicsr
@@ -226,7 +226,7 @@ def _realesrgan(model: Path, choice: EncoderChoice) -> Callable[[Path, int, Path
 
 @contextmanager
 def _pipes(
-    program: str, clip: Path, info: VideoInfo, scale: int, choice: EncoderChoice, output: Path
+    program: str, clip: Path, info: VideoInfo, scale: int, choice: dict[str, Any], output: Path
 ) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """Where decoded frames come from, and where enlarged ones go; both BGR of 8 bits."""
     quiet = [program, "-loglevel", "error"]
@@ -235,7 +235,7 @@ def _pipes(
     given = [*raw, "-s", size, "-framerate", str(info.rate), "-i", "pipe:"]
     made = ["-i", str(clip), "-map", "0:v", "-map", "1:a?", "-c:a", "copy", "-shortest"]
     made += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-crf", str(CRF)]
-    made += ["-preset", str(choice.preset), "-y", str(output)]
+    made += ["-preset", str(choice["preset"]), "-y", str(output)]
     decoding = subprocess.Popen([*quiet, "-i", str(clip), *raw, "pipe:"], stdout=subprocess.PIPE)
     encoding = subprocess.Popen([*quiet, *given, *made], stdin=subprocess.PIPE)
     decoded, enlarged = cast("IO[bytes]", decoding.stdout), cast("IO[bytes]", encoding.stdin)
@@ -287,7 +287,7 @@ def _memory(folder: Path, num_frames: int) -> None:
             if fields["frame"] % (num_frames // 10) == 0:
                 sys.stdout.write(f"| {fields['frame']} | {peak:.0f} |\n")
 
-    making = Making(video=VideoMaking(encoder=EncoderChoice(preset="veryfast")))
+    making = Making(video=VideoMaking(encoder={"preset": "veryfast"}))
     started = time.perf_counter()
     outcome = run([upscaler], Request([clip], folder / "large.mp4"), emit, making=making)
     seconds = time.perf_counter() - started

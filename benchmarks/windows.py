@@ -39,7 +39,7 @@ from sr.inference.video.frame_windows import Windows
 from sr.inference.video.stages import as_rgb
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.io.video.frame import Color, Frame, Layout
-from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.memory import keep_freed_memory
 from sr.motion.frame_window import Window, list_offsets
 from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
@@ -127,7 +127,7 @@ def _frames(clip: Path, num_frames: int) -> list[Frame]:
     frames = []
     for number, path in enumerate(sorted(clip.glob("*.png"))[:num_frames]):
         lr = imresize(read_rgb8(path), Fraction(1, SCALE))
-        planes = as_planes(CONVERSION.from_rgb(image_to_tensor(lr)), LAYOUT)
+        planes = tensors_to_planes(CONVERSION.from_rgb(image_to_tensor(lr)), LAYOUT)
         frames.append(Frame(number, number, 1, planes))
     if not frames:
         raise ValueError(f"{clip}: expected a folder of PNG files, got none")
@@ -172,7 +172,7 @@ def _naive(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Itera
 
 
 def _converted(frame: Frame) -> Tensor:
-    return CONVERSION.to_rgb(as_tensors(frame.planes, CPU))
+    return CONVERSION.to_rgb(planes_to_tensors(frame.planes, CPU))
 
 
 def _timed(looked: Looked, network: nn.Module) -> tuple[float, float]:

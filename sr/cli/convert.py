@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
 from sr.models.convert import convert_model
@@ -96,7 +96,7 @@ def _translate(source: Path, target: Path, *, half: bool) -> str:
         raise OptionsError(f"{source}: {error}") from None
     except OSError as error:
         raise OptionsError(f"{source}: cannot be read ({error.strerror})") from None
-    with whole_file(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_text(imported.text, encoding="utf-8")
     title = "not taken over, or not quite:" if imported.dropped else "all taken over"
     return "\n".join([f"{target}: {title}", *(f"  {line}" for line in imported.dropped)])

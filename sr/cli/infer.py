@@ -35,7 +35,6 @@ from sr.inference.video.resume import identity_of
 from sr.io.event_log import EventLog
 from sr.io.image_reader import DEFAULT_MAX_PIXELS
 from sr.io.model_file import ModelFileError
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.read.decode_errors import Damaged
 from sr.memory import keep_freed_memory
 from sr.models.bundled import choose_default_model, resolve_model
@@ -134,13 +133,13 @@ def command(
                 stdout=sys.stdout.buffer if output == STREAM else None,
                 stream_suffix=".png" if ext is Extension.AUTO else f".{ext}",
                 video=VideoMaking(
-                    encoder=EncoderChoice(
-                        codec=codec,
-                        crf=crf,
-                        preset=preset,
-                        pix_fmt=pix_fmt,
-                        options=video_options.parsed_options(encoder_options),
-                    ),
+                    encoder={
+                        "codec": codec,
+                        "crf": crf,
+                        "preset": preset,
+                        "pix_fmt": pix_fmt,
+                        "options": video_options.parsed_options(encoder_options),
+                    },
                     stream=stream,
                     fps=video_options.parsed_rate(fps),
                     start=span[0],

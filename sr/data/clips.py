@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sr.data.augment import Image
 from sr.data.hr_only import name_at, shrunk, shrunk_size
 from sr.data.imresize import imresize
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.motion.frame_window import Scene
 from sr.motion.methods import FlowMethod
 from sr.motion.scene_cuts import CUT_RULE, PairMotion, measure_motion
@@ -142,7 +142,7 @@ class Clip:
         measures = [measure_motion(a, b, self.flow.method) for a, b in pairwise(lr)]
         arrays = _stacked(measures, lr[0].shape[:2])
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as temporary, temporary.open("wb") as stream:
+        with atomic_write(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, to_next=arrays[0], to_previous=arrays[1], cuts=arrays[2])
         return arrays
 

@@ -14,7 +14,7 @@ from sr.io.find_files import find_images
 from sr.io.rgb8 import ImageError, tensor_to_rgb8, write_rgb8
 from sr.io.video.formats import VIDEO_SUFFIXES
 from sr.io.video.frame import VideoError
-from sr.io.video.pixels.yuv import Conversion, as_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors
 from sr.io.video.read.reader import open_video
 
 
@@ -82,5 +82,5 @@ def _write_frames(path: Path, folder: Path) -> None:
         info = video.info
         conversion = Conversion(info.layout, info.color, info.siting)
         for frame in video.frames():
-            rgb = conversion.to_rgb(as_tensors(frame.planes, torch.device("cpu")))
+            rgb = conversion.to_rgb(planes_to_tensors(frame.planes, torch.device("cpu")))
             write_rgb8(folder / f"{frame.number:08d}.png", tensor_to_rgb8(rgb))

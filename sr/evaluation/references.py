@@ -7,7 +7,7 @@ from sr.evaluation.scores import ScoreError
 from sr.inference.options import UsageError
 from sr.io.find_files import find_images
 from sr.io.image_formats import READABLE_SUFFIXES
-from sr.io.video.formats import VIDEO_SUFFIXES, around_number, is_pattern
+from sr.io.video.formats import VIDEO_SUFFIXES, is_pattern, split_pattern
 
 _SCALE = re.compile(r"[_-]?[xX]\d+$")  # at the end of LR files' names
 
@@ -83,7 +83,7 @@ def is_frames_pattern(path: Path) -> bool:
 def _names_of_clip(source: Path) -> list[str]:
     if not is_frames_pattern(source):
         return [source.name if source.is_dir() else source.stem]
-    before = around_number(source)[0].rstrip("_-. ")
+    before = split_pattern(source)[0].rstrip("_-. ")
     folder = source.resolve().parent.name
     return [name for name in (before, folder) if name]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from sr.errors import UserError
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.image_reader import open_image
 from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS
@@ -197,5 +197,5 @@ def write_scores(
     if clips:
         content["mean_of_clips"] = mean_clip_score(list(clips.values())).as_json()
         content["clips"] = {str(source): score.as_json() for source, score in clips.items()}
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

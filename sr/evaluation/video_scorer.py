@@ -29,7 +29,7 @@ from sr.inference.video.pipeline import Production
 from sr.inference.video.source import Source, open_source
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.io.video.frame import Frame, VideoError
-from sr.io.video.pixels.yuv import Conversion, as_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors
 from sr.losses.lpips import LPIPS
 from sr.metrics.flicker import find_visible, measure_pair_error
 from sr.metrics.tof import measure_tof_flow, tof
@@ -222,4 +222,6 @@ def _frames(source: Source) -> Iterator[RGB8]:
     info = source.info
     conversion = Conversion(info.layout, info.color, info.siting)
     for frame in source.frames():
-        yield tensor_to_rgb8(conversion.to_rgb(as_tensors(frame.planes, torch.device("cpu"))))
+        yield tensor_to_rgb8(
+            conversion.to_rgb(planes_to_tensors(frame.planes, torch.device("cpu")))
+        )

@@ -19,7 +19,7 @@ from sr.inference.image_plan import Work, enlarged, work_of
 from sr.inference.options import STREAM, Job
 from sr.inference.output_size import Factor, Target
 from sr.inference.video.options import VideoMaking
-from sr.io.image_formats import check_writable, depth_in, losses
+from sr.io.image_formats import check_writable, describe_losses, limit_depth
 from sr.io.image_reader import DEFAULT_MAX_PIXELS, ImageReader, open_image
 from sr.io.image_writer import write_image
 from sr.tiling.multi_device import smallest_tiles, upscale_together
@@ -106,12 +106,12 @@ def checked(job: Job, making: Making, scale: int) -> tuple[Work, list[str]]:
     with _opened(job, making) as image:
         header, bits, kinds = image.header, image.bits, image.metadata.kinds
     suffix = making.suffix(job)
-    depth = depth_in(suffix, header.depth, name=job.output)
+    depth = limit_depth(suffix, header.depth, name=job.output)
     work = work_of(header, making.target, scale, making.alpha, depth)
     height, width = work.size
     shape = {"num_bands": work.num_bands, "num_frames": header.num_frames}
     check_writable(suffix, height=height, width=width, name=job.output, **shape)
-    lost = losses(suffix, depth=bits, kinds=kinds, **shape)
+    lost = describe_losses(suffix, depth=bits, kinds=kinds, **shape)
     return work, [*header.notes, *lost]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.inference.options import STREAM, Kind, NoInputError, Request, UsageError
-from sr.io.find_files import Found, search
+from sr.io.find_files import Found, search_folder
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import VIDEO_SUFFIXES, is_pattern
 
@@ -50,7 +50,7 @@ def find_inputs(request: Request, folder: Path | None, *, to_video: bool) -> Inp
         looked = Found([given], 0)
         is_folder = given.is_dir()
         if is_folder:
-            looked = search(given, request.recursive, READABLE_SUFFIXES | VIDEO_SUFFIXES)
+            looked = search_folder(given, request.recursive, READABLE_SUFFIXES | VIDEO_SUFFIXES)
         num_ignored += looked.num_others
         for source in looked.images:
             below = source.parent.relative_to(given) if is_folder else Path()

@@ -8,7 +8,7 @@ from sr.inference.inputs import Input
 from sr.inference.options import STREAM, Container, Extension, Job, Request, UsageError
 from sr.inference.video.resume import parts_folder
 from sr.io.image_formats import WRITABLE_SUFFIXES
-from sr.io.video.formats import CONTAINER_OF, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
+from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
 
 _UNWRITABLE_SUFFIXES = frozenset(
     {".bmp", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".ppm", ".svg", ".tga"}
@@ -126,7 +126,7 @@ def _extension(given: Input, request: Request) -> str:
     if given.kind == "video":
         if request.container is not Container.AUTO:
             return request.container
-        return CONTAINER_OF.get(given.source.suffix.lower(), "mkv")
+        return CONTAINERS.get(given.source.suffix.lower(), "mkv")
     return Extension.PNG if request.ext is Extension.AUTO else request.ext
 
 

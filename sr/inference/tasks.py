@@ -17,7 +17,7 @@ from sr.inference.outputs import (
     refuse_long_names,
 )
 from sr.inference.video.resume import parts_folder
-from sr.io.video.formats import frame_path, is_pattern, numbers_of
+from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.tiling.frame_window import ONLY_VIDEOS
 
 NUM_NAMED = 5  # images, in a message
@@ -92,7 +92,7 @@ def _files_of(output: Path) -> list[Path]:
     """The result; of a pattern, those of its files that are there."""
     if not is_pattern(output):
         return [output]
-    return [frame_path(output, number) for number in numbers_of(output)]
+    return [format_frame_path(output, number) for number in list_frame_numbers(output)]
 
 
 def _refuse_parts(jobs: Sequence[Job]) -> None:

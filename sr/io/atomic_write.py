@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear completely or not at all."""
 
 import os
 import uuid
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A name next to `path` to write under; at the end the file takes its place.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a name next to `path` to write to; at the end the file replaces `path`.
 
     An error inside leaves `path` as it was, and nothing next to it. The name ends as `path` does.
     """

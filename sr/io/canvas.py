@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sr.io.image_source import ImageError
+from sr.io.image_formats import ImageError
 
 MAX_IN_MEMORY = 256 * 2**20  # bytes
 
@@ -21,10 +21,10 @@ def make_canvas(
     folder: Path,
     max_in_memory: int = MAX_IN_MEMORY,
 ) -> npt.NDArray[Any]:
-    """An array of zeros; above `max_in_memory` bytes it is mapped from a file in `folder`.
+    """Return an array of zeros; above `max_in_memory` bytes it is mapped from a file in `folder`.
 
-    The file has no name, so that it goes with the array, and nothing is left however the process
-    ends; its whole space is reserved first. Raises `ImageError` if the disk is too small.
+    The file has no name, so that it is freed with the array, and nothing is left however the
+    process ends; its whole space is reserved first. Raises `ImageError` if the disk is too small.
     """
     num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     if num_bytes <= max_in_memory:
@@ -44,6 +44,6 @@ def _mapped(
             return np.memmap(file, dtype, mode="r+", shape=shape)  # outlives the closed file
     except OSError as error:
         raise ImageError(
-            f"{folder}: expected {num_bytes / 2**30:.2f} GiB of free disk for the result;"
-            f" could not be reserved: {error.strerror}"
+            f"{folder}: expected {num_bytes / 2**30:.2f} GiB of free disk for the result,"
+            f" got: {error.strerror}"
         ) from error

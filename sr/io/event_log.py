@@ -1,4 +1,4 @@
-"""A log for machines: one JSON object a line, of one schema for training, images and video."""
+"""A log for machines: one JSON object per line, of one schema for training, images and video."""
 
 import json
 import math
@@ -31,7 +31,7 @@ class EventLog:
         self._stream.flush()
 
     def abandon(self) -> None:
-        """Close the file, be it with a fault; later events are lost."""
+        """Close the file, even if that fails; later events are lost."""
         with suppress(OSError):
             self.close()
         self._stream = None
@@ -44,7 +44,7 @@ class EventLog:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold."""
+    """Convert a value into what JSON can hold."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The image files of folders, in the order that people read names."""
+"""Find the image files of folders, in the order in which people read names."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def find_images(
     *,
     suffixes: Collection[str] = TRAINING_SUFFIXES,
 ) -> list[Path]:
-    """The images that `inputs` name, each once, in the order given.
+    """List the images that `inputs` name, each once, in the order given.
 
     A folder gives its image files, hidden ones left out, in natural order (2 before
     10), with those of its sub-folders if `recursive`. A file is taken whatever its
@@ -37,14 +37,14 @@ def find_images(
     found: dict[Path, Path] = {}
     for path in inputs:
         is_folder = path.is_dir()
-        images = search(path, recursive, suffixes).images if is_folder else [path]
+        images = search_folder(path, recursive, suffixes).images if is_folder else [path]
         for image in images:
             found.setdefault(image.parent.resolve() / image.name, image)
     return list(found.values())
 
 
-def search(folder: Path, recursive: bool, suffixes: Collection[str]) -> Found:
-    """The images of a folder, in natural order, with those of its sub-folders if `recursive`."""
+def search_folder(folder: Path, recursive: bool, suffixes: Collection[str]) -> Found:
+    """List the images of a folder, in natural order, with its sub-folders if `recursive`."""
     files = _files_in(folder, recursive)
     images = [path for path in files if _is_image_name(path.name, suffixes)]
     return Found(sorted(images, key=_natural_order), len(files) - len(images))

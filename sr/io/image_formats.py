@@ -3,19 +3,31 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sr.io.image_source import ImageError
+import pyvips
+
+from sr.errors import UserError
 
 READABLE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"}
 )
 METADATA_KINDS = ("color profile", "EXIF", "XMP", "IPTC", "resolution", "frame delays")
 
-_MAX_LENGTH = 100_000_000  # pixels a side; libvips refuses more, for all frames in a column
+_MAX_LENGTH = 100_000_000  # pixels per side; libvips refuses more, for all frames in a column
+
+
+class ImageError(UserError):
+    """An image that cannot be read or written; the message names the file."""
+
+
+def get_first_line(error: pyvips.Error) -> str:
+    """Return the most telling line of libvips' message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[1] if len(lines) > 1 else lines[0] if lines else "unknown fault"
 
 
 @dataclass(frozen=True)
 class _Format:
-    """max_side: pixels. depth: bits a channel. kinds: of metadata that are carried."""
+    """max_side: pixels. depth: bits per channel. kinds: of metadata that are kept."""
 
     name: str
     max_side: int
@@ -26,29 +38,18 @@ class _Format:
     frames: bool = False
 
 
-_ALWAYS = {"color profile", "XMP"}
-_PNG = _Format("PNG", _MAX_LENGTH, 16, frozenset(_ALWAYS | {"EXIF", "resolution"}))
-_JPEG = _Format("JPEG", 65500, 8, frozenset(_ALWAYS | {"EXIF", "IPTC", "resolution"}), alpha=False)
-_WEBP = _Format(
-    "WebP",
-    16383,
-    8,
-    frozenset(_ALWAYS | {"EXIF", "resolution", "frame delays"}),  # resolution inside EXIF
-    gray=False,
-    frames=True,
-)
-_TIFF = _Format("TIFF", _MAX_LENGTH, 16, frozenset(_ALWAYS | {"IPTC", "resolution"}), frames=True)
-_AVIF = _Format(  # resolution inside EXIF
-    "AVIF", 16384, 12, frozenset(_ALWAYS | {"EXIF", "resolution"}), gray=False
-)
+_COMMON = frozenset({"color profile", "XMP", "resolution"})  # of WebP and AVIF it is inside EXIF
+_PNG = _Format("PNG", _MAX_LENGTH, 16, _COMMON | {"EXIF"})
+_JPEG = _Format("JPEG", 65500, 8, _COMMON | {"EXIF", "IPTC"}, alpha=False)
+_TIFF = _Format("TIFF", _MAX_LENGTH, 16, _COMMON | {"IPTC"}, frames=True)
 _FORMATS = {
     ".png": _PNG,
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    ".webp": _WEBP,
+    ".webp": _Format("WebP", 16383, 8, _COMMON | {"EXIF", "frame delays"}, gray=False, frames=True),
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".avif": _AVIF,
+    ".avif": _Format("AVIF", 16384, 12, _COMMON | {"EXIF"}, gray=False),
 }
 WRITABLE_SUFFIXES = frozenset(_FORMATS)
 
@@ -62,10 +63,10 @@ def check_writable(
     alpha. name: the file, for the message; the suffix if it has none yet.
     """
     name = name or suffix
-    kind = _format_of(suffix, name)
+    kind = _find_format(suffix, name)
     if max(height, width) > kind.max_side or height * num_frames > _MAX_LENGTH:
         raise ImageError(
-            f"{name}: expected at most {kind.max_side} pixels a side for {kind.name};"
+            f"{name}: expected at most {kind.max_side} pixels per side for {kind.name},"
             f" got {width}x{height}. Write a .png or .tif instead"
         )
     if num_bands in (2, 4) and not kind.alpha:
@@ -80,30 +81,28 @@ def check_writable(
         )
 
 
-def depth_in(suffix: str, depth: int, *, name: object = "") -> int:
-    """The bits a channel that are written of `depth` bits: 8, 12 (AVIF) or 16.
+def limit_depth(suffix: str, depth: int, *, name: object = "") -> int:
+    """Return the bits per channel that are written of `depth` bits: 8, 12 (AVIF) or 16.
 
     name: the file, for the message of the `ImageError` that an unknown suffix raises.
     """
-    return min(depth, _format_of(suffix, name or suffix).depth)
+    return min(depth, _find_format(suffix, name or suffix).depth)
 
 
-def carried(
+def select_kinds(
     suffix: str, kinds: Collection[str], *, num_bands: int, num_frames: int = 1
 ) -> frozenset[str]:
-    """Those kinds of metadata that a file of `suffix` can hold for such an image."""
-    kind = _format_of(suffix, suffix)
+    """Return those kinds of metadata that a file of `suffix` can hold for such an image."""
+    kind = _find_format(suffix, suffix)
     held = set(kinds) & kind.kinds
     if num_bands <= 2 and not kind.gray:
         held.discard("color profile")  # it is for gray, the file holds RGB
-    if num_frames > 1:
-        held.discard("EXIF")  # libvips would tell it the size of all frames in a column
-    else:
-        held.discard("frame delays")
+    # libvips would write the size of all frames in a column into EXIF
+    held.discard("EXIF" if num_frames > 1 else "frame delays")
     return frozenset(held)
 
 
-def losses(
+def describe_losses(
     suffix: str,
     *,
     num_bands: int,
@@ -111,20 +110,20 @@ def losses(
     num_frames: int = 1,
     kinds: Collection[str] = (),
 ) -> list[str]:
-    """What a file of `suffix` cannot keep of such an image, each in words for the user.
+    """Describe for the user what a file of `suffix` cannot keep of such an image.
 
     kinds: of metadata that the image has, of `METADATA_KINDS`.
     """
-    kind = _format_of(suffix, suffix)
+    kind = _find_format(suffix, suffix)
     lost = []
     if kind.depth < depth:
-        lost.append(f"{depth} bits a channel become {kind.depth} in {kind.name}")
+        lost.append(f"{depth} bits per channel become {kind.depth} in {kind.name}")
     if num_bands <= 2 and not kind.gray:
         lost.append(f"gray is stored as RGB in {kind.name}")
-    held = carried(suffix, kinds, num_bands=num_bands, num_frames=num_frames)
+    held = select_kinds(suffix, kinds, num_bands=num_bands, num_frames=num_frames)
     missing = [name for name in METADATA_KINDS if name in kinds and name not in held]
     if num_frames == 1 and "frame delays" in missing:
-        missing.remove("frame delays")  # they tell nothing of a single frame
+        missing.remove("frame delays")  # they mean nothing for a single frame
     lost += [
         f"{name} {'are' if name.endswith('s') else 'is'} not carried to {kind.name}"
         for name in missing
@@ -132,7 +131,7 @@ def losses(
     return lost
 
 
-def _format_of(suffix: str, name: object) -> _Format:
+def _find_format(suffix: str, name: object) -> _Format:
     kind = _FORMATS.get(suffix.lower())
     if kind is None:
         raise ImageError(

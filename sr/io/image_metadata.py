@@ -1,4 +1,4 @@
-"""What an image file holds next to its pixels, as libvips gives and takes it.
+"""Metadata of images: what a file holds next to its pixels, as libvips gives and takes it.
 
 Orientation is no part of it: it is applied to the pixels while reading, so a result is upright.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import pyvips
 
-_DEFAULT_DPI = 72  # what libvips tells of a PNG or JPEG without a resolution
+_DEFAULT_DPI = 72  # what libvips reports for a PNG or JPEG without a resolution
 _MM_PER_INCH = 25.4
 _PHOTOSHOP = b"Photoshop 3.0\0"  # how the JPEG segment begins that holds IPTC
 _IPTC_RESOURCE = 0x0404
@@ -20,8 +20,8 @@ _IPTC_RESOURCE = 0x0404
 class Metadata:
     """Metadata of an image.
 
-    exif: the raw block, as it was; a result gets it brought up to date.
-    resolution: (horizontal, vertical) pixels per mm of the upright image; None if not told.
+    exif: the raw block, as it was; a result gets it updated.
+    resolution: (horizontal, vertical) pixels per mm of the upright image; None if unknown.
     delays: ms that each frame of an animation is shown. loop: times it is played, 0 forever.
     """
 
@@ -35,7 +35,7 @@ class Metadata:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Names of what is there, in the words of `sr.io.image_formats.METADATA_KINDS`."""
+        """Names of what is present, in the words of `sr.io.image_formats.METADATA_KINDS`."""
         held = {
             "color profile": self.profile,
             "EXIF": self.exif,
@@ -47,27 +47,28 @@ class Metadata:
         return tuple(kind for kind, value in held.items() if value)
 
 
-def metadata_of(image: pyvips.Image) -> Metadata:
-    """The metadata of an image as libvips loaded it, before it is turned upright."""
+def read_metadata(image: pyvips.Image) -> Metadata:
+    """Read the metadata of an image as libvips loaded it, before it is turned upright."""
     xmp, delays = _field(image, "xmp-data"), _field(image, "delay")
     iptc = _field(image, "iptc-data")
     return Metadata(
         profile=_field(image, "icc-profile-data") or None,
         exif=_field(image, "exif-data") or None,
         xmp=xmp or None,
-        iptc=_iptc_records(iptc) if iptc else None,
-        resolution=_resolution(image),
+        iptc=_extract_iptc(iptc) if iptc else None,
+        resolution=_read_resolution(image),
         delays=tuple(delays or ()),
         loop=_field(image, "loop") or 0,
     )
 
 
-def attach(
+def attach_metadata(
     image: pyvips.Image, metadata: Metadata, kinds: set[str], size: tuple[int, int], suffix: str
 ) -> pyvips.Image:
-    """A copy of `image` with those `kinds` of metadata, for a file of `suffix`.
+    """Return a copy of `image` with those `kinds` of metadata, for a file of `suffix`.
 
-    size: (height, width) in pixels of a frame, which the XMP block is told; libvips tells EXIF.
+    size: (height, width) in pixels of a frame, to be put into the XMP block; libvips does so in
+    the EXIF block.
     """
     dots = metadata.resolution if "resolution" in kinds else None
     x, y = dots or (_DEFAULT_DPI / _MM_PER_INCH,) * 2
@@ -82,9 +83,9 @@ def attach(
     if "color profile" in kinds:
         _set_blob(image, "icc-profile-data", metadata.profile)
     if "XMP" in kinds and metadata.xmp:
-        _set_blob(image, "xmp-data", _upright_xmp(metadata.xmp, size))
+        _set_blob(image, "xmp-data", _update_xmp(metadata.xmp, size))
     if "IPTC" in kinds and metadata.iptc:
-        _set_blob(image, "iptc-data", _iptc_block(metadata.iptc, suffix))
+        _set_blob(image, "iptc-data", _pack_iptc(metadata.iptc, suffix))
     if "frame delays" in kinds:
         image.set_type(pyvips.GValue.array_int_type, "delay", list(metadata.delays))
         image.set_type(pyvips.GValue.gint_type, "loop", metadata.loop)
@@ -92,7 +93,7 @@ def attach(
 
 
 def profile_fits(profile: bytes, num_bands: int) -> bool:
-    """Whether an ICC profile is for gray (1 or 2 bands) or for RGB (3 or 4) as the pixels are."""
+    """Return whether an ICC profile is for gray (1, 2 bands) or RGB (3, 4) as the pixels are."""
     space, signature = profile[16:20], profile[36:40]  # ICC.1, 7.2
     return signature == b"acsp" and space == (b"GRAY" if num_bands <= 2 else b"RGB ")
 
@@ -105,18 +106,18 @@ def _set_blob(image: pyvips.Image, name: str, content: bytes | None) -> None:
     image.set_type(pyvips.GValue.blob_type, name, content)
 
 
-def _resolution(image: pyvips.Image) -> tuple[float, float] | None:
+def _read_resolution(image: pyvips.Image) -> tuple[float, float] | None:
     x, y = image.xres, image.yres
-    if (x, y) == (1.0, 1.0):  # not told; libvips leaves EXIF aside for WebP, AVIF and PNG
-        x, y = _exif_resolution(image)
+    if (x, y) == (1.0, 1.0):  # unknown; libvips ignores EXIF for WebP, AVIF and PNG
+        x, y = _read_exif_resolution(image)
     if x <= 0 or y <= 0 or max(abs(dots * _MM_PER_INCH - _DEFAULT_DPI) for dots in (x, y)) < 0.1:
         return None
     sideways = (_field(image, "orientation") or 1) >= 5
     return (y, x) if sideways else (x, y)
 
 
-def _exif_resolution(image: pyvips.Image) -> tuple[float, float]:
-    """(horizontal, vertical) pixels per mm as EXIF tells them, 0 where it does not."""
+def _read_exif_resolution(image: pyvips.Image) -> tuple[float, float]:
+    """Return (horizontal, vertical) pixels per mm by EXIF, 0 where it has none."""
     unit = _field(image, "exif-ifd0-ResolutionUnit") or "2"
     mm = 10.0 if unit.startswith("3") else _MM_PER_INCH  # 3 is per cm, 2 per inch
     dots = []
@@ -127,8 +128,8 @@ def _exif_resolution(image: pyvips.Image) -> tuple[float, float]:
     return dots[0], dots[1]
 
 
-def _upright_xmp(xmp: bytes, size: tuple[int, int]) -> bytes:
-    """Tell an XMP block, where it tells them itself, the new size and that it is upright."""
+def _update_xmp(xmp: bytes, size: tuple[int, int]) -> bytes:
+    """Update size and orientation in an XMP block, where it has them."""
     height, width = size
     values = {
         b"tiff:Orientation": 1,
@@ -141,8 +142,8 @@ def _upright_xmp(xmp: bytes, size: tuple[int, int]) -> bytes:
     return xmp
 
 
-def _iptc_records(block: bytes) -> bytes | None:
-    """The IPTC records in `block`, out of the Photoshop resources they are in in a JPEG."""
+def _extract_iptc(block: bytes) -> bytes | None:
+    """Return the IPTC records in `block`, taken out of the Photoshop resources of a JPEG."""
     if not block.startswith(_PHOTOSHOP):
         return block
     position = len(_PHOTOSHOP)
@@ -158,8 +159,8 @@ def _iptc_records(block: bytes) -> bytes | None:
     return None
 
 
-def _iptc_block(records: bytes, suffix: str) -> bytes:
-    """IPTC records as libvips takes them for a file of `suffix`."""
+def _pack_iptc(records: bytes, suffix: str) -> bytes:
+    """Pack IPTC records as libvips takes them for a file of `suffix`."""
     if suffix in (".tif", ".tiff"):
         return records.ljust(4 * len(records), b"\0")  # libvips 8.18 writes a quarter of its length
     padding = b"\0" * (len(records) % 2)

@@ -1,40 +1,45 @@
-"""ImageReader files of any kind, read region by region, through libvips.
+"""Image files of any kind, read region by region: through libvips, BMP through OpenCV.
 
-Read are PNG, JPEG, WebP, TIFF, AVIF, BMP and GIF with 8 or 16 bits a channel: gray or RGB, with or
-without alpha. Fewer bits and palettes come as 8 bits, 10 and 12 bits as 16, CMYK as sRGB. Other
-color profiles are not applied: the pixels stay, the profile is `ImageReader.metadata`'s. Whatever
-else comes is refused with an `ImageError`.
+Read are PNG, JPEG, WebP, TIFF, AVIF, BMP and GIF with 8 or 16 bits per channel: gray or RGB, with
+or without alpha. Fewer bits and palettes become 8 bits, 10 and 12 bits become 16, CMYK becomes
+sRGB. Other color profiles are not applied: the pixels stay, and `ImageReader.metadata` holds the
+profile. Everything else is refused with an `ImageError`.
 
 An image above 100 MB is decoded to a temporary file without a name, at its first region.
 
 Letters: H, W height and width of one frame in pixels, C bands.
 """
 
+import io
+import os
+import struct
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from sr.io.bmp import MAX_PIXELS as MAX_BITMAP_PIXELS
-from sr.io.bmp import BitmapError, bitmap_size, read_bitmap
-from sr.io.image_metadata import Metadata, metadata_of, profile_fits
-from sr.io.image_source import ImageError, faults_named, kind_of, name_of, opened_file
+from sr.io.image_formats import ImageError, get_first_line
+from sr.io.image_metadata import Metadata, profile_fits, read_metadata
 
 DEFAULT_MAX_PIXELS = 1_000_000_000
 
+_MAX_BITMAP_PIXELS = 2**28  # a BMP is decoded whole: at most 1 GiB
 _STRIP_BYTES = 2**22  # fetched at once: libvips holds them twice next to the result
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LOADERS = ("pngload", "jpegload", "webpload", "tiffload", "heifload", "gifload")
 _EXPECTED = "expected an image (PNG, JPEG, WebP, TIFF, AVIF, BMP or GIF)"
-_EXPECTED_PIXELS = "expected 8 or 16 bits a channel, gray, RGB or CMYK"
-_BANDS = {  # of the pixel kinds that are taken, by libvips' format and interpretation
+_BANDS = {  # of the pixel kinds that are read, by libvips' format and interpretation
     ("uchar", "b-w"): (1, 2),
     ("uchar", "srgb"): (3, 4),
     ("uchar", "cmyk"): (4,),
-    ("ushort", "gray16"): (1, 2),
+    ("ushort", "grey16"): (1, 2),
     ("ushort", "rgb16"): (3, 4),
     ("ushort", "cmyk"): (4,),
 }
@@ -45,7 +50,7 @@ class Header:
     """What an image is.
 
     height, width: pixels of one frame, upright. num_frames: 1 unless animated or multi-page.
-    num_bands: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha. depth: 8 or 16 bits a channel.
+    num_bands: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha. depth: 8 or 16 bits per channel.
     notes: conversions that were made, in words for the user.
     """
 
@@ -60,23 +65,33 @@ class Header:
 class ImageReader:
     """An open image; regions are read in any order, from any thread.
 
-    bits: that a channel has in the file, 8, 10, 12 (the latter two AVIF's) or 16.
-    metadata: to be carried to a result; stays when the image is closed.
+    bits: of a channel in the file: 8, 10, 12 (the latter two AVIF's) or 16. loader: libvips' name
+    of what read it, such as pngload; bmp for BMP. metadata: to be carried to a result; stays when
+    the image is closed.
     """
 
     def __init__(
-        self, name: str, frames: list[pyvips.Image], header: Header, bits: int, metadata: Metadata
+        self,
+        name: str,
+        frames: list[pyvips.Image],
+        header: Header,
+        bits: int,
+        loader: str,
+        metadata: Metadata,
     ) -> None:
         self.name = name
         self.header = header
         self.bits = bits
+        self.loader = loader
         self.metadata = metadata
         self._frames = frames
 
-    def read(self, rows: slice, columns: slice, frame: int = 0) -> npt.NDArray[Any]:
-        """The pixels of a region; slices mean what they mean for arrays, without a step.
+    def read(
+        self, rows: slice = slice(None), columns: slice = slice(None), frame: int = 0
+    ) -> npt.NDArray[Any]:
+        """Read the pixels of a region; slices mean what they mean for arrays, without a step.
 
-        Returns: (h, w, C), uint8 or uint16 as `header.depth` tells, C-contiguous, own memory.
+        Returns: (h, w, C), uint8 or uint16 as `header.depth` says, C-contiguous, own memory.
         Raises `ImageError` if the file is damaged.
         """
         top, bottom, row_step = rows.indices(self.header.height)
@@ -87,8 +102,8 @@ class ImageReader:
         pixels = np.empty((height, width, self.header.num_bands), dtype)
         if pixels.size == 0:
             return pixels
-        with faults_named(self.name, _EXPECTED):
-            region = pyvips.Region.new(self._frames[frame])  # one thread's own
+        with _convert_errors(self.name):
+            region = pyvips.Region.new(self._frames[frame])  # belongs to one thread
             strip = max(_STRIP_BYTES // pixels[0].nbytes, 1)  # rows
             for row in range(0, height, strip):
                 part = pixels[row : row + strip]
@@ -97,7 +112,7 @@ class ImageReader:
         return pixels
 
     def close(self) -> None:
-        """Let go of the file and of what was decoded."""
+        """Release the file and what was decoded."""
         self._frames = []
 
 
@@ -108,12 +123,12 @@ def open_image(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     frames: Literal["refuse", "each"] = "refuse",
 ) -> Iterator[ImageReader]:
-    """Open an image file, or the content of one; nothing is decoded yet, but for BMP, all of it.
+    """Open an image file, or the content of one; nothing is decoded yet, except BMP.
 
     max_pixels: of all frames; images with more are refused by their header, because a small
     file can hold endless pixels. frames: what to do with animations and several pages.
     """
-    image = _opened(source, max_pixels, frames)
+    image = _open(source, max_pixels, frames)
     try:
         yield image
     finally:
@@ -126,44 +141,87 @@ def read_header(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     frames: Literal["refuse", "each"] = "refuse",
 ) -> Header:
-    """The header of an image that `open_image` would open, without its pixels."""
+    """Return the header of an image that `open_image` would open."""
     with open_image(source, max_pixels=max_pixels, frames=frames) as image:
         return image.header
 
 
-def _opened(source: Path | bytes, max_pixels: int, frames: str) -> ImageReader:
+def _open(source: Path | bytes, max_pixels: int, frames: str) -> ImageReader:
     pyvips.cache_set_max(0)  # its memory of operations would hold closed images
-    name = name_of(source)
-    with faults_named(name, _EXPECTED), opened_file(source, _EXPECTED) as file:
-        kind = kind_of(file.read(16))
+    name = str(source) if isinstance(source, Path) else "standard input"
+    with (
+        _convert_errors(name),
+        source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file,
+    ):
+        head = file.read(8)
+        if not head:
+            raise ImageError(f"{name}: {_EXPECTED}, got an empty file")
+        if head == _PNG and _has_animation_chunk(file):
+            raise ImageError(f"{name}: {_EXPECTED}, got an animated PNG")
         file.seek(0)
-        if kind is None:
-            raise ImageError(f"{name}: {_EXPECTED}, got a file of another kind")
-        if kind == "bmp":
-            image, num_frames = _load_bitmap(file, name, max_pixels), 1
+        if head[:2] == b"BM":
+            image, num_frames, loader = _load_bitmap(file, name, max_pixels), 1, "bmp"
         else:
             image, num_frames = _load(source, file, name, max_pixels, frames)
-        _refuse_other_kinds(name, image)
-        return _image_of(name, image, num_frames, heif=kind == "heif")
+            loader = image.get("vips-loader").removesuffix("_source")
+        if image.bands not in _BANDS.get((image.format, image.interpretation), ()):
+            raise ImageError(
+                f"{name}: expected 8 or 16 bits per channel, gray, RGB or CMYK, got {image.bands}"
+                f" channel(s) of type {image.format} (color space {image.interpretation})"
+            )
+        return _make_reader(name, image, num_frames, loader)
+
+
+@contextmanager
+def _convert_errors(name: str) -> Iterator[None]:
+    """Turn errors of a file and of its content into `ImageError`."""
+    try:
+        yield
+    except pyvips.Error as error:
+        if "wbuffer_write: write failed" in str(error):  # libvips' words
+            raise ImageError(
+                f"{name}: could not be decoded to a temporary file, as large images are:"
+                f" no room in {tempfile.gettempdir()}. Set TMPDIR to a folder with more"
+            ) from error
+        raise ImageError(
+            f"{name}: {_EXPECTED}, got a file of another kind, damaged or cut short"
+            f" ({get_first_line(error)})"
+        ) from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{name}: {_EXPECTED}, got a folder") from error
+    except OSError as error:
+        raise ImageError(f"{name}: could not be read: {error.strerror}") from error
+
+
+def _has_animation_chunk(file: BinaryIO) -> bool:
+    """Return whether a PNG, read up to its first chunk, has acTL; libvips would read one frame."""
+    while len(header := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", header)
+        if kind in (b"acTL", b"IDAT"):
+            return bool(kind == b"acTL")
+        file.seek(length + 4, os.SEEK_CUR)  # the chunk and its checksum
+    return False
 
 
 def _load(
     source: Path | bytes, file: BinaryIO, name: str, max_pixels: int, frames: str
 ) -> tuple[pyvips.Image, int]:
-    """The image, with all its frames in a column, and their number."""
-    first = _vips_image(source, file)
+    """Return the image, with all its frames in a column, and their number."""
+    first = _open_with_vips(source, file)
+    if not first.get("vips-loader").startswith(_LOADERS):
+        raise ImageError(f"{name}: {_EXPECTED}, got a file of another kind")
     num_frames = first.get("n-pages") if first.get_typeof("n-pages") else 1
     if num_frames > 1 and frames == "refuse":
         raise ImageError(
             f"{name}: expected an image of one frame, got {num_frames} pages or frames"
         )
-    _refuse_too_many_pixels(name, first.height, first.width, num_frames, max_pixels)
+    _check_num_pixels(name, first.height, first.width, num_frames, max_pixels)
     if num_frames == 1:
         return first, 1
     del first  # it reads from the same place of the file
     file.seek(0)
     try:
-        return _vips_image(source, file, n=-1), num_frames
+        return _open_with_vips(source, file, n=-1), num_frames
     except pyvips.Error as error:
         if "differs" not in str(error):
             raise
@@ -172,8 +230,12 @@ def _load(
         ) from error
 
 
-def _vips_image(source: Path | bytes, file: BinaryIO, **options: int) -> pyvips.Image:
-    """Open lazily for any order, by descriptor: libvips remembers images by their name."""
+def _open_with_vips(source: Path | bytes, file: BinaryIO, **options: int) -> pyvips.Image:
+    """Open lazily for any order.
+
+    By descriptor, not by name: libvips remembers images by name (a changed file would come back
+    unchanged), and takes "[...]" in a name for options.
+    """
     if isinstance(source, Path):
         opened = pyvips.Source.new_from_descriptor(file.fileno())  # a duplicate, its own to close
     else:
@@ -182,23 +244,28 @@ def _vips_image(source: Path | bytes, file: BinaryIO, **options: int) -> pyvips.
 
 
 def _load_bitmap(file: BinaryIO, name: str, max_pixels: int) -> pyvips.Image:
-    try:
-        height, width = bitmap_size(file.read(64))
-        _refuse_too_many_pixels(name, height, width, 1, max_pixels)
-        if height * width > MAX_BITMAP_PIXELS:
-            raise BitmapError(f"a BMP of {width}x{height}, more than {MAX_BITMAP_PIXELS} pixels")
-        file.seek(0)
-        pixels = read_bitmap(file.read())  # (H, W, C)
-    except BitmapError as error:
-        raise ImageError(f"{name}: {_EXPECTED}, got {error}") from error
-    num_bands = pixels.shape[2]
-    image = pyvips.Image.new_from_memory(pixels.data, width, height, num_bands, "uchar")
+    """Decode a BMP, which libvips does not read."""
+    header = file.read(26)
+    if len(header) < 26:
+        raise ImageError(f"{name}: {_EXPECTED}, got a BMP cut short")
+    is_os2 = header[14:18] == b"\x0c\0\0\0"  # its header has shorter fields
+    width, height = struct.unpack_from("<HH" if is_os2 else "<ii", header, 18)
+    if width <= 0 or height == 0:
+        raise ImageError(f"{name}: {_EXPECTED}, got a BMP of {width}x{height} pixels")
+    height = abs(height)  # if negative, the top row comes first
+    _check_num_pixels(name, height, width, 1, min(max_pixels, _MAX_BITMAP_PIXELS))
+    pixels = cv2.imdecode(np.frombuffer(header + file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.shape[:2] != (height, width):
+        raise ImageError(f"{name}: {_EXPECTED}, got a BMP that is damaged or cut short")
+    num_bands = pixels[0, 0].size
+    if num_bands > 1:
+        pixels = pixels[..., [2, 1, 0, 3][:num_bands]]  # OpenCV's order is BGR
+    content = np.ascontiguousarray(pixels).data
+    image = pyvips.Image.new_from_memory(content, width, height, num_bands, "uchar")
     return image.copy(interpretation="b-w" if num_bands == 1 else "srgb")
 
 
-def _refuse_too_many_pixels(
-    name: str, height: int, width: int, num_frames: int, max_pixels: int
-) -> None:
+def _check_num_pixels(name: str, height: int, width: int, num_frames: int, max_pixels: int) -> None:
     if height * width * num_frames > max_pixels:
         frames = f" in {num_frames} frames" if num_frames > 1 else ""
         raise ImageError(
@@ -207,20 +274,11 @@ def _refuse_too_many_pixels(
         )
 
 
-def _refuse_other_kinds(name: str, image: pyvips.Image) -> None:
-    bands = _BANDS.get((image.format, image.interpretation), ())
-    if image.bands not in bands:
-        raise ImageError(
-            f"{name}: {_EXPECTED_PIXELS}, got {image.bands} channel(s) of type {image.format}"
-            f" (color space {image.interpretation})"
-        )
-
-
-def _image_of(name: str, image: pyvips.Image, num_frames: int, *, heif: bool) -> ImageReader:
-    """An image with `image` as its frames, converted and turned upright."""
-    metadata, notes = metadata_of(image), []
+def _make_reader(name: str, image: pyvips.Image, num_frames: int, loader: str) -> ImageReader:
+    """Convert `image` where needed, and turn its frames upright."""
+    metadata, notes = read_metadata(image), []
     depth = bits = 8 if image.format == "uchar" else 16
-    if heif and depth == 16:
+    if loader == "heifload" and depth == 16:
         bits = image.get("bits-per-sample")
         image = image | (image >> bits)  # libvips shifts them left: so that white is 65535
     if image.interpretation == "cmyk":
@@ -228,7 +286,14 @@ def _image_of(name: str, image: pyvips.Image, num_frames: int, *, heif: bool) ->
             "through its profile" if metadata.profile else "as it has no profile, of a usual kind"
         )
         notes.append(f"CMYK converted to sRGB, {origin}")
-        image = _cmyk_to_srgb(image, depth)
+        image = image.icc_transform(
+            "srgb",
+            embedded=True,
+            input_profile="cmyk",  # where none is embedded
+            intent="relative",
+            black_point_compensation=True,
+            depth=depth,
+        )
         metadata = replace(metadata, profile=None)
     elif metadata.profile and not profile_fits(metadata.profile, image.bands):
         notes.append("color profile left out: damaged, or for another kind of pixels")
@@ -238,17 +303,6 @@ def _image_of(name: str, image: pyvips.Image, num_frames: int, *, heif: bool) ->
         (image.crop(0, height * frame, image.width, height) if num_frames > 1 else image).autorot()
         for frame in range(num_frames)
     ]
-    upright = frames[0]
-    header = Header(upright.height, upright.width, num_frames, image.bands, depth, tuple(notes))
-    return ImageReader(name, frames, header, bits, metadata)
-
-
-def _cmyk_to_srgb(image: pyvips.Image, depth: int) -> pyvips.Image:
-    return image.icc_transform(
-        "srgb",
-        embedded=True,
-        input_profile="cmyk",  # where none is embedded
-        intent="relative",
-        black_point_compensation=True,
-        depth=depth,
-    )
+    size = (frames[0].height, frames[0].width)
+    header = Header(*size, num_frames, image.bands, depth, tuple(notes))
+    return ImageReader(name, frames, header, bits, loader, metadata)

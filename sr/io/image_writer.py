@@ -1,4 +1,4 @@
-"""Results into image files, streamed, with what their source held next to its pixels.
+"""Write results to image files, streamed, with the metadata of their source.
 
 Letters: H, W height and width of one frame in pixels, C bands.
 """
@@ -12,12 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from sr.io.atomic_write import whole_file
-from sr.io.image_formats import carried, check_writable, depth_in
-from sr.io.image_metadata import Metadata, attach, profile_fits
+from sr.io.atomic_write import atomic_write
+from sr.io.image_formats import (
+    ImageError,
+    check_writable,
+    get_first_line,
+    limit_depth,
+    select_kinds,
+)
+from sr.io.image_metadata import Metadata, attach_metadata, profile_fits
 from sr.io.image_reader import ImageReader
-from sr.io.image_source import ImageError, first_line
-from sr.io.linear_light import resampled
+from sr.io.linear_light import resample_in_linear_light
 
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _MAX_VALUES = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -37,12 +42,12 @@ def write_image(
     num_frames: int = 1,
     depth: int | None = None,
 ) -> None:
-    """Write an image in the format of `suffix`; a path's file appears whole or not at all.
+    """Write an image in the format of `suffix`; a path's file appears completely or not at all.
 
     pixels: (num_frames*H, W, C), uint8, uint16, or float32 in [0, 1]; C as in `Header`. They
     may be mapped from a file, and are not copied. like: the source, whose metadata are carried;
     it may be closed. quality: 1 to 100, of JPEG, WebP and AVIF. lossless: of WebP and AVIF.
-    size: (height, width) that frames are resampled to, in linear light. depth: bits a channel,
+    size: (height, width) that frames are resampled to, in linear light. depth: bits per channel,
     8 or 16; None for that of `like`, or of `pixels` without it, but never more than theirs.
     Raises `ImageError` if the format cannot hold it, or the file cannot be written.
     """
@@ -53,14 +58,14 @@ def write_image(
     check_writable(
         suffix, height=height, width=width, num_bands=num_bands, num_frames=num_frames, name=name
     )
-    bits = _bits(suffix, pixels.dtype, like, depth)
-    image = _quantised(_image_of(pixels, size, num_frames), bits)
+    bits = _choose_bits(suffix, pixels.dtype, like, depth)
+    image = _quantize(_make_image(pixels, size, num_frames), bits)
     metadata = like.metadata if like is not None else Metadata()
-    kinds = set(carried(suffix, metadata.kinds, num_bands=num_bands, num_frames=num_frames))
+    kinds = set(select_kinds(suffix, metadata.kinds, num_bands=num_bands, num_frames=num_frames))
     if metadata.profile and not profile_fits(metadata.profile, num_bands):
         kinds.discard("color profile")  # the result is RGB, its source was gray, or the reverse
-    image = attach(image, metadata, kinds, (height, width), suffix)
-    options = _save_options(suffix, quality, lossless, bits, image)
+    image = attach_metadata(image, metadata, kinds, (height, width), suffix)
+    options = _choose_save_options(suffix, quality, lossless, bits, image)
     if num_frames > 1:
         image.set_type(pyvips.GValue.gint_type, "page-height", height)
     if not _keeps_exif(suffix, kinds):
@@ -68,22 +73,22 @@ def write_image(
     try:
         _save(image, target, suffix, options)
     except pyvips.Error as error:
-        raise ImageError(f"{name}: could not be written: {first_line(error)}") from error
+        raise ImageError(f"{name}: could not be written: {get_first_line(error)}") from error
     except OSError as error:
         raise ImageError(f"{name}: could not be written: {error.strerror}") from error
 
 
-def _image_of(
+def _make_image(
     pixels: npt.NDArray[Any], size: tuple[int, int] | None, num_frames: int
 ) -> pyvips.Image:
-    """`pixels` as an image of float, values in [0, 1] if resampled; else as they are."""
+    """Return `pixels` as an image: as they are, or float in [0, 1] if they are resampled."""
     height, width, num_bands = pixels.shape
     memory = np.ascontiguousarray(pixels).data  # no copy of what is contiguous
     kind = str(pixels.dtype)
     image = pyvips.Image.new_from_memory(memory, width, height, num_bands, _FORMATS[kind])
     if size is None or (height, width) == (size[0] * num_frames, size[1]):
         return image
-    return resampled(
+    return resample_in_linear_light(
         image,
         size,
         max_value=_MAX_VALUES[kind],
@@ -92,19 +97,21 @@ def _image_of(
     )
 
 
-def _bits(suffix: str, dtype: np.dtype[Any], like: ImageReader | None, depth: int | None) -> int:
-    """The bits a channel to write: 8, 10 or 12 (AVIF), or 16."""
+def _choose_bits(
+    suffix: str, dtype: np.dtype[Any], like: ImageReader | None, depth: int | None
+) -> int:
+    """Return the bits per channel to write: 8, 10 or 12 (AVIF), or 16."""
     if depth is None:
         own = 8 if dtype == np.uint8 else 16 if dtype == np.uint16 else None
         depth = like.header.depth if like is not None else own or 8
         depth = min(depth, own or depth)
-    bits = depth_in(suffix, depth)
+    bits = limit_depth(suffix, depth)
     source_bits = like.bits if like is not None else bits
     return min(bits, source_bits) if bits == 12 and source_bits > 8 else bits
 
 
-def _quantised(image: pyvips.Image, bits: int) -> pyvips.Image:
-    """Values of `bits` bits, halves rounded up; 10 and 12 in the upper bits of 16, for AVIF."""
+def _quantize(image: pyvips.Image, bits: int) -> pyvips.Image:
+    """Round to `bits` bits, halves up; 10 and 12 are put in the upper bits of 16, for AVIF."""
     max_value = {"uchar": 255.0, "ushort": 65535.0, "float": 1.0}[image.format]
     target = "uchar" if bits == 8 else "ushort"
     levels = 2**bits - 1
@@ -112,18 +119,18 @@ def _quantised(image: pyvips.Image, bits: int) -> pyvips.Image:
         image = (image * (levels / max_value) + 0.5).cast(target)  # clamps, and cuts off
     if bits in (10, 12):
         image = image << (16 - bits)
-    gray, color = ("b-w", "srgb") if bits == 8 else ("gray16", "rgb16")
+    gray, color = ("b-w", "srgb") if bits == 8 else ("grey16", "rgb16")
     return image.copy(interpretation=gray if image.bands <= 2 else color)
 
 
 def _keeps_exif(suffix: str, kinds: set[str]) -> bool:
-    """Whether an EXIF block is written; libvips makes one where there was none."""
+    """Return whether to write an EXIF block; libvips makes one where there was none."""
     if suffix in (".jpg", ".jpeg"):
         return True  # libvips leaves out the JFIF header, so that a JPEG needs this one
     return "EXIF" in kinds or (suffix in (".webp", ".avif") and "resolution" in kinds)
 
 
-def _save_options(
+def _choose_save_options(
     suffix: str, quality: int, lossless: bool, bits: int, image: pyvips.Image
 ) -> dict[str, object]:
     match suffix:
@@ -152,7 +159,7 @@ def _save(
     image: pyvips.Image, target: Path | BinaryIO, suffix: str, options: dict[str, object]
 ) -> None:
     if isinstance(target, Path):
-        with whole_file(target) as temporary, temporary.open("x+b") as file:
+        with atomic_write(target) as temporary, temporary.open("x+b") as file:
             _save_to_descriptor(image, file.fileno(), suffix, options)
         return
     with tempfile.TemporaryFile() as file:  # TIFF is not written in order, a pipe must be

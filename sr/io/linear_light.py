@@ -15,27 +15,27 @@ _GAMMA = 2.4
 _LEAST_ALPHA = 1e-6
 
 
-def resampled(
+def resample_in_linear_light(
     image: pyvips.Image, size: tuple[int, int], *, max_value: float, alpha: bool, num_frames: int
 ) -> pyvips.Image:
-    """`image` at another size, by a cubic (Catmull-Rom) kernel, widened where it shrinks.
+    """Resize `image` by a cubic (Catmull-Rom) kernel, widened where it shrinks.
 
     image: C bands of values in [0, max_value], `num_frames` frames in a column; the last band
     is alpha if `alpha`. size: (height, width) in pixels of a frame of the result.
     Returns: C bands, float, in [0, 1].
     """
-    light = _linear(image, max_value, alpha)
+    light = _to_linear(image, max_value, alpha)
     height = light.height // num_frames
     frames = [
-        _resized(light.crop(0, height * frame, light.width, height), size)
+        _resize(light.crop(0, height * frame, light.width, height), size)
         for frame in range(num_frames)
     ]
-    joined = frames[0] if num_frames == 1 else pyvips.Image.arrayjoin(frames, across=1)
-    return _encoded(joined, alpha)
+    column = frames[0] if num_frames == 1 else pyvips.Image.arrayjoin(frames, across=1)
+    return _to_srgb(column, alpha)
 
 
-def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
-    """Shrink and grow, each axis by itself, so that the edges of both images are the same."""
+def _resize(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
+    """Shrink and grow, each axis on its own, so that the edges of both images are the same."""
     height, width = size
     shrink_x, shrink_y = max(image.width / width, 1.0), max(image.height / height, 1.0)
     image = image.reduce(shrink_x, shrink_y, kernel="cubic")
@@ -53,7 +53,7 @@ def _resized(image: pyvips.Image, size: tuple[int, int]) -> pyvips.Image:
     )
 
 
-def _linear(image: pyvips.Image, max_value: float, alpha: bool) -> pyvips.Image:
+def _to_linear(image: pyvips.Image, max_value: float, alpha: bool) -> pyvips.Image:
     """Values in [0, max_value] -> linear light in [0, 1], colors multiplied by alpha."""
     colors = image[: image.bands - 1] if alpha else image
     if image.format == "float":
@@ -68,8 +68,8 @@ def _linear(image: pyvips.Image, max_value: float, alpha: bool) -> pyvips.Image:
     return (light * opacity).bandjoin(opacity)
 
 
-def _encoded(light: pyvips.Image, alpha: bool) -> pyvips.Image:
-    """The reverse of `_linear`, clamped to [0, 1]."""
+def _to_srgb(light: pyvips.Image, alpha: bool) -> pyvips.Image:
+    """Undo `_to_linear`, clamped to [0, 1]."""
     if not alpha:
         return _curve_from_linear(light.clamp())
     opacity = light[light.bands - 1]

@@ -16,13 +16,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from sr.errors import UserError
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 
 FORMAT = "sr-model-1"
 
 
 class ModelFileError(UserError):
-    """A model file that cannot be used; the message names the file and what was looked at."""
+    """A model file that cannot be used; the message names the file and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class ModelFile:
 def write_model_file(
     path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping[str, Any]
 ) -> None:
-    """Write weights and metadata; the file appears whole or not at all."""
+    """Write weights and metadata; the file appears completely or not at all."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     header = json.dumps({"format": FORMAT, **metadata})
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(tensors, metadata={"sr": header}))
 
 
@@ -60,13 +60,15 @@ def read_model_file(path: Path) -> ModelFile:
         ) from None
     if header is None:
         raise ModelFileError(
-            f"{path}: a safetensors file, but without the metadata that train.py writes, "
-            "so the network is unknown"
+            f"{path}: expected the metadata that train.py writes, which says what the network is,"
+            " got a safetensors file without"
         )
     try:
         metadata = json.loads(header)
     except json.JSONDecodeError as error:
-        raise ModelFileError(f"{path}: its metadata is not JSON ({error})") from None
+        raise ModelFileError(
+            f"{path}: expected metadata in JSON, got something else ({error})"
+        ) from None
     if not isinstance(metadata, dict):
         raise ModelFileError(f"{path}: expected metadata with keys, got {metadata!r}")
     if metadata.get("format") != FORMAT:
@@ -75,7 +77,7 @@ def read_model_file(path: Path) -> ModelFile:
 
 
 def is_model_file(path: Path) -> bool:
-    """Whether a file says of itself that `write_model_file` wrote it."""
+    """Return whether a file says of itself that `write_model_file` wrote it."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return "sr" in (file.metadata() or {})

@@ -1,14 +1,12 @@
-"""Image files <-> 8-bit RGB arrays <-> tensors, through libvips.
+"""Image files <-> 8-bit RGB arrays <-> tensors, for training and benchmarks.
 
-Read and written are 8-bit RGB images in sRGB: PNG, JPEG, WebP and TIFF. Whatever else
-comes (16 bit, gray, alpha, CMYK, several pages, other color profiles) is refused with
-an `ImageError`, so that no image is silently damaged.
+Read and written are 8-bit RGB images in sRGB: PNG, JPEG, WebP and TIFF. Everything else (16 bit,
+gray, alpha, CMYK, several pages, other color profiles) is refused with an `ImageError`, so that
+no image is silently damaged.
 
 Letters: H, W height and width of the image in pixels.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,49 +15,45 @@ import pyvips
 import torch
 from torch import Tensor
 
-from sr.io.image_source import ImageError as ImageError
-from sr.io.image_source import faults_named, opened_file
+from sr.io.image_formats import ImageError as ImageError
+from sr.io.image_reader import ImageReader, open_image
 from sr.io.image_writer import write_image
 
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
 _EXPECTED = "expected an 8-bit RGB image (PNG, JPEG, WebP or TIFF)"
+_NO_LIMIT = 2**62  # pixels: a training set is the user's own
 _SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
 
 
 def read_rgb8(path: Path, *, gray_to_rgb: bool = False) -> npt.NDArray[np.uint8]:
-    """Read an image of 8-bit RGB in sRGB, turned upright as its EXIF orientation tells.
+    """Read an image of 8-bit RGB in sRGB, turned upright by its EXIF orientation.
 
-    With `gray_to_rgb` an 8-bit gray image is taken as well, its values repeated in
+    With `gray_to_rgb` an 8-bit gray image is read as well, its values repeated in
     the three channels; some benchmarks have one.
 
     Returns: (H, W, 3), uint8, C-contiguous.
     Raises `ImageError` for every other kind of image and for damaged files.
     """
-    with _opened(path) as image:
-        _refuse_other_kinds(path, image, gray_to_rgb)
-        if image.get_typeof("icc-profile-data") and not _profile_is_srgb(image):
+    with open_image(path, max_pixels=_NO_LIMIT) as image:
+        _check_kind(image, gray_to_rgb)
+        profile = image.metadata.profile
+        if profile and not _is_srgb(profile, image.header.num_bands):
             raise ImageError(
                 f"{path}: expected colors in sRGB, got an embedded color profile that is"
-                " not sRGB, or is damaged. Convert the image to sRGB first"
+                " not sRGB. Convert the image to sRGB first"
             )
-        if image.get_typeof("orientation") and image.get("orientation") > 1:
-            image = image.copy_memory()  # turning reads rows out of order, a file gives them once
-        pixels = image.autorot().numpy()  # (H, W, 3), or (H, W) when gray
-    if pixels.ndim == 2:
-        pixels = np.stack([pixels] * 3, axis=-1)
-    return np.ascontiguousarray(pixels, dtype=np.uint8)
+        pixels = image.read()
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """(height, width) in pixels of the upright image, from the file's header alone.
+    """Read (height, width) in pixels of the upright image, from the file's header alone.
 
     Raises `ImageError` for an image that `read_rgb8(path, gray_to_rgb=True)` refuses by its kind.
     """
-    with _opened(path) as image:
-        _refuse_other_kinds(path, image, gray_to_rgb=True)
-        height, width = image.height, image.width
-        sideways = image.get_typeof("orientation") and image.get("orientation") >= 5
-    return (width, height) if sideways else (height, width)
+    with open_image(path, max_pixels=_NO_LIMIT) as image:
+        _check_kind(image, gray_to_rgb=True)
+        return image.header.height, image.header.width
 
 
 def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -> None:
@@ -100,48 +94,30 @@ def tensor_to_rgb8(tensor: Tensor) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[pyvips.Image]:
-    """Open an image lazily; faults of the file and of its content become `ImageError`.
-
-    A descriptor is opened instead of a name, because libvips remembers images by name
-    (a changed file would come back unchanged) and takes "[...]" in a name for options.
-    """
-    with faults_named(path, _EXPECTED), opened_file(path, _EXPECTED) as file:
-        source = pyvips.Source.new_from_descriptor(file.fileno())
-        yield pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
-
-
-def _refuse_other_kinds(path: Path, image: pyvips.Image, gray_to_rgb: bool) -> None:
-    loader = image.get("vips-loader")
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    gray = image.bands == 1 and image.interpretation == "b-w"
-    rgb = image.bands == 3 and image.interpretation == "srgb"
+def _check_kind(image: ImageReader, gray_to_rgb: bool) -> None:
+    header = image.header
     got = None
-    if not loader.startswith(_LOADERS):
-        got = f"a file read by libvips' {loader.removesuffix('_source')}"
-    elif pages != 1:
-        got = f"{pages} pages or frames"
-    elif image.format != "uchar":
-        got = f"{image.bands} channel(s) of type {image.format} ({image.interpretation})"
-    elif image.hasalpha():
+    if image.loader not in _LOADERS:
+        got = f"a file read by libvips' {image.loader}"
+    elif header.depth != 8:
+        got = f"{header.depth} bits per channel"
+    elif header.num_bands in (2, 4):
         got = "an image with an alpha channel (transparency)"
-    elif gray and not gray_to_rgb:
+    elif header.num_bands == 1 and not gray_to_rgb:
         got = "a gray image"
-    elif not gray and not rgb:
-        got = f"{image.bands} channel(s) of color space {image.interpretation}"
+    elif header.notes:
+        got = f"one of another kind ({'; '.join(header.notes)})"
     if got is not None:
-        raise ImageError(f"{path}: {_EXPECTED}, got {got}")
+        raise ImageError(f"{image.name}: {_EXPECTED}, got {got}")
 
 
-def _profile_is_srgb(image: pyvips.Image) -> bool:
-    """Whether the embedded profile maps a grid of colors onto themselves in sRGB."""
+def _is_srgb(profile: bytes, num_bands: int) -> bool:
+    """Return whether a color profile maps a grid of colors onto themselves in sRGB."""
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
-    axes = np.meshgrid(*[levels] * image.bands, indexing="ij")
-    grid = np.stack(axes, axis=-1).reshape(1, -1, image.bands)
-    colors = pyvips.Image.new_from_memory(grid.data, grid.shape[1], 1, image.bands, "uchar")
-    colors = colors.copy(interpretation=image.interpretation)
-    profile = image.get("icc-profile-data")
+    axes = np.meshgrid(*[levels] * num_bands, indexing="ij")
+    grid = np.stack(axes, axis=-1).reshape(1, -1, num_bands)
+    colors = pyvips.Image.new_from_memory(grid.data, grid.shape[1], 1, num_bands, "uchar")
+    colors = colors.copy(interpretation="srgb" if num_bands == 3 else "b-w")
     colors.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     try:
         mapped = colors.icc_transform("srgb", embedded=True).numpy()  # (1, N, 3)

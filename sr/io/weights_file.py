@@ -36,7 +36,7 @@ _BROKEN = (
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file, on the CPU, without wrappers and common prefixes.
+    """Read the state dict of a file, onto the CPU, without wrappers and common prefixes.
 
     Raises ModelFileError for a missing, broken or foreign file, and for a pickle that would run
     code.
@@ -51,16 +51,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         read: Any = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     except PermissionError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
-    weights = _unwrapped(read)
+    weights = _unwrap(read)
     tensors = {str(name): value for name, value in weights.items() if isinstance(value, Tensor)}
     if not tensors:
         keys = ", ".join(map(str, list(weights)[:8])) or "nothing"
-        raise ModelFileError(f"{path}: expected tensors by name, as in a state dict; got {keys}")
-    return _without_prefixes(tensors)
+        raise ModelFileError(f"{path}: expected tensors by name, as in a state dict, got {keys}")
+    return _strip_prefixes(tensors)
 
 
 def _is_safetensors(path: Path) -> bool:
-    """By name or content, since files are renamed: a length, then JSON."""
+    """Decide by name or content, since files are renamed: a length, then JSON."""
     with path.open("rb") as file:
         return path.suffix.lower() == ".safetensors" or file.read(9)[8:] == b"{"
 
@@ -69,24 +69,26 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path}: a broken safetensors file ({error})") from None
+        raise ModelFileError(
+            f"{path}: expected a safetensors file, got a broken one ({error})"
+        ) from None
 
 
 def _read_pickle(path: Path) -> object:
     if _is_torchscript(path):
         raise ModelFileError(
-            f"{path}: a TorchScript program, which would run code of its own; expected weights"
+            f"{path}: expected weights, got a TorchScript program, which would run code of its own"
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelFileError(
-            f"{path}: expected weights only; it is no pickle of PyTorch, is cut off, or holds "
+            f"{path}: expected weights only, got no pickle of PyTorch, one cut off, or one with "
             f"objects that could run code, which are never loaded ({_first_sentence(error)})"
         ) from None
     except _BROKEN as error:
         raise ModelFileError(
-            f"{path}: expected a file of PyTorch or safetensors; it is broken, cut off or "
+            f"{path}: expected a file of PyTorch or safetensors, got one broken, cut off or "
             f"something else ({_first_sentence(error)})"
         ) from None
 
@@ -103,13 +105,13 @@ def _first_sentence(error: Exception) -> str:
     return (str(error) or type(error).__name__).split("\n")[0].split(". ")[0]
 
 
-def _unwrapped(read: object) -> Mapping[str, Any]:
-    """The innermost mapping that a training program wrapped its weights in."""
+def _unwrap(read: object) -> Mapping[str, Any]:
+    """Return the innermost mapping that a training program wrapped its weights in."""
     if not isinstance(read, Mapping):
         return {}
     weights: Mapping[str, Any] = read
     for _ in range(MAX_WRAPPERS):
-        # Looked for first: a step or a loss next to the weights may be a tensor too.
+        # Searched first: a step or a loss next to the weights may be a tensor too.
         inner = (weights.get(key) for key in _WRAPPERS)
         wrapped = next((value for value in inner if isinstance(value, Mapping) and value), None)
         if wrapped is None:
@@ -118,7 +120,7 @@ def _unwrapped(read: object) -> Mapping[str, Any]:
     return weights
 
 
-def _without_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _strip_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     while True:
         prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in tensors)), None)
         if prefix is None:

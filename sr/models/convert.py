@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError, write_model_file
 from sr.models.blend import blend_models
 from sr.models.detect_published import detect_published, make_published_clips
@@ -79,7 +79,7 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
             f"{target}: a .pth holds weights only, and from these nobody could tell that they are "
             f"of {theirs}; take .safetensors"
         )
-    with whole_file(target) as temporary:
+    with atomic_write(target) as temporary:
         torch.save({"params_ema": weights}, temporary)
 
 

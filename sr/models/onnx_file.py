@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, Tiling
 from sr.models.onnx_network import OnnxNetwork, export_onnx, require_onnx
@@ -63,7 +63,7 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     metadata["size_multiple"] = generator.size_multiple
     metadata["tiling"] = generator.tiling
     onnx.helper.set_model_props(program, {"sr": json.dumps(metadata)})
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         onnx.save(program, temporary)
         difference = float((OnnxNetwork(temporary, str(path))(lr) - expected).abs().max())
         if not difference <= TOLERANCE[dtype]:

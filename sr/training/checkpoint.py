@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from sr.errors import UserError
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 
 STATE_FORMAT = "sr-state-2"
 
@@ -34,7 +34,7 @@ def state_path(folder: Path, step: int) -> Path:
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write a run's state; the file appears whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save({"format": STATE_FORMAT, **state}, temporary)
 
 

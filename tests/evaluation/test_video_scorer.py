@@ -17,7 +17,6 @@ from sr.evaluation.video_scorer import ClipScorer
 from sr.inference.options import UsageError
 from sr.inference.video.options import VideoMaking
 from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.read.frame_rate import Moment
 from sr.losses.lpips import LPIPS
 from sr.metrics.flicker import warping_error
@@ -161,7 +160,7 @@ def write_frames(folder: Path, num_frames: int, step: int = 1) -> Path:
 
 def test_frames_are_scored_before_they_are_encoded(studio: Any, originals: Path) -> None:
     lr = write_frames(studio.folder / "clip", 4, step=2)
-    bad = VideoMaking(encoder=EncoderChoice(crf=50))
+    bad = VideoMaking(encoder={"crf": 50})
     found = []
     for output, video in (("out.mkv", bad), ("lossless.mkv", None), ("frames/%d.png", None)):
         listener = studio.Listener()

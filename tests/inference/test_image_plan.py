@@ -18,7 +18,7 @@ from sr.inference.scheduler import Outcome
 from sr.io.image_reader import open_image
 from sr.tiling.upscaler import Upscaler
 
-INTERPRETATIONS = {(1, 8): "b-w", (1, 16): "gray16", (3, 8): "srgb", (3, 16): "rgb16"}
+INTERPRETATIONS = {(1, 8): "b-w", (1, 16): "grey16", (3, 8): "srgb", (3, 16): "rgb16"}
 
 
 class Nearest(nn.Module):

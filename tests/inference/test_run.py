@@ -343,7 +343,7 @@ def test_what_a_result_cannot_keep_is_told(tmp_path: Path) -> None:
     image.copy(interpretation="rgb16").pngsave(str(source))
     listener = Listener()
     run([upscaler()], Request([source], tmp_path / "out.jpg"), listener)
-    assert "16 bits a channel become 8" in listener.fields("warning")[0]["message"]
+    assert "16 bits per channel become 8" in listener.fields("warning")[0]["message"]
 
 
 def test_an_unreachable_size_fails_its_image(images: Path, tmp_path: Path) -> None:

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 
 
 def test_the_file_appears_at_the_end_with_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("new")
         assert temporary.suffix == ".txt"
         assert not path.exists()
@@ -18,7 +18,7 @@ def test_the_file_appears_at_the_end_with_nothing_beside_it(tmp_path: Path) -> N
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), whole_file(path) as temporary:  # noqa: PT012, both are the case
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:  # noqa: PT012, both are the case
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sr.io.canvas import make_canvas
-from sr.io.image_source import ImageError
+from sr.io.image_formats import ImageError
 
 
 def test_a_small_canvas_is_in_memory(tmp_path: Path) -> None:

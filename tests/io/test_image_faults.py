@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import pyvips
 import tifffile
 from PIL import Image
 
+from sr.io.image_formats import ImageError
 from sr.io.image_reader import open_image, read_header
-from sr.io.image_source import ImageError
 
 Pixels = npt.NDArray[Any]
 ALL = slice(None)
@@ -147,6 +148,20 @@ def test_folders_and_missing_and_locked_files_are_refused(
     monkeypatch.setattr(Path, "open", locked)  # a mode would not stop root
     with pytest.raises(ImageError, match=r"a\.png: could not be read: Permission denied"):
         read_header(tmp_path / "a.png")
+
+
+def test_a_full_folder_for_temporary_files_is_named(
+    rgb: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        raise pyvips.Error(
+            "unable to call", "wbuffer_write: write failed\nunix error: No space left"
+        )
+
+    with open_image(encoded(Image.fromarray(rgb), "PNG")) as image:
+        monkeypatch.setattr(pyvips.Region, "new", fill)
+        with pytest.raises(ImageError, match=r"standard input: .* temporary file.* TMPDIR"):
+            image.read()
 
 
 def test_errors_of_the_caller_keep_their_kind(rgb: Pixels) -> None:

@@ -5,8 +5,13 @@ from typing import Any
 import pytest
 import pyvips
 
-from sr.io.image_formats import WRITABLE_SUFFIXES, check_writable, depth_in, losses
-from sr.io.image_source import ImageError
+from sr.io.image_formats import (
+    WRITABLE_SUFFIXES,
+    ImageError,
+    check_writable,
+    describe_losses,
+    limit_depth,
+)
 
 GRAY = {"height": 8, "width": 8, "num_bands": 1}
 
@@ -47,21 +52,23 @@ def test_what_libvips_would_refuse_is_refused(suffix: str, side: int) -> None:
 
 
 def test_depths_are_cut_to_those_of_the_format() -> None:
-    assert [depth_in(suffix, 16) for suffix in (".png", ".tif", ".avif", ".jpg", ".webp")] == [
+    assert [limit_depth(suffix, 16) for suffix in (".png", ".tif", ".avif", ".jpg", ".webp")] == [
         *(16, 16, 12, 8, 8)
     ]
-    assert {depth_in(suffix, 8) for suffix in WRITABLE_SUFFIXES} == {8}
+    assert {limit_depth(suffix, 8) for suffix in WRITABLE_SUFFIXES} == {8}
 
 
 def test_losses_are_told_in_words() -> None:
     kinds = ("EXIF", "IPTC", "frame delays")
-    assert losses(".png", num_bands=2, depth=16) == []
-    assert losses(".webp", num_bands=1, depth=16) == [
-        "16 bits a channel become 8 in WebP",
+    assert describe_losses(".png", num_bands=2, depth=16) == []
+    assert describe_losses(".webp", num_bands=1, depth=16) == [
+        "16 bits per channel become 8 in WebP",
         "gray is stored as RGB in WebP",
     ]
-    assert losses(".tif", num_bands=3, depth=8, kinds=kinds) == ["EXIF is not carried to TIFF"]
-    assert losses(".tif", num_bands=3, depth=8, kinds=kinds, num_frames=2) == [
+    assert describe_losses(".tif", num_bands=3, depth=8, kinds=kinds) == [
+        "EXIF is not carried to TIFF"
+    ]
+    assert describe_losses(".tif", num_bands=3, depth=8, kinds=kinds, num_frames=2) == [
         "EXIF is not carried to TIFF",
         "frame delays are not carried to TIFF",
     ]

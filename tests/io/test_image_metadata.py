@@ -10,8 +10,8 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms
 
-from sr.io.image_formats import METADATA_KINDS, losses
-from sr.io.image_metadata import Metadata, attach, metadata_of, profile_fits
+from sr.io.image_formats import METADATA_KINDS, describe_losses
+from sr.io.image_metadata import Metadata, attach_metadata, profile_fits, read_metadata
 from sr.io.image_reader import ImageReader, open_image
 from sr.io.image_writer import write_image
 
@@ -52,18 +52,18 @@ def image_with(**blobs: bytes) -> pyvips.Image:
 
 
 def test_a_bare_image_has_none() -> None:
-    assert metadata_of(image_with()) == Metadata()
+    assert read_metadata(image_with()) == Metadata()
     assert Metadata().kinds == ()
 
 
 @pytest.mark.parametrize("block", [IPTC, RESOURCES])
 def test_iptc_is_found_bare_and_among_photoshop_resources(block: bytes) -> None:
-    assert metadata_of(image_with(iptc=block)).iptc == IPTC
+    assert read_metadata(image_with(iptc=block)).iptc == IPTC
 
 
 @pytest.mark.parametrize("length", range(14, len(RESOURCES) - len(IPTC)))
 def test_resources_cut_short_have_no_iptc(length: int) -> None:
-    assert metadata_of(image_with(iptc=RESOURCES[:length])).iptc is None
+    assert read_metadata(image_with(iptc=RESOURCES[:length])).iptc is None
 
 
 def exif(x: int, y: int, unit: int) -> bytes:
@@ -75,14 +75,14 @@ def exif(x: int, y: int, unit: int) -> bytes:
 
 @pytest.mark.parametrize(("unit", "expected"), [(2, (300 / 25.4, 600 / 25.4)), (3, (30, 60))])
 def test_exif_tells_the_resolution(unit: int, expected: tuple[float, float]) -> None:
-    metadata = metadata_of(image_with(exif=exif(300, 600, unit)))
+    metadata = read_metadata(image_with(exif=exif(300, 600, unit)))
     assert metadata.resolution == pytest.approx(expected)
 
 
 def test_a_resolution_of_a_image_on_its_side_is_turned() -> None:
     image = pyvips.Image.black(8, 8).copy(xres=10, yres=20)
     image.set_type(pyvips.GValue.gint_type, "orientation", 6)
-    assert metadata_of(image).resolution == (20, 10)
+    assert read_metadata(image).resolution == (20, 10)
 
 
 def test_xmp_is_told_the_size_and_that_it_is_upright() -> None:
@@ -90,7 +90,7 @@ def test_xmp_is_told_the_size_and_that_it_is_upright() -> None:
         b"<a tiff:Orientation='8' tiff:ImageWidth = \"7\" other:Orientation='8'>"
         b"<exif:PixelYDimension>3</exif:PixelYDimension></a>"
     )
-    image = attach(image_with(), Metadata(xmp=xmp), {"XMP"}, (300, 200), ".png")
+    image = attach_metadata(image_with(), Metadata(xmp=xmp), {"XMP"}, (300, 200), ".png")
     assert image.get("xmp-data") == (
         b"<a tiff:Orientation='1' tiff:ImageWidth = \"200\" other:Orientation='8'>"
         b"<exif:PixelYDimension>300</exif:PixelYDimension></a>"
@@ -99,7 +99,9 @@ def test_xmp_is_told_the_size_and_that_it_is_upright() -> None:
 
 def test_only_the_kinds_asked_for_are_attached() -> None:
     metadata = Metadata(profile=b"p", exif=exif(1, 1, 2), xmp=b"x", iptc=b"i", resolution=(9, 9))
-    assert metadata_of(attach(image_with(), metadata, set(), (8, 8), ".png")) == Metadata()
+    assert (
+        read_metadata(attach_metadata(image_with(), metadata, set(), (8, 8), ".png")) == Metadata()
+    )
 
 
 def test_profiles_fit_pixels_of_their_own_color_space() -> None:
@@ -158,7 +160,7 @@ def test_metadata_survive_but_for_what_is_told(photograph: bytes, suffix: str) -
         assert like.metadata.kinds == METADATA_KINDS[:5]
         kinds = like.metadata.kinds
         content = written(noise(96, 64, 3), suffix, like)
-    lost = losses(suffix, num_bands=3, depth=8, kinds=kinds)
+    lost = describe_losses(suffix, num_bands=3, depth=8, kinds=kinds)
     with open_image(content) as result:
         assert (result.header.height, result.header.width) == (96, 64)
         survived = [kind for kind in kinds if f"{kind} is not carried" not in " ".join(lost)]
@@ -195,7 +197,7 @@ def test_metadata_survive_from_format_to_format(photograph: bytes, first: str, s
     with open_image(once) as like:
         twice = written(pixels, second, like)
         kinds = like.metadata.kinds
-    lost = " ".join(losses(second, num_bands=3, depth=8, kinds=kinds))
+    lost = " ".join(describe_losses(second, num_bands=3, depth=8, kinds=kinds))
     with open_image(twice) as result:
         expected = {kind for kind in kinds if f"{kind} is not carried" not in lost}
         assert set(result.metadata.kinds) - {"EXIF"} == expected - {"EXIF"}

@@ -15,8 +15,8 @@ import tifffile
 from PIL import Image, ImageCms
 
 import sr.io.image_reader as image_module
+from sr.io.image_formats import ImageError
 from sr.io.image_reader import Header, open_image, read_header
-from sr.io.image_source import ImageError
 
 Pixels = npt.NDArray[Any]
 ALL = slice(None)

@@ -14,8 +14,8 @@ import pyvips
 from PIL import Image
 
 from sr.io.canvas import make_canvas
+from sr.io.image_formats import ImageError
 from sr.io.image_reader import ImageReader, open_image
-from sr.io.image_source import ImageError
 from sr.io.image_writer import write_image
 
 Pixels = npt.NDArray[Any]
@@ -67,7 +67,7 @@ def test_lossless_webp_and_avif_return_every_pixel_of_8_bits(suffix: str, num_ba
 @pytest.mark.parametrize("num_bands", [1, 4])
 def test_avif_of_10_or_12_bits_returns_what_was_read(bits: int, num_bands: int) -> None:
     levels = noise(23, 17, num_bands, dtype="uint16") >> (16 - bits) << (16 - bits)
-    kind = "gray16" if num_bands == 1 else "rgb16"
+    kind = "grey16" if num_bands == 1 else "rgb16"
     image = pyvips.Image.new_from_array(levels).copy(interpretation=kind)
     content = image.write_to_buffer(".avif", lossless=True, bitdepth=bits)
     with open_image(content) as image:

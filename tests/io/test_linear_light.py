@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import pyvips
 
-from sr.io.linear_light import resampled
+from sr.io.linear_light import resample_in_linear_light
 
 
 def shrunk(
     pixels: np.ndarray, size: tuple[int, int], max_value: float, *, alpha: bool = False
 ) -> np.ndarray:
     image = pyvips.Image.new_from_array(pixels)
-    result = resampled(image, size, max_value=max_value, alpha=alpha, num_frames=1).numpy()
+    result = resample_in_linear_light(
+        image, size, max_value=max_value, alpha=alpha, num_frames=1
+    ).numpy()
     return result.reshape(*size, pixels.shape[2])
 
 

@@ -113,7 +113,7 @@ def test_a_safetensors_file_of_other_origin_is_refused(
 ) -> None:
     path = tmp_path / "foreign.safetensors"
     save_file(WEIGHTS, path, metadata=metadata)
-    with pytest.raises(ModelFileError, match=r"without the metadata that train\.py writes"):
+    with pytest.raises(ModelFileError, match=r"expected the metadata that train\.py writes"):
         read_model_file(path)
 
 

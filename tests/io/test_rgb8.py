@@ -53,7 +53,7 @@ def test_a_lower_quality_gives_a_smaller_file(tmp_path: Path, image: Image) -> N
     assert (tmp_path / "low.jpg").stat().st_size < (tmp_path / "high.jpg").stat().st_size
 
 
-def test_a_changed_file_is_read_anew(tmp_path: Path, image: Image) -> None:
+def test_a_changed_file_is_read_again(tmp_path: Path, image: Image) -> None:
     write_rgb8(tmp_path / "a.png", image)
     read_rgb8(tmp_path / "a.png")
     write_rgb8(tmp_path / "a.png", 255 - image)
@@ -86,7 +86,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, image: Image, suffix: str) 
 @pytest.mark.parametrize(
     ("make", "got"),
     [
-        (lambda p: as_vips(p.astype(np.uint16) * 257, "rgb16"), "ushort"),
+        (lambda p: as_vips(p.astype(np.uint16) * 257, "rgb16"), "16 bits"),
         (lambda p: as_vips(p[..., 0], "b-w"), "gray"),
         (lambda p: as_vips(np.dstack([p, p[..., :1]])), "alpha"),
         (lambda p: as_vips(p[..., :2], "b-w"), "alpha"),
@@ -109,7 +109,7 @@ def test_other_pixel_kinds_are_refused(
 
 def test_cmyk_is_refused(tmp_path: Path, image: Image) -> None:
     as_vips(np.dstack([image, image[..., :1]]), "cmyk").write_to_file(str(tmp_path / "a.jpg"))
-    with pytest.raises(ImageError, match=r"got 4 .*cmyk"):
+    with pytest.raises(ImageError, match=r"got .*CMYK"):
         read_rgb8(tmp_path / "a.jpg")
 
 
@@ -165,7 +165,7 @@ def test_files_cut_short_are_refused(
     [
         (b"", "an empty file"),
         (b"only words\n", "another kind"),
-        (b"2 2\n1 2\n3 4\n", "matrix"),
+        (b"2 2\n1 2\n3 4\n", "another kind"),
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "svg|another kind"),
     ],
     ids=["empty", "text", "numbers", "svg"],

@@ -13,7 +13,7 @@ from sr.inference.video.pipeline import Production
 from sr.inference.video.progress import Progress
 from sr.inference.video.source import Source
 from sr.io.image_writer import write_image
-from sr.io.video.formats import frame_path
+from sr.io.video.formats import format_frame_path
 from sr.tiling.upscaler import Upscaler
 
 
@@ -34,7 +34,7 @@ def write_images(
     dtype = np.dtype(np.uint8 if work.depth == 8 else np.uint16)
     gray = work.info.layout.kind == "gray"
     first = 0
-    while making.resume and frame_path(job.output, first).exists():
+    while making.resume and format_frame_path(job.output, first).exists():
         first += 1
     production = Production(source, work, making, upscalers, first=first)
     progress = Progress(first, source.info.num_frames)
@@ -43,7 +43,7 @@ def write_images(
         for frame, sr in scored_results(production, scorer):
             bands = sr[0].mean(0, keepdim=True) if gray else sr[0]
             pixels = quantised(bands.clamp(0, 1), dtype)
-            path = frame_path(job.output, frame.number)
+            path = format_frame_path(job.output, frame.number)
             write_image(
                 path,
                 _as_shown(pixels, work.info.display_matrix),

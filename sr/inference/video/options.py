@@ -7,7 +7,7 @@ from typing import Any
 
 from sr.inference.output_size import megapixels_read
 from sr.inference.video.stages import Size
-from sr.io.video.encode.encoder import EncoderChoice, Encoding
+from sr.io.video.encode.encoder import Encoding
 from sr.io.video.frame import VideoInfo
 from sr.io.video.mux.streams import StreamPlan
 from sr.io.video.read.decode_errors import Damaged
@@ -18,7 +18,8 @@ from sr.io.video.read.frame_rate import Moment
 class VideoMaking:
     """How results are made and written, the same for all videos of a run."""
 
-    encoder: EncoderChoice = field(default_factory=EncoderChoice)
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of `plan_encoding`: codec, crf, preset, pix_fmt, options."""
     stream: int | None = None
     """Which stream of a file; None for the default one, else the largest."""
     fps: Fraction | None = None

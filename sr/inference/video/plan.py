@@ -7,8 +7,8 @@ from sr.inference.output_size import Exact, Target, TargetError, num_passes
 from sr.inference.video.options import VideoMaking, VideoWork
 from sr.inference.video.source import open_source
 from sr.inference.video.stages import Size
-from sr.io.image_formats import check_writable, depth_in
-from sr.io.video.encode.encoder import encoding_for
+from sr.io.image_formats import check_writable, limit_depth
+from sr.io.video.encode.encoder import plan_encoding
 from sr.io.video.formats import is_pattern
 from sr.io.video.frame import VideoInfo
 from sr.io.video.mux.streams import StreamPlan, plan_streams
@@ -37,12 +37,12 @@ def checked_video(
     if is_pattern(job.output):
         work = _as_images(job.output, info, size, scale)
         notes += _lost_in_images(info)
-        if plan_streams(job.source, video_stream=info.stream, suffix=".mkv").companions:
+        if plan_streams(job.source, video_stream=info.stream, suffix=".mkv").passthrough:
             notes += ["sound and other streams are left out: images hold none"]
         return work, notes
     suffix = job.output.suffix.lower()
-    encoding = encoding_for(
-        making.encoder, info, width=size.width, height=size.height, suffix=suffix
+    encoding = plan_encoding(
+        info, width=size.width, height=size.height, suffix=suffix, **making.encoder
     )
     streams = plan_streams(job.source, video_stream=info.stream, suffix=suffix)
     work = VideoWork(info, size, encoding, streams, encoding.layout.depth, scale)
@@ -65,7 +65,7 @@ def _as_images(pattern: Path, info: VideoInfo, size: Size, scale: int) -> VideoW
     suffix = pattern.suffix.lower()
     bands = 1 if info.layout.kind == "gray" else 3
     check_writable(suffix, height=size.height, width=size.width, num_bands=bands, name=pattern)
-    depth = depth_in(suffix, 8 if info.layout.depth == 8 else 16, name=pattern)
+    depth = limit_depth(suffix, 8 if info.layout.depth == 8 else 16, name=pattern)
     return VideoWork(info, size, None, StreamPlan(), depth, scale)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sr.errors import UserError
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.video.frame import VideoError
 
 _JOURNAL = "journal.jsonl"
@@ -178,7 +178,7 @@ class Journal:
     def _rewrite(self, head: Mapping[str, Any]) -> None:
         """Without lines that are cut off or tell of parts that are gone."""
         lines = [json.dumps(line) + "\n" for line in (head, *map(asdict, self.parts))]
-        with whole_file(self.folder / _JOURNAL) as unfinished:
+        with atomic_write(self.folder / _JOURNAL) as unfinished:
             unfinished.write_text("".join(lines), encoding="utf-8")
 
 

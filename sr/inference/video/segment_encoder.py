@@ -14,7 +14,7 @@ from sr.inference.video.progress import Progress
 from sr.inference.video.resume import Journal, frames_a_part
 from sr.inference.video.source import Source
 from sr.inference.video.stages import as_levels
-from sr.io.video.encode.segment_writer import PartWriter
+from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Frame, Planes, VideoError
 from sr.io.video.pixels.yuv import Conversion
 from sr.tiling.upscaler import Upscaler
@@ -66,11 +66,11 @@ class Encoder:
     def _write_part(self, frames: Iterator[tuple[Frame, Planes]], production: Production) -> None:
         info = self._work.info
         with self._journal.next_part() as (path, part), ExitStack() as stack:
-            writer: PartWriter | None = None
+            writer: SegmentWriter | None = None
             for frame, planes in frames:
                 if writer is None:
                     part.first = frame.pts
-                    opened = PartWriter(
+                    opened = SegmentWriter(
                         path,
                         self._encoding,
                         time_base=info.time_base,

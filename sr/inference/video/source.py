@@ -7,17 +7,17 @@ from fractions import Fraction
 from pathlib import Path
 
 from sr.inference.video.options import VideoMaking
-from sr.io.find_files import search
+from sr.io.find_files import search_folder
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import is_pattern
 from sr.io.video.frame import Frame, VideoError, VideoInfo
-from sr.io.video.read.frame_rate import Moment, retimed, within
+from sr.io.video.read.frame_rate import Moment, change_frame_rate, select_frames
 from sr.io.video.read.image_sequence import (
     Images,
     ImageSequence,
+    list_pattern_files,
     open_animation,
-    open_images,
-    pattern_files,
+    open_image_sequence,
 )
 from sr.io.video.read.reader import VideoReader, open_video
 
@@ -63,7 +63,7 @@ class Source:
         frames = _from_first(self._opened.frames(), making, original.time_base)
         if self._is_retimed:
             assert making.fps is not None
-            frames = retimed(frames, original.time_base, making.fps)
+            frames = change_frame_rate(frames, original.time_base, making.fps)
         num_frames = 0
         for frame in frames:
             num_frames += 1
@@ -99,12 +99,12 @@ def open_source(path: Path, making: VideoMaking) -> Iterator[Source]:
 
 def _opened(path: Path, making: VideoMaking) -> AbstractContextManager[VideoReader | Images]:
     if is_pattern(path) and not path.exists():
-        return open_images(pattern_files(path), making.fps or USUAL_RATE)
+        return open_image_sequence(list_pattern_files(path), making.fps or USUAL_RATE)
     if path.is_dir():
-        images = search(path, False, READABLE_SUFFIXES).images
+        images = search_folder(path, False, READABLE_SUFFIXES).images
         if not images:
             raise VideoError(f"{path}: expected images as frames in this folder, got none")
-        return open_images(images, making.fps or USUAL_RATE)
+        return open_image_sequence(images, making.fps or USUAL_RATE)
     if path.suffix.lower() in _ANIMATION_SUFFIXES:
         return open_animation(path)
     return open_video(path, stream=making.stream, damaged=making.damaged)
@@ -122,7 +122,7 @@ def _from_first(
         yield first
         yield from frames
 
-    yield from within(
+    yield from select_frames(
         all_frames(), making.start, making.end, time_base=time_base, first_pts=first.pts
     )
 

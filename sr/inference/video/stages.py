@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sr.io.video.frame import Frame, Layout, Planes
-from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.tiling.prefetch import on_own_stream
 from sr.tiling.runner import NumericError, is_out_of_memory
 from sr.tiling.upscaler import StoppedError, Upscaler
@@ -71,7 +71,7 @@ def as_rgb(
     """Frames in batches of `batch_size` distinct ones, on the devices in turn."""
 
     def converted(planes: Planes, device: torch.device) -> Tensor:
-        return conversion.to_rgb(as_tensors(planes, device))
+        return conversion.to_rgb(planes_to_tensors(planes, device))
 
     convert = [on_own_stream(partial(converted, device=device), device) for device in devices]
     batch = Batch(turn=0)
@@ -203,7 +203,7 @@ def as_levels(
     def convert(sr: Tensor) -> Planes:
         if rows or columns:
             sr = functional.pad(sr, (0, columns, 0, rows), mode="replicate")
-        return as_planes(conversion.from_rgb(sr), layout)
+        return tensors_to_planes(conversion.from_rgb(sr), layout)
 
     converts: dict[torch.device, Callable[[Tensor], Planes]] = {}
     for frame, sr in results:

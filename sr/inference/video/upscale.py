@@ -18,12 +18,12 @@ from sr.inference.video.previews import write_previews
 from sr.inference.video.resume import Journal, identity_of, identity_of_frames
 from sr.inference.video.segment_encoder import Encoder
 from sr.inference.video.source import Source, open_source
-from sr.io.atomic_write import whole_file
+from sr.io.atomic_write import atomic_write
 from sr.io.video.frame import VideoError
-from sr.io.video.mux.mux import join
+from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.time_range import Span
-from sr.io.video.verify import check, expected_from
+from sr.io.video.time_range import TimeRange
+from sr.io.video.verify import verify_video
 from sr.tiling.upscaler import Upscaler
 
 _NUM_TOLD = 4  # kinds of damage named in a message; the rest are counted
@@ -127,7 +127,7 @@ def _finish(
     info = work.info
     assert work.encoding is not None
     first, last = journal.parts[0], journal.parts[-1]
-    span = Span(
+    time_range = TimeRange(
         first.first * info.time_base if late else None, last.end * info.time_base if early else None
     )
     track = VideoTrack(
@@ -141,24 +141,29 @@ def _finish(
         last_duration=last.end - last.last,
     )
     original = job.source if job.source.is_file() else None
-    expected = expected_from(
-        original,
-        work.streams,
-        num_frames=journal.num_frames,
-        first=first.first * info.time_base - span.shift,
-        last=last.last * info.time_base - span.shift,
-        video=track,
-        span=span,
-    )
     whole = journal.folder / f"whole{job.output.suffix}"  # what a kill leaves goes with the parts
-    with whole_file(whole) as path:
+    with atomic_write(whole) as path:
         try:
-            notes = join(
-                journal.paths, path, video=track, source=original, plan=work.streams, span=span
+            notes = mux_video(
+                journal.paths,
+                path,
+                video=track,
+                source=original,
+                plan=work.streams,
+                time_range=time_range,
             )
         except VideoError as error:
             raise VideoError(str(error).replace(str(path), str(job.output))) from error
-        faults = check(path, expected)
+        faults = verify_video(
+            path,
+            video=track,
+            source=original,
+            plan=work.streams,
+            num_frames=journal.num_frames,
+            first=first.first * info.time_base - time_range.shift,
+            last=last.last * info.time_base - time_range.shift,
+            time_range=time_range,
+        )
     whole.replace(job.output)
     for note in notes:
         emit("warning", message=f"{job.source}: {note}")

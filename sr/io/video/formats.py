@@ -1,4 +1,4 @@
-"""Which names are those of videos, and of their frames as files."""
+"""Names of video files, and of their frames as numbered files."""
 
 import re
 from pathlib import Path
@@ -10,47 +10,58 @@ VIDEO_SUFFIXES = frozenset(
         *(".hevc", ".ivf", ".nut", ".asf", ".mjpeg", ".dv"),
     }
 )
-"""Of files that are taken for videos in a folder."""
+"""Of the files in a folder that are videos."""
 
 MUXERS = {".mp4": "mp4", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's by the suffix of a result, in lower case."""
 
 WRITABLE_CONTAINERS = frozenset(MUXERS)
 
-CONTAINER_OF = {
+CONTAINERS = {
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".3gp"), "mp4"),
     ".webm": "webm",
 }
-"""What becomes of a suffix in a folder of results; of the others mkv, which holds anything."""
+"""What each suffix becomes in a folder of results; others become mkv, which holds anything."""
+
+_RATIO_CODECS = frozenset({"h264", "hevc"})  # their headers hold the pixels' aspect ratio
 
 _NUMBER = re.compile(r"%(?P<width>0\d+)?d")
 
 
+def keeps_aspect_ratio(codec: str, suffix: str) -> bool:
+    """Return whether a result can say that its pixels are not square.
+
+    FFmpeg's Matroska muxer takes that from a field of its stream that PyAV cannot set, so only
+    from codecs whose headers say it. codec: FFmpeg's name of the format, such as vp9.
+    """
+    return suffix.lower() == ".mp4" or codec in _RATIO_CODECS
+
+
 def is_pattern(path: Path) -> bool:
-    """Whether a path stands for numbered files, as `frames/%05d.png` does."""
+    """Return whether a path stands for numbered files, as `frames/%05d.png` does."""
     return len(_NUMBER.findall(path.name)) == 1
 
 
-def around_number(pattern: Path) -> tuple[str, str]:
-    """What a pattern's file names have before and behind the number."""
+def split_pattern(pattern: Path) -> tuple[str, str]:
+    """Return what a pattern's file names have before and after the number."""
     name = pattern.name
     start, end = next(_NUMBER.finditer(name)).span()
     return name[:start], name[end:]
 
 
-def frame_path(pattern: Path, number: int) -> Path:
-    """The file of one frame of a pattern."""
+def format_frame_path(pattern: Path, number: int) -> Path:
+    """Return the file of one frame of a pattern."""
     name = _NUMBER.sub(lambda found: f"{number:{found['width'] or ''}d}", pattern.name)
     return pattern.with_name(name)
 
 
-def numbers_of(pattern: Path) -> list[int]:
-    """Of the files that a pattern stands for and that are there, rising."""
-    before, after = around_number(pattern)
+def list_frame_numbers(pattern: Path) -> list[int]:
+    """List the numbers of a pattern's existing files, rising."""
+    before, after = split_pattern(pattern)
     name = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}")
     names = (path.name for path in pattern.parent.iterdir()) if pattern.parent.is_dir() else ()
     return sorted(
         int(found[1])
         for found in map(name.fullmatch, names)
-        if found and found[0] == frame_path(pattern, int(found[1])).name
+        if found and found[0] == format_frame_path(pattern, int(found[1])).name
     )

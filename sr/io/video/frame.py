@@ -1,4 +1,4 @@
-"""What a video's frames are: where their samples lie, what their numbers mean, when they show.
+"""Types for a video's frames: layout of their samples, meaning of their numbers, their times.
 
 The numbers of matrix, primaries and transfer are those of ITU-T H.273, which FFmpeg shares.
 """
@@ -14,13 +14,15 @@ import numpy.typing as npt
 from sr.errors import UserError
 
 Planes = tuple[npt.NDArray[Any], ...]
-"""Y, Cb, Cr; or R, G, B; or gray alone: each (h, w), uint8 for 8 bits a sample, else uint16."""
+"""Y, Cb, Cr; or R, G, B; or gray alone: each (h, w), uint8 for 8 bits per sample, else uint16."""
 
 Siting = Literal["left", "center"]
 """Where chroma samples of 4:2:0 lie horizontally: on the luma samples' columns (MPEG-2 and later),
 or between them (JPEG, MPEG-1). Vertically they lie between rows in both."""
 
-UNSPECIFIED = 2  # H.273's number for matrix, primaries and transfer that nobody tells
+UNSPECIFIED = 2  # H.273's number for matrix, primaries and transfer that are not known
+UNROTATED = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+"""The display matrix of frames that show as they are."""
 
 _YUV = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
 _NAMES = re.compile(
@@ -38,13 +40,13 @@ class Layout:
 
     kind: Literal["yuv", "rgb", "gray"]
     depth: int
-    """Bits a sample, 8 to 16, in the low bits of uint16 where there are more than 8."""
+    """Bits per sample, 8 to 16, in the low bits of uint16 where there are more than 8."""
     chroma_shift: tuple[int, int] = (0, 0)
     """Halvings of chroma's width and height: 4:2:0 (1, 1), 4:2:2 (1, 0), 4:4:4 (0, 0)."""
 
     @classmethod
-    def of(cls, pix_fmt: str) -> Self | None:
-        """The layout of FFmpeg's pixel format, None where it is not planar, or has alpha."""
+    def parse(cls, pix_fmt: str) -> Self | None:
+        """Return the layout of FFmpeg's pixel format, None where it is not planar, or has alpha."""
         found = _NAMES.fullmatch(pix_fmt)
         if found is None:
             return None
@@ -57,7 +59,7 @@ class Layout:
 
     @property
     def pix_fmt(self) -> str:
-        """FFmpeg's name; the range of values is told apart from it (no yuvj)."""
+        """FFmpeg's name; the range of values is no part of it (no yuvj)."""
         bits = f"{self.depth}le" if self.depth > 8 else ""
         if self.kind == "yuv":
             chroma = next(name for name, shift in _YUV.items() if shift == self.chroma_shift)
@@ -70,7 +72,7 @@ class Layout:
         return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
 
     def shapes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
-        """(rows, columns) of each plane; chroma of odd sizes is rounded up."""
+        """Return (rows, columns) of each plane; chroma of odd sizes is rounded up."""
         if self.kind == "gray":
             return ((height, width),)
         across, down = self.chroma_shift
@@ -123,16 +125,16 @@ class VideoInfo:
     layout: Layout
     """Of the frames that are handed out."""
     color: Color
-    """Nothing in it is unspecified; what the file does not tell is guessed."""
+    """Nothing in it is unspecified; what the file lacks is guessed."""
     siting: Siting
     time_base: Fraction
-    """Seconds a unit of all times."""
+    """Seconds per unit of all times."""
     rate: Fraction
-    """Frames a second: exact where the rate is constant, else on average or guessed."""
+    """Frames per second: exact where the rate is constant, else on average or guessed."""
     num_frames: int | None
-    """As the file tells or its duration lets expect; None where neither is there."""
+    """As declared by the file or computed from its duration; None where it has neither."""
     sample_aspect_ratio: Fraction
-    """Width of a pixel to its height; 1 where the file does not tell."""
+    """Width of a pixel to its height; 1 where the file has none."""
     display_matrix: tuple[int, ...] | None
     """Nine numbers of ISO/IEC 14496-12 (16.16 and 2.30 fixed point): how players turn frames."""
     mastering: Mastering | None

@@ -1,4 +1,4 @@
-"""The part of a video that is wanted, in the time line of its source."""
+"""The range of a video that is wanted, in the time line of its source."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -9,7 +9,7 @@ _WITH_CLOCK = ("mpegts", "mpeg")  # broadcasts and DVDs
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeRange:
     """From `start` up to, and without, `end`; both in seconds of the source's time line."""
 
     start: Fraction | None = None
@@ -17,7 +17,7 @@ class Span:
     end: Fraction | None = None
     """None: to the end."""
     origin: Fraction = Fraction(0)
-    """What the source's clock shows when it begins; shown at 0 where `start` is None."""
+    """Time of the source's clock at its beginning; shown at 0 where `start` is None."""
 
     @property
     def shift(self) -> Fraction:
@@ -25,33 +25,33 @@ class Span:
         return self.origin if self.start is None else self.start
 
     def overlaps(self, start: Fraction, end: Fraction) -> bool:
-        """Something of [start, end), or the moment `start` where they are equal, is wanted."""
+        """Return whether some of [start, end), or of the moment `start` where equal, is wanted."""
         if self.end is not None and start >= self.end:
             return False
         return self.start is None or end > self.start or start >= self.start
 
     def clip(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction]:
-        """What is wanted of [start, end), which overlaps, in the time line of the result."""
+        """Clip [start, end), which overlaps, to the range, in the time line of the result."""
         first = start if self.start is None else max(start, self.start)
         last = end if self.end is None else min(end, self.end)
         return first - self.shift, last - self.shift
 
 
-def with_origin(span: Span, source: InputContainer) -> Span:
-    """The span with its source's origin.
+def set_clock_origin(time_range: TimeRange, source: InputContainer) -> TimeRange:
+    """Return the time range with its source's origin.
 
     A broadcast's clock, of 26.5 hours, has run before the recording began. Players count from its
     start; a result that kept the clock's times would show nothing for hours. Elsewhere times
     count from 0, and a late start is meant.
     """
     if source.format.name not in _WITH_CLOCK:
-        return span
+        return time_range
     starts = [
         stream.start_time * stream.time_base
         for stream in (*source.streams.video, *source.streams.audio)
         if stream.start_time is not None and stream.time_base is not None
     ]
-    return replace(span, origin=min(starts, default=Fraction(0)))
+    return replace(time_range, origin=min(starts, default=Fraction(0)))
 
 
-WHOLE = Span()
+WHOLE = TimeRange()

@@ -20,13 +20,12 @@ from sr.inference.run import run
 from sr.inference.scheduler import Outcome
 from sr.inference.video.options import VideoMaking
 from sr.io.event_log import Event
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.frame import Frame
 from sr.io.video.read.reader import open_video
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
-LOSSLESS = EncoderChoice(codec="ffv1")
+LOSSLESS = {"codec": "ffv1"}
 
 
 class Listener:

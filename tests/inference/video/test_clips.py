@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from sr.inference.output_size import LongSide
 from sr.inference.video.options import VideoMaking
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.networks.compact import Compact
 
-QUICK = EncoderChoice(preset="ultrafast")
-QUICK_VP9 = EncoderChoice(preset="5")
+QUICK = {"preset": "ultrafast"}
+QUICK_VP9 = {"preset": "5"}
 SMALL = LongSide(160)  # the network's result is shrunk, for encoders of HD take time
 MILLISECOND = Fraction(1, 1000)
 
@@ -173,7 +172,7 @@ def test_a_clip_keeps_frames_times_streams_and_looks(
     assert result.pix_fmt == source.pix_fmt == clip.pix_fmt
     assert (result.aspect, result.rotation) == (source.aspect, source.rotation)
     assert result.color == clip.color
-    guessed = [each for each in listener.fields("warning") if "not told" in each["message"]]
+    guessed = [each for each in listener.fields("warning") if "unknown, taken" in each["message"]]
     assert bool(guessed) == (2 in source.color[:3])
 
 

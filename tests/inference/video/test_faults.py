@@ -23,7 +23,7 @@ from sr.inference.video import segment_encoder as encode
 from sr.inference.video import upscale as job
 from sr.inference.video.options import VideoMaking
 from sr.inference.video.resume import parts_folder
-from sr.io.video.encode.segment_writer import PartWriter
+from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import VideoError
 from sr.models.loaded_model import LoadedGenerator
 
@@ -67,7 +67,7 @@ def failure(capsys: pytest.CaptureFixture[str]) -> str:
 def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if line.startswith("warning: ")]
-    return [line for line in told if "not told; taken as" not in line]
+    return [line for line in told if "unknown, taken as" not in line]
 
 
 def names(folder: Path) -> list[str]:
@@ -444,14 +444,14 @@ def test_an_encoder_that_fails_is_told_and_keeps_whole_parts(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write = PartWriter.write
+    write = SegmentWriter.write
 
     def failing(self: Any, planes: Any, pts: int, duration: int) -> None:
         if pts == 13 * 512:
             raise VideoError("the encoder is broken")
         write(self, planes, pts, duration)
 
-    monkeypatch.setattr(PartWriter, "write", failing)
+    monkeypatch.setattr(SegmentWriter, "write", failing)
     source, output = studio.clip("in.mp4", 20), studio.folder / "out" / "out.mp4"
     assert call("-i", source, "-o", output) == 4
     assert "the encoder is broken" in failure(capsys)
@@ -555,7 +555,7 @@ def test_an_encoder_that_fails_leaves_no_thread_behind(
         raise VideoError("the encoder is broken")
 
     monkeypatch.setattr(ahead.Pipeline, "__exit__", watched)
-    monkeypatch.setattr(PartWriter, "write", failing)
+    monkeypatch.setattr(SegmentWriter, "write", failing)
     assert call("-i", studio.clip("in.mp4", 40), "-o", studio.folder / "out.mp4") == 4
     assert alive
     assert not [name for name in alive if name.startswith("sr-")]

@@ -15,7 +15,6 @@ from sr.inference.video.source import open_source
 from sr.inference.video.stages import Size
 from sr.io.rgb8 import ImageError
 from sr.io.video.encode.codecs import EncoderError
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.frame import VideoError, VideoInfo
 from sr.io.video.read.frame_rate import Moment
 
@@ -43,7 +42,7 @@ def test_all_is_known_of_a_video(studio: Any) -> None:
     assert (work.encoding.width, work.encoding.height) == (64, 48)
     assert work.size == Size(48, 64, 1)
     assert (work.depth, work.encoding.layout.pix_fmt) == (10, "yuv420p10le")
-    assert [companion.kind for companion in work.streams.companions] == ["audio"]
+    assert [companion.kind for companion in work.streams.passthrough] == ["audio"]
     assert work.info.num_frames == 10
     assert work.megapixels == pytest.approx(10 * 32 * 24 / 1e6)
     assert "taken as BT.601" in notes
@@ -84,7 +83,7 @@ def test_an_exact_size_is_the_one_that_players_show(info: VideoInfo) -> None:
 def test_what_cannot_be_is_refused_before_any_work(studio: Any) -> None:
     source = studio.clip("in.mp4", 3)
     with pytest.raises(EncoderError, match=r"\.webm cannot hold"):
-        checked(source, "out.webm", encoder=EncoderChoice(codec="libx264"))
+        checked(source, "out.webm", encoder={"codec": "libx264"})
     with pytest.raises(VideoError, match="expected the index of a video stream"):
         checked(source, "out.mp4", stream=5)
     with pytest.raises(TargetError):
@@ -119,7 +118,7 @@ def test_images_have_the_depth_that_keeps_the_videos(
 ) -> None:
     source = studio.clip("in.mkv", 2, codec="ffv1", pix_fmt=pix_fmt)
     work, notes = checked(source, pattern)
-    assert (work.encoding, work.depth, work.streams.companions) == (None, depth, ())
+    assert (work.encoding, work.depth, work.streams.passthrough) == (None, depth, ())
     assert "sound" not in notes
 
 

@@ -16,7 +16,6 @@ from sr.inference.video import segment_encoder as encode
 from sr.inference.video import upscale as job
 from sr.inference.video.options import VideoMaking
 from sr.inference.video.resume import parts_folder
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.frame import VideoError
 
 PART = 4  # frames
@@ -28,7 +27,7 @@ def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def making(**options: Any) -> VideoMaking:
-    return VideoMaking(encoder=EncoderChoice(crf=20, preset="fast"), **options)
+    return VideoMaking(encoder={"crf": 20, "preset": "fast"}, **options)
 
 
 @pytest.mark.parametrize("temporal_filter", [False, True])
@@ -76,7 +75,7 @@ def test_parts_that_were_left_are_not_thrown_away_unasked(studio: Any) -> None:
 def test_parts_made_otherwise_are_refused(studio: Any) -> None:
     source, output = studio.clip("in.mp4", 10), studio.folder / "out.mp4"
     studio.upscale(source, output, video=making(), network=studio.Counting(fault_at=9))
-    other = VideoMaking(encoder=EncoderChoice(crf=30), resume=True)
+    other = VideoMaking(encoder={"crf": 30}, resume=True)
     outcome = studio.upscale(source, output, video=other, resume=True)
     assert outcome.exit_code == 4
     assert "holds parts of another job" in outcome.failures[source]

@@ -25,7 +25,6 @@ from sr.inference.video.options import VideoMaking
 from sr.inference.video.stages import Batch
 from sr.io.model_file import write_model_file
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
-from sr.io.video.encode.encoder import EncoderChoice
 from sr.io.video.frame import Frame, VideoError
 from sr.motion.frame_window import Window
 from sr.motion.methods import DIS
@@ -103,7 +102,7 @@ def upscale(
         dtype=torch.float32,
         window=WINDOW,
     )
-    encoder = EncoderChoice(crf=20, preset="ultrafast")
+    encoder = {"crf": 20, "preset": "ultrafast"}
     video = VideoMaking(encoder=encoder, resume=resume, **making)
     request = Request([source], output, resume=resume, existing="skip" if resume else "refuse")
     return run([upscaler], request, listener, making=Making(video=video))

@@ -49,7 +49,7 @@ def _write_clip(
     that is added to the times of the packets. context: attributes of the codec's context.
     """
     generator = np.random.default_rng(0)
-    layout = Layout.of(pix_fmt)
+    layout = Layout.parse(pix_fmt)
     assert layout is not None
     time_base = time_base or Fraction(1, rate)
     written: list[Planes] = []
@@ -100,7 +100,7 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 WriteSource = Callable[..., Path]
-WriteParts = Callable[..., list[Path]]
+WriteSegments = Callable[..., list[Path]]
 
 
 def _cover() -> bytes:
@@ -210,13 +210,13 @@ def _write_source(
     return path
 
 
-def _write_parts(
+def _write_segments(
     folder: Path,
     times: Sequence[int],
     *,
     time_base: Fraction,
     codec: str = "libx264",
-    frames_a_part: int = 20,
+    frames_per_segment: int = 20,
     context: dict[str, Any] | None = None,
     options: dict[str, str] | None = None,
 ) -> list[Path]:
@@ -226,7 +226,7 @@ def _write_parts(
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
     }
     paths = []
-    for first in range(0, len(times), frames_a_part):
+    for first in range(0, len(times), frames_per_segment):
         path = folder / f"part-{len(paths):05d}.nut"
         with av.open(str(path), "w", container_options={"avoid_negative_ts": "disabled"}) as part:
             stream: Any = part.add_stream(codec, rate=25, options=options or presets.get(codec, {}))
@@ -236,7 +236,7 @@ def _write_parts(
             stream.codec_context.thread_count = 1
             for name, value in (context or {}).items():
                 setattr(stream.codec_context, name, value)
-            for number, time in enumerate(times[first : first + frames_a_part]):
+            for number, time in enumerate(times[first : first + frames_per_segment]):
                 gray = np.full((72, 64), (first + number) * 5 % 256, np.uint8)
                 frame = av.VideoFrame.from_ndarray(gray, "yuv420p")
                 frame.pts, frame.time_base = time, time_base
@@ -252,5 +252,5 @@ def write_source() -> WriteSource:
 
 
 @pytest.fixture
-def write_parts() -> WriteParts:
-    return _write_parts
+def write_segments() -> WriteSegments:
+    return _write_segments

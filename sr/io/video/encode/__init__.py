@@ -1,1 +1,1 @@
-"""Encoders: which, with what options, and the files that they write."""
+"""Encode a result's frames: codecs and their options, pixel formats, segments."""

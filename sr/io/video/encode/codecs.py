@@ -1,8 +1,7 @@
-"""The encoders that can be asked for: their names, options, containers and pixel formats.
+"""The encoders that can be chosen: their names, containers, quality and presets.
 
-What is here was found by trying the FFmpeg that PyAV brings
-(tests/io/video/encode/test_encoder.py holds it to that); which pixel formats an encoder takes is
-asked of FFmpeg itself.
+All of it was found by trying the FFmpeg that PyAV brings, and tests/io/video/encode/test_encoder.py
+checks it; which pixel formats an encoder takes, FFmpeg itself says.
 """
 
 from collections.abc import Mapping
@@ -17,12 +16,12 @@ from sr.io.video.frame import Layout
 
 
 class EncoderError(UserError):
-    """An encoder, or an option of it, that cannot be had; the message says what can."""
+    """An encoder, or an option of it, that is not available; the message says what is."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """The option by which an encoder takes a constant quality."""
+    """The option for a constant quality."""
 
     option: str
     lowest: float
@@ -32,12 +31,12 @@ class Quality:
     whole: bool = False
     """It takes whole numbers only."""
     also: Mapping[str, str] = field(default_factory=dict)
-    """Options without which it does not count."""
+    """Options without which it has no effect."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The option by which an encoder trades time for size."""
+    """The option for speed against size."""
 
     option: str
     names: tuple[str, ...]
@@ -54,34 +53,30 @@ class Codec:
     quality: Quality | None = None
     preset: Preset | None = None
     rate_options: frozenset[str] = frozenset()
-    """With one of these the user sets the quality himself."""
+    """With one of these the user sets the quality."""
     defaults: Mapping[str, str] = field(default_factory=dict)
     params: str | None = None
     """The option that holds the encoder's own parameters, as in a=1:b=2."""
     own_params: tuple[str, ...] = ()
-    """Parameters that it is always given, if the user does not give them."""
+    """Parameters that it always gets, unless the user gives them."""
     rgb: Literal["kept", "444", "420"] = "420"
-    """What a source in RGB becomes if the user does not choose."""
+    """What a source in RGB becomes by default."""
     keeps_gray: bool = False
     even: bool = True
     """Sizes must be a whole number of chroma samples. (ProRes takes others, and spoils the last
     column of chroma.)"""
     tags_siting: bool = False
-    """The stream can tell that chroma lies between columns."""
+    """The stream can say that chroma lies between columns."""
     max_rate: int | None = None
-    """Frames a second that it takes at most."""
-    formats: tuple[str, ...] | None = None
-    """The pixel formats that are used, None for all that FFmpeg lists and `Layout` knows."""
-    packed: Mapping[str, str] = field(default_factory=dict)
-    """Formats that it takes in another arrangement: `Layout`'s name to FFmpeg's."""
-    part_format: Literal["nut", "mov"] = "nut"
-    """FFmpeg's container for parts of its streams."""
-    card: bool = False
-    """It is in a graphics card."""
+    """Frames per second that it takes at most."""
+    max_depth: int = 16
+    """Bits per sample that it encodes at most: NVENC lists formats that hold more."""
+    segment_format: Literal["nut", "mov"] = "nut"
+    """FFmpeg's container for segments of its streams."""
+    on_gpu: bool = False
 
-    @property
-    def layouts(self) -> tuple[Layout, ...]:
-        """Of the planes that can be given to it.
+    def list_layouts(self) -> dict[Layout, str]:
+        """List the layouts of planes that it encodes, and FFmpeg's pixel format for each.
 
         EncoderError: FFmpeg was built without it.
         """
@@ -90,13 +85,17 @@ class Codec:
         except ValueError as fault:  # of PyAV's UnknownCodecError
             message = f"this build of PyAV has no encoder {self.encoder}"
             raise EncoderError(message) from fault
-        names = self.formats or tuple(f.name for f in listed if not f.name.startswith("yuvj"))
-        layouts = (Layout.of(name) for name in (*names, *self.packed))
-        # FFV1's slices spoil 4:1:1 and 4:1:0 whose sizes are no multiples of 4.
-        usable = (one for one in layouts if one is not None and max(one.chroma_shift) < 2)
-        return tuple(dict.fromkeys(usable))
+        layouts: dict[Layout, str] = {}
+        for name in sorted((one.name for one in listed), key=_PACKED.__contains__):
+            layout = None if name.startswith("yuvj") else Layout.parse(_PACKED.get(name, name))
+            # FFV1's slices spoil 4:1:1 and 4:1:0 whose sizes are no multiples of 4.
+            if layout and max(layout.chroma_shift) < 2 and layout.depth <= self.max_depth:
+                layouts.setdefault(layout, name)
+        return layouts
 
 
+_PACKED = {"p010le": "yuv420p10le", "yuv444p10msble": "yuv444p10le", "bgr0": "gbrp"}
+"""Other arrangements of planar formats, for encoders that take only these."""
 _X26X_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     "placebo",
@@ -106,10 +105,9 @@ _MP4, _MKV, _WEBM = ".mp4", ".mkv", ".webm"
 
 
 def _nvenc(
-    encoder: str, suffixes: tuple[str, ...], highest: int, default: int, deep: bool
+    encoder: str, suffixes: tuple[str, ...], highest: int, default: int, max_depth: int
 ) -> Codec:
-    """An encoder of NVIDIA's cards; deep: it takes 10 bits, which H.264 of most cards does not."""
-    packed = {"yuv420p10le": "p010le", "yuv444p10le": "yuv444p10msble"}
+    """Describe an encoder of NVIDIA's cards, most of which encode H.264 of 8 bits only."""
     return Codec(
         encoder,
         suffixes,
@@ -117,9 +115,8 @@ def _nvenc(
         quality=Quality("cq", 1, highest, default, also={"rc": "vbr", "b": "0"}),
         preset=Preset("preset", _NVENC_PRESETS, "p5"),
         rate_options=frozenset({"cq", "qp", "b", "rc"}),
-        formats=("yuv420p", "yuv444p"),
-        packed=packed if deep else {},
-        card=True,
+        max_depth=max_depth,
+        on_gpu=True,
     )
 
 
@@ -142,14 +139,14 @@ _ALL = (
         rate_options=frozenset({"crf", "qp", "b"}),
         params="x265-params",
         # It writes to the terminal by itself. Its text about itself in the headers would make
-        # parts written by machines of unlike numbers of cores have unlike headers.
+        # segments written by machines with different numbers of cores have different headers.
         own_params=("log-level=none", "info=0"),
         tags_siting=True,
     ),
     Codec(
         "libsvtav1",
         (_MP4, _MKV, _WEBM),
-        # FFmpeg takes 0 for not given.
+        # FFmpeg takes 0 as not given.
         quality=Quality("crf", 1, 63, 28, whole=True),
         preset=Preset("preset", tuple(str(n) for n in range(-1, 14)), "8"),
         rate_options=frozenset({"crf", "qp", "b"}),
@@ -173,12 +170,11 @@ _ALL = (
         rgb="kept",
         keeps_gray=True,
         even=False,
-        packed={"gbrp": "bgr0"},
     ),
-    Codec("prores_ks", (_MKV,), rgb="444", part_format="mov"),
-    _nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, deep=False),
-    _nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, deep=True),
-    _nvenc("av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, deep=True),
+    Codec("prores_ks", (_MKV,), rgb="444", segment_format="mov"),
+    _nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, max_depth=8),
+    _nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, max_depth=10),
+    _nvenc("av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, max_depth=10),
 )
 
 CODECS: Mapping[str, Codec] = {codec.encoder: codec for codec in _ALL}
@@ -200,8 +196,8 @@ ALIASES: Mapping[str, str] = {
 }
 
 
-def codec_named(name: str) -> Codec:
-    """The codec of that name, be it an alias.
+def find_codec(name: str) -> Codec:
+    """Find the codec of that name, which may be an alias.
 
     EncoderError: there is none; the message lists those there are.
     """
@@ -210,12 +206,12 @@ def codec_named(name: str) -> Codec:
         return CODECS[encoder]
     raise EncoderError(
         f"expected a codec among {', '.join(CODECS)} (or for short {', '.join(ALIASES)}), "
-        f"got {name!r}{did_you_mean(name.lower(), [*CODECS, *ALIASES])}"
+        f"got {name!r}{suggest_name(name.lower(), [*CODECS, *ALIASES])}"
     )
 
 
-def codec_for(name: str | None, suffix: str) -> Codec:
-    """The codec `name` for a file that ends as `suffix`; None: libx264, in .webm VP9.
+def choose_codec(name: str | None, suffix: str) -> Codec:
+    """Choose the codec `name` for a file that ends as `suffix`; None: libx264, in .webm VP9.
 
     EncoderError: unknown, or the container cannot hold it; the message names what it can.
     """
@@ -224,7 +220,7 @@ def codec_for(name: str | None, suffix: str) -> Codec:
         raise EncoderError(f"expected a video that ends in .mp4, .mkv or .webm, got {suffix!r}")
     if name is None:
         return CODECS["libx264" if "libx264" in fits else "libvpx-vp9"]
-    codec = codec_named(name)
+    codec = find_codec(name)
     if codec.encoder not in fits:
         raise EncoderError(
             f"{suffix} cannot hold what {codec.encoder} writes: "
@@ -234,7 +230,60 @@ def codec_for(name: str | None, suffix: str) -> Codec:
     return codec
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
-    """`; did you mean X?`, or nothing."""
+def choose_quality(codec: Codec, crf: float | None, further: Mapping[str, str]) -> dict[str, str]:
+    """Return options for a constant quality; none if the user's `further` options set it.
+
+    EncoderError: out of range, not a whole number, or set twice.
+    """
+    quality = codec.quality
+    if quality is None:
+        if crf is not None:
+            why = "is without loss" if codec.encoder == "ffv1" else "has profiles"
+            raise EncoderError(f"{codec.encoder} {why} and takes no crf, got {crf:g}")
+        return {}
+    other = sorted(codec.rate_options & set(further))
+    if crf is None:
+        return {} if other else {quality.option: f"{quality.default:g}", **quality.also}
+    if other:
+        raise EncoderError(
+            f"crf {crf:g} and the encoder option {other[0]}={further[other[0]]} both set the "
+            "quality: give one of them"
+        )
+    if not quality.lowest <= crf <= quality.highest or (quality.whole and crf != int(crf)):
+        kind = "a whole number" if quality.whole else "a number"
+        raise EncoderError(
+            f"expected a crf of {codec.encoder}, {kind} from {quality.lowest:g} (best) to "
+            f"{quality.highest:g}, got {crf:g}"
+        )
+    return {quality.option: f"{crf:g}", **quality.also}
+
+
+def choose_preset(codec: Codec, preset: str | None, further: Mapping[str, str]) -> dict[str, str]:
+    """Return the option for speed.
+
+    EncoderError: there is none, it is unknown, or set twice.
+    """
+    known = codec.preset
+    if known is None:
+        if preset is not None:
+            raise EncoderError(f"{codec.encoder} has no presets, got {preset!r}")
+        return {}
+    if preset is None:
+        return {known.option: known.default}
+    if known.option in further:
+        raise EncoderError(
+            f"preset {preset} and the encoder option {known.option}={further[known.option]} are "
+            "the same: give one of them"
+        )
+    if preset not in known.names:
+        raise EncoderError(
+            f"expected a preset of {codec.encoder}, one of {', '.join(known.names)}, "
+            f"got {preset!r}{suggest_name(preset, list(known.names))}"
+        )
+    return {known.option: preset}
+
+
+def suggest_name(word: str, known: list[str]) -> str:
+    """Return `; did you mean X?`, or nothing."""
     close = get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,12 +1,12 @@
-"""Which planes and colors a result has, by those of its source and what its encoder takes.
+"""Choose a result's pixel format and color by its source and by what its encoder takes.
 
 The rule: those of the source where the encoder takes them; else what loses the least; and every
-loss is told.
+loss is reported.
 """
 
 from dataclasses import replace
 
-from sr.io.video.encode.codecs import Codec, EncoderError, did_you_mean
+from sr.io.video.encode.codecs import Codec, EncoderError, suggest_name
 from sr.io.video.frame import UNSPECIFIED, Color, Layout, Siting, VideoInfo
 
 _BT709 = 1  # H.273: matrix, primaries
@@ -14,22 +14,24 @@ _SRGB = 13  # H.273: transfer
 _RGB = 0  # H.273: matrix of samples that are R, G and B
 
 
-def layout_for(codec: Codec, pix_fmt: str | None, source: Layout) -> tuple[Layout, tuple[str, ...]]:
-    """Of the planes to encode, and notes on what is lost.
+def choose_layout(
+    codec: Codec, pix_fmt: str | None, source: Layout
+) -> tuple[Layout, tuple[str, ...]]:
+    """Choose the layout of the planes to encode, and note what is lost.
 
     pix_fmt: the user's choice. EncoderError: unknown, or the encoder does not take it.
     """
-    layouts = codec.layouts
+    layouts = tuple(codec.list_layouts())
     if pix_fmt is not None:
-        return _chosen(codec, pix_fmt, layouts), ()
-    wanted, notes = _wanted(codec, source)
+        return _check_choice(codec, pix_fmt, layouts), ()
+    wanted, notes = _find_wanted(codec, source)
     same_kind = [layout for layout in layouts if layout.kind == wanted.kind]
-    layout = min(same_kind, key=lambda offered: _cost(wanted, offered))
-    return layout, notes + _losses(codec, wanted, layout)
+    layout = min(same_kind, key=lambda offered: _rate_loss(wanted, offered))
+    return layout, notes + _describe_losses(codec, wanted, layout)
 
 
-def color_for(source: VideoInfo, layout: Layout) -> Color:
-    """What the samples of the result mean; as in the source as far as planes are of its kind.
+def choose_color(source: VideoInfo, layout: Layout) -> Color:
+    """Choose what the result's samples mean: as in the source where planes are of its kind.
 
     RGB and gray without a matrix become BT.709 in limited range, which every player expects.
     """
@@ -48,18 +50,18 @@ def color_for(source: VideoInfo, layout: Layout) -> Color:
     return given
 
 
-def siting_for(codec: Codec, source: VideoInfo, layout: Layout) -> Siting:
-    """Where chroma lies: as in the source if it has any and the stream can tell, else `left`."""
+def choose_siting(codec: Codec, source: VideoInfo, layout: Layout) -> Siting:
+    """Choose where chroma lies: as in the source if the stream can say so, else `left`."""
     halved = (1, 1)
     if codec.tags_siting and source.layout.chroma_shift == layout.chroma_shift == halved:
         return source.siting
     return "left"
 
 
-def coded_size(
+def round_size(
     codec: Codec, layout: Layout, width: int, height: int
 ) -> tuple[int, int, tuple[str, ...]]:
-    """Columns and rows that are encoded, and notes on those that are more than `width`, `height`.
+    """Round the size up to what can be encoded, and note the extra columns and rows.
 
     H.264, HEVC and ProRes hold whole chroma samples only.
     """
@@ -75,38 +77,38 @@ def coded_size(
         if extra
     ]
     note = (
-        f"{' and '.join(more)} repeated: {codec.encoder} takes {_chroma(layout)} in even sizes "
-        f"only, so {width}x{height} becomes {coded[0]}x{coded[1]} (4:4:4 can be odd)"
+        f"{' and '.join(more)} repeated: {codec.encoder} takes {_format_chroma(layout)} in even "
+        f"sizes only, so {width}x{height} becomes {coded[0]}x{coded[1]} (4:4:4 can be odd)"
     )
     return *coded, (note,)
 
 
-def _chosen(codec: Codec, pix_fmt: str, layouts: tuple[Layout, ...]) -> Layout:
-    """The user's pixel format."""
-    layout = Layout.of(pix_fmt)
+def _check_choice(codec: Codec, pix_fmt: str, layouts: tuple[Layout, ...]) -> Layout:
+    """Return the layout of the user's pixel format."""
+    layout = Layout.parse(pix_fmt)
     names = [offered.pix_fmt for offered in layouts]
     if layout is None or layout not in layouts or pix_fmt.startswith("yuvj"):
         raise EncoderError(
             f"expected a pixel format that {codec.encoder} takes, one of {', '.join(names)}, "
-            f"got {pix_fmt!r}{did_you_mean(pix_fmt, names)}"
+            f"got {pix_fmt!r}{suggest_name(pix_fmt, names)}"
         )
     return layout
 
 
-def _wanted(codec: Codec, source: Layout) -> tuple[Layout, tuple[str, ...]]:
-    """What is looked for among what the encoder takes."""
+def _find_wanted(codec: Codec, source: Layout) -> tuple[Layout, tuple[str, ...]]:
+    """Return the layout to look for among those that the encoder takes."""
     if source.kind == "gray" and not codec.keeps_gray:
         return Layout("yuv", source.depth, (1, 1)), ()  # few players show gray alone
     if source.kind != "rgb" or codec.rgb == "kept":
         return source, ()
     depth = min(source.depth, 10)  # players show no more
     layout = Layout("yuv", depth, (0, 0) if codec.rgb == "444" else (1, 1))
-    fewer = f", and {source.depth} bits a sample {depth}" if depth < source.depth else ""
-    return layout, (f"RGB becomes Y'CbCr {_chroma(layout)}, as players expect{fewer}",)
+    fewer = f", and {source.depth} bits per sample {depth}" if depth < source.depth else ""
+    return layout, (f"RGB becomes Y'CbCr {_format_chroma(layout)}, as players expect{fewer}",)
 
 
-def _cost(wanted: Layout, offered: Layout) -> tuple[int, int, int, int]:
-    """Less is better: bits lost, then chroma lost, then what is too much."""
+def _rate_loss(wanted: Layout, offered: Layout) -> tuple[int, int, int, int]:
+    """Rate a layout, less is better: bits lost, then chroma lost, then what is too much."""
     bits = wanted.depth - offered.depth
     chroma = [
         have - want for want, have in zip(wanted.chroma_shift, offered.chroma_shift, strict=True)
@@ -119,22 +121,22 @@ def _cost(wanted: Layout, offered: Layout) -> tuple[int, int, int, int]:
     )
 
 
-def _losses(codec: Codec, wanted: Layout, layout: Layout) -> tuple[str, ...]:
-    """Notes on what `layout` lacks of `wanted`."""
-    bits, chroma, _, _ = _cost(wanted, layout)
+def _describe_losses(codec: Codec, wanted: Layout, layout: Layout) -> tuple[str, ...]:
+    """Describe what `layout` lacks of `wanted`."""
+    bits, chroma, _, _ = _rate_loss(wanted, layout)
     notes = []
     if bits:
         notes.append(
-            f"{wanted.depth} bits a sample become {layout.depth}: {codec.encoder} takes no more"
+            f"{wanted.depth} bits per sample become {layout.depth}: {codec.encoder} takes no more"
         )
     if chroma:
         notes.append(
-            f"chroma {_chroma(wanted)} becomes {_chroma(layout)}: "
+            f"chroma {_format_chroma(wanted)} becomes {_format_chroma(layout)}: "
             f"{codec.encoder} takes no finer one"
         )
     return tuple(notes)
 
 
-def _chroma(layout: Layout) -> str:
-    """As in 4:2:0."""
+def _format_chroma(layout: Layout) -> str:
+    """Format a chroma as in 4:2:0."""
     return ":".join(layout.pix_fmt[3:6])

@@ -1,15 +1,15 @@
-"""A part of a video: some of its frames, encoded into a closed file of their own.
+"""Write a segment of a video: some of its frames, encoded into a closed file of their own.
 
-A part holds one stream of video and starts with a key frame that nothing before it is needed for.
+A segment holds one stream of video and starts with a key frame that needs nothing before it.
 It is a NUT file, for NUT keeps every time stamp exactly in (a fraction of) any time base. NUT has
 no tag for ProRes: that goes into MOV.
 
-What a part keeps: packets, their order, key frames, presentation times, headers. What it does not,
-and the joining of parts must set: decoding times and durations (NUT stores none), the pixel aspect
-ratio and those tags of color that the codec's own headers have no room for (VP9: primaries and
-transfer; FFV1: all).
+A segment keeps packets, their order, key frames, presentation times, headers. It does not keep,
+and muxing must set: decoding times and durations (NUT stores none), the pixel aspect ratio and
+those color tags that the codec's own headers have no room for (VP9: primaries and transfer;
+FFV1: all).
 
-Encoders count frames and are told nothing of times: VP9's library would round them, others set
+Encoders count frames and know nothing of times: VP9's library would round them, others set
 bit rates and headers by them. The packets get the frames' times afterwards.
 """
 
@@ -29,7 +29,7 @@ from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.stream import VideoStream
 
-from sr.io.video.encode.encoder import Encoding, configure
+from sr.io.video.encode.encoder import Encoding, configure_encoder
 from sr.io.video.frame import Planes, VideoError
 from sr.io.video.read.container import file_url
 
@@ -37,7 +37,7 @@ from sr.io.video.read.container import file_url
 _SHIFTS = {"p010le": 6, "yuv444p10msble": 6}
 
 
-class PartWriter:
+class SegmentWriter:
     """Encodes frames into one file; a context manager. After an error there is no file."""
 
     def __init__(
@@ -52,7 +52,7 @@ class PartWriter:
     ) -> None:
         """path: of any name; what is there is overwritten.
 
-        time_base: seconds a unit of all times. rate: frames a second, exact or on average.
+        time_base: seconds per unit of all times. rate: frames per second, exact or on average.
         origin: the time that the file calls 0; no frame is earlier, for NUT has no times below 0.
         VideoError: the file cannot be made, or the encoder does not open.
         """
@@ -64,18 +64,21 @@ class PartWriter:
         self._num_packets = 0
         try:
             self._container = av.open(
-                file_url(path), "w", format=encoding.part_format, options=self._muxer_options()
+                file_url(path),
+                "w",
+                format=encoding.segment_format,
+                options=self._make_muxer_options(),
             )
             stream = self._container.add_stream(encoding.encoder, rate=rate)
             assert isinstance(stream, VideoStream)
             self._stream = stream
-            configure(self._stream.codec_context, encoding, rate)
+            configure_encoder(self._stream.codec_context, encoding, rate)
             self._stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
             self._stream.time_base = time_base
             self._container.start_encoding()
         except (av.FFmpegError, OSError, ValueError) as fault:
             self._remove()
-            raise self._error("cannot be made", fault) from fault
+            raise self._make_error("cannot be made", fault) from fault
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +89,7 @@ class PartWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish the file and bring it to the disk; after an error, remove it."""
+        """Finish the file and sync it to the disk; after an error, remove it."""
         if error is not None:
             self._remove()
             return
@@ -101,7 +104,7 @@ class PartWriter:
 
         planes: as `Encoding.layout` says, `Encoding.height` by `Encoding.width`; they are copied.
         pts, duration: in units of the time base; pts greater than that of the frame before.
-        VideoError: naming the file and the frame, counted from 0 in this part.
+        VideoError: naming the file and the frame, counted from 0 in this segment.
         """
         number = len(self._times)
         if pts < self._origin or (self._times and pts - self._origin <= self._times[-1][0]):
@@ -109,32 +112,34 @@ class PartWriter:
             raise VideoError(
                 f"{self._path}, frame {number}: expected a time after {after}, got {pts}"
             )
-        frame = frame_of(planes, self._encoding)
+        frame = make_frame(planes, self._encoding)
         frame.pts = number
         frame.time_base = self._stream.codec_context.time_base
         self._times.append((pts - self._origin, duration))
         self._encode(frame)
 
-    def _muxer_options(self) -> dict[str, str]:
-        """So that the same frames make the same file, and times stay as they are."""
+    def _make_muxer_options(self) -> dict[str, str]:
+        """Make the same frames give the same file, and times stay as they are."""
         options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
-        if self._encoding.part_format == "mov":
+        if self._encoding.segment_format == "mov":
             # MOV keeps the start in units of its own, by default milliseconds.
             options["movie_timescale"] = str(self._time_base.denominator)
         return options
 
     def _encode(self, frame: VideoFrame | None) -> None:
-        """None: the frames that the encoder still holds."""
+        """Encode a frame; None: the frames that the encoder still holds."""
         try:
             for packet in self._stream.encode(frame):
                 self._set_times(packet)
                 self._container.mux(packet)
                 self._num_packets += 1
         except (av.FFmpegError, OSError, ValueError) as fault:
-            raise self._error(f"frame {len(self._times) - 1} cannot be written", fault) from fault
+            raise self._make_error(
+                f"frame {len(self._times) - 1} cannot be written", fault
+            ) from fault
 
     def _set_times(self, packet: "Packet[VideoStream]") -> None:
-        """From numbers of frames to the frames' times."""
+        """Replace numbers of frames by the frames' times."""
         assert packet.pts is not None
         pts, duration = self._times[packet.pts]
         dts = packet.pts if packet.dts is None else packet.dts
@@ -144,18 +149,18 @@ class PartWriter:
         packet.time_base = self._time_base
 
     def _finish(self) -> None:
-        """Flush, close, and bring to the disk."""
+        """Flush, close, and sync to the disk."""
         self._encode(None)
         try:
             self._container.close()
             with self._path.open("rb+") as file:
                 os.fsync(file.fileno())
         except (av.FFmpegError, OSError) as fault:
-            raise self._error("cannot be finished", fault) from fault
+            raise self._make_error("cannot be finished", fault) from fault
         if self._num_packets != len(self._times):
             raise VideoError(
-                f"{self._path}: the encoder {self._encoding.encoder} made {self._num_packets} "
-                f"frames of {len(self._times)}"
+                f"{self._path}: expected {len(self._times)} frames from the encoder "
+                f"{self._encoding.encoder}, got {self._num_packets}"
             )
 
     def _remove(self) -> None:
@@ -165,20 +170,20 @@ class PartWriter:
                 self._container.close()
         self._path.unlink(missing_ok=True)
 
-    def _error(self, what: str, fault: Exception) -> VideoError:
-        """An error of FFmpeg's in words, with the file."""
+    def _make_error(self, what: str, fault: Exception) -> VideoError:
+        """Put an error of FFmpeg's in words, with the file."""
         full = isinstance(fault, OSError) and fault.errno == errno.ENOSPC
         return VideoError(f"{self._path}: {what}: {'no room left on the disk' if full else fault}")
 
 
-def frame_of(planes: Planes, encoding: Encoding) -> VideoFrame:
-    """FFmpeg's frame with a copy of the planes, tagged with their color; no time is set."""
+def make_frame(planes: Planes, encoding: Encoding) -> VideoFrame:
+    """Make FFmpeg's frame with a copy of the planes, tagged with their color, without a time."""
     frame = VideoFrame(encoding.width, encoding.height, encoding.frame_format)
     shapes = encoding.layout.shapes(encoding.height, encoding.width)
     assert tuple(plane.shape for plane in planes) == shapes
     assert all(plane.dtype == encoding.layout.dtype for plane in planes)
     shift = _SHIFTS.get(encoding.frame_format, 0)
-    for target, plane in zip(_targets(frame, planes), planes, strict=True):
+    for target, plane in zip(_view_planes(frame, planes), planes, strict=True):
         columns = plane.shape[1]
         if shift:
             np.left_shift(plane, shift, out=target[:, :columns])
@@ -192,11 +197,11 @@ def frame_of(planes: Planes, encoding: Encoding) -> VideoFrame:
     return frame
 
 
-def _targets(frame: VideoFrame, planes: Planes) -> list[npt.NDArray[Any]]:
-    """Views into the frame's memory, one for each plane, with what pads its lines."""
+def _view_planes(frame: VideoFrame, planes: Planes) -> list[npt.NDArray[Any]]:
+    """Return views into the frame's memory, one for each plane, with what pads its lines."""
     height = planes[0].shape[0]
     dtype = planes[0].dtype
-    rows = [_rows(plane, dtype) for plane in frame.planes]
+    rows = [_view_rows(plane, dtype) for plane in frame.planes]
     if frame.format.name == "bgr0":
         pixels = rows[0][:height]
         pixels[:, 3::4] = 0
@@ -210,8 +215,8 @@ def _targets(frame: VideoFrame, planes: Planes) -> list[npt.NDArray[Any]]:
     return [target[: plane.shape[0]] for target, plane in zip(rows, planes, strict=True)]
 
 
-def _rows(plane: VideoPlane, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """(rows, columns and what FFmpeg pads lines with), writable, of the plane's own memory."""
-    # Plane has the buffer protocol, which its type stub does not tell.
+def _view_rows(plane: VideoPlane, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return (rows, columns and what FFmpeg pads lines with), writable, the plane's memory."""
+    # Plane has the buffer protocol, which its type stub lacks.
     memory: Any = plane
     return np.frombuffer(memory, dtype=dtype).reshape(-1, plane.line_size // dtype.itemsize)

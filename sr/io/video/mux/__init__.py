@@ -1,1 +1,1 @@
-"""The final file: the encoded video next to the streams that its source has."""
+"""Mux the final file: the encoded video next to the streams that its source has."""

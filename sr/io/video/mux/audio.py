@@ -1,4 +1,4 @@
-"""Sound that the result's container cannot hold as it is, encoded again in time with the image.
+"""Encode audio that the result's container cannot hold as it is, in time with the video.
 
 Each sample keeps its time: where the source has a gap (lost packets) silence is put, and where it
 overlaps itself samples are dropped, so that nothing behind moves.
@@ -21,11 +21,11 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from sr.io.video.time_range import Span
+from sr.io.video.time_range import TimeRange
 
 _BIT_RATE = 96_000  # per channel; 192 kb/s for stereo, where AAC and Opus are hard to tell apart
 _JITTER = Fraction(1, 100)
-"""Seconds that a time stamp may be off (they are whole milliseconds in Matroska) unheeded."""
+"""Seconds that a time stamp may be off (they are whole milliseconds in Matroska) and is ignored."""
 _FRAME_SIZE = 1024  # samples a channel, for encoders that take any number
 LAYOUTS = {
     1: "mono",
@@ -41,8 +41,8 @@ LAYOUTS = {
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
-def add_sound(output: OutputContainer, codec: str, source: AudioStream) -> AudioStream:
-    """A new stream of the result, to be filled by a SoundConverter; `codec` names an encoder."""
+def add_audio(output: OutputContainer, codec: str, source: AudioStream) -> AudioStream:
+    """Add a stream to the result, to be filled by an AudioConverter; `codec` names an encoder."""
     rate = source.sample_rate
     if codec == "libopus" or (codec == "aac" and rate not in _AAC_RATES):
         rate = 48000
@@ -60,48 +60,50 @@ def add_sound(output: OutputContainer, codec: str, source: AudioStream) -> Audio
     return stream
 
 
-class SoundConverter:
-    """Takes packets of a sound stream, and gives those of the result's."""
+class AudioConverter:
+    """Takes packets of an audio stream, and gives those of the result's.
 
-    def __init__(self, source: AudioStream, result: AudioStream, span: Span) -> None:
+    num_faults: packets that cannot be decoded; silence is in their place.
+    """
+
+    def __init__(self, source: AudioStream, result: AudioStream, time_range: TimeRange) -> None:
         self.num_faults = 0
-        """Packets that cannot be decoded; silence is in their place."""
         self._source = source
         self._result = result
-        self._line = Line(span)
+        self._timeline = AudioTimeline(time_range)
         self._resampler: AudioResampler | None = None
         self._kind: tuple[str, str, int] | None = None  # of the frames that the resampler takes
         self._waiting = AudioFifo()  # samples as the encoder takes them
         self._num_encoded = 0  # samples a channel
 
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """The packets of the result that can be made now."""
+    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        """Give the packets of the result that can be made now."""
         try:
             frames = self._source.decode(cast("Packet[AudioStream]", packet))
         except av.FFmpegError:
             self.num_faults += 1
             return
         for frame in frames:
-            yield from self._take(frame)
+            yield from self._convert(frame)
 
-    def finish(self) -> Iterator[Packet[Stream]]:
-        """The last packets, when the source has ended."""
+    def flush(self) -> Iterator[Packet[Stream]]:
+        """Give the last packets, when the source has ended."""
         try:
             frames = self._source.decode(None)
         except av.FFmpegError:
             frames = []
         for frame in frames:
-            yield from self._take(frame)
-        if self._line.start is None:
-            return  # an encoder that was given nothing has nothing to give
+            yield from self._convert(frame)
+        if self._timeline.start is None:
+            return  # the encoder has got nothing
         self._drain()
         rest = self._waiting.read(0, partial=True)
         if rest is not None:
             yield from self._encode(rest)
-        yield from self._labelled(self._result.encode(None))
+        yield from self._label(self._result.encode(None))
 
-    def _take(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
-        for piece in self._line.put(frame):
+    def _convert(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
+        for piece in self._timeline.put(frame):
             kind = (piece.format.name, piece.layout.name, piece.sample_rate)
             if kind != self._kind:  # some streams change their number of channels on the way
                 self._drain()
@@ -112,54 +114,54 @@ class SoundConverter:
                 )
             assert self._resampler is not None
             for resampled in self._resampler.resample(piece):
-                self._wait(resampled)
+                self._queue(resampled)
             size = self._result.codec_context.frame_size or _FRAME_SIZE
             while (full := self._waiting.read(size)) is not None:
                 yield from self._encode(full)
 
     def _drain(self) -> None:
-        """Get the last samples out of the resampler, which is of no use then."""
+        """Get the last samples out of the resampler, which cannot be used after that."""
         if self._resampler is not None:
             for frame in self._resampler.resample(None):
-                self._wait(frame)
+                self._queue(frame)
         self._resampler = None
 
-    def _wait(self, frame: AudioFrame) -> None:
-        frame.pts = None  # those of a second resampler would begin again
+    def _queue(self, frame: AudioFrame) -> None:
+        frame.pts = None  # those of a second resampler would start over
         self._waiting.write(frame)
 
     def _encode(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
         rate = self._result.codec_context.sample_rate
-        assert self._line.start is not None
-        frame.pts = round(self._line.start * rate) + self._num_encoded
+        assert self._timeline.start is not None
+        frame.pts = round(self._timeline.start * rate) + self._num_encoded
         frame.time_base = Fraction(1, rate)
         self._num_encoded += frame.samples
-        yield from self._labelled(self._result.encode(frame))
+        yield from self._label(self._result.encode(frame))
 
-    def _labelled(self, packets: list[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+    def _label(self, packets: list[Packet[Stream]]) -> Iterator[Packet[Stream]]:
         for packet in packets:
             packet.stream = self._result
             yield packet
 
 
-class Line:
-    """Frames of sound laid one behind the other, without gaps, from where the first begins."""
+class AudioTimeline:
+    """Puts frames of sound one after another, without gaps, from where the first begins."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, time_range: TimeRange) -> None:
         self.start: Fraction | None = None
-        """Of the first sample, in the result's seconds; None before it got."""
-        self._span = span
+        """Of the first sample, in the result's seconds; None before it."""
+        self._time_range = time_range
         self._end = Fraction(0)  # of the last sample, likewise
 
     def put(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """What of the frame is wanted and new, after silence where there is a gap before it."""
+        """Give what of a frame is wanted and new, after silence where there is a gap before it."""
         rate = frame.sample_rate
         if frame.pts is None or frame.time_base is None:
             start = self._end
         else:
-            start = frame.pts * frame.time_base - self._span.shift
+            start = frame.pts * frame.time_base - self._time_range.shift
         end = start + Fraction(frame.samples, rate)
-        first, last = self._wanted(start, end)
+        first, last = self._clip(start, end)
         if last <= first:
             return
         if self.start is None:
@@ -167,44 +169,44 @@ class Line:
         gap = round((first - self._end) * rate)
         if abs(gap) <= _JITTER * rate:
             gap = 0
-        for samples in _pieces(max(gap, 0), rate):
-            yield _silence(frame, samples)
+        for samples in _split(max(gap, 0), rate):
+            yield _make_silence(frame, samples)
         dropped = round((first - start) * rate) + max(-gap, 0)
         kept = frame.samples - dropped - round((end - last) * rate)
         self._end += Fraction(max(gap, 0) + max(kept, 0), rate)
         if kept == frame.samples:
             yield frame
         elif kept > 0:
-            yield _cut(frame, dropped, dropped + kept)
+            yield _cut_frame(frame, dropped, dropped + kept)
 
-    def _wanted(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction]:
-        first = start if self._span.start is None else max(start, Fraction(0))
-        stop = self._span.end
-        return first, end if stop is None else min(end, stop - self._span.shift)
+    def _clip(self, start: Fraction, end: Fraction) -> tuple[Fraction, Fraction]:
+        first = start if self._time_range.start is None else max(start, Fraction(0))
+        stop = self._time_range.end
+        return first, end if stop is None else min(end, stop - self._time_range.shift)
 
 
-def _pieces(num_samples: int, most: int) -> Iterator[int]:
-    """The number in parts of at most `most`."""
+def _split(num_samples: int, most: int) -> Iterator[int]:
+    """Split the number into pieces of at most `most`."""
     while num_samples > 0:
         yield min(num_samples, most)
         num_samples -= most
 
 
-def _silence(like: AudioFrame, num_samples: int) -> AudioFrame:
+def _make_silence(like: AudioFrame, num_samples: int) -> AudioFrame:
     values = like.to_ndarray()
     width = num_samples * (1 if like.format.is_planar else like.layout.nb_channels)
     rest = 128 if values.dtype == np.uint8 else 0
-    return _frame(np.full((values.shape[0], width), rest, values.dtype), like)
+    return _make_frame(np.full((values.shape[0], width), rest, values.dtype), like)
 
 
-def _cut(frame: AudioFrame, start: int, stop: int) -> AudioFrame:
-    """Samples `start` up to `stop`."""
+def _cut_frame(frame: AudioFrame, start: int, stop: int) -> AudioFrame:
+    """Cut out the samples `start` up to `stop`."""
     step = 1 if frame.format.is_planar else frame.layout.nb_channels
     values = frame.to_ndarray()[:, start * step : stop * step]
-    return _frame(np.ascontiguousarray(values), frame)
+    return _make_frame(np.ascontiguousarray(values), frame)
 
 
-def _frame(values: npt.NDArray[Any], like: AudioFrame) -> AudioFrame:
+def _make_frame(values: npt.NDArray[Any], like: AudioFrame) -> AudioFrame:
     frame = AudioFrame.from_ndarray(values, like.format.name, like.layout.name)
     frame.sample_rate = like.sample_rate
     return frame

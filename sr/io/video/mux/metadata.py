@@ -1,4 +1,4 @@
-"""Tags and chapters of a video that still hold for its upscaled result."""
+"""Select the tags and chapters of a video that still hold for its upscaled result."""
 
 from __future__ import annotations  # Chapter is in the stubs only
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from av.container import InputContainer
 from av.stream import Stream
 
-from sr.io.video.time_range import Span
+from sr.io.video.time_range import TimeRange
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-# What tells of the old file: its kind of MP4, its writer, and statistics that mkvmerge adds.
+# What describes the old file: its kind of MP4, its writer, and statistics that mkvmerge adds.
 _STALE = {
     "major_brand",
     "minor_version",
@@ -32,8 +32,8 @@ _STALE_START = "_statistics"
 _TIME_CODE = "timecode"
 
 
-def tags_of(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str, str]:
-    """Those that hold for the result too."""
+def filter_tags(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str, str]:
+    """Return those that hold for the result too."""
     kept = {}
     for key, value in metadata.items():
         name = key.lower().split("-")[0]  # mkvmerge adds the language: BPS-eng
@@ -43,26 +43,26 @@ def tags_of(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str,
     return kept
 
 
-def stream_tags(stream: Stream, *, time_code: bool = True) -> dict[str, str]:
-    """Those of a stream. FFmpeg reads a track's title in MP4 as `name`, but writes `title`."""
-    tags = tags_of(stream.metadata, time_code=time_code)
+def filter_stream_tags(stream: Stream, *, time_code: bool = True) -> dict[str, str]:
+    """Return those of a stream. FFmpeg reads a title in MP4 as `name`, but writes `title`."""
+    tags = filter_tags(stream.metadata, time_code=time_code)
     name = tags.pop("name", None)
     if name is not None:
         tags.setdefault("title", name)
     return tags
 
 
-def chapters_of(container: InputContainer, span: Span) -> list[Chapter]:
-    """The chapters of the span, in the time line of the result."""
+def cut_chapters(container: InputContainer, time_range: TimeRange) -> list[Chapter]:
+    """Return the chapters of the time range, in the time line of the result."""
     chapters: list[Chapter] = []
     for chapter in container.chapters():
         unit = chapter["time_base"]
         if unit is None:
             continue
         start, end = chapter["start"] * unit, chapter["end"] * unit
-        if not span.overlaps(start, end):
+        if not time_range.overlaps(start, end):
             continue
-        start, end = span.clip(start, end)
+        start, end = time_range.clip(start, end)
         inside: Chapter = {**chapter, "start": _ticks(start, unit), "end": _ticks(end, unit)}
         chapters.append(inside)
     return chapters

@@ -1,4 +1,4 @@
-"""The final file: the parts' video, and everything that the source has next to it."""
+"""Mux the final file: the segments' video, and everything that the source has next to it."""
 
 from __future__ import annotations  # Packet is generic in the stubs only
 
@@ -16,68 +16,73 @@ from av.video.stream import VideoStream
 
 from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
-from sr.io.video.mux.matroska import write_pixel_shape
-from sr.io.video.mux.metadata import chapters_of, stream_tags, tags_of
-from sr.io.video.mux.passthrough import Companions
+from sr.io.video.mux.metadata import cut_chapters, filter_stream_tags, filter_tags
+from sr.io.video.mux.passthrough import PassthroughPackets
 from sr.io.video.mux.streams import StreamPlan, has_streams
-from sr.io.video.mux.video_track import Parts, VideoTrack, add_video, opened_part
-from sr.io.video.read.container import file_url, opened_container
-from sr.io.video.time_range import WHOLE, Span, with_origin
+from sr.io.video.mux.video_track import (
+    SegmentPackets,
+    VideoTrack,
+    add_video_track,
+    open_segment,
+)
+from sr.io.video.read.container import file_url, open_container
+from sr.io.video.time_range import WHOLE, TimeRange, set_clock_origin
 
-_MOST_REFUSED = 100
-"""Calls of the muxer with a frame that may fail before the join is given up."""
+_MAX_REFUSED = 100
+"""Calls of the muxer with a frame that may fail before muxing is given up."""
 _FINEST = 1_000_000
-"""Units a second, above which MP4's edit lists (which say when streams begin) are left coarser."""
+"""Units per second, above which MP4's edit lists (which say when streams begin) are coarser."""
 
 
-def join(
-    parts: Sequence[Path],
+def mux_video(
+    segments: Sequence[Path],
     output: Path,
     *,
     video: VideoTrack,
     source: Path | None,
     plan: StreamPlan,
-    span: Span = WHOLE,
+    time_range: TimeRange = WHOLE,
 ) -> tuple[str, ...]:
-    """Write `output` (its suffix tells the container) and return notes on what was lost, if any.
+    """Write `output` (by its suffix MP4, Matroska or WebM), and return notes on what was lost.
 
-    The parts' time stamps are those of the source, from `video.origin` on. They and those of the
-    planned streams are less by the span's start (of broadcasts, by their clock's) in the result,
-    and else as they were; Matroska, which knows no negative times, moves all streams by the same
-    time, and MP4 does not show what is before 0.
+    The segments' time stamps are those of the source, from `video.origin` on. They and those of
+    the planned streams are reduced by the time range's start (of broadcasts, by their clock's),
+    and else stay as they were; Matroska, which has no negative times, moves all streams by the
+    same time, and MP4 does not show what is before 0.
 
-    Raises VideoError for parts that do not fit together and for an output that cannot be written.
+    Raises VideoError for segments that do not fit together and for an output that cannot be
+    written.
     """
     muxer = MUXERS.get(output.suffix.lower())
     if muxer is None:
-        raise VideoError(f"{output}: expected a name that ends in one of {', '.join(MUXERS)}")
+        raise VideoError(
+            f"{output}: expected a name that ends in {', '.join(MUXERS)}, got {output.name}"
+        )
     with ExitStack() as stack:
         original = None
         if source is not None and has_streams(source):
-            original = stack.enter_context(opened_container(source))
-            span = with_origin(span, original)
-        frames = Parts(parts, video, span.shift)
-        companions = None
+            original = stack.enter_context(open_container(source))
+            time_range = set_clock_origin(time_range, original)
+        frames = SegmentPackets(segments, video, time_range.shift)
+        passthrough = None
         try:
             with _create(output, muxer, video) as result:
-                stream = _add_video(result, parts[0], video, output)
+                stream = _add_video(result, segments[0], video, output)
                 if source is not None and original is not None:
-                    _take_over(original, video, span, result)
-                    companions = Companions(source, original, plan, span, result)
+                    _copy_metadata(original, video, time_range, result)
+                    passthrough = PassthroughPackets(source, original, plan, time_range, result)
                 result.start_encoding()
-                _write(result, frames.packets(stream), companions)
-            if muxer != "mp4" and video.sample_aspect_ratio != 1:
-                write_pixel_shape(output, video.sample_aspect_ratio)
+                _write(result, frames.read_packets(stream), passthrough)
         except (OSError, av.FFmpegError) as error:
             raise VideoError(f"{output}: cannot be written: {error}") from error
-    return () if companions is None else companions.notes
+    return () if passthrough is None else passthrough.notes
 
 
 def _create(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
     options: dict[str, str] = {}
     if muxer == "mp4":
         # Only the tags that MP4 knows are kept. The way to keep all (use_metadata_tags) writes
-        # them where hardly a player looks for the title.
+        # them where hardly a player reads the title.
         options = {"movflags": "+faststart"}
         unit = video.time_base.denominator
         if unit <= _FINEST:  # else starts are rounded to milliseconds
@@ -87,59 +92,61 @@ def _create(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
     return av.open(file_url(output), "w", format=muxer, container_options=options)
 
 
-def _add_video(result: OutputContainer, part: Path, video: VideoTrack, output: Path) -> VideoStream:
-    with opened_part(part) as container:
+def _add_video(
+    result: OutputContainer, segment: Path, video: VideoTrack, output: Path
+) -> VideoStream:
+    with open_segment(segment) as container:
         template = container.streams.video[0]
         try:
-            return add_video(result, template, video)
+            return add_video_track(result, template, video)
         except ValueError as error:
             codec = template.codec_context.codec.canonical_name
             message = f"the container cannot hold {codec}; choose another suffix or --codec"
             raise VideoError(f"{output}: {message}") from error
 
 
-def _take_over(
-    source: InputContainer, video: VideoTrack, span: Span, result: OutputContainer
+def _copy_metadata(
+    source: InputContainer, video: VideoTrack, time_range: TimeRange, result: OutputContainer
 ) -> None:
-    """Tags, disposition and chapters; the video is the first and only stream of the result."""
+    """Copy tags, disposition and chapters; the video is the first and only stream of the result."""
     old, new = source.streams[video.stream], result.streams[0]
     # A time code counts the source's frames from its first.
-    timed = span.start is None and old.average_rate == video.rate
-    result.metadata.update(tags_of(source.metadata, time_code=timed))
-    new.metadata.update(stream_tags(old, time_code=timed))
+    time_code = time_range.start is None and old.average_rate == video.rate
+    result.metadata.update(filter_tags(source.metadata, time_code=time_code))
+    new.metadata.update(filter_stream_tags(old, time_code=time_code))
     new.disposition = old.disposition
-    result.set_chapters(chapters_of(source, span))
+    result.set_chapters(cut_chapters(source, time_range))
 
 
 def _write(
     result: OutputContainer,
     frames: Iterator[Packet[VideoStream]],
-    companions: Companions | None,
+    passthrough: PassthroughPackets | None,
 ) -> None:
-    others = iter(()) if companions is None else companions.packets()
+    others = iter(()) if passthrough is None else passthrough.read_packets()
     num_refused = 0
-    for packet, is_frame in _by_time(frames, others):
+    for packet, is_frame in _merge_by_time(frames, others):
         try:
             result.mux_one(packet)
         except av.FFmpegError as error:
             if not isinstance(error, ValueError):  # such as a full disk
                 raise
-            # What is refused may be an earlier packet of a companion, which waited for its turn.
-            if not is_frame and companions is not None:
-                companions.refuse(packet)
+            # What is refused may be an earlier packet of another stream, which waited for its turn.
+            if not is_frame and passthrough is not None:
+                passthrough.count_refused(packet)
             else:
                 num_refused += 1
-            if num_refused > _MOST_REFUSED:
+            if num_refused > _MAX_REFUSED:
                 raise
 
 
-def _by_time(
+def _merge_by_time(
     frames: Iterator[Packet[VideoStream]], others: Iterator[Packet[Stream]]
 ) -> Iterator[tuple[Packet[Any], bool]]:
-    """Both merged, so that the muxer has little to keep; True marks frames."""
+    """Merge both, so that the muxer has little to keep; True marks frames."""
     frame, other = next(frames, None), next(others, None)
     while frame is not None or other is not None:
-        if other is None or (frame is not None and _time(frame) <= _time(other)):
+        if other is None or (frame is not None and _decode_time(frame) <= _decode_time(other)):
             assert frame is not None
             yield frame, True
             frame = next(frames, None)
@@ -148,7 +155,7 @@ def _by_time(
             other = next(others, None)
 
 
-def _time(packet: Packet[Any]) -> Fraction:
-    """When it is decoded, in seconds."""
+def _decode_time(packet: Packet[Any]) -> Fraction:
+    """Return seconds."""
     stamp = packet.dts if packet.dts is not None else packet.pts
     return (stamp or 0) * packet.time_base

@@ -1,4 +1,4 @@
-"""Packets of a stream copied as they are, with time stamps that the result's muxer accepts."""
+"""Copy packets of a stream as they are, with time stamps that the result's muxer accepts."""
 
 from __future__ import annotations  # Packet is generic in the stubs only
 
@@ -8,58 +8,67 @@ from fractions import Fraction
 from av.packet import Packet
 from av.stream import Stream
 
-from sr.io.video.time_range import Span
+from sr.io.video.read.container import is_cover
+from sr.io.video.time_range import TimeRange
 
 _FAR_BACK = 1
 """Seconds: a packet this long before the one it follows is a fault of the file, and left out."""
 
 
-class Copier:
-    """Takes packets of a stream in the order of decoding, and gives those of the result's."""
+class PacketCopier:
+    """Takes packets of a stream in the order of decoding, and gives those of the result's.
 
-    def __init__(self, source: Stream, result: Stream, span: Span) -> None:
+    num_faults: packets that were left out since their time stamps make no sense.
+    """
+
+    def __init__(self, source: Stream, result: Stream, time_range: TimeRange) -> None:
         self.num_faults = 0
-        """Packets that were left out since their time stamps make no sense."""
-        self._source = source
         self._result = result
-        self._span = span
-        self._text = source.type == "subtitle"
-        self._samples = _samples(source)
+        self._time_range = time_range
+        self._is_cover = is_cover(source)
+        self._is_text = source.type == "subtitle"
+        self._exact_length = _find_packet_length(source)
         self._next: Fraction | None = None  # end of the last packet, where the next is expected
         self._last: int | None = None  # dts of the last packet, in the result's time base
         # What an edit list hides is of use before the first sound only (the codec's priming).
         # Matroska cannot hide it, and would show all other streams later by its length.
-        self._begun = False
+        self._has_begun = False
         self._drops_hidden = result.container.format.name != "mp4"
 
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """The packet, made one of the result's; nothing where it is not wanted."""
-        if is_filler(packet) or (packet.is_discard and (self._begun or self._drops_hidden)):
+    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        """Make the packet one of the result's; give nothing where it is not wanted."""
+        if is_filler(packet) or (packet.is_discard and (self._has_begun or self._drops_hidden)):
             return
-        times = self._times(packet)
+        if self._is_cover:  # one packet, without a time
+            if self._last is None:
+                packet.stream = self._result
+                packet.pts = packet.dts = self._last = 0
+                yield packet
+            return
+        times = self._find_times(packet)
         if times is None:
             self.num_faults += 1
             return
         start, end = times
-        self._begun = self._begun or not packet.is_discard
+        self._has_begun = self._has_begun or not packet.is_discard
         self._next = end
-        if not self._span.overlaps(start, end):
+        if not self._time_range.overlaps(start, end):
             return
-        if self._text:
-            start, end = self._span.clip(start, end)
+        if self._is_text:
+            start, end = self._time_range.clip(start, end)
         else:
-            start, end = start - self._span.shift, end - self._span.shift
+            start, end = start - self._time_range.shift, end - self._time_range.shift
         if self._stamp(packet, start, end):
             yield packet
         else:
             self.num_faults += 1
 
-    def finish(self) -> Iterator[Packet[Stream]]:
-        """What is left when the source has ended: nothing."""
+    def flush(self) -> Iterator[Packet[Stream]]:
+        """Give what is left when the source has ended: nothing."""
         return iter(())
 
-    def _times(self, packet: Packet[Stream]) -> tuple[Fraction, Fraction] | None:
-        """Start and end in the source's seconds; None where nothing tells them."""
+    def _find_times(self, packet: Packet[Stream]) -> tuple[Fraction, Fraction] | None:
+        """Return start and end in the source's seconds; None where they are unknown."""
         unit = packet.time_base
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None and self._next is None:
@@ -67,18 +76,18 @@ class Copier:
         start = self._next if stamp is None else stamp * unit
         assert start is not None
         length = (packet.duration or 0) * unit
-        if self._samples is not None and abs(length - self._samples) <= unit:
-            length = self._samples
+        if self._exact_length is not None and abs(length - self._exact_length) <= unit:
+            length = self._exact_length
             # Times in whole milliseconds (Matroska) are put back on the samples' grid.
             if self._next is not None and abs(start - self._next) <= unit:
                 start = self._next
         return start, start + length
 
     def _stamp(self, packet: Packet[Stream], start: Fraction, end: Fraction) -> bool:
-        """Write the times into the packet; False where it lies too far back."""
+        """Write the times into the packet; return False where it lies too far back."""
         unit = self._result.time_base
         assert unit is not None
-        lag = 0  # of dts behind pts, which companions have only by mistake
+        lag = 0  # of dts behind pts, which streams other than video have only by mistake
         if packet.pts is not None and packet.dts is not None:
             lag = max(round((packet.pts - packet.dts) * packet.time_base / unit), 0)
         pts = round(start / unit)
@@ -97,7 +106,7 @@ class Copier:
 
 
 def is_filler(packet: Packet[Stream]) -> bool:
-    """MP4 fills the time between texts with empty ones; its muxer makes them again."""
+    """Return whether MP4 fills the time between texts with it; its muxer makes them again."""
     return (
         packet.stream.type == "subtitle"
         and packet.stream.codec_context.codec.canonical_name == "mov_text"
@@ -105,33 +114,10 @@ def is_filler(packet: Packet[Stream]) -> bool:
     )
 
 
-def _samples(stream: Stream) -> Fraction | None:
-    """Seconds of sound in a packet, exactly; None where packets differ in length."""
+def _find_packet_length(stream: Stream) -> Fraction | None:
+    """Return the exact seconds of sound in a packet; None where packets differ in length."""
     if stream.type != "audio" or stream.codec_context is None:
         return None
     size: int = getattr(stream, "frame_size", 0)
     rate: int = getattr(stream, "sample_rate", 0)
     return Fraction(size, rate) if size > 1 and rate > 0 else None
-
-
-class Still:
-    """Takes the one packet of a cover, which has no time."""
-
-    def __init__(self, result: Stream) -> None:
-        self.num_faults = 0
-        """Packets that were left out: none ever."""
-        self._result = result
-        self._done = False
-
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """The image, at time 0, once."""
-        if self._done:
-            return
-        self._done = True
-        packet.stream = self._result
-        packet.pts = packet.dts = 0
-        yield packet
-
-    def finish(self) -> Iterator[Packet[Stream]]:
-        """What is left when the source has ended: nothing."""
-        return iter(())

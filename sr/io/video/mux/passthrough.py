@@ -1,11 +1,10 @@
-"""Packets of all streams that the result has next to its video, read from the source in step."""
+"""Read packets of all streams that the result has next to its video, from the source in step."""
 
 from __future__ import annotations  # Packet is generic in the stubs only
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import av
 from av.audio.stream import AudioStream
@@ -14,35 +13,30 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 from av.subtitles.stream import SubtitleStream
 
-from sr.io.video.mux.audio import SoundConverter, add_sound
-from sr.io.video.mux.metadata import stream_tags
-from sr.io.video.mux.packet_copy import Copier, Still
-from sr.io.video.mux.streams import IMAGE_TYPES, Companion, StreamPlan, add_copy, codec_name
-from sr.io.video.mux.subtitles import TextConverter, add_subtitles
-from sr.io.video.read.container import opened_container, read_only
-from sr.io.video.time_range import Span
+from sr.io.video.mux.audio import AudioConverter, add_audio
+from sr.io.video.mux.metadata import filter_stream_tags
+from sr.io.video.mux.packet_copy import PacketCopier
+from sr.io.video.mux.streams import (
+    IMAGE_TYPES,
+    PassthroughStream,
+    StreamPlan,
+    add_copied_stream,
+    codec_name,
+)
+from sr.io.video.mux.subtitles import SubtitleConverter, add_subtitles
+from sr.io.video.read.container import discard_other_streams, open_container
+from sr.io.video.time_range import TimeRange
 
-_MOST_FAILURES = 10
+_MAX_FAILURES = 10
 """Failures to read, with no packet between, after which the source is taken as ended."""
 _READ_ON = 10
-"""Seconds behind the end of the span that are still searched: files are not sorted by time."""
+"""Seconds after the end of the time range that are still searched: files are not sorted by time."""
+
+Converter = PacketCopier | AudioConverter | SubtitleConverter
+"""What makes packets of one stream of the source into those of the result's."""
 
 
-class Lane(Protocol):
-    """What makes packets of one stream of the source into those of the result's."""
-
-    num_faults: int
-
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Packets of the result that can be made now."""
-        ...
-
-    def finish(self) -> Iterator[Packet[Stream]]:
-        """The last ones, when the source has ended."""
-        ...
-
-
-class Companions:
+class PassthroughPackets:
     """Streams added to the result, and their packets."""
 
     def __init__(
@@ -50,7 +44,7 @@ class Companions:
         path: Path,
         source: InputContainer,
         plan: StreamPlan,
-        span: Span,
+        time_range: TimeRange,
         output: OutputContainer,
     ) -> None:
         """Add the planned streams to `output`, whose header must not be written yet.
@@ -59,26 +53,26 @@ class Companions:
         """
         self._path = path
         self._source = source
-        self._span = span
-        self._lanes: dict[int, Lane] = {}
-        self._labels = {companion.index: companion.label for companion in plan.companions}
+        self._time_range = time_range
+        self._converters: dict[int, Converter] = {}  # by index in the source
+        self._labels = {stream.index: stream.label for stream in plan.passthrough}
         self._origins: dict[int, int] = {}  # index in the result: index in the source
         self._refused: Counter[int] = Counter()
         self._damage: tuple[str, ...] = ()
-        for companion in plan.companions:
-            self._add(companion, source.streams[companion.index], output)
-        read_only(source, self._lanes)
+        for planned in plan.passthrough:
+            self._add(planned, source.streams[planned.index], output)
+        discard_other_streams(source, self._converters)
 
-    def packets(self) -> Iterator[Packet[Stream]]:
-        """Those of the result, in about the order of time; its header must have been written."""
-        if not self._lanes:
+    def read_packets(self) -> Iterator[Packet[Stream]]:
+        """Give those of the result, in about the order of time; its header must be written."""
+        if not self._converters:
             return
-        for packet in self._read():
-            yield from self._lanes[packet.stream_index].feed(packet)
-        for lane in self._lanes.values():
-            yield from lane.finish()
+        for packet in self._read_source():
+            yield from self._converters[packet.stream_index].process(packet)
+        for converter in self._converters.values():
+            yield from converter.flush()
 
-    def refuse(self, packet: Packet[Stream]) -> None:
+    def count_refused(self, packet: Packet[Stream]) -> None:
         """Count a packet that the muxer did not take."""
         self._refused[self._origins[packet.stream_index]] += 1
 
@@ -86,17 +80,17 @@ class Companions:
     def notes(self) -> tuple[str, ...]:
         """What was lost on the way, by stream, for the user."""
         notes = list(self._damage)
-        for index, lane in self._lanes.items():
-            lost = lane.num_faults + self._refused[index]
+        for index, converter in self._converters.items():
+            lost = converter.num_faults + self._refused[index]
             if lost:
                 notes.append(f"{self._labels[index]}: left out damaged packets: {lost}")
         return tuple(notes)
 
-    def _read(self) -> Iterator[Packet[Stream]]:
-        """Packets of all lanes, past damage, up to the end of the span."""
-        streams = [self._source.streams[index] for index in self._lanes]
+    def _read_source(self) -> Iterator[Packet[Stream]]:
+        """Read packets of all streams, past damage, up to the end of the time range."""
+        streams = [self._source.streams[index] for index in self._converters]
         failures = 0
-        while failures < _MOST_FAILURES:
+        while failures < _MAX_FAILURES:
             try:
                 for packet in self._source.demux(streams):
                     failures = 0
@@ -111,36 +105,32 @@ class Companions:
                 return
 
     def _is_past(self, packet: Packet[Stream]) -> bool:
-        end = self._span.end
+        end = self._time_range.end
         if end is None or packet.dts is None:
             return False
         return packet.dts * packet.time_base > end + _READ_ON
 
-    def _add(self, companion: Companion, stream: Stream, output: OutputContainer) -> None:
-        attached = companion.kind == "image" and output.format.name == "matroska"
-        if companion.kind == "attachment" or attached:
+    def _add(self, planned: PassthroughStream, stream: Stream, output: OutputContainer) -> None:
+        attached = planned.kind == "image" and output.format.name == "matroska"
+        if planned.kind == "attachment" or attached:
             _attach(stream, self._path, output)
             return
-        result, lane = self._lane(companion, stream, output)
-        result.metadata.update(stream_tags(stream))
+        result: Stream
+        converter: Converter
+        if planned.codec is None:
+            result = add_copied_stream(output, stream)
+            converter = PacketCopier(stream, result, self._time_range)
+        elif isinstance(stream, AudioStream):
+            result = add_audio(output, planned.codec, stream)
+            converter = AudioConverter(stream, result, self._time_range)
+        else:
+            assert isinstance(stream, SubtitleStream)
+            result = add_subtitles(output, planned.codec)
+            converter = SubtitleConverter(stream, result, self._time_range)
+        result.metadata.update(filter_stream_tags(stream))
         result.disposition = stream.disposition
-        self._lanes[companion.index] = lane
-        self._origins[result.index] = companion.index
-
-    def _lane(
-        self, companion: Companion, stream: Stream, output: OutputContainer
-    ) -> tuple[Stream, Lane]:
-        if companion.codec is None:
-            copied = add_copy(output, stream)
-            still = companion.kind == "image"
-            return copied, Still(copied) if still else Copier(stream, copied, self._span)
-        if companion.kind == "audio":
-            assert isinstance(stream, AudioStream)
-            sound = add_sound(output, companion.codec, stream)
-            return sound, SoundConverter(stream, sound, self._span)
-        assert isinstance(stream, SubtitleStream)
-        text = add_subtitles(output, companion.codec)
-        return text, TextConverter(stream, text, self._span)
+        self._converters[planned.index] = converter
+        self._origins[result.index] = planned.index
 
 
 def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
@@ -151,20 +141,20 @@ def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
         data = stream.data
         name, media_type = name or "attachment", media_type or "application/octet-stream"
     else:
-        data = _image(source, stream.index)
+        data = _read_cover(source, stream.index)
         suffix, usual_type = IMAGE_TYPES[codec_name(stream)]
-        # By this name players tell cover art from other images.
+        # By this name players know cover art from other images.
         name, media_type = name or f"cover.{suffix}", media_type or usual_type
     attachment = output.add_attachment(name, media_type, data)
+    tags = filter_stream_tags(stream)
     known = ("filename", "mimetype")
-    tags = stream_tags(stream)
     attachment.metadata.update({key: tags[key] for key in tags if key.lower() not in known})
 
 
-def _image(source: Path, index: int) -> bytes:
-    """The bytes of cover art; empty where the file has lost them."""
-    with opened_container(source) as container:
-        read_only(container, [index])
+def _read_cover(source: Path, index: int) -> bytes:
+    """Read the bytes of cover art; empty where the file has lost them."""
+    with open_container(source) as container:
+        discard_other_streams(container, [index])
         for packet in container.demux(container.streams[index]):
             return bytes(packet)
     return b""

@@ -1,6 +1,6 @@
-"""What becomes of each stream of a video next to the one that is upscaled, told before any work.
+"""Plan, before any work, what becomes of each stream of a video next to the upscaled one.
 
-What a container takes is asked of FFmpeg's muxer, which writes a header with the stream for trial.
+FFmpeg's muxer decides what a container takes: it writes a header with the stream on trial.
 """
 
 import io
@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
 from sr.io.video.mux.audio import LAYOUTS
-from sr.io.video.read.container import opened_container
+from sr.io.video.read.container import open_container
 
 Kind = Literal["audio", "subtitle", "image", "attachment", "data"]
 """`image` is cover art: one frame, shown next to the sound."""
@@ -34,7 +34,7 @@ IMAGE_TYPES = {
 
 _CONTAINERS = {".mp4": "MP4", ".mkv": "Matroska", ".webm": "WebM"}
 _IMAGES = {".gif", ".webp", ".png", ".apng"}  # sources that are videos, but hold nothing else
-_SOUND = {".mp4": "aac", ".mkv": "flac", ".webm": "libopus"}
+_AUDIO = {".mp4": "aac", ".mkv": "flac", ".webm": "libopus"}
 _TEXT = {".mp4": "mov_text", ".mkv": "subrip", ".webm": "webvtt"}
 _NAMES = {
     "aac": "AAC",
@@ -45,11 +45,11 @@ _NAMES = {
     "webvtt": "WebVTT",
 }
 # The muxer takes Vorbis into MP4, but under a number of its own that hardly any player knows.
-_SHUNNED = {(".mp4", "vorbis")}
+_NOT_COPIED = {(".mp4", "vorbis")}
 
 
 @dataclass(frozen=True)
-class Companion:
+class PassthroughStream:
     """A stream of the source that goes into the result."""
 
     index: int
@@ -65,42 +65,42 @@ class Companion:
 class StreamPlan:
     """What goes into the result next to the video."""
 
-    companions: tuple[Companion, ...] = ()
+    passthrough: tuple[PassthroughStream, ...] = ()
     """In the order of the source."""
     notes: tuple[str, ...] = ()
     """What is converted or left out, and why, for the user."""
 
 
 def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
-    """What becomes of every stream but `video_stream` (an index) in a result of this suffix.
+    """Plan what becomes of every stream but `video_stream` (an index) in a result of this suffix.
 
     Folders and patterns of images, and single images that move, have nothing next to frames.
     Raises VideoError for a suffix that is not in MUXERS, and a source that cannot be opened.
     """
     if suffix not in MUXERS:
-        raise VideoError(f"a video is written as {', '.join(MUXERS)}, not as {suffix!r}")
+        raise VideoError(f"expected a suffix of {', '.join(MUXERS)}, got {suffix!r}")
     if not has_streams(source):
         return StreamPlan()
-    companions = []
+    passthrough = []
     notes = []
-    with opened_container(source) as container:
+    with open_container(source) as container:
         for stream in container.streams:
             if stream.index == video_stream or _is_chapter_track(stream):
                 continue
-            companion, note = _plan(stream, suffix)
-            companions += [] if companion is None else [companion]
-            notes += [] if note is None else [note]
-    return StreamPlan(tuple(companions), tuple(notes))
+            planned, note = _plan_stream(stream, suffix)
+            passthrough += [planned] if planned else []
+            notes += [note] if note else []
+    return StreamPlan(tuple(passthrough), tuple(notes))
 
 
 def has_streams(source: Path) -> bool:
-    """It is a file that may hold more than frames: no folder, pattern or moving image."""
+    """Return whether a source may hold more than frames: no folder, pattern or moving image."""
     return source.is_file() and source.suffix.lower() not in _IMAGES
 
 
 def codec_name(stream: Stream) -> str:
-    """Name of the format, not of the decoder that was chosen for it; `unknown` where none is."""
-    # The stubs call both of them given; they are None where no decoder is known.
+    """Return the name of the format, not of a decoder for it; `unknown` where there is none."""
+    # None where no decoder is known, which the stubs deny.
     context: object = stream.codec_context
     if context is not None:
         return stream.codec_context.codec.canonical_name
@@ -108,8 +108,8 @@ def codec_name(stream: Stream) -> str:
     return name or "unknown"
 
 
-def describe(stream: Stream) -> str:
-    """Index, type, codec and language of a stream, for messages."""
+def describe_stream(stream: Stream) -> str:
+    """Format index, type, codec and language of a stream, for messages."""
     words = [stream.type, codec_name(stream)]
     if isinstance(stream, VideoStream) and stream.codec_context is not None:
         words.append(f"{stream.codec_context.width}x{stream.codec_context.height}")
@@ -120,74 +120,74 @@ def describe(stream: Stream) -> str:
     return f"stream {stream.index} ({', '.join(words)})"
 
 
-def add_copy(output: OutputContainer, stream: Stream) -> Stream:
-    """A new stream of the result for the very packets of one of the source."""
+def add_copied_stream(output: OutputContainer, stream: Stream) -> Stream:
+    """Add a stream to the result for the very packets of one of the source."""
     copied = output.add_stream_from_template(stream, opaque=True)
     if isinstance(stream, AudioStream) and isinstance(copied, AudioStream):
         channels = stream.codec_context.channels
-        # AVI tells the number of channels alone, by which MP4 would refuse PCM at its very end.
+        # AVI has the number of channels alone, with which MP4 would refuse PCM at its very end.
         if stream.codec_context.layout.name == f"{channels} channels" and channels in LAYOUTS:
             copied.codec_context.layout = LAYOUTS[channels]
     return copied
 
 
 def _is_chapter_track(stream: Stream) -> bool:
-    """MP4's chapters are also a stream, which FFmpeg has read when it hides it like this."""
+    """Return whether it holds MP4's chapters, which FFmpeg has read when it hides it like this."""
     return stream.type == "data" and stream.discard == Discard.all
 
 
-def _plan(stream: Stream, suffix: str) -> tuple[Companion | None, str | None]:
-    """The companion and a note, each None where there is none."""
-    label = describe(stream)
+def _plan_stream(stream: Stream, suffix: str) -> tuple[PassthroughStream | None, str | None]:
+    """Return the stream's plan and a note, each None where there is none."""
+    label = describe_stream(stream)
     into = _CONTAINERS[suffix]
-    kind = _kind(stream)
+    kind = _find_kind(stream)
     if kind is None and stream.type == "video":
         return None, f"{label}: left out; --stream {stream.index} upscales it instead"
     if kind is None:
         return None, f"{label}: left out, since its kind is not known"
-    if _is_copied(stream, kind, suffix):
-        return Companion(stream.index, kind, None, label), None
-    codec = _converter(stream, kind, suffix)
+    if _can_copy(stream, kind, suffix):
+        return PassthroughStream(stream.index, kind, None, label), None
+    codec = _choose_encoder(stream, kind, suffix)
     if codec is None:
         return None, f"{label}: left out, since {into} cannot hold it"
     note = f"{label}: becomes {_NAMES[codec]}, since {into} cannot hold it"
-    return Companion(stream.index, kind, codec, label), note
+    return PassthroughStream(stream.index, kind, codec, label), note
 
 
-def _kind(stream: Stream) -> Kind | None:
+def _find_kind(stream: Stream) -> Kind | None:
     if stream.type == "video":
         return "image" if stream.disposition & Disposition.attached_pic else None
     return None if stream.type == "unknown" else stream.type
 
 
-def _is_copied(stream: Stream, kind: Kind, suffix: str) -> bool:
-    if (suffix, codec_name(stream)) in _SHUNNED:
+def _can_copy(stream: Stream, kind: Kind, suffix: str) -> bool:
+    if (suffix, codec_name(stream)) in _NOT_COPIED:
         return False
     if kind == "attachment":
         return suffix == ".mkv"
     if kind == "image" and suffix == ".mkv":  # becomes an attachment
         return codec_name(stream) in IMAGE_TYPES
-    return _takes(suffix, stream)
+    return _can_mux(suffix, stream)
 
 
-def _converter(stream: Stream, kind: Kind, suffix: str) -> str | None:
-    """Name of the encoder, None where the stream cannot be decoded into what one takes."""
+def _choose_encoder(stream: Stream, kind: Kind, suffix: str) -> str | None:
+    """Return the name of the encoder, None where the stream cannot be decoded for one."""
     codec: Codec | None = None if stream.codec_context is None else stream.codec_context.codec
     if codec is None:
         return None
     if kind == "audio":
-        return _SOUND[suffix]
+        return _AUDIO[suffix]
     return _TEXT[suffix] if kind == "subtitle" and codec.text_sub else None
 
 
-def _takes(suffix: str, stream: Stream) -> bool:
-    """The muxer writes a header for this stream."""
-    # MP4 tells how PCM's channels are laid out in its index, which is for once to come first.
+def _can_mux(suffix: str, stream: Stream) -> bool:
+    """Return whether the muxer writes a header for this stream."""
+    # MP4 has the layout of PCM's channels in its index, which must be written on trial.
     early = suffix == ".mp4" and codec_name(stream).startswith("pcm_")
     options = {"movflags": "+empty_moov"} if early else {}
     try:
         with av.open(io.BytesIO(), "w", format=MUXERS[suffix], container_options=options) as trial:
-            add_copy(trial, stream)
+            add_copied_stream(trial, stream)
             trial.start_encoding()
     except (ValueError, OSError, av.FFmpegError):
         return False

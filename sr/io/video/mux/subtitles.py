@@ -1,4 +1,4 @@
-"""Subtitles that the result's container cannot hold as they are, written as another kind of text.
+"""Convert subtitles that the result's container cannot hold as they are to another kind of text.
 
 The text is decoded to an event of Advanced SubStation (ASS) and encoded again, both by FFmpeg;
 bold, italic and line breaks are kept where the new kind knows them.
@@ -17,9 +17,9 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle, SubtitleSet
 
-from sr.io.video.time_range import Span
+from sr.io.video.time_range import TimeRange
 
-_SHOWN_WHERE_UNTOLD = Fraction(3)
+_DEFAULT_LENGTH = Fraction(3)
 """Seconds that a text shows whose file does not say how long."""
 
 _LAYOUT = b"""[Script Info]
@@ -39,7 +39,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 
 def add_subtitles(output: OutputContainer, codec: str) -> SubtitleStream:
-    """A new stream of the result, to be filled by a TextConverter; `codec` names an encoder."""
+    """Add a stream to the result, to be filled by a SubtitleConverter; `codec` names an encoder."""
     stream = output.add_stream(codec)
     assert isinstance(stream, SubtitleStream)
     # One plain style: styles of the source's own would be lost in all kinds but ASS.
@@ -48,27 +48,31 @@ def add_subtitles(output: OutputContainer, codec: str) -> SubtitleStream:
     return stream
 
 
-class TextConverter:
-    """Takes packets of a subtitle stream, and gives those of the result's."""
+class SubtitleConverter:
+    """Takes packets of a subtitle stream, and gives those of the result's.
 
-    def __init__(self, source: SubtitleStream, result: SubtitleStream, span: Span) -> None:
+    num_faults: packets that were left out since they cannot be decoded.
+    """
+
+    def __init__(
+        self, source: SubtitleStream, result: SubtitleStream, time_range: TimeRange
+    ) -> None:
         self.num_faults = 0
-        """Packets that were left out since they cannot be decoded."""
         self._decoder: SubtitleCodecContext = source.codec_context
         self._result = result
-        self._span = span
+        self._time_range = time_range
         self._last: int | None = None  # dts of the last packet, in the result's time base
-        self._alone = result.container.format.name == "mp4"  # no two texts show at once
-        self._showing: list[tuple[Fraction, bytes]] = []  # ends, texts; where they are shown alone
+        self._merges = result.container.format.name == "mp4"  # no two packets show at once
+        self._showing: list[tuple[Fraction, bytes]] = []  # ends, texts; where they are merged
         self._until = Fraction(0)  # where those already given end
 
-    def feed(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """The texts that show at this time as one packet of the result; none where none does."""
+    def process(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
+        """Give the texts that show at this time as one packet; none where none does."""
         if packet.pts is None:
             return
         try:
             shown = self._decoder.decode2(packet)
-            texts = [] if shown is None else [_text(item) for item in shown]
+            texts = [] if shown is None else [_extract_text(item) for item in shown]
         except av.FFmpegError:
             self.num_faults += 1
             return
@@ -77,21 +81,21 @@ class TextConverter:
             return
         start = packet.pts * packet.time_base
         length = Fraction(packet.duration or 0) * packet.time_base
-        length = length or Fraction(shown.end_display_time, 1000) or _SHOWN_WHERE_UNTOLD
-        if self._span.overlaps(start, start + length):
-            start, end = self._span.clip(start, start + length)
-            if self._alone:
-                yield from self._shown_before(start)
+        length = length or Fraction(shown.end_display_time, 1000) or _DEFAULT_LENGTH
+        if self._time_range.overlaps(start, start + length):
+            start, end = self._time_range.clip(start, start + length)
+            if self._merges:
+                yield from self._encode_before(start)
                 self._showing.append((end, text))
             else:
                 yield self._encode(text, start, end)
 
-    def finish(self) -> Iterator[Packet[Stream]]:
-        """The texts that are left when the source has ended."""
-        yield from self._shown_before(None)
+    def flush(self) -> Iterator[Packet[Stream]]:
+        """Give the texts that are left when the source has ended."""
+        yield from self._encode_before(None)
 
-    def _shown_before(self, moment: Fraction | None) -> Iterator[Packet[Stream]]:
-        """One packet for each time before `moment` (None: ever) in which the same texts show."""
+    def _encode_before(self, moment: Fraction | None) -> Iterator[Packet[Stream]]:
+        """Give a packet for each time before `moment` (None: all) in which the same texts show."""
         while self._showing and (moment is None or self._until < moment):
             ends = [end for end, _ in self._showing]
             end = min(ends if moment is None else [*ends, moment])
@@ -122,8 +126,8 @@ class TextConverter:
         return packet
 
 
-def _text(item: object) -> bytes:
-    """The text of a decoded event with its tags, empty for images."""
+def _extract_text(item: object) -> bytes:
+    """Return the text of a decoded event with its tags, empty for images."""
     if not isinstance(item, AssSubtitle):
         return b""
     # ReadOrder, Layer, Style, Name, three margins, Effect; then the text, commas and all.

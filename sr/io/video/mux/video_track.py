@@ -1,4 +1,4 @@
-"""The video stream of the result: packets of all parts behind each other, with their times."""
+"""The video stream of the result: packets of all segments one after another, with their times."""
 
 from __future__ import annotations  # Packet is generic in the stubs only
 
@@ -13,17 +13,17 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import Color, VideoError
-from sr.io.video.read.container import opened_container
+from sr.io.video.read.container import open_container
 
 
 @dataclass(frozen=True)
 class VideoTrack:
-    """What the result's video stream is, next to what its packets and encoder tell."""
+    """What the result's video stream is, next to what its packets and encoder say."""
 
     time_base: Fraction
-    """Seconds a unit of the frames' time stamps: the source's, which all parts keep."""
+    """Seconds per unit of the frames' time stamps: the source's, which all segments keep."""
     rate: Fraction
-    """Frames a second, on average where they vary."""
+    """Frames per second, on average where they vary."""
     sample_aspect_ratio: Fraction
     """Width of a pixel to its height."""
     color: Color
@@ -32,59 +32,64 @@ class VideoTrack:
     stream: int = 0
     """Index in the source of the stream whose tags and disposition the result's takes over."""
     origin: int = 0
-    """The frames' time that the parts call 0, in units of `time_base`."""
+    """The frames' time that the segments call 0, in units of `time_base`."""
     last_duration: int = 0
-    """Of the last frame, likewise, which parts do not keep; 0 for a frame at `rate`."""
+    """Of the last frame, likewise, which segments do not keep; 0 for a frame at `rate`."""
 
 
-class Parts:
-    """The parts of a video, read twice: first their time stamps, then their packets."""
+class SegmentPackets:
+    """The segments of a video, read twice: first their time stamps, then their packets."""
 
     def __init__(self, paths: Sequence[Path], video: VideoTrack, shift: Fraction) -> None:
         """Read the time stamps of all; those of the result are `shift` seconds less.
 
-        Raises VideoError for parts that cannot be read, that come from different encoders, that
+        Raises VideoError for segments that cannot be read, that come from different encoders, that
         are empty or whose time stamps are not those of distinct frames.
         """
         if not paths:
-            raise VideoError("expected at least one part with frames, got none")
+            raise VideoError("expected at least one segment with frames, got none")
         self._paths = tuple(paths)
         self._unit = video.time_base
         self._shift = round(shift / video.time_base) - video.origin
         self._stamps: list[int] = []  # in the order of decoding
         self._last_duration = video.last_duration or 1 / video.rate / video.time_base
-        extradata = None
+        known = None
         for path in self._paths:
-            with opened_part(path) as container:
+            with open_segment(path) as container:
                 stream = container.streams.video[0]
-                told = (stream.codec_context.codec.canonical_name, stream.codec_context.extradata)
-                if extradata is not None and told != extradata:
-                    message = "written by another encoder version; start again without --resume"
-                    raise VideoError(f"{path}: {message}")
-                extradata = told
+                header = (stream.codec_context.codec.canonical_name, stream.codec_context.extradata)
+                if known is not None and header != known:
+                    raise VideoError(
+                        f"{path}: expected one encoder for all segments, got one written by another"
+                        " encoder version; start again without --resume"
+                    )
+                known = header
                 self._read_stamps(path, container)
         self._shown = sorted(self._stamps)
         if not self._shown:
-            raise VideoError(f"{self._paths[0]}: expected parts with frames, got none")
+            raise VideoError(f"{self._paths[0]}: expected segments with frames, got none")
         for one, other in zip(self._shown, self._shown[1:], strict=False):
             if one == other:
-                raise VideoError(f"two frames have the time stamp {one} (of {self._unit} s)")
+                raise VideoError(
+                    f"expected distinct times of frames, got two at {one} (in {self._unit} s)"
+                )
 
-    def packets(self, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-        """All packets in the order of decoding, as those of `stream`, whose container is begun.
+    def read_packets(self, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+        """Give all packets in the order of decoding, as those of `stream`, whose header is written.
 
-        Decoding times are made again: those of the parts begin again in each. With d the number of
-        frames by which decoding must run ahead, frame i is decoded when frame i - d is shown.
+        Decoding times are made again, since those of the segments start over in each. With d the
+        number of frames by which decoding must run ahead, frame i is decoded when frame i - d is
+        shown.
         """
         unit = stream.time_base
         assert unit is not None
-        shown = _ticks(self._shown, self._unit, unit)
+        shown = _convert_ticks(self._shown, self._unit, unit)
         place = {stamp: index for index, stamp in enumerate(self._shown)}
         order = [place[stamp] for stamp in self._stamps]
         ahead = max(i - shown_at for i, shown_at in enumerate(order))
         step = max(shown[1] - shown[0], 1) if len(shown) > 1 else 1
         last = max(round(self._last_duration * self._unit / unit), 1)
-        for i, packet in enumerate(self._all()):
+        for i, packet in enumerate(self._read_all()):
             at = order[i]
             packet.stream = stream
             packet.time_base = unit
@@ -93,9 +98,9 @@ class Parts:
             packet.duration = shown[at + 1] - shown[at] if at + 1 < len(shown) else last
             yield packet
 
-    def _all(self) -> Iterator[Packet[VideoStream]]:
+    def _read_all(self) -> Iterator[Packet[VideoStream]]:
         for path in self._paths:
-            with opened_part(path) as container:
+            with open_segment(path) as container:
                 for packet in container.demux(container.streams.video[0]):
                     if packet.size > 0:
                         yield packet
@@ -106,7 +111,7 @@ class Parts:
                 continue
             where = f"{path}: frame {len(self._stamps)}"
             if packet.pts is None:
-                raise VideoError(f"{where} has no time stamp")
+                raise VideoError(f"{where}: expected a time stamp, got none")
             stamp = packet.pts * packet.time_base / self._unit
             if stamp.denominator != 1:
                 raise VideoError(f"{where}: expected a time in whole {self._unit} s, got {stamp}")
@@ -114,16 +119,18 @@ class Parts:
 
 
 @contextmanager
-def opened_part(path: Path) -> Iterator[InputContainer]:
-    """A part, open; VideoError if it cannot be or has no video."""
-    with opened_container(path) as container:
+def open_segment(path: Path) -> Iterator[InputContainer]:
+    """Open a segment; VideoError if it cannot be opened or has no video."""
+    with open_container(path) as container:
         if not container.streams.video:
-            raise VideoError(f"{path}: expected a part with a video stream, found none")
+            raise VideoError(f"{path}: expected a segment with a video stream, got none")
         yield container
 
 
-def add_video(output: OutputContainer, template: VideoStream, track: VideoTrack) -> VideoStream:
-    """A new stream of the result for packets like the template's, with all that `track` tells.
+def add_video_track(
+    output: OutputContainer, template: VideoStream, track: VideoTrack
+) -> VideoStream:
+    """Add a stream to the result for packets like the template's, with all that `track` says.
 
     Raises ValueError where the container cannot hold the codec.
     """
@@ -142,8 +149,8 @@ def add_video(output: OutputContainer, template: VideoStream, track: VideoTrack)
     return stream
 
 
-def _ticks(stamps: Sequence[int], unit: Fraction, tick: Fraction) -> list[int]:
-    """Increasing time stamps in a coarser or finer unit, increasing there too."""
+def _convert_ticks(stamps: Sequence[int], unit: Fraction, tick: Fraction) -> list[int]:
+    """Convert increasing time stamps to a coarser or finer unit, increasing there too."""
     ticks: list[int] = []
     for stamp in stamps:
         rounded = round(stamp * unit / tick)

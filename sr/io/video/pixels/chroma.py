@@ -1,4 +1,4 @@
-"""Chroma planes brought to the size of luma and back: `downsampled(upsampled(c))` is c.
+"""Resample chroma planes to the size of luma and back: `downsampled(upsampled(c))` is c.
 
 Each halving is a pair of biorthogonal filters (Cohen, Daubechies and Feauveau 1992): the one to
 enlarge is smooth, the one to reduce is its exact left inverse and a low-pass filter, also at the
@@ -36,10 +36,10 @@ chroma samples and c going on beyond the border, `_UP` makes (3 a + 14 b - c) / 
 (-a + 14 b + 3 c) / 16 and (3 b + 13 c) / 16 the last three, and (-b + 17 c) / 16 the next."""
 
 
-def upsampled(
+def upsample(
     chroma: Tensor, size: tuple[int, int], shift: tuple[int, int], siting: Siting
 ) -> Tensor:
-    """Chroma at luma's size (H, W): (n, H, W), not clamped.
+    """Resample chroma to luma's size (H, W): (n, H, W), not clamped.
 
     shift: halvings of width and height, as in `Layout`.
     """
@@ -55,10 +55,10 @@ def upsampled(
     return chroma
 
 
-def downsampled(chroma: Tensor, shift: tuple[int, int], siting: Siting) -> Tensor:
-    """Chroma of luma's size at its own, (n, ceil(H / 2^down), ceil(W / 2^across)), not clamped.
+def downsample(chroma: Tensor, shift: tuple[int, int], siting: Siting) -> Tensor:
+    """Resample chroma of luma's size to (n, ceil(H / 2^down), ceil(W / 2^across)), not clamped.
 
-    The inverse of `upsampled` to float rounding. Rows go first: they are quicker than columns.
+    The inverse of `upsample` to float rounding. Rows go first: they are quicker than columns.
     """
     across, down = shift
     for _ in range(down):
@@ -69,7 +69,7 @@ def downsampled(chroma: Tensor, shift: tuple[int, int], siting: Siting) -> Tenso
 
 
 def _double_on(chroma: Tensor, width: int) -> Tensor:
-    """Twice as many columns, less one if `width` is odd: the even ones are chroma's."""
+    """Double the columns, less one if `width` is odd: the even ones are chroma's."""
     doubled = chroma.new_empty(*chroma.shape[:-1], width)
     doubled[..., 0::2] = chroma
     odd = doubled[..., 1::2]
@@ -80,7 +80,7 @@ def _double_on(chroma: Tensor, width: int) -> Tensor:
 
 
 def _halve_on(chroma: Tensor) -> Tensor:
-    """The even columns, smoothed by how far the odd ones are from what `_double_on` makes of them.
+    """Smooth the even columns by how far the odd ones are from what `_double_on` makes of them.
 
     This is LeGall's filter in two steps (lifting), mirrored about the outermost samples.
     """
@@ -100,13 +100,13 @@ def _halve_on(chroma: Tensor) -> Tensor:
 
 
 def _double_between(chroma: Tensor, length: int, dim: int) -> Tensor:
-    """Twice as many samples along `dim` (-2 or -1), less one if `length` is odd."""
+    """Double the samples along `dim` (-2 or -1), less one if `length` is odd."""
     num = chroma.shape[dim]
-    wide = _mirrored(chroma, 1, dim)
+    wide = _mirror(chroma, 1, dim)
     shape = list(chroma.shape)
     shape[dim] = length
     doubled = chroma.new_empty(shape)
-    even, odd = _phases(doubled, dim)
+    even, odd = _split_phases(doubled, dim)
     torch.mul(wide.narrow(dim, 0, num), _UP[0], out=even)
     torch.mul(wide.narrow(dim, 0, odd.shape[dim]), _UP[2], out=odd)
     for shift in (1, 2):
@@ -116,7 +116,7 @@ def _double_between(chroma: Tensor, length: int, dim: int) -> Tensor:
 
 
 def _halve_between(chroma: Tensor, dim: int) -> Tensor:
-    """One sample for every two along `dim` (-2 or -1), midway between them."""
+    """Make one sample of every two along `dim` (-2 or -1), midway between them."""
     length = chroma.shape[dim]
     num = -(-length // 2)
     if length % 2 and length > 1:
@@ -126,7 +126,7 @@ def _halve_between(chroma: Tensor, dim: int) -> Tensor:
         chroma = torch.cat((chroma, last), dim)
     elif length == 1:
         chroma = torch.cat((chroma, chroma), dim)
-    even, odd = _phases(_mirrored(chroma, 4, dim), dim)
+    even, odd = _split_phases(_mirror(chroma, 4, dim), dim)
     if dim == -1:  # else each of the many passes below reads twice the memory, number by number
         even, odd = even.contiguous(), odd.contiguous()
     halved = torch.mul(even.narrow(dim, 0, num), _DOWN[0])
@@ -137,15 +137,15 @@ def _halve_between(chroma: Tensor, dim: int) -> Tensor:
     return halved
 
 
-def _phases(samples: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Views of the even and the odd samples along `dim` (-2 or -1)."""
+def _split_phases(samples: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Return views of the even and the odd samples along `dim` (-2 or -1)."""
     if dim == -1:
         return samples[..., 0::2], samples[..., 1::2]
     return samples[..., 0::2, :], samples[..., 1::2, :]
 
 
-def _mirrored(samples: Tensor, margin: int, dim: int) -> Tensor:
-    """With `margin` more samples at each end, mirrored half a sample beyond the outermost ones."""
+def _mirror(samples: Tensor, margin: int, dim: int) -> Tensor:
+    """Add `margin` samples at each end, mirrored half a sample beyond the outermost ones."""
     length = samples.shape[dim]
 
     def at(place: int) -> Tensor:

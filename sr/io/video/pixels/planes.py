@@ -1,4 +1,4 @@
-"""The samples of decoded frames as arrays: planar, in the machine's byte order, without alpha.
+"""Get the samples of decoded frames as arrays: planar, in the machine's byte order, without alpha.
 
 Planes, pairs of chroma (nv12), big-endian samples and those in high bits (p010) are taken apart
 here, as swscale changes some of them by a level or more. It unpacks the packed formats (rgb24,
@@ -25,20 +25,20 @@ _HIGH_BITS = re.compile(r"p\d.*|.*msb..")
 _REFUSED = re.compile(r"bayer.*|xyz.*|.*f(16|32)(le|be)")  # raw sensors, other colors, floats
 
 
-def layout_of(video_format: VideoFormat) -> Layout:
-    """The planar layout that holds all samples of a format, but alpha.
+def detect_layout(video_format: VideoFormat) -> Layout:
+    """Return the planar layout that holds all samples of a format, but alpha.
 
     Raises `ValueError` for those of more than 16 bits, of floats, and raw sensor data.
     """
     name = video_format.name
-    layout = Layout.of(name)
+    layout = Layout.parse(name)
     if layout is not None:
         return layout
     if video_format.has_palette:
         return Layout("rgb", _MIN_DEPTH)
     components = [part for part in video_format.components if not part.is_alpha]
     depth = max([_MIN_DEPTH, *(part.bits for part in components)])
-    shift = _chroma_shift(video_format)
+    shift = _find_chroma_shift(video_format)
     if depth > _MAX_DEPTH or shift not in _CHROMA_SHIFTS or _REFUSED.fullmatch(name):
         raise ValueError(f"expected RGB, YUV or gray of 8 to 16 bits, got pixel format {name}")
     if video_format.is_rgb:
@@ -49,20 +49,20 @@ def layout_of(video_format: VideoFormat) -> Layout:
 
 
 def has_alpha(video_format: VideoFormat) -> bool:
-    """Frames of the format may be transparent (a palette's colors may be, too)."""
+    """Return whether frames of the format may be transparent (a palette's colors may be, too)."""
     return any(part.is_alpha for part in video_format.components)
 
 
-def planes_of(frame: av.VideoFrame, layout: Layout) -> Planes:
-    """The planes of `layout`, which is `layout_of` the frame's format; own memory.
+def extract_planes(frame: av.VideoFrame, layout: Layout) -> Planes:
+    """Copy the planes of a frame; layout: what `detect_layout` returns for the frame's format.
 
     Raises `ValueError` for a few formats that FFmpeg can neither hand out nor convert.
     """
     name = frame.format.name
     if not _PLANAR.fullmatch(name) and not _PAIRED.fullmatch(name):
-        frame, name = _unpacked(frame, layout), layout.pix_fmt
+        frame, name = _unpack(frame, layout), layout.pix_fmt
     stored = layout.dtype.newbyteorder(">" if name.endswith("be") else "<")
-    samples = [_lines(plane, stored) for plane in frame.planes]
+    samples = [_view_lines(plane, stored) for plane in frame.planes]
     if _PAIRED.fullmatch(name):
         luma, pairs = samples
         samples = [luma, pairs[:, 0::2], pairs[:, 1::2]]
@@ -81,7 +81,7 @@ def planes_of(frame: av.VideoFrame, layout: Layout) -> Planes:
     return planes
 
 
-def _unpacked(frame: av.VideoFrame, layout: Layout) -> av.VideoFrame:
+def _unpack(frame: av.VideoFrame, layout: Layout) -> av.VideoFrame:
     try:
         return frame.reformat(format=layout.pix_fmt, threads=1)
     except av.FFmpegError as error:
@@ -90,16 +90,16 @@ def _unpacked(frame: av.VideoFrame, layout: Layout) -> av.VideoFrame:
         ) from error
 
 
-def _lines(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """(rows, samples with padding), the plane's own memory."""
+def _view_lines(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return (rows, samples with padding), the plane's own memory."""
     if plane.line_size < 0:
         raise ValueError("expected lines from top to bottom, got an image upside down")
     content = memoryview(plane)
     return np.frombuffer(content, dtype).reshape(-1, plane.line_size // dtype.itemsize)
 
 
-def _chroma_shift(video_format: VideoFormat) -> tuple[int, int]:
-    """Halvings of chroma's width and height."""
+def _find_chroma_shift(video_format: VideoFormat) -> tuple[int, int]:
+    """Return the halvings of chroma's width and height."""
     side = 64  # pixels; any that divides well
     across = side // video_format.chroma_width(side)
     down = side // video_format.chroma_height(side)

@@ -1,4 +1,4 @@
-"""Planes of levels to RGB tensors and back, with the formulae of Rec. ITU-T H.273 (2021), sec. 8.3.
+"""Convert planes of levels to RGB tensors and back: Rec. ITU-T H.273 (2021), sec. 8.3.
 
 With E'R, E'G, E'B in [0, 1] and the constants KR, KB of the matrix:
     E'Y = KR E'R + (1 - KR - KB) E'G + KB E'B
@@ -43,7 +43,7 @@ class Conversion:
     """
 
     def __init__(self, layout: Layout, color: Color, siting: Siting) -> None:
-        """Prepare it.
+        """Compute the coefficients.
 
         color: primaries and transfer do not matter, nor does the matrix where planes are R, G, B;
             with matrix 0 the planes of 4:4:4 are G, B, R, and gray is BT.709's luma.
@@ -51,12 +51,12 @@ class Conversion:
         size) and depths other than 8 to 16.
         """
         if not 8 <= layout.depth <= 16:
-            raise ValueError(f"expected 8 to 16 bits a sample, got {layout.depth}")
+            raise ValueError(f"expected 8 to 16 bits per sample, got {layout.depth}")
         self._layout = layout
         self._siting = siting
         self._max = 2**layout.depth - 1
-        luma, differences = _formulae(layout, color.matrix)
-        scales, self._zeros = _ranges(layout, color)
+        luma, differences = _find_formulas(layout, color.matrix)
+        scales, self._zeros = _find_ranges(layout, color)
         self._first = (scales[0] * luma).tolist()  # over R, G, B
         self._others: _Rows = [  # over the first plane, R, G, B
             [row[0] * scale / scales[0], *(row[1:] * scale).tolist()]
@@ -72,7 +72,7 @@ class Conversion:
             self._decoding = decoding.tolist()
 
     def to_rgb(self, planes: Sequence[Tensor]) -> Tensor:
-        """(1, 3, H, W) RGB, nominally in [0, 1] but not clamped, on the planes' device.
+        """Convert to (1, 3, H, W) RGB, nominally in [0, 1] but not clamped, on the planes' device.
 
         planes: levels in integers of any type, shapes as `Layout.shapes` says for H and W.
         Raises ValueError for other shapes.
@@ -90,7 +90,7 @@ class Conversion:
             others = torch.stack([plane.to(torch.float32) for plane in planes[1:]])
             others.sub_(self._zeros[1])
             sources.extend(
-                chroma.upsampled(others, (height, width), self._layout.chroma_shift, self._siting)
+                chroma.upsample(others, (height, width), self._layout.chroma_shift, self._siting)
             )
         rgb = first.new_empty(1, 3, height, width)
         for out, weights in zip(rgb[0], self._decoding, strict=True):
@@ -98,7 +98,7 @@ class Conversion:
         return rgb
 
     def from_rgb(self, rgb: Tensor) -> tuple[Tensor, ...]:
-        """Planes of levels on RGB's device: uint8, or uint16 for more than 8 bits.
+        """Convert to planes of levels on RGB's device: uint8, or uint16 for more than 8 bits.
 
         rgb: (1, 3, H, W), any range; levels are rounded to nearest, then clamped to those that
             exist, 0 to 2^depth - 1, also in limited range.
@@ -113,25 +113,25 @@ class Conversion:
         others = rgb.new_empty(len(self._others), *rgb.shape[2:])
         for out, weights in zip(others, self._others, strict=True):
             _sum_into(out, [first, *sources], weights)
-        others = chroma.downsampled(others, self._layout.chroma_shift, self._siting)
+        others = chroma.downsample(others, self._layout.chroma_shift, self._siting)
         return tuple(
-            self._levels(values, zero)
+            self._round_levels(values, zero)
             for values, zero in zip((first, *others), self._zeros, strict=True)
         )
 
-    def _levels(self, values: Tensor, zero: float) -> Tensor:
-        """Levels of values that count from `zero`; overwrites them."""
+    def _round_levels(self, values: Tensor, zero: float) -> Tensor:
+        """Round values that count from `zero` to levels; overwrites them."""
         dtype = torch.uint8 if self._layout.depth == 8 else torch.uint16
         return values.add_(zero).round_().clamp_(0, self._max).to(dtype)
 
 
-def as_tensors(planes: Planes, device: torch.device) -> tuple[Tensor, ...]:
-    """The planes on a device as the integers they are; on the CPU their memory is shared."""
+def planes_to_tensors(planes: Planes, device: torch.device) -> tuple[Tensor, ...]:
+    """Move planes to a device as the integers they are; on the CPU their memory is shared."""
     return tuple(_as_tensor(plane).to(device) for plane in planes)
 
 
-def as_planes(tensors: Sequence[Tensor], layout: Layout) -> Planes:
-    """Levels from any device as contiguous arrays; memory on the CPU is shared."""
+def tensors_to_planes(tensors: Sequence[Tensor], layout: Layout) -> Planes:
+    """Move levels from any device to contiguous arrays; memory on the CPU is shared."""
     return tuple(np.ascontiguousarray(tensor.cpu().numpy(), layout.dtype) for tensor in tensors)
 
 
@@ -141,10 +141,10 @@ def _as_tensor(plane: npt.NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(plane)
 
 
-def _formulae(
+def _find_formulas(
     layout: Layout, matrix: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The first plane over E'R, E'G, E'B; the others over (the first, E'R, E'G, E'B), (n, 4)."""
+    """Return the first plane over E'R, E'G, E'B; the others over (it, E'R, E'G, E'B), (n, 4)."""
     none = np.empty((0, 4))
     if layout.kind == "rgb":
         return np.array([1.0, 0, 0]), np.array([[0.0, 0, 1, 0], [0, 0, 0, 1]])
@@ -165,8 +165,8 @@ def _formulae(
     return np.array([red, 1 - red - blue, blue]), rows if layout.kind == "yuv" else none
 
 
-def _ranges(layout: Layout, color: Color) -> tuple[list[float], list[float]]:
-    """Of each plane, by how many levels 1 is above 0, and which level 0 is."""
+def _find_ranges(layout: Layout, color: Color) -> tuple[list[float], list[float]]:
+    """Return, for each plane, by how many levels 1 is above 0, and which level 0 is."""
     middle = 2.0 ** (layout.depth - 1)
     unit = 2.0 ** (layout.depth - 8)
     if color.full_range:
@@ -183,7 +183,7 @@ def _ranges(layout: Layout, color: Color) -> tuple[list[float], list[float]]:
 
 
 def _sum_into(out: Tensor, sources: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """The weighted sum of planes, written to `out`; terms of weight 0 cost nothing."""
+    """Write the weighted sum of planes to `out`; terms of weight 0 cost nothing."""
     terms = [(source, weight) for source, weight in zip(sources, weights, strict=True) if weight]
     torch.mul(terms[0][0], terms[0][1], out=out)
     for source, weight in terms[1:]:

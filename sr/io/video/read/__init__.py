@@ -1,1 +1,1 @@
-"""Video files, streams and frames read, each frame with its time and its faults."""
+"""Read video files, streams and frames, each frame with its time and its faults."""

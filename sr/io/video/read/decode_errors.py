@@ -1,4 +1,4 @@
-"""Faults inside a video: passed over and recorded, or the end at the first."""
+"""Faults inside a video: recorded and passed over, or the end of reading at the first."""
 
 from typing import Literal
 
@@ -9,27 +9,22 @@ Damaged = Literal["go-on", "stop"]
 
 
 class DamageError(VideoError):
-    """A video is damaged, and damage was to stop it; the message names the frame and its time."""
+    """A video is damaged, and reading stops there; the message names the frame and its time."""
 
 
-class Damage:
+class DecodeErrors:
     """The faults of one video.
 
-    record: in words for the user, in the order found.
+    record: in words for the user, in the order found. stop: the first fault ends the reading.
     """
 
     def __init__(self, name: str, damaged: Damaged) -> None:
         self.record: list[str] = []
+        self.stop = damaged == "stop"
         self._name = name
-        self._damaged = damaged
-
-    @property
-    def stops(self) -> bool:
-        """The first fault ends the reading."""
-        return self._damaged == "stop"
 
     def add(self, fault: str) -> None:
         """Record a fault, or raise `DamageError` with it."""
-        if self.stops:
+        if self.stop:
             raise DamageError(f"{self._name}: expected an undamaged video, got {fault}")
         self.record.append(fault)

@@ -1,7 +1,7 @@
-"""A video stream decoded frame by frame, with an account of what is damaged or missing.
+"""Decode a video stream frame by frame, and record what is damaged or missing.
 
 Decoding runs in several threads within a frame, not over several frames: after a fault FFmpeg
-then goes on with the very next packet, tells which one it was, and loses no frame at the end.
+then continues with the very next packet, reports which one it was, and loses no frame at the end.
 """
 
 from bisect import bisect_left, insort
@@ -15,12 +15,12 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from sr.io.video.read.decode_errors import Damage
-from sr.io.video.read.probe import Expected
+from sr.io.video.read.decode_errors import DecodeErrors
+from sr.io.video.read.probe import Probe, count_declared_packets
 
 _MAX_READ_FAULTS = 20  # one after another, then the file is taken to end
 _MAX_OVERHEAD = 64  # bytes between two Matroska blocks; more hold what could not be read
-_HOLE_FRAMES = 32  # within which a hole in the file shows as a gap in time, after reordering
+_HOLE_FRAMES = 32  # within which a hole in the file appears as a gap in time, after reordering
 _LOW_DELAY = 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
 
 
@@ -28,17 +28,17 @@ class Decoder:
     """The frames of one stream, once, from the start."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, expected: Expected, damage: Damage
+        self, container: InputContainer, stream: VideoStream, probe: Probe, errors: DecodeErrors
     ) -> None:
         self._container = container
         self._stream = stream
-        self._expected = expected
-        self._damage = damage
-        self._time_base = stream.time_base or 1 / expected.rate
-        self._step = 1 / expected.rate / self._time_base  # ticks a frame, as a rule
+        self._probe = probe
+        self._errors = errors
+        self._time_base = stream.time_base or 1 / probe.rate
+        self._step = 1 / probe.rate / self._time_base  # ticks per frame, as a rule
         self._has_pts = container.format.name != "avi"  # which has times of decoding alone
-        self._decoding_times: deque[int] = deque()  # of packets whose frames have not come
-        self._pending: list[int] = []  # sorted times of packets whose frames have not come
+        self._decoding_times: deque[int] = deque()  # of packets whose frames are still to come
+        self._pending: list[int] = []  # sorted times of packets whose frames are still to come
         self._num_packets = 0
         self._num_frames = 0
         self._first: int | None = None
@@ -48,28 +48,30 @@ class Decoder:
         stream.thread_type = "SLICE"
         if context.name == "libdav1d":
             context.flags |= _LOW_DELAY  # no threads over several frames there either
-        if damage.stops:
+        if errors.stop:
             context.options = {"err_detect": "explode"}  # faults that would else be concealed
 
-    def frames(self) -> Iterator[tuple[av.VideoFrame, int | None]]:
-        """Frames in the order of presentation with their times in the stream's time base.
+    def decode_frames(self) -> Iterator[tuple[av.VideoFrame, int | None]]:
+        """Decode frames in the order of presentation, with their times in the stream's time base.
 
-        A time is None where the file tells none. Raises `DamageError` if damage is to stop.
+        A time is None where the file has none. Raises `DamageError` if damage is to stop.
         """
-        for packet in self._packets():
-            for frame in self._decoded(packet):
-                time = self._time_of(frame)
+        for packet in self._read_packets():
+            for frame in self._decode(packet):
+                time = self._find_time(frame)
                 self._check(frame, time)
                 self._num_frames += 1
                 yield frame, time
         self._check_end()
 
-    def _packets(self) -> Iterator["Packet[Stream] | None"]:
-        """The stream's packets, then None to have the last frames."""
+    def _read_packets(self) -> Iterator["Packet[Stream] | None"]:
+        """Read the stream's packets, then None to get the last frames."""
         faults = 0
         while True:
             try:
                 for packet in self._container.demux():
+                    if packet.stream_index == self._stream.index and packet.dts is not None:
+                        self._num_packets += not packet.is_discard
                     if packet.size == 0:
                         continue  # FFmpeg's end of a stream, or AVI's repeated frame
                     self._holes.follow(packet, self._num_frames)
@@ -79,16 +81,16 @@ class Decoder:
                 break
             except av.FFmpegError as error:
                 faults += 1
-                self._damage.add(f"unreadable data after {self._where(None)} ({error.strerror})")
+                self._errors.add(f"unreadable data after {self._where(None)} ({error.strerror})")
                 if faults >= _MAX_READ_FAULTS:
                     break
         yield None
 
-    def _decoded(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
+    def _decode(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
         where = self._where(None)
         if packet is not None:
             where = self._where(packet.pts)
-            self._account(packet)
+            self._note_times(packet)
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError as error:
@@ -96,30 +98,29 @@ class Decoder:
                 raise
             if self._decoding_times and packet is not None:
                 self._decoding_times.pop()  # its own
-            self._damage.add(f"near {where}: a packet that cannot be decoded ({error.strerror})")
+            self._errors.add(f"near {where}: a packet that cannot be decoded ({error.strerror})")
             return []
         if packet is not None and packet.is_corrupt:
-            self._damage.add(f"near {where}: a damaged packet")
+            self._errors.add(f"near {where}: a damaged packet")
         return frames
 
-    def _account(self, packet: "Packet[Stream]") -> None:
-        self._num_packets += not packet.is_discard
+    def _note_times(self, packet: "Packet[Stream]") -> None:
         if not self._has_pts and packet.dts is not None:
             self._decoding_times.append(packet.dts)
         if packet.pts is not None and not packet.is_discard and self._is_shown(packet):
             insort(self._pending, packet.pts)
 
     def _is_shown(self, packet: "Packet[Stream]") -> bool:
-        """False for what only later frames of VP8 refer to (RFC 6386, section 9.1)."""
+        """Return False for what only later frames of VP8 refer to (RFC 6386, section 9.1)."""
         return self._stream.codec_context.name != "vp8" or bool(memoryview(packet)[0] & 0x10)
 
-    def _time_of(self, frame: av.VideoFrame) -> int | None:
+    def _find_time(self, frame: av.VideoFrame) -> int | None:
         if self._has_pts:
             return frame.pts
-        # the frames come in the order of their times, the packets have the same times in order
+        # frames come in the order of their times; the packets have the same times, sorted
         times = self._decoding_times
         while frame.dts is not None and len(times) > self._stream.codec_context.reorder_depth + 1:
-            times.popleft()  # a frame was lost in silence
+            times.popleft()  # a frame was lost without an error
         return times.popleft() if times else None
 
     def _check(self, frame: av.VideoFrame, time: int | None) -> None:
@@ -128,7 +129,7 @@ class Decoder:
         if self._first is None:
             self._first = time
         if frame.is_corrupt:
-            self._damage.add(f"{self._where(time, self._num_frames)} is damaged")
+            self._errors.add(f"{self._where(time, self._num_frames)} is damaged")
         if time is None or not self._has_pts:
             self._pending.clear()
             return
@@ -139,25 +140,27 @@ class Decoder:
         if lost or self._holes.has_hole(self._num_frames):
             number = len(lost) or max(round((time - last) / self._step) - 1, 1)
             where = self._where(time, self._num_frames)
-            self._damage.add(f"{number} frame(s) missing before {where}")
+            self._errors.add(f"{number} frame(s) missing before {where}")
 
     def _check_end(self) -> None:
         """Record that frames are missing at the end."""
-        expected = self._expected
-        told, num_packets = expected.num_frames, expected.num_packets
-        is_cut = expected.is_cut_short and (told is None or self._num_frames < told)
+        declared = self._probe.num_frames
+        num_packets = count_declared_packets(self._container, self._stream)
+        is_cut = self._probe.is_cut_short and (declared is None or self._num_frames < declared)
         if is_cut or (num_packets is not None and self._num_packets < num_packets):
-            length = "more" if told is None else f"about {told} frames"
-            self._damage.add(f"ends early, with frame {self._num_frames - 1}: expected {length}")
+            length = (
+                "more" if declared is None else f"about {max(declared, num_packets or 0)} frames"
+            )
+            self._errors.add(f"ends early, with frame {self._num_frames - 1}: expected {length}")
         elif self._last is not None:
             end = self._last + Fraction(3, 4) * self._step
             if lost := sum(pts > end for pts in self._pending):
-                self._damage.add(f"{lost} frame(s) missing at the end")
+                self._errors.add(f"{lost} frame(s) missing at the end")
 
     def _where(self, time: int | None, number: int | None = None) -> str:
-        """Frame and seconds since the first, for messages."""
+        """Describe a place for messages: frame and seconds since the first."""
         if number is None:
-            # many may be pending, where nothing can be decoded any more
+            # by bisection: many are pending where nothing can be decoded any more
             pending = self._pending
             number = self._num_frames + (
                 len(pending) if time is None else bisect_left(pending, time)
@@ -169,19 +172,19 @@ class Decoder:
 
 
 class _HoleFinder:
-    """Where something in a Matroska file was passed over in silence, as its demuxer does."""
+    """Finds where FFmpeg's demuxer skipped something in a Matroska file without an error."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self._position: int | None = None  # of the last block
         self._next = 0  # byte after it
-        self._hole: int | None = None  # number of frames that had come by then
+        self._hole: int | None = None  # number of frames decoded by then
         # alpha lies between the blocks
         self._is_active = (
             "matroska" in container.format.name and "alpha_mode" not in stream.metadata
         )
 
     def follow(self, packet: "Packet[Stream]", num_frames: int) -> None:
-        """Take note of a packet of any stream."""
+        """Note the position of a packet of any stream."""
         if packet.pos is None or not self._is_active:
             return
         if packet.pos == self._position:
@@ -192,6 +195,6 @@ class _HoleFinder:
         self._position, self._next = packet.pos, packet.pos + packet.size
 
     def has_hole(self, num_frames: int) -> bool:
-        """Something was passed over shortly before; told once."""
+        """Return whether something was skipped shortly before, once."""
         hole, self._hole = self._hole, None
         return hole is not None and num_frames - hole <= _HOLE_FRAMES

@@ -1,4 +1,4 @@
-"""Frames at other times: a constant rate by repeating or dropping them, and parts of a video."""
+"""Change when frames show: a constant rate by repeating or dropping them, ranges of a video."""
 
 import math
 import re
@@ -22,7 +22,7 @@ class Moment:
 
 
 def parse_moment(text: str) -> Moment:
-    """The moment that `62.5`, `1:02.5`, `00:01:02.5` (seconds) or `1500f` (frame, from 0) names."""
+    """Parse `62.5`, `1:02.5`, `00:01:02.5` (seconds) or `1500f` (frame, from 0)."""
     found = _FRAME.fullmatch(text)
     if found is not None:
         return Moment(frame=int(found[1]))
@@ -32,12 +32,12 @@ def parse_moment(text: str) -> Moment:
         if (found[2] is None or seconds < 60) and (found[1] is None or minutes < 60):
             return Moment(hours * 3600 + minutes * 60 + seconds)
     raise ValueError(
-        "expected a time (00:01:02.5 or 62.5, in seconds) or a frame's number (1500f);"
+        "expected a time (00:01:02.5 or 62.5, in seconds) or a frame's number (1500f),"
         f" got {text!r}"
     )
 
 
-def within(
+def select_frames(
     frames: Iterable[Frame],
     start: Moment | None,
     end: Moment | None,
@@ -45,14 +45,14 @@ def within(
     time_base: Fraction,
     first_pts: int,
 ) -> Iterator[Frame]:
-    """The frames that begin to show from `start` on and before `end`, renumbered from 0.
+    """Select the frames that begin to show from `start` on and before `end`, renumbered from 0.
 
     None: from the first, to the last. first_pts: of the first frame, from which seconds count.
     Times are kept; the last frame ends with `end`, where that is a time. No frame after it
-    is asked for but one.
+    is requested but one.
     """
-    start_pts = _pts(start, time_base, first_pts)
-    end_pts = _pts(end, time_base, first_pts)
+    start_pts = _first_tick(start, time_base, first_pts)
+    end_pts = _first_tick(end, time_base, first_pts)
     number = 0
     for frame in frames:
         if _is_before(frame, start, start_pts):
@@ -67,8 +67,10 @@ def within(
         number += 1
 
 
-def retimed(frames: Iterable[Frame], time_base: Fraction, fps: Fraction) -> Iterator[Frame]:
-    """Frames at `fps` a second, each the one of `frames` that shows at its time.
+def change_frame_rate(
+    frames: Iterable[Frame], time_base: Fraction, fps: Fraction
+) -> Iterator[Frame]:
+    """Give frames at `fps` per second, each the one of `frames` that shows at its time.
 
     Times are counted in frames from now on (time base 1/fps), from the one nearest to the first
     frame's. What begins to show within the rounding of time stamps later counts as shown already.
@@ -84,22 +86,22 @@ def retimed(frames: Iterable[Frame], time_base: Fraction, fps: Fraction) -> Iter
         else:
             # all new frames j with j * ticks before this one
             end = math.ceil((frame.pts - origin - _tolerance(time_base)) / ticks)
-            yield from _copies(held, first, number, end)
+            yield from _repeat_frame(held, first, number, end)
             number = max(number, end)
         held = frame
     if held is not None:
         end = round((held.pts + held.duration - origin) / ticks)
-        yield from _copies(held, first, number, max(end, 1))
+        yield from _repeat_frame(held, first, number, max(end, 1))
 
 
-def _copies(frame: Frame, first: int, start: int, end: int) -> Iterator[Frame]:
-    """The new frames with numbers from `start` up to `end`, the latter left out."""
+def _repeat_frame(frame: Frame, first: int, start: int, end: int) -> Iterator[Frame]:
+    """Repeat a frame under the numbers from `start` up to `end`, the latter left out."""
     for number in range(start, end):
         yield Frame(number, first + number, 1, frame.planes)
 
 
-def _pts(moment: Moment | None, time_base: Fraction, first_pts: int) -> Fraction | None:
-    """Where frames at a time begin, None if it is not told in seconds."""
+def _first_tick(moment: Moment | None, time_base: Fraction, first_pts: int) -> Fraction | None:
+    """Return the first tick of frames at a moment, None if it is a frame's number."""
     if moment is None or moment.seconds is None:
         return None
     return first_pts + moment.seconds / time_base - _tolerance(time_base)
@@ -112,5 +114,5 @@ def _is_before(frame: Frame, moment: Moment | None, pts: Fraction | None) -> boo
 
 
 def _tolerance(time_base: Fraction) -> Fraction:
-    """How far time stamps may be rounded, in ticks: half of one; coarse ones are mostly exact."""
+    """Return how far time stamps may be rounded, in ticks: half of one; coarse ones are exact."""
     return min(Fraction(1, 2), _ROUNDING / time_base)

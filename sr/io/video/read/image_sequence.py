@@ -12,15 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sr.io.image_formats import ImageError
 from sr.io.image_reader import Header, ImageReader, open_image, read_header
-from sr.io.image_source import ImageError
-from sr.io.video.formats import frame_path, is_pattern, numbers_of
+from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
-from sr.io.video.pixels.color import resolved_color
+from sr.io.video.pixels.color import resolve_color
 
 _FULL_RANGE = 2  # FFmpeg's number
 _SHORTEST_DELAY, _USUAL_DELAY = 10, 100  # ms; shorter ones are shown as usual ones, by browsers
-_ALL = slice(None)
 _BLACK_NOTE = "transparency is left out: put over black"
 
 
@@ -34,7 +33,7 @@ class Images(Protocol):
 
 
 class ImageSequence:
-    """ImageReader files, each a frame.
+    """Image files, each a frame.
 
     info: known from their headers. damage: stays empty. paths: the files, in order.
     """
@@ -42,27 +41,27 @@ class ImageSequence:
     def __init__(self, paths: Sequence[Path], rate: Fraction) -> None:
         if not paths:
             raise VideoError("expected at least one image, got none")
-        first = _header(paths[0])
+        first = _read_header(paths[0])
         depth, has_alpha = first.depth, False
         for path in paths:
-            header = _header(path)
-            _refuse_difference(path, header, paths[0], first)
+            header = _read_header(path)
+            _check_like(path, header, paths[0], first)
             depth, has_alpha = max(depth, header.depth), has_alpha or header.num_bands in (2, 4)
         self.damage: list[str] = []
-        self.info = _info_of(
+        self.info = _make_info(
             str(paths[0].parent), first, depth, has_alpha, 1 / rate, rate, len(paths)
         )
         self.paths = list(paths)
 
     def frames(self) -> Iterator[Frame]:
-        """All images in the order given; raises `VideoError` naming one that cannot be read."""
+        """Read all images in the order given; `VideoError` names one that cannot be read."""
         for number, path in enumerate(self.paths):
             try:
                 with open_image(path) as image:
-                    pixels = image.read(_ALL, _ALL)
+                    pixels = image.read()
             except ImageError as error:
                 raise VideoError(str(error)) from error
-            yield Frame(number, number, 1, _planes_of(pixels, self.info.layout))
+            yield Frame(number, number, 1, _split_planes(pixels, self.info.layout))
 
 
 class Animation:
@@ -77,7 +76,7 @@ class Animation:
         ]  # ms
         self._image = image
         self.damage: list[str] = []
-        self.info = _info_of(
+        self.info = _make_info(
             str(path),
             header,
             header.depth,
@@ -88,20 +87,20 @@ class Animation:
         )
 
     def frames(self) -> Iterator[Frame]:
-        """All frames; raises `VideoError` naming the file if it is damaged."""
+        """Read all frames; raises `VideoError` naming the file if it is damaged."""
         pts = 0
         for number, duration in enumerate(self._durations):
             try:
-                pixels = self._image.read(_ALL, _ALL, number)
+                pixels = self._image.read(frame=number)
             except ImageError as error:
                 raise VideoError(f"{error}, at frame {number}") from error
-            yield Frame(number, pts, duration, _planes_of(pixels, self.info.layout))
+            yield Frame(number, pts, duration, _split_planes(pixels, self.info.layout))
             pts += duration
 
 
 @contextmanager
-def open_images(paths: Sequence[Path], rate: Fraction) -> Iterator[ImageSequence]:
-    """Open image files as frames, `rate` a second, all of one size and all gray or all RGB.
+def open_image_sequence(paths: Sequence[Path], rate: Fraction) -> Iterator[ImageSequence]:
+    """Open image files as frames, `rate` per second, all of one size and all gray or all RGB.
 
     Raises `VideoError` naming the first that cannot be read or differs.
     """
@@ -121,44 +120,44 @@ def open_animation(path: Path) -> Iterator[Animation]:
         raise VideoError(str(error)) from error
 
 
-def pattern_files(pattern: Path) -> list[Path]:
-    """The files of a pattern, from the lowest number on without a gap.
+def list_pattern_files(pattern: Path) -> list[Path]:
+    """List the files of a pattern, from the lowest number on without a gap.
 
     Raises `VideoError` if there is none, or naming the first that is missing among them.
     """
     if not is_pattern(pattern):
-        raise VideoError(f"{pattern}: expected a name with one %d or the like, got none such")
-    numbers = numbers_of(pattern)
+        raise VideoError(f"{pattern}: expected a name with one %d or the like, got none")
+    numbers = list_frame_numbers(pattern)
     if not numbers:
         raise VideoError(f"{pattern}: expected numbered images, got no such file")
     for expected, number in enumerate(numbers, numbers[0]):
         if number != expected:
-            missing = frame_path(pattern, expected)
+            missing = format_frame_path(pattern, expected)
             raise VideoError(
-                f"{missing}: expected images without a gap, up to number {numbers[-1]};"
+                f"{missing}: expected images without a gap, up to number {numbers[-1]},"
                 " got no such file"
             )
-    return [frame_path(pattern, number) for number in numbers]
+    return [format_frame_path(pattern, number) for number in numbers]
 
 
-def _header(path: Path) -> Header:
+def _read_header(path: Path) -> Header:
     try:
         return read_header(path)
     except ImageError as error:
         raise VideoError(str(error)) from error
 
 
-def _refuse_difference(path: Path, header: Header, first_path: Path, first: Header) -> None:
-    expected, got = _described(first), _described(header)
+def _check_like(path: Path, header: Header, first_path: Path, first: Header) -> None:
+    expected, got = _describe_header(first), _describe_header(header)
     if got != expected:
         raise VideoError(f"{path}: expected {expected}, as {first_path.name} is, got {got}")
 
 
-def _described(header: Header) -> str:
+def _describe_header(header: Header) -> str:
     return f"{header.width}x{header.height} {'gray' if header.num_bands <= 2 else 'RGB'}"
 
 
-def _info_of(
+def _make_info(
     name: str,
     header: Header,
     depth: int,
@@ -168,7 +167,7 @@ def _info_of(
     num_frames: int,
 ) -> VideoInfo:
     layout = Layout("gray" if header.num_bands <= 2 else "rgb", depth)
-    color, _ = resolved_color(
+    color, _ = resolve_color(
         2, 1, 13, _FULL_RANGE, layout=layout, width=header.width, height=header.height
     )
     return VideoInfo(
@@ -189,7 +188,7 @@ def _info_of(
     )
 
 
-def _planes_of(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
+def _split_planes(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
     """pixels: (h, w, bands), uint8 or uint16; maybe of fewer bits than `layout` has."""
     num_colors = pixels.shape[2] - (pixels.shape[2] in (2, 4))
     colors = pixels[..., :num_colors]

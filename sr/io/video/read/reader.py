@@ -1,29 +1,38 @@
-"""Videos read frame by frame, each with its time, its colors as they are, and its faults noted.
+"""Read videos frame by frame, each with its time, its colors as they are, and its faults noted.
 
-The samples are the decoder's own: nothing is converted here but packed formats to planes.
+The samples are the decoder's own: the only conversion is that of packed formats to planes.
 """
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import Type as Kind
 from av.video.stream import VideoStream
 
-from sr.io.video.frame import Frame, Planes, VideoError, VideoInfo
-from sr.io.video.pixels.color import resolved_color
-from sr.io.video.pixels.planes import has_alpha, layout_of, planes_of
-from sr.io.video.read import side_data
-from sr.io.video.read.container import chosen_stream, opened_container
-from sr.io.video.read.decode_errors import Damage, Damaged, DamageError
+from sr.io.video.frame import UNROTATED, Frame, Mastering, Planes, VideoError, VideoInfo
+from sr.io.video.pixels.color import resolve_color
+from sr.io.video.pixels.planes import detect_layout, extract_planes, has_alpha
+from sr.io.video.read.container import choose_stream, open_container
+from sr.io.video.read.decode_errors import Damaged, DamageError, DecodeErrors
 from sr.io.video.read.decoder import Decoder
-from sr.io.video.read.probe import Expected, expected_of
+from sr.io.video.read.probe import Probe, probe_stream
 
 _CHROMA_IN_THE_MIDDLE = ("mjpeg", "mjpegb", "mpeg1video", "webp")
-_MAX_TOLD_DURATION = 10  # seconds, of the last frame; longer ones are faults
+_MAX_LAST_DURATION = 10  # seconds, of the last frame; longer ones are faults
+_LEFT_OUT = {
+    Kind.DOVI_RPU_BUFFER: "Dolby Vision's metadata is left out",
+    Kind.DOVI_METADATA: "Dolby Vision's metadata is left out",
+    Kind.DYNAMIC_HDR_PLUS: "HDR10+ metadata is left out",
+    Kind.A53_CC: "closed captions inside the frames are left out",
+}
 
 
 class VideoReader:
@@ -37,10 +46,10 @@ class VideoReader:
         self, path: Path, container: InputContainer, stream: VideoStream, damaged: Damaged
     ) -> None:
         name = str(path)
-        expected = expected_of(path, container, stream)
-        faults = Damage(name, damaged)
-        self.damage = faults.record
-        self._decoded = Decoder(container, stream, expected, faults).frames()
+        probe = probe_stream(path, container, stream)
+        errors = DecodeErrors(name, damaged)
+        self.damage = errors.record
+        self._decoded = Decoder(container, stream, probe, errors).decode_frames()
         first = next(self._decoded, None)
         if first is None:
             reason = f" ({self.damage[0]})" if self.damage else ""
@@ -50,10 +59,10 @@ class VideoReader:
             )
         self._first: tuple[av.VideoFrame, int | None] | None = first
         self._pix_fmt = first[0].format.name
-        self.info = _info_of(name, stream, expected, first[0])
+        self.info = _make_info(name, stream, probe, first[0])
 
     def frames(self) -> Iterator[Frame]:
-        """All frames in the order of presentation; to be called once.
+        """Read all frames in the order of presentation; to be called once.
 
         Raises `VideoError` naming the frame if size or pixel format change, and `DamageError`
         at the first fault if damage is to stop.
@@ -62,27 +71,26 @@ class VideoReader:
         decoded, self._first = chain([self._first], self._decoded), None
         clock = _Clock(self.info)
         held: tuple[int, Planes] | None = None  # until the time of its successor is known
-        number, told = -1, 0
+        number, duration = -1, 0
         try:
             for number, (frame, time) in enumerate(decoded):
-                self._refuse_change(frame, number)
-                pts = clock.moment(time)
+                self._check_unchanged(frame, number)
+                pts = clock.place_frame(time, frame.duration)
                 if held is not None:
                     yield Frame(number - 1, held[0], pts - held[0], held[1])
-                held, told = (pts, planes_of(frame, self.info.layout)), frame.duration
-                clock.frame_lasts(told)
+                held, duration = (pts, extract_planes(frame, self.info.layout)), frame.duration
         except DamageError:
             if held is not None:
-                yield Frame(number, held[0], clock.last_duration(told), held[1])
+                yield Frame(number, held[0], clock.limit_last_duration(duration), held[1])
             raise
         if held is not None:
-            yield Frame(number, held[0], clock.last_duration(told), held[1])
+            yield Frame(number, held[0], clock.limit_last_duration(duration), held[1])
         if clock.num_moved:
             self.damage.append(
                 f"{clock.num_moved} frame(s) with times not after the one before; moved"
             )
 
-    def _refuse_change(self, frame: av.VideoFrame, number: int) -> None:
+    def _check_unchanged(self, frame: av.VideoFrame, number: int) -> None:
         info = self.info
         got = (frame.width, frame.height, frame.format.name)
         if got != (info.width, info.height, self._pix_fmt):
@@ -102,12 +110,12 @@ def open_video(
     damaged: whether to pass over faults in the middle, or to end with `DamageError` at the first.
     Raises `VideoError` naming the file for what cannot be read.
     """
-    with opened_container(path) as container:
-        yield VideoReader(path, container, chosen_stream(container, path, stream), damaged)
+    with open_container(path) as container:
+        yield VideoReader(path, container, choose_stream(container, path, stream), damaged)
 
 
 class _Clock:
-    """Times that always increase, whatever the file tells; in ticks of the time base."""
+    """Makes times that always increase, whatever the file has; in ticks of the time base."""
 
     def __init__(self, info: VideoInfo) -> None:
         self.num_moved = 0
@@ -116,32 +124,27 @@ class _Clock:
         self._last: int | None = None
         self._next = 0  # where the last one's duration ends
 
-    def moment(self, told: int | None) -> int:
-        """When the next frame shows."""
-        pts = self._next if told is None else told
+    def place_frame(self, time: int | None, duration: int) -> int:
+        """Return when the next frame shows; duration: 0 for unknown."""
+        pts = self._next if time is None else time
         if self._last is not None and pts <= self._last:
             pts = self._last + 1
             self.num_moved += 1
-        self._last, self._next = pts, pts + self._step
+        self._last, self._next = pts, pts + (duration if duration > 0 else self._step)
         return pts
 
-    def frame_lasts(self, told: int) -> None:
-        """Take note of a duration that may be 0 for unknown."""
-        if told > 0 and self._last is not None:
-            self._next = self._last + told
-
-    def last_duration(self, told: int) -> int:
-        """Of a frame that has no successor."""
-        is_told = 0 < told * self._time_base <= _MAX_TOLD_DURATION
-        return told if is_told else self._step
+    def limit_last_duration(self, duration: int) -> int:
+        """Return the duration of a frame that has no successor."""
+        is_usual = 0 < duration * self._time_base <= _MAX_LAST_DURATION
+        return duration if is_usual else self._step
 
 
-def _info_of(name: str, stream: VideoStream, expected: Expected, frame: av.VideoFrame) -> VideoInfo:
+def _make_info(name: str, stream: VideoStream, probe: Probe, frame: av.VideoFrame) -> VideoInfo:
     codec = stream.codec_context
     pixels = frame.format
     try:
-        layout = layout_of(pixels)
-        color, notes = resolved_color(
+        layout = detect_layout(pixels)
+        color, notes = resolve_color(
             frame.colorspace,
             frame.color_primaries,
             frame.color_trc,
@@ -157,6 +160,11 @@ def _info_of(name: str, stream: VideoStream, expected: Expected, frame: av.Video
         notes += ("transparency is left out",)
     if frame.interlaced_frame:
         notes += ("interlaced; upscaled as it is, deinterlace it first",)
+    contents = {data.type: bytes(data) for data in cast(Iterable[SideData], frame.side_data)}
+    mastering = _parse_mastering(contents)
+    notes += tuple(dict.fromkeys(note for kind, note in _LEFT_OUT.items() if kind in contents))
+    if Kind.CONTENT_LIGHT_LEVEL in contents and mastering is None:
+        notes += ("the content's light level is left out, as the mastering display is unknown",)
     return VideoInfo(
         name=name,
         stream=stream.index,
@@ -165,11 +173,43 @@ def _info_of(name: str, stream: VideoStream, expected: Expected, frame: av.Video
         layout=layout,
         color=color,
         siting="center" if codec.name in _CHROMA_IN_THE_MIDDLE else "left",
-        time_base=stream.time_base or 1 / expected.rate,
-        rate=expected.rate,
-        num_frames=expected.num_frames,
+        time_base=stream.time_base or 1 / probe.rate,
+        rate=probe.rate,
+        num_frames=probe.num_frames,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
-        display_matrix=side_data.display_matrix(frame),
-        mastering=side_data.mastering(frame),
-        notes=expected.notes + notes + side_data.left_out(frame),
+        display_matrix=_parse_display_matrix(contents),
+        mastering=mastering,
+        notes=probe.notes + notes,
+    )
+
+
+def _parse_display_matrix(contents: dict[Kind, bytes]) -> tuple[int, ...] | None:
+    """Return nine numbers of ISO/IEC 14496-12; None where frames show as they are."""
+    if Kind.DISPLAYMATRIX not in contents:
+        return None
+    matrix = struct.unpack_from("=9i", contents[Kind.DISPLAYMATRIX])
+    return None if matrix == UNROTATED else matrix
+
+
+def _parse_mastering(contents: dict[Kind, bytes]) -> Mastering | None:
+    """Return HDR's static metadata, None where the mastering display is not known in full."""
+    display = contents.get(Kind.MASTERING_DISPLAY_METADATA)
+    if display is None:
+        return None
+    # AVMasteringDisplayMetadata: ten rationals and two flags
+    *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", display)
+    if not has_primaries or not has_luminance:
+        return None
+    values = [
+        numerator / denominator if denominator else 0.0
+        for numerator, denominator in zip(numbers[::2], numbers[1::2], strict=True)
+    ]
+    light_levels = contents.get(Kind.CONTENT_LIGHT_LEVEL, bytes(8))
+    max_content, max_average = struct.unpack_from("=2I", light_levels)
+    return Mastering(
+        primaries=tuple(zip(values[:8:2], values[1:8:2], strict=True)),
+        min_luminance=values[8],
+        max_luminance=values[9],
+        max_content=max_content,
+        max_average=max_average,
     )

@@ -10,15 +10,15 @@ import pytest
 from av.sidedata.sidedata import Type
 
 from sr.io.video.encode.codecs import CODECS, Codec, EncoderError
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, check_opens, encoding_for
-from sr.io.video.encode.pixel_format import layout_for
-from sr.io.video.encode.segment_writer import PartWriter
+from sr.io.video.encode.encoder import Encoding, plan_encoding, try_encoder
+from sr.io.video.encode.pixel_format import choose_layout
+from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Color, Layout, Mastering, VideoInfo
 
 YUV420 = Layout("yuv", 8, (1, 1))
 YUV422_10 = Layout("yuv", 10, (1, 0))
 RGB = Layout("rgb", 8)
-HERE = [name for name, codec in CODECS.items() if not codec.card]
+HERE = [name for name, codec in CODECS.items() if not codec.on_gpu]
 
 INFO = VideoInfo(
     name="clip.mp4",
@@ -45,9 +45,7 @@ def encoding(
     suffix: str = ".mkv",
     **choice: Any,
 ) -> Encoding:
-    return encoding_for(
-        EncoderChoice(codec, **choice), info, width=size[0], height=size[1], suffix=suffix
-    )
+    return plan_encoding(info, width=size[0], height=size[1], suffix=suffix, codec=codec, **choice)
 
 
 @pytest.mark.parametrize("name", HERE)
@@ -137,7 +135,7 @@ def test_an_encoder_of_a_card_that_is_not_there_says_what_it_needs(
 
 def test_an_encoder_that_ffmpeg_was_built_without_is_named() -> None:
     with pytest.raises(EncoderError, match="no encoder libnothing"):
-        layout_for(Codec("libnothing", (".mkv",)), None, YUV420)
+        choose_layout(Codec("libnothing", (".mkv",)), None, YUV420)
 
 
 def test_a_quality_goes_to_the_encoders_own_option() -> None:
@@ -167,10 +165,10 @@ def test_options_of_the_user_go_over_the_defaults() -> None:
         ("libx264", "yuv440p", "yuv444p", None),
         ("libx264", "yuv411p", "yuv422p", None),
         ("libx264", "yuv420p9le", "yuv420p10le", None),
-        ("libx264", "yuv420p12le", "yuv420p10le", "12 bits a sample become 10: libx264"),
-        ("libx265", "yuv420p14le", "yuv420p12le", "14 bits a sample become 12: libx265"),
+        ("libx264", "yuv420p12le", "yuv420p10le", "12 bits per sample become 10: libx264"),
+        ("libx265", "yuv420p14le", "yuv420p12le", "14 bits per sample become 12: libx265"),
         ("libsvtav1", "yuv422p10le", "yuv420p10le", "4:2:2 becomes 4:2:0: libsvtav1"),
-        ("libvpx-vp9", "yuv420p10le", "yuv420p", "10 bits a sample become 8"),
+        ("libvpx-vp9", "yuv420p10le", "yuv420p", "10 bits per sample become 8"),
         ("prores_ks", "yuv420p", "yuv422p10le", None),
         ("prores_ks", "yuv444p", "yuv444p10le", None),
         ("ffv1", "yuv420p14le", "yuv420p14le", None),
@@ -179,14 +177,14 @@ def test_options_of_the_user_go_over_the_defaults() -> None:
         ("ffv1", "gbrp16le", "gbrp16le", None),
         ("libx264", "gray", "yuv420p", None),
         ("libx264", "gbrp", "yuv420p", "RGB becomes Y'CbCr 4:2:0"),
-        ("libx265", "gbrp16le", "yuv420p10le", "and 16 bits a sample 10"),
+        ("libx265", "gbrp16le", "yuv420p10le", "and 16 bits per sample 10"),
         ("prores_ks", "gbrp", "yuv444p10le", "RGB becomes Y'CbCr 4:4:4"),
     ],
 )
 def test_the_layout_is_the_sources_or_loses_the_least(
     codec: str, source: str, expected: str, note: str | None
 ) -> None:
-    layout = Layout.of(source)
+    layout = Layout.parse(source)
     assert layout is not None
     made = encoding(codec, info=replace(INFO, layout=layout))
     assert made.layout.pix_fmt == expected
@@ -267,7 +265,7 @@ def test_mastering_metadata_is_in_the_stream(codec: str, tmp_path: Path) -> None
     assert made.notes == ()
     path = tmp_path / "part"
     planes = tuple(np.zeros(shape, np.uint16) for shape in made.layout.shapes(48, 64))
-    with PartWriter(
+    with SegmentWriter(
         path, made, time_base=Fraction(1, 25), rate=Fraction(25), sample_aspect_ratio=Fraction(1)
     ) as part:
         part.write(planes, 0, 1)
@@ -283,11 +281,11 @@ def test_mastering_metadata_is_in_the_stream(codec: str, tmp_path: Path) -> None
 
 def test_mastering_metadata_that_has_no_place_is_noted() -> None:
     notes = encoding("vp9", info=replace(INFO, mastering=HDR)).notes
-    assert notes == ("what tells of the mastering display is lost: libvpx-vp9 has no place for it",)
+    assert notes == ("metadata of the mastering display is lost: libvpx-vp9 has no place for it",)
 
 
 def test_opening_on_trial_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     for name in HERE:
-        check_opens(encoding(name), Fraction(25))
+        try_encoder(encoding(name), Fraction(25))
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""

@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from sr.io.video.encode.encoder import EncoderChoice, Encoding, encoding_for
-from sr.io.video.encode.segment_writer import PartWriter, frame_of
+from sr.io.video.encode.encoder import Encoding, plan_encoding
+from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
 from sr.io.video.frame import Color, Layout, Planes, VideoError, VideoInfo
 
 HD = Color(1, 1, 1, False)
@@ -22,7 +22,7 @@ def encoding(
     color: Color = HD,
     **choice: Any,
 ) -> Encoding:
-    layout = Layout.of(pix_fmt)
+    layout = Layout.parse(pix_fmt)
     assert layout is not None
     info = VideoInfo(
         name="clip.mkv",
@@ -40,16 +40,18 @@ def encoding(
         mastering=None,
         notes=(),
     )
-    return encoding_for(
-        EncoderChoice(codec, pix_fmt=pix_fmt, **choice),
+    return plan_encoding(
         info,
         width=size[0],
         height=size[1],
         suffix=".mkv",
+        codec=codec,
+        pix_fmt=pix_fmt,
+        **choice,
     )
 
 
-def planes_of(made: Encoding, number: int) -> Planes:
+def extract_planes(made: Encoding, number: int) -> Planes:
     """Slopes that move from frame to frame, and use all bits."""
     top = 2**made.layout.depth
     return tuple(
@@ -62,8 +64,8 @@ def planes_of(made: Encoding, number: int) -> Planes:
 
 def writer(
     path: Path, made: Encoding, time_base: Fraction = Fraction(1, 90000), origin: int = 0
-) -> PartWriter:
-    return PartWriter(
+) -> SegmentWriter:
+    return SegmentWriter(
         path,
         made,
         time_base=time_base,
@@ -76,7 +78,7 @@ def writer(
 def write(path: Path, made: Encoding, times: list[int], **how: Any) -> None:
     with writer(path, made, **how) as part:
         for number, pts in enumerate(times):
-            part.write(planes_of(made, number), pts, 3600)
+            part.write(extract_planes(made, number), pts, 3600)
 
 
 def frames(path: Path) -> list[av.VideoFrame]:
@@ -123,7 +125,7 @@ def test_without_loss_the_very_samples_come_back(
     back = frames(tmp_path / "part")
     assert len(back) == 4
     for number, frame in enumerate(back):
-        expected = planes_of(made, number)
+        expected = extract_planes(made, number)
         for one, other in zip(decoded(frame, made.layout), expected, strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -231,9 +233,9 @@ def test_packed_frames_hold_what_ffmpeg_reads_from_them(
     packed: str, planar: str, size: tuple[int, int]
 ) -> None:
     made = replace(encoding("ffv1", planar, size), frame_format=packed)
-    frame = frame_of(planes_of(made, 1), made)
+    frame = make_frame(extract_planes(made, 1), made)
     assert frame.format.name == packed
-    for one, other in zip(decoded(frame, made.layout), planes_of(made, 1), strict=True):
+    for one, other in zip(decoded(frame, made.layout), extract_planes(made, 1), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -256,7 +258,7 @@ def test_an_error_outside_leaves_no_file(tmp_path: Path) -> None:
     made = encoding("ffv1")
     path = tmp_path / "part"
     with pytest.raises(KeyError), writer(path, made) as part:  # noqa: PT012, both are the case
-        part.write(planes_of(made, 0), 0, 1)
+        part.write(extract_planes(made, 0), 0, 1)
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
@@ -279,7 +281,7 @@ def test_a_disk_that_fails_is_named_with_the_frame(
         raise fault
 
     path = tmp_path / "part"
-    monkeypatch.setattr("sr.io.video.encode.segment_writer.PartWriter._set_times", fail)
+    monkeypatch.setattr("sr.io.video.encode.segment_writer.SegmentWriter._set_times", fail)
     message = f"part: frame 0 cannot be written: .*{message}"
     with pytest.raises(VideoError, match=message) as caught:
         write(path, encoding("ffv1"), [0])

@@ -8,14 +8,14 @@ import numpy.typing as npt
 import pytest
 
 from sr.io.video.frame import Color
-from sr.io.video.mux.audio import Line
-from sr.io.video.mux.mux import join
+from sr.io.video.mux.audio import AudioTimeline
+from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.time_range import WHOLE, Span
+from sr.io.video.time_range import WHOLE, TimeRange
 
 WriteSource = Callable[..., Path]
-WriteParts = Callable[..., list[Path]]
+WriteSegments = Callable[..., list[Path]]
 UNIT = Fraction(1, 1000)
 RATE = 1000
 
@@ -29,9 +29,11 @@ def _frame(samples: int, start: int | None, value: float = 1.0) -> av.AudioFrame
     return frame
 
 
-def _laid(frames: list[av.AudioFrame], span: Span = WHOLE) -> tuple[Fraction | None, list[float]]:
+def _laid(
+    frames: list[av.AudioFrame], time_range: TimeRange = WHOLE
+) -> tuple[Fraction | None, list[float]]:
     """Where the line begins, and its samples."""
-    line = Line(span)
+    line = AudioTimeline(time_range)
     pieces = [piece.to_ndarray()[0] for frame in frames for piece in line.put(frame)]
     return line.start, [] if not pieces else [float(v) for v in np.concatenate(pieces)]
 
@@ -46,7 +48,7 @@ def test_a_gap_becomes_silence_of_its_length() -> None:
 
 
 def test_a_gap_of_hours_is_filled_piece_by_piece() -> None:
-    line = Line(WHOLE)
+    line = AudioTimeline(WHOLE)
     list(line.put(_frame(50, 0)))
     pieces = list(line.put(_frame(50, 60 * RATE)))
     assert max(piece.samples for piece in pieces) <= RATE
@@ -70,9 +72,9 @@ def test_frames_without_times_follow_the_one_before() -> None:
 
 
 def test_the_line_is_cut_to_the_span() -> None:
-    span = Span(Fraction(30, RATE), Fraction(120, RATE))
+    time_range = TimeRange(Fraction(30, RATE), Fraction(120, RATE))
     frames = [_frame(50, 0, 0.25), _frame(50, 50, 0.5), _frame(50, 100, 0.75), _frame(50, 150)]
-    assert _laid(frames, span) == (Fraction(0), [0.25] * 20 + [0.5] * 50 + [0.75] * 20)
+    assert _laid(frames, time_range) == (Fraction(0), [0.25] * 20 + [0.5] * 50 + [0.75] * 20)
 
 
 def _onset(path: Path) -> float:
@@ -111,7 +113,7 @@ def _sound(
 def test_converted_sound_is_heard_when_it_was(
     tmp_path: Path,
     write_source: WriteSource,
-    write_parts: WriteParts,
+    write_segments: WriteSegments,
     codec: str,
     source_suffix: str,
     suffix: str,
@@ -120,20 +122,20 @@ def test_converted_sound_is_heard_when_it_was(
 ) -> None:
     source = write_source(tmp_path / f"in{source_suffix}", sounds=(codec,), sound_offset=late)
     plan = plan_streams(source, video_stream=0, suffix=suffix)
-    assert [companion.codec for companion in plan.companions] == [encoder]
+    assert [stream_plan.codec for stream_plan in plan.passthrough] == [encoder]
     video_codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
     times = [40 * number for number in range(50)]
-    parts = write_parts(tmp_path, times, time_base=UNIT, codec=video_codec)
+    parts = write_segments(tmp_path, times, time_base=UNIT, codec=video_codec)
     video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
     output = tmp_path / f"out{suffix}"
-    assert join(parts, output, video=video, source=source, plan=plan) == ()
+    assert mux_video(parts, output, video=video, source=source, plan=plan) == ()
     assert _onset(output) == pytest.approx(_onset(source), abs=0.006)
     with av.open(str(output)) as container:
         stream = container.streams.audio[0]
         assert (stream.rate, stream.channels, stream.language) == (48000, 2, "eng")
 
 
-def test_sound_of_many_channels_keeps_them(tmp_path: Path, write_parts: WriteParts) -> None:
+def test_sound_of_many_channels_keeps_them(tmp_path: Path, write_segments: WriteSegments) -> None:
     source = tmp_path / "in.mkv"
     with av.open(str(source), "w") as container:
         container.add_stream("mpeg4", rate=25)
@@ -148,10 +150,10 @@ def test_sound_of_many_channels_keeps_them(tmp_path: Path, write_parts: WritePar
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     plan = plan_streams(source, video_stream=0, suffix=".webm")
-    parts = write_parts(tmp_path, range(0, 1000, 40), time_base=UNIT, codec="libvpx-vp9")
+    parts = write_segments(tmp_path, range(0, 1000, 40), time_base=UNIT, codec="libvpx-vp9")
     video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
     output = tmp_path / "out.webm"
-    assert join(parts, output, video=video, source=source, plan=plan) == ()
+    assert mux_video(parts, output, video=video, source=source, plan=plan) == ()
     with av.open(str(output)) as result:
         assert result.streams.audio[0].channels == 6
         num_samples = sum(frame.samples for frame in result.decode(audio=0))

@@ -8,14 +8,15 @@ import av
 import numpy as np
 import pytest
 
+from sr.io.video.formats import keeps_aspect_ratio
 from sr.io.video.frame import Color
-from sr.io.video.mux.mux import join
+from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.time_range import WHOLE, Span
+from sr.io.video.time_range import WHOLE, TimeRange
 
 WriteSource = Callable[..., Path]
-WriteParts = Callable[..., list[Path]]
+WriteSegments = Callable[..., list[Path]]
 UNIT = Fraction(1, 12800)
 TIMES = [512 * number for number in range(50)]  # 25 frames a second
 COLOR = Color(1, 1, 1, False)
@@ -47,20 +48,22 @@ def _stamps(path: Path, kind: str = "video", number: int = 0) -> list[float]:
 
 def _join(
     folder: Path,
-    write_parts: WriteParts,
+    write_segments: WriteSegments,
     suffix: str,
     times: list[int],
     *,
     source: Path | None = None,
-    span: Span = WHOLE,
+    time_range: TimeRange = WHOLE,
     **changes: Any,
 ) -> Path:
     """Parts at these times joined with all of the source; nothing may be lost."""
     video = _track(**changes)
-    parts = write_parts(folder, times, time_base=video.time_base, codec=_codec(suffix))
+    parts = write_segments(folder, times, time_base=video.time_base, codec=_codec(suffix))
     output = folder / f"out{suffix}"
     plan = StreamPlan() if source is None else plan_streams(source, video_stream=0, suffix=suffix)
-    assert join(parts, output, video=video, source=source, plan=plan, span=span) == ()
+    assert (
+        mux_video(parts, output, video=video, source=source, plan=plan, time_range=time_range) == ()
+    )
     return output
 
 
@@ -76,18 +79,18 @@ def _join(
     ids=["constant", "late start", "variable", "one frame"],
 )
 def test_each_frame_keeps_its_time(
-    tmp_path: Path, write_parts: WriteParts, suffix: str, times: list[int]
+    tmp_path: Path, write_segments: WriteSegments, suffix: str, times: list[int]
 ) -> None:
-    output = _join(tmp_path, write_parts, suffix, times)
+    output = _join(tmp_path, write_segments, suffix, times)
     coarse = 0.0 if suffix == ".mp4" else 0.0011
     assert _stamps(output) == pytest.approx([float(t * UNIT) for t in times], abs=coarse + 1e-9)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_all_frames_of_all_parts_decode_in_order(
-    tmp_path: Path, write_parts: WriteParts, suffix: str
+    tmp_path: Path, write_segments: WriteSegments, suffix: str
 ) -> None:
-    output = _join(tmp_path, write_parts, suffix, TIMES)
+    output = _join(tmp_path, write_segments, suffix, TIMES)
     with av.open(str(output)) as container:
         grays = [frame.to_ndarray()[:48].mean() for frame in container.decode(video=0)]
     assert grays == pytest.approx([number * 5 % 256 for number in range(50)], abs=8)
@@ -95,9 +98,9 @@ def test_all_frames_of_all_parts_decode_in_order(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_frames_are_decoded_in_time_and_one_after_the_other(
-    tmp_path: Path, write_parts: WriteParts, suffix: str
+    tmp_path: Path, write_segments: WriteSegments, suffix: str
 ) -> None:
-    output = _join(tmp_path, write_parts, suffix, TIMES)
+    output = _join(tmp_path, write_segments, suffix, TIMES)
     with av.open(str(output)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     shown = [packet.pts for packet in packets if packet.pts is not None]
@@ -108,25 +111,27 @@ def test_frames_are_decoded_in_time_and_one_after_the_other(
 
 
 def test_frames_closer_than_a_millisecond_stay_apart_in_matroska(
-    tmp_path: Path, write_parts: WriteParts
+    tmp_path: Path, write_segments: WriteSegments
 ) -> None:
-    output = _join(tmp_path, write_parts, ".mkv", [0, 512, 515, 518, 1024])
+    output = _join(tmp_path, write_segments, ".mkv", [0, 512, 515, 518, 1024])
     stamps = _stamps(output)
     assert len(set(stamps)) == 5
     assert stamps == pytest.approx([0, 0.04, 0.041, 0.042, 0.08], abs=0.0011)
 
 
-def test_parts_whose_times_begin_at_an_origin(tmp_path: Path, write_parts: WriteParts) -> None:
-    output = _join(tmp_path, write_parts, ".mp4", TIMES, origin=1280)
+def test_parts_whose_times_begin_at_an_origin(
+    tmp_path: Path, write_segments: WriteSegments
+) -> None:
+    output = _join(tmp_path, write_segments, ".mp4", TIMES, origin=1280)
     assert _stamps(output)[0] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_tags_chapters_and_dispositions_are_taken_over(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
+    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
 ) -> None:
     source = write_source(tmp_path / "in.mkv", subtitle="subrip", chapters=True)
-    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
+    output = _join(tmp_path, write_segments, suffix, TIMES, source=source)
     with av.open(str(output)) as container:
         tags = {key.lower(): value for key, value in container.metadata.items()}
         assert (tags["title"], tags["comment"]) == ("A title", "A comment")
@@ -143,10 +148,10 @@ def test_tags_chapters_and_dispositions_are_taken_over(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_attachments_and_cover_art_are_kept(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
+    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=(), attached=True)
-    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
+    output = _join(tmp_path, write_segments, suffix, TIMES, source=source)
     with av.open(str(source)) as old, av.open(str(output)) as new:
         images = []
         for container in (old, new):
@@ -164,12 +169,12 @@ def test_attachments_and_cover_art_are_kept(
 def test_copied_sound_is_byte_for_byte_the_sources(
     tmp_path: Path,
     write_source: WriteSource,
-    write_parts: WriteParts,
+    write_segments: WriteSegments,
     source_suffix: str,
     suffix: str,
 ) -> None:
     source = write_source(tmp_path / f"in{source_suffix}")
-    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
+    output = _join(tmp_path, write_segments, suffix, TIMES, source=source)
     sounds = []
     for path in (source, output):
         with av.open(str(path)) as container:
@@ -182,12 +187,12 @@ def test_copied_sound_is_byte_for_byte_the_sources(
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_span_is_cut_out_of_everything(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
+    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("libopus",), chapters=True)
     times = TIMES[20:40]
-    span = Span(times[0] * UNIT, (times[-1] + 512) * UNIT)
-    output = _join(tmp_path, write_parts, suffix, times, source=source, span=span)
+    time_range = TimeRange(times[0] * UNIT, (times[-1] + 512) * UNIT)
+    output = _join(tmp_path, write_segments, suffix, times, source=source, time_range=time_range)
     video, sound = _stamps(output), _stamps(output, "audio")
     assert video[0] == pytest.approx(0, abs=0.0201)
     assert sound[0] - video[0] == pytest.approx(0, abs=0.0211)
@@ -205,12 +210,12 @@ def test_the_span_is_cut_out_of_everything(
 def test_sound_that_begins_later_stays_later(
     tmp_path: Path,
     write_source: WriteSource,
-    write_parts: WriteParts,
+    write_segments: WriteSegments,
     suffix: str,
     offset: Fraction,
 ) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("libopus",), sound_offset=offset)
-    output = _join(tmp_path, write_parts, suffix, TIMES, source=source)
+    output = _join(tmp_path, write_segments, suffix, TIMES, source=source)
     assert _stamps(output, "audio")[0] == pytest.approx(_stamps(source, "audio")[0], abs=0.0011)
 
 
@@ -226,36 +231,40 @@ def test_sound_that_begins_later_stays_later(
     ],
 )
 def test_color_shape_of_pixels_and_turn_reach_the_player(
-    tmp_path: Path, write_parts: WriteParts, suffix: str, codec: str
+    tmp_path: Path, write_segments: WriteSegments, suffix: str, codec: str
 ) -> None:
-    told = {"color_range": 2, "colorspace": 9, "color_primaries": 9, "color_trc": 16}
-    parts = write_parts(tmp_path, TIMES[:5], time_base=UNIT, codec=codec, context=told)
+    tags: dict[str, Any] = {"color_range": 2, "colorspace": 9, "color_primaries": 9}
+    tags |= {"color_trc": 16, "sample_aspect_ratio": Fraction(4, 3)}
+    parts = write_segments(tmp_path, TIMES[:5], time_base=UNIT, codec=codec, context=tags)
     output = tmp_path / f"out{suffix}"
     video = _track(
         color=Color(9, 9, 16, True), sample_aspect_ratio=Fraction(4, 3), display_matrix=TURNED
     )
-    join(parts, output, video=video, source=None, plan=StreamPlan())
+    mux_video(parts, output, video=video, source=None, plan=StreamPlan())
     with av.open(str(output)) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
         numbers = (context.colorspace, context.color_primaries, context.color_trc)
         assert (*numbers, context.color_range) == (9, 9, 16, 2)
-        assert float(stream.sample_aspect_ratio or 1) == pytest.approx(4 / 3, rel=0.01)
+        if keeps_aspect_ratio(context.codec.canonical_name, suffix):
+            assert stream.sample_aspect_ratio == Fraction(4, 3)
         frame = next(container.decode(video=0))
         assert np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5].tolist() == [
             *TURNED[:5]
         ]
 
 
-def test_hevc_in_mp4_has_the_tag_that_apple_plays(tmp_path: Path, write_parts: WriteParts) -> None:
+def test_hevc_in_mp4_has_the_tag_that_apple_plays(
+    tmp_path: Path, write_segments: WriteSegments
+) -> None:
     options = {"x265-params": "log-level=none", "preset": "ultrafast"}
-    parts = write_parts(tmp_path, TIMES[:5], time_base=UNIT, codec="libx265", options=options)
+    parts = write_segments(tmp_path, TIMES[:5], time_base=UNIT, codec="libx265", options=options)
     output = tmp_path / "out.mp4"
-    join(parts, output, video=_track(), source=None, plan=StreamPlan())
+    mux_video(parts, output, video=_track(), source=None, plan=StreamPlan())
     with av.open(str(output)) as container:
         assert container.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
-def test_mp4_begins_with_its_index(tmp_path: Path, write_parts: WriteParts) -> None:
-    data = _join(tmp_path, write_parts, ".mp4", TIMES).read_bytes()
+def test_mp4_begins_with_its_index(tmp_path: Path, write_segments: WriteSegments) -> None:
+    data = _join(tmp_path, write_segments, ".mp4", TIMES).read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")

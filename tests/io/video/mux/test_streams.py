@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from sr.io.video.frame import VideoError
-from sr.io.video.mux.streams import Companion, StreamPlan, plan_streams
+from sr.io.video.mux.streams import PassthroughStream, StreamPlan, plan_streams
 
 WriteSource = Callable[..., Path]
 
 
 def _fate(plan: StreamPlan) -> list[tuple[str, str | None]]:
-    return [(companion.kind, companion.codec) for companion in plan.companions]
+    return [(stream_plan.kind, stream_plan.codec) for stream_plan in plan.passthrough]
 
 
 def test_matroska_takes_all_as_it_is(tmp_path: Path, write_source: WriteSource) -> None:
@@ -71,15 +71,15 @@ def test_sound_is_copied_where_the_container_takes_it(
     source = write_source(tmp_path / "a.mkv", num_frames=3, sounds=(codec,))
     for suffix in (".mp4", ".mkv", ".webm"):
         plan = plan_streams(source, video_stream=0, suffix=suffix)
-        assert (plan.companions[0].codec is None) == (suffix in copied_to)
+        assert (plan.passthrough[0].codec is None) == (suffix in copied_to)
 
 
 def test_vorbis_is_not_put_into_mp4_where_few_could_play_it(shared_data: Path) -> None:
     source = shared_data / "video" / "clips" / "moviepy_bbb_432_433.webm"
     if not source.exists():
         pytest.skip("needs the clips in ../shared/data/video/clips")
-    assert plan_streams(source, video_stream=0, suffix=".mp4").companions[0].codec == "aac"
-    assert plan_streams(source, video_stream=0, suffix=".mkv").companions[0].codec is None
+    assert plan_streams(source, video_stream=0, suffix=".mp4").passthrough[0].codec == "aac"
+    assert plan_streams(source, video_stream=0, suffix=".mkv").passthrough[0].codec is None
 
 
 def test_another_video_stream_is_left_out_with_the_way_to_get_it(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_chapters_track_of_mp4_is_no_stream(tmp_path: Path, write_source: Wr
     with av.open(str(source)) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio", "data"]
     plan = plan_streams(source, video_stream=0, suffix=".mkv")
-    assert plan == StreamPlan((Companion(1, "audio", None, "stream 1 (audio, aac, eng)"),))
+    assert plan == StreamPlan((PassthroughStream(1, "audio", None, "stream 1 (audio, aac, eng)"),))
 
 
 def test_images_have_nothing_beside_their_frames(tmp_path: Path) -> None:

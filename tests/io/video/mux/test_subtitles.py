@@ -7,13 +7,13 @@ import av
 import pytest
 
 from sr.io.video.frame import Color
-from sr.io.video.mux.mux import join
+from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.time_range import WHOLE, Span
+from sr.io.video.time_range import WHOLE, TimeRange
 
 WriteSource = Callable[..., Path]
-WriteParts = Callable[..., list[Path]]
+WriteSegments = Callable[..., list[Path]]
 UNIT = Fraction(1, 1000)
 KINDS = {".mp4": "mov_text", ".mkv": "subrip", ".webm": "webvtt"}
 TEXTS = (
@@ -26,27 +26,31 @@ TEXTS = (
 def _through(
     folder: Path,
     write_source: WriteSource,
-    write_parts: WriteParts,
+    write_segments: WriteSegments,
     *,
     kind: str,
     source_suffix: str,
     suffix: str,
-    span: Span = WHOLE,
+    time_range: TimeRange = WHOLE,
     texts: tuple[tuple[int, int, str], ...] = TEXTS,
 ) -> list[tuple[float, float, str]]:
     """Start and end in seconds, and the text, of what comes out."""
     source = write_source(folder / f"in{source_suffix}", sounds=(), subtitle=kind, texts=texts)
-    times = [40 * number for number in range(50) if span.overlaps(number * 40 * UNIT, Fraction(0))]
+    times = [
+        40 * number for number in range(50) if time_range.overlaps(number * 40 * UNIT, Fraction(0))
+    ]
     codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
-    parts = write_parts(folder, times, time_base=UNIT, codec=codec)
+    parts = write_segments(folder, times, time_base=UNIT, codec=codec)
     output = folder / f"out{suffix}"
     plan = plan_streams(source, video_stream=0, suffix=suffix)
     video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
-    assert join(parts, output, video=video, source=source, plan=plan, span=span) == ()
+    assert (
+        mux_video(parts, output, video=video, source=source, plan=plan, time_range=time_range) == ()
+    )
     found = []
     with av.open(str(output)) as container:
         stream = container.streams.subtitles[0]
-        copied = plan.companions[0].codec is None
+        copied = plan.passthrough[0].codec is None
         assert stream.codec_context.codec.canonical_name == (kind if copied else KINDS[suffix])
         for packet in container.demux(stream):
             shown = packet.decode() if packet.size else []
@@ -66,13 +70,18 @@ def _through(
 def test_texts_and_their_times_come_through(
     tmp_path: Path,
     write_source: WriteSource,
-    write_parts: WriteParts,
+    write_segments: WriteSegments,
     kind: str,
     source_suffix: str,
     suffix: str,
 ) -> None:
     found = _through(
-        tmp_path, write_source, write_parts, kind=kind, source_suffix=source_suffix, suffix=suffix
+        tmp_path,
+        write_source,
+        write_segments,
+        kind=kind,
+        source_suffix=source_suffix,
+        suffix=suffix,
     )
     times = [time for start, end, _ in found for time in (start, end)]
     assert times == pytest.approx([0.2, 0.7, 1.0, 1.4, 1.5, 1.8], abs=0.0011)
@@ -82,10 +91,10 @@ def test_texts_and_their_times_come_through(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_styled_text_becomes_plain_text(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
+    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
 ) -> None:
     found = _through(
-        tmp_path, write_source, write_parts, kind="ass", source_suffix=".mkv", suffix=suffix
+        tmp_path, write_source, write_segments, kind="ass", source_suffix=".mkv", suffix=suffix
     )
     assert [text for _, _, text in found][1] == "Bye, bye"
     assert len(found) == 3
@@ -93,30 +102,30 @@ def test_styled_text_becomes_plain_text(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_texts_are_cut_to_the_span(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts, suffix: str
+    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
 ) -> None:
-    span = Span(Fraction(2, 5), Fraction(6, 5))
+    time_range = TimeRange(Fraction(2, 5), Fraction(6, 5))
     found = _through(
         tmp_path,
         write_source,
-        write_parts,
+        write_segments,
         kind="subrip",
         source_suffix=".mkv",
         suffix=suffix,
-        span=span,
+        time_range=time_range,
     )
     times = [time for start, end, _ in found for time in (start, end)]
     assert times == pytest.approx([0.0, 0.3, 0.6, 0.8], abs=0.0011)
 
 
 def test_texts_that_overlap_are_shown_together_in_mp4(
-    tmp_path: Path, write_source: WriteSource, write_parts: WriteParts
+    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments
 ) -> None:
     texts = ((0, 1800, "Sign"), (200, 500, "Hello"), (400, 600, "Bye"), (400, 600, "you"))
     found = _through(
         tmp_path,
         write_source,
-        write_parts,
+        write_segments,
         kind="ass",
         source_suffix=".mkv",
         suffix=".mp4",

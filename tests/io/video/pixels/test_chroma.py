@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sr.io.video.frame import Siting
-from sr.io.video.pixels.chroma import downsampled, upsampled
+from sr.io.video.pixels.chroma import downsample, upsample
 
 SHIFTS = [(0, 0), (1, 1), (1, 0), (0, 1), (2, 0), (2, 2)]
 LENGTHS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 22, 23, 24, 25]
@@ -22,10 +22,10 @@ def chroma_of(height: int, width: int, shift: tuple[int, int]) -> torch.Tensor:
 def test_reducing_undoes_enlarging_at_every_size(shift: tuple[int, int], siting: Siting) -> None:
     for height, width in [(h, w) for h in LENGTHS for w in LENGTHS]:
         chroma = chroma_of(height, width, shift)
-        enlarged = upsampled(chroma, (height, width), shift, siting)
+        enlarged = upsample(chroma, (height, width), shift, siting)
         assert enlarged.shape == (2, height, width)
         torch.testing.assert_close(
-            downsampled(enlarged, shift, siting), chroma, rtol=0, atol=3e-6, msg=f"{height, width}"
+            downsample(enlarged, shift, siting), chroma, rtol=0, atol=3e-6, msg=f"{height, width}"
         )
 
 
@@ -35,9 +35,9 @@ def test_a_constant_stays_constant_both_ways(shift: tuple[int, int], siting: Sit
     for height, width in [(9, 14), (8, 13), (1, 3)]:
         small = torch.full_like(chroma_of(height, width, shift), 0.3)
         large = torch.full((2, height, width), 0.3)
-        enlarged = upsampled(small, (height, width), shift, siting)
+        enlarged = upsample(small, (height, width), shift, siting)
         torch.testing.assert_close(enlarged, large, rtol=0, atol=1e-6)
-        torch.testing.assert_close(downsampled(large, shift, siting), small, rtol=0, atol=1e-6)
+        torch.testing.assert_close(downsample(large, shift, siting), small, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("shift", SHIFTS)
@@ -55,9 +55,9 @@ def test_ramps_stay_where_the_siting_puts_them(
     rows = torch.arange(height // high)[:, None] * high + 0.5 * (high - 1)
     small = (2 * columns + 3 * rows).expand(2, -1, -1)
     inner = slice(12, -12)
-    enlarged = upsampled(small, (height, width), shift, siting)
+    enlarged = upsample(small, (height, width), shift, siting)
     torch.testing.assert_close(enlarged[:, inner, inner], ramp[:, inner, inner])
-    reduced = downsampled(ramp, shift, siting)
+    reduced = downsample(ramp, shift, siting)
     inner_columns, inner_rows = slice(12 // wide, -12 // wide), slice(12 // high, -12 // high)
     torch.testing.assert_close(
         reduced[:, inner_rows, inner_columns], small[:, inner_rows, inner_columns]
@@ -68,7 +68,7 @@ def test_ramps_stay_where_the_siting_puts_them(
 def test_a_single_sample_spreads_by_the_documented_weights(siting: Siting) -> None:
     chroma = torch.zeros(1, 9, 9)
     chroma[0, 4, 4] = 1
-    spread = upsampled(chroma, (18, 18), (1, 1), siting)
+    spread = upsample(chroma, (18, 18), (1, 1), siting)
     between = torch.tensor([-1.0, 3, 14, 14, 3, -1]) / 16
     across = torch.tensor([0, 0.5, 1, 0.5, 0, 0]) if siting == "left" else between
     torch.testing.assert_close(spread[0, 6:12, 6:12], between[:, None] * across)
@@ -94,7 +94,7 @@ def test_reducing_passes_waves_as_documented(siting: Siting, angle: float, respo
     wave = torch.polar(torch.ones(length), angle * torch.arange(length))
     place = 2 * torch.arange(length // 2) + (0.5 if siting == "center" else 0)
     expected = response * torch.polar(torch.ones(length // 2), angle * place)
-    reduced = downsampled(torch.stack((wave.real, wave.imag))[:, None], (1, 0), siting)[:, 0]
+    reduced = downsample(torch.stack((wave.real, wave.imag))[:, None], (1, 0), siting)[:, 0]
     inner = slice(4, -4)
     torch.testing.assert_close(
         torch.complex(reduced[0], reduced[1])[inner], expected[inner], rtol=0, atol=1e-3
@@ -106,12 +106,12 @@ def test_the_borders_mirror_so_that_turning_the_image_changes_nothing(siting: Si
     """Of an even number of rows (and of columns with chroma midway, an odd one else)."""
     height, width = 12, 13 if siting == "left" else 12
     large = torch.rand(2, height, width)
-    small = downsampled(large, (1, 1), siting)
-    turned = downsampled(large.flip(-1, -2), (1, 1), siting)
+    small = downsample(large, (1, 1), siting)
+    turned = downsample(large.flip(-1, -2), (1, 1), siting)
     torch.testing.assert_close(turned.flip(-1, -2), small)
     torch.testing.assert_close(
-        upsampled(small.flip(-1, -2), (height, width), (1, 1), siting),
-        upsampled(small, (height, width), (1, 1), siting).flip(-1, -2),
+        upsample(small.flip(-1, -2), (height, width), (1, 1), siting),
+        upsample(small, (height, width), (1, 1), siting).flip(-1, -2),
     )
 
 
@@ -120,8 +120,8 @@ def test_what_goes_in_is_not_changed(siting: Siting) -> None:
     for height, width in [(1, 1), (1, 2), (2, 2), (5, 6)]:
         large = torch.rand(2, height, width)
         before = large.clone()
-        small = downsampled(large, (1, 1), siting)
+        small = downsample(large, (1, 1), siting)
         small_before = small.clone()
-        upsampled(small, (height, width), (1, 1), siting)
+        upsample(small, (height, width), (1, 1), siting)
         assert torch.equal(large, before)
         assert torch.equal(small, small_before)

@@ -3,7 +3,7 @@
 import pytest
 
 from sr.io.video.frame import Color, Layout
-from sr.io.video.pixels.color import resolved_color
+from sr.io.video.pixels.color import resolve_color
 
 YUV = Layout("yuv", 8, (1, 1))
 RGB = Layout("rgb", 8)
@@ -13,7 +13,7 @@ def resolved(
     *told: int, layout: Layout = YUV, size: tuple[int, int] = (1280, 720), codec: str = "h264"
 ) -> tuple[Color, tuple[str, ...]]:
     matrix, primaries, transfer, color_range = told
-    return resolved_color(
+    return resolve_color(
         matrix,
         primaries,
         transfer,
@@ -53,13 +53,13 @@ def test_what_is_not_told_goes_by_the_size(
         assert (color.matrix, color.primaries, color.transfer) == expected
         assert not color.full_range
         (note,) = notes
-        assert note.startswith("color matrix, primaries and transfer not told; taken as BT.")
+        assert note.startswith("color matrix, primaries and transfer unknown, taken as BT.")
         assert note.endswith(f"as players do for {size[0]}x{size[1]}")
 
 
 def test_a_single_guess_is_named_alone() -> None:
     _, notes = resolved(2, 1, 1, 1)
-    assert notes == ("color matrix not told; taken as BT.709, as players do for 1280x720",)
+    assert notes == ("color matrix unknown, taken as BT.709, as players do for 1280x720",)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from av.video.format import VideoFormat
 
 from sr.io.video.frame import Layout
-from sr.io.video.pixels.planes import has_alpha, layout_of, planes_of
+from sr.io.video.pixels.planes import detect_layout, extract_planes, has_alpha
 
 Samples = npt.NDArray[Any]
 
@@ -21,7 +21,7 @@ def random(depth: int, height: int = HEIGHT, width: int = WIDTH) -> Samples:
     return np.random.default_rng(height + width).integers(0, 2**depth, (height, width), dtype)
 
 
-def frame_of(pix_fmt: str, planes: list[Samples], width: int = WIDTH) -> av.VideoFrame:
+def make_frame(pix_fmt: str, planes: list[Samples], width: int = WIDTH) -> av.VideoFrame:
     frame = av.VideoFrame(width, HEIGHT, pix_fmt)
     for plane, samples in zip(frame.planes, planes, strict=True):
         itemsize = samples.dtype.itemsize
@@ -38,9 +38,9 @@ def by_turns(*samples: Samples) -> Samples:
 
 
 def check(pix_fmt: str, stored: list[Samples], expected: list[Samples], width: int = WIDTH) -> None:
-    frame = frame_of(pix_fmt, stored, width)
-    layout = layout_of(frame.format)
-    planes = planes_of(frame, layout)
+    frame = make_frame(pix_fmt, stored, width)
+    layout = detect_layout(frame.format)
+    planes = extract_planes(frame, layout)
     assert [plane.shape for plane in planes] == list(layout.shapes(HEIGHT, width))
     for plane, samples in zip(planes, expected, strict=True):
         np.testing.assert_array_equal(plane, samples)
@@ -153,14 +153,14 @@ def test_palettes_become_rgb() -> None:
     padded[:, :WIDTH] = indices
     frame.planes[0].update(padded.tobytes())
     frame.planes[1].update(palette.astype(np.uint8).tobytes())
-    planes = planes_of(frame, layout_of(frame.format))
+    planes = extract_planes(frame, detect_layout(frame.format))
     expected = palette[indices][..., 2::-1]  # stored as BGRA
     np.testing.assert_array_equal(np.stack(planes, axis=-1), expected)
 
 
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "monow", "yuvj420p", "yuvj422p"])
 def test_gray_and_full_range_formats_have_their_layout(pix_fmt: str) -> None:
-    layout = layout_of(VideoFormat(pix_fmt, WIDTH, HEIGHT))
+    layout = detect_layout(VideoFormat(pix_fmt, WIDTH, HEIGHT))
     assert layout.kind == ("yuv" if "yuv" in pix_fmt else "gray")
     assert layout.depth == (10 if "10" in pix_fmt else 8)
 
@@ -170,10 +170,10 @@ def test_gray_and_full_range_formats_have_their_layout(pix_fmt: str) -> None:
 )
 def test_other_kinds_of_samples_are_refused_by_name(pix_fmt: str) -> None:
     with pytest.raises(ValueError, match=rf"8 to 16 bits, got pixel format {pix_fmt}"):
-        layout_of(VideoFormat(pix_fmt, WIDTH, HEIGHT))
+        detect_layout(VideoFormat(pix_fmt, WIDTH, HEIGHT))
 
 
 def test_a_format_that_ffmpeg_cannot_convert_is_refused_by_name() -> None:
     frame = av.VideoFrame(WIDTH, HEIGHT, "rgb4")
     with pytest.raises(ValueError, match=r"expected a pixel format .* got rgb4"):
-        planes_of(frame, Layout("rgb", 8))
+        extract_planes(frame, Layout("rgb", 8))

@@ -7,15 +7,15 @@ import torch
 from av.video.reformatter import ColorRange
 
 from sr.io.video.frame import Color, Layout, Planes, Siting
-from sr.io.video.pixels.yuv import Conversion, as_planes, as_tensors
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 
 CPU = torch.device("cpu")
 MATRICES = [1, 4, 5, 6, 7, 8, 9]
 SIZES = [(24, 32), (23, 31), (24, 31), (23, 32), (1, 1), (1, 2), (2, 1), (3, 3), (2, 5), (5, 2)]
 
 
-def layout_of(pix_fmt: str) -> Layout:
-    layout = Layout.of(pix_fmt)
+def detect_layout(pix_fmt: str) -> Layout:
+    layout = Layout.parse(pix_fmt)
     assert layout is not None
     return layout
 
@@ -23,11 +23,11 @@ def layout_of(pix_fmt: str) -> Layout:
 def conversion(
     pix_fmt: str, matrix: int = 1, *, full: bool = False, siting: Siting = "left"
 ) -> Conversion:
-    return Conversion(layout_of(pix_fmt), Color(matrix, 1, 1, full_range=full), siting)
+    return Conversion(detect_layout(pix_fmt), Color(matrix, 1, 1, full_range=full), siting)
 
 
 def random_planes(pix_fmt: str, height: int, width: int) -> Planes:
-    layout = layout_of(pix_fmt)
+    layout = detect_layout(pix_fmt)
     rng = np.random.default_rng(height * 100 + width)
     return tuple(
         rng.integers(0, 2**layout.depth, shape).astype(layout.dtype)
@@ -56,11 +56,11 @@ def test_an_identity_network_gives_every_level_back(
     for matrix, full, (height, width) in cases:
         planes = random_planes(pix_fmt, height, width)
         converter = conversion(pix_fmt, matrix, full=full, siting=siting)
-        rgb = converter.to_rgb(as_tensors(planes, CPU))
+        rgb = converter.to_rgb(planes_to_tensors(planes, CPU))
         assert rgb.shape == (1, 3, height, width)
         assert rgb.dtype == torch.float32
         assert rgb.is_contiguous()
-        back = as_planes(converter.from_rgb(rgb), layout_of(pix_fmt))
+        back = tensors_to_planes(converter.from_rgb(rgb), detect_layout(pix_fmt))
         for plane, same in zip(planes, back, strict=True):
             np.testing.assert_array_equal(same, plane, f"matrix {matrix}, {height} x {width}")
 
@@ -70,8 +70,8 @@ def test_an_identity_network_gives_every_level_back(
 def test_planes_without_matrix_come_back(pix_fmt: str, full: bool) -> None:
     planes = random_planes(pix_fmt, 9, 7)
     converter = conversion(pix_fmt, 0, full=full)
-    back = as_planes(
-        converter.from_rgb(converter.to_rgb(as_tensors(planes, CPU))), layout_of(pix_fmt)
+    back = tensors_to_planes(
+        converter.from_rgb(converter.to_rgb(planes_to_tensors(planes, CPU))), detect_layout(pix_fmt)
     )
     for plane, same in zip(planes, back, strict=True):
         np.testing.assert_array_equal(same, plane)
@@ -93,7 +93,7 @@ def test_black_and_white_have_their_levels(
     converter = conversion(pix_fmt, matrix, full=full)
     for level, light in ((black, 0.0), (white, 1.0)):
         assert levels_of(converter, light, light, light) == [level, neutral, neutral]
-        shapes = layout_of(pix_fmt).shapes(6, 6)
+        shapes = detect_layout(pix_fmt).shapes(6, 6)
         planes = [
             torch.full(shape, number)
             for shape, number in zip(shapes, (level, neutral, neutral), strict=True)
@@ -123,7 +123,7 @@ def test_colors_agree_with_ffmpeg(matrix: int, full: bool) -> None:
         planes = frame.to_ndarray()
         ours = levels_of(converter, *(np.array(color) / 255).tolist())
         assert np.abs(planes[:, 8, 8].astype(int) - ours).max() <= 1, color
-        rgb = converter.to_rgb(as_tensors(tuple(planes), CPU))
+        rgb = converter.to_rgb(planes_to_tensors(tuple(planes), CPU))
         theirs = frame.reformat(
             format="rgb24",
             src_colorspace=matrix,
@@ -156,7 +156,7 @@ def test_a_float64_computation_agrees_everywhere() -> None:
     luma, blue, red = (luma / 4 - 16) / 219, (blue / 4 - 128) / 224, (red / 4 - 128) / 224
     r, b = luma + 2 * (1 - 0.2627) * red, luma + 2 * (1 - 0.0593) * blue
     g = (luma - 0.2627 * r - 0.0593 * b) / (1 - 0.2627 - 0.0593)
-    rgb = conversion("yuv444p10le", 9).to_rgb(as_tensors(planes, CPU))
+    rgb = conversion("yuv444p10le", 9).to_rgb(planes_to_tensors(planes, CPU))
     np.testing.assert_allclose(rgb[0].numpy(), np.stack((r, g, b)), rtol=0, atol=2e-6)
 
 
@@ -205,11 +205,11 @@ def test_levels_are_rounded_to_the_nearest() -> None:
 def test_memory_order_changes_nothing(pix_fmt: str) -> None:
     converter = conversion(pix_fmt)
     planes = random_planes(pix_fmt, 22, 34)
-    rgb = converter.to_rgb(as_tensors(planes, CPU))
+    rgb = converter.to_rgb(planes_to_tensors(planes, CPU))
     strided = tuple(np.repeat(plane, 2, axis=1)[:, ::2] for plane in planes)
     turned = tuple(plane[::-1].copy()[::-1] for plane in planes)
-    assert torch.equal(converter.to_rgb(as_tensors(strided, CPU)), rgb)
-    assert torch.equal(converter.to_rgb(as_tensors(turned, CPU)), rgb)
+    assert torch.equal(converter.to_rgb(planes_to_tensors(strided, CPU)), rgb)
+    assert torch.equal(converter.to_rgb(planes_to_tensors(turned, CPU)), rgb)
     levels = converter.from_rgb(rgb)
     for other in (
         rgb.contiguous(memory_format=torch.channels_last),
@@ -222,7 +222,7 @@ def test_memory_order_changes_nothing(pix_fmt: str) -> None:
 
 def test_what_goes_in_is_not_changed() -> None:
     converter = conversion("yuv420p")
-    planes = as_tensors(random_planes("yuv420p", 6, 8), CPU)
+    planes = planes_to_tensors(random_planes("yuv420p", 6, 8), CPU)
     before = [plane.clone() for plane in planes]
     rgb = converter.to_rgb(planes)
     rgb_before = rgb.clone()
@@ -234,16 +234,16 @@ def test_what_goes_in_is_not_changed() -> None:
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le"])
 def test_tensors_share_the_memory_of_planes_on_the_cpu(pix_fmt: str) -> None:
     planes = random_planes(pix_fmt, 4, 6)
-    (tensor,) = as_tensors(planes, CPU)
-    (back,) = as_planes([tensor], layout_of(pix_fmt))
+    (tensor,) = planes_to_tensors(planes, CPU)
+    (back,) = tensors_to_planes([tensor], detect_layout(pix_fmt))
     assert np.shares_memory(planes[0], back)
-    assert back.dtype == layout_of(pix_fmt).dtype
+    assert back.dtype == detect_layout(pix_fmt).dtype
 
 
 def test_read_only_planes_become_tensors_of_their_own() -> None:
     (plane,) = random_planes("gray", 4, 6)
     plane.flags.writeable = False
-    (tensor,) = as_tensors((plane,), CPU)
+    (tensor,) = planes_to_tensors((plane,), CPU)
     tensor.fill_(7)
     np.testing.assert_array_equal(plane, random_planes("gray", 4, 6)[0])
 
@@ -259,12 +259,12 @@ def test_a_matrix_that_cannot_be_met_is_named(pix_fmt: str, matrix: int) -> None
 
 @pytest.mark.parametrize("depth", [7, 17, 32])
 def test_a_depth_that_cannot_be_met_is_named(depth: int) -> None:
-    with pytest.raises(ValueError, match=f"8 to 16 bits a sample, got {depth}"):
+    with pytest.raises(ValueError, match=f"8 to 16 bits per sample, got {depth}"):
         Conversion(Layout("gray", depth), Color(1, 1, 1, full_range=True), "left")
 
 
 def test_planes_of_another_layout_are_refused() -> None:
-    planes = as_tensors(random_planes("yuv420p", 6, 8), CPU)
+    planes = planes_to_tensors(random_planes("yuv420p", 6, 8), CPU)
     with pytest.raises(ValueError, match=r"expected planes of .* for yuv422p, got"):
         conversion("yuv422p").to_rgb(planes)
     with pytest.raises(ValueError, match=r"expected planes of .* for gray, got"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sr.io.video.frame import Frame
-from sr.io.video.read.frame_rate import Moment, parse_moment, retimed, within
+from sr.io.video.read.frame_rate import Moment, change_frame_rate, parse_moment, select_frames
 
 MS = Fraction(1, 1000)
 
@@ -38,7 +38,7 @@ RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("start", [0, 33, -20])
 def test_the_same_rate_changes_nothing(rate: Fraction, time_base: Fraction, start: int) -> None:
-    result = list(retimed(regular(500, rate, time_base, start), time_base, rate))
+    result = list(change_frame_rate(regular(500, rate, time_base, start), time_base, rate))
     assert shown(result) == list(range(500))
     assert [frame.number for frame in result] == list(range(500))
 
@@ -47,7 +47,7 @@ def test_the_same_rate_changes_nothing(rate: Fraction, time_base: Fraction, star
 @pytest.mark.parametrize("rate", RATES)
 def test_a_new_rate_keeps_length_and_places(rate: Fraction, fps: Fraction) -> None:
     source = regular(300, rate, MS, start=120)
-    result = list(retimed(source, MS, fps))
+    result = list(change_frame_rate(source, MS, fps))
     length = source[-1].pts + source[-1].duration - 120
     assert abs(len(result) / fps - length * MS) <= Fraction(1, 2) / fps
     assert [frame.pts - result[0].pts for frame in result] == list(range(len(result)))
@@ -62,24 +62,24 @@ def test_a_new_rate_keeps_length_and_places(rate: Fraction, fps: Fraction) -> No
 
 def test_doubling_shows_each_frame_twice_even_with_a_coarse_time_base() -> None:
     source = frames_at(range(5), last=1)
-    result = list(retimed(source, Fraction(1, 25), Fraction(50)))
+    result = list(change_frame_rate(source, Fraction(1, 25), Fraction(50)))
     assert shown(result) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_variable_rates_become_constant() -> None:
-    result = list(retimed(frames_at([0, 100, 110, 120, 400]), MS, Fraction(25)))
+    result = list(change_frame_rate(frames_at([0, 100, 110, 120, 400]), MS, Fraction(25)))
     assert shown(result) == [0, 0, 0, 3, 3, 3, 3, 3, 3, 3, 4]
 
 
 def test_a_repeated_frame_has_the_same_planes() -> None:
-    result = list(retimed(frames_at([0, 100]), MS, Fraction(25)))
+    result = list(change_frame_rate(frames_at([0, 100]), MS, Fraction(25)))
     assert shown(result) == [0, 0, 0, 1]
     assert result[0].planes is result[1].planes is result[2].planes
 
 
 def test_one_short_frame_remains() -> None:
-    assert len(list(retimed(frames_at([0], last=5), MS, Fraction(10)))) == 1
-    assert list(retimed([], MS, Fraction(10))) == []
+    assert len(list(change_frame_rate(frames_at([0], last=5), MS, Fraction(10)))) == 1
+    assert list(change_frame_rate([], MS, Fraction(10))) == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_other_words_are_no_moment(text: str) -> None:
 
 def cut(start: str | None, end: str | None, source: list[Frame]) -> list[Frame]:
     return list(
-        within(
+        select_frames(
             source,
             None if start is None else parse_moment(start),
             None if end is None else parse_moment(end),
@@ -166,5 +166,5 @@ def test_nothing_far_behind_the_end_is_asked_for() -> None:
             asked.append(frame.number)
             yield frame
 
-    list(within(endless(), None, Moment(frame=3), time_base=MS, first_pts=0))  # type: ignore[arg-type]
+    list(select_frames(endless(), None, Moment(frame=3), time_base=MS, first_pts=0))  # type: ignore[arg-type]
     assert asked == [0, 1, 2, 3]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sr.io.video.frame import Color, Layout, VideoError
-from sr.io.video.read.image_sequence import open_animation, open_images, pattern_files
+from sr.io.video.read.image_sequence import list_pattern_files, open_animation, open_image_sequence
 
 Pixels = npt.NDArray[Any]
 
@@ -31,7 +31,7 @@ def rgb_files(folder: Path, num: int = 3) -> tuple[list[Path], list[Pixels]]:
 
 def test_images_are_frames_at_their_rate(tmp_path: Path) -> None:
     paths, contents = rgb_files(tmp_path)
-    with open_images(paths, Fraction(24000, 1001)) as images:
+    with open_image_sequence(paths, Fraction(24000, 1001)) as images:
         frames = list(images.frames())
         info = images.info
     assert [(frame.number, frame.pts, frame.duration) for frame in frames] == [
@@ -51,7 +51,7 @@ def test_images_are_frames_at_their_rate(tmp_path: Path) -> None:
 
 def test_gray_images_stay_gray_in_full_range(tmp_path: Path) -> None:
     content = noise(12, 17)
-    with open_images([save(tmp_path / "a.png", content)], Fraction(25)) as images:
+    with open_image_sequence([save(tmp_path / "a.png", content)], Fraction(25)) as images:
         (frame,) = images.frames()
         assert images.info.layout == Layout("gray", 8)
         assert images.info.color.full_range
@@ -61,7 +61,7 @@ def test_gray_images_stay_gray_in_full_range(tmp_path: Path) -> None:
 def test_the_deepest_image_gives_the_depth(tmp_path: Path) -> None:
     shallow = save(tmp_path / "a.png", noise(12, 17))
     deep = save(tmp_path / "b.png", noise(12, 17, dtype="uint16"))
-    with open_images([shallow, deep], Fraction(25)) as images:
+    with open_image_sequence([shallow, deep], Fraction(25)) as images:
         first, second = images.frames()
         assert images.info.layout == Layout("gray", 16)
     np.testing.assert_array_equal(first.planes[0], noise(12, 17).astype(np.uint16) * 257)
@@ -78,7 +78,7 @@ def test_a_image_that_differs_is_named(tmp_path: Path) -> None:
                 VideoError,
                 match=rf"{other.name}: expected 17x12 RGB, as 000\.png is, got {got}$",
             ),
-            open_images([*paths, other], Fraction(25)),
+            open_image_sequence([*paths, other], Fraction(25)),
         ):
             pass
 
@@ -90,20 +90,23 @@ def test_a_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
             broken.write_bytes(b"no image")
         with (
             pytest.raises(VideoError, match=broken.name),
-            open_images([*paths, broken], Fraction(25)),
+            open_image_sequence([*paths, broken], Fraction(25)),
         ):
             pass
-    with open_images(paths, Fraction(25)) as images:
+    with open_image_sequence(paths, Fraction(25)) as images:
         paths[1].write_bytes(paths[1].read_bytes()[:100])
         with pytest.raises(VideoError, match=r"001\.png"):
             list(images.frames())
-    with pytest.raises(VideoError, match="at least one image"), open_images([], Fraction(25)):
+    with (
+        pytest.raises(VideoError, match="at least one image"),
+        open_image_sequence([], Fraction(25)),
+    ):
         pass
 
 
 def test_transparency_is_put_over_black_and_said(tmp_path: Path) -> None:
     content = noise(12, 17, 4)
-    with open_images([save(tmp_path / "a.png", content)], Fraction(25)) as images:
+    with open_image_sequence([save(tmp_path / "a.png", content)], Fraction(25)) as images:
         (frame,) = images.frames()
         assert images.info.notes == ("transparency is left out: put over black",)
     expected = content[..., :3] * (content[..., 3:] / 255)
@@ -160,7 +163,7 @@ def test_an_animation_cut_short_is_refused(tmp_path: Path) -> None:
 def test_files_of_a_pattern_are_found_from_the_lowest_number(tmp_path: Path) -> None:
     for name in ["a8.png", "a9.png", "a10.png", "a11.png", "a011.png", "b12.png", "a12.jpg"]:
         (tmp_path / name).touch()
-    assert [path.name for path in pattern_files(tmp_path / "a%d.png")] == [
+    assert [path.name for path in list_pattern_files(tmp_path / "a%d.png")] == [
         "a8.png",
         "a9.png",
         "a10.png",
@@ -172,10 +175,10 @@ def test_a_missing_image_of_a_pattern_is_named(tmp_path: Path) -> None:
     for number in (3, 4, 6, 9):
         (tmp_path / f"{number:05}.png").touch()
     with pytest.raises(VideoError, match=r"00005\.png: .* without a gap, up to number 9"):
-        pattern_files(tmp_path / "%05d.png")
+        list_pattern_files(tmp_path / "%05d.png")
 
 
 @pytest.mark.parametrize("pattern", ["%05d.jpg", "none/%05d.png", "a.png", "%d_%d.png"])
 def test_a_pattern_without_files_is_named(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(VideoError, match=pattern.replace(".", r"\.")):
-        pattern_files(tmp_path / pattern)
+        list_pattern_files(tmp_path / pattern)

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from sr.io.video.frame import Planes
-from sr.io.video.read.container import chosen_stream, opened_container
-from sr.io.video.read.probe import Expected, expected_of
+from sr.io.video.read.container import choose_stream, open_container
+from sr.io.video.read.probe import Probe, probe_stream
 
 WriteClip = Callable[..., list[Planes]]
 
 
-def expected(path: Path) -> Expected:
-    with opened_container(path) as container:
-        return expected_of(path, container, chosen_stream(container, path, None))
+def expected(path: Path) -> Probe:
+    with open_container(path) as container:
+        return probe_stream(path, container, choose_stream(container, path, None))
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi", "clip.mov", "clip.ts"])
@@ -34,7 +34,7 @@ def test_rate_and_number_of_frames_are_told(
 def test_an_index_counts_what_is_shown(tmp_path: Path, write_clip: WriteClip) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, 20, options={"bf": "0"}, offset=-7)
-    assert expected(path).num_packets == 13
+    assert expected(path).num_frames == 13
 
 
 def test_a_bare_stream_tells_nothing(tmp_path: Path, write_clip: WriteClip) -> None:
@@ -42,5 +42,5 @@ def test_a_bare_stream_tells_nothing(tmp_path: Path, write_clip: WriteClip) -> N
     write_clip(path, 5)
     told = expected(path)
     assert told.rate == Fraction(25)
-    assert (told.num_frames, told.num_packets, told.is_cut_short) == (None, None, False)
-    assert told.notes == ("frame rate not told; taken as 25 frames a second",)
+    assert (told.num_frames, told.is_cut_short) == (None, False)
+    assert told.notes == ("frame rate unknown, taken as 25 frames per second",)

@@ -92,7 +92,7 @@ def test_every_sample_comes_as_it_was_written(
     path = tmp_path / name
     written = write_clip(path, 5, codec=codec, pix_fmt=pix_fmt, size=(37, 23))
     info, frames = read(path)
-    assert info.layout == Layout.of(pix_fmt)
+    assert info.layout == Layout.parse(pix_fmt)
     assert (info.width, info.height) == (37, 23)
     for frame, planes in zip(frames, written, strict=True):
         for got, expected in zip(frame.planes, planes, strict=True):
@@ -157,7 +157,7 @@ def test_without_times_the_rate_is_taken_and_said(tmp_path: Path, write_clip: Wr
     info, frames = read(path)
     assert [frame.pts * info.time_base * 25 for frame in frames] == list(range(15))
     assert info.num_frames is None
-    assert "frame rate not told; taken as 25 frames a second" in info.notes
+    assert "frame rate unknown, taken as 25 frames per second" in info.notes
 
 
 def test_the_header_is_told(tmp_path: Path, write_clip: WriteClip) -> None:
@@ -191,7 +191,9 @@ def test_what_the_header_does_not_tell_is_guessed_and_said(
     assert info.color == Color(6, 1, 6, False)
     assert info.sample_aspect_ratio == 1
     assert info.display_matrix is None
-    assert any("not told" in note and "as players do for 32x24" in note for note in info.notes)
+    assert any(
+        "unknown, taken" in note and "as players do for 32x24" in note for note in info.notes
+    )
 
 
 def test_motion_jpeg_is_full_range_with_chroma_in_the_middle(
@@ -238,7 +240,7 @@ def test_times_that_do_not_increase_are_moved_and_counted(
     path = tmp_path / "clip.mkv"
     write_clip(path, 5, codec="ffv1")
     times = iter([10, 10, 5, None, 200])
-    monkeypatch.setattr("sr.io.video.read.decoder.Decoder._time_of", lambda *_: next(times))
+    monkeypatch.setattr("sr.io.video.read.decoder.Decoder._find_time", lambda *_: next(times))
     with open_video(path) as reader:
         frames = list(reader.frames())
         check_times(frames)
