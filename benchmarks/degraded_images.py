@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from sr.build_data import build_degradation
 from sr.data.augment import Pair
-from sr.data.hr_only import DegradedImage, find_degraded
+from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.random_degradation import Degradation, degrade, draw_plan
 from sr.data.sources import Source
 from sr.io.rgb8 import write_rgb8
@@ -29,7 +29,7 @@ KINDS = ("Light", "Real", "RealESRGAN")
 class BlindlyDegraded:
     """An hr file, cut to a multiple of the scale, and its lr by a random degradation."""
 
-    image: DegradedImage
+    image: HRImage
     degradation: Degradation
     seed: int
 
@@ -64,7 +64,7 @@ def find_blindly_degraded(
     hr: Path, scale: int, degradation: Degradation, seed: int
 ) -> list[Source[Any]]:
     """Every image of a folder. Raises DataError naming all faults."""
-    found = find_degraded((hr,), scale, (), (1.0,))
+    found = find_hr_images((hr,), scale, (), (1.0,))
     return [BlindlyDegraded(image, degradation, seed) for image in found]
 
 

@@ -104,7 +104,7 @@ def build_generator(options: GeneratorOptions, scale: int) -> nn.Module:
     return GENERATORS[type(options)](scale, **fields_of(options))
 
 
-def receptive_radius_of(options: GeneratorOptions, scale: int) -> int:
+def find_receptive_radius(options: GeneratorOptions, scale: int) -> int:
     """How far the generator sees, in LR pixels, at most MAX_RADIUS.
 
     Measured on one of the same depth with few channels, which sees as far and takes a fraction.

@@ -10,8 +10,8 @@ from sr.build import build_flow, fields_of
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore, Frames
 from sr.data.frame_folders import find_frame_folders, find_septuplets
-from sr.data.hr_only import find_degraded
-from sr.data.paired import find_paired
+from sr.data.hr_only import find_hr_images
+from sr.data.paired import find_paired_images
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sources import Mixture, Source, list_images
 from sr.data.synthetic.images import SyntheticImages, find_synthetic
@@ -53,9 +53,9 @@ def find_pairs(options: HRFolders | PairedFolders, scale: int) -> list[Source[An
     """The images of a data set, headers read. Raises DataError naming all faults."""
     if isinstance(options, HRFolders):
         return list(
-            find_degraded(options.hr, scale, options.exclude, options.downscale, options.hr_scale)
+            find_hr_images(options.hr, scale, options.exclude, options.downscale, options.hr_scale)
         )
-    return list(find_paired(options.lr, options.hr, scale, options.exclude))
+    return list(find_paired_images(options.lr, options.hr, scale, options.exclude))
 
 
 def build_window(options: Options) -> Window | None:
@@ -77,7 +77,7 @@ def build_window_settings(options: Options) -> WindowSettings:
     )
 
 
-def clips_metadata(options: Options) -> dict[str, Any]:
+def build_clips_metadata(options: Options) -> dict[str, Any]:
     """What a model file tells of the window, for infer.py; empty for single images."""
     window, seen = options.datasets.window, build_window(options)
     if window is None or seen is None:

@@ -18,7 +18,7 @@ from sr.build import (
     build_schedule,
 )
 from sr.build_data import build_degradation, find_pairs
-from sr.data.hr_only import DegradedImage
+from sr.data.hr_only import HRImage
 from sr.data.paired import PairedImage
 from sr.io.rgb8 import write_rgb8
 from sr.losses import total_variation
@@ -235,8 +235,8 @@ def test_sources_are_found_in_hr_folders_and_in_paired_folders(tmp_path: Path) -
     hr = HRFolders(type="HRFolders", hr=(tmp_path / "hr",), exclude=("b*",), downscale=(1.0, 0.5))
     degraded = find_pairs(hr, 4)
     assert [(type(source), source.name) for source in degraded] == [
-        (DegradedImage, str(tmp_path / "hr" / "a.png")),
-        (DegradedImage, f"{tmp_path / 'hr' / 'a.png'} at 0.5 of its size"),
+        (HRImage, str(tmp_path / "hr" / "a.png")),
+        (HRImage, f"{tmp_path / 'hr' / 'a.png'} at 0.5 of its size"),
     ]
     assert [source.hr_size for source in degraded] == [(16, 16), (8, 8)]
     folders = {"hr": (tmp_path / "hr",), "lr": (tmp_path / "lr",)}

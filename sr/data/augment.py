@@ -17,7 +17,7 @@ Pair = tuple[Image, Image]  # lr, hr
 Place = tuple[int, int]  # top, left
 
 
-def random_place(
+def draw_place(
     lr: Image,
     lr_size: int,
     candidates: int,
@@ -36,11 +36,11 @@ def random_place(
         for _ in range(candidates)
     ]
     if candidates > 1:
-        places.sort(key=measure or (lambda place: detail(cut(lr, place, lr_size))))
+        places.sort(key=measure or (lambda place: measure_detail(cut_square(lr, place, lr_size))))
     return places[round(quantile * (candidates - 1))]
 
 
-def cut(image: Image, place: Place, size: int, margin: int = 0) -> Image:
+def cut_square(image: Image, place: Place, size: int, margin: int = 0) -> Image:
     """The square of `size` pixels at a place, with `margin` more on each side.
 
     What the margin lacks beyond the image's borders is mirrored.
@@ -59,7 +59,7 @@ def cut(image: Image, place: Place, size: int, margin: int = 0) -> Image:
     return np.pad(inside, lacking, mode="symmetric")
 
 
-def detail(image: Image) -> float:
+def measure_detail(image: Image) -> float:
     """Mean absolute difference of neighboring pixels, down and across, in 8-bit levels."""
     values = image.astype(np.int16)
     down = np.abs(np.diff(values, axis=0)).mean()
@@ -67,7 +67,7 @@ def detail(image: Image) -> float:
     return float(down + across)
 
 
-def bicubic_residual(hr: Image, size: int, scale: int) -> float:
+def measure_bicubic_residual(hr: Image, size: int, scale: int) -> float:
     """Mean absolute error of bicubic upscaling of the downscaled crop, in 8-bit levels.
 
     hr: square; it is first shrunk to `size` pixels, a multiple of the scale. A quick measure by
@@ -81,14 +81,14 @@ def bicubic_residual(hr: Image, size: int, scale: int) -> float:
 
 
 @dataclass(frozen=True)
-class Orientation:
+class Augmentation:
     """One of the eight ways to turn and mirror an image: flips first, then the transposition."""
 
     down: bool  # rows from the last to the first
     across: bool  # columns likewise
     swap: bool  # rows become columns
 
-    def of(self, image: Image) -> Image:
+    def apply(self, image: Image) -> Image:
         """(H, W, 3); or (W, H, 3) where rows and columns are swapped."""
         if self.down:
             image = image[::-1]
@@ -96,7 +96,7 @@ class Orientation:
             image = image[:, ::-1]
         return image.transpose(1, 0, 2) if self.swap else image
 
-    def of_frames(self, frames: Tensor) -> Tensor:
+    def apply_to_frames(self, frames: Tensor) -> Tensor:
         """(..., H, W)."""
         if self.down:
             frames = frames.flip(-2)
@@ -104,15 +104,15 @@ class Orientation:
             frames = frames.flip(-1)
         return frames.transpose(-1, -2) if self.swap else frames
 
-    def of_flows(self, flows: Tensor) -> Tensor:
+    def apply_to_flows(self, flows: Tensor) -> Tensor:
         """(..., 2, H, W): flow, across and down, which turns with the frames."""
-        across, down = self.of_frames(flows).unbind(-3)
+        across, down = self.apply_to_frames(flows).unbind(-3)
         across = -across if self.across else across
         down = -down if self.down else down
         return torch.stack([down, across] if self.swap else [across, down], dim=-3)
 
 
-def random_orientation(flips: bool, transposes: bool, rng: np.random.Generator) -> Orientation:
+def draw_augmentation(flips: bool, transposes: bool, rng: np.random.Generator) -> Augmentation:
     """Each flip and the transposition with probability 1/2 where allowed."""
     down, across, swap = (bool(chance < 0.5) for chance in rng.random(3))
-    return Orientation(flips and down, flips and across, transposes and swap)
+    return Augmentation(flips and down, flips and across, transposes and swap)

@@ -31,7 +31,7 @@ class _Block:
     dtype: str
 
 
-class Cached(Generic[ArraysT]):
+class SourceCache(Generic[ArraysT]):
     """What sources load, by index: from the cache file, or again where it had no room in it."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Cached(Generic[ArraysT]):
         blocks: Sequence[Sequence[_Block]],
     ) -> None:
         """The arrays of the first len(blocks) of the sources lie in `file`, but for those without
-        a block, which are never kept. Use `cache`.
+        a block, which are never kept. Use `fill_cache`.
         """
         self.sources = sources
         self.file = file
@@ -72,7 +72,9 @@ class Cached(Generic[ArraysT]):
         return values.view(dtype).reshape(block.shape)
 
 
-def cache(sources: Sequence[Source[ArraysT]], file: Path, limit_bytes: int) -> Cached[ArraysT]:
+def fill_cache(
+    sources: Sequence[Source[ArraysT]], file: Path, limit_bytes: int
+) -> SourceCache[ArraysT]:
     """Load the sources, in order, into `file` until it holds `limit_bytes`.
 
     Raises DataError with the names of all that cannot be decoded, or when the disk has no room.
@@ -95,23 +97,23 @@ def cache(sources: Sequence[Source[ArraysT]], file: Path, limit_bytes: int) -> C
                 continue
             blocks.append([_append(stream, array) for array in result])
     raise_faults("images that cannot be decoded", faults)
-    return Cached(sources, file, blocks)
+    return SourceCache(sources, file, blocks)
 
 
-def write_index(cached: Cached[ArraysT]) -> None:
-    """Write where the arrays lie, for other processes on this machine; see `open_cached`."""
+def write_index(cached: SourceCache[ArraysT]) -> None:
+    """Write where the arrays lie, for other processes on this machine; see `open_cache`."""
     rows = [[asdict(block) for block in blocks] for blocks in cached.blocks]
-    index_path(cached.file).write_text(json.dumps(rows), encoding="utf-8")
+    get_index_path(cached.file).write_text(json.dumps(rows), encoding="utf-8")
 
 
-def open_cached(sources: Sequence[Source[ArraysT]], file: Path) -> Cached[ArraysT]:
+def open_cache(sources: Sequence[Source[ArraysT]], file: Path) -> SourceCache[ArraysT]:
     """What another process has decoded into `file`, after its `write_index`."""
-    rows = json.loads(index_path(file).read_text(encoding="utf-8"))
+    rows = json.loads(get_index_path(file).read_text(encoding="utf-8"))
     blocks = [list(map(_block, row)) for row in rows]
-    return Cached(sources, file, blocks)
+    return SourceCache(sources, file, blocks)
 
 
-def index_path(file: Path) -> Path:
+def get_index_path(file: Path) -> Path:
     """The file that says where in `file` the arrays lie."""
     return file.with_suffix(".json")
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr.data.augment import Image, Orientation, random_orientation, random_place
-from sr.data.cache import Cached
-from sr.data.clips import ClipArrays, scene_of
+from sr.data.augment import Augmentation, Image, draw_augmentation, draw_place
+from sr.data.cache import SourceCache
+from sr.data.clips import ClipArrays, find_scene
 from sr.data.crops import Crop, CropSettings
 from sr.data.sampler import Draw
 from sr.motion.frame_window import Area, Scene, Window, crop, gather_window
@@ -39,7 +39,7 @@ class ClipCropDataset(Dataset[Crop]):
 
     def __init__(
         self,
-        clips: Cached[ClipArrays],
+        clips: SourceCache[ClipArrays],
         scale: int,
         settings: CropSettings,
         windows: WindowSettings,
@@ -66,10 +66,10 @@ class ClipCropDataset(Dataset[Crop]):
         size = self.settings.crop_size // self.scale  # LR pixels
         candidates = self.settings.detail_candidates
         quantile = self.settings.detail_quantile
-        place = random_place(clip.lr[positions[0]], size, candidates, rng, quantile)
+        place = draw_place(clip.lr[positions[0]], size, candidates, rng, quantile)
         area = Area(*place, size, size)
-        orientation = random_orientation(self.settings.flips, self.settings.transposes, rng)
-        crop = self._crop(clip, positions, area, orientation, backwards=backwards)
+        augmentation = draw_augmentation(self.settings.flips, self.settings.transposes, rng)
+        crop = self._crop(clip, positions, area, augmentation, backwards=backwards)
         crop["name"] = self.clips.sources[index].name
         return crop
 
@@ -77,7 +77,7 @@ class ClipCropDataset(Dataset[Crop]):
         self, clip: ClipArrays, backwards: bool, rng: np.random.Generator
     ) -> tuple[int, ...]:
         """The references, in the order in which time runs."""
-        positions = references(clip, self.windows)
+        positions = list_references(clip, self.windows)
         first = positions[int(rng.integers(len(positions)))]
         both = tuple(range(first, first + self.windows.num_references))
         if clip.cuts[first : both[-1]].any():
@@ -89,47 +89,47 @@ class ClipCropDataset(Dataset[Crop]):
         clip: ClipArrays,
         positions: Sequence[int],
         area: Area,
-        orientation: Orientation,
+        augmentation: Augmentation,
         *,
         backwards: bool,
     ) -> Crop:
         hr_area = Area(*(self.scale * pixels for pixels in area))
-        lr = [orientation.of_frames(crop(_frame(clip.lr[t]), area)) for t in positions]
-        hr = [orientation.of_frames(crop(_frame(clip.hr[t]), hr_area)) for t in positions]
-        crop: Crop = {
+        lr = [augmentation.apply_to_frames(crop(_frame(clip.lr[t]), area)) for t in positions]
+        hr = [augmentation.apply_to_frames(crop(_frame(clip.hr[t]), hr_area)) for t in positions]
+        sample: Crop = {
             "lr": _values(torch.stack(lr)),
             "hr": _values(torch.stack(hr)),
             "name": "",
         }
         window = self.windows.window
         if window is None and len(positions) == 1:
-            return crop
-        scene = scene_of(clip, positions[0])
+            return sample
+        scene = find_scene(clip, positions[0])
         if window is not None:
             seen = window.backwards() if backwards else window
             pairs = [gather_window(seen, scene, t, area) for t in positions]
-            neighbors = torch.stack([orientation.of_frames(frames) for frames, _ in pairs])
-            flows = torch.stack([orientation.of_flows(flows) for _, flows in pairs])
-            crop["neighbors"], crop["flows"] = _values(neighbors), flows.contiguous()
+            neighbors = torch.stack([augmentation.apply_to_frames(frames) for frames, _ in pairs])
+            flows = torch.stack([augmentation.apply_to_flows(flows) for _, flows in pairs])
+            sample["neighbors"], sample["flows"] = _values(neighbors), flows.contiguous()
         if len(positions) == 2:
-            crop["motion"] = self._motion(scene, positions, area, orientation)
-        return crop
+            sample["motion"] = self._motion(scene, positions, area, augmentation)
+        return sample
 
     def _motion(
-        self, scene: Scene, positions: Sequence[int], area: Area, orientation: Orientation
+        self, scene: Scene, positions: Sequence[int], area: Area, augmentation: Augmentation
     ) -> Tensor:
         """The flow from the first reference's crop to the second's, in HR pixels, (1, 2, H, W)."""
         position, following = positions
         window = Window((following - position,))
         _, flows = gather_window(window, scene, position, area)  # (1, 2, h, w)
-        turned = orientation.of_flows(flows)
+        turned = augmentation.apply_to_flows(flows)
         enlarged = torch.nn.functional.interpolate(
             turned, scale_factor=float(self.scale), mode="bilinear"
         )
         return enlarged * self.scale
 
 
-def references(clip: ClipArrays, windows: WindowSettings) -> list[int]:
+def list_references(clip: ClipArrays, windows: WindowSettings) -> list[int]:
     """The frames that may be the first of `num_references`.
 
     Never empty where the clip has as many frames; a clip without a whole window gives its middle.
@@ -146,7 +146,7 @@ def references(clip: ClipArrays, windows: WindowSettings) -> list[int]:
     return inside or [last // 2]
 
 
-def join(crops: Sequence[Crop]) -> Crop:
+def collate_clips(crops: Sequence[Crop]) -> Crop:
     """Crops of several draws as one batch; references of a draw stay side by side."""
     tensors = {
         key: torch.cat([crop[key] for crop in crops])  # type: ignore[literal-required]

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from sr.data.augment import Image
-from sr.data.hr_only import name_at, shrunk, shrunk_size
+from sr.data.hr_only import compute_hr_size, downscale_hr, format_name
 from sr.data.imresize import imresize
 from sr.io.atomic_write import atomic_write
 from sr.motion.frame_window import Scene
@@ -108,11 +108,11 @@ class Clip:
 
     @property
     def name(self) -> str:
-        return name_at(self.frames.name, self.downscale)
+        return format_name(self.frames.name, self.downscale)
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        return shrunk_size(self.frames.size, self.downscale, self.downscaling.scale)
+        return compute_hr_size(self.frames.size, self.downscale, self.downscaling.scale)
 
     @property
     def num_bytes(self) -> int:
@@ -124,7 +124,7 @@ class Clip:
     def load(self) -> ClipArrays:
         """Read, downscale and measure. Raises ImageError."""
         scale = self.downscaling.scale
-        hr = [shrunk(frame, self.downscale, scale) for frame in self.frames.read()]
+        hr = [downscale_hr(frame, self.downscale, scale) for frame in self.frames.read()]
         lr = [self.downscaling(frame) for frame in hr]
         return ClipArrays(np.stack(lr), np.stack(hr), *self._motion(lr))
 
@@ -147,7 +147,7 @@ class Clip:
         return arrays
 
 
-def scene_of(clip: ClipArrays, position: int) -> Scene:
+def find_scene(clip: ClipArrays, position: int) -> Scene:
     """The part of a clip without a cut that a frame lies in; frames (3, h, w), uint8."""
     first = last = position
     while first > 0 and not clip.cuts[first - 1]:

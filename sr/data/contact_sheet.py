@@ -15,7 +15,7 @@ _GAP = 4  # pixels between pairs
 _GRAY = 96  # of the gaps, in 8-bit levels
 
 
-def contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Image:
+def make_contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Image:
     """The first pairs of the batches, each lr with its pixels repeated to hr's size, hr next to it.
 
     Pairs run from left to right, row by row, about as many rows as crops in a row; a place
@@ -41,7 +41,7 @@ def contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Image:
 
 def write_contact_sheet(path: Path, batches: Iterable[Crop], num_pairs: int) -> None:
     """Write a contact sheet; path ends in .png. Raises ImageError where it cannot be written."""
-    write_rgb8(path, contact_sheet(batches, num_pairs))
+    write_rgb8(path, make_contact_sheet(batches, num_pairs))
 
 
 def _pairs(batches: Iterable[Crop]) -> Iterator[Image]:

@@ -15,15 +15,15 @@ from sr.data.augment import (
     Image,
     Pair,
     Place,
-    bicubic_residual,
-    cut,
-    random_orientation,
-    random_place,
+    cut_square,
+    draw_augmentation,
+    draw_place,
+    measure_bicubic_residual,
 )
-from sr.data.cache import Cached
-from sr.data.hr_only import DegradedImage
+from sr.data.cache import SourceCache
+from sr.data.hr_only import HRImage
 from sr.data.imresize import imresize
-from sr.data.random_degradation import Degradation, Plan, degrade, draw_plan
+from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
 from sr.data.sources import Source, raise_faults
 from sr.data.synthetic.images import SyntheticImages
@@ -63,7 +63,7 @@ class CropDataset(Dataset[Crop]):
 
     def __init__(
         self,
-        pairs: Cached[Pair],
+        pairs: SourceCache[Pair],
         scale: int,
         settings: CropSettings,
         seed: int,
@@ -87,7 +87,7 @@ class CropDataset(Dataset[Crop]):
         if isinstance(source, SyntheticImages):
             kind, (lr, hr) = self._draw_and_degrade(source, rng)
             name = f"{name} {kind}, draw {number}"
-        elif isinstance(source, DegradedImage) and source.hr_scale is not None:
+        elif isinstance(source, HRImage) and source.hr_scale is not None:
             lr, hr = self._shrink_and_degrade(*self.pairs[index], source.hr_scale, rng)
         else:
             lr, hr = self._cut_and_degrade(*self.pairs[index], rng)
@@ -103,10 +103,10 @@ class CropDataset(Dataset[Crop]):
         top, left = self._random_place(lr, hr, scale * size, rng)
         plan = self._draw_plan(rng)
         margin = 0 if plan is None else plan.margin(scale)  # LR pixels
-        hr = cut(hr, (scale * top, scale * left), scale * size, scale * margin)
-        lr = cut(lr, (top, left), size)
-        orientation = random_orientation(settings.flips, settings.transposes, rng)
-        lr, hr = orientation.of(lr), orientation.of(hr)
+        hr = cut_square(hr, (scale * top, scale * left), scale * size, scale * margin)
+        lr = cut_square(lr, (top, left), size)
+        augmentation = draw_augmentation(settings.flips, settings.transposes, rng)
+        lr, hr = augmentation.apply(lr), augmentation.apply(hr)
         if plan is None:
             return lr, hr
         lr = degrade(hr, plan, scale, rng)
@@ -128,8 +128,8 @@ class CropDataset(Dataset[Crop]):
         top, left = self.scale * top, self.scale * left
         shrunk = imresize(hr[top : top + side, left : left + side], factor)
         first = (len(shrunk) - size) // 2
-        hr = cut(shrunk, (first, first), size, self.scale * margin)
-        hr = random_orientation(settings.flips, settings.transposes, rng).of(hr)
+        hr = cut_square(shrunk, (first, first), size, self.scale * margin)
+        hr = draw_augmentation(settings.flips, settings.transposes, rng).apply(hr)
         return self._degrade(hr, margin, plan, rng)
 
     def _draw_and_degrade(
@@ -141,7 +141,9 @@ class CropDataset(Dataset[Crop]):
         kind, hr = source.draw(self.settings.crop_size + 2 * self.scale * margin, rng)
         return kind, self._degrade(hr, margin, plan, rng)
 
-    def _degrade(self, hr: Image, margin: int, plan: Plan | None, rng: np.random.Generator) -> Pair:
+    def _degrade(
+        self, hr: Image, margin: int, plan: DegradationPlan | None, rng: np.random.Generator
+    ) -> Pair:
         """hr: with a margin, in LR pixels, that is cut off again."""
         if plan is None:
             lr = imresize(hr, Fraction(1, self.scale))
@@ -152,9 +154,9 @@ class CropDataset(Dataset[Crop]):
     def _cut_middle(self, lr: Image, hr: Image, margin: int) -> Pair:
         scale, size = self.scale, self.settings.crop_size
         hr_middle = (scale * margin, scale * margin)
-        return cut(lr, (margin, margin), size // scale), cut(hr, hr_middle, size)
+        return cut_square(lr, (margin, margin), size // scale), cut_square(hr, hr_middle, size)
 
-    def _draw_plan(self, rng: np.random.Generator) -> Plan | None:
+    def _draw_plan(self, rng: np.random.Generator) -> DegradationPlan | None:
         return None if self.degradation is None else draw_plan(self.degradation, rng)
 
     def _random_place(self, lr: Image, hr: Image, side: int, rng: np.random.Generator) -> Place:
@@ -162,10 +164,10 @@ class CropDataset(Dataset[Crop]):
         settings, scale = self.settings, self.scale
 
         def measure(place: Place) -> float:
-            region = cut(hr, (scale * place[0], scale * place[1]), side)
-            return bicubic_residual(region, settings.crop_size, scale)
+            region = cut_square(hr, (scale * place[0], scale * place[1]), side)
+            return measure_bicubic_residual(region, settings.crop_size, scale)
 
-        return random_place(
+        return draw_place(
             lr,
             -(-side // scale),
             settings.detail_candidates,
@@ -175,12 +177,12 @@ class CropDataset(Dataset[Crop]):
         )
 
 
-def _margin(plan: Plan | None, scale: int) -> int:
+def _margin(plan: DegradationPlan | None, scale: int) -> int:
     """LR pixels around a crop that its LR depends on."""
     return _MARGIN if plan is None else max(plan.margin(scale), _MARGIN)
 
 
-def one_thread(_worker: int) -> None:
+def use_one_thread(_worker: int) -> None:
     """For a DataLoader's worker_init_fn: OpenCV would start a thread a core in every worker."""
     cv2.setNumThreads(1)
 

@@ -31,7 +31,7 @@ _BETAS = {"gaussian": (1.0, 1.0), "generalised": (0.5, 4.0), "plateau": (1.0, 2.
 _KEPT = 0.999
 
 
-def gaussian_kernel(
+def make_gaussian_kernel(
     size: int, sigmas: Range, angle: float = 0.0, beta: float = 1.0, *, plateau: bool = False
 ) -> Kernel:
     """A generalised Gaussian (the Gaussian for beta = 1), or a plateau kernel.
@@ -48,7 +48,7 @@ def gaussian_kernel(
     return _normalised(1 / (1 + distance) if plateau else np.exp(-distance / 2))
 
 
-def sinc_kernel(size: int, cutoff: float) -> Kernel:
+def make_sinc_kernel(size: int, cutoff: float) -> Kernel:
     """The circular low-pass filter, which lets ring what it blurs.
 
     size: odd, pixels a side.
@@ -63,7 +63,7 @@ def sinc_kernel(size: int, cutoff: float) -> Kernel:
     return _normalised(kernel)
 
 
-def random_blur(
+def draw_blur_kernel(
     sizes: tuple[int, int], sigma: Range, sinc_probability: float, rng: np.random.Generator
 ) -> Kernel:
     """A kernel of random shape, as sec. 4.1 draws it.
@@ -73,7 +73,7 @@ def random_blur(
     size = _random_size(sizes, rng)
     if rng.random() < sinc_probability:
         lowest = pi / 3 if size < 13 else pi / 5  # the released code; the paper names no numbers
-        return trimmed(sinc_kernel(size, rng.uniform(lowest, pi)))
+        return trim_kernel(make_sinc_kernel(size, rng.uniform(lowest, pi)))
     choice = int(rng.choice(len(_SHAPES), p=_SHARES))
     shape, oblong = _SHAPES[choice], choice % 2 == 1
     first = rng.uniform(*sigma)
@@ -82,16 +82,16 @@ def random_blur(
     low, high = _BETAS[shape]
     # As in the released code: half of all exponents below 1, half above.
     beta = rng.uniform(low, 1) if rng.random() < 0.5 else rng.uniform(1, high)
-    kernel = gaussian_kernel(size, (first, second), angle, beta, plateau=shape == "plateau")
-    return trimmed(kernel)
+    kernel = make_gaussian_kernel(size, (first, second), angle, beta, plateau=shape == "plateau")
+    return trim_kernel(kernel)
 
 
-def random_sinc(sizes: tuple[int, int], rng: np.random.Generator) -> Kernel:
+def draw_sinc_kernel(sizes: tuple[int, int], rng: np.random.Generator) -> Kernel:
     """The sinc kernel of the last step, with a cutoff from pi/3 (released code) to pi."""
-    return trimmed(sinc_kernel(_random_size(sizes, rng), rng.uniform(pi / 3, pi)))
+    return trim_kernel(make_sinc_kernel(_random_size(sizes, rng), rng.uniform(pi / 3, pi)))
 
 
-def trimmed(kernel: Kernel) -> Kernel:
+def trim_kernel(kernel: Kernel) -> Kernel:
     """The smallest centred square with 99.9 % of the kernel's absolute sum, summing to 1."""
     size = len(kernel)
     absolute = np.abs(kernel)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.data.augment import Pair
-from sr.data.sources import DataError, list_images, pair_bytes, raise_faults
+from sr.data.sources import DataError, count_pair_bytes, list_images, raise_faults
 from sr.io.rgb8 import ImageError, read_rgb8, read_size
 
 
@@ -29,7 +29,7 @@ class PairedImage:
 
     @property
     def num_bytes(self) -> int:
-        return pair_bytes(self.hr_size)
+        return count_pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
         """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
@@ -38,7 +38,7 @@ class PairedImage:
         return read_rgb8(self.lr_path, gray_to_rgb=True), hr[:height, :width]
 
 
-def find_paired(
+def find_paired_images(
     lr_folders: Sequence[Path], hr_folders: Sequence[Path], scale: int, exclude: Sequence[str]
 ) -> list[PairedImage]:
     """Pairs in the order of the hr names.

@@ -29,7 +29,7 @@ from sr.data.degradations import (
     to_float,
     to_uint8,
 )
-from sr.data.kernels import Kernel, Range, random_blur, random_sinc
+from sr.data.kernels import Kernel, Range, draw_blur_kernel, draw_sinc_kernel
 
 _FILTER_REACH = 2  # pixels of the coarser image; the cubic's four taps
 
@@ -78,7 +78,7 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DegradationPlan:
     """A degradation with all choices made, but for the noise itself."""
 
     stages: tuple[StagePlan, ...]
@@ -110,22 +110,22 @@ class Plan:
         return [*earlier, last / scale]
 
 
-def draw_plan(degradation: Degradation, rng: np.random.Generator) -> Plan | None:
+def draw_plan(degradation: Degradation, rng: np.random.Generator) -> DegradationPlan | None:
     """Make all choices at random; None for a crop that keeps its bicubic lr."""
     if rng.random() < degradation.clean_probability:
         return None
     last = degradation.stages[-1]
     with_sinc = rng.random() < degradation.final_sinc_probability
-    return Plan(
+    return DegradationPlan(
         stages=tuple(_draw_stage(stage, rng) for stage in degradation.stages),
-        final_kernel=random_sinc(last.kernel_sizes, rng) if with_sinc else None,
+        final_kernel=draw_sinc_kernel(last.kernel_sizes, rng) if with_sinc else None,
         final_filter=_draw_filter(last, rng),
         compress_last=bool(rng.random() < 0.5),  # sec. 4.1: both orders alike
     )
 
 
 def degrade(
-    hr: npt.NDArray[np.uint8], plan: Plan, scale: int, rng: np.random.Generator
+    hr: npt.NDArray[np.uint8], plan: DegradationPlan, scale: int, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
     """The lr image of a plan; rng makes the noise.
 
@@ -151,7 +151,7 @@ def degrade(
 def _draw_stage(stage: Stage, rng: np.random.Generator) -> StagePlan:
     kernel: Kernel | None = None
     if rng.random() < stage.blur_probability:
-        kernel = random_blur(stage.kernel_sizes, stage.blur_sigma, stage.sinc_probability, rng)
+        kernel = draw_blur_kernel(stage.kernel_sizes, stage.blur_sigma, stage.sinc_probability, rng)
     gaussian = bool(rng.random() < stage.gaussian_probability)
     codec: Codec | None = None
     if rng.random() < stage.compression_probability:

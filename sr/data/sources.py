@@ -72,7 +72,7 @@ class Mixture(Sequence[Source[Any]]):
         return self._sources[index]
 
 
-def pair_bytes(hr_size: tuple[int, int]) -> int:
+def count_pair_bytes(hr_size: tuple[int, int]) -> int:
     """Of hr, (H, W), and lr, which has a quarter of its pixels or fewer."""
     height, width = hr_size
     return 3 * height * width * 5 // 4

@@ -35,7 +35,7 @@ def find_videos(
     clips, faults = [], []
     for path in files:
         try:
-            frames = find_images([decoded(path, cache_folder)], recursive=False)
+            frames = find_images([decode_video(path, cache_folder)], recursive=False)
             clips += cut_into_clips(frames, clip_frames, min_frames)
         except DataError as error:  # of the folder of frames
             faults.append(f"{path}: {error}")
@@ -45,7 +45,7 @@ def find_videos(
     return clips
 
 
-def decoded(path: Path, cache_folder: Path) -> Path:
+def decode_video(path: Path, cache_folder: Path) -> Path:
     """The folder with a video's frames, 8 bits each, as they are coded (not turned).
 
     Raises VideoError for what cannot be read, and where the disk has no room.

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, NonNegativeInt
 from torch import Tensor, nn
 
-from sr.build import build_generator, receptive_radius_of
+from sr.build import build_generator, find_receptive_radius
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.clip_metadata import parse_clip_metadata
@@ -179,7 +179,7 @@ def _load_ours(path: Path) -> LoadedGenerator:
         network.load_state_dict(file.state_dict)
         radius = header.receptive_radius
         if radius is None:
-            radius = receptive_radius_of(header.generator, header.scale)
+            radius = find_receptive_radius(header.generator, header.scale)
         return _loaded(network, header.generator.type, "train.py", radius, file.metadata)
     except MissingBasicSRError as error:
         return _without_basicsr(path, file, error)
@@ -208,7 +208,7 @@ def _load_published(path: Path, published: Published) -> LoadedGenerator:
             f"{path}: it looks like {published.options.type} x{published.scale}, but does not fit: "
             f"{error}"
         ) from None
-    radius = receptive_radius_of(published.options, published.scale)
+    radius = find_receptive_radius(published.options, published.scale)
     metadata = {
         "generator": published.options.model_dump(mode="json"),
         "scale": published.scale,

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from sr.build_data import build_degradation, build_window_settings
-from sr.data.cache import Cached, cache, open_cached, write_index
-from sr.data.clip_crops import ClipCropDataset, join
-from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
+from sr.data.cache import SourceCache, fill_cache, open_cache, write_index
+from sr.data.clip_crops import ClipCropDataset, collate_clips
+from sr.data.crops import Crop, CropDataset, CropSettings, use_one_thread
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source
 from sr.data.zoomed_crops import ZoomedCropDataset
@@ -27,16 +27,16 @@ from sr.training.steps import Batch, to_device
 
 def decode(
     sources: Sequence[Source[Any]], folder: Path, cache_gib: float, accelerator: Accelerator
-) -> Cached[Any]:
+) -> SourceCache[Any]:
     """Decoded images or clips in a file of this machine's own in the run's folder.
 
     Where several processes share a machine, one of them decodes and the others wait.
     """
     file = images_path(folder)
     if accelerator.is_local_main_process:
-        write_index(cache(sources, file, int(cache_gib * 2**30)))
+        write_index(fill_cache(sources, file, int(cache_gib * 2**30)))
     accelerator.wait_for_everyone()
-    return open_cached(sources, file)
+    return open_cache(sources, file)
 
 
 def images_path(folder: Path) -> Path:
@@ -44,7 +44,9 @@ def images_path(folder: Path) -> Path:
     return folder / f"images.{os.environ.get('GROUP_RANK', '0')}.bin"
 
 
-def endless_batches(options: Options, cached: Cached[Any], training: Training) -> Iterator[Batch]:
+def endless_batches(
+    options: Options, cached: SourceCache[Any], training: Training
+) -> Iterator[Batch]:
     """This process's batches from the trainee's next step on, prepared by worker processes."""
     accelerator = training.accelerator
     done = training.trainee.step * training.batches_a_step
@@ -62,7 +64,7 @@ def endless_batches(options: Options, cached: Cached[Any], training: Training) -
 
 def endless_crops(
     options: Options,
-    cached: Cached[Any],
+    cached: SourceCache[Any],
     *,
     num_workers: int,
     first_batch: int = 0,
@@ -77,11 +79,11 @@ def endless_crops(
         batch_sampler=EndlessBatchSampler(
             len(cached), data.batch_size, options.seed, first_batch, stride, groups
         ),
-        collate_fn=join if isinstance(data.source, ClipSource) else default_collate,
+        collate_fn=collate_clips if isinstance(data.source, ClipSource) else default_collate,
         num_workers=num_workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if num_workers else None,
-        worker_init_fn=one_thread,
+        worker_init_fn=use_one_thread,
         # Forked workers would hang: libvips has started threads in this process.
         multiprocessing_context="spawn" if num_workers else None,
     )
@@ -94,7 +96,7 @@ def endless_crops(
 
 
 def first_batches(
-    options: Options, cached: Cached[Any], accelerator: Accelerator, count: int
+    options: Options, cached: SourceCache[Any], accelerator: Accelerator, count: int
 ) -> list[Batch]:
     """The run's first batches, without touching the order of the others.
 
@@ -105,14 +107,14 @@ def first_batches(
     return [_batch(crop, accelerator.device, laid_out) for crop in crops]
 
 
-def _dataset(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
+def _dataset(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     crops, teacher = _crops(options, cached), options.losses.teacher
     if teacher is not None and "zoomed" in teacher.inputs:
         return ZoomedCropDataset(crops, options.seed)
     return crops
 
 
-def _crops(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
+def _crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     data = options.datasets.train
     settings = CropSettings(
         crop_size=data.crop_size,

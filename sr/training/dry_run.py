@@ -16,7 +16,7 @@ from torch import nn
 
 from sr.build import build_validation_lpips
 from sr.build_data import build_window
-from sr.data.cache import Cached
+from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
 from sr.device import precision_name, resolve_device, resolve_precision
@@ -68,7 +68,7 @@ def check(options: Options, say: Say) -> None:
         say(f"teacher: {about['file']}, {about['architecture']}, {_size(teacher)}")
     with RunLog(None, options.train.steps, first_step=1, interval=1) as log:
         training = make_training(options, trainee, accelerator, log, teacher)
-        cached = Cached(sources, Path(), [])
+        cached = SourceCache(sources, Path(), [])
         drawn = first_batches(options, cached, accelerator, training.batches_a_step)
         for line in as_table(liveness_of(training, drawn[0])):
             say(line)
@@ -90,7 +90,7 @@ def preview(options: Options, folder: Path) -> Path:
     sources, _ = find_images(options, resolve_device(options.train.device))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
-    crops = endless_crops(options, Cached(sources, Path(), []), num_workers=0)
+    crops = endless_crops(options, SourceCache(sources, Path(), []), num_workers=0)
     write_contact_sheet(path, crops, PREVIEWED_PAIRS)
     return path
 

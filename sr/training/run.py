@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sr.build import build_validation_lpips
 from sr.build_data import build_window, find_training_sources, find_validation_sources
-from sr.data.cache import Cached, index_path
+from sr.data.cache import SourceCache, get_index_path
 from sr.data.crops import refuse_small_images
 from sr.data.sources import Source
 from sr.device import precision_name, resolve_device, resolve_precision
@@ -63,7 +63,7 @@ def train(options: Options, resume: str = "auto") -> bool:
         finally:
             if accelerator.is_local_main_process:
                 images_path(folder).unlink(missing_ok=True)
-                index_path(images_path(folder)).unlink(missing_ok=True)
+                get_index_path(images_path(folder)).unlink(missing_ok=True)
 
 
 def find_images(options: Options, device: torch.device) -> tuple[Sequence[Source[Any]], Sets]:
@@ -189,7 +189,7 @@ def _by_the_first(work: Callable[[], object], accelerator: Accelerator) -> Calla
 
 def opening(
     options: Options,
-    cached: Cached[Any],
+    cached: SourceCache[Any],
     trainee: Trainee,
     accelerator: Accelerator,
     dtype: torch.dtype,

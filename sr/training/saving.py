@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from sr.build import receptive_radius_of
-from sr.build_data import clips_metadata
+from sr.build import find_receptive_radius
+from sr.build_data import build_clips_metadata
 from sr.io.model_file import write_model_file
 from sr.models.teacher import Teacher
 from sr.options.schema import Options
@@ -65,9 +65,9 @@ def make_checkpoints(
     metadata = {
         "generator": options.generator.model_dump(mode="json"),
         "scale": options.scale,
-        **clips_metadata(options),
+        **build_clips_metadata(options),
         "ema": options.train.ema_decay > 0,
-        "receptive_radius": receptive_radius_of(options.generator, options.scale),
+        "receptive_radius": find_receptive_radius(options.generator, options.scale),
         "training_data": data.description,
         "licence": data.licence,
         **({} if teacher is None else {"teacher": teacher.description}),

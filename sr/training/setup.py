@@ -16,7 +16,7 @@ from sr.build import (
     build_optimizer,
     build_schedule,
 )
-from sr.build_data import clips_metadata
+from sr.build_data import build_clips_metadata
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
 from sr.models.load import load_initial_weights
@@ -41,7 +41,7 @@ def make_trainee(options: Options, accelerator: Accelerator, state_file: Path | 
     begun_anew: tuple[str, ...] = ()
     if options.train.initial_generator is not None and state_file is None:
         initial = options.train.initial_generator
-        clips = clips_metadata(options).get("clips")
+        clips = build_clips_metadata(options).get("clips")
         begun_anew = load_initial_weights(
             generator,
             initial,

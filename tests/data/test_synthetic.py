@@ -11,8 +11,8 @@ import torch
 from PIL import ImageFont
 from torch.utils.data import DataLoader
 
-from sr.data.cache import Cached, cache, open_cached, write_index
-from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
+from sr.data.cache import SourceCache, fill_cache, open_cache, write_index
+from sr.data.crops import Crop, CropDataset, CropSettings, use_one_thread
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
@@ -37,7 +37,7 @@ def synthetic(kinds: Mapping[str, float] | None = None) -> SyntheticImages:
 def dataset(
     source: SyntheticImages, seed: int = 0, degradation: Degradation | None = None
 ) -> CropDataset:
-    return CropDataset(Cached([source], Path(), []), 4, SETTINGS, seed, degradation)
+    return CropDataset(SourceCache([source], Path(), []), 4, SETTINGS, seed, degradation)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,7 +105,7 @@ def test_synthetic_images_can_be_degraded() -> None:
 
 def test_a_worker_process_gives_the_same_mixture_as_this_one(tmp_path: Path) -> None:
     mixture = Mixture([(1.0, [synthetic()]), (1.0, [synthetic({"text": 1.0})])])
-    crops = CropDataset(cache(mixture, tmp_path / "cache.bin", 10**9), 4, SETTINGS, 0)
+    crops = CropDataset(fill_cache(mixture, tmp_path / "cache.bin", 10**9), 4, SETTINGS, 0)
 
     def batches(num_workers: int, start_method: str | None) -> list[Crop]:
         loader: DataLoader[Crop] = DataLoader(
@@ -113,7 +113,7 @@ def test_a_worker_process_gives_the_same_mixture_as_this_one(tmp_path: Path) -> 
             batch_sampler=EndlessBatchSampler(2, 2, seed=0, groups=mixture.groups),
             num_workers=num_workers,
             multiprocessing_context=start_method,
-            worker_init_fn=one_thread,
+            worker_init_fn=use_one_thread,
         )
         return list(islice(loader, 4))
 
@@ -124,10 +124,10 @@ def test_a_worker_process_gives_the_same_mixture_as_this_one(tmp_path: Path) -> 
 
 
 def test_synthetic_images_are_never_kept(tmp_path: Path) -> None:
-    cached = cache([synthetic(), synthetic()], tmp_path / "cache.bin", 10**9)
+    cached = fill_cache([synthetic(), synthetic()], tmp_path / "cache.bin", 10**9)
     write_index(cached)
     assert (tmp_path / "cache.bin").stat().st_size == 0
-    for each in (cached, open_cached(cached.sources, cached.file)):
+    for each in (cached, open_cache(cached.sources, cached.file)):
         assert each.blocks == [[], []]
         lr, hr = each[1]
         assert hr.shape == (*synthetic().hr_size, 3)

@@ -24,7 +24,7 @@ from sr.build import (
 )
 from sr.build_data import find_pairs
 from sr.data.augment import Image
-from sr.data.cache import Cached
+from sr.data.cache import SourceCache
 from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
 from sr.data.crops import CropSettings
@@ -208,7 +208,7 @@ def test_row_8_the_first_batch_is_trained_on(
     run.train(options)
     source = options.datasets.train.source
     assert isinstance(source, HRFolders)
-    cached = Cached(find_pairs(source, 2), Path(), [])
+    cached = SourceCache(find_pairs(source, 2), Path(), [])
     for batch, crops in zip(seen, endless_crops(options, cached, num_workers=0), strict=False):
         assert torch.equal(batch.hr, crops["hr"])
     assert len(seen) == 3
@@ -256,7 +256,7 @@ def test_row_16_flow_is_measured_once_a_pair_and_on_whole_frames(tmp_path: Path)
     method = Watched()
     clip = Clip(Septuplet(), Downscaling(4), flow=FlowStore(method, tmp_path))
     crops = ClipCropDataset(
-        Cached([clip], Path(), []),  # loaded again for every crop
+        SourceCache([clip], Path(), []),  # loaded again for every crop
         4,
         CropSettings(32, 1, flips=True, transposes=True),
         WindowSettings(Window(list_offsets(7, "time"))),
