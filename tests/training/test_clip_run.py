@@ -302,7 +302,7 @@ def test_flow_is_kept_for_the_next_run(
     def fails(*_: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("sr.data.clips.measured", fails)
+    monkeypatch.setattr("sr.data.clips.measure_motion", fails)
     assert run.train(clip_options("name=second", "train.steps=1", "scale=2"))
     assert sorted((tmp_path / "cache" / "flow").rglob("*.npz")) == kept
 
