@@ -75,7 +75,7 @@ class Engine(nn.Module):
 
 def bundled_models() -> list[Path]:
     """Files of the bundled models that enlarge single images."""
-    return [model.file for model in BUNDLED if not model.facts().only_videos]
+    return [model.file for model in BUNDLED if not model.read_facts().needs_several_frames]
 
 
 def load_ways(models: Sequence[Path], device: torch.device, precision: str) -> list[Way]:

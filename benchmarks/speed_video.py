@@ -31,7 +31,7 @@ from sr.io.video.frame import Color, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.onnx_network import export_onnx, require_onnx
+from sr.models.onnx_model import export_onnx, require_onnx
 from sr.tiling.runner import forward, prepare
 
 REAL_TIME = 25  # frames a second

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from sr.losses import pixel, total_variation
-from sr.losses.adversarial_term import AdversarialTerm
+from sr.losses.adversarial import AdversarialTerm
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
 from sr.losses.discriminator import DiscriminatorLoss
+from sr.losses.imagenet_features import ImageNetFeatures
 from sr.losses.lpips import LPIPS
 from sr.losses.ms_ssim import ms_ssim_loss
 from sr.losses.perceptual import PerceptualLoss
@@ -24,7 +25,6 @@ from sr.networks.basicsr_network import BasicSRNetwork
 from sr.networks.compact import Compact
 from sr.networks.dbpn import DBPN
 from sr.networks.edsr import EDSR
-from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
 from sr.networks.msrresnet import MSRResNet
 from sr.networks.packed_window import PackedWindow

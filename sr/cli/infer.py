@@ -168,7 +168,7 @@ def command(
                 emit = to_all([with_rare_progress(write, interval=1.0), display])
                 devices = [resolve_device(name) for name in device.split(",")]
                 generators = [load_generator(file) for _ in devices]
-                scale, only_videos = generators[0].scale, generators[0].window is not None
+                scale, only_videos = generators[0].scale, generators[0].needs_several_frames
                 checked = check(request, making.target, scale, only_videos=only_videos)
                 measure = options.loaded_lpips(lpips, reference, devices[0])
                 upscalers = upscalers_of(generators, file.name, emit, devices, running)

@@ -7,9 +7,9 @@ import torch
 import typer
 
 from sr.inference.options import Extension, UsageError
+from sr.io.model_file import ModelFileError
 from sr.losses.lpips import LPIPS
 from sr.models.bundled import DEFAULT, SMALL_DEFAULT, SMALL_FACTOR
-from sr.networks.imagenet_features import FeatureWeightsError
 
 INPUT, SIZE, NETWORK, RESULT, FILES = (
     "Input and output",
@@ -284,6 +284,6 @@ def loaded_lpips(weights: str | None, reference: Path | None, device: torch.devi
         raise UsageError("--lpips: needs --reference, the originals to compare with")
     try:
         lpips = LPIPS("AlexNet", "torchvision" if weights == "torchvision" else Path(weights))
-    except FeatureWeightsError as error:
+    except ModelFileError as error:
         raise UsageError(f"--lpips: {error}") from None
     return lpips.to(device)

@@ -50,10 +50,10 @@ def show_models() -> None:
 def _cells(bundled: BundledModel) -> list[str]:
     mark = _MARKS.get(bundled.name)
     try:
-        facts = bundled.facts()
+        facts = bundled.read_facts()
     except ModelFileError:
         return [bundled.name, "", f"{bundled.purpose} (its file is missing)", "", "", ""]
-    if facts.only_videos:
+    if facts.needs_several_frames:
         mark = "videos only"
     return [
         bundled.name if mark is None else f"{bundled.name}\n({mark})",

@@ -156,13 +156,13 @@ def _window_of(
 ) -> FrameWindow | None:
     """flow: as in `Running`. Raises UsageError where it, or the model's own, cannot be had."""
     window = generator.window
-    if window is None:
+    if window is None or generator.flow is None:
         if flow != "auto":
             raise UsageError(f"--flow {flow}: {name} looks at each frame alone; expected no flow")
         return None
     try:
-        options = window.flow if flow == "auto" else parse_flow(flow)
-        return FrameWindow(window.frames, build_flow(options, device))
+        options = generator.flow if flow == "auto" else parse_flow(flow)
+        return FrameWindow(window, build_flow(options, device))
     except ValueError as error:
         raise UsageError(
             f"--flow {flow}: {error}; another method: --flow dis, farneback, raft or a file"

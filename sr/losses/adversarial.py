@@ -25,6 +25,7 @@ One-sided label smoothing, Salimans et al. 2016 (arXiv 1606.03498), section 3.4:
 discriminator's target for hr is 1 - label_smoothing. It has a meaning where there is a target.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -92,6 +93,23 @@ def generator_loss(kind: AdversarialKind, real: Tensor | None, sr: Tensor) -> Te
                 )
             real = real.detach().float()
             return _cross_entropy(real - sr.mean(), 0) + _cross_entropy(sr - real.mean(), 1)
+
+
+class AdversarialTerm:
+    """generator_loss(D(hr), D(sr)), with a gradient with respect to sr.
+
+    The discriminator's parameters are to be frozen by the caller, by `requires_grad_`: under
+    `torch.no_grad` or `inference_mode` the term would train nothing.
+    """
+
+    def __init__(self, kind: AdversarialKind, discriminator: Callable[[Tensor], Tensor]) -> None:
+        self.kind = kind
+        self.discriminator = discriminator
+
+    def __call__(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """sr, hr: (B, 3, H, W) float32, RGB in [0, 1]. hr is judged where the kind asks."""
+        real = self.discriminator(hr) if self.kind == "relativistic_average" else None
+        return generator_loss(self.kind, real, self.discriminator(sr))
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:

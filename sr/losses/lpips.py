@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sr.networks.imagenet_features import FeatureWeights, ImageNetFeatures
+from sr.losses.imagenet_features import FeatureWeights, ImageNetFeatures
 
 Network = Literal["AlexNet", "VGG16"]
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sr.networks.imagenet_features import ImageNetFeatures
+from sr.losses.imagenet_features import ImageNetFeatures
 
 Criterion = Literal["L1", "MSE"]
 

@@ -1,6 +1,6 @@
 """The models that come with the program: files in sr/weights, known by their names.
 
-What a file tells of itself (scale, network, size) is read from it; here is what it is for.
+What a file says of itself (scale, network, size) is read from it; here is what it is for.
 """
 
 import json
@@ -22,15 +22,14 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the header of a bundled model's file tells; no weight is read for it."""
+    """What the header of a bundled model's file says; no weight is read for it."""
 
     network: str
     scale: int
     num_weights: int
     """Those that compute: of kernels that are fused from several, the fused ones."""
     num_bytes: int
-    only_videos: bool
-    """It looks at several frames."""
+    needs_several_frames: bool
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class BundledModel:
         """How it was made, and how good it is."""
         return WEIGHTS / f"{self.name}.md"
 
-    def facts(self) -> ModelFacts:
-        """Raises ModelFileError where the file is missing or is not whole."""
+    def read_facts(self) -> ModelFacts:
+        """Read the header. Raises ModelFileError where the file is missing or is not whole."""
         try:
             with safe_open(self.file, framework="np") as file:
                 header = json.loads(file.metadata()["sr"])
@@ -66,9 +65,9 @@ class BundledModel:
         return ModelFacts(
             network=header["generator"]["type"],
             scale=header["scale"],
-            num_weights=_num_computing(sizes),
+            num_weights=_count_computing(sizes),
             num_bytes=num_bytes,
-            only_videos="clips" in header,
+            needs_several_frames="clips" in header,
         )
 
 
@@ -87,18 +86,18 @@ SMALL_FACTOR = 2.0  # the largest enlargement that SMALL_DEFAULT is taken for
 
 
 def choose_default_model(outscale: float | None = None) -> Path:
-    """The file of the model that is taken where none is named.
+    """Return the file of the model that is taken where none is named.
 
     outscale: the enlargement that is asked for; None where it is the model's, or differs from
     image to image. compact_x2 up to 2, since it makes fewer pixels than a model of scale 4
     whose result is shrunk, and better ones; span_x4 above, and for None.
     """
     is_small = outscale is not None and outscale <= SMALL_FACTOR
-    return _named(SMALL_DEFAULT if is_small else DEFAULT).file
+    return _find(SMALL_DEFAULT if is_small else DEFAULT).file
 
 
 def resolve_model(model: str | os.PathLike[str]) -> Path:
-    """The model's file: the one at this path, else the bundled model of this name.
+    """Return the model's file: the one at this path, else the bundled model of this name.
 
     A name stands with or without .safetensors. A file in the current folder goes before a bundled
     model of its name; a folder does not. As text, `./span_x4` is a path and never a name (a Path
@@ -114,29 +113,29 @@ def resolve_model(model: str | os.PathLike[str]) -> Path:
     name = text.removesuffix(SUFFIX)
     known = [bundled.name for bundled in BUNDLED]
     if name in known:
-        return _named(name).file
+        return _find(name).file
     got = "a folder; expected a model file" if path.is_dir() else "no such model file"
-    close = _closest(path.name.removesuffix(SUFFIX), known)
+    close = _find_close(path.name.removesuffix(SUFFIX), known)
     meant = f", did you mean {' or '.join(close)}?" if close else "."
     raise ModelFileError(
         f"{text or repr(text)}: {got}{meant} Bundled models: {', '.join(known)}; `infer.py"
-        " --list-models` tells what they are for"
+        " --list-models` says what they are for"
     )
 
 
-def _named(name: str) -> BundledModel:
+def _find(name: str) -> BundledModel:
     (found,) = (bundled for bundled in BUNDLED if bundled.name == name)
     return found
 
 
-def _closest(name: str, known: Iterable[str]) -> list[str]:
+def _find_close(name: str, known: Iterable[str]) -> list[str]:
     """Bundled names that this one may stand for, by a part such as `rbpn`, or mistyped."""
     name = name.lower().replace("-", "_").removesuffix(".pth")
     within = [other for other in known if len(name) > 1 and name in other]
     return within or get_close_matches(name, list(known), n=2, cutoff=0.7)
 
 
-def _num_computing(sizes: Mapping[str, int]) -> int:
+def _count_computing(sizes: Mapping[str, int]) -> int:
     """sizes: of the tensors in a file, by name.
 
     Marks (SPAN's `no_norm`, RLFN's `value_range`) do not count.

@@ -1,4 +1,4 @@
-"""What a model file tells of the frames that its generator sees, and what measures their flow.
+"""What a model file says of the frames that its generator sees, and what measures their flow.
 
 Under the key `clips`: offsets (where the neighbors stand in time, in the network's order), edge
 and alignment (`sr.motion.frame_window.Window`), flow (`sr.options.flow`).
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sr.models.loaded_model import ModelWindow
+from sr.errors import UserError
 from sr.motion.frame_window import Alignment, Edge, Window
 from sr.options.flow import DISOptions, FarnebackOptions, FlowOptions, RAFTOptions
 
@@ -33,19 +33,19 @@ class _Clips(BaseModel):
     flow: FlowOptions
 
 
-def parse_clip_metadata(metadata: dict[str, Any], num_frames: int) -> ModelWindow:
-    """What the metadata of a generator of `num_frames` frames tell of its window.
+def parse_clip_metadata(metadata: dict[str, Any], num_frames: int) -> tuple[Window, FlowOptions]:
+    """Return the window of a generator of `num_frames` frames, and what measures its flow.
 
     Raises ValueError for metadata without it, and for those that do not fit the network.
     """
-    told = metadata.get("clips")
-    if not isinstance(told, dict):
+    found = metadata.get("clips")
+    if not isinstance(found, dict):
         raise ValueError(
             "expected `clips` (offsets, edge, alignment, flow), without which nobody knows what "
-            f"frames the network sees, got {told!r}"
+            f"frames the network sees, got {found!r}"
         )
     try:
-        clips = _Clips.model_validate(told)
+        clips = _Clips.model_validate(found)
     except ValidationError as error:
         raise ValueError(f"clips: {error}") from None
     offsets = clips.offsets
@@ -54,18 +54,18 @@ def parse_clip_metadata(metadata: dict[str, Any], num_frames: int) -> ModelWindo
             f"clips.offsets: expected {num_frames - 1} different numbers other than 0, since the "
             f"network sees {num_frames} frames, got {list(offsets)}"
         )
-    return ModelWindow(Window(offsets, clips.edge, clips.alignment), clips.flow)
+    return Window(offsets, clips.edge, clips.alignment), clips.flow
 
 
 def parse_flow(name: str) -> FlowOptions:
-    """One of `FLOWS`, or RAFT small with the weights in the file of that name.
+    """Return one of `FLOWS`, or RAFT small with the weights in the file of that name.
 
-    Raises ValueError where there is none.
+    Raises UserError where there is none.
     """
     if name in FLOWS:
         return FLOWS[name]
     if not Path(name).is_file():
-        raise ValueError(
+        raise UserError(
             f"expected auto, {', '.join(FLOWS)} or a file of RAFT's weights, got {name}"
         )
     return RAFTOptions(type="RAFT", weights=Path(name))

@@ -1,5 +1,12 @@
-"""A model file in one format -> the same model in another."""
+"""A model file in one format -> the same model in another, or the mean of two models.
 
+Blending is network interpolation, Wang et al. 2018, "ESRGAN" (arXiv 1809.00219), sec. 3.4: between
+a model trained for fidelity and one trained on from it against a discriminator lie models with less
+of the second one's grain. Of models that were not trained from one another the mean is good for
+nothing.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +14,10 @@ import torch
 
 from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError, write_model_file
-from sr.models.blend import blend_models
 from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.onnx_file import write_onnx
+from sr.models.onnx_model import write_onnx
 from sr.networks.packed_window import PackedWindow
 
 FORMATS = {
@@ -39,7 +45,7 @@ def convert_model(
     generator = load_generator(source)
     if blend is not None:
         generator = blend_models(generator, *blend)
-    if suffix == ".onnx" and generator.window is not None:
+    if suffix == ".onnx" and generator.needs_several_frames:
         raise ModelFileError(
             f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
             "are for networks that take one image. Take .safetensors"
@@ -59,6 +65,33 @@ def convert_model(
     return f"{target}: {generator.architecture} x{generator.scale}"
 
 
+def blend_models(first: LoadedGenerator, other: Path, share: float) -> LoadedGenerator:
+    """(1 - share) * first + share * other, of each weight.
+
+    share: in (0, 1). Raises ModelFileError where `other` is no model of the same network and scale.
+    """
+    if not 0 < share < 1:
+        raise ModelFileError(
+            f"{other}: its share of the blend must be between 0 and 1, got {share}"
+        )
+    second = load_generator(other)
+    theirs, ours = second.network.state_dict(), first.network.state_dict()
+    shapes = {name: tensor.shape for name, tensor in ours.items()}
+    if second.scale != first.scale or shapes != {n: t.shape for n, t in theirs.items()}:
+        raise ModelFileError(
+            f"{other}: expected another {first.architecture} x{first.scale} with weights of the "
+            f"same names and sizes, got {second.architecture} x{second.scale}"
+        )
+    first.network.load_state_dict(
+        {
+            name: tensor.lerp(theirs[name], share) if tensor.is_floating_point() else tensor
+            for name, tensor in ours.items()
+        }
+    )
+    about = {"step": second.metadata.get("step"), "share": share}
+    return replace(first, metadata={**first.metadata, "blended_with": about})
+
+
 def _write_safetensors(target: Path, generator: LoadedGenerator, half: bool) -> None:
     metadata = {**generator.metadata, "receptive_radius": generator.receptive_radius}
     write_model_file(target, _weights(target, generator, half), metadata)
@@ -71,7 +104,7 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
     found = detect_published(weights)
     ours: dict[str, Any] = {}
     if found is not None:
-        options = found.options
+        options, _ = found
         ours = {"generator": options.model_dump(mode="json"), **make_published_clips(options)}
     # BasicSR's option files tell the network.
     if theirs["generator"]["type"] != "BasicSR" and theirs != ours:

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.load import load_generator
-from sr.models.loaded_model import LoadedGenerator, ModelWindow
+from sr.models.loaded_model import LoadedGenerator
 from sr.networks.receptive import MAX_RADIUS
 from sr.networks.span import Conv3XC
 
@@ -15,14 +15,17 @@ PROBED_SIDE = 64  # LR pixels
 
 
 def describe_model(path: Path) -> dict[str, str]:
-    """Label -> what is known, for people. Raises ModelFileError for a file that is no model."""
+    """Return label -> what is known, for people.
+
+    Raises ModelFileError for a file that is no model.
+    """
     generator = load_generator(path)
     metadata = generator.metadata
-    told = {
+    facts = {
         "file": str(path),
         "network": f"{generator.architecture} ({generator.origin})",
         "options": _joined(metadata.get("generator")),
-        "frames": _frames(generator.window),
+        "frames": _frames(generator),
         "scale": str(generator.scale),
         "parameters": _count(generator.network),
         "receptive radius": _radius(generator.receptive_radius),
@@ -34,15 +37,15 @@ def describe_model(path: Path) -> dict[str, str]:
         "licence": str(metadata.get("licence") or "not stated"),
         "teacher": _teacher(metadata.get("teacher")),
     }
-    return {label: text for label, text in told.items() if text}
+    return {label: text for label, text in facts.items() if text}
 
 
 def measure_mflop_per_pixel(
     network: nn.Module, side: int = PROBED_SIDE, num_channels: int = 3
 ) -> float:
-    """Floating-point operations, two a multiplication and addition, in millions an LR pixel.
+    """Count floating-point operations, two per multiply-add, in millions per LR pixel.
 
-    Counted by torch over an image of side x side pixels: convolutions and matrix products.
+    As torch counts them over an image of side x side pixels: convolutions and matrix products.
     """
     lr = torch.rand(1, num_channels, side, side)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -51,9 +54,9 @@ def measure_mflop_per_pixel(
 
 
 def count_computing_weights(network: nn.Module) -> int:
-    """The weights that take part in a pass: of branches that fuse to one convolution, that one's.
+    """Count the weights that take part in a pass: of branches that fuse, the one convolution's.
 
-    0 for a session of onnxruntime, which torch cannot look into.
+    0 for a program in onnxruntime, which torch cannot look into.
     """
     count = sum(parameter.numel() for parameter in network.parameters())
     for layer in network.modules():
@@ -63,15 +66,15 @@ def count_computing_weights(network: nn.Module) -> int:
     return count
 
 
-def _frames(window: ModelWindow | None) -> str:
+def _frames(generator: LoadedGenerator) -> str:
     """Empty for networks that see one image."""
-    if window is None:
+    window, flow = generator.window, generator.flow
+    if window is None or flow is None:
         return ""
-    frames = window.frames
-    offsets = ", ".join(f"{offset:+d}" for offset in frames.offsets)
+    offsets = ", ".join(f"{offset:+d}" for offset in window.offsets)
     return (
-        f"{1 + len(frames.offsets)}: the one enlarged, {offsets}; beyond ends and cuts: "
-        f"{frames.edge}; alignment: {frames.alignment}; flow: {window.flow.type}"
+        f"{1 + len(window.offsets)}: the one enlarged, {offsets}; beyond ends and cuts: "
+        f"{window.edge}; alignment: {window.alignment}; flow: {flow.type}"
     )
 
 
@@ -81,7 +84,7 @@ def _radius(radius: int) -> str:
 
 
 def _count(network: nn.Module) -> str:
-    """Empty for a session of onnxruntime, which torch cannot look into."""
+    """Empty for a program in onnxruntime, which torch cannot look into."""
     count = sum(parameter.numel() for parameter in network.parameters())
     return f"{count:,}" if count else ""
 

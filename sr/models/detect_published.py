@@ -1,11 +1,10 @@
 """State dicts that other projects published -> the options of our networks.
 
-Our networks have the published key names, so recognising is reading numbers off names and shapes.
+Our networks have the published key names, so detecting is reading numbers off names and shapes.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
@@ -38,20 +37,12 @@ RECOGNISED = (
 )
 
 Weights = Mapping[str, Tensor]
-Found = tuple[GeneratorOptions, int]  # with the scale
+Found = tuple[GeneratorOptions, int]
+"""A generator's options and its scale."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """A generator's options and its weights."""
-
-    options: GeneratorOptions
-    scale: int
-    state_dict: dict[str, Tensor]
-
-
-def detect_published(state_dict: Weights) -> Published | None:
-    """What a state dict is, or None where it is of none of our networks.
+def detect_published(state_dict: Weights) -> Found | None:
+    """Return what a state dict is of, or None where it is of none of our networks.
 
     Names and shapes of a few weights decide; whether all fit is seen when they are loaded.
     """
@@ -62,7 +53,7 @@ def detect_published(state_dict: Weights) -> Published | None:
             except (LookupError, ValueError, ZeroDivisionError):
                 continue  # weights are missing, or of shapes that no network has
             if found is not None:
-                return Published(*found, dict(state_dict))
+                return found
     return None
 
 

@@ -16,9 +16,9 @@ from sr.build import build_generator, find_receptive_radius
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.clip_metadata import parse_clip_metadata
-from sr.models.detect_published import RECOGNISED, Published, detect_published, make_published_clips
+from sr.models.detect_published import RECOGNISED, detect_published, make_published_clips
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.onnx_file import read_onnx
+from sr.models.onnx_model import read_onnx
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
@@ -39,7 +39,7 @@ class _Header(BaseModel):
 
 
 def load_generator(path: Path) -> LoadedGenerator:
-    """The generator of a model file. Raises ModelFileError for a file that is not one."""
+    """Return the generator of a model file. Raises ModelFileError for a file that is not one."""
     if path.suffix.lower() == ".onnx":
         return read_onnx(path)
     if is_model_file(path):
@@ -47,7 +47,7 @@ def load_generator(path: Path) -> LoadedGenerator:
     state_dict = _read_weights(path)
     published = detect_published(state_dict)
     if published is not None:
-        return _load_published(path, published)
+        return _load_published(path, *published, state_dict)
     # Imported here: it takes seconds, and our own files never come here.
     from sr.models.spandrel_models import list_architectures, load_with_spandrel
 
@@ -94,10 +94,9 @@ def load_initial_weights(
         elif published is None:
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
         else:
-            theirs, what = published.scale, published.options.model_dump()
-            _refuse_other_neighbors(
-                path, clips, make_published_clips(published.options).get("clips")
-            )
+            found, theirs = published
+            what = found.model_dump()
+            _refuse_other_neighbors(path, clips, make_published_clips(found).get("clips"))
     if theirs != scale:
         raise ModelFileError(f"{path}: expected a model of scale {scale}, got {theirs}")
     try:
@@ -127,7 +126,7 @@ def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
 
 
 def preview_names(names: Iterable[str]) -> str:
-    """The first names of tensors, for a message."""
+    """Return the first names of tensors, for a message."""
     shown = list(names)
     return ", ".join(shown[:MAX_NAMES]) + (", ..." if len(shown) > MAX_NAMES else "")
 
@@ -180,7 +179,7 @@ def _load_ours(path: Path) -> LoadedGenerator:
         radius = header.receptive_radius
         if radius is None:
             radius = find_receptive_radius(header.generator, header.scale)
-        return _loaded(network, header.generator.type, "train.py", radius, file.metadata)
+        return _describe(network, header.generator.type, "train.py", radius, file.metadata)
     except MissingBasicSRError as error:
         return _without_basicsr(path, file, error)
     except (ValueError, RuntimeError) as error:  # of pydantic, the network, and the weights
@@ -199,25 +198,26 @@ def _without_basicsr(path: Path, file: ModelFile, error: MissingBasicSRError) ->
     return replace(loaded, metadata=file.metadata)
 
 
-def _load_published(path: Path, published: Published) -> LoadedGenerator:
+def _load_published(
+    path: Path, options: GeneratorOptions, scale: int, state_dict: dict[str, Tensor]
+) -> LoadedGenerator:
     try:
-        network = build_generator(published.options, published.scale)
-        network.load_state_dict({name: x.float() for name, x in published.state_dict.items()})
+        network = build_generator(options, scale)
+        network.load_state_dict({name: x.float() for name, x in state_dict.items()})
     except (RuntimeError, ValueError) as error:
         raise ModelFileError(
-            f"{path}: it looks like {published.options.type} x{published.scale}, but does not fit: "
-            f"{error}"
+            f"{path}: it looks like {options.type} x{scale}, but does not fit: {error}"
         ) from None
-    radius = find_receptive_radius(published.options, published.scale)
     metadata = {
-        "generator": published.options.model_dump(mode="json"),
-        "scale": published.scale,
-        **make_published_clips(published.options),
+        "generator": options.model_dump(mode="json"),
+        "scale": scale,
+        **make_published_clips(options),
     }
-    return _loaded(network, published.options.type, "published weights", radius, metadata)
+    radius = find_receptive_radius(options, scale)
+    return _describe(network, options.type, "published weights", radius, metadata)
 
 
-def _loaded(
+def _describe(
     network: nn.Module, architecture: str, origin: str, radius: int, metadata: dict[str, Any]
 ) -> LoadedGenerator:
     """Raises ValueError for metadata that do not fit the network."""
@@ -226,8 +226,8 @@ def _loaded(
         network, int(metadata["scale"]), radius, architecture, origin, metadata
     )
     if isinstance(network, RBPN):
-        window = parse_clip_metadata(metadata, network.num_frames)
-        return replace(loaded, network=PackedWindow(network), window=window)
+        window, flow = parse_clip_metadata(metadata, network.num_frames)
+        return replace(loaded, network=PackedWindow(network), window=window, flow=flow)
     if isinstance(network, RRDBNet):
         return replace(loaded, size_multiple=network.size_multiple)
     if isinstance(network, RLFN):
@@ -243,9 +243,9 @@ def _loaded(
 
 
 def _unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:
-    names = ", ".join(list(state_dict)[:MAX_NAMES])
     return (
-        f"{path}: no known network has these {len(state_dict)} weights ({names}, ...); known are "
+        f"{path}: no known network has these {len(state_dict)} weights "
+        f"({preview_names(state_dict)}); known are "
         f"files of train.py, published weights of {', '.join(RECOGNISED)}, and what spandrel "
         f"recognises: {', '.join(community)}"
     )

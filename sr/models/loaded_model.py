@@ -5,26 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from sr.io.model_file import ModelFileError
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import num_packed_channels
 from sr.options.flow import FlowOptions
 
+COMPARED_SIZES = ((1, 3, 37, 26), (1, 3, 19, 50))  # other batch and sizes than were exported
 REDUCED_PRECISIONS = frozenset({torch.bfloat16, torch.float16})
 
 Tiling = Literal["exact", "discouraged", "internal"]
 """exact: tiles with a halo equal the whole; discouraged: the network looks at the image as a
 whole, or that is not known, so tiles may differ; internal: it splits the image by itself."""
-
-
-@dataclass(frozen=True)
-class ModelWindow:
-    """What a generator takes next to the frame that it enlarges."""
-
-    frames: Window
-    flow: FlowOptions
-    """What measures the motion to them."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +34,40 @@ class LoadedGenerator:
     tiling: Tiling = "exact"
     on_cpu_only: bool = False
     size_multiple: int = 1  # LR pixels; the result depends on where lr begins, down to this
-    window: ModelWindow | None = None  # None: single images; else `network` is a PackedWindow
+    window: Window | None = None  # None: single images; else `network` is a PackedWindow
+    flow: FlowOptions | None = None  # what measures the motion to the window's frames
+
+    @property
+    def needs_several_frames(self) -> bool:
+        """Whether it upscales videos only."""
+        return self.window is not None
 
     @property
     def num_channels(self) -> int:
         """Of what the network takes: RGB, or a packed window."""
-        return 3 if self.window is None else num_packed_channels(len(self.window.frames.offsets))
+        return 3 if self.window is None else num_packed_channels(len(self.window.offsets))
+
+
+def measure_difference(network: nn.Module, reference: nn.Module, name: str) -> float:
+    """Return the largest difference of two networks' results, in units of the [0, 1] range.
+
+    Of a dark image and a bright one. name: what messages call the network. Raises ModelFileError
+    where it gives nothing, or another size than the reference.
+    """
+    differences = []
+    for number, size in enumerate(COMPARED_SIZES):
+        lr = torch.rand(size, generator=torch.Generator().manual_seed(number))
+        lr = 0.6 * lr + 0.4 * number
+        with torch.inference_mode():
+            expected: Tensor = reference(lr.clone())  # some networks change their input
+            try:
+                sr: Tensor = network(lr)
+            except MemoryError:  # which so small an image does not lack
+                raise ModelFileError(f"{name}: gives nothing for {tuple(lr.shape)}") from None
+        if sr.shape != expected.shape:
+            raise ModelFileError(
+                f"{name}: expected {tuple(expected.shape)} for {size} as from torch, "
+                f"got {tuple(sr.shape)}"
+            )
+        differences.append((sr - expected).abs().max())
+    return float(torch.stack(differences).max())  # NaN if one is

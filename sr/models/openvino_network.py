@@ -31,7 +31,7 @@ class OpenVinoNetwork(nn.Module):
     def __init__(self, program: Any, name: str, precision: torch.dtype) -> None:
         super().__init__()
         self._name = name
-        self._request = _compiled(program, name, precision).create_infer_request()
+        self._request = _compile(program, name, precision).create_infer_request()
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
@@ -42,13 +42,13 @@ class OpenVinoNetwork(nn.Module):
             raise ModelFileError(
                 f"{self._name}: cannot be run on {tuple(lr.shape)}: {_last_line(error)}"
             ) from None
-        if sr.size == 0:  # all that OpenVINO tells of an allocation that failed
+        if sr.size == 0:  # all that OpenVINO says of an allocation that failed
             raise MemoryError(f"{self._name}: not enough memory for {tuple(lr.shape)}")
         return torch.from_numpy(sr).to(lr.device)
 
 
 def trace_network(network: nn.Module, name: str) -> Any:
-    """The OpenVINO model of a network. Raises ModelFileError where there is none."""
+    """Return the OpenVINO model of a network. Raises ModelFileError where there is none."""
     openvino = _openvino()
     free = openvino.PartialShape([-1, 3, -1, -1])
     example = torch.rand(_EXAMPLE_SIZE, generator=torch.Generator().manual_seed(0))
@@ -62,7 +62,7 @@ def trace_network(network: nn.Module, name: str) -> Any:
 
 
 def read_program(program: Path | bytes, name: str) -> Any:
-    """The OpenVINO model of an ONNX program, float32 at its ends."""
+    """Return the OpenVINO model of an ONNX program, float32 at its ends."""
     openvino = _openvino()
     source = program if isinstance(program, Path) else BytesIO(program)
     try:
@@ -76,13 +76,13 @@ def read_program(program: Path | bytes, name: str) -> Any:
 
 
 def has_float16(program: Any) -> bool:
-    """Whether weights or steps of an OpenVINO model are in float16."""
+    """Return whether weights or steps of an OpenVINO model are in float16."""
     outputs = (output for node in program.get_ops() for output in node.outputs())
     return any(output.get_element_type().get_type_name() == "f16" for output in outputs)
 
 
 def _openvino() -> Any:
-    """The package, which reports its import to its makers unless it misses the means for it."""
+    """Import the package; it reports that to its makers unless barred from it."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # bars an import
     try:
         import openvino
@@ -94,8 +94,8 @@ def _openvino() -> Any:
     return openvino
 
 
-def _compiled(program: Any, name: str, precision: torch.dtype) -> Any:
-    """The program for this CPU; threads as torch has them, on cores that others may use too."""
+def _compile(program: Any, name: str, precision: torch.dtype) -> Any:
+    """Compile the program for this CPU; threads as torch has them, on cores that others may use too."""
     hint = PRECISIONS[precision]
     options = {
         "INFERENCE_PRECISION_HINT": hint,  # else bf16 wherever the CPU has it
@@ -117,7 +117,7 @@ def _compiled(program: Any, name: str, precision: torch.dtype) -> Any:
 
 
 def _conversion_errors() -> tuple[type[Exception], ...]:
-    """What OpenVINO's converters raise; the classes have no common one below Exception."""
+    """Return what OpenVINO's converters raise; the classes have no common one below Exception."""
     frontend = _openvino().frontend
     return (
         RuntimeError,
@@ -130,6 +130,6 @@ def _conversion_errors() -> tuple[type[Exception], ...]:
 
 
 def _last_line(error: Exception) -> str:
-    """One line; those above it tell only where in OpenVINO it was found."""
+    """Return one line; those above it say only where in OpenVINO it was found."""
     lines = str(error).strip().splitlines()
     return lines[-1] if lines else type(error).__name__

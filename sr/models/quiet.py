@@ -1,4 +1,4 @@
-"""Silence for exporters, which tell their authors at length what a caller needs one line of."""
+"""Keep exporters quiet, which print at length what a caller needs one line of."""
 
 import logging
 import warnings
@@ -9,7 +9,7 @@ from io import StringIO
 
 @contextmanager
 def silence_output() -> Iterator[None]:
-    """Nothing is printed, logged or warned of inside; what is raised comes out.
+    """Let nothing be printed, logged or warned of inside; what is raised comes out.
 
     Concerns the whole process, so nothing else may run next to it.
     """

@@ -37,7 +37,7 @@ _TILING: dict[ModelTiling, Tiling] = {
 }
 
 
-class CommunityNetwork(nn.Module):
+class SpandrelNetwork(nn.Module):
     """A network of spandrel's behind the shapes of ours.
 
     Sizes that do not fit are padded and cut again; a network for gray images enlarges the three
@@ -60,7 +60,7 @@ class CommunityNetwork(nn.Module):
 
 
 def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
-    """The generator of a state dict, or None where spandrel does not know it.
+    """Return the generator of a state dict, or None where spandrel does not know it.
 
     Raises ModelFileError for a network that does not make one image from one image.
     """
@@ -78,7 +78,7 @@ def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
     _refuse_other_channels(model, name)
     assert isinstance(model, ImageModelDescriptor)
     allowed = {torch.bfloat16: model.supports_bfloat16, torch.float16: model.supports_half}
-    network = CommunityNetwork(model).eval().requires_grad_(False)
+    network = SpandrelNetwork(model).eval().requires_grad_(False)
     return LoadedGenerator(
         network.float(),
         model.scale,
@@ -92,7 +92,7 @@ def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
 
 
 def list_architectures() -> list[str]:
-    """Names of all networks that spandrel recognises."""
+    """Return the names of all networks that spandrel recognizes."""
     return sorted(support.architecture.name for support in MAIN_REGISTRY.architectures())
 
 

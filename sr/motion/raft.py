@@ -8,17 +8,16 @@ Letters: h, w height and width of the frames, k the factor by which they are enl
 """
 
 import hashlib
-import logging
-from http.client import HTTPException
 from math import ceil
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.io.torchvision_weights import download_weights, refuse_misfits
 from sr.io.weights_file import read_weights
 from sr.motion.methods import RGB8, Flow, check_frames
 
@@ -29,8 +28,6 @@ _MIN_SIZE = 128  # pixels a side; the least that the network's pyramid of correl
 _MULTIPLE = 8  # pixels; the network halves the frame three times
 _MAX_ENLARGEMENT = 8  # narrow frames are padded instead: their length would grow without end
 _NUM_UPDATES = 12  # of the flow, as in torchvision's evaluation
-
-logger = logging.getLogger(__name__)
 
 
 class RAFT:
@@ -43,15 +40,21 @@ class RAFT:
 
     def __init__(self, size: Size, weights: Weights, device: torch.device) -> None:
         """weights: "torchvision", downloaded once into torch's cache; or a local file with the
-        same key names. Raises ValueError for weights that cannot be had or do not fit.
+        same key names. Raises ModelFileError for weights that cannot be had or do not fit.
         """
-        network = _empty_network(size)
+        # Imported here: it takes seconds, and only programs that use RAFT come here.
+        from torchvision.models import get_model
+
+        network: nn.Module = get_model(f"raft_{size}", weights=None)
         if weights == "torchvision":
-            read, origin = _download(size)
+            read, version = download_weights(f"Raft_{size.title()}_Weights.DEFAULT", f"RAFT {size}")
+            origin = f"torchvision {version}"
         else:
             read = read_weights(weights)
             origin = f"SHA-256 {_digest(weights)}"
-        _load(network, read, f"RAFT {size}: {weights}")
+        needed = network.state_dict()
+        refuse_misfits(read, needed, needed, f"RAFT {size}: {weights}")
+        network.load_state_dict(read)
         self.name = (
             f"RAFT {size} ({origin}, {_NUM_UPDATES} updates, enlarged to {_MIN_SIZE} px or by "
             f"{_MAX_ENLARGEMENT})"
@@ -65,64 +68,20 @@ class RAFT:
         height, width = a.shape[:2]
         factor = min(max(1, ceil(_MIN_SIZE / min(height, width))), _MAX_ENLARGEMENT)
         with torch.inference_mode():
-            frames = [_prepared(frame, factor, self.device) for frame in (a, b)]
+            frames = [_prepare(frame, factor, self.device) for frame in (a, b)]
             found: Tensor = self.network(*frames, num_flow_updates=_NUM_UPDATES)[-1]
             found = found[..., : factor * height, : factor * width]  # (1, 2, kh, kw)
             flow = functional.avg_pool2d(found, factor)[0] / factor  # (2, h, w)
         return np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy(), np.float32)
 
 
-def _prepared(frame: RGB8, factor: int, device: torch.device) -> Tensor:
-    """(h, w, 3) to (1, 3, H, W), in [-1, 1], enlarged and padded to the right and below."""
+def _prepare(frame: RGB8, factor: int, device: torch.device) -> Tensor:
+    """Turn (h, w, 3) into (1, 3, H, W), in [-1, 1], enlarged and padded to the right and below."""
     x = torch.from_numpy(frame).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
     if factor > 1:
         x = functional.interpolate(x, scale_factor=factor, mode="bicubic").clamp(-1, 1)
     height, width = (max(_MIN_SIZE, _MULTIPLE * ceil(side / _MULTIPLE)) for side in x.shape[-2:])
     return functional.pad(x, (0, width - x.shape[-1], 0, height - x.shape[-2]), mode="replicate")
-
-
-def _empty_network(size: Size) -> nn.Module:
-    # Imported here: it takes seconds, and only programs that use RAFT come here.
-    from torchvision.models import optical_flow
-
-    build = {"small": optical_flow.raft_small, "large": optical_flow.raft_large}[size]
-    return cast(nn.Module, build(weights=None))
-
-
-def _download(size: Size) -> tuple[dict[str, Tensor], str]:
-    """torchvision's best weights, from torch's cache or the network; and their name."""
-    from torchvision.models import get_model_weights
-
-    weights = get_model_weights(f"raft_{size}").DEFAULT
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
-    logger.info("RAFT %s: weights from %s or %s", size, cache, weights.url)
-    try:
-        read = weights.get_state_dict(
-            progress=False, check_hash=True, map_location="cpu", weights_only=True
-        )
-    except (OSError, EOFError, RuntimeError, HTTPException) as error:
-        raise ValueError(
-            f"RAFT {size}: no weights in {cache}, and none from {weights.url} ({error}); "
-            "`weights: PATH` takes a local safetensors or pth file, and DIS needs none"
-        ) from error
-    return read, f"torchvision {weights.name}"
-
-
-def _load(network: nn.Module, read: dict[str, Tensor], origin: str) -> None:
-    expected = network.state_dict()
-    faults = [f"{name} is missing" for name in expected if name not in read]
-    for name, tensor in read.items():
-        if name not in expected:
-            faults.append(f"{name} is not of this network")
-        elif tensor.shape != expected[name].shape:
-            wanted = tuple(expected[name].shape)
-            faults.append(f"{name} has shape {tuple(tensor.shape)}, expected {wanted}")
-    if faults:
-        raise ValueError(
-            f"{origin}: expected torchvision's weights of this size, {len(expected)} tensors; "
-            f"{'; '.join(faults[:5])}{'; ...' if len(faults) > 5 else ''}"
-        )
-    network.load_state_dict(read)
 
 
 def _digest(path: Path) -> str:

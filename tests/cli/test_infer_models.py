@@ -147,7 +147,7 @@ def test_the_bundled_models_are_listed_without_inputs(
     assert all(len(line) <= int(columns) for line in lines[:-1])  # the last one is a path
     listed = [line.split()[0] for line in lines if line.split() and line.split()[0] in NAMES]
     assert listed == NAMES
-    facts = BUNDLED[0].facts()
+    facts = BUNDLED[0].read_facts()
     row = next(line for line in lines if line.startswith(NAMES[0]))
     assert row.split()[1] == f"x{facts.scale}"
     assert row.endswith(f"{facts.num_bytes / 1e6:.1f}")

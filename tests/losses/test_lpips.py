@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.image import lpips as reference_module
 
+from sr.io.model_file import ModelFileError
 from sr.losses.lpips import LPIPS
-from sr.networks.imagenet_features import FeatureWeightsError
 
 
 @pytest.fixture(scope="module", params=["AlexNet", "VGG16"])
@@ -127,5 +127,5 @@ def test_a_image_too_small_for_the_network_is_refused(lpips: LPIPS) -> None:
 
 
 def test_weights_that_do_not_fit_are_refused_as_by_the_features(tmp_path: Path) -> None:
-    with pytest.raises(FeatureWeightsError, match=r"alexnet\.pth: no such file"):
+    with pytest.raises(ModelFileError, match=r"alexnet\.pth: no such model file"):
         LPIPS("AlexNet", tmp_path / "alexnet.pth")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from sr.losses.imagenet_features import ImageNetFeatures
 from sr.losses.perceptual import Criterion, PerceptualLoss
-from sr.networks.imagenet_features import ImageNetFeatures
 
 LAYER_WEIGHTS = {"conv1_2": 0.1, "relu2_1": 2.0}
 

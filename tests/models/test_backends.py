@@ -15,7 +15,7 @@ from sr.device import DeviceError
 from sr.io.model_file import ModelFileError
 from sr.models.backends import BACKENDS, TOLERANCE, use_backend
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.onnx_file import read_onnx, write_onnx
+from sr.models.onnx_model import read_onnx, write_onnx
 from sr.models.openvino_network import OpenVinoNetwork, _openvino
 from sr.networks.compact import Compact
 from sr.networks.rrdb import RRDBNet

@@ -31,19 +31,19 @@ def test_every_listed_model_has_a_file_and_a_card_and_the_reverse() -> None:
 
 @pytest.mark.parametrize("bundled", BUNDLED, ids=NAMES)
 def test_what_a_header_tells_is_what_is_loaded(bundled: BundledModel) -> None:
-    facts = bundled.facts()
+    facts = bundled.read_facts()
     loaded = load_generator(bundled.file)
     assert facts.network == loaded.architecture
     assert facts.scale == loaded.scale
     assert bundled.name.endswith(f"_x{facts.scale}")
-    assert facts.only_videos == (loaded.window is not None)
+    assert facts.needs_several_frames == loaded.needs_several_frames
     assert facts.num_weights == count_computing_weights(loaded.network)
     assert facts.num_bytes == bundled.file.stat().st_size
 
 
 def test_the_defaults_are_for_images_and_by_the_enlargement() -> None:
     (default,) = (bundled for bundled in BUNDLED if bundled.name == DEFAULT)
-    assert not default.facts().only_videos
+    assert not default.read_facts().needs_several_frames
     assert (choose_default_model().stem, choose_default_model(2.5).stem) == (DEFAULT, DEFAULT)
     assert choose_default_model(float("nan")).stem == DEFAULT  # which is refused elsewhere
     assert (
@@ -111,7 +111,7 @@ def test_a_bundled_file_that_is_missing_or_cut_off_is_told(
 ) -> None:
     monkeypatch.setattr("sr.models.bundled.WEIGHTS", tmp_path)
     with pytest.raises(ModelFileError, match=r"span_x4\.safetensors: .* missing or broken .*again"):
-        BUNDLED[0].facts()
+        BUNDLED[0].read_facts()
     BUNDLED[0].file.write_bytes(b"cut")
     with pytest.raises(ModelFileError, match="missing or broken"):
-        BUNDLED[0].facts()
+        BUNDLED[0].read_facts()

@@ -53,10 +53,7 @@ def test_options_and_scale_are_read_off_the_weights(tree: dict[str, Any], scale:
     options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(tree)
     with torch.device("meta"):
         state_dict = build_generator(options, scale).state_dict()
-    found = detect_published(state_dict)
-    assert found is not None
-    assert found.options == options
-    assert found.scale == scale
+    assert detect_published(state_dict) == (options, scale)
 
 
 def test_networks_without_published_names_are_not_recognised() -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sr.build import GENERATORS
 from sr.losses import pixel
 from sr.losses.adversarial import KINDS_WITH_LABEL_SMOOTHING, AdversarialKind
-from sr.networks.feature_layers import Architecture, list_layers
+from sr.losses.imagenet_features import Architecture, list_layers
 from sr.options.base import Section
 from sr.options.generator import (
     GeneratorOptions,

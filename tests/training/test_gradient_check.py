@@ -5,8 +5,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sr.losses.adversarial import generator_loss
-from sr.losses.adversarial_term import AdversarialTerm
+from sr.losses.adversarial import AdversarialTerm, generator_loss
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
 from sr.losses.pixel import l1, mse
 from sr.losses.total_variation import squared

@@ -29,9 +29,9 @@ from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
 from sr.data.crops import CropSettings
 from sr.losses.combined import CombinedLoss
+from sr.losses.imagenet_features import ImageNetFeatures
 from sr.motion.frame_window import Window, list_offsets
 from sr.motion.methods import RGB8, Flow
-from sr.networks.imagenet_features import ImageNetFeatures
 from sr.networks.rbpn import ResidualBlock
 from sr.options.datasets import HRFolders
 from sr.options.load import load_options

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sr.losses.adversarial_term import AdversarialTerm
+from sr.losses.adversarial import AdversarialTerm
 from sr.losses.combined import CombinedLoss, WeightedTerm
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.pixel import l1

@@ -1,22 +1,31 @@
-"""ONNX programs: made from a network, and run through onnxruntime as if they were one.
+"""ONNX programs: exported from a network, run through onnxruntime as if they were one, and files
+of them, written from a generator and checked against it.
 
 Needs the extra `onnx`. Opset 20; one input `lr` and one output `sr`, (N, 3, H, W), RGB in [0, 1],
-float32; batch, height and width are free. Programs of others may take float16.
+float32, also where the weights inside are float16; batch, height and width are free. Programs of
+others may take float16.
 """
 
+import copy
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
+from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
+from sr.models.loaded_model import LoadedGenerator, Tiling, measure_difference
 from sr.models.quiet import silence_output
+from sr.networks.receptive import MAX_RADIUS
 
 OPSET = 20
 PROBED_SIDE = 32  # LR pixels
 NO_MESSAGES = 4  # severity; what fails is raised besides
+TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2}  # of the [0, 1] range
 _TYPES: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -33,9 +42,9 @@ class OnnxNetwork(nn.Module):
         super().__init__()
         self.program = program
         self._name = name
-        self._session = _session(program, name)
-        self._input, self._type = _checked_input(name, self._session)
-        self.scale = _scale_of(name, self)
+        self._session = _open_session(program, name)
+        self._input, self._type = _check_input(name, self._session)
+        self.scale = _measure_scale(name, self)
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (N, 3, H, W), RGB in [0, 1]. Returns (N, 3, scale*H, scale*W), not clamped."""
@@ -50,13 +59,34 @@ class OnnxNetwork(nn.Module):
             ) from None
         return torch.from_numpy(sr).to(lr.device, torch.float32)
 
-    def metadata_text(self) -> str:
-        """What the program tells of itself under the key `sr`; JSON, if it is ours."""
+    def read_metadata(self) -> str:
+        """Return what the program says of itself under the key `sr`; JSON, if it is ours."""
         return str(self._session.get_modelmeta().custom_metadata_map.get("sr", "{}"))
 
 
+class _Header(BaseModel):
+    """What a file of ours says under the key `sr`; others say nothing."""
+
+    generator: dict[str, Any] = {}
+    receptive_radius: NonNegativeInt | None = None
+    size_multiple: PositiveInt = 1
+    tiling: Tiling = "exact"
+
+
+class _Halved(nn.Module):
+    """A network in float16 between float32 ends."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).half()
+
+    def forward(self, lr: Tensor) -> Tensor:
+        sr: Tensor = self.network(lr.half())
+        return sr.float()
+
+
 def require_onnx() -> None:
-    """Raises ModelFileError where the extra `onnx` is not installed."""
+    """Raise ModelFileError where the extra `onnx` is not installed."""
     try:
         import onnx  # noqa: F401, only looked for
         import onnxruntime  # noqa: F401
@@ -68,7 +98,10 @@ def require_onnx() -> None:
 
 
 def export_onnx(network: nn.Module, name: str) -> Any:
-    """The ONNX model of a network, checked by onnx. Raises ModelFileError where there is none."""
+    """Return the ONNX model of a network, checked by onnx.
+
+    Raises ModelFileError where there is none.
+    """
     import onnx
 
     dim = torch.export.Dim
@@ -94,15 +127,74 @@ def export_onnx(network: nn.Module, name: str) -> Any:
     return program.model_proto
 
 
+def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
+    """Export a generator; the file appears only if onnxruntime computes what torch does.
+
+    Returns the largest difference on two images, in units of the [0, 1] range. Raises
+    ModelFileError where the network cannot be exported or the file computes something else.
+    """
+    require_onnx()
+    import onnx
+
+    network = generator.network
+    dtype = torch.float16 if half else torch.float32
+    program = export_onnx(_Halved(network) if half else network, str(path))
+    metadata = {**generator.metadata, "scale": generator.scale}
+    metadata["receptive_radius"] = generator.receptive_radius
+    metadata["size_multiple"] = generator.size_multiple
+    metadata["tiling"] = generator.tiling
+    onnx.helper.set_model_props(program, {"sr": json.dumps(metadata)})
+    with atomic_write(path) as temporary:
+        onnx.save(program, temporary)
+        difference = measure_difference(OnnxNetwork(temporary, str(path)), network, str(path))
+        if not difference <= TOLERANCE[dtype]:
+            raise ModelFileError(
+                f"{path}: onnxruntime's result differs from torch's by {difference:g} "
+                f"(allowed: {TOLERANCE[dtype]:g}); nothing was written"
+            )
+    return difference
+
+
+def read_onnx(path: Path) -> LoadedGenerator:
+    """Return the generator in an ONNX file. Raises ModelFileError for what is not one."""
+    require_onnx()
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    network = OnnxNetwork(path, str(path)).eval()
+    metadata, header = _parse_metadata(path, network.read_metadata())
+    radius = header.receptive_radius
+    return LoadedGenerator(
+        network,
+        network.scale,
+        MAX_RADIUS if radius is None else min(radius, MAX_RADIUS),
+        architecture=str(header.generator.get("type", "unnamed")),
+        origin="ONNX",
+        metadata=metadata,
+        reduced_precisions=frozenset(),  # the file has one of its own
+        size_multiple=header.size_multiple,
+        tiling=header.tiling,
+        on_cpu_only=True,
+    )
+
+
+def _parse_metadata(path: Path, text: str) -> tuple[dict[str, Any], _Header]:
+    """Return all that the file says, and what of it is used."""
+    try:
+        read = json.loads(text)
+        return read, _Header.model_validate(read)
+    except ValueError as error:  # of JSON, and of pydantic
+        raise ModelFileError(f"{path}: its metadata cannot be read: {error}") from None
+
+
 def _first_cause(error: BaseException) -> str:
-    """One line; those above it tell only how far the exporter got."""
+    """Return one line; those above it say only how far the exporter came."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
-def _session(program: Path | bytes, name: str) -> Any:
+def _open_session(program: Path | bytes, name: str) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -115,15 +207,15 @@ def _session(program: Path | bytes, name: str) -> Any:
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:
-    """All that onnxruntime raises; the classes have no common one below Exception."""
+    """Return all that onnxruntime raises; the classes have no common one below Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     kinds = (kind for kind in vars(state).values() if isinstance(kind, type))
     return tuple(kind for kind in kinds if issubclass(kind, Exception))
 
 
-def _checked_input(name: str, session: Any) -> tuple[str, type[np.floating[Any]]]:
-    """The input's name and type, if images of any size can be fed to it."""
+def _check_input(name: str, session: Any) -> tuple[str, type[np.floating[Any]]]:
+    """Return the input's name and type, if images of any size can be fed to it."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shapes = [list(tensor.shape) for tensor in (*inputs, *outputs)]
     if len(inputs) != 1 or len(outputs) != 1 or any(len(shape) != 4 for shape in shapes):
@@ -140,8 +232,8 @@ def _checked_input(name: str, session: Any) -> tuple[str, type[np.floating[Any]]
     return str(given.name), _TYPES[given.type]
 
 
-def _scale_of(name: str, network: nn.Module) -> int:
-    """Measured, since few files tell."""
+def _measure_scale(name: str, network: nn.Module) -> int:
+    """Measure the scale, since few files tell."""
     sr = network(torch.full((1, 3, PROBED_SIDE, PROBED_SIDE), 0.5))
     scale, rest = divmod(sr.shape[-1], PROBED_SIDE)
     expected = (1, 3, scale * PROBED_SIDE, scale * PROBED_SIDE)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.losses.gradient_penalty import r1_penalty
+from sr.losses.discriminator import r1_penalty
 
 
 class Linear(nn.Module):
