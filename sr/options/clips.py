@@ -1,4 +1,4 @@
-"""Options of clips: consecutive frames to learn from, and what a network sees of them."""
+"""Options of clips: consecutive frames, and the windows that a network gets."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ class _Clips(Section):
     """What all sources of clips have in common."""
 
     downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
-    """Each clip is used at each of these sizes; 0.5 adds a half-size copy, finer in detail."""
+    """Each clip is used at each of these sizes; 0.5 adds a half-size copy with finer detail."""
     blur_sigma: PositiveFloat | None = None
     """None: LR is made by MATLAB's bicubic downscaling. A number: by a Gaussian blur of this sigma
     in HR pixels, of which every scale-th pixel is taken (BD; 1.6 at x4 in the literature);
@@ -21,43 +21,43 @@ class _Clips(Section):
 
 
 class FrameFolders(_Clips):
-    """Folders of HR frames, one a clip: REDS, Vid4, SPMCS and the like."""
+    """Folders of HR frames, one per clip: REDS, Vid4, SPMCS and similar."""
 
     type: Literal["FrameFolders"]
     hr: tuple[Path, ...] = Field(min_length=1)
     """Folders, searched recursively; each folder with images in it is a clip."""
     only: tuple[str, ...] = ()
-    """Name patterns (`*` and `?`) of the clips' folders that are used; none: all."""
+    """Name patterns (`*` and `?`) of the clip folders to use; empty: all."""
     exclude: tuple[str, ...] = ()
-    """Those that are left out; of REDS for instance 000, 011, 015, 020, which are for testing."""
+    """Those to leave out; for REDS 000, 011, 015, 020, which are for testing."""
     subfolder: str = ""
-    """Folder in each clip's folder that holds the frames; `truth` for SPMCS."""
+    """Folder with the frames within each clip folder; `truth` for SPMCS."""
     clip_frames: PositiveInt = 15
-    """Longer clips are cut into pieces of so many frames, at whose ends neighbors are missing."""
+    """Longer clips are split into pieces of this many frames, without neighbors across pieces."""
 
 
 class Vimeo90K(_Clips):
-    """Vimeo-90K's septuplets, Xue et al. 2019, as unpacked."""
+    """Vimeo-90K's septuplets, Xue et al. 2019, in their original layout."""
 
     type: Literal["Vimeo90K"]
     root: Path
     """Folder with `sequences` in it."""
     list_file: Path
-    """Names of clips, one a line: sep_trainlist.txt or sep_testlist.txt."""
+    """Names of clips, one per line: sep_trainlist.txt or sep_testlist.txt."""
 
 
 class VideoFiles(_Clips):
-    """Video files, decoded once into frames that are kept in datasets.cache_folder."""
+    """Video files, decoded once into frames in datasets.cache_folder."""
 
     type: Literal["VideoFiles"]
     videos: tuple[Path, ...] = Field(min_length=1)
-    """Files, and folders that are searched for them recursively."""
+    """Files, and folders that are searched recursively."""
     clip_frames: PositiveInt = 15
-    """As in FrameFolders. Scene cuts within a piece are found, and no window crosses one."""
+    """As in FrameFolders. Scene cuts are detected, and windows do not cross them."""
 
 
 class MovingPhotos(_Clips):
-    """Clips made of photographs, by a camera that pans, zooms and turns before them."""
+    """Synthetic clips from photographs: a virtual camera pans, zooms and rotates."""
 
     type: Literal["MovingPhotos"]
     photos: tuple[Path, ...] = Field(min_length=1)
@@ -65,33 +65,33 @@ class MovingPhotos(_Clips):
     exclude: tuple[str, ...] = ()
     """File name patterns (`*` and `?`) that are left out."""
     clips_per_photo: PositiveInt = 8
-    """Each with other motion."""
+    """Clips per photograph, with different motion."""
     num_frames: Annotated[int, Field(ge=2)] = 7
-    """Frames of a clip."""
+    """Frames per clip."""
     frame_size: tuple[PositiveInt, PositiveInt] = (448, 256)
     """Width and height of the frames, in HR pixels."""
     speed: PositiveFloat = 8.0
-    """Fastest pan, in HR pixels a frame; from 0 to this, evenly. Zoom and turns come on top."""
+    """Fastest pan, in HR pixels per frame, uniform from 0; zoom and rotation are added."""
 
 
 class WindowOptions(Section):
-    """What a network that sees several frames is given of a clip; kept in its model files."""
+    """Input frames of a multi-frame network; saved in its model files."""
 
     order: Literal["time", "nearest"] = "nearest"
-    """Of the neighbors: time from the past to the future, as in the published code; nearest from
-    the nearest to the farthest, as in the paper's figure."""
+    """Order of the neighbors. time: from past to future, as in the published code; nearest: from
+    nearest to farthest, as in the paper's figure."""
     edge: Literal["reference", "replicate", "reflect"] = "reference"
-    """What stands for neighbors beyond a clip's ends or a scene cut: the reference without motion
-    (the published code), the last frame there is, or frames mirrored there."""
+    """Replacement for neighbors beyond the ends of a clip or a scene cut: the reference itself (the
+    published code), the last frame, or mirrored frames."""
     alignment: Literal["none", "nearest"] = "none"
-    """none: neighbors as they are (the paper). nearest: each of their pixels from where the flow
-    points, to the nearest pixel, with what is left of the flow; learned far faster."""
+    """none: neighbors are not aligned (the paper). nearest: pixels are taken from where the flow
+    points, rounded to whole pixels, and the rest of the flow is an input; trains much faster."""
     flow: FlowOptions = DISOptions(type="DIS")
-    """What measures motion between LR frames."""
+    """Optical flow method, on LR frames."""
     whole_windows: bool = False
-    """Learn only from references that have all their neighbors, of septuplets the middle one."""
+    """Use only references that have all neighbors; in septuplets the middle frame."""
     reversal: bool = True
-    """Let time run backwards in half of the draws."""
+    """Reverse time in half of the samples."""
 
 
 ClipSource = FrameFolders | Vimeo90K | VideoFiles | MovingPhotos

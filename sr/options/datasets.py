@@ -1,4 +1,4 @@
-"""Options of the images to learn from and to measure on."""
+"""Options of training and validation data."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -31,12 +31,12 @@ class HRFolders(Section):
     hr: tuple[Path, ...] = Field(min_length=1)
     """Folders, searched recursively."""
     exclude: tuple[str, ...] = ()
-    """File name patterns (`*` and `?`) that are left out."""
+    """File name patterns (`*` and `?`) to leave out."""
     downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
-    """Each image is used at each of these sizes; 0.5 adds a half-size copy, finer in detail."""
+    """Each image is used at each of these sizes; 0.5 adds a half-size copy with finer detail."""
     hr_scale: tuple[Factor, Factor] | None = None
-    """In training, each crop is cut from its image at a random size between these factors, evenly
-    drawn: [0.25, 1.0]. As large as a crop at least. None: at its own size."""
+    """Resize the image by a random factor in this range, drawn uniformly for each training crop, for
+    instance [0.25, 1.0]; never below the crop size. null: no resizing."""
 
     @model_validator(mode="after")
     def _hr_scale_rises(self) -> Self:
@@ -56,18 +56,18 @@ class PairedFolders(Section):
     lr: tuple[Path, ...] = Field(min_length=1)
     """Folders with the LR images, searched recursively."""
     exclude: tuple[str, ...] = ()
-    """File name patterns (`*` and `?`) that are left out."""
+    """File name patterns (`*` and `?`) to leave out."""
 
 
 class Synthetic(Section):
-    """Images drawn on the fly, each another: text, graphics, patterns and facades, without
+    """Synthetic images, drawn for each crop: text, graphics, patterns and facades, without
     aliasing. They are not flipped. LR is made by MATLAB's bicubic downscaling."""
 
     type: Literal["Synthetic"]
     text: NonNegativeFloat = 4.0
-    """Share of text on pages, screens, signs; relative to the other kinds. 0 leaves a kind out."""
+    """Share of text on pages, screens and signs, relative to the other kinds; 0 leaves a kind out."""
     graphics: NonNegativeFloat = 2.0
-    """Share of shapes, line art, charts."""
+    """Share of shapes, line art and charts."""
     patterns: NonNegativeFloat = 2.0
     """Share of stripes, grids, checkerboards, dots, zone plates and star charts."""
     facades: NonNegativeFloat = 2.0
@@ -77,10 +77,10 @@ class Synthetic(Section):
     svg_folders: tuple[Path, ...] = ()
     """Folders of SVG files, searched recursively."""
     fonts: tuple[Path, ...] = ()
-    """Folders of TrueType and OpenType fonts, searched recursively; none: those of the system, and
-    where it has none, the one that Pillow brings."""
+    """Folders of TrueType and OpenType fonts, searched recursively; empty: the system's fonts, or
+    Pillow's own if there are none."""
     text_size: tuple[PositiveFloat, PositiveFloat] = (9.0, 64.0)
-    """Smallest and largest size of text, in HR pixels of the em square; evenly on a log scale."""
+    """Smallest and largest font size (em square) in HR pixels, drawn uniformly on a log scale."""
 
     @model_validator(mode="after")
     def _kinds_are_consistent(self) -> Self:
@@ -98,23 +98,21 @@ class Synthetic(Section):
 
 
 class MixedPart(Section):
-    """One of several sources that are learned from together."""
+    """One source of a mixture."""
 
     share: PositiveFloat
-    """Its share of the crops, relative to the other sources'."""
+    """Share of the crops, relative to the other sources."""
     source: Annotated[HRFolders | PairedFolders | Synthetic, Field(discriminator="type")]
-    """Where its images are."""
+    """Where the images are."""
 
 
 class Mixed(Section):
-    """Several sources of images, each with its share of the crops whatever its number of images.
-
-    Shares are kept in every 1000 crops, to a thousandth.
-    """
+    """A mixture of image sources, each with a fixed share of the crops, whatever its number of images.
+    Shares hold within every 1000 crops, to a thousandth."""
 
     type: Literal["Mixed"]
     sources: tuple[MixedPart, ...] = Field(min_length=1)
-    """The sources and their shares."""
+    """Sources and their shares."""
 
     @model_validator(mode="after")
     def _no_share_vanishes(self) -> Self:
@@ -146,25 +144,24 @@ TrainingSourceOptions = Annotated[
 
 
 class TrainingData(Section):
-    """What is learned from, and how it is cut into batches."""
+    """Training data and batches."""
 
     source: TrainingSourceOptions
     """Where the images are."""
     degradation: DegradationOptions | None = None
-    """Blind degradations, drawn again for every crop; none: lr as the source has it."""
+    """Random degradations, drawn for every crop; null: lr as in the source."""
     crop_size: PositiveInt = 96
     """Side of the square HR crops, in pixels; a multiple of the scale."""
     batch_size: PositiveInt = 16
-    """Crops in one backward pass of one process."""
+    """Crops per backward pass and process."""
     detail_candidates: PositiveInt = 1
-    """Random crops drawn for each one used, by their detail. 1 draws uniformly."""
+    """Random candidates per crop, of which one is used by its detail; 1: uniform sampling."""
     detail_measure: Literal["gradient", "residual"] = "gradient"
-    """What detail is: gradient, the differences of neighboring LR pixels; residual, what bicubic
-    upscaling of the downscaled HR crop lacks, which stands for the loss without asking the
-    generator."""
+    """Measure of detail. gradient: differences of neighboring LR pixels; residual: error of bicubic
+    upscaling of the downscaled HR crop, an estimate of the loss that needs no generator."""
     detail_quantile: Probability = 1.0
-    """Which of the candidates is kept: 1.0 the most detailed, 0.5 the middle one. Below 1.0 leaves
-    out extremes such as noise."""
+    """Quantile of the candidates' detail that is used: 1.0 the most detailed one, 0.5 the median;
+    below 1.0 avoids extremes such as noise."""
     flips: bool = True
     """Flip crops horizontally and vertically at random."""
     transposes: bool = True
@@ -172,12 +169,12 @@ class TrainingData(Section):
     num_workers: NonNegativeInt = 1
     """Processes that prepare batches; 0 prepares them in the training process."""
     cache_gib: NonNegativeFloat = 16.0
-    """Decoded images are kept, in one memory-mapped file, up to this size in GiB; the rest is
+    """Size limit, in GiB, of the memory-mapped file that caches decoded images; the others are
     decoded at each use."""
     description: str = ""
-    """What the data is, for the checkpoints' metadata."""
+    """Description of the data, for the checkpoints' metadata."""
     licence: str = ""
-    """Licence of the trained weights, for the checkpoints' metadata."""
+    """License of the trained weights, for the checkpoints' metadata."""
 
     @model_validator(mode="after")
     def _blurred_lr_is_not_flipped(self) -> Self:
@@ -209,7 +206,7 @@ class TrainingData(Section):
 
 
 class ValidationData(Section):
-    """One set of images that the generator is measured on."""
+    """One validation set."""
 
     name: str = Field(min_length=1)
     """Name in logs."""
@@ -224,16 +221,15 @@ class ValidationData(Section):
 
 
 class DatasetsOptions(Section):
-    """Images to learn from and to measure on."""
+    """Training and validation data."""
 
     train: TrainingData
     validation: tuple[ValidationData, ...] = ()
-    """Sets of images that the generator is measured on."""
+    """Validation sets."""
     window: WindowOptions | None = None
-    """What the generator is given of a clip; for generators that see several frames, and for
-    losses.temporal."""
+    """Window of frames; for multi-frame generators and for losses.temporal."""
     cache_folder: Path = Path("datasets/cache")
-    """Where frames of decoded videos and measured flow are kept, for all runs."""
+    """Cache of decoded video frames and optical flow, shared by all runs."""
 
     @property
     def all_clips(self) -> bool:

@@ -1,4 +1,4 @@
-"""Options of blind degradations, a union told apart by `type`.
+"""Options of blind degradations, a union discriminated by `type`.
 
 The types have the same kinds of stages and differ in their defaults. Every range can be replaced
 alone: `degradation: {type: Real, first: {quality: [30, 95]}}`.
@@ -50,12 +50,12 @@ _BlurSigma = Annotated[
     Field(description="Standard deviations of the blur kernels, in pixels."),
 ]
 _SincProbability = Annotated[
-    Probability, Field(description="Share of blurs by a sinc kernel, which makes edges ring.")
+    Probability, Field(description="Share of blurs by a sinc kernel, which causes ringing.")
 ]
 _ResizeProbabilities = Annotated[
     tuple[Probability, Probability, Probability],
     AfterValidator(_summing_to_one),
-    Field(description="Shares of crops that are enlarged, shrunk, and kept at factor 1."),
+    Field(description="Probabilities of upscaling, downscaling, and keeping the size."),
 ]
 _ResizeFactor = Annotated[
     tuple[Annotated[float, Field(ge=0.05)], Annotated[float, Field(le=4)]],
@@ -93,7 +93,7 @@ _CompressionProbability = Annotated[
     Probability, Field(description="Share of crops that are compressed.")
 ]
 _WebpProbability = Annotated[
-    Probability, Field(description="Share of compressions by WebP (slow) in the place of JPEG.")
+    Probability, Field(description="Share of compressions by WebP (slow) instead of JPEG.")
 ]
 _PerCent = Annotated[int, Field(ge=1, le=100)]
 _Quality = Annotated[
@@ -161,7 +161,7 @@ class RealSecondStage(StageOptions):
 
 
 class LightStage(StageOptions):
-    """The only stage for nearly clean images: hardly blurred, antialiased, good quality."""
+    """The only stage, for nearly clean images: little blur, antialiased, high quality."""
 
     blur_probability: _BlurProbability = 0.5
     kernel_sizes: _KernelSizes = (7, 9)
@@ -178,25 +178,27 @@ class LightStage(StageOptions):
 
 
 _FinalSincProbability = Annotated[
-    Probability, Field(description="Share of lr crops that pass a sinc filter at the end.")
+    Probability, Field(description="Share of lr crops with a final sinc filter.")
 ]
 _CleanProbability = Annotated[
-    Probability, Field(description="Share of crops with MATLAB's bicubic lr, for clean images.")
+    Probability,
+    Field(description="Share of crops with only bicubic downscaling (MATLAB's), for clean images."),
 ]
 
 
 class RealESRGANOptions(Section):
-    """Two stages with the ranges of Real-ESRGAN, Wang et al. 2021, sec. 4.1."""
+    """Two stages with the ranges of Real-ESRGAN, Wang et al. 2021, sec. 4.1; unlike there, 10 % of
+    the crops stay clean by default (`clean_probability`)."""
 
     type: Literal["RealESRGAN"]
     first: StageOptions = StageOptions()
     second: RealESRGANSecondStage = RealESRGANSecondStage()
     final_sinc_probability: _FinalSincProbability = 0.8
-    clean_probability: _CleanProbability = 0.1  # 0 in the paper, which blurs clean images
+    clean_probability: _CleanProbability = 0.1  # 0 in the paper, whose model blurs clean images
 
 
 class RealOptions(Section):
-    """Two milder stages, for photographs from cameras and the web."""
+    """Two milder stages, for photos from cameras and the web."""
 
     type: Literal["Real"]
     first: RealFirstStage = RealFirstStage()

@@ -1,4 +1,4 @@
-"""Options of the optical flow, a union told apart by `type`."""
+"""Options of the optical flow, a union discriminated by `type`."""
 
 from pathlib import Path
 from typing import Annotated, Literal

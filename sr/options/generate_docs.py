@@ -1,6 +1,6 @@
-"""The reference of option files, docs/options.md: every key, what it takes, its default, its text.
+"""The reference of option files, docs/options.md: every key with type, default and description.
 
-Made from the JSON schema, and so from types, bounds, defaults and docstrings of the options:
+Generated from the JSON schema, and so from types, bounds, defaults and docstrings of the options:
 `python -m sr.options.generate_docs > docs/options.md` after every change of them.
 """
 
@@ -18,14 +18,14 @@ from sr.options.json_schema import schema_json
 Schema = Mapping[str, Any]
 
 _HEAD = """# Options of a training file
-Every key that `train.py -opt FILE` reads; [training.md](training.md) tells how they are used. This
-page is made from the code: `python -m sr.options.generate_docs > docs/options.md`.
+Every key that `train.py -opt FILE` reads; [training.md](training.md) explains how to use them. This
+page is generated from the code: `python -m sr.options.generate_docs > docs/options.md`.
 
-A key is written with its path, as on the command line: `train.steps=1000` sets the key `steps` of
-the section `train`. N is a place in a list, counted from 0. A dash as default: the key must be
-given. A section of several kinds takes a `type`, and the keys of that kind next to it. Unknown keys
-are refused. Rules that bind several keys (a crop must be a multiple of the scale, ...) are told
-when the file is read, before anything starts.
+Keys are written with their path, as on the command line: `train.steps=1000` sets the key `steps` of
+the section `train`. N is an index in a list, counted from 0. A dash as default means that the key
+is required. A section that exists in several types has a key `type`, and the keys of that type.
+Unknown keys are errors. Constraints between keys (the crop size must be a multiple of the scale,
+...) are checked when the file is read, before training starts.
 """
 _WHOLE_FILE = "The whole file"
 _BOUNDS = {
@@ -105,7 +105,7 @@ class Reference:
                     self._visit(_Place(below, inside, references))
 
     def _options(self, kind: str) -> Iterator[tuple[str, Schema]]:
-        """Keys of a section; the `type` that only selects it is told by the heading."""
+        """Keys of a section; the `type` that only selects it is in the heading."""
         for key, option in self._definitions[kind]["properties"].items():
             if "const" not in option:
                 yield key, option

@@ -1,4 +1,4 @@
-"""Options of the generators, a union told apart by `type`."""
+"""Options of the generators, a union discriminated by `type`."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from sr.options.base import Section
 
 
 class SRResNetOptions(Section):
-    """SRResNet, Ledig et al. 2017: residual blocks with batch normalisation."""
+    """SRResNet, Ledig et al. 2017: residual blocks with batch normalization."""
 
     type: Literal["SRResNet"]
     num_features: PositiveInt = 64
@@ -18,7 +18,7 @@ class SRResNetOptions(Section):
 
 
 class MSRResNetOptions(Section):
-    """MSRResNet of BasicSR: SRResNet without batch normalisation, on a bilinear enlargement."""
+    """MSRResNet of BasicSR: SRResNet without batch normalization, added to bilinear upscaling."""
 
     type: Literal["MSRResNet"]
     num_features: PositiveInt = 64
@@ -28,7 +28,7 @@ class MSRResNetOptions(Section):
 
 
 class EDSROptions(Section):
-    """EDSR, Lim et al. 2017: residual blocks without batch normalisation."""
+    """EDSR, Lim et al. 2017: residual blocks without batch normalization."""
 
     type: Literal["EDSR"]
     num_features: PositiveInt = 64
@@ -36,7 +36,7 @@ class EDSROptions(Section):
     num_blocks: PositiveInt = 16
     """Residual blocks; 32 in the large network."""
     residual_scale: PositiveFloat = 1.0
-    """Factor of each block's residual; 0.1 in the large network, which is unstable without."""
+    """Factor of each block's residual; 0.1 in the large network, for stability."""
 
 
 class RRDBNetOptions(Section):
@@ -71,7 +71,7 @@ class SPANOptions(Section):
     num_blocks: PositiveInt = 6
     """Attention blocks of three convolutions."""
     normalise: bool = True
-    """Take the mean color of DIV2K from lr and multiply by 255 first, as published."""
+    """Subtract the mean color of DIV2K from lr and multiply by 255 first, as published."""
 
 
 class RLFNOptions(Section):
@@ -100,14 +100,14 @@ class DBPNOptions(Section):
     num_features: PositiveInt = 64
     """Channels of the projections, the paper's n_R."""
     num_stages: PositiveInt = 7
-    """Up-projections, the paper's T; one less lead down."""
+    """Up-projections, the paper's T; there is one down-projection less."""
     bicubic_skip: bool = False
-    """Add the bicubic enlargement of lr to the result; not in the paper."""
+    """Add bicubic upscaling of lr to the result; not in the paper."""
 
 
 class RBPNOptions(Section):
-    """RBPN, Haris et al. 2019: a frame enlarged with the help of its neighbors and the flow to
-    them. The generator of iSeeBetter. Learns from clips."""
+    """RBPN, Haris et al. 2019: multi-frame super-resolution with optical flow to the neighbors. The
+    generator of iSeeBetter. Needs clips."""
 
     type: Literal["RBPN"]
     num_shallow_features: PositiveInt = 256
@@ -119,9 +119,9 @@ class RBPNOptions(Section):
     num_res_blocks: PositiveInt = 5
     """Residual blocks in each of the three other parts."""
     num_frames: Annotated[int, Field(ge=3)] = 7
-    """Frames that are looked at, the reference in their middle; an odd number."""
+    """Frames per window, the reference in the middle; an odd number."""
     bicubic_skip: bool = False
-    """Add the bicubic enlargement of the reference to the result; not in the paper."""
+    """Add bicubic upscaling of the reference to the result; not in the paper."""
 
     @field_validator("num_frames")
     @classmethod
@@ -142,13 +142,13 @@ class ISeeBetterSRResNetOptions(Section):
 
 
 class BasicSROptions(Section):
-    """A network of BasicSR, which must be installed next to this project (docs/training.md)."""
+    """A network of BasicSR, which must be installed as well (docs/training.md)."""
 
     type: Literal["BasicSR"]
     arch: str
     """Its name in BasicSR's registry, for instance SwinIR."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Its keyword arguments, as in BasicSR's `network_g`; scale and channels need none."""
+    """Its keyword arguments, as in BasicSR's `network_g`; without scale and channels."""
 
 
 GeneratorOptions = Annotated[
@@ -171,4 +171,4 @@ SCALES: dict[str, tuple[int, ...]] = {
     "RRDBNet": (1, 2, 4, 8),
     "ISeeBetterSRResNet": (2, 4, 8),
 }
-"""Of the generators that do not come in all of 2, 3, 4 and 8."""
+"""Scales of the generators that do not support all of 2, 3, 4 and 8."""

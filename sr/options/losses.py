@@ -1,4 +1,4 @@
-"""Options of the loss terms, each a union told apart by `type`."""
+"""Options of the loss terms, each a union discriminated by `type`."""
 
 import re
 from pathlib import Path
@@ -48,16 +48,16 @@ class PerceptualOptions(Section):
     """Distance of features of a VGG network, Johnson et al. 2016."""
 
     type: Literal["VGG16", "VGG19"]
-    """Whose features are compared."""
+    """Network whose features are compared."""
     layers: dict[str, PositiveFloat] = Field(min_length=1)
-    """Layer and its weight; conv5_4 is before, relu5_4 after the activation."""
+    """Layers with their weights; conv5_4 is before, relu5_4 after the activation."""
     weight: PositiveFloat = 1.0
     """Factor of this term in the total loss."""
     criterion: Literal["L1", "MSE"] = "L1"
     """Distance of two feature maps."""
     weights: FeatureWeights = "torchvision"
-    """torchvision: ImageNet, downloaded once. Else a local safetensors or pth file with
-    torchvision's key names; or `random`, which is for tests."""
+    """torchvision: ImageNet, downloaded once. Or a local safetensors or pth file with
+    torchvision's key names; or `random`, for tests."""
 
     @model_validator(mode="after")
     def _layers_exist(self) -> Self:
@@ -74,18 +74,18 @@ class PerceptualOptions(Section):
 
 
 class AdversarialOptions(Section):
-    """The discriminator's verdict on sr."""
+    """Adversarial term."""
 
     type: Literal["standard", "least_squares", "hinge", "wasserstein", "relativistic_average"]
-    """What is made of the logits. standard: SRGAN's; relativistic_average: ESRGAN's."""
+    """Loss function of the logits. standard: SRGAN's; relativistic_average: ESRGAN's."""
     weight: PositiveFloat
     """Factor of this term in the total loss."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
-    """The discriminator's target for hr is 1 less this; not with hinge and wasserstein."""
+    """The discriminator's target for hr is 1 minus this; not with hinge and wasserstein."""
     r1_weight: NonNegativeFloat = 0.0
     """Weight of the R1 penalty in the discriminator's loss (Mescheder et al. 2018); 0 is off."""
     r1_interval: PositiveInt = 1
-    """R1 is computed in every N-th of the discriminator's steps, with N times the weight."""
+    """R1 is computed in every N-th step of the discriminator, with N times the weight."""
 
     @model_validator(mode="after")
     def _smoothing_has_a_meaning(self) -> Self:
@@ -95,10 +95,10 @@ class AdversarialOptions(Section):
 
 
 class TotalVariationOptions(Section):
-    """Differences of neighboring pixels of sr; smooths."""
+    """Differences of neighboring pixels of sr; has a smoothing effect."""
 
     type: Literal["squared", "absolute"]
-    """Of the differences; squared spares small steps and smooths large ones."""
+    """Function of the differences; squared mostly smooths large ones."""
     weight: PositiveFloat
     """Factor of this term in the total loss; does not depend on the crop's size."""
 
@@ -114,7 +114,7 @@ class LPIPSOptions(Section):
     """LPIPS, Zhang et al. 2018."""
 
     network: Literal["AlexNet", "VGG16"] = "VGG16"
-    """Whose features are compared."""
+    """Network whose features are compared."""
     weight: PositiveFloat
     """Factor of this term in the total loss."""
     weights: FeatureWeights = "torchvision"
@@ -122,8 +122,8 @@ class LPIPSOptions(Section):
 
 
 class TemporalOptions(Section):
-    """Temporal consistency of two consecutive results, after Lai et al. 2018. Batches then hold
-    two references of each clip; needs a source of clips and datasets.window."""
+    """Temporal consistency of two consecutive results, after Lai et al. 2018. Batches then
+    contain two references of each clip; needs a source of clips and datasets.window."""
 
     weight: PositiveFloat
     """Factor of this term in the total loss."""

@@ -1,4 +1,4 @@
-"""Options of optimizers and of learning-rate schedules, unions told apart by `type`."""
+"""Options of optimizers and of learning-rate schedules, unions discriminated by `type`."""
 
 from typing import Annotated, Literal, Self
 
@@ -19,7 +19,7 @@ class AdamOptions(Section):
 
     type: Literal["Adam"]
     learning_rate: PositiveFloat = 1e-4
-    """Size of the updates, before the factor of the schedule."""
+    """Learning rate, before the factor of the schedule."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of the running means of gradient and squared gradient."""
 
@@ -29,7 +29,7 @@ class AdamWOptions(Section):
 
     type: Literal["AdamW"]
     learning_rate: PositiveFloat = 2e-4
-    """Size of the updates, before the factor of the schedule."""
+    """Learning rate, before the factor of the schedule."""
     betas: tuple[Decay, Decay] = (0.9, 0.99)
     """Decay of the running means of gradient and squared gradient."""
     weight_decay: NonNegativeFloat = 0.0
@@ -37,15 +37,15 @@ class AdamWOptions(Section):
 
 
 class MuonOptions(Section):
-    """Muon, Jordan et al. 2024: orthogonalised momentum for inner convolutions, AdamW elsewhere."""
+    """Muon, Jordan et al. 2024: orthogonalized momentum for inner convolutions, AdamW elsewhere."""
 
     type: Literal["Muon"]
     learning_rate: PositiveFloat = 0.02
-    """For the orthogonalised updates of the inner convolutions."""
+    """Learning rate of the orthogonalized updates of the inner convolutions."""
     momentum: Decay = 0.95
     """Decay of the running mean of the gradient."""
     adamw_learning_rate: PositiveFloat = 1e-3
-    """For all other parameters (first and last layer, biases, slopes, norms)."""
+    """Learning rate of all other parameters (first and last layer, biases, slopes, norms)."""
     adamw_betas: tuple[Decay, Decay] = (0.9, 0.99)
     """Decay of the running means of gradient and squared gradient in AdamW."""
 
@@ -54,13 +54,13 @@ OptimizerOptions = Annotated[AdamOptions | AdamWOptions | MuonOptions, Field(dis
 
 
 class CosineOptions(Section):
-    """Half a cosine from the full learning rate down to `final_factor` of it."""
+    """Cosine from the full learning rate down to `final_factor` of it."""
 
     type: Literal["cosine"]
     warmup_steps: NonNegativeInt = 0
     """Steps of linear growth from zero."""
     final_factor: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """Share of the learning rate at the last step."""
+    """Factor of the learning rate at the last step."""
 
 
 class MultiStepOptions(Section):
@@ -70,7 +70,7 @@ class MultiStepOptions(Section):
     warmup_steps: NonNegativeInt = 0
     """Steps of linear growth from zero."""
     milestones: tuple[PositiveInt, ...]
-    """Steps after which the factor falls, rising."""
+    """Steps after which the factor is applied, in ascending order."""
     gamma: Factor = 0.5
     """Factor at each milestone."""
 

@@ -1,6 +1,6 @@
 """The options of a whole training run; everything wrong in them is known from the file alone.
 
-Parts with kinds (generator, losses, data sets, optimizer, schedule) are unions told apart by
+Parts with kinds (generator, losses, data sets, optimizer, schedule) are unions discriminated by
 `type`, each in its own file next to this one.
 """
 
@@ -26,22 +26,22 @@ class MeasuredLPIPSOptions(Section):
     """LPIPS, Zhang et al. 2018, as a measure; published numbers are AlexNet's."""
 
     network: Literal["AlexNet", "VGG16"] = "AlexNet"
-    """Whose features are compared; better not those that the loss compares."""
+    """Network whose features are compared; preferably not the one of the loss."""
     weights: FeatureWeights = "torchvision"
     """Of `network`, as in losses.lpips."""
 
 
 class ValidateOptions(Section):
-    """When the averaged weights are measured."""
+    """Validation of the averaged weights."""
 
     interval: PositiveInt = 1000
     """Steps between two validations."""
     lpips: MeasuredLPIPSOptions | None = None
-    """Measure LPIPS too. An adversarial run keeps as its best the checkpoint of the lowest."""
+    """Measure LPIPS too. The best checkpoint of an adversarial run is then the lowest LPIPS."""
 
 
 class LogOptions(Section):
-    """Where and how often a run tells what it does."""
+    """Logging."""
 
     folder: Path = Path("runs")
     """Folder of all runs; this one is in its subfolder `name`."""
@@ -55,15 +55,15 @@ class Options(Section):
     """A whole training run."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """Names the run's folder; changes nothing else."""
+    """Name of the run's folder; has no other effect."""
     seed: NonNegativeInt = 0
-    """Seeds initialisation, order of images, crops and flips."""
+    """Seed of initialization, order of images, crops and flips."""
     scale: Literal[2, 3, 4, 8]
     """Upscaling factor."""
     generator: GeneratorOptions
     """The network that is trained to upscale."""
     discriminator: DiscriminatorOptions | None = None
-    """Judges sr against hr in the adversarial term."""
+    """Discriminates sr from hr, for the adversarial term."""
     losses: LossesOptions
     datasets: DatasetsOptions
     train: TrainOptions

@@ -16,38 +16,39 @@ class TrainOptions(Section):
     steps: PositiveInt
     """Optimizer updates of the whole run."""
     optimizer: OptimizerOptions
-    """What updates the generator."""
+    """Optimizer of the generator."""
     schedule: ScheduleOptions
     """Of the learning rate."""
     gan: GANOptions | None = None
     """Needed with a discriminator."""
     initial_generator: Path | None = None
-    """Model file whose weights a new run starts from; network and scale must be the same, unless
+    """Model file with the initial weights; network and scale must be the same, unless
     `initial_partial` is set."""
     initial_partial: bool = False
-    """Take from `initial_generator` the weights whose names and shapes fit, and begin the others
-    again: for another scale or size. The run tells which began again."""
+    """Load only weights of `initial_generator` whose names and shapes match, for another scale or
+    size. The log lists the ones that were initialized randomly."""
     ema_decay: Decay = 0.999
-    """Decay of the running mean of the weights, which is validated and shipped; 0 is off."""
+    """Decay of the exponential moving average of the weights, which is validated and saved; 0 is
+    off. After n updates it is at most (1 + n) / (10 + n): 0.999 is reached after 8,990."""
     accumulation: PositiveInt = 1
-    """Batches whose gradients make one update: memory of one, effect of all."""
+    """Gradient accumulation: batches per update."""
     max_nonfinite_steps: PositiveInt = 10
-    """Steps in a row whose loss or gradient is not finite, at which the run stops; fewer are
+    """Consecutive steps with a non-finite loss or gradient after which the run stops; fewer are
     skipped with a warning."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of the gradient; longer ones are scaled down. Off by default."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
-    """auto takes a GPU if there is one."""
+    """auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the networks; losses stay fp32. auto: bf16 where the hardware has it."""
+    """Precision of the networks; losses are fp32. auto: bf16 if the hardware supports it."""
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
-    """Layout of activations. auto: channels_last with bf16 and fp16."""
+    """Memory layout of activations. auto: channels_last with bf16 and fp16."""
     compile: bool = False
-    """Compile the networks with torch.compile: a minute at the start, faster steps later."""
+    """Use torch.compile: a minute at the start, faster steps later."""
     checkpoint_interval: PositiveInt = 1000
     """Steps between two checkpoints."""
     keep_last: PositiveInt = 3
-    """Checkpoints kept, next to the best one and the last without an alarm."""
+    """Checkpoints kept, in addition to the best one and the last without an alarm."""
 
     @model_validator(mode="after")
     def _a_part_is_of_something(self) -> Self:

@@ -77,7 +77,7 @@ def discriminator(leaves: Leaves) -> dict[str, Any]:
         return made
     leaves.note(
         "network_d.type",
-        "SRGAN's discriminator with the pooled head is taken, which judges crops of any size; "
+        "SRGAN's discriminator with the pooled head is used, which takes crops of any size; "
         "BasicSR's has ten convolutions and a dense head for one size",
     )
     leaves.note("network_d.input_size", "the pooled head takes any size")
