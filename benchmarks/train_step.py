@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.build import build_discriminator, build_generator, build_optimizer
+from sr.build import build_generator
+from sr.build_training import build_discriminator, build_optimizer
 from sr.data.augment import Pair
 from sr.data.cache import SourceCache, fill_cache
 from sr.device import resolve_device, resolve_precision

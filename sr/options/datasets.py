@@ -35,7 +35,7 @@ class HRFolders(Section):
     downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
     """Each image is used at each of these sizes; 0.5 adds a half-size copy with finer detail."""
     hr_scale: tuple[Factor, Factor] | None = None
-    """Resize the image by a random factor in this range, drawn uniformly for each training crop, for
+    """For each training crop, resize the image by a factor drawn uniformly from this range, for
     instance [0.25, 1.0]; never below the crop size. null: no resizing."""
 
     @model_validator(mode="after")
@@ -65,7 +65,7 @@ class Synthetic(Section):
 
     type: Literal["Synthetic"]
     text: NonNegativeFloat = 4.0
-    """Share of text on pages, screens and signs, relative to the other kinds; 0 leaves a kind out."""
+    """Share of text on pages, screens and signs, relative to the other kinds; 0: none."""
     graphics: NonNegativeFloat = 2.0
     """Share of shapes, line art and charts."""
     patterns: NonNegativeFloat = 2.0
@@ -107,8 +107,8 @@ class MixedPart(Section):
 
 
 class Mixed(Section):
-    """A mixture of image sources, each with a fixed share of the crops, whatever its number of images.
-    Shares hold within every 1000 crops, to a thousandth."""
+    """A mixture of image sources, each with a fixed share of the crops, whatever its number of
+    images. Shares hold within every 1000 crops, to a thousandth."""
 
     type: Literal["Mixed"]
     sources: tuple[MixedPart, ...] = Field(min_length=1)

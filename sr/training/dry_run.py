@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from sr.build import build_validation_lpips
 from sr.build_data import build_window
+from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults

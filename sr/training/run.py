@@ -10,8 +10,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from sr.build import build_validation_lpips
 from sr.build_data import build_window, find_training_sources, find_validation_sources
+from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache, get_index_path
 from sr.data.crops import refuse_small_images
 from sr.data.sources import Source

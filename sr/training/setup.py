@@ -8,15 +8,15 @@ from accelerate import Accelerator
 from torch import nn
 from torch.optim import Optimizer
 
-from sr.build import (
+from sr.build import build_generator
+from sr.build_data import build_clips_metadata
+from sr.build_training import (
     build_discriminator,
     build_discriminator_loss,
-    build_generator,
     build_loss,
     build_optimizer,
     build_schedule,
 )
-from sr.build_data import build_clips_metadata
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
 from sr.models.load import load_initial_weights

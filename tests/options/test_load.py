@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from sr.options.datasets import HRFolders
 from sr.options.generator import CompactOptions, SRResNetOptions
 from sr.options.load import OptionsError, dump_options, load_options
-from sr.options.optimization import AdamOptions, CosineOptions, MultiStepOptions
 from sr.options.schema import Options
+from sr.options.train import AdamOptions, CosineOptions, MultiStepOptions
 
 SMALLEST = """
 name: a_run

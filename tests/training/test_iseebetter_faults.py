@@ -16,13 +16,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sr.build import (
-    build_discriminator,
-    build_discriminator_loss,
-    build_generator,
-    build_loss,
-)
-from sr.build_data import find_pairs
+from sr.build import build_generator
+from sr.build_data import find_image_sources
+from sr.build_training import build_discriminator, build_discriminator_loss, build_loss
 from sr.data.augment import Image
 from sr.data.cache import SourceCache
 from sr.data.clip_crops import ClipCropDataset, WindowSettings
@@ -208,7 +204,7 @@ def test_row_8_the_first_batch_is_trained_on(
     run.train(options)
     source = options.datasets.train.source
     assert isinstance(source, HRFolders)
-    cached = SourceCache(find_pairs(source, 2), Path(), [])
+    cached = SourceCache(find_image_sources(source, 2), Path(), [])
     for batch, crops in zip(seen, endless_crops(options, cached, num_workers=0), strict=False):
         assert torch.equal(batch.hr, crops["hr"])
     assert len(seen) == 3
