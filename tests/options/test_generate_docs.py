@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sr.options.generate_docs import reference_markdown
+from sr.options.generate_docs import generate_docs
 from sr.options.json_schema import schema_json
 from sr.options.load import load_options
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return reference_markdown()
+    return generate_docs()
 
 
 def rows(page: str) -> list[list[str]]:
