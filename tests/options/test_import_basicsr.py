@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sr.options.import_basicsr import Imported, import_basicsr
+from sr.options.import_basicsr import Translation, import_basicsr
 from sr.options.load import load_options
 from sr.options.schema import Options
 
@@ -61,7 +61,7 @@ def at(tree: Any, path: Path_) -> Any:
     return tree
 
 
-def settings(imported: Imported) -> list[str]:
+def settings(imported: Translation) -> list[str]:
     """Our file without its comments."""
     return [line for line in imported.text.splitlines() if not line.startswith("#")]
 
@@ -74,7 +74,7 @@ def options(text: str, tmp_path: Path) -> Options:
 
 def listed(text: str, key: str) -> str:
     """The line of a key among what is not taken over, or nothing."""
-    lines = [line for line in import_basicsr(text).dropped if line.startswith(f"{key}: ")]
+    lines = [line for line in import_basicsr(text).unused if line.startswith(f"{key}: ")]
     assert len(lines) <= 1
     return "".join(lines)
 
@@ -96,7 +96,7 @@ def test_no_value_is_lost(text: str) -> None:
             after = import_basicsr(changed(tree, path, another(at(tree, path))))
         except ValueError:
             continue
-        assert (settings(after), after.dropped) != (settings(before), before.dropped), path
+        assert (settings(after), after.unused) != (settings(before), before.unused), path
 
 
 def test_a_key_that_nobody_knows_is_listed_wherever_it_is(text: str) -> None:
@@ -111,8 +111,8 @@ def test_a_key_that_nobody_knows_is_listed_wherever_it_is(text: str) -> None:
 def test_the_list_is_a_comment_of_the_file(text: str) -> None:
     imported = import_basicsr(text)
     assert imported.text.startswith("# yaml-language-server: $schema=")
-    assert imported.dropped
-    assert all(f"\n#   {line}\n" in imported.text for line in imported.dropped)
+    assert imported.unused
+    assert all(f"\n#   {line}\n" in imported.text for line in imported.unused)
 
 
 def test_odd_characters_stay_in_the_comment(msrresnet: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sr.options.import_basicsr import Imported, import_basicsr
+from sr.options.import_basicsr import Translation, import_basicsr
 from sr.options.load import load_options
 from sr.options.schema import Options
 
@@ -25,7 +25,7 @@ def changed(text: str, path: Path_, value: object) -> str:
     return yaml.safe_dump(tree)
 
 
-def settings(imported: Imported) -> Any:
+def settings(imported: Translation) -> Any:
     return yaml.safe_load(imported.text)
 
 

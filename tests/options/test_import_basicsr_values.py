@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sr.options.import_basicsr import Imported, import_basicsr
+from sr.options.import_basicsr import Translation, import_basicsr
 from sr.options.load import load_options
 from sr.options.schema import Options
 
@@ -25,7 +25,7 @@ def changed(text: str, path: Path_, value: object) -> str:
     return yaml.safe_dump(tree)
 
 
-def settings(imported: Imported) -> Any:
+def settings(imported: Translation) -> Any:
     return yaml.safe_load(imported.text)
 
 
@@ -37,7 +37,7 @@ def options(text: str, tmp_path: Path) -> Options:
 
 def listed(text: str, key: str) -> str:
     """The line of a key among what is not taken over, or nothing."""
-    lines = [line for line in import_basicsr(text).dropped if line.startswith(f"{key}: ")]
+    lines = [line for line in import_basicsr(text).unused if line.startswith(f"{key}: ")]
     assert len(lines) <= 1
     return "".join(lines)
 

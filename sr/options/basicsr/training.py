@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sr.options.basicsr.reader import Leaves
+from sr.errors import UserError
+from sr.options.basicsr.reader import BasicSRReader
 
 _OPTIMIZERS = {"Adam": "Adam", "AdamW": "AdamW"}
 _SCHEDULES = {
@@ -12,99 +13,101 @@ _SCHEDULES = {
 }
 
 
-def train(leaves: Leaves, *, adversarial: bool) -> dict[str, Any]:
+def translate_train(reader: BasicSRReader, *, adversarial: bool) -> dict[str, Any]:
     """`train`, `path` and the interval of checkpoints as our `train`."""
-    steps = leaves.whole("train.total_iter")
+    steps = reader.read_int("train.total_iter")
     made: dict[str, Any] = {"steps": steps}
-    if start := _initial_generator(leaves):
+    if start := _translate_initial_generator(reader):
         made["initial_generator"] = start
-    optimizer = _optimizer(leaves, "train.optim_g")
+    optimizer = _translate_optimizer(reader, "train.optim_g")
     made["optimizer"] = optimizer
-    made["schedule"] = _schedule(leaves, steps, optimizer["learning_rate"])
+    made["schedule"] = _translate_schedule(reader, steps, optimizer["learning_rate"])
     if adversarial:
-        made["gan"] = _gan(leaves, made["schedule"], optimizer["learning_rate"])
-    made["ema_decay"] = leaves.number("train.ema_decay", 0.0)
-    if leaves.given("logger.save_checkpoint_freq"):
-        made["checkpoint_interval"] = leaves.whole("logger.save_checkpoint_freq")
+        made["gan"] = _translate_gan(reader, made["schedule"], optimizer["learning_rate"])
+    made["ema_decay"] = reader.read_float("train.ema_decay", 0.0)
+    if reader.has("logger.save_checkpoint_freq"):
+        made["checkpoint_interval"] = reader.read_int("logger.save_checkpoint_freq")
     return made
 
 
-def _initial_generator(leaves: Leaves) -> str | None:
+def _translate_initial_generator(reader: BasicSRReader) -> str | None:
     key, older = "path.pretrain_network_g", "path.pretrain_model_g"
-    if not leaves.given(key):
+    if not reader.has(key):
         key, older = older, key
-    found = leaves.text(key) if leaves.given(key) else None
-    leaves.agree(key, found, "")
-    leaves.agree(older, None, f"{key} counts")
+    found = reader.read_str(key) if reader.has(key) else None
+    reader.expect(key, found, "")
+    reader.expect(older, None, f"{key} counts")
     for key in ("path.strict_load", "path.strict_load_g"):
-        leaves.agree(key, True, "all weights must fit: the same network at the same scale")
+        reader.expect(key, True, "all weights must fit: the same network at the same scale")
     return found
 
 
-def _optimizer(leaves: Leaves, above: str) -> dict[str, Any]:
-    kind = leaves.choice(f"{above}.type", _OPTIMIZERS)
-    if (rate := leaves.number(f"{above}.lr")) <= 0:
-        raise ValueError(f"{above}.lr: expected a number above 0, got {rate}")
+def _translate_optimizer(reader: BasicSRReader, section: str) -> dict[str, Any]:
+    kind = reader.read_choice(f"{section}.type", _OPTIMIZERS)
+    if (rate := reader.read_float(f"{section}.lr")) <= 0:
+        raise UserError(f"{section}.lr: expected a number above 0, got {rate}")
     made: dict[str, Any] = {"type": kind, "learning_rate": rate}
-    given = leaves.given(f"{above}.betas")
-    made["betas"] = leaves.numbers(f"{above}.betas") if given else [0.9, 0.999]  # PyTorch's
+    given = reader.has(f"{section}.betas")
+    made["betas"] = reader.read_floats(f"{section}.betas") if given else [0.9, 0.999]  # PyTorch's
     if kind == "AdamW":
-        made["weight_decay"] = leaves.number(f"{above}.weight_decay", 0.01)  # PyTorch's
+        made["weight_decay"] = reader.read_float(f"{section}.weight_decay", 0.01)  # PyTorch's
     else:
-        leaves.agree(f"{above}.weight_decay", 0, "Adam has none here; AdamW has a decoupled one")
+        reader.expect(f"{section}.weight_decay", 0, "Adam has none here; AdamW has a decoupled one")
     return made
 
 
-def _schedule(leaves: Leaves, steps: int, learning_rate: float) -> dict[str, Any]:
-    above = "train.scheduler"
-    made: dict[str, Any] = {"type": leaves.choice(f"{above}.type", _SCHEDULES)}
-    made["warmup_steps"] = max(0, leaves.whole("train.warmup_iter", -1))
+def _translate_schedule(reader: BasicSRReader, steps: int, learning_rate: float) -> dict[str, Any]:
+    section = "train.scheduler"
+    made: dict[str, Any] = {"type": reader.read_choice(f"{section}.type", _SCHEDULES)}
+    made["warmup_steps"] = max(0, reader.read_int("train.warmup_iter", -1))
     if made["type"] == "cosine":
-        made["final_factor"] = leaves.number(f"{above}.eta_min", 0.0) / learning_rate
-        _note_restarts(leaves, steps)
+        made["final_factor"] = reader.read_float(f"{section}.eta_min", 0.0) / learning_rate
+        _warn_of_restarts(reader, steps)
         if made["warmup_steps"]:
-            leaves.note("train.warmup_iter", "taken over, but the cosine begins after it here")
+            reader.warn("train.warmup_iter", "taken over, but the cosine begins after it here")
         return made
-    milestones = leaves.wholes(f"{above}.milestones")
+    milestones = reader.read_ints(f"{section}.milestones")
     made["milestones"] = sorted(set(milestones))
     if len(made["milestones"]) < len(milestones):
-        leaves.note(f"{above}.milestones", "each counts once here")
-    made["gamma"] = leaves.number(f"{above}.gamma", 0.1)
+        reader.warn(f"{section}.milestones", "each counts once here")
+    made["gamma"] = reader.read_float(f"{section}.gamma", 0.1)
     for key, plain in (("restarts", [0]), ("restart_weights", [1])):
-        leaves.agree(f"{above}.{key}", plain, "the schedule does not start again here")
+        reader.expect(f"{section}.{key}", plain, "the schedule does not start again here")
     return made
 
 
-def _note_restarts(leaves: Leaves, steps: int) -> None:
+def _warn_of_restarts(reader: BasicSRReader, steps: int) -> None:
     """Their cosine may start again; ours is one that ends with the run."""
-    above = "train.scheduler"
-    periods = leaves.wholes(f"{above}.periods")
+    section = "train.scheduler"
+    periods = reader.read_ints(f"{section}.periods")
     if periods != [steps]:
-        leaves.note(
-            f"{above}.periods",
+        reader.warn(
+            f"{section}.periods",
             f"one cosine over all {steps} steps is taken; there are no restarts and other periods",
         )
     plain = [1] if len(periods) == 1 else None
-    leaves.agree(f"{above}.restart_weights", plain, "there are no restarts, so no weights")
+    reader.expect(f"{section}.restart_weights", plain, "there are no restarts, so no weights")
 
 
-def _gan(leaves: Leaves, schedule: dict[str, Any], learning_rate: float) -> dict[str, Any]:
-    optimizer = _optimizer(leaves, "train.optim_d")
+def _translate_gan(
+    reader: BasicSRReader, schedule: dict[str, Any], learning_rate: float
+) -> dict[str, Any]:
+    optimizer = _translate_optimizer(reader, "train.optim_d")
     made: dict[str, Any] = {"optimizer": optimizer}
     final = schedule.get("final_factor")
     if final and optimizer["learning_rate"] != learning_rate:  # eta_min is a learning rate
         factor = final * learning_rate / optimizer["learning_rate"]
         made["schedule"] = {**schedule, "final_factor": factor}
-    if lead := leaves.whole("train.net_d_init_iters", 0):
+    if lead := reader.read_int("train.net_d_init_iters", 0):
         made["lead_steps"] = lead
-        leaves.note(
+        reader.warn(
             "train.net_d_init_iters",
             "taken over as gan.lead_steps, in which the generator learns from the other terms; "
             "theirs stands still",
         )
-    if (updates := leaves.whole("train.net_d_iters", 1)) != 1:
+    if (updates := reader.read_int("train.net_d_iters", 1)) != 1:
         made["updates"] = updates
-        leaves.note(
+        reader.warn(
             "train.net_d_iters",
             "taken over as gan.updates; a step here is an update of the generator, theirs one of "
             f"the discriminator: divide steps, milestones and intervals by {updates} for the same "
