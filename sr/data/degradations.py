@@ -1,4 +1,4 @@
-"""The single steps by which images lose quality, as pure functions.
+"""The single steps of degradations, as pure functions.
 
 Images are (H, W, 3) float32, RGB in [0, 1], C-contiguous; none is written to. Noise comes from
 the random generator alone: the same state gives the same image. Definitions follow Real-ESRGAN
@@ -29,20 +29,20 @@ _CODECS = {
 
 
 def to_float(image: npt.NDArray[np.uint8]) -> FloatImage:
-    """(H, W, 3) uint8 -> float32 in [0, 1]."""
+    """Convert (H, W, 3) uint8 to float32 in [0, 1]."""
     return np.divide(image, _LEVELS, dtype=np.float32)
 
 
 def to_uint8(image: FloatImage) -> npt.NDArray[np.uint8]:
-    """Clipped to [0, 1] and rounded to 8 bits, halves up."""
+    """Clip to [0, 1] and round to 8 bits, halves up."""
     return (np.clip(image, 0, 1) * _LEVELS + np.float32(0.5)).astype(np.uint8)
 
 
 def blur(image: FloatImage, kernel: Kernel) -> FloatImage:
     """Convolve with a kernel, borders mirrored, clipped to [0, 1] (sinc kernels overshoot)."""
-    # filter2D correlates; the kernels are symmetric about their centre.
+    # filter2D correlates; the kernels are symmetric about their center.
     blurred = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-    return _clipped(blurred)
+    return _clip(blurred)
 
 
 def resize(image: FloatImage, size: tuple[int, int], kind: Filter) -> FloatImage:
@@ -53,7 +53,7 @@ def resize(image: FloatImage, size: tuple[int, int], kind: Filter) -> FloatImage
     if image.shape[:2] == size:
         return image
     resized = cv2.resize(image, (size[1], size[0]), interpolation=_FILTERS[kind])
-    return _clipped(resized)
+    return _clip(resized)
 
 
 def add_gaussian_noise(
@@ -65,13 +65,13 @@ def add_gaussian_noise(
     """
     shape = (*image.shape[:2], 1 if gray else 3)
     noise = rng.standard_normal(shape, dtype=np.float32)
-    return _clipped(image + noise * np.float32(sigma / _LEVELS))
+    return _clip(image + noise * np.float32(sigma / _LEVELS))
 
 
 def add_poisson_noise(
     image: FloatImage, scale: float, gray: bool, rng: np.random.Generator
 ) -> FloatImage:
-    """Add `scale` times the error of counting one photon a level, and clip to [0, 1].
+    """Add `scale` times the error of counting one photon per level, and clip to [0, 1].
 
     At scale 1 a value of v levels has noise of standard deviation sqrt(v) levels. gray: the noise
     is that of the luma (BT.601), the same in all channels.
@@ -83,7 +83,7 @@ def add_poisson_noise(
     if gray:
         levels = (levels @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
     noise = (rng.poisson(levels) - levels) * (scale / _LEVELS)
-    return _clipped(image + noise)
+    return _clip(image + noise)
 
 
 def compress(image: FloatImage, codec: Codec, quality: int) -> FloatImage:
@@ -97,6 +97,6 @@ def compress(image: FloatImage, codec: Codec, quality: int) -> FloatImage:
     return to_float(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
 
 
-def _clipped(image: npt.NDArray[Any]) -> FloatImage:
+def _clip(image: npt.NDArray[Any]) -> FloatImage:
     clipped: FloatImage = np.clip(image, 0, 1).astype(np.float32, copy=False)
     return clipped

@@ -15,10 +15,9 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from sr.build_data import build_degradation, build_window_settings
 from sr.data.cache import SourceCache, fill_cache, open_cache, write_index
 from sr.data.clip_crops import ClipCropDataset, collate_clips
-from sr.data.crops import Crop, CropDataset, CropSettings, use_one_thread
+from sr.data.crops import Crop, CropDataset, CropSettings, ZoomedCropDataset, use_one_thread
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source
-from sr.data.zoomed_crops import ZoomedCropDataset
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.parts import Training

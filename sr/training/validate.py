@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sr.data.clips import load_samples
 from sr.data.imresize import imresize
-from sr.data.samples import load_samples
 from sr.data.sources import Source
 from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS

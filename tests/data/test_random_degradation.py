@@ -237,14 +237,14 @@ def test_black_or_white_beyond_the_margin_makes_next_to_no_difference(scale: int
     rng = np.random.default_rng(1)
     differences = []
     for plan in plans(Degradation(stages, 0.8, 0.0), 20):
-        side = scale * (size + 2 * plan.margin(scale))
+        side = scale * (size + 2 * plan.compute_margin(scale))
         window = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
         border = scale * surroundings
         black, white = (
             np.pad(window, ((border, border), (border, border), (0, 0)), constant_values=level)
             for level in (0, 255)
         )
-        outer = plan.margin(scale) + surroundings
+        outer = plan.compute_margin(scale) + surroundings
         middle = slice(outer, outer + size)
         one, other = (run(hr, plan, scale)[middle, middle].astype(int) for hr in (black, white))
         differences.append(np.abs(one - other).max())
@@ -258,8 +258,10 @@ def test_a_margin_grows_with_the_kernels_and_as_images_shrink() -> None:
     blurred = replace(still, stages=(replace(NOTHING, kernel=kernel),))
     small = replace(NOTHING, factor=0.2)
     later = replace(still, stages=(small, replace(NOTHING, kernel=kernel)))
-    assert still.margin(4) < blurred.margin(4) < later.margin(4)
-    assert replace(still, final_kernel=kernel).margin(4) >= 10
+    assert still.compute_margin(4) < blurred.compute_margin(4) < later.compute_margin(4)
+    assert replace(still, final_kernel=kernel).compute_margin(4) >= 10
     assert all(
-        0 < plan.margin(scale) < 200 // scale for plan in plans(BOTH, 50) for scale in (2, 4)
+        0 < plan.compute_margin(scale) < 200 // scale
+        for plan in plans(BOTH, 50)
+        for scale in (2, 4)
     )

@@ -19,8 +19,8 @@ from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import DataError, Mixture
 from sr.data.synthetic.fonts import Font, find_fonts, load_font
 from sr.data.synthetic.images import SyntheticImages, find_synthetic
-from sr.data.synthetic.patterns import bars, make_phase, waves
-from sr.data.synthetic.text import random_words
+from sr.data.synthetic.patterns import draw_bars, draw_waves, make_phase
+from sr.data.synthetic.text import make_words
 from sr.options.degradations import StageOptions
 
 KINDS = ("text", "graphics", "patterns", "facades")
@@ -65,7 +65,7 @@ def test_kinds_are_drawn_by_their_shares() -> None:
 def test_what_pixels_cannot_show_fades_to_its_mean_instead_of_aliasing(frequency: float) -> None:
     places = np.broadcast_to(np.arange(200, dtype=np.float32) * np.float32(frequency), (200, 200))
     phase = make_phase(places)
-    for coverage, mean in ((waves(phase), 0.5), (bars(phase, 0.3), 0.3)):
+    for coverage, mean in ((draw_waves(phase), 0.5), (draw_bars(phase, 0.3), 0.3)):
         assert coverage.mean() == pytest.approx(mean, abs=0.02)
         assert 0 <= coverage.min() <= coverage.max() <= 1
         assert (np.ptp(coverage) < 1e-3) == (frequency >= 0.5)
@@ -189,7 +189,7 @@ def test_a_pickled_source_draws_the_same() -> None:
 
 @pytest.mark.parametrize("script", ["latin", "accents", "cyrillic", "greek"])
 def test_words_are_of_their_script(script: str) -> None:
-    words = [random_words(20, script, np.random.default_rng(seed)) for seed in range(5)]
+    words = [make_words(20, script, np.random.default_rng(seed)) for seed in range(5)]
     assert len(set(words)) == 5
     assert all(words)
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from sr.build_data import build_window, find_training_sources, find_validation_sources
-from sr.data.clips import Clip, ClipArrays, find_scene
-from sr.data.samples import load_samples
+from sr.data.clips import Clip, ClipArrays, find_scene, load_samples
 from sr.io.model_file import read_model_file
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.metrics.psnr import psnr

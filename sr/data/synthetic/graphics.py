@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sr.data.synthetic.colors import (
     Values,
-    contrasting_color,
-    gradient,
-    mean_color,
-    random_background,
-    random_color,
+    draw_background,
+    draw_color,
+    draw_contrasting_color,
+    draw_gradient,
+    estimate_mean_color,
 )
 
 _OVERSAMPLING = 2  # of what OpenCV draws with smooth edges
@@ -28,14 +28,14 @@ Points = NDArray[np.float64]
 def draw_graphics(size: int, rng: np.random.Generator) -> Values:
     """4 to 14 shapes on a background. Returns (size, size, 3), RGB in 8-bit levels."""
     n = _OVERSAMPLING
-    image = random_background(size, rng)
+    image = draw_background(size, rng)
     canvas = np.clip(image, 0, 255).astype(np.uint8)
     larger = cv2.resize(canvas, (n * size, n * size), interpolation=cv2.INTER_NEAREST)
     canvas = np.asarray(larger, np.uint8)  # averaged down to what it was
-    background = mean_color(image)
+    background = estimate_mean_color(image)
     for _ in range(int(rng.integers(4, 15))):
         draw = _SHAPES[int(rng.integers(len(_SHAPES)))]
-        color = random_color(rng) if rng.random() < 0.3 else contrasting_color(background, rng)
+        color = draw_color(rng) if rng.random() < 0.3 else draw_contrasting_color(background, rng)
         if rng.random() < 0.15:
             _fill_with_gradient(canvas, draw, rng)
         else:
@@ -67,7 +67,7 @@ def draw_svg(size: int, files: Sequence[Path], rng: np.random.Generator) -> Valu
     alpha = rgba[..., 3:].astype(np.float32) / 255
     layer = np.concatenate([rgba[..., :3] * alpha, 255 * alpha], axis=2)  # premultiplied
     small = np.asarray(cv2.resize(layer, (size, size), interpolation=cv2.INTER_AREA), np.float32)
-    image = random_background(size, rng)
+    image = draw_background(size, rng)
     return np.asarray(image * (1 - small[..., 3:] / 255) + small[..., :3], np.float32)
 
 
@@ -86,7 +86,7 @@ def _fill_with_gradient(
 ) -> None:
     mask = np.zeros(canvas.shape[:2], np.uint8)
     draw(mask, 255.0, rng)
-    ramp = gradient(64, random_color(rng), random_color(rng), rng)
+    ramp = draw_gradient(64, draw_color(rng), draw_color(rng), rng)
     side = len(canvas)
     fill = cv2.resize(ramp.astype(np.uint8), (side, side), interpolation=cv2.INTER_LINEAR)
     cv2.copyTo(fill, mask, canvas)
