@@ -91,7 +91,7 @@ def _measured(clip: Clip, upscaler: Upscaler, temporal_filter: TemporalFilter) -
     sr = [upscaler(frame) for frame in lr]
     started = time.perf_counter()
     numbered = zip(range(len(lr)), lr, sr, strict=True)
-    filtered = [frame for _, frame in temporal_filter.filtered(numbered)]
+    filtered = [frame for _, frame in temporal_filter.filter(numbered)]
     seconds = (time.perf_counter() - started) / len(lr)
 
     flows = _flows(hr or bicubic)

@@ -122,10 +122,9 @@ def _make_image(path: Path, size: int) -> None:
 
 
 def _measure(source: Path, result: Path, tile_size: int, max_pixels: int) -> Measured:
-    from sr.inference.image import Making
-    from sr.inference.options import Request
+    from sr.device import keep_freed_memory
+    from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
     from sr.inference.run import run  # only in the process that is measured
-    from sr.memory import keep_freed_memory
     from sr.tiling.upscaler import Upscaler
 
     keep_freed_memory()
@@ -136,8 +135,10 @@ def _measure(source: Path, result: Path, tile_size: int, max_pixels: int) -> Mea
     before = memory()
     with peak_memory() as peak:
         started = time.perf_counter()
-        request, making = Request([source], result), Making(max_pixels=max_pixels)
-        outcome = run([upscaler], request, lambda *_, **__: None, making=making)
+        options = InferOptions(
+            [source], OutputOptions(result), runtime=RuntimeOptions(max_pixels=max_pixels)
+        )
+        outcome = run(options, lambda *_, **__: None, [upscaler])
         seconds = time.perf_counter() - started
     if outcome.failures:
         raise RuntimeError("; ".join(outcome.failures.values()))

@@ -42,14 +42,13 @@ from quality_ways import (
 from torch import Tensor
 
 from sr.build_data import find_image_sources
-from sr.cli.infer_options import loaded_lpips
 from sr.data.augment import Pair
 from sr.data.crops import refuse_small_images
 from sr.data.sources import Source, raise_faults
-from sr.device import resolve_device
+from sr.device import keep_freed_memory, resolve_device
+from sr.inference.load_upscaler import load_lpips
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.losses.lpips import LPIPS
-from sr.memory import keep_freed_memory
 from sr.options.datasets import HRFolders, PairedFolders
 from sr.training.validate import MIN_SIDE, validate
 
@@ -108,9 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--time-size: expected {MIN_TIME_SIZE} or more, got {given.time_size}")
     try:
         device = resolve_device(given.device)
-        measures = Measures(
-            loaded_lpips(given.lpips, given.folder, device), load_judges(given.no_reference)
-        )
+        measures = Measures(load_lpips(given.lpips, device), load_judges(given.no_reference))
         ways = load_ways(given.model or bundled_models(), device, given.precision)
         by_scale = with_bicubic(ways)
         sets = {scale: _sets(given, scale, measures) for scale in by_scale}

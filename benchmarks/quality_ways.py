@@ -16,7 +16,8 @@ from speed_rounds import in_turn, timed
 from torch import Tensor, nn
 
 from sr.data.imresize import imresize
-from sr.inference.load_upscaler import Running, upscalers_of
+from sr.inference.load_upscaler import make_upscalers
+from sr.inference.options import RuntimeOptions
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.models.bundled import BUNDLED, resolve_model
 from sr.models.describe import count_computing_weights
@@ -75,7 +76,7 @@ class Engine(nn.Module):
 
 def bundled_models() -> list[Path]:
     """Files of the bundled models that enlarge single images."""
-    return [model.file for model in BUNDLED if not model.read_facts().needs_several_frames]
+    return [model.file for model in BUNDLED if not model.read_facts().takes_clips]
 
 
 def load_ways(models: Sequence[Path], device: torch.device, precision: str) -> list[Way]:
@@ -127,8 +128,8 @@ def _load(name: str, file: Path, device: torch.device, precision: str) -> Way:
     if generator.window is not None:
         raise ValueError(f"{name}: a model of clips; expected one of single images (vid4.py)")
     num_weights = count_computing_weights(generator.network) or None
-    running = Running(precision=precision)
-    (upscaler,) = upscalers_of([generator], file.name, tell, [device], running)
+    runtime = RuntimeOptions(precision=precision)
+    (upscaler,) = make_upscalers([generator], [device], tell, runtime, name=file.name)
     return Way(
         name,
         generator.scale,

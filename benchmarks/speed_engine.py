@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sr.device import DeviceError, precision_name, resolve_precision
-from sr.inference.load_upscaler import Running, load_upscalers
-from sr.inference.options import UsageError
+from sr.inference.load_upscaler import load_upscalers
+from sr.inference.options import RuntimeOptions, UsageError
 from sr.io.model_file import ModelFileError
 from sr.models.backends import BACKENDS
 from sr.models.load import load_generator
@@ -35,7 +36,7 @@ def precisions_part(
     models: Sequence[Path], *, size: int, device: torch.device, num_rounds: int
 ) -> Table:
     """fp32, bf16, fp16. size: side of the square image, LR pixels."""
-    ways = {name: Running(precision=name) for name in ("fp32", "bf16", "fp16")}
+    ways = {name: RuntimeOptions(precision=name) for name in ("fp32", "bf16", "fp16")}
     title = f"The engine over {size}x{size} LR pixels in memory. PSNR: to the model's first row."
     entries = _entries(models, ways, size, device)
     return Table("precisions", title, compete(entries, device, num_rounds))
@@ -49,12 +50,14 @@ def backends_part(
     """
     ways = {}
     for precision in dict.fromkeys(("fp32", fastest(device))):
-        ways[f"torch {precision}"] = Running(precision=precision)
+        ways[f"torch {precision}"] = RuntimeOptions(precision=precision)
         if compiled:
-            ways[f"torch {precision}, compiled"] = Running(precision=precision, compiled=True)
+            ways[f"torch {precision}, compiled"] = RuntimeOptions(precision=precision, compile=True)
         for backend in BACKENDS[1:]:
             if precision == "fp32" or (backend == "openvino" and device == CPU):
-                ways[f"{backend} {precision}"] = Running(precision=precision, backend=backend)
+                ways[f"{backend} {precision}"] = RuntimeOptions(
+                    precision=precision, backend=backend
+                )
     title = (
         f"The engine over {size}x{size} LR pixels in memory. start: loading, compiling and the "
         "first image. PSNR: to the model's first row."
@@ -83,7 +86,7 @@ def tell(event: str, **fields: Any) -> None:
 
 
 def _entries(
-    models: Sequence[Path], ways: dict[str, Running], size: int, device: torch.device
+    models: Sequence[Path], ways: dict[str, RuntimeOptions], size: int, device: torch.device
 ) -> list[Entry | LeftOut]:
     entries: list[Entry | LeftOut] = []
     for model in models:
@@ -91,11 +94,12 @@ def _entries(
         lr = smooth_noise(generator.num_channels, size, size)
         flop = flop_of(generator.network, generator.num_channels, size**2)
         expected: Tensor | None = None
-        for name, running in ways.items():
+        for name, runtime in ways.items():
             cells: dict[str, Any] = {"model": model.name, "way": name}
             started = time.perf_counter()
             try:
-                (upscaler,) = load_upscalers(model, tell, [device], running)
+                runtime = replace(runtime, devices=(str(device),))
+                (upscaler,) = load_upscalers(model, tell, runtime)
                 sr = upscaler.upscale_whole(lr, CPU)
             except REASONS as error:
                 entries.append(LeftOut(cells, str(error)))

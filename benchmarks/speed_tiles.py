@@ -2,7 +2,7 @@
 
 Plain: fp32, NCHW, the whole image at once under inference_mode, as one would write it in three
 lines. Ours: `sr.tiling.upscaler` with a halo of the receptive radius, so that all results are
-equal. Each runs in a process of its own, because keeping freed memory (`sr.memory`, what infer.py
+equal. Each runs in a process of its own, because keeping freed memory (`sr.device`, what infer.py
 does) is a setting of the whole process, and so that each has its own peak of memory: of the whole
 process with its libraries; on CUDA, of the tensors.
 """
@@ -20,9 +20,9 @@ from speed_rounds import Contestant, Entry, compete, flop_of, timed
 from speed_table import Table
 from torch import Tensor
 
-from sr.device import resolve_precision
-from sr.inference.load_upscaler import Running, load_upscalers
-from sr.memory import keep_freed_memory, peak_gib
+from sr.device import keep_freed_memory, peak_gib, resolve_precision
+from sr.inference.load_upscaler import load_upscalers
+from sr.inference.options import RuntimeOptions
 from sr.models.load import load_generator
 
 
@@ -136,6 +136,8 @@ def _plain(model: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
 
 
 def _ours(model: Path, device: torch.device, variant: Variant) -> Callable[[Tensor], Tensor]:
-    running = Running(precision=variant.precision, tile_size=variant.tile_size)
-    (upscaler,) = load_upscalers(model, tell, [device], running)
+    runtime = RuntimeOptions(
+        precision=variant.precision, tile_size=variant.tile_size, devices=(str(device),)
+    )
+    (upscaler,) = load_upscalers(model, tell, runtime)
     return lambda lr: upscaler.upscale_whole(lr, torch.device("cpu"))

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from sr.device import resolve_precision
 from sr.inference.load_upscaler import load_upscalers
+from sr.inference.options import RuntimeOptions
 from sr.io.model_file import ModelFileError
 from sr.io.video.frame import Color, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
@@ -117,7 +118,7 @@ def _alone(generator: LoadedGenerator, lr: Tensor, precision: torch.dtype) -> Ca
 
 
 def _ours(model: Path, device: torch.device) -> Enlarge:
-    (upscaler,) = load_upscalers(model, tell, [device])
+    (upscaler,) = load_upscalers(model, tell, RuntimeOptions(devices=(str(device),)))
     return lambda lr: upscaler.upscale_whole(lr, device)
 
 

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,17 +26,20 @@ from sr.build import build_generator
 from sr.build_training import build_discriminator, build_optimizer
 from sr.data.augment import Pair
 from sr.data.cache import SourceCache, fill_cache
-from sr.device import resolve_device, resolve_precision
+from sr.device import keep_freed_memory, resolve_device, resolve_precision
 from sr.io.rgb8 import write_rgb8
-from sr.memory import keep_freed_memory
 from sr.options.load import load_options
 from sr.options.schema import Options
-from sr.training.data_loader import endless_batches, endless_crops
+from sr.training.data_loader import (
+    count_batches_per_step,
+    find_images,
+    load_batches,
+    load_crops,
+)
 from sr.training.distributed import make_accelerator
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.run import find_images
-from sr.training.setup import find_teacher, make_trainee, make_training
+from sr.training.setup import find_teacher, make_loss, make_state
 
 OPTION_FILE = Path(__file__).resolve().parents[1] / "options" / "train" / "compact_x4.yml"
 GAN = (
@@ -105,16 +107,23 @@ def _options(folder: Path, overrides: list[str], gan: bool) -> Options:
 def _ours(options: Options, pairs: SourceCache[Pair]) -> Block:
     device = resolve_device(options.train.device)
     accelerator = make_accelerator(device, resolve_precision(options.train.precision, device))
-    trainee = make_trainee(options, accelerator, state_file=None)
+    state, _ = make_state(options, accelerator, state_file=None)
+    loss = make_loss(options, state, find_teacher(options), accelerator)
     log = RunLog(None, options.train.steps, first_step=1, interval=options.log.interval)
-    training = make_training(options, trainee, accelerator, log, find_teacher(options))
-    batches = endless_batches(options, pairs, training)
+    batches = load_batches(options, pairs, accelerator, step=0)
 
     def block(steps: int) -> None:
-        plan = replace(training.plan, steps=trainee.step + steps)
         run_loop(
-            replace(training, plan=plan),
+            state,
+            loss,
             batches,
+            accelerator,
+            log,
+            steps=state.step + steps,
+            batches_per_step=count_batches_per_step(options),
+            max_nonfinite_steps=options.train.max_nonfinite_steps,
+            validate_interval=options.validate_.interval,
+            checkpoint_interval=options.train.checkpoint_interval,
             validate=lambda: None,
             save=lambda: None,
             interrupted=lambda: False,
@@ -169,7 +178,7 @@ def _images(
     options: Options, pairs: SourceCache[Pair], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     workers = options.datasets.train.num_workers
-    for crop in endless_crops(options, pairs, num_workers=workers):
+    for crop in load_crops(options, pairs, num_workers=workers):
         yield crop["lr"].to(device), crop["hr"].to(device)
 
 

@@ -13,7 +13,7 @@ weights, images and threads of torch for each contestant:
 - What one writes around spandrel: OpenCV, fp32, NCHW, tiles of 256 and 16 pixels around.
 - Ours: what infer.py does by default; also in fp32 where the default is another precision.
 
-Each runs in a process of its own for each workload, as keeping memory (`sr.memory`) is a setting of
+Each runs in a process of its own for each workload, as keeping memory (`sr.device`) is a setting of
 the whole process. Rounds alternate, so that what else the machine does hits all of them alike; the
 first warms up. Neither it nor the loading of the model is in the times.
 
@@ -162,13 +162,14 @@ def _measure(images: Path, results: Path) -> dict[str, float]:
 
 
 def _ours(model: Path, precision: str) -> Upscale:
-    from sr.inference.load_upscaler import Running, load_upscalers
-    from sr.inference.options import Request
+    from sr.device import keep_freed_memory
+    from sr.inference.load_upscaler import load_upscalers
+    from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
     from sr.inference.run import run
-    from sr.memory import keep_freed_memory
 
     keep_freed_memory()
-    upscalers = load_upscalers(model, lambda *_, **__: None, [CPU], Running(precision=precision))
+    runtime = RuntimeOptions(precision=precision, devices=("cpu",))
+    upscalers = load_upscalers(model, lambda *_, **__: None, runtime)
 
     def upscale(images: Path, results: Path) -> dict[str, float]:
         in_network: list[float] = []
@@ -177,8 +178,8 @@ def _ours(model: Path, precision: str) -> Upscale:
             if event == "item_done":
                 in_network.append(fields["network_seconds"])
 
-        request = Request([images], results, suffix="", existing="overwrite")
-        outcome = run(upscalers, request, emit)
+        output = OutputOptions(results, suffix="", overwrite=True)
+        outcome = run(InferOptions([images], output), emit, upscalers)
         if outcome.failures:
             raise RuntimeError("; ".join(outcome.failures.values()))
         return {"network_seconds": sum(in_network)}

@@ -44,19 +44,16 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from sr.device import precision_name
-from sr.inference.image import Making
+from sr.device import keep_freed_memory, precision_name
 from sr.inference.load_upscaler import load_upscalers
-from sr.inference.options import Request
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.run import run
-from sr.inference.video.options import VideoMaking
 from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Frame, Planes, VideoInfo
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.io.video.read.frame_rate import Moment
 from sr.io.video.read.reader import open_video
-from sr.memory import keep_freed_memory
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
@@ -123,7 +120,7 @@ def _load_ours(
 ) -> tuple[list[str], str]:
     """Names of contestants, and a line on the clip."""
     keep_freed_memory()
-    (upscaler,) = load_upscalers(model, lambda *_, **__: None, [CPU])
+    (upscaler,) = load_upscalers(model, lambda *_, **__: None, RuntimeOptions(devices=("cpu",)))
     info, frames = _frames(clip, num_frames)
     size = (upscaler.scale * info.height, upscaler.scale * info.width)
     encoding = plan_encoding(info, width=size[1], height=size[0], suffix=".mp4", **choice)
@@ -178,10 +175,10 @@ def _encoder(planes: Sequence[Planes], encoding: Encoding, info: VideoInfo, path
 def _ours(
     upscaler: Upscaler, clip: Path, num_frames: int, choice: dict[str, Any], output: Path
 ) -> float:
-    making = Making(video=VideoMaking(encoder=choice, end=Moment(frame=num_frames)))
-    request = Request([clip], output, existing="overwrite")
+    video = VideoOptions(**choice, end=Moment(frame=num_frames))
+    options = InferOptions([clip], OutputOptions(output, overwrite=True), video=video)
     started = time.perf_counter()
-    outcome = run([upscaler], request, lambda *_, **__: None, making=making)
+    outcome = run(options, lambda *_, **__: None, [upscaler])
     seconds = time.perf_counter() - started
     if outcome.failures:
         raise RuntimeError("; ".join(outcome.failures.values()))
@@ -287,9 +284,9 @@ def _memory(folder: Path, num_frames: int) -> None:
             if fields["frame"] % (num_frames // 10) == 0:
                 sys.stdout.write(f"| {fields['frame']} | {peak:.0f} |\n")
 
-    making = Making(video=VideoMaking(encoder={"preset": "veryfast"}))
+    output, video = OutputOptions(folder / "large.mp4"), VideoOptions(preset="veryfast")
     started = time.perf_counter()
-    outcome = run([upscaler], Request([clip], folder / "large.mp4"), emit, making=making)
+    outcome = run(InferOptions([clip], output, video=video), emit, [upscaler])
     seconds = time.perf_counter() - started
     sys.stdout.write(f"{seconds:.0f} s, exit code {outcome.exit_code}\n")
 

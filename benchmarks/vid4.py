@@ -28,18 +28,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from sr.cli.infer_options import loaded_lpips
 from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.device import resolve_device
 from sr.evaluation.scores import ClipScore, mean_clip_score
 from sr.evaluation.video_scorer import METRICS, ClipScorer
-from sr.inference.load_upscaler import Running, load_upscalers
-from sr.inference.options import Job
+from sr.inference.load_upscaler import load_lpips, load_upscalers
+from sr.inference.options import RuntimeOptions, VideoOptions
 from sr.inference.output_size import Factor
-from sr.inference.video.options import VideoMaking
-from sr.inference.video.pipeline import Production
-from sr.inference.video.plan import checked_video
+from sr.inference.video.pipeline import Pipeline
+from sr.inference.video.plan import plan_video
+from sr.inference.video.prefetch import Prefetcher
 from sr.inference.video.source import open_source
 from sr.io.find_files import search_folder
 from sr.io.image_formats import READABLE_SUFFIXES
@@ -81,10 +80,10 @@ def main() -> None:
     """Print the table."""
     arguments = _arguments()
     device = resolve_device(arguments.device)
-    lpips = loaded_lpips(arguments.lpips, arguments.folder, device)
-    running = Running(flow=arguments.flow)
+    lpips = load_lpips(arguments.lpips, device)
+    runtime = RuntimeOptions(devices=(str(device),))
     models = {
-        name: load_upscalers(path, _tell, [device], running)[0]
+        name: load_upscalers(path, _tell, runtime, flow=arguments.flow)[0]
         for name, path in _names([resolve_model(model) for model in arguments.model]).items()
     }
     scales = {upscaler.scale for upscaler in models.values()} or {arguments.scale}
@@ -145,7 +144,8 @@ def _measured(
     def row(way: str, results: Sequence[Image], seconds: float | None) -> Row:
         scorer = ClipScorer(hr, border=convention.border, name=clip, lpips=lpips)
         for sr in results:
-            scorer.add(image_to_tensor(sr))
+            scorer.process(image_to_tensor(sr))
+        scorer.flush()
         return Row(clip.name, way, scorer.score(convention.leave_out), seconds)
 
     lr = [imresize(frame, Fraction(1, scale)) for frame in hr]
@@ -164,16 +164,12 @@ def _cut(frame: Image, scale: int) -> Image:
 
 def _upscaled(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]:
     """All frames, as infer.py makes them, and the seconds that one takes."""
-    making = VideoMaking()
-    job = Job(source, source.with_name(f"sr_{source.name}"), skipped=False, kind="video")
-    work, _ = checked_video(
-        job, making, Factor(), upscaler.scale, single_pass=upscaler.window is not None
-    )
+    options, output = VideoOptions(), source.with_name(f"sr_{source.name}")
+    plan, _ = plan_video(source, output, options, Factor(), upscaler.scale)
     started = time.perf_counter()
-    with open_source(source, making) as opened:
-        production = Production(opened, work, making, [upscaler], first=0)
-        with production.pipeline:
-            results = [tensor_to_rgb8(sr) for _, sr in production.results()]
+    with open_source(source, options) as opened, Prefetcher() as prefetcher:
+        pipeline = Pipeline(prefetcher, opened.frames(), plan, [upscaler])
+        results = [tensor_to_rgb8(sr) for _, sr in pipeline.results()]
     return results, (time.perf_counter() - started) / len(results)
 
 

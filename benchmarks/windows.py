@@ -35,18 +35,17 @@ from torch import Tensor, nn
 from torchvision.models.optical_flow import raft_small
 
 from sr.data.imresize import imresize
-from sr.inference.video.frame_windows import Windows
-from sr.inference.video.stages import as_rgb
+from sr.device import keep_freed_memory
+from sr.inference.video.frame_windows import WindowStage
+from sr.inference.video.stages import convert_to_rgb
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.io.video.frame import Color, Frame, Layout
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
-from sr.memory import keep_freed_memory
 from sr.motion.frame_window import Window, list_offsets
 from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
 from sr.motion.raft import RAFT
 from sr.networks.packed_window import PackedWindow, pack_window
 from sr.networks.rbpn import RBPN
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.runner import forward, prepare
 
 CPU = torch.device("cpu")
@@ -146,13 +145,13 @@ def _ways(
     window = Window(list_offsets(num_frames, "time"))
     return {
         "naive": lambda: _timed(lambda: _naive(frames, window, method), naive),
-        "ours": lambda: _timed(lambda: _ours(frames, FrameWindow(window, method)), ours),
+        "ours": lambda: _timed(lambda: _ours(frames, window, method), ours),
     }
 
 
-def _ours(frames: Sequence[Frame], window: FrameWindow) -> Iterator[Tensor]:
-    windows = Windows(window, [CPU], 1, lambda _: True)
-    for batch in windows.batches(as_rgb(frames, CONVERSION, [CPU], 1)):
+def _ours(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Iterator[Tensor]:
+    stage = WindowStage(window, method, [CPU], 1, lambda _: True)
+    for batch in stage.pack(convert_to_rgb(frames, CONVERSION, [CPU], 1)):
         yield from batch.windows
 
 

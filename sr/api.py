@@ -18,19 +18,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sr.device import resolve_device
-from sr.inference.channels import Planes
-from sr.inference.image_plan import writer_into
-from sr.inference.load_upscaler import Running, load_upscalers
+from sr.errors import UserError
+from sr.inference.channels import Channels
+from sr.inference.image import write_into
+from sr.inference.load_upscaler import load_upscalers
+from sr.inference.options import RuntimeOptions
 from sr.models.bundled import choose_default_model, resolve_model
-from sr.tiling.frame_window import ONLY_VIDEOS
+from sr.tiling.upscaler import ONLY_VIDEOS
 from sr.tiling.upscaler import Upscaler as TiledUpscaler
 
 _DTYPES = ("uint8", "uint16", "float32")
 
 
 class Upscaler:
-    """A model, ready to enlarge images of any size; the result is of the kind that is given.
+    """A model, ready to upscale images of any size; the result is of the kind that is given.
 
     Take it from `Upscaler.load`. Not for several threads at once.
     """
@@ -49,22 +50,24 @@ class Upscaler:
         tile_size: int | None = None,
         tta: bool = False,
     ) -> Self:
-        """The model of a file, or the bundled one of a name, such as compact_x2; else span_x4.
+        """Load the model of a file, or the bundled one of a name, such as compact_x2; else span_x4.
 
         device: auto, cpu, cuda, cuda:N or mps. precision: auto, fp32, bf16 or fp16. tile_size: LR
         pixels, 0 for whole images, None for what the memory holds. tta: the mean over eight
         flips and turns. Raises ValueError for a file that is not there or no model, or one for
-        videos only, and a device or precision that cannot be had.
+        videos only, and a device or precision that is not available.
         """
         file = choose_default_model() if model is None else resolve_model(model)
-        running = Running(precision=precision, tile_size=tile_size, tta=tta)
-        (upscaler,) = load_upscalers(file, _ignore, [resolve_device(device)], running)
-        if upscaler.window is not None:
-            raise ValueError(f"{model}: {ONLY_VIDEOS}. infer.py takes them")
+        runtime = RuntimeOptions(
+            precision=precision, tile_size=tile_size, devices=(device,), tta=tta
+        )
+        (upscaler,) = load_upscalers(file, _ignore, runtime)
+        if upscaler.takes_clips:
+            raise UserError(f"{model}: {ONLY_VIDEOS}. infer.py takes them")
         return cls(upscaler)
 
     def __call__(self, image: Any) -> Any:
-        """Enlarge an image.
+        """Upscale an image.
 
         image: an array (H, W) or (H, W, C), C = 1 to 4 for gray, gray and alpha, RGB, RGB and
         alpha, of uint8, uint16, or float32 in [0, 1]; or a PIL image of mode L, LA, RGB or RGBA;
@@ -105,10 +108,10 @@ class Upscaler:
         height, width, num_bands = pixels.shape
         scale = self.scale
         result = np.empty((scale * height, scale * width, num_bands), pixels.dtype)
-        planes = Planes(
+        channels = Channels(
             lambda box: pixels[box.rows, box.columns], height, width, num_bands, scale, "model"
         )
-        self._upscaler.upscale(height, width, planes.read, writer_into(result, planes))
+        self._upscaler.upscale(height, width, channels.read, write_into(result, channels))
         return result[..., 0] if image.ndim == 2 else result
 
     def _pil(self, image: Any) -> Any:

@@ -84,7 +84,7 @@ def find_receptive_radius(options: GeneratorOptions, scale: int) -> int:
 def build_flow(options: FlowOptions, device: torch.device) -> FlowMethod:
     """What measures flow; only a network runs on the device.
 
-    Raises ValueError for weights that cannot be had or do not fit.
+    Raises UserError for weights that cannot be had or do not fit.
     """
     match options:
         case DISOptions():

@@ -34,19 +34,15 @@ def find_training_sources(options: Options, device: torch.device) -> Sequence[So
     faults.
     """
     data = options.datasets.train
-    match data.source:
-        case Mixed():
-            parts = data.source.sources
-            return Mixture(
-                [
-                    (part.share, find_image_sources(part.source, options.scale, data.crop_size))
-                    for part in parts
-                ]
-            )
-        case HRFolders() | PairedFolders() | Synthetic():
-            return find_image_sources(data.source, options.scale, data.crop_size)
-        case _:
-            return _find_clips(options, data.source, device, _count_min_frames(options))
+    if isinstance(data.source, ClipSource):
+        return _find_clips(options, data.source, device, _count_min_frames(options))
+
+    def find(source: ImageSource) -> list[Source[Any]]:
+        return find_image_sources(source, options.scale, data.crop_size)
+
+    if isinstance(data.source, Mixed):
+        return Mixture([(part.share, find(part.source)) for part in data.source.sources])
+    return find(data.source)
 
 
 def find_validation_sources(options: Options, device: torch.device) -> dict[str, list[Source[Any]]]:

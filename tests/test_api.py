@@ -26,7 +26,7 @@ def test_the_documentation_is_true() -> None:
 
 
 def test_a_model_for_videos_is_refused(clip_model: Path) -> None:
-    with pytest.raises(ValueError, match=r"rbpn\.safetensors: .*enlarges videos.*infer\.py"):
+    with pytest.raises(ValueError, match=r"rbpn\.safetensors: .*upscales videos.*infer\.py"):
         sr.Upscaler.load(clip_model, device="cpu", tile_size=16)
 
 

@@ -1,1 +1,1 @@
-"""The command lines: parse, call, tell; no logic."""
+"""The command lines: parse, call, print; no logic."""

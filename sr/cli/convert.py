@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sr.errors import UserError
 from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
@@ -57,7 +58,7 @@ def command(
     """Convert a model file, or an option file of BasicSR into one of ours.
 
     An ONNX file is run in onnxruntime and compared with torch before it appears. Of an option file
-    it is said, here and in its head, what was not taken over.
+    it is reported, here and in its head, what was not taken over.
 
     Exit codes: 0 converted, 2 a file that is neither or cannot be had in that format.
     """
@@ -71,7 +72,7 @@ def command(
         else:
             other = None if blend is None else (resolve_model(blend), blend_share)
             typer.echo(convert_model(resolve_model(source), target, half=half, blend=other))
-    except (ModelFileError, OptionsError, OSError) as error:
+    except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):
             message = f"{target}: cannot be written ({error.strerror})"

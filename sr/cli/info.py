@@ -1,4 +1,4 @@
-"""The command line that tells what a model file is."""
+"""The command line that describes model files."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sr.io.model_file import ModelFileError
+from sr.errors import UserError
 from sr.models.bundled import resolve_model
 from sr.models.describe import describe_model
 
@@ -24,15 +24,15 @@ def command(
         ),
     ],
 ) -> None:
-    """Tell what model files hold: network, scale, size, work, training data, licence.
+    """Describe model files: network, scale, size, work, training data, licence.
 
-    Exit codes: 0 all told, 2 a file that is no model.
+    Exit codes: 0 all described, 2 a file that is no model.
     """
     wrong = False
     for number, file in enumerate(files):
         try:
             lines = describe_model(resolve_model(file))
-        except ModelFileError as error:
+        except UserError as error:
             wrong = True
             Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
             continue

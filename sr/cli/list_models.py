@@ -1,16 +1,16 @@
 """The bundled models as a table: what --list-models shows."""
 
-from typing import Annotated
+import inspect
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from sr.cli.infer_options import INPUT
-from sr.io.model_file import ModelFileError
-from sr.models.bundled import BUNDLED, DEFAULT, SMALL_DEFAULT, SMALL_FACTOR, WEIGHTS, BundledModel
+from sr.inference.options import INPUT
 
-_MARKS = {DEFAULT: "default", SMALL_DEFAULT: f"default up to -s {SMALL_FACTOR:g}"}
+if TYPE_CHECKING:
+    from sr.models.bundled import BundledModel
 
 
 def _list_and_exit(asked: bool) -> None:
@@ -19,20 +19,28 @@ def _list_and_exit(asked: bool) -> None:
         raise typer.Exit(0)
 
 
-ListModels = Annotated[
-    bool,
-    typer.Option(
-        "--list-models",
-        callback=_list_and_exit,
-        is_eager=True,
-        help="Tell which models are bundled and what they are for, and exit.",
-        rich_help_panel=INPUT,
-    ),
-]
+LIST_MODELS = inspect.Parameter(
+    "list_models",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool,
+        typer.Option(
+            "--list-models",
+            callback=_list_and_exit,
+            is_eager=True,
+            help="List the bundled models and what they are for, and exit.",
+            rich_help_panel=INPUT,
+        ),
+    ],
+)
+"""Of a typer command."""
 
 
 def show_models() -> None:
-    """A table on stdout, a row a model; 80 columns hold it."""
+    """Print a table on stdout, a row per model; 80 columns hold it."""
+    from sr.models.bundled import BUNDLED, WEIGHTS  # imports torch
+
     table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False)
     table.add_column("-m", no_wrap=True)
     table.add_column("scale", no_wrap=True)
@@ -47,13 +55,17 @@ def show_models() -> None:
     console.print(f"How each was made: NAME.md in {WEIGHTS}", markup=False, soft_wrap=True)
 
 
-def _cells(bundled: BundledModel) -> list[str]:
-    mark = _MARKS.get(bundled.name)
+def _cells(bundled: "BundledModel") -> list[str]:
+    from sr.io.model_file import ModelFileError
+    from sr.models.bundled import DEFAULT, SMALL_DEFAULT, SMALL_FACTOR
+
+    marks = {DEFAULT: "default", SMALL_DEFAULT: f"default up to -s {SMALL_FACTOR:g}"}
+    mark = marks.get(bundled.name)
     try:
         facts = bundled.read_facts()
     except ModelFileError:
         return [bundled.name, "", f"{bundled.purpose} (its file is missing)", "", "", ""]
-    if facts.needs_several_frames:
+    if facts.takes_clips:
         mark = "videos only"
     return [
         bundled.name if mark is None else f"{bundled.name}\n({mark})",

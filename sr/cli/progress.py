@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sr.evaluation.scores import ClipScore, Score, mean_clip_score, mean_score
+from sr.inference.tasks import RunSummary
 from sr.io.event_log import Event
 from sr.io.video.formats import is_pattern
 
 TINY = 1e-6  # megapixels; a bar needs a total above 0
-TOLD_INTERVAL = 30.0  # seconds between lines on a video's progress where there are no bars
+LINE_INTERVAL = 30.0  # seconds between lines on a video's progress where there are no bars
 
 
 class Display:
@@ -44,8 +45,8 @@ class Display:
         self._tiles = self._progress.add_task("tiles", visible=False, name="", count="")
         self._num_ended = 0
         self._shown = (0, "")  # input and what its bar counts
-        self._told_at = time.monotonic()
-        self._room_told: Path | None = None
+        self._printed_at = time.monotonic()
+        self._disk_space_printed: Path | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -60,7 +61,7 @@ class Display:
         self._progress.stop()
 
     def say(self, message: str) -> None:
-        """A line of its own, not wrapped, brackets taken literally."""
+        """Print a line of its own, not wrapped, brackets taken literally."""
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, event: Event, **fields: Any) -> None:
@@ -68,14 +69,14 @@ class Display:
             case "start":
                 total = max(fields["megapixels"], TINY)
                 self._progress.update(self._images, total=total, visible=True)
-                self._tell_count(fields["pictures"])
+                self._show_count(fields["pictures"])
                 self.say(_describe(fields))
             case "progress":
                 self._show_progress(fields)
             case "item_done" | "item_failed":
                 self._num_ended += 1
                 self._progress.advance(self._images, fields.get("megapixels", 0.0))
-                self._tell_count(fields["pictures"])
+                self._show_count(fields["pictures"])
                 if self._progress.disable:
                     self.say(_line(event, fields))
                 if "tile_difference" in fields:
@@ -87,7 +88,18 @@ class Display:
                 counts = ", ".join(f"{fields[name]} {name}" for name in _counted(fields))
                 self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
 
-    def _tell_count(self, num_images: int) -> None:
+    def show_summary(self, summary: RunSummary) -> None:
+        """Print scores on stdout, and what failed."""
+        if summary.scores:
+            show_scores(summary.scores)
+        if summary.clip_scores:
+            show_clip_scores(summary.clip_scores)
+        if summary.failures:
+            self.say(f"{len(summary.failures)} input(s) failed:")
+        for message in summary.failures.values():
+            self.say(f"  {message}")
+
+    def _show_count(self, num_images: int) -> None:
         self._progress.update(self._images, count=f"{self._num_ended}/{num_images}")
 
     def _show_progress(self, fields: Mapping[str, Any]) -> None:
@@ -95,21 +107,21 @@ class Display:
             self.say(f"preview: {fields['preview']}")
         elif "frame" in fields:
             self._show_bar(fields, "frame")
-            self._tell_room(fields)
+            self._print_disk_space(fields)
             now = time.monotonic()
-            if self._progress.disable and now - self._told_at > TOLD_INTERVAL:
-                self._told_at = now
+            if self._progress.disable and now - self._printed_at > LINE_INTERVAL:
+                self._printed_at = now
                 self.say(f"[{fields['picture']}/{fields['pictures']}] {_frame_line(fields)}")
         else:
             self._show_bar(fields, "tile")
 
-    def _tell_room(self, fields: Mapping[str, Any]) -> None:
-        """How much disk a video will take, once that is reckoned."""
+    def _print_disk_space(self, fields: Mapping[str, Any]) -> None:
+        """Print how much disk a video will take, once that is estimated."""
         gib, source = fields.get("disk_gib"), fields["source"]
-        if gib is not None and source != self._room_told:
-            self._room_told = source
+        if gib is not None and source != self._disk_space_printed:
+            self._disk_space_printed = source
             size = f"{gib:.1f} GiB" if gib >= 1 else f"{max(1024 * gib, 1):.0f} MiB"
-            self.say(f"{source}: parts and result will take about {size} of disk together")
+            self.say(f"{source}: segments and result will take about {size} of disk together")
 
     def _show_bar(self, fields: Mapping[str, Any], unit: str) -> None:
         done, total, name = fields[unit], fields[f"{unit}s"], fields["source"].name
@@ -126,7 +138,7 @@ class Display:
 
 
 def show_scores(scores: Mapping[Path, Score]) -> None:
-    """A table on stdout: a row an image, then the mean."""
+    """Print a table on stdout: a row per image, then the mean."""
     mean = mean_score(list(scores.values()))
     table = Table()
     table.add_column("image", overflow="fold")
@@ -140,7 +152,7 @@ def show_scores(scores: Mapping[Path, Score]) -> None:
 
 
 def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
-    """A table on stdout: a row a clip, then the mean."""
+    """Print a table on stdout: a row per clip, then the mean."""
     mean = mean_clip_score(list(scores.values()))
     table = Table(
         padding=0,  # so that 80 columns hold it
@@ -158,7 +170,7 @@ def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
 
 
 def _name(source: Path) -> Text:
-    """Of a series of frames that of its folder."""
+    """Return the file name; of an image sequence that of its folder."""
     name = source.parent.name if is_pattern(source) and source.parent.name else source.name
     return Text(os.fsencode(name).decode(errors="backslashreplace"))
 

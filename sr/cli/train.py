@@ -6,9 +6,10 @@ from typing import Annotated
 import torch
 import typer
 
-from sr.memory import keep_freed_memory
+from sr.device import keep_freed_memory
+from sr.errors import UserError
 from sr.options.load import load_options
-from sr.training.dry_run import check, preview
+from sr.training.dry_run import dry_run, write_preview
 from sr.training.gan_monitor import GANDivergedError
 from sr.training.loop import NonFiniteStepError
 from sr.training.run import train
@@ -44,7 +45,7 @@ def command(
         typer.Option(
             "--check",
             help="Rehearse: open every image, build everything, make a few steps and one "
-            "validation, tell parameters, memory and time. Writes nothing but what clips leave in"
+            "validation, report parameters, memory and time. Writes nothing but what clips leave in"
             " datasets.cache_folder: decoded videos and measured flow.",
         ),
     ] = False,
@@ -67,16 +68,18 @@ def command(
     try:
         options = load_options(option_file, overrides or [])
         if preview_data is not None:
-            typer.echo(f"saved {preview(options, preview_data)}")
+            typer.echo(f"saved {write_preview(options, preview_data)}")
         if check_only:
-            check(options, typer.echo)
+            dry_run(options, typer.echo)
         if check_only or preview_data is not None:
             return
         finished = train(options, resume)
-    except (ValueError, OSError, NonFiniteStepError, GANDivergedError) as error:
+    except UserError as error:
         typer.echo(f"error: {error}", err=True)
-        broken = isinstance(error, NonFiniteStepError | GANDivergedError)
-        raise typer.Exit(1 if broken else 2) from None
+        raise typer.Exit(2) from None
+    except (NonFiniteStepError, GANDivergedError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
     except torch.OutOfMemoryError as error:
         typer.echo(f"error: {error}; lower batch_size or crop_size", err=True)
         raise typer.Exit(2) from None

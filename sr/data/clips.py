@@ -26,7 +26,7 @@ from torch import Tensor
 from sr.data.augment import Image
 from sr.data.hr_only import compute_hr_size, downscale_hr, format_name
 from sr.data.imresize import imresize
-from sr.data.sources import Source
+from sr.data.sources import DataError, Source
 from sr.io.atomic_write import atomic_write
 from sr.io.rgb8 import image_to_tensor
 from sr.motion.frame_window import Scene, Window, gather_window
@@ -146,9 +146,12 @@ class Clip:
             return kept
         pairs = [measure_motion(a, b, self.flow.method) for a, b in pairwise(lr)]
         arrays = _stack_motion(pairs, lr[0].shape[:2])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, to_next=arrays[0], to_previous=arrays[1], cuts=arrays[2])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as temporary, temporary.open("wb") as stream:
+                np.savez(stream, to_next=arrays[0], to_previous=arrays[1], cuts=arrays[2])
+        except OSError as error:
+            raise DataError(f"datasets.cache_folder: flow cannot be written: {error}") from error
         return arrays
 
 

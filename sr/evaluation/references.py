@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from sr.errors import UserError
 from sr.evaluation.scores import ScoreError
-from sr.inference.options import UsageError
 from sr.io.find_files import find_images
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import VIDEO_SUFFIXES, is_pattern, split_pattern
@@ -18,7 +18,7 @@ class References:
     def __init__(self, given: Path) -> None:
         """given: a folder, or of one video a file or a pattern of frames' names.
 
-        Raises UsageError where there is no such thing.
+        Raises UserError where there is no such thing.
         """
         self._given = given
         is_file = given.is_file() and given.suffix.lower() in VIDEO_SUFFIXES
@@ -29,7 +29,7 @@ class References:
         if self.is_one_video:
             return
         if not given.is_dir():
-            raise UsageError(
+            raise UserError(
                 f"--reference {given}: expected a folder of original images or clips,"
                 " or the file or frames of one video"
             )

@@ -1,7 +1,7 @@
 """Pixels of a file <-> images of three channels that a network takes.
 
 Gray is repeated in three channels and the mean of the three comes back. Alpha, where the network
-is to enlarge it, is a gray image of its own next to the colors, which are premultiplied: colors
+is to upscale it, is a gray image of its own next to the colors, which are premultiplied: colors
 under full transparency, which nobody sees, would else shine through at the edges.
 
 Letters: h, w a box's height and width; bands: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
@@ -9,7 +9,7 @@ Letters: h, w a box's height and width; bands: 1 gray, 2 gray and alpha, 3 RGB, 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sr.inference.options import Alpha
 from sr.tiling.tiles import Box
-
-Alpha = Literal["model", "bicubic", "drop"]
-"""What becomes of an alpha channel: enlarged by the network, by bicubic interpolation, left out."""
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 ReadPixels = Callable[[Box], Pixels]
@@ -32,7 +30,7 @@ MARGIN = 4  # LR pixels around a box; more than bicubic interpolation reads
 
 
 @dataclass(frozen=True)
-class Planes:
+class Channels:
     """How the bands of one image go through a network of `scale`."""
 
     read_pixels: ReadPixels
@@ -53,20 +51,20 @@ class Planes:
         return self.num_bands - (self.has_alpha and self.alpha == "drop")
 
     def read(self, box: Box) -> Tensor:
-        """What the network sees of a box: (1 or 2, 3, h, w), float32 in [0, 1].
+        """Read what the network sees of a box: (1 or 2, 3, h, w), float32 in [0, 1].
 
         The second one is alpha, left out where it is the same all over the box.
         """
         bands = self._bands(box)
         colors, alpha = self._split(bands)
         if alpha is None or self.alpha != "model":
-            return _three(colors)
+            return _repeat_gray(colors)
         if alpha.amin() == alpha.amax():
-            return _three(colors * alpha)
-        return torch.cat([_three(colors * alpha), _three(alpha)])
+            return _repeat_gray(colors * alpha)
+        return torch.cat([_repeat_gray(colors * alpha), _repeat_gray(alpha)])
 
-    def join(self, core: Box, sr: Tensor) -> Tensor:
-        """The network's result of a box without its halo -> bands of the file.
+    def merge(self, core: Box, sr: Tensor) -> Tensor:
+        """Turn the network's result of a box, without its halo, into bands of the file.
 
         core: on the LR grid. sr: (1 or 2, 3, scale*h, scale*w) on any device.
         Returns (num_bands_out, scale*h, scale*w), float32 in [0, 1].
@@ -83,10 +81,10 @@ class Planes:
         else:
             corner = self._bands(Box(core.top, core.left, core.top + 1, core.left + 1))
             alpha = corner[-1:].to(sr.device).expand_as(colors[:1])
-        return torch.cat([self._divided(core, colors, alpha), alpha])
+        return torch.cat([self._unpremultiply(core, colors, alpha), alpha])
 
-    def _divided(self, core: Box, colors: Tensor, alpha: Tensor) -> Tensor:
-        """Colors no longer premultiplied; under full transparency those that the file has."""
+    def _unpremultiply(self, core: Box, colors: Tensor, alpha: Tensor) -> Tensor:
+        """Divide colors by alpha; under full transparency take those that the file has."""
         visible = alpha > INVISIBLE
         if visible.all():
             return (colors / alpha).clamp(0, 1)
@@ -94,7 +92,7 @@ class Planes:
         return torch.where(visible, (colors / alpha.clamp(min=INVISIBLE)).clamp(0, 1), hidden)
 
     def _bicubic(self, core: Box, *, alpha: bool) -> Tensor:
-        """A box of the file's alpha, or of its colors, enlarged; seamless between boxes."""
+        """Upscale a box of the file's alpha, or of its colors; seamless between boxes."""
         around = Box(
             max(core.top - MARGIN, 0),
             max(core.left - MARGIN, 0),
@@ -119,8 +117,8 @@ class Planes:
         return (bands[:-1], bands[-1:]) if self.has_alpha else (bands, None)
 
 
-def quantised(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
-    """(bands, h, w) in [0, 1] -> (h, w, bands) of a file's levels, rounded halves up.
+def quantize(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
+    """Turn (bands, h, w) in [0, 1] into (h, w, bands) of a file's levels, rounded halves up.
 
     dtype: uint8, uint16, or float32 for no rounding. The rounding is done on the tensor's device.
     """
@@ -131,6 +129,6 @@ def quantised(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
     return whole.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
 
 
-def _three(planes: Tensor) -> Tensor:
+def _repeat_gray(x: Tensor) -> Tensor:
     """(1 or 3, h, w) -> (1, 3, h, w)."""
-    return planes.expand(3, -1, -1)[None]
+    return x.expand(3, -1, -1)[None]

@@ -1,14 +1,14 @@
-"""What a run over images and videos tells while it goes: events, given to whoever listens.
+"""What a run over images and videos reports while it goes: events, given to all listeners.
 
 Events and their fields:
-  start        images (and videos), ignored (files that are neither), megapixels (that the network
-               is to read), model, scale, size (such as x4), tile_size, halo (LR pixels), device,
-               precision
+  start        pictures (images and videos), ignored (files that are neither), megapixels (that the
+               network is to read), model, scale, size (such as x4), tile_size, halo (LR pixels),
+               device, precision
   progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
                where nobody knows), fps, seconds_left, queues (how full the one behind each stage
-               is on average), bottleneck (the stage that the others wait for), disk_gib (of parts
-               and result at their most, reckoned from the first part on); or preview (an image
-               that was written)
+               is on average), bottleneck (the stage that the others wait for), disk_gib (of
+               segments and result at their most, estimated from the first segment on); or preview
+               (an image that was written)
   item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
                when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
                precision, network_seconds, peak_gib (of memory, of the run so far), with
@@ -20,9 +20,10 @@ Events and their fields:
   done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a
                fault of the program); when scored: scores (the images' mean), clip_scores (the
                videos')
-progress, item_done and item_failed also have image (counted from 1), images, source.
+progress, item_done and item_failed also have picture (counted from 1), pictures, source.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -36,8 +37,8 @@ class Emit(Protocol):
     def __call__(self, event: Event, **fields: Any) -> None: ...
 
 
-def to_all(listeners: Sequence[Emit]) -> Emit:
-    """One `Emit` that passes each event to all listeners."""
+def send_to_all(listeners: Sequence[Emit]) -> Emit:
+    """Make one listener of several."""
 
     def emit(event: Event, **fields: Any) -> None:
         for listener in listeners:
@@ -46,8 +47,8 @@ def to_all(listeners: Sequence[Emit]) -> Emit:
     return emit
 
 
-def with_fields(listener: Emit, **more: Any) -> Emit:
-    """`listener`, given `more` with every event."""
+def add_fields(listener: Emit, **more: Any) -> Emit:
+    """Wrap a listener so that it gets `more` with every event."""
 
     def emit(event: Event, **fields: Any) -> None:
         listener(event, **more, **fields)
@@ -55,8 +56,8 @@ def with_fields(listener: Emit, **more: Any) -> Emit:
     return emit
 
 
-def forgiving(log: EventLog, say: Callable[[str], None]) -> Emit:
-    """Writes to a log until that fails, which is said once: the images matter more."""
+def ignore_errors(log: EventLog, say: Callable[[str], None]) -> Emit:
+    """Write to a log until that fails, which is said once: the images matter more."""
 
     def emit(event: Event, **fields: Any) -> None:
         try:
@@ -68,8 +69,19 @@ def forgiving(log: EventLog, say: Callable[[str], None]) -> Emit:
     return emit
 
 
-def with_rare_progress(listener: Emit, interval: float) -> Emit:
-    """`listener`, told of progress at most once in `interval` seconds."""
+def send_one_at_a_time(listener: Emit) -> Emit:
+    """Wrap a listener so that it may be called from several threads."""
+    lock = threading.Lock()
+
+    def emit(event: Event, **fields: Any) -> None:
+        with lock:
+            listener(event, **fields)
+
+    return emit
+
+
+def limit_progress(listener: Emit, interval: float) -> Emit:
+    """Wrap a listener so that it gets progress at most once in `interval` seconds."""
     last = -interval
 
     def emit(event: Event, **fields: Any) -> None:

@@ -1,199 +1,201 @@
-"""One image file -> its upscaled file."""
+"""One image file -> its upscaled file: probe, read, upscale tile by tile, write.
 
-import threading
+A result larger than memory is held in a mapped file (`sr.io.canvas`); neither the image nor the
+result is ever whole in memory then.
+"""
+
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from tempfile import gettempdir
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
+from torch import Tensor
 
-from sr.device import precision_name
-from sr.inference.channels import Alpha
+from sr.device import peak_gib, precision_name
+from sr.inference.channels import Channels, ReadPixels, quantize
 from sr.inference.events import Emit
-from sr.inference.image_plan import Work, enlarged, work_of
-from sr.inference.options import STREAM, Job
-from sr.inference.output_size import Factor, Target
-from sr.inference.video.options import VideoMaking
+from sr.inference.options import STREAM, InferOptions
+from sr.inference.output_size import count_megapixels, count_passes
+from sr.io.canvas import make_canvas
 from sr.io.image_formats import check_writable, describe_losses, limit_depth
-from sr.io.image_reader import DEFAULT_MAX_PIXELS, ImageReader, open_image
+from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
-from sr.tiling.multi_device import smallest_tiles, upscale_together
+from sr.tiling.multi_device import DevicePool, find_smallest_tiles, upscale_on_devices
 from sr.tiling.prefetch import Read, Write
 from sr.tiling.runner import is_out_of_memory
+from sr.tiling.tiles import Box
 from sr.tiling.upscaler import StoppedError, Upscaler
 from sr.tiling.verify_tiles import verify_tiles
 
-Frames = Literal["refuse", "each"]
+if TYPE_CHECKING:
+    from sr.inference.tasks import Task
 
 
 @dataclass(frozen=True)
-class Making:
-    """How results are made and written, the same for all images of a run."""
+class ImagePlan:
+    """What is to be done with one image; known from its header alone."""
 
-    target: Target = field(default_factory=Factor)
-    """How large the results are to be."""
-    alpha: Alpha = "model"
-    frames: Frames = "refuse"
-    """Animations and files of several pages: refused, or each frame upscaled."""
-    quality: int = 95
-    """Of lossy formats, 1 to 100."""
-    lossless: bool = False
-    """WebP and AVIF without loss."""
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    """Images that claim to be larger are refused."""
-    verify_tiles: bool = False
-    """Compare some tiles with themselves in a larger context."""
-    stdin: bytes = b""
-    """The file that `-` as input stands for."""
-    stdout: BinaryIO | None = None
-    """Where the result goes whose output is `-`."""
-    stream_suffix: str = ".png"
-    """Format of that result."""
-    video: VideoMaking = field(default_factory=VideoMaking)
-
-    def suffix(self, job: Job) -> str:
-        """The format of a job's result."""
-        return self.stream_suffix if job.output == STREAM else job.output.suffix.lower()
-
-    def target_of(self, job: Job) -> Path | BinaryIO:
-        """What to write a job's result to."""
-        if job.output != STREAM:
-            return job.output
-        assert self.stdout is not None
-        return self.stdout
+    header: Header
+    size: tuple[int, int]
+    """(height, width) of the result, of one frame."""
+    num_passes: int
+    num_bands: int
+    """Of the result."""
+    depth: int
+    """Bits per channel of the result: 8, or more."""
+    is_resampled: bool
+    """The result of the last pass is not of this size yet."""
+    megapixels: float
+    """What the network reads, over all passes and frames, in millions."""
 
 
-class Pool:
-    """The upscalers of a run, one a device; whoever needs one waits for its turn.
-
-    together: an image takes all that are free, for runs of fewer images than devices.
-    """
-
-    def __init__(self, upscalers: Sequence[Upscaler], *, together: bool = False) -> None:
-        self.upscalers = list(upscalers)
-        self._together = together
-        self.scale = upscalers[0].scale
-        self.stopped = threading.Event()
-        self._idle: SimpleQueue[Upscaler] = SimpleQueue()
-        for upscaler in upscalers:
-            self._idle.put(upscaler)
-
-    @contextmanager
-    def free(self) -> Iterator[list[Upscaler]]:
-        """One upscaler or more that nobody else uses meanwhile."""
-        upscalers = [self._idle.get()]
-        with suppress(Empty):
-            while self._together:
-                upscalers.append(self._idle.get_nowait())
-        try:
-            yield upscalers
-        finally:
-            for upscaler in upscalers:
-                self._idle.put(upscaler)
-
-
-def checked(job: Job, making: Making, scale: int) -> tuple[Work, list[str]]:
-    """What a job needs, and what its result cannot keep of the image; from the header alone.
+def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
+    """Plan one image by its header; what its result cannot keep is added to `task.warnings`.
 
     Raises ImageError for an image that cannot be read, or a result that its format cannot hold,
     and TargetError for a size that is out of reach.
     """
-    with _opened(job, making) as image:
+    with _open(task, options) as image:
         header, bits, kinds = image.header, image.bits, image.metadata.kinds
-    suffix = making.suffix(job)
-    depth = limit_depth(suffix, header.depth, name=job.output)
-    work = work_of(header, making.target, scale, making.alpha, depth)
-    height, width = work.size
-    shape = {"num_bands": work.num_bands, "num_frames": header.num_frames}
-    check_writable(suffix, height=height, width=width, name=job.output, **shape)
-    lost = describe_losses(suffix, depth=bits, kinds=kinds, **shape)
-    return work, [*header.notes, *lost]
+    suffix = _suffix(task, options)
+    depth = limit_depth(suffix, header.depth, name=task.output)
+    size = options.output.target.size(header.height, header.width, scale)
+    passes = count_passes((header.height, header.width), size, scale)
+    has_alpha = header.num_bands in (2, 4)
+    num_bands = header.num_bands - (has_alpha and options.output.alpha == "drop")
+    shape = {"num_bands": num_bands, "num_frames": header.num_frames}
+    check_writable(suffix, height=size[0], width=size[1], name=task.output, **shape)
+    task.warnings += [*header.notes, *describe_losses(suffix, depth=bits, kinds=kinds, **shape)]
+    return ImagePlan(
+        header,
+        size,
+        passes,
+        num_bands,
+        depth,
+        is_resampled=size != (header.height * scale**passes, header.width * scale**passes),
+        megapixels=count_megapixels(
+            header.height * header.width * header.num_frames, scale, passes
+        ),
+    )
 
 
-def do(job: Job, work: Work, making: Making, pool: Pool, emit: Emit) -> dict[str, Any]:
-    """Read, upscale and write one image. Returns what to tell of it.
+def upscale_image(
+    task: "Task",
+    plan: ImagePlan,
+    options: InferOptions,
+    devices: DevicePool,
+    emit: Emit,
+) -> dict[str, Any]:
+    """Read, upscale and write one image. Returns the fields of its event `item_done`.
 
-    Raises as `open_image`, `Upscaler.upscale` and `write_image`, and StoppedError.
+    Raises as `open_image`, `Upscaler.upscale` and `write_image`, and StoppedError at the next tile
+    once `devices` are stopped.
     """
-    suffix, header = making.suffix(job), work.header
-    network = _Network(pool, emit, making.verify_tiles)
-    with _opened(job, making) as image:
-        pixels = enlarged(
-            image,
-            work,
-            network.enlarge,
-            scale=pool.scale,
-            alpha=making.alpha,
-            dtype=np.dtype(np.uint8 if work.depth == 8 else np.uint16),
-            folder=Path(gettempdir()) if job.output == STREAM else job.output.parent,
-        )
+    header, scale = plan.header, devices.scale
+    network = _NetworkRun(devices, emit, verify=options.runtime.verify_tiles)
+    with _open(task, options) as image:
+        frames: list[ReadPixels] = [partial(_read, image, i) for i in range(header.num_frames)]
+        height, width, num_bands = header.height, header.width, header.num_bands
+        for number in range(1, plan.num_passes + 1):
+            dtype = np.dtype(np.uint8 if plan.depth == 8 else np.uint16)
+            if plan.is_resampled or number < plan.num_passes:
+                dtype = np.dtype(np.float32)
+            canvas = make_canvas(
+                (len(frames) * scale * height, scale * width, plan.num_bands),
+                dtype,
+                folder=Path(gettempdir()) if task.output == STREAM else task.output.parent,
+            )
+            for frame, read_pixels in enumerate(frames):
+                channels = Channels(
+                    read_pixels, height, width, num_bands, scale, options.output.alpha
+                )
+                part = canvas[frame * scale * height : (frame + 1) * scale * height]
+                write = write_into(part, channels)
+                network.upscale(height, width, channels.read, write)
+                del channels, read_pixels, write  # and what was read, before the next canvas
+            height, width, num_bands = scale * height, scale * width, plan.num_bands
+            frames = [
+                partial(_read_canvas, canvas[i * height : (i + 1) * height])
+                for i in range(header.num_frames)
+            ]
         write_image(
-            making.target_of(job),
-            pixels,
-            suffix=suffix,
+            sys.stdout.buffer if task.output == STREAM else task.output,
+            canvas,
+            suffix=_suffix(task, options),
             like=image,
-            quality=making.quality,
-            lossless=making.lossless,
-            size=work.size,
+            quality=options.output.quality,
+            lossless=options.output.lossless,
+            size=plan.size,
             num_frames=header.num_frames,
         )
-    fields = {
+    return {
         "lr_size": (header.width, header.height),
-        "sr_size": (work.size[1], work.size[0]),
-        "passes": work.num_passes,
-        "tiles": network.num_tiles,
-        "tile_size": network.tile_size,
-        "precision": network.precision,
-        "network_seconds": round(network.seconds, 3),
-        "seconds_waited": network.seconds_waited,
+        "sr_size": (plan.size[1], plan.size[0]),
+        "passes": plan.num_passes,
+        **network.fields(),
     }
-    if network.difference is not None:
-        fields["tile_difference"] = network.difference
-    return fields
 
 
-def _opened(job: Job, making: Making) -> AbstractContextManager[ImageReader]:
-    source = making.stdin if job.source == STREAM else job.source
-    return open_image(source, max_pixels=making.max_pixels, frames=making.frames)
+def write_into(part: npt.NDArray[Any], channels: Channels) -> Write:
+    """Return what puts the network's results into an array (H, W, C) of the levels of its type."""
+
+    def write(box: Box, sr: Tensor) -> None:
+        bands = channels.merge(box.divided(channels.scale), sr)
+        part[box.rows, box.columns] = quantize(bands, part.dtype)
+
+    return write
 
 
-class _Network:
-    """The network's share of a job: runs it on an upscaler that is free, and takes the time."""
+class _NetworkRun:
+    """Runs the network of one task on devices as they become free, and counts what that takes."""
 
-    def __init__(self, pool: Pool, emit: Emit, verify: bool) -> None:
-        self._pool = pool
+    def __init__(self, devices: DevicePool, emit: Emit, *, verify: bool) -> None:
+        self._devices = devices
         self._emit = emit
         self._verify = verify
-        self.difference: float | None = None
-        self.seconds = 0.0
-        self.seconds_waited = 0.0  # for an upscaler that others used
-        self.num_tiles = 0
-        self.tile_size = 0
-        self.precision = ""
+        self._seconds = self._seconds_waited = 0.0  # for a device that others used
+        self._num_tiles = 0
+        self._tile_size = 0
+        self._precision = ""
+        self._difference: float | None = None
 
-    def enlarge(self, height: int, width: int, read: Read, write: Write) -> None:
-        """As `Upscaler.upscale`, by all upscalers that are free at the start.
-
-        Raises StoppedError at the next tile once the run is stopped.
-        """
+    def upscale(self, height: int, width: int, read: Read, write: Write) -> None:
+        """Upscale as `Upscaler.upscale` does, on all devices that are free at the start."""
         asked = time.perf_counter()
-        with self._pool.free() as upscalers:
+        with self._devices.lend() as upscalers:
             started = time.perf_counter()
-            self.seconds_waited += started - asked
-            upscale_together(upscalers, height, width, read, write, self._on_tile)
-            self.seconds += time.perf_counter() - started
-            smallest = smallest_tiles(upscalers)
+            first = find_smallest_tiles(upscalers)
+            if len(upscalers) == 1:
+                first.upscale(height, width, read, write, self._on_tile)
+            else:
+                upscale_on_devices(upscalers, height, width, read, write, self._on_tile)
+            self._seconds += time.perf_counter() - started
             if self._verify:
-                self._compare(smallest, height, width, read)
-            self.tile_size = smallest.tile_size
-            self.precision = precision_name(smallest.dtype)
+                self._verify_tiles(first, height, width, read)
+        self._seconds_waited += started - asked
+        self._tile_size, self._precision = first.tile_size, precision_name(first.dtype)
 
-    def _compare(self, upscaler: Upscaler, height: int, width: int, read: Read) -> None:
+    def fields(self) -> dict[str, Any]:
+        """Return the counts for an event."""
+        fields: dict[str, Any] = {
+            "tiles": self._num_tiles,
+            "tile_size": self._tile_size,
+            "precision": self._precision,
+            "network_seconds": round(self._seconds, 3),
+            "seconds_waited": self._seconds_waited,
+            "peak_gib": peak_gib(),
+        }
+        if self._difference is not None:
+            fields["tile_difference"] = self._difference
+        return fields
+
+    def _verify_tiles(self, upscaler: Upscaler, height: int, width: int, read: Read) -> None:
         try:
             found = verify_tiles(upscaler, height, width, read)
         except (MemoryError, RuntimeError) as error:
@@ -202,10 +204,31 @@ class _Network:
             self._emit("warning", message="tiles not verified: not enough memory for larger ones")
             return
         if found.num_tiles:
-            self.difference = max(self.difference or 0.0, found.max_difference)
+            self._difference = max(self._difference or 0.0, found.max_difference)
 
     def _on_tile(self, tile: int, tiles: int) -> None:
-        if self._pool.stopped.is_set():
+        if self._devices.stopped.is_set():
             raise StoppedError
-        self.num_tiles += 1
+        self._num_tiles += 1
         self._emit("progress", tile=tile, tiles=tiles)
+
+
+def _open(task: "Task", options: InferOptions) -> AbstractContextManager[ImageReader]:
+    source = task.source if task.content is None else task.content
+    max_pixels = options.runtime.max_pixels
+    return open_image(source, max_pixels=max_pixels, frames=options.output.frames)
+
+
+def _suffix(task: "Task", options: InferOptions) -> str:
+    """Return the suffix of the result's format."""
+    if task.output != STREAM:
+        return task.output.suffix.lower()
+    return ".png" if options.output.ext == "auto" else f".{options.output.ext}"
+
+
+def _read(image: ImageReader, frame: int, box: Box) -> npt.NDArray[Any]:
+    return image.read(box.rows, box.columns, frame)
+
+
+def _read_canvas(part: npt.NDArray[Any], box: Box) -> npt.NDArray[Any]:
+    return part[box.rows, box.columns]

@@ -1,41 +1,41 @@
-"""What a user asks for, and the faults of asking."""
+"""Every option of `infer.py`, declared once: name, type, default, help text and parser.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+The command line is made from these classes (`sr.cli.flags`): a field's docstring is the help text
+of its flag. Python callers construct them. What is wrong with the options alone is refused when
+they are constructed. Nothing here imports torch or a codec, so that `infer.py --help` is quick.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from sr.errors import UserError
+from sr.inference.output_size import MAX_FACTOR, Exact, Factor, LongSide, Target, parse_size
+from sr.io.video.read.decode_errors import Damaged
+from sr.io.video.read.frame_rate import Moment, parse_moment
 
-Existing = Literal["refuse", "overwrite", "skip"]
-Kind = Literal["image", "video"]
+Alpha = Literal["model", "bicubic", "drop"]
+Extension = Literal["auto", "png", "jpg", "webp", "tif", "avif"]
+Container = Literal["auto", "mp4", "mkv", "webm"]
 
 STREAM = Path("-")  # standard input or output in a pipe
+DEFAULT_MAX_PIXELS = 1_000_000_000
+_DEFAULT_MODELS = "span_x4; compact_x2 where -s is at most 2"  # of `sr.models.bundled`
 
-
-class Extension(StrEnum):
-    """Format of the results; AUTO is the one of the output file, or PNG in a folder."""
-
-    AUTO = "auto"
-    PNG = "png"
-    JPG = "jpg"
-    WEBP = "webp"
-    TIF = "tif"
-    AVIF = "avif"
-
-
-class Container(StrEnum):
-    """Format of the results that are videos; AUTO is the one of the output file or the input."""
-
-    AUTO = "auto"
-    MP4 = "mp4"
-    MKV = "mkv"
-    WEBM = "webm"
+INPUT, SIZE, NETWORK, RESULT, FILES, VIDEO = PANELS = (
+    "Input and output",
+    "Size of the results",
+    "How the network runs",
+    "What the results are",
+    "Files",
+    "Videos",
+)
 
 
 class UsageError(UserError):
-    """A request that cannot be met as it stands; the message says what to change."""
+    """Options that cannot be met as they stand; the message says what to change."""
 
 
 class NoInputError(UserError):
@@ -43,35 +43,278 @@ class NoInputError(UserError):
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asks for, the model aside."""
+class Flag:
+    """How the command line shows and reads a field; a field of a `Literal` shows its choices."""
 
-    inputs: Sequence[Path]
-    """Files, folders, and patterns of frames' names (`%05d.png`); or `-` for standard input."""
-    output: Path
-    """A folder, or a file or pattern if there is one input, or `-` for standard output."""
-    suffix: str | None = None
-    """Put after the input's stem; None for `_` and what says the size, such as `_x4`."""
-    ext: Extension = Extension.AUTO
-    container: Container = Container.AUTO
-    existing: Existing = "refuse"
-    """What to do with outputs that exist."""
-    resume: bool = False
-    """Go on with the parts of videos that an earlier run left."""
-    recursive: bool = False
-    """Search folders below the input folders."""
-    reference: Path | None = None
-    """Folder of the originals to score against; of one video also a file or a pattern."""
+    panel: str
+    metavar: str | None = None
+    names: tuple[str, ...] = ()
+    """Those of the field if empty."""
+    default: str | None = None
+    """Shown in place of the field's default."""
+    min: int | None = None
+    max: int | None = None
+    parse: Callable[[Any], Any] | None = None
+    """Text -> value (of a mapping: all texts -> mapping); raises ValueError without the name."""
+
+
+def parse_tile_size(text: str) -> int | None:
+    """Parse `auto` (None) or a number of LR pixels."""
+    if text != "auto" and not (text.isascii() and text.isdigit()):
+        raise UsageError(f"expected auto or a number of pixels, 0 or more, got {text}")
+    return None if text == "auto" else int(text)
+
+
+def parse_devices(text: str) -> tuple[str, ...]:
+    """Parse names of devices, separated by commas."""
+    return tuple(text.split(","))
+
+
+def parse_rate(text: str) -> Fraction:
+    """Parse frames per second: `25`, `29.97` or `30000/1001`."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise UsageError(
+            f"expected a number above 0, at most 1000, such as 25 or 30000/1001; got {text}"
+        )
+    return rate
+
+
+def parse_damaged(text: str) -> str:
+    """Parse what to do about damage; `go-on` is an older name of `continue`."""
+    return "continue" if text == "go-on" else text
+
+
+def parse_encoder_options(pairs: Sequence[str]) -> dict[str, str]:
+    """Parse `KEY=VALUE` pairs; the last of a key counts."""
+    options: dict[str, str] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not (key and separator):
+            raise UsageError(f"expected KEY=VALUE, got {pair}")
+        options[key] = value
+    return options
 
 
 @dataclass(frozen=True)
-class Job:
-    """One image or video to upscale."""
+class OutputOptions:
+    """Where results go, how large they are, and what they look like."""
 
-    source: Path
-    """Of a video also a folder or a pattern: of its frames."""
-    output: Path
-    """Of a video also a pattern, for its frames."""
-    skipped: bool
-    """The output exists and stays as it is."""
-    kind: Kind = "image"
+    path: Annotated[Path, Flag(INPUT, "PATH", ("-o", "--output"))]
+    """Folder for the results, created if it is missing; or a file (.png, .jpg, .webp, .tif, .avif;
+    .mp4, .mkv, .webm) for one input; or `-` for standard output."""
+    outscale: Annotated[
+        float | None, Flag(SIZE, "FACTOR", ("-s", "--outscale"), default="the model's")
+    ] = None
+    """Final scale, any number above 0. The result of the model's own scale, or of several passes,
+    is resampled to it (images: in linear light)."""
+    size: Annotated[Exact | None, Flag(SIZE, "WxH", parse=parse_size)] = None
+    """Exactly this many pixels, width first; proportions are not kept."""
+    long_side: Annotated[int | None, Flag(SIZE, "PIXELS", min=1)] = None
+    """Length of the longer side; proportions are kept."""
+    alpha: Annotated[Alpha, Flag(RESULT)] = "model"
+    """Transparency: upscaled by the network, by bicubic interpolation, or left out."""
+    frames: Annotated[Literal["refuse", "each"], Flag(RESULT)] = "refuse"
+    """Animations and files of several pages: refused, or each frame upscaled (into .webp or
+    .tif)."""
+    ext: Annotated[Extension, Flag(RESULT)] = "auto"
+    """Format of the results; jpg, webp and avif are lossy. auto: the one of the output file, or png
+    in a folder and on standard output."""
+    quality: Annotated[int, Flag(RESULT, "1..100", min=1, max=100)] = 95
+    """Quality of lossy image formats."""
+    lossless: Annotated[bool, Flag(RESULT)] = False
+    """WebP and AVIF without loss."""
+    suffix: Annotated[str | None, Flag(FILES, "TEXT", default="_x and the scale")] = None
+    """Appended to the name of each input."""
+    overwrite: Annotated[bool, Flag(FILES)] = False
+    """Replace results that exist."""
+    skip_existing: Annotated[bool, Flag(FILES)] = False
+    """Skip inputs whose result exists."""
+    recursive: Annotated[bool, Flag(FILES)] = False
+    """Search subfolders, too, and keep their layout."""
+    container: Annotated[Container, Flag(VIDEO)] = "auto"
+    """Container of videos in a folder of results. auto: the source's if it is one of these, mp4 for
+    .mov, else mkv, which holds anything."""
+    resume: Annotated[bool, Flag(VIDEO)] = False
+    """Continue videos that were interrupted or killed, after their last complete segment; finished
+    ones are skipped."""
+
+    def __post_init__(self) -> None:
+        sizes = {"-s": self.outscale, "--size": self.size, "--long-side": self.long_side}
+        given = [name for name, value in sizes.items() if value is not None]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)}: expected one of them")
+        if self.outscale is not None and not 0 < self.outscale <= MAX_FACTOR:
+            raise UsageError(
+                f"-s {self.outscale:g}: expected a number above 0, at most {MAX_FACTOR:g}"
+            )
+        if self.lossless and (self.ext == "jpg" or self.path.suffix.lower() in (".jpg", ".jpeg")):
+            raise UsageError("--lossless: JPEG is always lossy; take webp, avif, png or tif")
+        if self.overwrite and self.keeps_existing:
+            other = "--skip-existing" if self.skip_existing else "--resume"
+            raise UsageError(f"--overwrite and {other}: expected one of them, got both")
+
+    @property
+    def target(self) -> Target:
+        """The size of the results."""
+        if self.size is not None:
+            return self.size
+        return Factor(self.outscale) if self.long_side is None else LongSide(self.long_side)
+
+    @property
+    def keeps_existing(self) -> bool:
+        """Whether results that exist, and existing frames of an image sequence, are kept."""
+        return self.skip_existing or self.resume
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """How videos are read, filtered and encoded."""
+
+    codec: Annotated[str | None, Flag(VIDEO, "NAME", default="libx264; vp9 in .webm")] = None
+    """Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; with a graphics card
+    h264_nvenc, hevc_nvenc, av1_nvenc. A .webm takes vp9 and libsvtav1 only."""
+    crf: Annotated[
+        float | None,
+        Flag(VIDEO, "NUMBER", default="a high quality, by encoder: 18 of libx264"),
+    ] = None
+    """Constant quality in the encoder's own unit: lower is better and larger."""
+    preset: Annotated[str | None, Flag(VIDEO, "NAME", default="by encoder: faster of libx264")] = (
+        None
+    )
+    """Speed against size, as the encoder names it: ultrafast to veryslow, or a number."""
+    pix_fmt: Annotated[
+        str | None, Flag(VIDEO, "NAME", default="the source's, as far as the encoder takes it")
+    ] = None
+    """Pixel format of the result, such as yuv420p or yuv420p10le."""
+    encoder_options: Annotated[
+        Mapping[str, str],
+        Flag(VIDEO, "KEY=VALUE", ("--encoder-option",), parse=parse_encoder_options),
+    ] = field(default_factory=dict)
+    """Any further option of the encoder, as FFmpeg names it. May be given several times."""
+    stream: Annotated[
+        int | None, Flag(VIDEO, "INDEX", default="the default stream, else the largest", min=0)
+    ] = None
+    """Index of the video stream to upscale; a wrong one lists them."""
+    fps: Annotated[
+        Fraction | None,
+        Flag(VIDEO, "RATE", default="each frame keeps its time; images: 24", parse=parse_rate),
+    ] = None
+    """Constant frame rate, such as 25 or 30000/1001: frames are repeated or dropped, audio stays in
+    sync. Of an image sequence: its rate."""
+    start: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
+    """Start there: seconds, [hh:]mm:ss, or a frame such as 120f."""
+    end: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
+    """End before that time."""
+    damaged: Annotated[Damaged, Flag(VIDEO, parse=parse_damaged)] = "continue"
+    """Damage in the source: continue with what the decoder conceals, and report it; or stop: the
+    result ends there, audio, too, and counts as failed."""
+    temporal_filter: Annotated[bool, Flag(VIDEO)] = False
+    """Less flicker: what the network adds is averaged over neighboring frames along the motion, but
+    not across scene cuts."""
+    flow: Annotated[str, Flag(VIDEO, "auto|dis|farneback|raft|FILE")] = "auto"
+    """For models that take several frames: how the motion between them is estimated. auto: as the
+    model was trained. raft: RAFT small, a network, with torchvision's weights (downloaded once);
+    FILE: with the weights in it."""
+    preview: Annotated[int, Flag(VIDEO, "N", default="none", min=0)] = 0
+    """First write N frames, evenly spaced, before and after, as images next to the result."""
+    frames_per_segment: int | None = None
+    """Of what --resume continues after; None for as many as suit their size."""
+
+    def __post_init__(self) -> None:
+        start, end = self.start, self.end
+        if end is None:
+            return
+        is_empty = 0 in (end.seconds, end.frame)
+        if start is not None and start.seconds is not None and end.seconds is not None:
+            is_empty |= start.seconds >= end.seconds
+        if start is not None and start.frame is not None and end.frame is not None:
+            is_empty |= start.frame >= end.frame
+        if is_empty:
+            after = "the first frame" if start is None else _name_moment(start)
+            raise UsageError(f"--end: expected a time after {after}, got {_name_moment(end)}")
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """How the network runs."""
+
+    precision: Annotated[str, Flag(NETWORK, "auto|fp32|bf16|fp16")] = "auto"
+    """Number format of the computation. auto: bf16 (fp16 on older GPUs) where the device is made
+    for it, else fp32. A tile that overflows is computed again in a wider one."""
+    tile_size: Annotated[
+        int | None,
+        Flag(NETWORK, "auto|PIXELS", ("-t", "--tile"), default="auto", parse=parse_tile_size),
+    ] = None
+    """Largest side of a tile in input pixels; smaller tiles take less memory, 0 takes the whole
+    image at once. auto: what the free memory holds, measured with this network."""
+    halo: Annotated[
+        int | None, Flag(NETWORK, "PIXELS", default="as far as the network sees, at most 32", min=0)
+    ] = None
+    """Input pixels read around each tile; fewer than the network sees give seams."""
+    exact: Annotated[bool, Flag(NETWORK)] = False
+    """Read around tiles as far as the network sees, even if that is more than 32 pixels."""
+    verify_tiles: Annotated[bool, Flag(NETWORK)] = False
+    """Compute some tiles again with more around them, and print the largest difference."""
+    devices: Annotated[
+        tuple[str, ...],
+        Flag(NETWORK, "auto|cpu|cuda[:N]|mps", ("--device",), default="auto", parse=parse_devices),
+    ] = ("auto",)
+    """Where to compute. auto: a GPU if there is one, else the CPU. Several, separated by commas,
+    share the images."""
+    backend: Annotated[str, Flag(NETWORK, "auto|torch|onnxruntime|openvino")] = "auto"
+    """What runs the network; the last two on the CPU, with the extras `onnx` and `openvino`."""
+    compile: Annotated[bool, Flag(NETWORK)] = False
+    """Compile the network with torch.compile: a minute at the start, then faster; for many
+    images."""
+    tta: Annotated[bool, Flag(NETWORK)] = False
+    """Mean over eight flips and transposes of the image (self-ensemble): eight times the work, a
+    little better."""
+    max_pixels: Annotated[int, Flag(FILES, "PIXELS", min=1)] = DEFAULT_MAX_PIXELS
+    """Images that claim to have more are refused: small files can hold endless pixels."""
+
+
+@dataclass(frozen=True)
+class InferOptions:
+    """What one run of `infer.py` is to do."""
+
+    inputs: Annotated[Sequence[Path], Flag(INPUT, "PATH...", ("-i", "--input"))]
+    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, gray, RGB, CMYK, with or without
+    alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image sequences as a
+    pattern (frames/%05d.png). Takes several paths, and may be given several times. `-` alone: one
+    image from standard input."""
+    output: OutputOptions
+    model: Annotated[
+        str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)
+    ] = None
+    """A bundled model (see --list-models), or a file: of train.py; published weights (.pth,
+    .safetensors, .ckpt) of Real-ESRGAN, BasicSR and whatever spandrel knows; .onnx with the extra
+    `onnx`. `sr-info FILE` describes a file."""
+    runtime: RuntimeOptions = RuntimeOptions()
+    video: VideoOptions = VideoOptions()
+    reference: Annotated[Path | None, Flag(FILES, "FOLDER")] = None
+    """Originals of the same names (an ending like _x4 of the input's name is left out): images; for
+    videos and image sequences folders of frames, or videos. For one video also the folder, pattern
+    or file of its frames itself. Prints PSNR and SSIM with a border of as many pixels as the scale
+    left out, of videos also flicker and tOF, and saves them as scores.json next to the results. A
+    video's frames are scored in 8 bits as they come out of the network: what the encoder loses does
+    not count."""
+    lpips: Annotated[str | None, Flag(FILES, "torchvision|FILE")] = None
+    """With --reference: LPIPS, too, by AlexNet with these weights: torchvision's, which are
+    downloaded once, or a file with its keys."""
+    log: Annotated[Path | None, Flag(FILES, "FILE")] = None
+    """Append one JSON line per event to this file."""
+
+    def __post_init__(self) -> None:
+        if self.lpips is not None and self.reference is None:
+            raise UsageError("--lpips: needs --reference, the originals to compare with")
+
+
+def _name_moment(moment: Moment) -> str:
+    if moment.frame is not None:
+        return f"{moment.frame}f"
+    assert moment.seconds is not None
+    return f"{float(moment.seconds):g}"

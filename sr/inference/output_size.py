@@ -1,4 +1,4 @@
-"""How large a result is to be, and how often a network of a fixed scale must run for it."""
+"""The size of results, and how many passes of a network of a fixed scale it takes."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class TargetError(UserError):
 
 @dataclass(frozen=True)
 class Factor:
-    """So many times the input's sides; None for the model's scale."""
+    """A multiple of the input's sides; None for the model's scale."""
 
     factor: float | None = None
 
@@ -30,7 +30,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class Exact:
-    """Exactly this size, whatever becomes of the proportions."""
+    """Exactly this size; proportions are not kept."""
 
     height: int
     width: int
@@ -46,7 +46,7 @@ class Exact:
 
 @dataclass(frozen=True)
 class LongSide:
-    """The longer side is to be so many pixels, the other in proportion."""
+    """The length of the longer side in pixels, the other in proportion."""
 
     pixels: int
 
@@ -63,8 +63,8 @@ class LongSide:
 Target = Factor | Exact | LongSide
 
 
-def num_passes(size: tuple[int, int], target_size: tuple[int, int], scale: int) -> int:
-    """How often the network runs over its own result until no side is short of the target.
+def count_passes(size: tuple[int, int], target_size: tuple[int, int], scale: int) -> int:
+    """Return how often the network runs over its own result until no side is short of the target.
 
     At least once: a result that is to be smaller is shrunk from the network's. Raises TargetError
     where more than MAX_PASSES would be needed.
@@ -83,14 +83,14 @@ def num_passes(size: tuple[int, int], target_size: tuple[int, int], scale: int) 
     return passes
 
 
-def megapixels_read(num_pixels: int, scale: int, num_passes: int) -> float:
-    """What the network reads of `num_pixels` LR pixels over all passes, in millions."""
+def count_megapixels(num_pixels: int, scale: int, num_passes: int) -> float:
+    """Return what the network reads of `num_pixels` LR pixels over all passes, in millions."""
     growths: list[int] = [(scale * scale) ** number for number in range(num_passes)]
     return num_pixels * sum(growths) / 1e6
 
 
 def parse_size(text: str) -> Exact:
-    """`1920x1080`, width first. Raises TargetError for anything else."""
+    """Parse `1920x1080`, width first. Raises TargetError for anything else."""
     width, separator, height = text.lower().partition("x")
     if not (separator and width.isascii() and height.isascii()):
         raise TargetError(f"expected WIDTHxHEIGHT in pixels, such as 1920x1080, got {text}")

@@ -1,144 +1,312 @@
-"""From image files to upscaled image files, told in the order of the work."""
+"""A run of `infer.py`: find the tasks, probe them, upscale the images, then the videos."""
 
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from sr.device import precision_name
+from sr.device import peak_gib, precision_name, resolve_device
 from sr.evaluation.references import References
-from sr.evaluation.scores import mean_clip_score, mean_score, write_scores
+from sr.evaluation.scores import (
+    ScoreError,
+    mean_clip_score,
+    mean_score,
+    read_scored,
+    refuse_unscored,
+    score_against,
+    write_scores,
+)
 from sr.evaluation.video_scorer import METRICS
-from sr.inference.events import Emit
-from sr.inference.image import Making, Pool
-from sr.inference.options import STREAM, Job, Request, UsageError
-from sr.inference.output_size import Target
-from sr.inference.scheduler import Outcome, Session
-from sr.inference.tasks import Plan, folder_of_results, plan, refuse_images
+from sr.inference.check_tasks import check_tasks, scores_path
+from sr.inference.events import Emit, add_fields, send_one_at_a_time
+from sr.inference.image import ImagePlan, probe_image, upscale_image
+from sr.inference.load_upscaler import find_model, load_lpips, make_upscalers
+from sr.inference.options import STREAM, InferOptions, UsageError
+from sr.inference.output_size import TargetError
+from sr.inference.tasks import RunSummary, Task, find_tasks
+from sr.inference.video.plan import VideoPlan, plan_video
+from sr.inference.video.resume import ManifestError
+from sr.inference.video.scoring import check_original, open_scorer
+from sr.inference.video.upscale import upscale_video
+from sr.io.rgb8 import ImageError
+from sr.io.video.encode.codecs import EncoderError
+from sr.io.video.frame import VideoError
 from sr.losses.lpips import LPIPS
-from sr.tiling.upscaler import Upscaler
+from sr.models.load import load_generator
+from sr.models.loaded_model import LoadedGenerator
+from sr.tiling.multi_device import DevicePool
+from sr.tiling.runner import NumericError, is_out_of_memory
+from sr.tiling.upscaler import StoppedError, Upscaler
 
+NUM_PROBES = 4  # headers read at a time; those of BMPs come with the whole image
+IMAGES_PER_DEVICE = 2  # one is read or written while the other goes through the network
 
-@dataclass(frozen=True)
-class Checked:
-    """What goes where, and the originals to score against."""
-
-    plan: Plan
-    references: References | None
-
-
-def check(request: Request, target: Target, scale: int, *, only_videos: bool = False) -> Checked:
-    """Decide what goes where, and refuse what cannot be, before the network is made ready.
-
-    scale, only_videos: of the model. Opens no input. Raises `UsageError` or `NoInputError`.
-    """
-    references = None if request.reference is None else References(request.reference)
-    others = [] if references is None else [_scores_path(request)]
-    planned = plan(request, label=target.label(scale), others=others)
-    if only_videos:
-        refuse_images(planned.jobs)
-    _refuse_one_original(references, planned.jobs)
-    return Checked(planned, references)
+TASK_ERRORS = (
+    EncoderError,
+    ImageError,
+    ManifestError,
+    NumericError,
+    ScoreError,
+    TargetError,
+    VideoError,
+)
+"""What ends one task and not the run."""
 
 
 def run(
-    upscalers: Sequence[Upscaler],
-    request: Request,
-    emit: Emit,
-    *,
-    making: Making | None = None,
-    checked: Checked | None = None,
-    model: str = "",
-    lpips: LPIPS | None = None,
-) -> Outcome:
-    """Upscale all images of a request; one that fails does not keep the others.
+    options: InferOptions, emit: Emit, upscalers: Sequence[Upscaler] | None = None
+) -> RunSummary:
+    """Upscale all images and videos that are asked for; one that fails does not keep the others.
 
-    upscalers: of one model, one a device; images are spread over them, or the tiles of each
-    where there are fewer images than devices. checked: what `check` gave, if it was asked
-    before. model: its name for the log and the scores. lpips: scores by it, too, where there are
-    originals. Raises `UsageError` or `NoInputError` before any work is done. An interrupt leaves
-    whole files only.
+    Images are spread over the devices, or the tiles of each where there are fewer images than
+    devices. upscalers: of one model, one per device, that is loaded already; None loads
+    `options.model`. Raises UserError before any work is done. An interrupt leaves whole files only.
     """
-    making = making or Making()
+    name = Path(options.model or "").name
+    if upscalers is None:
+        file = find_model(options)
+        name = file.name
+        devices = [resolve_device(device) for device in options.runtime.devices]
+        generators = [load_generator(file) for _ in devices]
+        tasks, num_ignored, references = _find_tasks(options, generators[0])
+        lpips = load_lpips(options.lpips, devices[0])
+        upscalers = make_upscalers(
+            generators, devices, emit, options.runtime, name=name, flow=options.video.flow
+        )
+    else:
+        tasks, num_ignored, references = _find_tasks(options, upscalers[0])
+        lpips = load_lpips(options.lpips, upscalers[0].device)
     started = time.perf_counter()
-    target, scale = making.target, upscalers[0].scale
-    checked = checked or check(request, target, scale)
-    planned = checked.plan
-    _make_folders(planned.jobs)
-    num_images = sum(job.kind == "image" for job in planned.jobs)
-    together = num_images < len(upscalers)
-    session = Session(making, Pool(upscalers, together=together), checked.references, lpips)
-    items = session.look_at(planned.jobs)
-    about = {"model": model, **_describe(upscalers), "size": target.label(scale)}
+    _make_folders(tasks)
+    scheduler = _Scheduler(tasks, options, upscalers, references, lpips)
+    scheduler.probe_tasks()
+    about = _describe(name, upscalers, options)
     emit(
         "start",
-        pictures=len(items),
-        ignored=planned.num_ignored,
-        megapixels=round(sum(item.megapixels for item in items), 3),
+        pictures=len(tasks),
+        ignored=num_ignored,
+        megapixels=round(sum(task.megapixels for task in tasks), 3),
         **about,
     )
-    outcome, ended = session.outcome, "aborted"
+    summary, ended = RunSummary(tasks), "aborted"
     try:
-        session.work(items, emit)
-        if outcome.scores or outcome.clip_scores:
+        scheduler.do_tasks(send_one_at_a_time(emit))
+        if summary.scores or summary.clip_scores:
             about = {**about, "metrics": METRICS}
-            write_scores(_scores_path(request), about, outcome.scores, outcome.clip_scores)
+            write_scores(scores_path(options), about, summary.scores, summary.clip_scores)
         ended = "done"
     except KeyboardInterrupt:
         ended = "interrupted"
         raise
     finally:
         seconds = round(time.perf_counter() - started, 3)
-        emit("done", **_count(outcome), seconds=seconds, ended=ended)
-    return outcome
+        emit("done", **_count(summary), seconds=seconds, ended=ended)
+    return summary
 
 
-def _scores_path(request: Request) -> Path:
-    return folder_of_results(request.output) / "scores.json"
+class _Scheduler:
+    """Does the tasks of a run: images in a few threads, then videos on all devices together."""
 
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        options: InferOptions,
+        upscalers: Sequence[Upscaler],
+        references: References | None,
+        lpips: LPIPS | None,
+    ) -> None:
+        self._tasks = tasks
+        self._options = options
+        self._upscalers = upscalers
+        self._references = references
+        self._lpips = lpips
+        self._num_videos = sum(task.kind == "video" for task in tasks)
+        share_images = len(tasks) - self._num_videos < len(upscalers)
+        self._devices = DevicePool(upscalers, share_images=share_images)
 
-def _refuse_one_original(references: References | None, jobs: Sequence[Job]) -> None:
-    """One video's frames are not the originals of several inputs, nor of an image."""
-    if references is None or not references.is_one_video:
-        return
-    if len(jobs) > 1 or jobs[0].kind != "video":
-        got = "an image" if len(jobs) == 1 else f"{len(jobs)} inputs"
-        raise UsageError(
-            f"--reference: expected a folder of originals for {got}, got those of one video"
+    def probe_tasks(self) -> None:
+        """Read all headers, so that what cannot be done is known before any work.
+
+        Raises UsageError where no video can be encoded as it is asked for.
+        """
+        with ThreadPoolExecutor(NUM_PROBES, thread_name_prefix="sr-probe") as threads:
+            list(threads.map(self._probe, self._tasks))
+        videos = [task for task in self._tasks if task.kind == "video" and not task.skipped]
+        if videos and all(isinstance(task.error, EncoderError) for task in videos):
+            raise UsageError(videos[0].describe_error())  # not of one odd file alone
+
+    def do_tasks(self, emit: Emit) -> None:
+        """Do all that can be done, and report each task as it ends.
+
+        Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
+        are given up.
+        """
+        emits = [
+            add_fields(emit, picture=number, pictures=len(self._tasks), source=task.source)
+            for number, task in enumerate(self._tasks, start=1)
+        ]
+        num_threads = IMAGES_PER_DEVICE * len(self._upscalers)
+        with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-image") as threads:
+            futures = [
+                threads.submit(self._do_task, task, emit_task)
+                for task, emit_task in zip(self._tasks, emits, strict=True)
+                if task.kind == "image"
+            ]
+            try:
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            except BaseException:
+                self._devices.stopped.set()
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
+        for task, emit_task in zip(self._tasks, emits, strict=True):
+            if task.kind == "video":
+                self._do_task(task, emit_task)
+
+    def _probe(self, task: Task) -> None:
+        """Set what a task needs, or why it cannot be done."""
+        references = self._references
+        try:
+            if task.kind == "video":
+                self._probe_video(task)
+            elif references is None:
+                if not task.skipped:
+                    task.plan = probe_image(task, self._options, self._devices.scale)
+            else:
+                plan = probe_image(task, self._options, self._devices.scale)
+                task.original = references.original_of(task.source)
+                refuse_unscored(task.output, plan.num_bands, plan.depth)
+                task.plan = plan
+        except TASK_ERRORS as error:
+            task.error = error
+
+    def _probe_video(self, task: Task) -> None:
+        if task.skipped:
+            return
+        options = self._options
+        plan, notes = plan_video(
+            task.source,
+            task.output,
+            options.video,
+            options.output.target,
+            self._devices.scale,
+            takes_clips=self._upscalers[0].takes_clips,
+        )
+        if self._references is not None:
+            is_only = self._num_videos == 1
+            task.original = self._references.original_clip_of(task.source, is_only=is_only)
+            notes += check_original(
+                task.original, plan, options.video, with_lpips=self._lpips is not None
+            )
+        task.plan = plan
+        task.warnings += notes
+
+    def _do_task(self, task: Task, emit: Emit) -> None:
+        """Do one task; record and report how it ended."""
+        if self._devices.stopped.is_set():
+            return
+        started = time.perf_counter()
+        fields: dict[str, Any] = {}
+        try:
+            if task.error is not None:
+                raise task.error
+            self._warn(task, emit)
+            if isinstance(task.plan, VideoPlan):
+                fields = self._upscale_video(task, task.plan, emit)
+            elif isinstance(task.plan, ImagePlan):
+                if not task.skipped:
+                    fields = upscale_image(task, task.plan, self._options, self._devices, emit)
+                fields |= self._score_image(task, task.plan)
+        except StoppedError:
+            return  # whoever stopped the run has the cause
+        except BaseException as error:
+            if not (isinstance(error, TASK_ERRORS) or is_out_of_memory(error)):
+                self._devices.stopped.set()  # now, not when the main thread hears of it
+                raise
+            task.error = error
+            emit("item_failed", error=task.describe_error(), megapixels=task.megapixels)
+            return
+        task.is_done = True
+        seconds = time.perf_counter() - started - fields.pop("seconds_waited", 0.0)
+        emit(
+            "item_done",
+            output=task.output,
+            skipped=task.skipped,
+            seconds=round(seconds, 3),
+            megapixels=task.megapixels,
+            **fields,
         )
 
+    def _warn(self, task: Task, emit: Emit) -> None:
+        if not task.skipped:
+            for warning in task.warnings:
+                emit("warning", message=f"{task.source}: {warning}")
+        elif task.kind == "video" and self._references is not None:
+            message = "exists, and is not scored: frames are scored before they are encoded"
+            emit("warning", message=f"{task.output}: {message}")
 
-def _make_folders(jobs: Sequence[Job]) -> None:
-    for folder in {job.output.parent: None for job in jobs if job.output != STREAM}:
+    def _score_image(self, task: Task, plan: ImagePlan) -> dict[str, Any]:
+        if task.original is None:
+            return {}
+        border = round(plan.size[0] / plan.header.height)
+        score = score_against(read_scored(task.output), task.original, border, self._lpips)
+        task.score = score
+        return {"scores": score.as_json()}
+
+    def _upscale_video(self, task: Task, plan: VideoPlan, emit: Emit) -> dict[str, Any]:
+        options = self._options
+        if task.original is None:
+            fields = upscale_video(plan, options, self._upscalers, emit)
+            return {**fields, "peak_gib": peak_gib()}
+        with open_scorer(task.original, plan, options.video, self._lpips) as scorer:
+            fields = upscale_video(plan, options, self._upscalers, emit, scorer)
+            try:
+                task.score = score = scorer.score()
+            except ScoreError as error:
+                raise ScoreError(f"{task.output} is written, but {error}") from error
+        return {**fields, "peak_gib": peak_gib(), "scores": score.as_json()}
+
+
+def _find_tasks(
+    options: InferOptions, model: LoadedGenerator | Upscaler
+) -> tuple[list[Task], int, References | None]:
+    tasks, num_ignored = find_tasks(options, model.scale)
+    return tasks, num_ignored, check_tasks(tasks, options, takes_clips=model.takes_clips)
+
+
+def _make_folders(tasks: Sequence[Task]) -> None:
+    for folder in {task.output.parent: None for task in tasks if task.output != STREAM}:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"-o {folder}: no folder can be made: {error.strerror}") from error
+            raise UsageError(f"-o {folder}: cannot create a folder: {error.strerror}") from error
         if not os.access(folder, os.W_OK):
             raise UsageError(f"-o {folder}: expected a folder that may be written to")
 
 
-def _describe(upscalers: Sequence[Upscaler]) -> dict[str, Any]:
+def _describe(name: str, upscalers: Sequence[Upscaler], options: InferOptions) -> dict[str, Any]:
     first = upscalers[0]
     return {
+        "model": name,
         "scale": first.scale,
         "tile_size": first.tile_size,
         "halo": first.halo,
         "device": ", ".join(str(upscaler.device) for upscaler in upscalers),
         "precision": precision_name(first.dtype),
+        "size": options.output.target.label(first.scale),
     }
 
 
-def _count(outcome: Outcome) -> dict[str, Any]:
+def _count(summary: RunSummary) -> dict[str, Any]:
     counts: dict[str, Any] = {
-        "done": outcome.num_done,
-        "skipped": outcome.num_skipped,
-        "failed": len(outcome.failures),
+        "done": summary.num_done,
+        "skipped": summary.num_skipped,
+        "failed": len(summary.failures),
     }
-    if outcome.scores:
-        counts["scores"] = mean_score(list(outcome.scores.values())).as_json()
-    if outcome.clip_scores:
-        counts["clip_scores"] = mean_clip_score(list(outcome.clip_scores.values())).as_json()
+    if summary.scores:
+        counts["scores"] = mean_score(list(summary.scores.values())).as_json()
+    if summary.clip_scores:
+        counts["clip_scores"] = mean_clip_score(list(summary.clip_scores.values())).as_json()
     return counts

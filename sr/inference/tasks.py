@@ -1,121 +1,270 @@
-"""Which image or video goes where: decided and checked before any work is done."""
+"""The tasks of a run: which images and videos there are, and where their results go.
 
+Files are looked for and none is opened. What cannot be done is refused by `check_tasks`.
+"""
+
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from sr.inference.inputs import Input, find_inputs
-from sr.inference.options import STREAM, Job, Request, UsageError
-from sr.inference.outputs import (
-    is_file_name,
-    is_video_name,
-    output_file,
-    output_names,
-    refuse_collisions,
-    refuse_existing,
-    refuse_long_names,
+from sr.evaluation.scores import ClipScore, Score
+from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
+from sr.inference.video.resume import segments_folder
+from sr.inference.video.upscale import OutputMismatchError
+from sr.io.find_files import search_folder
+from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
+from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
+from sr.tiling.runner import is_out_of_memory
+
+if TYPE_CHECKING:
+    from sr.inference.image import ImagePlan
+    from sr.inference.video.plan import VideoPlan
+
+Kind = Literal["image", "video"]
+
+_UNWRITABLE_SUFFIXES = frozenset(
+    {".bmp", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".ppm", ".svg", ".tga"}
 )
-from sr.inference.video.resume import parts_folder
-from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
-from sr.tiling.frame_window import ONLY_VIDEOS
 
-NUM_NAMED = 5  # images, in a message
+
+@dataclass
+class Task:
+    """One image or video to upscale, what the probe found, and how it ended."""
+
+    source: Path
+    """Of a video also a folder or a pattern: of its frames."""
+    output: Path
+    """Of a video also a pattern, for its frames."""
+    kind: Kind = "image"
+    content: bytes | None = None
+    """What standard input holds, where that is the source."""
+    skipped: bool = False
+    """The output exists and stays as it is."""
+    plan: "ImagePlan | VideoPlan | None" = None
+    """None before the probe, and for an output that exists and is not scored."""
+    error: BaseException | None = None
+    """Why there can be no result."""
+    warnings: list[str] = field(default_factory=list)
+    """What will be guessed, converted or lost."""
+    original: Path | None = None
+    """What the result is scored against."""
+    is_done: bool = False
+    """The result is there, as it should be."""
+    score: Score | ClipScore | None = None
+
+    @property
+    def megapixels(self) -> float:
+        """What the network is to read, in millions."""
+        return 0.0 if self.plan is None or self.skipped else self.plan.megapixels
+
+    def describe_error(self) -> str:
+        """Return the error in words that name the source."""
+        name = "standard input" if self.source == STREAM else str(self.source)
+        text = str(self.error)
+        if self.error is not None and is_out_of_memory(self.error):
+            text = f"not enough memory: {text}" if text else "not enough memory"
+        return text if text.startswith(name) else f"{name}: {text}"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The jobs of a run, in the order of the work."""
+class RunSummary:
+    """What became of a run's tasks."""
 
-    jobs: list[Job]
-    num_ignored: int
-    """Files in the input folders that are hidden or have the suffix of something else."""
+    tasks: Sequence[Task]
+
+    @property
+    def num_done(self) -> int:
+        """Results that were written."""
+        return sum(task.is_done and not task.skipped for task in self.tasks)
+
+    @property
+    def num_skipped(self) -> int:
+        """Results that existed."""
+        return sum(task.is_done and task.skipped for task in self.tasks)
+
+    @property
+    def failures(self) -> dict[Path, str]:
+        """What went wrong, by source."""
+        failed = [task for task in self.tasks if task.error is not None]
+        return {task.source: task.describe_error() for task in failed}
+
+    @property
+    def scores(self) -> dict[Path, Score]:
+        """Scores of images, by source."""
+        return {task.source: task.score for task in self.tasks if isinstance(task.score, Score)}
+
+    @property
+    def clip_scores(self) -> dict[Path, ClipScore]:
+        """Scores of videos, by source."""
+        return {task.source: task.score for task in self.tasks if isinstance(task.score, ClipScore)}
+
+    @property
+    def exit_code(self) -> int:
+        """0: all done; 1: a video is off; 3: some failed, others are done; 4: no usable input."""
+        if any(isinstance(task.error, OutputMismatchError) for task in self.tasks):
+            return 1
+        if all(task.error is None for task in self.tasks):
+            return 0
+        return 3 if any(task.is_done for task in self.tasks) else 4
 
 
-def plan(request: Request, *, label: str, others: Sequence[Path] = ()) -> Plan:
-    """Pair every input with its output.
+def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
+    """Pair every input with its output, in the order given, each input once.
 
-    Folders found below an input folder reappear below the output folder. label: says the size
-    in names, such as x4. `others` are further files that the run will write, checked like the
-    outputs for being there.
-    Raises `NoInputError` if there is nothing to upscale or an input does not exist, `UsageError`
-    if two results would have one name, a result would replace an input, or one exists
-    and `request.existing` is "refuse".
+    Folders found below an input folder reappear below the output folder. scale: of the model.
+    Returns also how many files of the input folders are ignored, since they are hidden or neither
+    images nor videos. Raises NoInputError if there is nothing to upscale or an input does not
+    exist, UsageError for names that do not fit.
     """
-    to_file = is_file_name(request.output)
-    inputs = find_inputs(
-        request, None if to_file else request.output, to_video=is_video_name(request.output)
-    )
-    found = inputs.found
-    outputs = [output_file(found, request)] if to_file else output_names(found, request, label)
-    refuse_long_names(outputs)
-    jobs = [
-        Job(each.source, output, skipped=_is_skipped(each, output, request), kind=each.kind)
-        for each, output in zip(found, outputs, strict=True)
-    ]
-    refuse_collisions(jobs)
-    if request.reference is not None:
-        _refuse_unscored(jobs, request)
-    if request.existing == "refuse":
-        files = [_files_of(job.output) for job in jobs if job.output != STREAM]
-        refuse_existing([*chain(*files), *others])
-    if request.existing != "overwrite" and not request.resume:
-        _refuse_parts(jobs)
-    return Plan(jobs, inputs.num_ignored)
+    output = options.output
+    to_file = is_file_name(output.path)
+    sources, num_ignored = _find_sources(options, to_file)
+    tasks = []
+    for source, below, kind in sources:
+        if to_file:
+            _check_file(kind, len(sources), output)
+            path = output.path
+        else:
+            path = output.path / below / _name_output(source, kind, output, scale)
+        content = sys.stdin.buffer.read() if source == STREAM else None
+        skipped = _is_skipped(path, kind, output)
+        tasks.append(Task(source, path, kind, content, skipped))
+    return tasks, num_ignored
 
 
-def refuse_images(jobs: Sequence[Job]) -> None:
-    """For models that enlarge videos only: raises UsageError where there are images, too."""
-    names = [str(job.source) for job in jobs if job.kind == "image"]
-    if names:
-        more = ", ..." if len(names) > NUM_NAMED else ""
-        raise UsageError(f"{ONLY_VIDEOS}, got {', '.join(names[:NUM_NAMED])}{more}")
-
-
-def folder_of_results(output: Path) -> Path:
-    """The folder that `-o` names, or the one of the file that it names."""
-    return output.parent if is_file_name(output) else output
-
-
-def _is_skipped(given: Input, output: Path, request: Request) -> bool:
-    """It is done. Next to parts, which --resume goes on with, stands what was to be replaced."""
-    if request.existing != "skip" or not _exists(output):
+def is_file_name(output: Path) -> bool:
+    """Whether `-o` names a file, a pattern of files or standard output; else it is a folder."""
+    suffix = output.suffix.lower()
+    if output == STREAM or is_pattern(output):
+        return True
+    if output.is_dir():
         return False
-    return not (request.resume and given.kind == "video" and parts_folder(output).exists())
+    if suffix in _UNWRITABLE_SUFFIXES:
+        raise UsageError(f"-o {output}: expected .png, .jpg, .webp, .tif or .avif, got {suffix}")
+    if suffix in VIDEO_SUFFIXES - WRITABLE_CONTAINERS:
+        raise UsageError(f"-o {output}: expected .mp4, .mkv or .webm, got {suffix}")
+    writable = suffix in WRITABLE_SUFFIXES | WRITABLE_CONTAINERS
+    if output.exists() and not writable:
+        raise UsageError(f"-o {output}: expected a folder, got a file")
+    return writable
 
 
-def _exists(output: Path) -> bool:
-    return output != STREAM and not is_pattern(output) and output.exists()
+def is_video_name(output: Path) -> bool:
+    """Whether `-o` names a video."""
+    return output.suffix.lower() in WRITABLE_CONTAINERS and is_file_name(output)
 
 
-def _files_of(output: Path) -> list[Path]:
-    """The result; of a pattern, those of its files that are there."""
-    if not is_pattern(output):
-        return [output]
-    return [format_frame_path(output, number) for number in list_frame_numbers(output)]
+def _find_sources(
+    options: InferOptions, to_file: bool
+) -> tuple[list[tuple[Path, Path, Kind]], int]:
+    """Each image and video with its folder's path below the input folder that it was found in."""
+    inputs, output = options.inputs, options.output.path
+    if STREAM in inputs:
+        if len(inputs) > 1:
+            raise UsageError("-i -: standard input is one image; expected no other inputs")
+        return [(STREAM, Path(), "image")], 0
+    missing = [str(path) for path in inputs if not (is_pattern(path) or _exists(path))]
+    if missing:
+        raise NoInputError(f"no such file or folder: {', '.join(missing)}")
+    if is_video_name(output):  # so a folder is one, of frames, and so is an animation
+        return [(path, Path(), "video") for path in inputs], 0
+    found: dict[Path, tuple[Path, Path, Kind]] = {}
+    num_ignored = 0
+    for given in inputs:
+        is_folder = given.is_dir()
+        files = [given]
+        if is_folder:
+            suffixes = READABLE_SUFFIXES | VIDEO_SUFFIXES
+            searched = search_folder(given, options.output.recursive, suffixes)
+            files = searched.images
+            num_ignored += searched.num_others
+        for source in files:
+            below = source.parent.relative_to(given) if is_folder else Path()
+            if to_file or not _is_earlier_result(source, given, output):
+                place = source.parent.resolve() / source.name
+                found.setdefault(place, (source, below, _kind_of(source)))
+    if not found:
+        names = ", ".join(str(path) for path in inputs)
+        known = " ".join(sorted(READABLE_SUFFIXES | VIDEO_SUFFIXES))
+        raise NoInputError(f"{names}: expected images or videos ({known}), got none")
+    return list(found.values()), num_ignored
 
 
-def _refuse_parts(jobs: Sequence[Job]) -> None:
-    for job in jobs:
-        folder = parts_folder(job.output)
-        if job.kind == "video" and not job.skipped and folder.exists():
-            raise UsageError(
-                f"{folder}: parts of {job.output.name} from a run that was cut off. Add --resume to"
-                " go on with them, or --overwrite to begin again"
-            )
+def _kind_of(source: Path) -> Kind:
+    is_frames = is_pattern(source) and not _exists(source)  # 100%done.png may be a file, too
+    return "video" if is_frames or source.suffix.lower() in VIDEO_SUFFIXES else "image"
 
 
-def _refuse_unscored(jobs: Sequence[Job], request: Request) -> None:
-    """No streams, and no videos of which a part is there: its frames are not those of this run."""
-    if any(STREAM in (job.source, job.output) for job in jobs):
-        raise UsageError("--reference: needs files; expected no `-` for input or output")
-    for job in jobs:
-        if job.kind != "video" or job.skipped or request.existing != "skip":
-            continue
-        has_parts = request.resume and parts_folder(job.output).exists()
-        if has_parts or (is_pattern(job.output) and _files_of(job.output)):
-            raise UsageError(
-                f"--reference: expected to make all frames of {job.output.name}, which are scored"
-                " before they are written; some are there from an earlier run. Leave --reference"
-                " out, or take --overwrite"
-            )
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # of a name that no file can have
+        return False
+
+
+def _is_earlier_result(source: Path, given: Path, output: Path) -> bool:
+    """Whether a file lies in the output folder, where that is inside the input folder."""
+    results, searched = output.resolve(), given.resolve()
+    inside = results != searched and results.is_relative_to(searched)
+    return inside and source.parent.resolve().is_relative_to(results)
+
+
+def _is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:
+    """Whether the result is done. Next to segments, which --resume continues, is an older one."""
+    if not output.keeps_existing or path == STREAM or is_pattern(path) or not path.exists():
+        return False
+    return not (output.resume and kind == "video" and segments_folder(path).exists())
+
+
+def _name_output(source: Path, kind: Kind, output: OutputOptions, scale: int) -> str:
+    """The name of a result in a folder."""
+    suffix = f"_{output.target.label(scale)}" if output.suffix is None else output.suffix
+    if Path(suffix).name != suffix:
+        raise UsageError(f"--suffix: expected a part of a file name, got {suffix!r}")
+    extension: str = "png" if output.ext == "auto" else output.ext
+    if kind == "video":
+        extension = output.container
+        if extension == "auto":
+            extension = CONTAINERS.get(source.suffix.lower(), "mkv")
+    name = f"{_stem(source, kind)}{suffix}.{extension}"
+    # Names such as 50%discount.mp4 must not stand for numbered files.
+    return name.replace("%", "_") if is_pattern(Path(name)) else name
+
+
+def _stem(source: Path, kind: Kind) -> str:
+    """Of a pattern the part before the number, or else the folder's name."""
+    if source == STREAM:
+        return "stdin"
+    is_file = kind == "image" or source.suffix.lower() in VIDEO_SUFFIXES
+    if is_pattern(source) and not is_file:
+        before = source.stem.partition("%")[0].rstrip("_-. ")
+        return before or source.resolve().parent.name or "frames"
+    return source.stem
+
+
+def _check_file(kind: Kind, num_inputs: int, output: OutputOptions) -> None:
+    """Refuse a file as output that does not suit the inputs or other options."""
+    path = output.path
+    if num_inputs > 1:
+        raise UsageError(f"-o {path}: expected a folder for {num_inputs} inputs, got a file")
+    if output.suffix is not None:
+        raise UsageError(f"--suffix {output.suffix}: has no place when -o is a file ({path})")
+    if path == STREAM:
+        if kind == "video":
+            raise UsageError("-o -: expected a file for a video, got standard output")
+        return
+    if is_pattern(path) and kind == "image":
+        raise UsageError(f"-o {path}: expected a video as input for a pattern of frames")
+    if is_pattern(path) and path.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise UsageError(f"-o {path}: expected frames as .png, .jpg, .webp, .tif or .avif")
+    if kind == "video" and not (is_pattern(path) or is_video_name(path)):
+        raise UsageError(
+            f"-o {path}: expected .mp4, .mkv, .webm, or a pattern such as %05d.png for a video"
+        )
+    same = {"jpeg": "jpg", "tiff": "tif"}
+    ext = path.suffix.lower().removeprefix(".")
+    name, given = ("container", output.container) if is_video_name(path) else ("ext", output.ext)
+    if given not in ("auto", same.get(ext, ext)):
+        raise UsageError(f"--{name} {given}: does not fit the output file {path}")

@@ -62,6 +62,7 @@ class Header:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(eq=False)
 class ImageReader:
     """An open image; regions are read in any order, from any thread.
 
@@ -70,21 +71,12 @@ class ImageReader:
     the image is closed.
     """
 
-    def __init__(
-        self,
-        name: str,
-        frames: list[pyvips.Image],
-        header: Header,
-        bits: int,
-        loader: str,
-        metadata: Metadata,
-    ) -> None:
-        self.name = name
-        self.header = header
-        self.bits = bits
-        self.loader = loader
-        self.metadata = metadata
-        self._frames = frames
+    name: str
+    header: Header
+    bits: int
+    loader: str
+    metadata: Metadata
+    _frames: list[pyvips.Image]
 
     def read(
         self, rows: slice = slice(None), columns: slice = slice(None), frame: int = 0
@@ -135,14 +127,9 @@ def open_image(
         image.close()
 
 
-def read_header(
-    source: Path | bytes,
-    *,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    frames: Literal["refuse", "each"] = "refuse",
-) -> Header:
-    """Return the header of an image that `open_image` would open."""
-    with open_image(source, max_pixels=max_pixels, frames=frames) as image:
+def read_header(source: Path | bytes, **options: Any) -> Header:
+    """Return the header of an image that `open_image` would open with these options."""
+    with open_image(source, **options) as image:
         return image.header
 
 
@@ -253,7 +240,11 @@ def _load_bitmap(file: BinaryIO, name: str, max_pixels: int) -> pyvips.Image:
     if width <= 0 or height == 0:
         raise ImageError(f"{name}: {_EXPECTED}, got a BMP of {width}x{height} pixels")
     height = abs(height)  # if negative, the top row comes first
-    _check_num_pixels(name, height, width, 1, min(max_pixels, _MAX_BITMAP_PIXELS))
+    _check_num_pixels(name, height, width, 1, max_pixels)
+    if height * width > _MAX_BITMAP_PIXELS:
+        raise ImageError(
+            f"{name}: expected a BMP of at most {_MAX_BITMAP_PIXELS} pixels, got {width}x{height}"
+        )
     pixels = cv2.imdecode(np.frombuffer(header + file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.shape[:2] != (height, width):
         raise ImageError(f"{name}: {_EXPECTED}, got a BMP that is damaged or cut short")
@@ -305,4 +296,4 @@ def _make_reader(name: str, image: pyvips.Image, num_frames: int, loader: str) -
     ]
     size = (frames[0].height, frames[0].width)
     header = Header(*size, num_frames, image.bands, depth, tuple(notes))
-    return ImageReader(name, frames, header, bits, loader, metadata)
+    return ImageReader(name, header, bits, loader, metadata, frames)

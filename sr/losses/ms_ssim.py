@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sr.errors import UserError
+
 _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest scale first; Wang 2003, sec. 3.2
 _WINDOW_SIZE = 11  # pixels; sec. 3.1, torchmetrics' default with sigma 1.5
 _FLOOR = 1e-4
@@ -51,7 +53,7 @@ def ms_ssim_loss(sr: Tensor, hr: Tensor) -> Tensor:
 def _num_scales(sr: Tensor) -> int:
     side = min(sr.shape[-2:])
     if side < _WINDOW_SIZE:
-        raise ValueError(
+        raise UserError(
             f"MS-SSIM: expected images of at least {_WINDOW_SIZE} x {_WINDOW_SIZE} px, "
             f"got height {sr.shape[-2]}, width {sr.shape[-1]}"
         )

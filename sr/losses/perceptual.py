@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.errors import UserError
 from sr.losses.imagenet_features import ImageNetFeatures
 
 Criterion = Literal["L1", "MSE"]
@@ -37,7 +38,7 @@ class PerceptualLoss(nn.Module):
     ) -> None:
         super().__init__()
         if set(layer_weights) != set(features.layers):
-            raise ValueError(
+            raise UserError(
                 f"perceptual loss: expected a weight for each of the layers "
                 f"{', '.join(features.layers)}, got weights for {', '.join(layer_weights)}"
             )

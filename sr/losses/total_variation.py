@@ -17,6 +17,8 @@ and has no effect.
 
 from torch import Tensor
 
+from sr.errors import UserError
+
 
 def squared(sr: Tensor) -> Tensor:
     """Mean of dh^2 plus mean of dw^2. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2."""
@@ -36,7 +38,7 @@ def absolute(sr: Tensor) -> Tensor:
 def _differences(sr: Tensor) -> tuple[Tensor, Tensor]:
     """(B, C, H - 1, W) and (B, C, H, W - 1)."""
     if min(sr.shape[-2:]) < 2:
-        raise ValueError(
+        raise UserError(
             f"total variation: expected images of at least 2 x 2 px, got height "
             f"{sr.shape[-2]}, width {sr.shape[-1]}"
         )

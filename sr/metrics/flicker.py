@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
+from sr.errors import UserError
 from sr.motion.warp import find_consistent, warp
 
 _RELATIVE = 0.01  # Ruder et al. 2016, like the one below
@@ -52,7 +53,7 @@ def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor
             _check(flow, (*frame.shape[2:], 2), f"flow between frames {t} and {t + 1}")
         visible = find_visible(forward, backward)
         if not bool(visible.any()):
-            raise ValueError(
+            raise UserError(
                 f"warping error: expected frames {t} and {t + 1} to show the same, got no pixel "
                 "that is visible in both, as at a scene cut"
             )

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sr.errors import UserError
+
 Channel = Literal["y", "rgb"]
 
 _LUMA_WEIGHTS = (65.481, 128.553, 24.966)  # ITU-R BT.601, for R, G, B in [0, 1]
@@ -36,13 +38,13 @@ def crop_and_quantize(
                 f"got {tuple(image.shape)}, {image.dtype}"
             )
     if sr.shape[-2:] != hr.shape[-2:]:
-        raise ValueError(
+        raise UserError(
             "sr and hr: expected images of the same height and width, "
             f"got {tuple(sr.shape[-2:])} and {tuple(hr.shape[-2:])}"
         )
     height, width = hr.shape[-2:]
     if min(height, width) <= 2 * border:
-        raise ValueError(
+        raise UserError(
             f"expected images larger than twice the border of {border} px, "
             f"got height {height}, width {width}"
         )

@@ -7,6 +7,7 @@ Only windows that lie wholly inside the image count, as in the authors' MATLAB c
 import torch
 from torch import Tensor
 
+from sr.errors import UserError
 from sr.metrics.luma import Channel, crop_and_quantize
 
 _WINDOW_SIZE = 11  # pixels; sec. III-C, like the three numbers below
@@ -24,7 +25,7 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
     """
     x, y = crop_and_quantize(sr, hr, border=border, channel=channel)  # (C, H, W)
     if min(x.shape[-2:]) < _WINDOW_SIZE:
-        raise ValueError(
+        raise UserError(
             f"ssim: expected at least {_WINDOW_SIZE} x {_WINDOW_SIZE} px inside the border of "
             f"{border} px, got height {x.shape[-2]}, width {x.shape[-1]}"
         )

@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sr.errors import UserError
+
 # Scale from level to level, number of levels, window, iterations, size and sigma of the
 # polynomials, flags; of the authors' code.
 _FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)
@@ -27,7 +29,7 @@ def measure_tof_flow(
 ) -> npt.NDArray[np.float32]:
     """OF: (H, W, 2), across and down in pixels. frame, following: (H, W, 3), uint8, RGB."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != following.shape:
-        raise ValueError(
+        raise UserError(
             "tOF: expected two frames (height, width, 3) of one size, "
             f"got {frame.shape} and {following.shape}"
         )
@@ -45,7 +47,7 @@ def tof(
     """
     height, width = hr_flow.shape[:2]
     if sr_flow.shape != hr_flow.shape or min(height, width) <= 2 * border:
-        raise ValueError(
+        raise UserError(
             f"tOF: expected two flows of one size, larger than twice the border of {border} px, "
             f"got {sr_flow.shape} and {hr_flow.shape}"
         )

@@ -1,1 +1,1 @@
-"""Model files of any origin: read, recognised, told about and converted."""
+"""Model files of any origin: read, detected, described and converted."""

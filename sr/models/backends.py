@@ -35,7 +35,7 @@ def use_backend(
                 "onnxruntime or openvino"
             )
         return generator
-    if generator.needs_several_frames:
+    if generator.takes_clips:
         raise ModelFileError(
             f"backend {backend}: {generator.architecture} takes several frames and their flow, "
             "which only torch runs here"

@@ -29,7 +29,7 @@ class ModelFacts:
     num_weights: int
     """Those that compute: of kernels that are fused from several, the fused ones."""
     num_bytes: int
-    needs_several_frames: bool
+    takes_clips: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class BundledModel:
             scale=header["scale"],
             num_weights=_count_computing(sizes),
             num_bytes=num_bytes,
-            needs_several_frames="clips" in header,
+            takes_clips="clips" in header,
         )
 
 

@@ -33,7 +33,7 @@ class _Clips(BaseModel):
     flow: FlowOptions
 
 
-def parse_clip_metadata(metadata: dict[str, Any], num_frames: int) -> tuple[Window, FlowOptions]:
+def read_window(metadata: dict[str, Any], num_frames: int) -> tuple[Window, FlowOptions]:
     """Return the window of a generator of `num_frames` frames, and what measures its flow.
 
     Raises ValueError for metadata without it, and for those that do not fit the network.

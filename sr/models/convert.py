@@ -45,7 +45,7 @@ def convert_model(
     generator = load_generator(source)
     if blend is not None:
         generator = blend_models(generator, *blend)
-    if suffix == ".onnx" and generator.needs_several_frames:
+    if suffix == ".onnx" and generator.takes_clips:
         raise ModelFileError(
             f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
             "are for networks that take one image. Take .safetensors"

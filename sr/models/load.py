@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sr.build import build_generator, find_receptive_radius
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
-from sr.models.clip_metadata import parse_clip_metadata
+from sr.models.clip_metadata import read_window
 from sr.models.detect_published import RECOGNISED, detect_published, make_published_clips
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import read_onnx
@@ -226,7 +226,7 @@ def _describe(
         network, int(metadata["scale"]), radius, architecture, origin, metadata
     )
     if isinstance(network, RBPN):
-        window, flow = parse_clip_metadata(metadata, network.num_frames)
+        window, flow = read_window(metadata, network.num_frames)
         return replace(loaded, network=PackedWindow(network), window=window, flow=flow)
     if isinstance(network, RRDBNet):
         return replace(loaded, size_multiple=network.size_multiple)

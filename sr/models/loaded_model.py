@@ -38,7 +38,7 @@ class LoadedGenerator:
     flow: FlowOptions | None = None  # what measures the motion to the window's frames
 
     @property
-    def needs_several_frames(self) -> bool:
+    def takes_clips(self) -> bool:
         """Whether it upscales videos only."""
         return self.window is not None
 

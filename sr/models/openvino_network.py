@@ -95,7 +95,7 @@ def _openvino() -> Any:
 
 
 def _compile(program: Any, name: str, precision: torch.dtype) -> Any:
-    """Compile the program for this CPU; threads as torch has them, on cores that others may use too."""
+    """Compile the program for this CPU; threads as torch has them, on cores that others use too."""
     hint = PRECISIONS[precision]
     options = {
         "INFERENCE_PRECISION_HINT": hint,  # else bf16 wherever the CPU has it

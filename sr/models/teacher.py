@@ -46,7 +46,7 @@ def load_teacher(path: Path, scale: int, lr_size: int) -> Teacher:
     such crops.
     """
     generator = load_generator(path)
-    if generator.needs_several_frames:
+    if generator.takes_clips:
         raise ModelFileError(
             f"{path}: expected a model of single images, got {generator.architecture}, which sees "
             "several frames"

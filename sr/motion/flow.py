@@ -1,7 +1,7 @@
 """Optical flow between frames: Kroeger, Timofte, Dai, Van Gool 2016, "Fast Optical Flow using Dense
 Inverse Search" (DIS), arXiv 1603.03590, as OpenCV has it.
 
-A flow from a to b tells for each pixel of a where its point lies in b:
+A flow from a to b says for each pixel of a where its point lies in b:
 `b(x + flow[y, x, 0], y + flow[y, x, 1]) ~ a(x, y)`, in pixels. On the CPU; the same frames give the
 same flow from run to run, whatever the number of threads.
 

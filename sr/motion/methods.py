@@ -1,6 +1,6 @@
 """The ways to measure optical flow, behind one protocol; those that need no weights are here.
 
-A flow from a to b tells for each pixel of a where its point lies in b, as in `sr.motion.flow`. The
+A flow from a to b says for each pixel of a where its point lies in b, as in `sr.motion.flow`. The
 same frames give the same flow from run to run, whatever the number of threads.
 
 Letters: h, w height and width of the frames.
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sr.errors import UserError
 from sr.motion.flow import DIS_SETTINGS, measure_flow, to_luma
 
 RGB8 = npt.NDArray[np.uint8]
@@ -75,7 +76,7 @@ def check_frames(a: RGB8, b: RGB8) -> None:
     else:
         if a.shape == b.shape:
             return
-    raise ValueError(
+    raise UserError(
         "optical flow: expected two uint8 frames (height, width, 3) of one size, "
         f"got {a.dtype} {a.shape} and {b.dtype} {b.shape}"
     )

@@ -50,7 +50,7 @@ class BasicSRNetwork(nn.Module):
     def __init__(self, scale: int, arch: str, options: Mapping[str, Any] = NO_OPTIONS) -> None:
         """arch: its name in the registry. options: keyword arguments; scale and channels need none.
 
-        Raises MissingBasicSRError without BasicSR, and ValueError for a name that is not
+        Raises MissingBasicSRError without BasicSR, and UserError for a name that is not
         registered, options that do not fit and networks that do not make one image, `scale`
         times as large, of one image.
         """
@@ -83,7 +83,7 @@ def _build(arch: str, options: Mapping[str, Any], scale: int) -> nn.Module:
     given = dict(options)
     for name in SCALE_NAMES:
         if name in known and given.setdefault(name, scale) != scale:
-            raise ValueError(
+            raise UserError(
                 f"generator.options.{name}: expected the scale of this file, {scale}, or nothing; "
                 f"got {given[name]}"
             )
@@ -95,7 +95,7 @@ def _build(arch: str, options: Mapping[str, Any], scale: int) -> nn.Module:
             warnings.simplefilter("ignore")
             return make(**given)
     except _FAULTS_OF_NETWORKS as error:
-        raise ValueError(
+        raise UserError(
             f"generator.options: {arch} of BasicSR cannot be built with them: {error}; it takes "
             f"{inspect.signature(make)}"
         ) from None
@@ -108,7 +108,7 @@ def _registered(arch: str) -> Callable[..., nn.Module]:
     names = sorted(networks)
     meant = get_close_matches(arch, names, 1)
     hint = f"did you mean {meant[0]}? " if meant else ""
-    raise ValueError(
+    raise UserError(
         f"generator.arch: {hint}expected a network of BasicSR, one of {', '.join(names)}; "
         f"got {arch}"
     )
@@ -164,7 +164,7 @@ def _find_multiple(network: nn.Module, arch: str, scale: int) -> int:
             return multiple
         else:
             fault = f"it makes {tuple(sr.shape)} of {tuple(lr.shape)}"
-    raise ValueError(
+    raise UserError(
         f"generator.arch: expected a network that enlarges RGB images {scale} times; {arch} of "
         f"BasicSR, with these options, does not: {fault}"
     )

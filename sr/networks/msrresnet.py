@@ -57,11 +57,11 @@ class MSRResNet(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
-        x = self.body(_activated(self.conv_first(lr)))
+        x = self.body(_activate(self.conv_first(lr)))
         for number, factor in enumerate(SHUFFLE_FACTORS[self.scale], start=1):
             upconv = self.get_submodule(f"upconv{number}")
-            x = _activated(functional.pixel_shuffle(upconv(x), factor))
-        residual: Tensor = self.conv_last(_activated(self.conv_hr(x)))
+            x = _activate(functional.pixel_shuffle(upconv(x), factor))
+        residual: Tensor = self.conv_last(_activate(self.conv_hr(x)))
         base = functional.interpolate(
             lr, scale_factor=float(self.scale), mode="bilinear", align_corners=False
         )
@@ -77,6 +77,6 @@ class MSRResNet(nn.Module):
                 nn.init.zeros_(layer.bias)
 
 
-def _activated(x: Tensor) -> Tensor:
+def _activate(x: Tensor) -> Tensor:
     """LeakyReLU, in the memory of x."""
     return functional.leaky_relu(x, LEAKY_SLOPE, inplace=True)

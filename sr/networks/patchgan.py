@@ -16,6 +16,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.networks.spectral import normalise_spectrally
 
 Normalisation = Literal["batch", "instance", "spectral", "none"]
@@ -62,7 +63,7 @@ class PatchGAN(nn.Module):
         """
         height, width = image.shape[-2:]
         if min(height, width) < self.min_size:
-            raise ValueError(
+            raise UserError(
                 f"PatchGAN: expected images of at least {self.min_size}x{self.min_size} pixels, "
                 f"got {height}x{width}; enlarge crop_size or take fewer num_layers"
             )

@@ -46,10 +46,10 @@ class ResidualDenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, num_features, H, W). Returns the same shape."""
-        x1 = _activated(self.conv1(x))
-        x2 = _activated(self.conv2(torch.cat((x, x1), 1)))
-        x3 = _activated(self.conv3(torch.cat((x, x1, x2), 1)))
-        x4 = _activated(self.conv4(torch.cat((x, x1, x2, x3), 1)))
+        x1 = _activate(self.conv1(x))
+        x2 = _activate(self.conv2(torch.cat((x, x1), 1)))
+        x3 = _activate(self.conv3(torch.cat((x, x1, x2), 1)))
+        x4 = _activate(self.conv4(torch.cat((x, x1, x2, x3), 1)))
         residual: Tensor = self.conv5(torch.cat((x, x1, x2, x3, x4), 1))
         return x + RESIDUAL_SCALE * residual
 
@@ -115,11 +115,11 @@ class RRDBNet(nn.Module):
         x = shallow + self.conv_body(self.body(shallow))
         for number in range(1, NUM_DOUBLINGS[self.scale] + 1):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = _activated(self.get_submodule(f"conv_up{number}")(x))
-        sr: Tensor = self.conv_last(_activated(self.conv_hr(x)))
+            x = _activate(self.get_submodule(f"conv_up{number}")(x))
+        sr: Tensor = self.conv_last(_activate(self.conv_hr(x)))
         return sr[..., : self.scale * height, : self.scale * width]
 
 
-def _activated(x: Tensor) -> Tensor:
+def _activate(x: Tensor) -> Tensor:
     """LeakyReLU, in the memory of x."""
     return functional.leaky_relu(x, LEAKY_SLOPE, inplace=True)

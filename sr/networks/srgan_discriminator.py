@@ -16,6 +16,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.networks.spectral import normalise_spectrally
 
 Normalisation = Literal["batch", "spectral", "none"]
@@ -45,7 +46,7 @@ class SRGANDiscriminator(nn.Module):
         """crop_size: side of the images, HR pixels; the pooled head does not look at it."""
         super().__init__()
         if head == "dense" and crop_size is None:
-            raise ValueError(
+            raise UserError(
                 "SRGANDiscriminator: expected a crop_size, got None; the dense head is made for "
                 "images of one size, the pooled head takes any"
             )
@@ -77,7 +78,7 @@ class SRGANDiscriminator(nn.Module):
         """
         height, width = image.shape[-2:]
         if self.crop_size is not None and (height, width) != (self.crop_size, self.crop_size):
-            raise ValueError(
+            raise UserError(
                 f"SRGANDiscriminator: expected images of {self.crop_size}x{self.crop_size} "
                 f"pixels, its crop_size, got {height}x{width}; the pooled head takes any size"
             )

@@ -15,6 +15,7 @@ default, as in its code.
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.errors import UserError
 from sr.networks.spectral import normalise_spectrally
 
 LEAKY_SLOPE = 0.2  # UNetDiscriminatorSN of the paper's repository
@@ -62,19 +63,19 @@ class UNetDiscriminator(nn.Module):
         """
         height, width = image.shape[-2:]
         if min(height, width) < MIN_SIZE:
-            raise ValueError(
+            raise UserError(
                 f"UNetDiscriminator: expected images of at least {MIN_SIZE}x{MIN_SIZE} pixels, "
                 f"got {height}x{width}"
             )
-        full = _activated(self.conv0(image))
-        half = _activated(self.conv1(full))
-        quarter = _activated(self.conv2(half))
-        x = _activated(self.conv3(quarter))
+        full = _activate(self.conv0(image))
+        half = _activate(self.conv1(full))
+        quarter = _activate(self.conv2(half))
+        x = _activate(self.conv3(quarter))
         x = self._up(x, self.conv4, quarter)
         x = self._up(x, self.conv5, half)
         x = self._up(x, self.conv6, full)
-        x = _activated(self.conv7(x))
-        x = _activated(self.conv8(x))
+        x = _activate(self.conv7(x))
+        x = _activate(self.conv8(x))
         logits: Tensor = self.conv9(x)
         return logits
 
@@ -82,10 +83,10 @@ class UNetDiscriminator(nn.Module):
         """Enlarge x to the size of skip, convolve, add skip. Returns the shape of skip."""
         size = skip.shape[-2:]
         enlarged = functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
-        x = _activated(conv(enlarged))
+        x = _activate(conv(enlarged))
         return x + skip if self.skip_connections else x
 
 
-def _activated(x: Tensor) -> Tensor:
+def _activate(x: Tensor) -> Tensor:
     """LeakyReLU, in the memory of x."""
     return functional.leaky_relu(x, LEAKY_SLOPE, inplace=True)

@@ -52,7 +52,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One update of all parameters that have a gradient."""
+        """Update all parameters that have a gradient once."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -72,7 +72,7 @@ class Muon(Optimizer):
                 same_shape[weight.shape].append(weight)
         for weights in same_shape.values():
             momenta = [self._nesterov(weight, group["momentum"]) for weight in weights]
-            updates = orthogonalise(torch.stack(momenta).flatten(2))
+            updates = orthogonalize(torch.stack(momenta).flatten(2))
             rows, columns = updates.shape[1:]
             factor = group["lr"] * max(1.0, rows / columns) ** 0.5
             for weight, update in zip(weights, updates, strict=True):
@@ -106,8 +106,8 @@ class Muon(Optimizer):
             weight.sub_(mean / (root + ADAMW_EPSILON), alpha=group["lr"])
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
-    """Nearly orthogonal matrices with the singular vectors of the given ones.
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Return nearly orthogonal matrices with the singular vectors of the given ones.
 
     matrices: (N, rows, columns). Returns the same shape; singular values about 0.7 to 1.2.
     """
@@ -123,9 +123,9 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 
 def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(inner, rest): weights of convolutions between the first and the last, and all others.
+    """Return (inner, rest): weights of convolutions between the first and the last, and all others.
 
-    With spectral normalisation `weight` is computed, and the parameter is `weight_orig`.
+    With spectral normalization `weight` is computed, and the parameter is `weight_orig`.
     """
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     inner = [

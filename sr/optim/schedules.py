@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 
 def warmup(step: int, warmup_steps: int) -> float:
-    """Linear growth that reaches 1 at `warmup_steps`."""
+    """Grow linearly and reach 1 at `warmup_steps`."""
     return min(1.0, step / warmup_steps) if warmup_steps else 1.0
 
 
 def cosine(step: int, steps: int, warmup_steps: int, final_factor: float) -> float:
-    """After the warm-up half a cosine from 1 to `final_factor` at the last step."""
+    """Follow, after the warm-up, half a cosine from 1 to `final_factor` at the last step."""
     if step <= warmup_steps:
         return warmup(step, warmup_steps)
     progress = min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))
@@ -22,6 +22,6 @@ def cosine(step: int, steps: int, warmup_steps: int, final_factor: float) -> flo
 
 
 def multi_step(step: int, warmup_steps: int, milestones: Sequence[int], gamma: float) -> float:
-    """gamma^n after n milestones, times the warm-up."""
+    """Return gamma^n after n milestones, times the warm-up."""
     passed = sum(step > milestone for milestone in milestones)
     return float(warmup(step, warmup_steps) * gamma**passed)

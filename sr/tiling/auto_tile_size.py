@@ -1,4 +1,4 @@
-"""How much memory a network takes a pixel, measured, and the tile size that follows from it."""
+"""How much memory a network takes per pixel, measured, and the tile size that follows from it."""
 
 from collections.abc import Iterable
 from math import isqrt
@@ -34,10 +34,10 @@ _measured: WeakKeyDictionary[nn.Module, dict[tuple[torch.device, torch.dtype], f
 )
 
 
-def bytes_per_pixel(
+def measure_bytes_per_pixel(
     network: nn.Module, device: torch.device, dtype: torch.dtype, num_channels: int = 3
 ) -> float:
-    """Bytes of live tensors a pass takes at its peak for each LR pixel of a patch, halo included.
+    """Measure the bytes of live tensors per LR pixel of a patch, halo included, at a pass's peak.
 
     The difference between two sizes, so that what does not depend on the size falls out. Exact
     for convolutions; attention over the whole patch takes more at large sizes. Measured once for
@@ -49,13 +49,13 @@ def bytes_per_pixel(
         small, large = _PROBED_SIZES.get(device.type, _PROBED_SIZES_ELSEWHERE)
         prepared = prepare(network, device)
         patches = [_probe(side, device, num_channels) for side in (small, large)]
-        peaks = [peak_bytes(prepared, patch, dtype) for patch in patches]
+        peaks = [measure_peak_bytes(prepared, patch, dtype) for patch in patches]
         known[device, dtype] = (peaks[1] - peaks[0]) / (large**2 - small**2)
     return known[device, dtype]
 
 
-def peak_bytes(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> int:
-    """Bytes at the peak of one pass, with lr and the result, without the weights.
+def measure_peak_bytes(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> int:
+    """Measure the bytes at the peak of one pass, with lr and the result, without the weights.
 
     On CUDA what the allocator gave away, elsewhere the storages of the tensors alive after each
     operation; an operation's own scratch memory is not seen there. lr: (1, C, h, w).
@@ -74,7 +74,7 @@ def peak_bytes(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> int:
     return live.peak
 
 
-def auto_tile_size(
+def choose_tile_size(
     network: nn.Module,
     *,
     scale: int,
@@ -86,7 +86,7 @@ def auto_tile_size(
     num_patches: int = 1,
     share: float = SHARE,
 ) -> int:
-    """The largest tile size, in LR pixels without halo, that `share` of the free memory is for.
+    """Return the largest tile size, in LR pixels without halo, for `share` of the free memory.
 
     A multiple of `multiple` from MIN_TILE_SIZE, even if that does not fit, to MAX_TILE_SIZE.
     DEFAULT_TILE_SIZE for a network without weights that torch sees, since another runtime's
@@ -100,16 +100,16 @@ def auto_tile_size(
     halo = -(-halo // multiple) * multiple
     # Next to a pass: one patch read ahead, and the results that wait to be written.
     waiting = torch.float32.itemsize * (num_channels + 3 * (NUM_WAITING + 1) * scale**2)
-    computed = bytes_per_pixel(network, device, dtype, num_channels)
+    computed = measure_bytes_per_pixel(network, device, dtype, num_channels)
     a_pixel = OVERHEAD * num_patches * (computed + waiting)
-    side = isqrt(int(share * free_bytes(device) / a_pixel)) - 2 * halo
+    side = isqrt(int(share * count_free_bytes(device) / a_pixel)) - 2 * halo
     largest = MAX_TILE_SIZE.get(device.type, DEFAULT_TILE_SIZE)
     side = min(max(side, MIN_TILE_SIZE), largest)
     return max(side // multiple, 1) * multiple
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that tensors on `device` can still take without harm to other programs."""
+def count_free_bytes(device: torch.device) -> int:
+    """Return the memory that tensors on `device` can still take without harm to other programs."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

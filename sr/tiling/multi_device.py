@@ -1,15 +1,17 @@
-"""One image on several devices: each takes the next tile when it is free."""
+"""Several devices: each takes the next image when it is free, or the next tile of one image."""
 
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 
 from sr.tiling.prefetch import Read, Write
 from sr.tiling.tiles import Tile
 from sr.tiling.upscaler import OnTile, Upscaler
 
 
-def upscale_together(
+def upscale_on_devices(
     upscalers: Sequence[Upscaler],
     height: int,
     width: int,
@@ -17,15 +19,12 @@ def upscale_together(
     write: Write,
     on_tile: OnTile,
 ) -> None:
-    """As `Upscaler.upscale`, by upscalers of the same model.
+    """Upscale one image as `Upscaler.upscale` does, by upscalers of the same model.
 
     read and write are called from several threads at once, write never for the same pixels. A
     fault of one of them ends the others at their next tile, and is raised.
     """
-    if len(upscalers) == 1:
-        upscalers[0].upscale(height, width, read, write, on_tile)
-        return
-    queue = _Queue(smallest_tiles(upscalers).tiles(height, width), on_tile)
+    queue = _TileQueue(find_smallest_tiles(upscalers).tiles(height, width), on_tile)
 
     def work(upscaler: Upscaler) -> None:
         try:
@@ -40,12 +39,40 @@ def upscale_together(
         future.result()
 
 
-def smallest_tiles(upscalers: Sequence[Upscaler]) -> Upscaler:
-    """The upscaler that takes the smallest tiles, which suit the others, too."""
+class DevicePool:
+    """The upscalers of a run, one per device; whoever needs one waits for its turn.
+
+    share_images: an image takes all that are free, for runs of fewer images than devices.
+    """
+
+    def __init__(self, upscalers: Sequence[Upscaler], *, share_images: bool = False) -> None:
+        self.scale = upscalers[0].scale
+        self.stopped = threading.Event()
+        self._share_images = share_images
+        self._idle: SimpleQueue[Upscaler] = SimpleQueue()
+        for upscaler in upscalers:
+            self._idle.put(upscaler)
+
+    @contextmanager
+    def lend(self) -> Iterator[list[Upscaler]]:
+        """Lend one upscaler or more that nobody else uses meanwhile."""
+        upscalers = [self._idle.get()]
+        with suppress(Empty):
+            while self._share_images:
+                upscalers.append(self._idle.get_nowait())
+        try:
+            yield upscalers
+        finally:
+            for upscaler in upscalers:
+                self._idle.put(upscaler)
+
+
+def find_smallest_tiles(upscalers: Sequence[Upscaler]) -> Upscaler:
+    """Return the upscaler that takes the smallest tiles, which suit the others, too."""
     return min(upscalers, key=lambda upscaler: upscaler.tile_size or float("inf"))
 
 
-class _Queue:
+class _TileQueue:
     """Tiles that several threads draw from, and the count of those that are done."""
 
     def __init__(self, tiles: Sequence[Tile], on_tile: OnTile) -> None:

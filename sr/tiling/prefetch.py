@@ -31,14 +31,14 @@ NUM_WAITING = 2  # parts written or waiting for it while the next one is compute
 
 
 @contextmanager
-def reading(
+def read_ahead(
     read: Read,
     tiles: Iterable[Tile],
     device: torch.device,
     num_ahead: int,
     num_channels: int = 3,
 ) -> Iterator[Iterator[tuple[Tile, Tensor]]]:
-    """The tiles in turn with their haloed boxes as read, `num_ahead` read in advance."""
+    """Give the tiles in turn with their haloed boxes as read, `num_ahead` read in advance."""
 
     def read_tile(tile: Tile) -> Tensor:
         box = tile.haloed
@@ -47,7 +47,7 @@ def reading(
         fits = lr.ndim == 4 and lr.shape[0] > 0 and lr.shape[1:] == shape
         if not fits or lr.dtype != torch.float32:
             expected = f"(B, {num_channels}, {box.height}, {box.width}), torch.float32"
-            raise ValueError(f"{box}: expected {expected}; read: {tuple(lr.shape)}, {lr.dtype}")
+            raise ValueError(f"{box}: expected {expected}, got {tuple(lr.shape)}, {lr.dtype}")
         # From pinned memory the copy to the GPU does not hold up this program.
         return lr.pin_memory() if device.type == "cuda" and lr.device.type == "cpu" else lr
 
@@ -65,8 +65,8 @@ def reading(
 
 
 @contextmanager
-def writing(write: Write, device: torch.device) -> Iterator[Write]:
-    """A `write` that returns before it is done; it is done when the block is left in peace."""
+def write_behind(write: Write, device: torch.device) -> Iterator[Write]:
+    """Give a `write` that returns before it is done, which it is when the block has ended."""
     write = on_own_stream(write, device)
     waiting: deque[Future[None]] = deque()
     is_broken = False
@@ -93,7 +93,7 @@ def writing(write: Write, device: torch.device) -> Iterator[Write]:
 
 
 def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P, R]:
-    """On CUDA, `function` with kernels and copies that do not wait for those of other threads.
+    """Wrap a function so that its CUDA kernels and copies do not wait for those of other threads.
 
     Done when it returns, so that its tensors may be used anywhere and their memory freed.
     """

@@ -16,7 +16,7 @@ Network = Callable[[Tensor], Tensor]
 """(n, 3, h, w) -> (n, 3, s*h, s*w), as `NetworkRunner`'s."""
 
 OnWarning = Callable[[str], None]
-"""Called with a sentence for the user on what is done otherwise than asked."""
+"""Called with a sentence for the user on what is done in another way than asked."""
 
 # A reduced precision that has lost the signal gives equal values for unequal pixels. A patch counts
 # as unequal from 8 levels of 8 bits on: bf16 has 8 bits, so within [0, 1] its own rounding makes
@@ -45,7 +45,7 @@ class NetworkRunner:
     network: (n, 3, h, w) -> (n, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
     dtype: float32, or bfloat16 or float16 for autocast.
     compiled: through torch.compile, which takes minutes at the first patch.
-    on_warning: told when the precision is widened.
+    on_warning: called when the precision is widened.
     """
 
     def __init__(
@@ -75,36 +75,15 @@ class NetworkRunner:
         NumericError for values that are not finite in float32 either. A constant result is
         taken in float32: a network may do that.
         """
+        run = _forward_compiled if self._compiled else forward
         lr = lr.to(self.device, non_blocking=True)
         while True:
-            sr = self._checked_pass(lr)
-            fault = _fault(lr, sr, self.scale)
+            sr = run(self._network, lr, self.dtype)
+            fault = _find_fault(lr, sr, self.scale)
             if fault is None or (fault == _CONSTANT and self.dtype == torch.float32):
                 return sr
             del sr  # before the next pass wants the memory
             self._widen(lr, fault)
-
-    def _checked_pass(self, lr: Tensor) -> Tensor:
-        sr = self._pass(lr)
-        n, _, h, w = lr.shape
-        expected = (n, 3, self.scale * h, self.scale * w)
-        if sr.shape != expected:
-            got = tuple(sr.shape)
-            raise ValueError(f"network of scale {self.scale}: expected {expected}, got {got}")
-        return sr
-
-    def _pass(self, lr: Tensor) -> Tensor:
-        if not self._compiled:
-            return forward(self._network, lr, self.dtype)
-        from torch._dynamo.exc import TorchDynamoException  # seconds that others need not wait
-
-        try:
-            return forward(self._network, lr, self.dtype)
-        except TorchDynamoException as error:
-            reason = " ".join(str(error).split("\n")[:2])  # the first line names the backend only
-            raise CompileError(
-                f"torch.compile fails on this network or machine ({reason}); run it uncompiled"
-            ) from error
 
     def _widen(self, lr: Tensor, fault: str) -> None:
         """Go over to the next wider precision, for good."""
@@ -146,6 +125,18 @@ def forward(network: Network, lr: Tensor, dtype: torch.dtype) -> Tensor:
     return sr
 
 
+def _forward_compiled(network: Network, lr: Tensor, dtype: torch.dtype) -> Tensor:
+    from torch._dynamo.exc import TorchDynamoException  # seconds that others need not wait
+
+    try:
+        return forward(network, lr, dtype)
+    except TorchDynamoException as error:
+        reason = " ".join(str(error).split("\n")[:2])  # the first line names the backend only
+        raise CompileError(
+            f"torch.compile fails on this network or machine ({reason}); run it uncompiled"
+        ) from error
+
+
 def _layout(device: torch.device) -> torch.memory_format:
     # Convolutions of CPUs and tensor cores are made for channels last; MPS is not.
     return torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
@@ -161,14 +152,17 @@ def _next_wider(dtype: torch.dtype, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def _fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
-    """What the worst of the patches is, if that is wrong.
+def _find_fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
+    """Return what the worst of the patches is, if that is wrong.
 
     A network without signal repeats its last biases, which differ between the places of a pixel
     shuffle; so constant means that each of the s*s subpixels is the same in all pixels. A sum and
     a 64th of the pixels tell nearly always that all is well, in a tenth of the time.
     """
     n, _, h, w = lr.shape
+    expected = (n, 3, scale * h, scale * w)
+    if sr.shape != expected:
+        raise ValueError(f"network of scale {scale}: expected {expected}, got {tuple(sr.shape)}")
     blocks = sr.view(n, 3, h, scale, w, scale)
     sum_is_finite = torch.isfinite(sr.sum(dtype=torch.float32))  # not if one value is not
     sample_is_flat = _flat(blocks[:, :, ::8, :, ::8]).any()

@@ -1,4 +1,4 @@
-"""Self-ensemble: the mean of what a network makes of the image in eight orientations.
+"""Self-ensemble: the mean of a network's results over eight orientations of the image.
 
 R. Timofte, R. Rothe, L. Van Gool 2016, "Seven ways to improve example-based single image super
 resolution" (arXiv 1511.02228), the sixth way, "enhanced prediction". Takes eight times as long.
@@ -45,13 +45,13 @@ class SelfEnsemble(nn.Module):
 
     def _part(self, whole: Tensor, number: int) -> Tensor:
         """(B, 3, s*H', s*W'), float32, since sums need more than the precision of autocast."""
-        turned = oriented(whole, number)
+        turned = orient(whole, number)
         if self.num_flows:
-            turned = _with_turned_flows(turned, self.num_flows, number)
-        return restored(self.network(turned), number).float()
+            turned = _turn_flows(turned, self.num_flows, number)
+        return restore(self.network(turned), number).float()
 
 
-def oriented(x: Tensor, number: int) -> Tensor:
+def orient(x: Tensor, number: int) -> Tensor:
     """Orientation 0 (as it is) to 7 of x, (B, C, H, W): its bits are flips of rows (1), of columns
     (2), then a transpose (4), which gives (B, C, W, H).
     """
@@ -59,14 +59,14 @@ def oriented(x: Tensor, number: int) -> Tensor:
     return x.transpose(2, 3) if number & 4 else x
 
 
-def restored(x: Tensor, number: int) -> Tensor:
-    """What `oriented` was given to return x."""
+def restore(x: Tensor, number: int) -> Tensor:
+    """Undo `orient`."""
     x = x.transpose(2, 3) if number & 4 else x
     return x.flip(_flipped_dims(number))
 
 
-def _with_turned_flows(x: Tensor, num_flows: int, number: int) -> Tensor:
-    """x, whose pixels are at their places in this orientation, with flows that point there, too."""
+def _turn_flows(x: Tensor, num_flows: int, number: int) -> Tensor:
+    """Turn the flows of x, whose pixels are at their places in this orientation already."""
     first = x.shape[1] - 2 * num_flows
     across, down = x[:, first::2], x[:, first + 1 :: 2]  # (B, num_flows, H, W)
     across = -across if number & 2 else across

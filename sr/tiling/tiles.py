@@ -47,18 +47,18 @@ class Box:
         return slice(self.left, self.right)
 
     def scaled(self, scale: int) -> "Box":
-        """The same box on a grid `scale` times as fine."""
+        """Return the same box on a grid `scale` times as fine."""
         return Box(self.top * scale, self.left * scale, self.bottom * scale, self.right * scale)
 
     def divided(self, scale: int) -> "Box":
-        """The same box on the grid that this one's is `scale` times as fine as."""
+        """Return the same box on the grid that this one's is `scale` times as fine as."""
         top, left, bottom, right = (
             side // scale for side in (self.top, self.left, self.bottom, self.right)
         )
         return Box(top, left, bottom, right)
 
     def relative_to(self, other: "Box") -> "Box":
-        """The same box with its origin in the top left corner of `other`."""
+        """Return the same box with its origin in the top left corner of `other`."""
         return Box(
             self.top - other.top,
             self.left - other.left,
@@ -75,7 +75,9 @@ class Tile:
     haloed: Box
 
 
-def split(height: int, width: int, *, tile_size: int, halo: int, multiple: int = 1) -> list[Tile]:
+def split_image(
+    height: int, width: int, *, tile_size: int, halo: int, multiple: int = 1
+) -> list[Tile]:
     """Cut an image into the fewest tiles with cores of at most `tile_size` a side.
 
     Cores differ by one pixel at most in height and in width. A `tile_size` of 0 gives
@@ -95,14 +97,14 @@ def split(height: int, width: int, *, tile_size: int, halo: int, multiple: int =
         raise ValueError(f"expected a multiple of 1 or more pixels, got {multiple}")
     image = Box(0, 0, height, width)
     return [
-        with_halo(Box(top, left, bottom, right), image, halo=halo, multiple=multiple)
+        add_halo(Box(top, left, bottom, right), image, halo=halo, multiple=multiple)
         for top, bottom in _spans(height, tile_size, multiple)
         for left, right in _spans(width, tile_size, multiple)
     ]
 
 
-def with_halo(core: Box, within: Box, *, halo: int, multiple: int = 1) -> Tile:
-    """The tile of this core. Its halo is rounded up to `multiple` and cut off at `within`."""
+def add_halo(core: Box, within: Box, *, halo: int, multiple: int = 1) -> Tile:
+    """Make the tile of this core. Its halo is rounded up to `multiple` and cut off at `within`."""
     halo = -(-halo // multiple) * multiple
     haloed = Box(
         max(core.top - halo, within.top),
@@ -113,7 +115,7 @@ def with_halo(core: Box, within: Box, *, halo: int, multiple: int = 1) -> Tile:
     return Tile(core, haloed)
 
 
-def halves(box: Box, multiple: int = 1) -> tuple[Box, Box] | None:
+def halve_box(box: Box, multiple: int = 1) -> tuple[Box, Box] | None:
     """Cut a box across its longer side at a multiple; None if that leaves nothing to one half.
 
     box: begins at multiples. The first half is the larger one where they differ.

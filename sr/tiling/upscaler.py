@@ -6,24 +6,29 @@ B images that are upscaled together, n tiles of a batch, s scale.
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from sr.tiling.frame_window import ONLY_VIDEOS, FrameWindow
-from sr.tiling.prefetch import Read, Write, reading, writing
+from sr.motion.frame_window import Window
+from sr.motion.methods import FlowMethod
+from sr.networks.packed_window import num_packed_channels
+from sr.tiling.prefetch import Read, Write, read_ahead, write_behind
 from sr.tiling.runner import NetworkRunner, OnWarning, is_out_of_memory
-from sr.tiling.tiles import Box, Tile, halves, split, with_halo
+from sr.tiling.tiles import Box, Tile, add_halo, halve_box, split_image
 
 OnTile = Callable[[int, int], None]
 """Called after each tile with how many are done and how many there are."""
 
+ONLY_VIDEOS = (
+    "this model looks at several frames, so it upscales videos, and frames as a pattern such as "
+    "frames/%04d.png; not single images"
+)
 
 DEFAULT_TILE_SIZE = 512
-"""LR pixels a side. Larger tiles waste less on halos: where memory is kept (`sr.memory`), a CPU
-takes the same time a pixel at 146 to 512 pixels a side. Compact at 512 takes about 0.2 GiB in
-fp32, SRResNet about 3 GiB, reckoned from 10 kB a pixel.
+"""LR pixels a side. Larger tiles waste less on halos: with `sr.device.keep_freed_memory`, a CPU
+takes the same time per pixel at 146 to 512 pixels a side. Compact at 512 takes about 0.2 GiB in
+fp32, SRResNet about 3 GiB, computed from 10 kB per pixel.
 """
 
 MIN_CORE_SIZE = 16  # LR pixels of the longer side, below which no tile is cut; halos cost more
@@ -36,20 +41,16 @@ class StoppedError(Exception):
     """The run was stopped while an image was worked on; raised by `OnTile` callbacks."""
 
 
-@dataclass(frozen=True)
-class Patch:
-    """A tile and what was read for it."""
-
-    tile: Tile
-    lr: Tensor
-    """(B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]; or packed windows."""
+Patch = tuple[Tile, Tensor]
+"""A tile and what was read for it: (B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]; or
+packed windows."""
 
 
 class Upscaler:
     """Runs a network over one image, tile by tile, as if over the whole at once.
 
     Where the memory does not suffice, tiles are cut and `tile_size` is lowered for good;
-    where the precision does not, `dtype` is widened for good. Either is told to `on_warning`.
+    where the precision does not, `dtype` is widened for good. Either is reported to `on_warning`.
 
     network: (n, 3, h, w) -> (n, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
     halo: LR pixels read around each tile; the network's receptive radius for exact results.
@@ -59,8 +60,9 @@ class Upscaler:
     batch_size: how many consecutive tiles of one size go through the network together; for GPUs
     that small tiles do not fill.
     compiled: through torch.compile.
-    window: what the network takes next to the frame that it enlarges; None for one of single
-    images. With it, lr is a packed window everywhere but in `__call__` (`PackedWindow`).
+    window, flow: which frames the network takes next to the one that it upscales, and what measures
+    the motion to them; None for a network of single images. With them, lr is a packed window
+    everywhere but in `__call__` (`PackedWindow`).
     on_warning: the module's logger if None.
     """
 
@@ -76,7 +78,8 @@ class Upscaler:
         multiple: int = 1,
         batch_size: int = 1,
         compiled: bool = False,
-        window: FrameWindow | None = None,
+        window: Window | None = None,
+        flow: FlowMethod | None = None,
         on_warning: OnWarning | None = None,
     ) -> None:
         if batch_size < 1:
@@ -88,6 +91,8 @@ class Upscaler:
         self.batch_size = batch_size
         self.device = device
         self.window = window
+        self.flow = flow
+        self.num_channels = 3 if window is None else num_packed_channels(len(window.offsets))
         self._area_limit = math.inf
         self._on_warning = on_warning or logging.getLogger(__name__).warning
         self._runner = NetworkRunner(
@@ -100,17 +105,22 @@ class Upscaler:
         )
 
     @property
+    def takes_clips(self) -> bool:
+        """Whether the network looks at several frames, so that it upscales videos only."""
+        return self.window is not None
+
+    @property
     def dtype(self) -> torch.dtype:
         """The precision in use: the one given, or a wider one that some tile needed."""
         return self._runner.dtype
 
     def num_tiles(self, height: int, width: int) -> int:
-        """How many tiles an image of this size takes."""
+        """Return how many tiles an image of this size takes."""
         return len(self.tiles(height, width))
 
     def tiles(self, height: int, width: int) -> list[Tile]:
-        """The tiles of an image of this size, row by row."""
-        return split(
+        """Return the tiles of an image of this size, row by row."""
+        return split_image(
             height, width, tile_size=self.tile_size, halo=self.halo, multiple=self.multiple
         )
 
@@ -121,7 +131,7 @@ class Upscaler:
         Returns: (1, 3, scale*H, scale*W), float32, not clamped, in CPU memory. Raises ValueError
         for a network that needs more than one image.
         """
-        if self.window is not None:
+        if self.takes_clips:
             raise ValueError(ONLY_VIDEOS)
         if lr.ndim != 4 or lr.shape[:2] != (1, 3):
             raise ValueError(f"expected an image (1, 3, H, W), got {tuple(lr.shape)}")
@@ -130,7 +140,7 @@ class Upscaler:
     def upscale_whole(
         self, lr: Tensor, device: torch.device, on_tile: OnTile | None = None
     ) -> Tensor:
-        """As `upscale`, of B images that are in memory as a whole.
+        """Upscale B images that are in memory as a whole.
 
         lr: (B, 3, H, W), float32, RGB, in CPU memory or on the network's device.
         Returns: (B, 3, scale*H, scale*W), float32, not clamped, on `device`.
@@ -170,110 +180,102 @@ class Upscaler:
 
         Tiles come row by row: all of a row of tiles is written before the next row begins. The
         next tiles are read and the last ones written while one is computed. A tile that is cut
-        for want of memory is written in parts, but told to `on_tile` as one, after the last.
+        for lack of memory is written in parts, but reported to `on_tile` as one, after the last.
         Raises MemoryError where the memory does not suffice for the smallest tiles either, and
         NumericError as `NetworkRunner`. Errors of read and write come out as they are.
         """
         whole = self.tiles(height, width)
         num_done = 0
         with (
-            writing(write, self.device) as put,
-            reading(
+            write_behind(write, self.device) as put,
+            read_ahead(
                 read,
                 whole if tiles is None else tiles,
                 self.device,
                 num_ahead=self.batch_size,
-                num_channels=3 if self.window is None else self.window.num_channels,
-            ) as parts,
+                num_channels=self.num_channels,
+            ) as patches,
         ):
-            for batch in self._batches(parts):
-                for core, sr in self._computed(batch):
-                    put(core.scaled(self.scale), sr)
+            for batch in self._batches(patches):
+                waiting = [batch]
+                while waiting:
+                    part = waiting.pop()
+                    smaller = self._cut(part)
+                    if smaller and _area(part) > self._area_limit:
+                        waiting += reversed(smaller)
+                        continue
+                    try:
+                        cores = self._run_batch(part)
+                    except (MemoryError, RuntimeError) as error:
+                        if not is_out_of_memory(error):
+                            raise
+                        cores = []
+                    if not cores:  # out here, where no traceback holds the tensors any more
+                        self._lower(part, smaller)
+                        waiting.append(part)
+                    for (tile, _), core in zip(part, cores, strict=False):
+                        put(tile.core.scaled(self.scale), core)
                 for _ in batch:
                     num_done += 1
                     if on_tile is not None:
                         on_tile(num_done, len(whole))
 
     def upscale_tile(self, patch: Patch) -> Tensor:
-        """The core of one tile: (B, 3, scale*core.height, scale*core.width), float32, on the
-        device. The tile is not cut if that takes too much memory.
+        """Upscale the core of one tile: (B, 3, scale*core.height, scale*core.width), float32.
+
+        The result is on the device. The tile is not cut if that takes too much memory.
         """
-        (core,) = self._run([patch])
+        (core,) = self._run_batch([patch])
         return core
 
-    def _batches(self, parts: Iterator[tuple[Tile, Tensor]]) -> Iterator[list[Patch]]:
-        """Consecutive patches of one shape, `batch_size` at most."""
+    def _batches(self, patches: Iterator[Patch]) -> Iterator[list[Patch]]:
+        """Yield consecutive patches of one shape, `batch_size` at most."""
         batch: list[Patch] = []
-        for tile, lr in parts:
-            if batch and lr.shape != batch[0].lr.shape:
+        for tile, lr in patches:
+            if batch and lr.shape != batch[0][1].shape:
                 yield batch
                 batch = []
-            batch.append(Patch(tile, lr))
+            batch.append((tile, lr))
             if len(batch) >= self.batch_size:  # without waiting for the next to be read
                 yield batch
                 batch = []
         if batch:
             yield batch
 
-    def _computed(self, batch: list[Patch]) -> Iterator[tuple[Box, Tensor]]:
-        """Cores and what the network makes of them, cut as small as the memory demands."""
-        waiting = [batch]
-        while waiting:
-            batch = waiting.pop()
-            smaller = self._cut(batch)
-            if smaller and _area(batch) > self._area_limit:
-                waiting += reversed(smaller)
-                continue
-            cores = self._tried(batch)
-            if cores is not None:
-                yield from zip((patch.tile.core for patch in batch), cores, strict=True)
-                continue
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            self._lower(batch, smaller)
-            waiting.append(batch)
-
-    def _tried(self, batch: list[Patch]) -> list[Tensor] | None:
-        """As `_run`, or None if there is not enough memory."""
-        try:
-            return self._run(batch)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-        return None  # from out here, where the traceback does not hold the tensors any more
-
-    def _run(self, batch: list[Patch]) -> list[Tensor]:
-        """Each patch's core, (B, 3, s*core.height, s*core.width), float32, on the device."""
-        lr = torch.cat([patch.lr for patch in batch]) if len(batch) > 1 else batch[0].lr
+    def _run_batch(self, batch: list[Patch]) -> list[Tensor]:
+        """Upscale each patch's core: (B, 3, s*core.height, s*core.width), float32, on device."""
+        lr = torch.cat([lr for _, lr in batch]) if len(batch) > 1 else batch[0][1]
         sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
         cores = []
-        for patch, part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
-            core = patch.tile.core.relative_to(patch.tile.haloed).scaled(self.scale)
+        for (tile, _), part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
+            core = tile.core.relative_to(tile.haloed).scaled(self.scale)
             # Copied, so that the result is an ordinary tensor and does not keep the halo.
             cores.append(part[:, :, core.rows, core.columns].to(torch.float32, copy=True))
         return cores
 
     def _cut(self, batch: list[Patch]) -> list[list[Patch]]:
-        """The batch in two; empty where it is too small for that."""
+        """Cut a batch in two; return nothing where it is too small for that."""
         if len(batch) > 1:
             middle = (len(batch) + 1) // 2
             return [batch[:middle], batch[middle:]]
-        (patch,) = batch
-        core, haloed = patch.tile.core, patch.tile.haloed
-        cores = halves(core, self.multiple)
+        ((tile, lr),) = batch
+        core, haloed = tile.core, tile.haloed
+        cores = halve_box(core, self.multiple)
         if cores is None or max(core.height, core.width) < 2 * MIN_CORE_SIZE:
             return []
         parts = []
         for half in cores:
             # Within the box that was read, so nothing is read again.
-            tile = with_halo(half, haloed, halo=self.halo, multiple=self.multiple)
-            box = tile.haloed.relative_to(haloed)
-            parts.append([Patch(tile, patch.lr[:, :, box.rows, box.columns])])
+            part = add_halo(half, haloed, halo=self.halo, multiple=self.multiple)
+            box = part.haloed.relative_to(haloed)
+            parts.append([(part, lr[:, :, box.rows, box.columns])])
         return parts
 
     def _lower(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
         """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
-        haloed = batch[0].tile.haloed
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        haloed = batch[0][0].haloed
         size = f"{haloed.width}x{haloed.height} LR pixels"
         if not smaller:
             raise MemoryError(f"not enough memory on {self.device} for a tile of {size} and halo")
@@ -294,5 +296,5 @@ class Upscaler:
 
 
 def _area(batch: list[Patch]) -> int:
-    """LR pixels of the cores."""
-    return sum(patch.tile.core.area for patch in batch)
+    """Return the LR pixels of the cores."""
+    return sum(tile.core.area for tile, _ in batch)

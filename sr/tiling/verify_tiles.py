@@ -4,8 +4,8 @@ import random
 from dataclasses import dataclass
 
 from sr.tiling.prefetch import Read
-from sr.tiling.tiles import Box, Tile, with_halo
-from sr.tiling.upscaler import Patch, Upscaler
+from sr.tiling.tiles import Box, Tile, add_halo
+from sr.tiling.upscaler import Upscaler
 
 NUM_TILES = 4
 EXTRA_HALO = 64  # LR pixels beyond the halo that is verified
@@ -42,18 +42,18 @@ def verify_tiles(
     read: as in `Upscaler.upscale`, of an image of height x width LR pixels.
     """
     tiles = upscaler.tiles(height, width)
-    compared = _drawn(tiles, num_tiles, seed) if len(tiles) > 1 else []
+    compared = _draw_tiles(tiles, num_tiles, seed) if len(tiles) > 1 else []
     worst, place = 0.0, None
     for tile in compared:
-        difference, pixel = _difference(
-            upscaler, tile, _context(upscaler, tile, height, width), read
+        difference, pixel = _compare(
+            upscaler, tile, _with_context(upscaler, tile, height, width), read
         )
         if difference > worst:
             worst, place = difference, pixel
     return Verification(len(compared), worst, place)
 
 
-def _drawn(tiles: list[Tile], num_tiles: int, seed: int) -> list[Tile]:
+def _draw_tiles(tiles: list[Tile], num_tiles: int, seed: int) -> list[Tile]:
     shuffled = random.Random(seed).sample(tiles, len(tiles))
     image = Box(0, 0, tiles[-1].core.bottom, tiles[-1].core.right)
     first = max(shuffled, key=lambda tile: _num_inner_borders(tile.core, image))
@@ -71,17 +71,17 @@ def _num_inner_borders(core: Box, image: Box) -> int:
     )
 
 
-def _context(upscaler: Upscaler, tile: Tile, height: int, width: int) -> Tile:
+def _with_context(upscaler: Upscaler, tile: Tile, height: int, width: int) -> Tile:
     image = Box(0, 0, height, width)
     if image.area <= SMALL_IMAGE:
         return Tile(tile.core, image)
     halo = upscaler.halo + EXTRA_HALO
-    return with_halo(tile.core, image, halo=halo, multiple=upscaler.multiple)
+    return add_halo(tile.core, image, halo=halo, multiple=upscaler.multiple)
 
 
-def _difference(upscaler: Upscaler, tile: Tile, context: Tile, read: Read) -> tuple[float, Box]:
+def _compare(upscaler: Upscaler, tile: Tile, context: Tile, read: Read) -> tuple[float, Box]:
     """The largest difference between a tile's core and itself in its context, and the pixel."""
-    cores = [upscaler.upscale_tile(Patch(each, read(each.haloed))) for each in (tile, context)]
+    cores = [upscaler.upscale_tile((each, read(each.haloed))) for each in (tile, context)]
     differences = (cores[0] - cores[1]).abs().amax((0, 1))  # (s*core.height, s*core.width)
     row, column = divmod(int(differences.argmax()), differences.shape[1])
     core = tile.core.scaled(upscaler.scale)

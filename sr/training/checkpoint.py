@@ -6,7 +6,7 @@ weights of the best validation.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import torch
 
 from sr.errors import UserError
 from sr.io.atomic_write import atomic_write
+from sr.io.model_file import write_model_file
+from sr.training.state import TrainState
 
 STATE_FORMAT = "sr-state-2"
 
@@ -22,18 +24,43 @@ class CheckpointError(UserError):
     """A state file that cannot be resumed from, with its name and the reason."""
 
 
+def save_checkpoint(
+    folder: Path, state: TrainState, metadata: Mapping[str, Any], keep_last: int
+) -> None:
+    """Write model and state of the step, the state last: where it is, the model is too.
+
+    metadata: of the model file, next to the step. Of earlier checkpoints the last `keep_last`
+    stay, and the last without an alarm of the GAN monitor.
+    """
+    healthy: int | None = None
+    if state.gan is not None:
+        if not state.gan.monitor.alarms:
+            state.gan.monitor.last_healthy = state.step
+        healthy = state.gan.monitor.last_healthy
+    write_model(model_path(folder, state.step), state, metadata)
+    write_state(
+        state_path(folder, state.step), {**state.state_dict(), "options": metadata["options"]}
+    )
+    prune(folder, keep_last, (healthy,))
+
+
+def write_model(path: Path, state: TrainState, metadata: Mapping[str, Any]) -> None:
+    """Write the averaged weights, ready for infer.py."""
+    write_model_file(path, state.ema.network.state_dict(), {**metadata, "step": state.step})
+
+
 def model_path(folder: Path, step: int) -> Path:
-    """Model file of a step."""
+    """Return the model file of a step."""
     return folder / f"step_{step:09d}.safetensors"
 
 
 def state_path(folder: Path, step: int) -> Path:
-    """State file of a step."""
+    """Return the state file of a step."""
     return folder / f"step_{step:09d}.state"
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a run's state; the file appears whole or not at all."""
+    """Write a run's state; the file appears complete or not at all."""
     with atomic_write(path) as temporary:
         torch.save({"format": STATE_FORMAT, **state}, temporary)
 
@@ -56,15 +83,15 @@ def read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def latest_state(folder: Path) -> Path | None:
-    """The state file of the highest step, or None."""
-    found = _steps(folder)
+def find_latest_state(folder: Path) -> Path | None:
+    """Return the state file of the highest step, or None."""
+    found = _find_steps(folder)
     return state_path(folder, found[-1]) if found else None
 
 
 def prune(folder: Path, keep_last: int, kept: Collection[int | None] = ()) -> None:
     """Delete the model and state files of all but the last `keep_last` steps and those `kept`."""
-    for step in _steps(folder)[:-keep_last]:
+    for step in _find_steps(folder)[:-keep_last]:
         if step in kept:
             continue
         state_path(folder, step).unlink()
@@ -73,13 +100,13 @@ def prune(folder: Path, keep_last: int, kept: Collection[int | None] = ()) -> No
 
 def move_later(folder: Path, step: int, aside: Path) -> None:
     """Move model and state files of later steps than `step` into the new folder `aside`."""
-    for later in _steps(folder):
+    for later in _find_steps(folder):
         if later > step:
             aside.mkdir(exist_ok=True)
             for path in (state_path(folder, later), model_path(folder, later)):
                 path.rename(aside / path.name)
 
 
-def _steps(folder: Path) -> list[int]:
+def _find_steps(folder: Path) -> list[int]:
     matches = (re.fullmatch(r"step_(\d+)\.state", path.name) for path in folder.glob("step_*"))
     return sorted(int(match[1]) for match in matches if match)

@@ -12,56 +12,95 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from sr.build_data import build_degradation, build_window_settings
-from sr.data.cache import SourceCache, fill_cache, open_cache, write_index
+from sr.build_data import (
+    build_degradation,
+    build_window_settings,
+    find_training_sources,
+    find_validation_sources,
+)
+from sr.data.cache import SourceCache, fill_cache, get_index_path, open_cache, write_index
 from sr.data.clip_crops import ClipCropDataset, collate_clips
-from sr.data.crops import Crop, CropDataset, CropSettings, ZoomedCropDataset, use_one_thread
+from sr.data.crops import (
+    Crop,
+    CropDataset,
+    CropSettings,
+    ZoomedCropDataset,
+    refuse_small_images,
+    use_one_thread,
+)
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
-from sr.training.parts import Training
-from sr.training.steps import Batch, to_device
+from sr.training.steps import Batch
+from sr.training.validate import MIN_SIDE, Sets
 
 
-def decode(
+def find_images(options: Options, device: torch.device) -> tuple[Sequence[Source[Any]], Sets]:
+    """Find training and validation images or clips and read their headers.
+
+    device: of what measures flow. Raises DataError naming all faults.
+    """
+    sources = find_training_sources(options, device)
+    refuse_small_images(sources, options.datasets.train.crop_size, "the crop")
+    sets: Sets = find_validation_sources(options, device)
+    validated = [source for part in sets.values() for source in part]
+    least = MIN_SIDE["SSIM" if options.validate_.lpips is None else options.validate_.lpips.network]
+    refuse_small_images(validated, least + 2 * options.scale, "what validation measures")
+    return sources, sets
+
+
+def decode_images(
     sources: Sequence[Source[Any]], folder: Path, cache_gib: float, accelerator: Accelerator
 ) -> SourceCache[Any]:
-    """Decoded images or clips in a file of this machine's own in the run's folder.
+    """Decode images or clips into a file of this machine's own in the run's folder.
 
     Where several processes share a machine, one of them decodes and the others wait.
     """
-    file = images_path(folder)
+    file = _images_path(folder)
     if accelerator.is_local_main_process:
         write_index(fill_cache(sources, file, int(cache_gib * 2**30)))
     accelerator.wait_for_everyone()
     return open_cache(sources, file)
 
 
-def images_path(folder: Path) -> Path:
-    """The file of decoded images; machines that share the folder have one each."""
-    return folder / f"images.{os.environ.get('GROUP_RANK', '0')}.bin"
+def delete_decoded(folder: Path) -> None:
+    """Delete what `decode_images` wrote on this machine."""
+    file = _images_path(folder)
+    for path in (file, get_index_path(file)):
+        path.unlink(missing_ok=True)
 
 
-def endless_batches(
-    options: Options, cached: SourceCache[Any], training: Training
+def load_batches(
+    options: Options, cached: SourceCache[Any], accelerator: Accelerator, step: int
 ) -> Iterator[Batch]:
-    """This process's batches from the trainee's next step on, prepared by worker processes."""
-    accelerator = training.accelerator
-    done = training.trainee.step * training.batches_a_step
-    crops = endless_crops(
+    """Give this process's batches after `step` steps, without end, made by worker processes."""
+    crops = load_crops(
         options,
         cached,
         num_workers=options.datasets.train.num_workers,
-        first_batch=done * accelerator.num_processes + accelerator.process_index,
+        first_batch=step * count_batches_per_step(options) * accelerator.num_processes
+        + accelerator.process_index,
         stride=accelerator.num_processes,
         pin_memory=accelerator.device.type == "cuda",
     )
-    laid_out = channels_last(options, accelerator)
-    return (_batch(crop, accelerator.device, laid_out) for crop in crops)
+    channels_last = uses_channels_last(options, accelerator)
+    return (_make_batch(crop, accelerator.device, channels_last) for crop in crops)
 
 
-def endless_crops(
+def load_first_batches(
+    options: Options, cached: SourceCache[Any], accelerator: Accelerator, count: int
+) -> list[Batch]:
+    """Load the run's first batches, without touching the order of the others.
+
+    Made here and now: no worker goes on with further ones.
+    """
+    crops = islice(load_crops(options, cached, num_workers=0), count)
+    channels_last = uses_channels_last(options, accelerator)
+    return [_make_batch(crop, accelerator.device, channels_last) for crop in crops]
+
+
+def load_crops(
     options: Options,
     cached: SourceCache[Any],
     *,
@@ -70,11 +109,11 @@ def endless_crops(
     stride: int = 1,
     pin_memory: bool = False,
 ) -> Iterator[Crop]:
-    """Batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when asked for."""
+    """Give batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when needed."""
     data = options.datasets.train
     groups = cached.sources.groups if isinstance(cached.sources, Mixture) else ()
     loader: DataLoader[Crop] = DataLoader(
-        _dataset(options, cached),
+        _make_dataset(options, cached),
         batch_sampler=EndlessBatchSampler(
             len(cached), data.batch_size, options.seed, first_batch, stride, groups
         ),
@@ -94,26 +133,32 @@ def endless_crops(
         signal.signal(signal.SIGINT, handler)
 
 
-def first_batches(
-    options: Options, cached: SourceCache[Any], accelerator: Accelerator, count: int
-) -> list[Batch]:
-    """The run's first batches, without touching the order of the others.
-
-    Made here and now: no worker goes on with further ones.
-    """
-    crops = islice(endless_crops(options, cached, num_workers=0), count)
-    laid_out = channels_last(options, accelerator)
-    return [_batch(crop, accelerator.device, laid_out) for crop in crops]
+def count_batches_per_step(options: Options) -> int:
+    """Return how many batches every step takes, whether or not it trains the discriminator."""
+    updates = 1 if options.train.gan is None else options.train.gan.updates
+    return options.train.accumulation * updates
 
 
-def _dataset(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
-    crops, teacher = _crops(options, cached), options.losses.teacher
+def uses_channels_last(options: Options, accelerator: Accelerator) -> bool:
+    """Return whether activations are to lie so in memory."""
+    choice = options.train.memory_format
+    reduced = accelerator.mixed_precision != "no"
+    return choice == "channels_last" or (choice == "auto" and reduced)
+
+
+def _images_path(folder: Path) -> Path:
+    """Return the file of decoded images; machines that share the folder have one each."""
+    return folder / f"images.{os.environ.get('GROUP_RANK', '0')}.bin"
+
+
+def _make_dataset(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
+    crops, teacher = _make_crops(options, cached), options.losses.teacher
     if teacher is not None and "zoomed" in teacher.inputs:
         return ZoomedCropDataset(crops, options.seed)
     return crops
 
 
-def _crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
+def _make_crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     data = options.datasets.train
     settings = CropSettings(
         crop_size=data.crop_size,
@@ -130,25 +175,20 @@ def _crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     return CropDataset(cached, options.scale, settings, options.seed, degradation)
 
 
-def _batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
-    def placed(images: Tensor) -> Tensor:
-        return to_device(images, device, channels_last and images.ndim == 4)
+def _make_batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
+    def place(images: Tensor) -> Tensor:
+        last = channels_last and images.ndim == 4
+        layout = torch.channels_last if last else torch.contiguous_format
+        return images.to(device, non_blocking=True).contiguous(memory_format=layout)
 
     inputs = [crop["lr"]]
     if "neighbors" in crop:
         inputs += [crop["neighbors"], crop["flows"]]
     motion, zoomed = crop.get("motion"), crop.get("zoomed")
     return Batch(
-        tuple(map(placed, inputs)),
-        placed(crop["hr"]),
+        tuple(map(place, inputs)),
+        place(crop["hr"]),
         list(crop["name"]),
-        None if motion is None else placed(motion),
-        None if zoomed is None else placed(zoomed),
+        None if motion is None else place(motion),
+        None if zoomed is None else place(zoomed),
     )
-
-
-def channels_last(options: Options, accelerator: Accelerator) -> bool:
-    """Whether activations are to lie so in memory."""
-    choice = options.train.memory_format
-    reduced = accelerator.mixed_precision != "no"
-    return choice == "channels_last" or (choice == "auto" and reduced)

@@ -1,4 +1,4 @@
-"""One process or several (torchrun, accelerate launch): what they share and what they agree on."""
+"""One process or several (torchrun, accelerate launch): what they share and agree on."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ PATIENCE = timedelta(hours=2)  # others wait while one validates or decodes imag
 
 
 def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
-    """Accelerate on this process's device, in one precision.
+    """Return Accelerate on this process's device, in one precision.
 
     Accelerate keeps both for the whole process; outside a group of processes they are forgotten
     first, so that a second run in the process may choose again.
@@ -34,11 +34,11 @@ def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
 
 
 def local_device(device: torch.device) -> torch.device:
-    """The device of this process: several on one machine take one GPU each.
+    """Return the device of this process: several on one machine take one GPU each.
 
     Raises DeviceError where there are too few, or where one was named.
     """
-    if device.type != "cuda" or num_processes() == 1:
+    if device.type != "cuda" or count_processes() == 1:
         return device
     if device.index is not None:
         raise DeviceError(f"train.device {device}: several processes take one GPU each; use auto")
@@ -48,21 +48,21 @@ def local_device(device: torch.device) -> torch.device:
     return torch.device("cuda", rank)
 
 
-def num_processes() -> int:
-    """How many processes the launcher has started for this run; 1 without a launcher."""
+def count_processes() -> int:
+    """Return how many processes the launcher has started for this run; 1 without one."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def any_process(flag: bool, accelerator: Accelerator) -> bool:
-    """Whether the flag is set in any process; all must ask together."""
+    """Return whether the flag is set in any process; all must ask together."""
     if accelerator.num_processes == 1:
         return flag
     flags = torch.tensor(float(flag), device=accelerator.device)
     return bool(accelerator.reduce(flags, reduction="sum").item() > 0)
 
 
-def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
-    """Each value's mean; all processes must ask together, with the same names."""
+def average_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
+    """Return each value's mean; all processes must ask together, with the same names."""
     if accelerator.num_processes == 1:
         return values
     own = torch.tensor(list(values.values()), device=accelerator.device)
@@ -70,13 +70,13 @@ def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> d
     return dict(zip(values, means, strict=True))
 
 
-def in_all_processes(network: nn.Module, accelerator: Accelerator) -> nn.Module:
-    """The network with gradients averaged over the processes; itself where there is one.
+def distribute_network(network: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """Return the network with gradients averaged over the processes; itself where there is one.
 
     Buffers are not sent around: all processes start with the same ones; those of spectral
-    normalisation go on alike, and statistics of batches are taken over all processes on GPUs
+    normalization go on alike, and statistics of batches are taken over all processes on GPUs
     (SyncBatchNorm), of each process's own batch on CPUs. Sending them would change them between
-    the discriminator's look at hr and at sr, before the backward pass that needs them.
+    the discriminator's passes over hr and sr, before the backward pass that needs them.
     """
     if accelerator.num_processes == 1:
         return network
@@ -84,8 +84,8 @@ def in_all_processes(network: nn.Module, accelerator: Accelerator) -> nn.Module:
     return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
 
 
-def with_shared_statistics(network: nn.Module, accelerator: Accelerator) -> nn.Module:
-    """Batch normalisation over the batches of all processes, where they are on GPUs."""
+def share_batch_statistics(network: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """Normalize over the batches of all processes, where they are on GPUs."""
     if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
         return network
     convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm

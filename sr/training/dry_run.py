@@ -1,5 +1,5 @@
-"""A rehearsal of a run: everything is opened, built and tried once; nothing is written, but what
-clips leave in the cache folder.
+"""A dry run: everything is opened, built and tried once; nothing is written, but what clips leave
+in the cache folder.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from sr.build_data import build_window
@@ -20,89 +21,99 @@ from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
 from sr.device import precision_name, resolve_device, resolve_precision
+from sr.errors import UserError
 from sr.io.rgb8 import ImageError
-from sr.losses.lpips import LPIPS
+from sr.losses.combined import CombinedLoss
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
-from sr.training.data_loader import endless_crops, first_batches
-from sr.training.distributed import make_accelerator, num_processes
-from sr.training.gradient_check import as_table
-from sr.training.logging import RunLog, as_duration
-from sr.training.loop import train_step
-from sr.training.parts import Adversary, Training
-from sr.training.run import find_images, liveness_of
-from sr.training.setup import find_teacher, make_trainee, make_training
-from sr.training.steps import Batch
+from sr.training.data_loader import (
+    count_batches_per_step,
+    find_images,
+    load_crops,
+    load_first_batches,
+)
+from sr.training.distributed import count_processes, make_accelerator
+from sr.training.gradient_check import format_table, measure_terms
+from sr.training.logging import format_duration
+from sr.training.run_folder import name_os_errors
+from sr.training.setup import find_teacher, make_loss, make_state
+from sr.training.state import GANState, TrainState
+from sr.training.steps import Batch, train_step
 from sr.training.validate import Sets, validate
 
 TIMED_STEPS = 3
 PREVIEWED_PAIRS = 32
 
-Say = Callable[[str], None]
 
-
-def check(options: Options, say: Say) -> None:
-    """Try what a run would do, and tell what it will take.
+def dry_run(options: Options, report: Callable[[str], None]) -> None:
+    """Try what a run would do, and report what it will take.
 
     Every image is decoded once; networks are built; each term of the loss is measured; a few
-    steps and one validation are made. Raises ValueError or OSError with all that the user can fix.
+    steps and one validation are made. Raises a UserError with all that the user can fix.
     """
-    if num_processes() > 1:
-        raise ValueError("--check rehearses one process; leave out torchrun or accelerate launch")
+    if count_processes() > 1:
+        raise UserError("--check rehearses one process; leave out torchrun or accelerate launch")
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
     sources, sets = find_images(options, device)
-    open_all([*sources, *(source for part in sets.values() for source in part)])
+    decode_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
-    say(f"data: {kind} to train on {len(sources)}, to validate on {count}; all can be read")
+    report(f"data: {kind} to train on {len(sources)}, to validate on {count}; all can be read")
     teacher = find_teacher(options)
     accelerator = make_accelerator(device, dtype)
-    trainee = make_trainee(options, accelerator, state_file=None)
-    say(f"generator: {options.generator.type} x{options.scale}, {_size(trainee.generator)}")
-    if trainee.adversarial is not None and options.discriminator is not None:
-        size = _size(trainee.adversarial.discriminator)
-        say(f"discriminator: {options.discriminator.type}, {size}")
+    state, _ = make_state(options, accelerator, state_file=None)
+    size = _describe_size(state.generator.network)
+    report(f"generator: {options.generator.type} x{options.scale}, {size}")
+    if state.gan is not None and options.discriminator is not None:
+        size = _describe_size(state.gan.discriminator.network)
+        report(f"discriminator: {options.discriminator.type}, {size}")
     if teacher is not None:
         about = teacher.description
-        say(f"teacher: {about['file']}, {about['architecture']}, {_size(teacher)}")
-    with RunLog(None, options.train.steps, first_step=1, interval=1) as log:
-        training = make_training(options, trainee, accelerator, log, teacher)
-        cached = SourceCache(sources, Path(), [])
-        drawn = first_batches(options, cached, accelerator, training.batches_a_step)
-        for line in as_table(liveness_of(training, drawn[0])):
-            say(line)
-        seconds = _seconds_of_all_steps(training, drawn)
-    say(
-        f"steps: {seconds / options.train.steps:.3f} s each on {device} in {precision_name(dtype)},"
-        f" so {options.train.steps} take {as_duration(seconds)}, if workers keep up"
+        report(f"teacher: {about['file']}, {about['architecture']}, {_describe_size(teacher)}")
+    loss = make_loss(options, state, teacher, accelerator)
+    batches = load_first_batches(
+        options, SourceCache(sources, Path(), []), accelerator, count_batches_per_step(options)
+    )
+    for line in format_table(measure_terms(state.networks, loss, batches[0], accelerator)):
+        report(line)
+
+    def time_step(step: int) -> float:
+        return _time_step(state, loss, batches, step, accelerator)
+
+    steps = options.train.steps
+    state.generator.network.train()
+    seconds = steps * time_step(1) if state.gan is None else _time_run(state.gan, steps, time_step)
+    report(
+        f"steps: {seconds / steps:.3f} s each on {device} in {precision_name(dtype)},"
+        f" so {steps} take {format_duration(seconds)}, if workers keep up"
     )
     if sets:
-        lpips = build_validation_lpips(options.validate_, device)
-        validating = _seconds_a_validation(training, sets, options, lpips)
-        times = options.train.steps // options.validate_.interval
-        say(f"validation: {validating:.1f} s each, {as_duration(validating * times)} in all")
-    say(f"memory: {_peak_gib(device):.2f} GiB")
+        seconds = _time_validation(options, state, sets, accelerator)
+        total = seconds * (steps // options.validate_.interval)
+        report(f"validation: {seconds:.1f} s each, {format_duration(total)} in all")
+    report(f"memory: {_peak_gib(device):.2f} GiB")
 
 
-def preview(options: Options, folder: Path) -> Path:
+def write_preview(options: Options, folder: Path) -> Path:
     """Write a sheet of the first lr/hr crops of a run into a folder. Returns its path."""
     sources, _ = find_images(options, resolve_device(options.train.device))
-    folder.mkdir(parents=True, exist_ok=True)
+    with name_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
-    crops = endless_crops(options, SourceCache(sources, Path(), []), num_workers=0)
+    crops = load_crops(options, SourceCache(sources, Path(), []), num_workers=0)
     write_contact_sheet(path, crops, PREVIEWED_PAIRS)
     return path
 
 
-def open_all(sources: Sequence[Source[Any]]) -> None:
+def decode_all(sources: Sequence[Source[Any]]) -> None:
     """Decode every image once. Raises DataError naming all that cannot be used."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        faults = [fault for fault in pool.map(_fault, sources) if fault is not None]
+        faults = [fault for fault in pool.map(_find_fault, sources) if fault is not None]
     raise_faults("images that cannot be used", faults)
 
 
-def _fault(source: Source[Any]) -> str | None:
+def _find_fault(source: Source[Any]) -> str | None:
     try:
         hr = source.load()[1]
     except ImageError as error:
@@ -112,55 +123,60 @@ def _fault(source: Source[Any]) -> str | None:
     return None
 
 
-def _seconds_of_all_steps(training: Training, drawn: Sequence[Batch]) -> float:
-    """Of a whole run, from steps of each kind: alone, with the discriminator, and with R1."""
-    steps, adversary = training.plan.steps, training.adversary
-    training.generator.network.train()
-    if adversary is None:
-        return steps * _seconds_a_step(training, drawn, 1)
-    first = adversary.start_step + adversary.lead_steps  # the first in which all terms count
-    kinds = _kinds_of_steps(adversary, first)
-    seconds = {name: _seconds_a_step(training, drawn, step) for name, step in kinds.items()}
-    learning = (steps - adversary.start_step) // adversary.interval + 1
-    with_r1 = learning // adversary.loss.r1_interval if "r1" in kinds else 0
-    alone = seconds.get("alone", seconds["both"]) * (steps - learning)
-    return alone + seconds["both"] * (learning - with_r1) + seconds.get("r1", 0.0) * with_r1
+def _time_run(gan: GANState, steps: int, time_step: Callable[[int], float]) -> float:
+    """Return the seconds of a run, from steps of each kind: alone, with the discriminator, and R1.
+
+    time_step: step -> the seconds that one like it takes.
+    """
+    first = gan.start_step + gan.warmup_steps  # the first in which all terms count
+    kinds = _find_kinds_of_steps(gan, first)
+    seconds = {kind: time_step(step) for kind, step in kinds.items()}
+    with_discriminator = (steps - gan.start_step) // gan.interval + 1
+    with_r1 = with_discriminator // gan.loss.r1_interval if "r1" in kinds else 0
+    alone = seconds.get("alone", seconds["both"]) * (steps - with_discriminator)
+    both = seconds["both"] * (with_discriminator - with_r1)
+    return alone + both + seconds.get("r1", 0.0) * with_r1
 
 
-def _kinds_of_steps(adversary: Adversary, first: int) -> dict[str, int]:
-    """A step of each kind, from `first` on, by name."""
-    numbers = range(first, first + 2 * adversary.interval * adversary.loss.r1_interval + 1)
+def _find_kinds_of_steps(gan: GANState, first: int) -> dict[str, int]:
+    """Return a step of each kind, from `first` on, by name."""
     kinds: dict[str, int] = {}
-    for step in numbers:
+    for step in range(first, first + 2 * gan.interval * gan.loss.r1_interval + 1):
         kind = "alone"
-        if adversary.learns(step):
-            kind = "r1" if adversary.loss.has_r1(adversary.number(step)) else "both"
+        if gan.updates_at(step):
+            kind = "r1" if gan.loss.has_r1(gan.update_index(step)) else "both"
         kinds.setdefault(kind, step)
     kinds.setdefault("both", kinds.get("r1", first))  # R1 in every step
     return kinds
 
 
-def _seconds_a_step(training: Training, drawn: Sequence[Batch], step: int) -> float:
-    """Mean of a few steps; the first, which warms up, is not counted."""
+def _time_step(
+    state: TrainState,
+    loss: CombinedLoss,
+    batches: Sequence[Batch],
+    step: int,
+    accelerator: Accelerator,
+) -> float:
+    """Return the mean seconds of a few steps; the first, which warms up, is not counted."""
     started = time.perf_counter()
-    for number in range(TIMED_STEPS + 1):
-        updates, _ = train_step(training, drawn, step)
-        for name, update in updates.items():
+    for repeat in range(TIMED_STEPS + 1):
+        results, _ = train_step(state, loss, batches, step, accelerator)
+        for name, result in results.items():
             # fp16 begins with a scale that overflows, and lowers it.
-            if not update.finite and training.accelerator.scaler is None:
-                raise ValueError(f"{name}: its first steps are not finite (loss {update.loss:g})")
-        if number == 0:
+            if not result.finite and accelerator.scaler is None:
+                raise UserError(f"{name}: its first steps are not finite (loss {result.loss:g})")
+        if repeat == 0:
             started = time.perf_counter()
     return (time.perf_counter() - started) / TIMED_STEPS
 
 
-def _seconds_a_validation(
-    training: Training, sets: Sets, options: Options, lpips: LPIPS | None
+def _time_validation(
+    options: Options, state: TrainState, sets: Sets, accelerator: Accelerator
 ) -> float:
+    lpips = build_validation_lpips(options.validate_, accelerator.device)
     started = time.perf_counter()
-    accelerator = training.accelerator
     validate(
-        training.trainee.ema.network,
+        state.ema.network,
         sets,
         options.scale,
         accelerator.device,
@@ -172,7 +188,7 @@ def _seconds_a_validation(
     return time.perf_counter() - started
 
 
-def _size(network: nn.Module) -> str:
+def _describe_size(network: nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters"
 
 

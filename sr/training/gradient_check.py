@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError
 from sr.losses.combined import CombinedLoss
-from sr.training.steps import Batch, frozen, restore_buffers, snapshot_of_buffers
+from sr.training.steps import Batch, copy_buffers, freeze, restore_buffers
 
 FP16_SCALE = 1024.0
 
@@ -35,36 +35,32 @@ class TermShare:
 
 
 def measure_terms(
-    generator: nn.Module,
-    discriminator: nn.Module | None,
-    loss: CombinedLoss,
-    batch: Batch,
-    accelerator: Accelerator,
+    networks: Sequence[nn.Module], loss: CombinedLoss, batch: Batch, accelerator: Accelerator
 ) -> list[TermShare]:
-    """Gradient of each weighted term with respect to the generator, on one batch.
+    """Measure the gradient of each weighted term with respect to the generator, on one batch.
 
-    All weights count in full, also those that come in later. Nothing is changed: statistics that
-    forward passes leave behind are put back. Raises ZeroGradientError naming each term whose
-    gradient is zero or not finite.
+    networks: the generator and, where there is one, the discriminator. All weights count in full,
+    also those that come in later. Nothing is changed: statistics that forward passes leave behind
+    are put back. Raises ZeroGradientError naming each term whose gradient is zero or not finite.
     """
+    generator, *discriminators = networks
     parameters = [p for p in generator.parameters() if p.requires_grad]
-    judges = nn.Module() if discriminator is None else discriminator
     # fp16 would round small gradients inside of the terms' networks to zero.
     scale = 1.0 if accelerator.scaler is None else FP16_SCALE
     norms: dict[str, float] = {}
     values: dict[str, float] = {}
-    buffers = snapshot_of_buffers([generator, judges])
+    buffers = copy_buffers(networks)
     inputs = batch.all_inputs
-    with frozen(judges):
+    with freeze(*discriminators):
         with accelerator.autocast():
             sr = generator(*inputs)
         for name, part in loss.terms.items():
             seen = sr.detach().float().requires_grad_()
             value = part.compute(seen, batch.hr, batch.motion, inputs[0])
             values[name] = value.item()
-            norms[name] = part.weight / scale * _through(value * scale, seen, sr, parameters)
+            norms[name] = part.weight / scale * _gradient_norm(value * scale, seen, sr, parameters)
     restore_buffers(buffers)
-    _refuse_dead(norms)
+    _refuse_zero_gradients(norms)
     total = sum(norms.values())
     return [
         TermShare(name, values[name], part.weight, norms[name], norms[name] / total)
@@ -72,8 +68,8 @@ def measure_terms(
     ]
 
 
-def as_table(shares: Sequence[TermShare]) -> list[str]:
-    """Lines for a terminal."""
+def format_table(shares: Sequence[TermShare]) -> list[str]:
+    """Return lines for a terminal."""
     head = f"{'loss term':24} {'value':>10} {'weight':>9} {'|gradient|':>11} {'share':>9}"
     return [head] + [
         f"{part.name:24} {part.value:10.4g} {part.weight:9.3g} {part.gradient_norm:11.3g} "
@@ -82,19 +78,21 @@ def as_table(shares: Sequence[TermShare]) -> list[str]:
     ]
 
 
-def _refuse_dead(norms: dict[str, float]) -> None:
-    dead = [name for name, norm in norms.items() if norm == 0]
-    wild = [name for name, norm in norms.items() if not norm < float("inf")]
-    faults = [f"{name}: its gradient is zero, so it would train nothing" for name in dead]
-    faults += [f"{name}: its gradient is {norms[name]}" for name in wild]
+def _refuse_zero_gradients(norms: dict[str, float]) -> None:
+    zeros = [name for name, norm in norms.items() if norm == 0]
+    nonfinite = [name for name, norm in norms.items() if not math.isfinite(norm)]
+    faults = [f"{name}: its gradient is zero, so it would train nothing" for name in zeros]
+    faults += [f"{name}: its gradient is {norms[name]}" for name in nonfinite]
     if faults:
         raise ZeroGradientError("loss terms that do not reach the generator: " + "; ".join(faults))
 
 
-def _through(value: Tensor, seen: Tensor, sr: Tensor, parameters: Sequence[nn.Parameter]) -> float:
-    """Norm of the gradient of a term with respect to the parameters.
+def _gradient_norm(
+    value: Tensor, seen: Tensor, sr: Tensor, parameters: Sequence[nn.Parameter]
+) -> float:
+    """Return the norm of the gradient of a term with respect to the parameters.
 
-    seen: a copy of sr that the term was computed of. What comes out of the term is passed on at
+    seen: a copy of sr that the term was computed from. What comes out of the term is passed on at
     length 1, so that nothing of it is lost in lower precision, however small it is.
     """
     if not value.requires_grad:

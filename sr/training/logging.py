@@ -1,4 +1,4 @@
-"""What a run tells: a progress line, JSON lines, TensorBoard."""
+"""What a run reports: a progress line, JSON lines, TensorBoard."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from sr.io.event_log import EventLog
-from sr.training.gradient_check import TermShare
+from sr.training.gradient_check import TermShare, format_table
 from sr.training.validate import Scores
 
 
 class RunLog:
-    """Tells of one run, on the terminal and in its folder. A context manager."""
+    """Reports one run, on the terminal and in its folder. A context manager."""
 
     def __init__(self, folder: Path | None, steps: int, first_step: int, interval: int) -> None:
-        """folder: None for a process that is not to tell anything (all but the first).
+        """folder: None for a process that reports nothing (all but the first).
 
         steps: of the whole run; interval: steps between two entries.
         """
@@ -65,17 +65,17 @@ class RunLog:
             self.board.close()
         self.events.close()
 
-    def say(self, message: str) -> None:
-        """A line on the terminal, above the progress line."""
+    def print(self, message: str) -> None:
+        """Print a line on the terminal, above the progress line."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def start(self, **fields: Any) -> None:
-        """The run begins or goes on."""
+        """Log that the run begins or goes on."""
         self.events.write("start", **fields)
         self._restart_clock(self._since_step)
 
     def step(self, step: int, fields: Mapping[str, float]) -> None:
-        """A step is done; every `interval` steps its numbers are written down.
+        """Show that a step is done; every `interval` steps log its numbers.
 
         With several processes they are those of the first one's share of the batch.
         """
@@ -84,38 +84,38 @@ class RunLog:
             return
         speed = (step - self._since_step) / (time.perf_counter() - self._since)
         memory = _memory_gib()
-        detail = f"{_terms(fields)}  {speed:.2f} it/s  {memory:.1f} GiB"
+        detail = f"{_format_terms(fields)}  {speed:.2f} it/s  {memory:.1f} GiB"
         self.progress.update(self.task, detail=detail)
         if self.progress.disable:
-            remaining = as_duration((self.steps - step) / speed)
-            self.say(f"step {step}/{self.steps}  {detail}  {remaining} left")
+            remaining = format_duration((self.steps - step) / speed)
+            self.print(f"step {step}/{self.steps}  {detail}  {remaining} left")
         fields = {**fields, "steps_per_second": speed, "memory_gib": memory}
         self.events.write("progress", step=step, steps=self.steps, **fields)
         self._plot("train", step, fields)
         self._restart_clock(step)
 
-    def liveness(self, step: int, table: Sequence[str], shares: Sequence[TermShare]) -> None:
-        """What each term of the loss does to the generator."""
-        for line in table:
-            self.say(line)
+    def gradients(self, step: int, shares: Sequence[TermShare]) -> None:
+        """Log what each term of the loss does to the generator."""
+        for line in format_table(shares):
+            self.print(line)
         self.events.write(
             "item_done", item="liveness", step=step, terms=[asdict(share) for share in shares]
         )
 
     def warn(self, step: int, message: str) -> None:
-        """Something is wrong, but the run goes on."""
-        self.say(f"step {step}  warning: {message}")
+        """Log that something is wrong, but the run goes on."""
+        self.print(f"step {step}  warning: {message}")
         self.events.write("warning", step=step, message=message)
 
     def validation(self, step: int, scores: Scores, bicubic: Scores, best: bool) -> None:
-        """Scores of the averaged weights at a step, next to bicubic's."""
+        """Log scores of the averaged weights at a step, next to bicubic's."""
         mark = "  (best)" if best else ""
         for name, values in scores.items():
             gain = values["psnr_y"] - bicubic[name]["psnr_y"]
             lpips = ""
             if "lpips" in values:
                 lpips = f"; LPIPS {values['lpips']:.4f}, bicubic's {bicubic[name]['lpips']:.4f}"
-            self.say(
+            self.print(
                 f"step {step}  {name}: PSNR-Y {values['psnr_y']:.3f} dB, "
                 f"{gain:+.3f} to bicubic; SSIM-Y {values['ssim_y']:.4f}{lpips}{mark}"
             )
@@ -125,7 +125,7 @@ class RunLog:
         )
 
     def image(self, step: int, tag: str, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
-        """Bicubic enlargement, sr and hr side by side in TensorBoard; (1, 3, H, W) each."""
+        """Show bicubic upscaling, sr and hr side by side in TensorBoard; (1, 3, H, W) each."""
         bicubic = functional.interpolate(lr, size=hr.shape[-2:], mode="bicubic")
         row = torch.cat([bicubic, sr, hr]).clamp(0, 1)
         if self.board is not None:
@@ -134,11 +134,11 @@ class RunLog:
             self.board.add_image(tag, make_grid(row, nrow=3), step)
 
     def skip_time(self, step: int) -> None:
-        """What was done since the last step does not count in the speed."""
+        """Leave what was done since the last step out of the speed."""
         self._restart_clock(step)
 
     def done(self, **fields: Any) -> None:
-        """The run has ended."""
+        """Log that the run has ended."""
         self.events.write("done", **fields)
 
     def _plot(self, group: str, step: int, values: Mapping[str, float]) -> None:
@@ -151,8 +151,8 @@ class RunLog:
         self._since, self._since_step = time.perf_counter(), step
 
 
-def _terms(fields: Mapping[str, float]) -> str:
-    """Unweighted terms and, with a discriminator, its mean logits."""
+def _format_terms(fields: Mapping[str, float]) -> str:
+    """Format unweighted terms and, with a discriminator, its mean logits."""
     named = {
         name.removeprefix("loss_"): value
         for name, value in fields.items()
@@ -165,14 +165,14 @@ def _terms(fields: Mapping[str, float]) -> str:
 
 
 def _memory_gib() -> float:
-    """Memory in use: the GPU's peak where there is one, else this process's."""
+    """Return memory in use: the GPU's peak where there is one, else this process's."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**30
     return int(psutil.Process().memory_info().rss) / 2**30
 
 
-def as_duration(seconds: float) -> str:
-    """h:mm:ss."""
+def format_duration(seconds: float) -> str:
+    """Return seconds as h:mm:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}"

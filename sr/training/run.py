@@ -1,7 +1,7 @@
 """A whole training run, in the order in which things happen."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +10,46 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from sr.build_data import build_window, find_training_sources, find_validation_sources
+from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
-from sr.data.cache import SourceCache, get_index_path
-from sr.data.crops import refuse_small_images
-from sr.data.sources import Source
+from sr.data.cache import SourceCache
 from sr.device import precision_name, resolve_device, resolve_precision
 from sr.models.load import preview_names
 from sr.models.teacher import Teacher
 from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
-from sr.training.data_loader import decode, endless_batches, first_batches, images_path
+from sr.training.checkpoint import model_path, save_checkpoint, write_model
+from sr.training.data_loader import (
+    count_batches_per_step,
+    decode_images,
+    delete_decoded,
+    find_images,
+    load_batches,
+    load_first_batches,
+)
 from sr.training.distributed import local_device, make_accelerator
-from sr.training.gradient_check import TermShare, as_table, measure_terms
+from sr.training.gradient_check import measure_terms
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.parts import Training
-from sr.training.run_folder import describe_run, locked, open_folder
-from sr.training.saving import Checkpoints, make_checkpoints
-from sr.training.setup import find_teacher, make_trainee, make_training
-from sr.training.signals import Interruption
-from sr.training.state import Trainee
-from sr.training.steps import Batch
-from sr.training.validate import MIN_SIDE, Sets, rating, validate, validate_bicubic
+from sr.training.run_folder import describe_run, lock_folder, name_os_errors, open_folder
+from sr.training.setup import find_teacher, make_loss, make_metadata, make_state
+from sr.training.signals import catch_signals
+from sr.training.state import TrainState
+from sr.training.validate import Sets, checkpoint_score, validate, validate_bicubic
+
+CatchInterruption = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
 
-def train(options: Options, resume: str = "auto") -> bool:
-    """Train as the options say. Returns False when interrupted by Ctrl-C or SIGTERM.
+def train(
+    options: Options, resume: str = "auto", catch_interruption: CatchInterruption = catch_signals
+) -> bool:
+    """Train as the options say. Returns False when interrupted.
 
     resume: auto goes on from the run's last state file if there is one; never moves an existing
-    run aside and starts again; anything else is the state file to go on from.
-    Raises ValueError (DataError, CheckpointError, ...) or OSError for what the user can fix.
+    run aside and starts again; anything else is the state file to go on from. catch_interruption:
+    gives a function that is asked before each step whether to stop; by default for Ctrl-C and
+    SIGTERM. Raises a UserError (DataError, CheckpointError, ...) for what the user can fix.
     """
     device = local_device(resolve_device(options.train.device))
     dtype = resolve_precision(options.train.precision, device)
@@ -52,168 +60,167 @@ def train(options: Options, resume: str = "auto") -> bool:
     with ExitStack() as stack:
         state_file = None
         if accelerator.is_main_process:
-            stack.enter_context(locked(folder))
-            state_file = open_folder(folder, resume)
+            with name_os_errors(folder):
+                stack.enter_context(lock_folder(folder))
+                state_file = open_folder(folder, resume)
         (state_file,) = broadcast_object_list([state_file])
-        trainee = make_trainee(options, accelerator, state_file)
+        state, missing_keys = make_state(options, accelerator, state_file)
         if accelerator.is_main_process:
-            describe_run(folder, dump_options(options), options.seed, device, precision_name(dtype))
-        try:
-            return _train(options, trainee, teacher, sources, sets, accelerator, dtype, folder)
-        finally:
-            if accelerator.is_local_main_process:
-                images_path(folder).unlink(missing_ok=True)
-                get_index_path(images_path(folder)).unlink(missing_ok=True)
-
-
-def find_images(options: Options, device: torch.device) -> tuple[Sequence[Source[Any]], Sets]:
-    """Training and validation images or clips, headers read. Raises DataError naming all faults.
-
-    device: of what measures flow.
-    """
-    sources = find_training_sources(options, device)
-    refuse_small_images(sources, options.datasets.train.crop_size, "the crop")
-    sets: Sets = find_validation_sources(options, device)
-    validated = [source for part in sets.values() for source in part]
-    least = MIN_SIDE["SSIM" if options.validate_.lpips is None else options.validate_.lpips.network]
-    refuse_small_images(validated, least + 2 * options.scale, "what validation measures")
-    return sources, sets
+            with name_os_errors(folder):
+                describe_run(
+                    folder, dump_options(options), options.seed, device, precision_name(dtype)
+                )
+        if accelerator.is_local_main_process:
+            stack.callback(delete_decoded, folder)
+        interrupted = stack.enter_context(catch_interruption())
+        with name_os_errors(folder):
+            log = stack.enter_context(
+                RunLog(
+                    folder if accelerator.is_main_process else None,
+                    options.train.steps,
+                    first_step=state.step + 1,
+                    interval=options.log.interval,
+                )
+            )
+            cached = decode_images(sources, folder, options.datasets.train.cache_gib, accelerator)
+        log.print(describe_start(options, cached, state, missing_keys, accelerator, dtype))
+        return _train(
+            options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
+        )
 
 
 def _train(
     options: Options,
-    trainee: Trainee,
+    state: TrainState,
     teacher: Teacher | None,
-    sources: Sequence[Source[Any]],
+    cached: SourceCache[Any],
     sets: Sets,
     accelerator: Accelerator,
     dtype: torch.dtype,
+    log: RunLog,
+    interrupted: Callable[[], bool],
     folder: Path,
 ) -> bool:
-    """From the first image decoded to the last step saved."""
-    main = accelerator.is_main_process
-    checkpoints = make_checkpoints(options, folder, accelerator.device, teacher)
-    steps, first_step = options.train.steps, trainee.step + 1
-    with (
-        Interruption() as interruption,
-        RunLog(folder if main else None, steps, first_step, options.log.interval) as log,
-    ):
-        cached = decode(sources, folder, options.datasets.train.cache_gib, accelerator)
-        log.say(opening(options, cached, trainee, accelerator, dtype))
-        log.start(
-            step=trainee.step,
-            steps=steps,
-            folder=folder,
-            device=str(accelerator.device),
-            processes=accelerator.num_processes,
-            precision=precision_name(dtype),
-            options=checkpoints.metadata["options"],
-        )
-        training = make_training(options, trainee, accelerator, log, teacher)
-        shares = liveness_of(training, *first_batches(options, cached, accelerator, 1))
-        log.liveness(trainee.step, as_table(shares), shares)
-        validator = make_validator(training, sets, options, checkpoints)
-        log.skip_time(trainee.step)
-        finished = run_loop(
-            training,
-            endless_batches(options, cached, training),
-            validate=_by_the_first(validator, accelerator),
-            save=_by_the_first(lambda: checkpoints.save(trainee, accelerator), accelerator),
-            interrupted=interruption.requested,
-        )
-        log.done(step=trainee.step, finished=finished)
-        path = checkpoints.path_of(trainee.step)
-        log.say(f"{'finished' if finished else 'interrupted'}, saved {path}")
+    """Train from the first batch to the last step saved."""
+    train, checkpoints = options.train, folder / "checkpoints"
+    metadata = make_metadata(options, teacher, accelerator.device)
+    log.start(
+        step=state.step,
+        steps=train.steps,
+        folder=folder,
+        device=str(accelerator.device),
+        processes=accelerator.num_processes,
+        precision=precision_name(dtype),
+        options=metadata["options"],
+    )
+    loss = make_loss(options, state, teacher, accelerator)
+    (first_batch,) = load_first_batches(options, cached, accelerator, 1)
+    log.gradients(state.step, measure_terms(state.networks, loss, first_batch, accelerator))
+
+    def save() -> None:
+        save_checkpoint(checkpoints, state, metadata, train.keep_last)
+
+    def write_best() -> None:
+        write_model(checkpoints / "best.safetensors", state, metadata)
+
+    def on_main_process(work: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            if accelerator.is_main_process:
+                with name_os_errors(folder):
+                    work()
+            accelerator.wait_for_everyone()
+
+        return run
+
+    validator = make_validator(options, state, sets, accelerator, log, write_best)
+    log.skip_time(state.step)
+    finished = run_loop(
+        state,
+        loss,
+        load_batches(options, cached, accelerator, state.step),
+        accelerator,
+        log,
+        steps=train.steps,
+        batches_per_step=count_batches_per_step(options),
+        max_nonfinite_steps=train.max_nonfinite_steps,
+        validate_interval=options.validate_.interval,
+        checkpoint_interval=train.checkpoint_interval,
+        validate=on_main_process(validator),
+        save=on_main_process(save),
+        interrupted=interrupted,
+    )
+    log.done(step=state.step, finished=finished)
+    path = model_path(checkpoints, state.step)
+    log.print(f"{'finished' if finished else 'interrupted'}, saved {path}")
     return finished
 
 
-def liveness_of(training: Training, batch: Batch) -> list[TermShare]:
-    """What each term of the loss does to the generator. Raises ZeroGradientError for nothing."""
-    adversarial = training.trainee.adversarial
-    return measure_terms(
-        training.generator.network,
-        None if adversarial is None else adversarial.discriminator,
-        training.loss,
-        batch,
-        training.accelerator,
-    )
-
-
 def make_validator(
-    training: Training, sets: Sets, options: Options, checkpoints: Checkpoints
+    options: Options,
+    state: TrainState,
+    sets: Sets,
+    accelerator: Accelerator,
+    log: RunLog,
+    write_best: Callable[[], None],
 ) -> Callable[[], None]:
-    """A function that measures the averaged weights, logs the scores and keeps the best."""
-    if not sets:
-        return lambda: None
-    trainee, accelerator, log = training.trainee, training.accelerator, training.log
-    if not accelerator.is_main_process:
+    """Return what measures the averaged weights, logs the scores and writes the best."""
+    if not sets or not accelerator.is_main_process:
         return lambda: None
     lpips = build_validation_lpips(options.validate_, accelerator.device)
     bicubic = validate_bicubic(sets, options.scale, lpips)
+    window = build_window(options)
+
+    def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+        if index < options.log.num_images:
+            log.image(state.step, f"{name}/{index}", lr, sr, hr)
 
     def run() -> None:
-        def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
-            if index < options.log.num_images:
-                log.image(trainee.step, f"{name}/{index}", lr, sr, hr)
-
         scores = validate(
-            trainee.ema.network,
+            state.ema.network,
             sets,
             options.scale,
             accelerator.device,
             accelerator.autocast,
             show,
             lpips,
-            build_window(options),
+            window,
         )
-        rated = rating(scores, adversarial=trainee.adversarial is not None)
-        best = rated is not None and rated > trainee.best
-        if rated is not None and best:
-            trainee.best = rated
-            checkpoints.write_best(trainee)
-        log.validation(trainee.step, scores, bicubic, best)
+        score = checkpoint_score(scores, adversarial=state.gan is not None)
+        best = score is not None and score > state.best
+        if score is not None and best:
+            state.best = score
+            write_best()
+        log.validation(state.step, scores, bicubic, best)
 
     return run
 
 
-def _by_the_first(work: Callable[[], object], accelerator: Accelerator) -> Callable[[], None]:
-    """Done by the first process, while the others wait."""
-
-    def run() -> None:
-        if accelerator.is_main_process:
-            work()
-        accelerator.wait_for_everyone()
-
-    return run
-
-
-def opening(
+def describe_start(
     options: Options,
     cached: SourceCache[Any],
-    trainee: Trainee,
+    state: TrainState,
+    missing_keys: Sequence[str],
     accelerator: Accelerator,
     dtype: torch.dtype,
 ) -> str:
-    """The first line of a run: what is trained on what."""
-    count = sum(parameter.numel() for parameter in trainee.generator.parameters())
-    begun = "from scratch"
-    if trainee.step:
-        begun = f"from step {trainee.step}"
+    """Return the first line of a run: what is trained on what."""
+    count = sum(parameter.numel() for parameter in state.generator.network.parameters())
+    start = "from scratch"
+    if state.step:
+        start = f"from step {state.step}"
     elif options.train.initial_generator is not None:
-        begun = f"from {options.train.initial_generator}"
-        if trainee.begun_anew:
-            begun += (
-                f" ({len(trainee.begun_anew)} tensors again: {preview_names(trainee.begun_anew)})"
-            )
+        start = f"from {options.train.initial_generator}"
+        if missing_keys:
+            start += f" ({len(missing_keys)} tensors again: {preview_names(missing_keys)})"
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     if options.losses.teacher is not None:
-        begun += f", taught by {options.losses.teacher.model},"
+        start += f", taught by {options.losses.teacher.model},"
     where = f"{accelerator.device}, {precision_name(dtype)}"
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"
     return (
         f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
-        f"{len(cached)} {kind}{uncached}, {begun} to {options.train.steps}, on {where}"
+        f"{len(cached)} {kind}{uncached}, {start} to {options.train.steps}, on {where}"
     )

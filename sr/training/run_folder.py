@@ -22,13 +22,24 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from sr.training.checkpoint import CheckpointError, latest_state, move_later, read_state
+from sr.errors import UserError
+from sr.training.checkpoint import CheckpointError, find_latest_state, move_later, read_state
 
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pyvips", "safetensors", "pydantic")
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def name_os_errors(folder: Path) -> Iterator[None]:
+    """Raise a UserError for what the system refuses: a missing right, a full disk."""
+    try:
+        yield
+    except OSError as error:
+        named = f"{error}" if error.filename is not None else f"{folder}: {error}"
+        raise UserError(named) from error
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other processes from running in the same folder meanwhile.
 
     Raises CheckpointError where one does.
@@ -54,7 +65,7 @@ def open_folder(folder: Path, resume: str) -> Path | None:
         folder.rename(folder.with_name(f"{folder.name}.until-{stamp}"))
     checkpoints.mkdir(parents=True, exist_ok=True)
     if resume == "auto":
-        return latest_state(checkpoints)
+        return find_latest_state(checkpoints)
     if resume == "never":
         return None
     move_later(checkpoints, int(read_state(Path(resume))["step"]), folder / f"left-{stamp}")
@@ -72,7 +83,7 @@ def describe_run(
         "seed": seed,
         "device": str(device),
         "precision": precision,
-        "hardware": hardware(device),
+        "hardware": describe_hardware(device),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -82,8 +93,8 @@ def describe_run(
     (folder / "environment.json").write_text(text, encoding="utf-8")
 
 
-def hardware(device: torch.device) -> str:
-    """The GPU's name, or the number of CPU cores and the vector instructions that torch uses."""
+def describe_hardware(device: torch.device) -> str:
+    """Return the GPU's name, or the CPU's cores and the vector instructions that torch uses."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     capability = torch.backends.cpu.get_cpu_capability()
@@ -91,7 +102,7 @@ def hardware(device: torch.device) -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the code, with `-dirty` for uncommitted changes; None outside a checkout."""
+    """Return the code's commit, with `-dirty` for uncommitted changes; None outside a checkout."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

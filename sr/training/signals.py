@@ -2,37 +2,31 @@
 
 import signal
 import sys
-from types import FrameType, TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
-class Interruption:
-    """While entered, the first signal is remembered; a second Ctrl-C ends at once."""
+@contextmanager
+def catch_signals() -> Iterator[Callable[[], bool]]:
+    """Remember the first signal, and give a function that tells whether one has come.
 
-    def __init__(self) -> None:
-        self._requested = False
-        self._previous: dict[signal.Signals, Any] = {}
+    A second Ctrl-C ends at once.
+    """
+    received: list[int] = []
 
-    def requested(self) -> bool:
-        """Whether a signal has come."""
-        return self._requested
+    def remember(number: int, _frame: FrameType | None) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+        sys.stderr.write("\nstopping after this step; once more ends at once without saving\n")
 
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._remember)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for number, handler in self._previous.items():
+    previous = {number: signal.signal(number, remember) for number in STOPPING}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
-    def _remember(self, number: int, _frame: FrameType | None) -> None:
-        if self._requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self._requested = True
-        sys.stderr.write("\nstopping after this step; once more ends at once without saving\n")
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)

@@ -1,85 +1,144 @@
-"""What changes during a run, and its way into a state file and back."""
+"""What changes during a run and is saved whole: networks, optimizers, mean weights, counters."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from accelerate import Accelerator
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sr.losses.discriminator import DiscriminatorLoss
 from sr.optim.ema import Ema
-from sr.training.gan_monitor import Health
+from sr.training.gan_monitor import GANMonitor
+
+Forward = Callable[..., Tensor]
+
+
+class NetworkState:
+    """A network and what updates it."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        *,
+        forward: nn.Module | Forward | None = None,
+        clip_norm: float | None = None,
+        schedule: Callable[[int], float] = lambda _step: 1.0,
+    ) -> None:
+        """forward: the network compiled or wrapped for several processes; None is the network.
+
+        clip_norm: largest norm of its gradient; None does not clip. schedule: step, counted from
+        1 -> factor of the learning rates that the optimizer has now.
+        """
+        self.network = network
+        self.forward = network if forward is None else forward
+        self.optimizer = optimizer
+        self.clip_norm = clip_norm
+        self.schedule = schedule
+        self._base_learning_rates = [group["lr"] for group in optimizer.param_groups]
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of the first parameter group in a step."""
+        return float(self._base_learning_rates[0] * self.schedule(step))
+
+    def set_learning_rates(self, step: int) -> None:
+        """Give each parameter group its learning rate of a step."""
+        factor = self.schedule(step)
+        for group, base in zip(self.optimizer.param_groups, self._base_learning_rates, strict=True):
+            group["lr"] = base * factor
+
+    def load(self, weights: Mapping[str, Any], optimizer: dict[str, Any]) -> None:
+        """Load weights and running means; the settings (betas and the like) stay as they are."""
+        self.network.load_state_dict(weights)
+        settings = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in self.optimizer.param_groups
+        ]
+        self.optimizer.load_state_dict(optimizer)
+        for group, own in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(own)
 
 
 @dataclass
-class Adversarial:
-    """The half of the trainee that judges."""
+class GANState:
+    """The discriminator, what it is trained with and when, and the monitor of both networks."""
 
-    discriminator: nn.Module
-    optimizer: Optimizer
-    health: Health
+    discriminator: NetworkState
+    loss: DiscriminatorLoss
+    monitor: GANMonitor
+    start_step: int = 1
+    warmup_steps: int = 0  # in which the discriminator is trained, but the generator not by it
+    interval: int = 1
+    updates: int = 1  # of the discriminator in a step in which it is trained
+
+    def updates_at(self, step: int) -> bool:
+        """Return whether the discriminator is trained in this step."""
+        due = step >= self.start_step and (step - self.start_step) % self.interval == 0
+        return due and not self.monitor.pauses(step)
+
+    def update_index(self, step: int) -> int:
+        """Return the number of a step among those that train the discriminator, from 1 on."""
+        return (step - self.start_step) // self.interval + 1
+
+    def adversarial_factor(self, step: int) -> float:
+        """Return the factor of the adversarial term's weight in this step."""
+        counts = step >= self.start_step + self.warmup_steps
+        return self.monitor.weight_factor if counts else 0.0
 
 
 @dataclass
-class Trainee:
-    """What changes during a run, and is in a state file."""
+class TrainState:
+    """Everything that the next step depends on, next to the options."""
 
-    generator: nn.Module
+    generator: NetworkState
     ema: Ema
-    optimizer: Optimizer
-    adversarial: Adversarial | None = None
+    gan: GANState | None = None
+    scaler: torch.amp.GradScaler | None = None  # the accelerator's, with fp16
     step: int = 0  # steps done
-    best: float = float("-inf")  # highest rating of a validation
+    best: float = float("-inf")  # highest checkpoint_score of a validation
     nonfinite_in_row: dict[str, int] = field(default_factory=dict)  # last updates, by network
-    begun_anew: tuple[str, ...] = ()  # tensors that the initial file did not have; in no state file
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The generator and, in an adversarial run, the discriminator, without wrappers."""
+        discriminators = [] if self.gan is None else [self.gan.discriminator.network]
+        return [self.generator.network, *discriminators]
 
-def state_of(trainee: Trainee, accelerator: Accelerator) -> dict[str, object]:
-    """Everything the next step depends on, next to the options."""
-    scaler, adversarial = accelerator.scaler, trainee.adversarial
-    return {
-        "step": trainee.step,
-        "best": trainee.best,
-        "nonfinite_in_row": trainee.nonfinite_in_row,
-        "generator": trainee.generator.state_dict(),
-        "ema": trainee.ema.network.state_dict(),
-        "optimizer": trainee.optimizer.state_dict(),
-        "adversarial": None
-        if adversarial is None
-        else {
-            "discriminator": adversarial.discriminator.state_dict(),
-            "optimizer": adversarial.optimizer.state_dict(),
-            "health": adversarial.health.state_dict(),
-        },
-        "scaler": None if scaler is None else scaler.state_dict(),
-    }
+    def loss_factors(self, step: int) -> dict[str, float]:
+        """Return the factors of the generator's loss terms in a step, where they are not 1."""
+        return {} if self.gan is None else {"adversarial": self.gan.adversarial_factor(step)}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` takes; tensors are not copied."""
+        gan = None
+        if self.gan is not None:
+            gan = {
+                "discriminator": self.gan.discriminator.network.state_dict(),
+                "optimizer": self.gan.discriminator.optimizer.state_dict(),
+                "health": self.gan.monitor.state_dict(),
+            }
+        return {
+            "step": self.step,
+            "best": self.best,
+            "nonfinite_in_row": self.nonfinite_in_row,
+            "generator": self.generator.network.state_dict(),
+            "ema": self.ema.network.state_dict(),
+            "optimizer": self.generator.optimizer.state_dict(),
+            "adversarial": gan,
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+        }
 
-def restore(trainee: Trainee, state: dict[str, Any], accelerator: Accelerator) -> None:
-    """The reverse of `state_of`.
-
-    Running means of the optimizers come from the state, their settings (betas and the like) stay
-    those of the options. Raises KeyError, RuntimeError or ValueError where the state does not fit.
-    """
-    trainee.generator.load_state_dict(state["generator"])
-    trainee.ema.network.load_state_dict(state["ema"])
-    _restore_optimizer(trainee.optimizer, state["optimizer"])
-    if trainee.adversarial is not None:
-        theirs = state["adversarial"]
-        trainee.adversarial.discriminator.load_state_dict(theirs["discriminator"])
-        _restore_optimizer(trainee.adversarial.optimizer, theirs["optimizer"])
-        trainee.adversarial.health.load_state_dict(theirs["health"])
-    trainee.step, trainee.best = int(state["step"]), float(state["best"])
-    trainee.nonfinite_in_row = dict(state["nonfinite_in_row"])
-    if accelerator.scaler is not None and state["scaler"] is not None:
-        accelerator.scaler.load_state_dict(state["scaler"])
-
-
-def _restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    settings = [
-        {key: value for key, value in group.items() if key != "params"}
-        for group in optimizer.param_groups
-    ]
-    optimizer.load_state_dict(state)
-    for group, own in zip(optimizer.param_groups, settings, strict=True):
-        group.update(own)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raise KeyError, TypeError, RuntimeError or ValueError where the state does not fit."""
+        self.generator.load(state["generator"], state["optimizer"])
+        self.ema.network.load_state_dict(state["ema"])
+        if self.gan is not None:
+            gan = state["adversarial"]
+            self.gan.discriminator.load(gan["discriminator"], gan["optimizer"])
+            self.gan.monitor.load_state_dict(gan["health"])
+        self.step, self.best = int(state["step"]), float(state["best"])
+        self.nonfinite_in_row = dict(state["nonfinite_in_row"])
+        if self.scaler is not None and state["scaler"] is not None:
+            self.scaler.load_state_dict(state["scaler"])

@@ -1,63 +1,75 @@
-"""What a step has to tell: numbers for the watch over both networks, and for the logs."""
+"""Numbers of a step: for the logs, for the GAN monitor, and for messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 
-from sr.training.parts import ADVERSARIAL, Training
-from sr.training.steps import Batch, Update
+from sr.losses.combined import CombinedLoss
+from sr.training.state import TrainState
+from sr.training.steps import Batch, StepResult
 
 
-def measure(
-    updates: dict[str, Update], drawn: Sequence[Batch], images: Sequence[Tensor]
+def collect_fields(
+    state: TrainState, loss: CombinedLoss, results: Mapping[str, StepResult], step: int
 ) -> dict[str, float]:
-    """What the watch over the networks is told of a step."""
-    finite = all(update.finite for update in updates.values())
-    if not finite:
+    """Return the numbers of a step for the logs, by name."""
+    result, weights = results["generator"], loss.weights(state.loss_factors(step))
+    fields = {
+        "loss": result.loss,
+        **{f"loss_{name}": value for name, value in result.terms.items()},
+        **{f"weighted_{name}": weights[name] * value for name, value in result.terms.items()},
+        "learning_rate": state.generator.learning_rate(step),
+        "gradient_norm": result.gradient_norm,
+    }
+    if "discriminator" in results:
+        result = results["discriminator"]
+        fields["discriminator_loss"] = result.loss
+        fields["discriminator_gradient_norm"] = result.gradient_norm
+        if "r1" in result.terms:
+            fields["loss_r1"] = result.terms["r1"]
+    if state.gan is not None:
+        fields["discriminator_learning_rate"] = state.gan.discriminator.learning_rate(step)
+    return fields
+
+
+def measure_step(
+    results: Mapping[str, StepResult], batches: Sequence[Batch], images: Sequence[Tensor]
+) -> dict[str, float]:
+    """Return what the GAN monitor observes of a step."""
+    if not all(result.finite for result in results.values()):
         return {"nonfinite": 1.0}
     # The mean of sr equals that of sr downscaled to lr's size.
     means = [
         sr.mean((0, 2, 3)) - batch.lr.mean((0, 2, 3))
-        for batch, sr in zip(drawn[: len(images)], images, strict=True)
+        for batch, sr in zip(batches[: len(images)], images, strict=True)
     ]
-    drift = torch.stack(means).mean(0).tolist()
-    measured = {"nonfinite": 0.0}
-    measured |= dict(zip(("drift_red", "drift_green", "drift_blue"), drift, strict=True))
-    if "discriminator" in updates:
-        terms = updates["discriminator"].terms
+    red, green, blue = torch.stack(means).mean(0).tolist()
+    measured = {"nonfinite": 0.0, "drift_red": red, "drift_green": green, "drift_blue": blue}
+    if "discriminator" in results:
+        terms = results["discriminator"].terms
         measured |= {name: terms[name] for name in ("d_real", "d_sr")}
     return measured
 
 
-def fields_of(training: Training, updates: dict[str, Update], step: int) -> dict[str, float]:
-    """Numbers of a step for the logs, by name."""
-    update, adversary = updates["generator"], training.adversary
-    factors = {} if adversary is None else {ADVERSARIAL: adversary.factor(step)}
-    weights = training.loss.weights(factors)
-    rates = training.learning_rates
-    fields = {
-        "loss": update.loss,
-        **{f"loss_{name}": value for name, value in update.terms.items()},
-        **{f"weighted_{name}": weights[name] * value for name, value in update.terms.items()},
-        "learning_rate": rates.factor(step) * rates.base[0],
-        "gradient_norm": update.gradient_norm,
-    }
-    if adversary is not None:
-        judged = updates.get("discriminator")
-        if judged is not None:
-            fields["discriminator_loss"] = judged.loss
-            fields["discriminator_gradient_norm"] = judged.gradient_norm
-            if "r1" in judged.terms:
-                fields["loss_r1"] = judged.terms["r1"]
-        rates = adversary.learning_rates
-        fields["discriminator_learning_rate"] = rates.factor(step) * rates.base[0]
-    return fields
+def describe_nonfinite(
+    results: Mapping[str, StepResult], batches: Sequence[Batch], accelerator: Accelerator
+) -> str:
+    """Name the results that are not finite and the images that led there, of all processes.
 
-
-def health_of(training: Training) -> dict[str, float]:
-    """What the watch over both networks knows, for the logs."""
-    if training.adversary is None:
-        return {}
-    summary = training.adversary.health.summary()
-    return {f"health_{name}": value for name, value in summary.items()}
+    All processes come here together, since an update is finite for all or for none.
+    """
+    broken = "; ".join(
+        f"{name}: loss {result.loss:g}, norm of the gradient {result.gradient_norm:g} (terms: "
+        + ", ".join(f"{term} {value:g}" for term, value in result.terms.items())
+        + ")"
+        for name, result in results.items()
+        if not result.finite
+    )
+    images = ", ".join(name for batch in batches for name in batch.names)
+    messages = [f"{broken}; images: {images}"]
+    if accelerator.num_processes > 1:
+        messages = gather_object(messages)
+    return " | ".join(messages)

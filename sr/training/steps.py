@@ -1,20 +1,18 @@
-"""One update of the generator and one of the discriminator, as functions of their arguments."""
+"""One update of the generator and those of the discriminator, as functions of their arguments."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from sr.losses.combined import CombinedLoss, select_with_original
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.training.distributed import any_process
-
-Forward = Callable[..., Tensor]
+from sr.training.state import GANState, NetworkState, TrainState
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Update:
-    """What one update has to tell; means over its batches."""
+class StepResult:
+    """Numbers of one update, means over its batches."""
 
     loss: float  # weighted total
     terms: dict[str, float]  # unweighted
@@ -55,84 +53,130 @@ class Update:
     finite: bool  # where not, nothing was updated
 
 
-@dataclass(frozen=True)
-class Trained:
-    """One network in training: how it is called and how it is updated."""
-
-    network: nn.Module  # without wrappers
-    forward: nn.Module | Forward  # compiled, over several processes, or the network itself
-    optimizer: Optimizer
-    clip_norm: float | None
-
-
 def generator_step(
-    generator: Trained,
+    generator: NetworkState,
     loss: CombinedLoss,
     batches: Sequence[Batch],
     factors: Mapping[str, float],
     accelerator: Accelerator,
-) -> tuple[Update, list[Tensor]]:
+) -> tuple[StepResult, list[Tensor]]:
     """Predict, compare, update the generator once with the mean gradient of the batches.
 
     factors: of terms whose weight differs from the options' now; see `CombinedLoss`. The networks
     run in the accelerator's precision, the losses in fp32.
-    Returns the update and each batch's sr of lr, (B, 3, scale*h, scale*w), detached.
+    Returns the result and each batch's sr of lr, (B, 3, scale*h, scale*w), detached.
     """
     generator.optimizer.zero_grad()
-    totals, all_terms, images = [], [], []
+    losses, all_terms, images = [], [], []
     for count, batch in enumerate(batches, start=1):
-        with _gradients_shared(generator, accelerator, last=count == len(batches)):
+        with _share_gradients(generator, accelerator, last=count == len(batches)):
             inputs = batch.all_inputs
             with accelerator.autocast():
                 sr = generator.forward(*inputs)
             sr = sr.float()
             total, terms = loss(sr, batch.hr, factors, batch.motion, inputs[0])
             accelerator.backward(total / len(batches))
-        totals.append(total.detach())
+        losses.append(total.detach())
         all_terms.append(terms)
         images.append(select_with_original(sr.detach(), batch.hr))
-    return _update(generator, totals, all_terms, accelerator), images
+    return _update(generator, losses, all_terms, accelerator), images
 
 
 def discriminator_step(
-    discriminator: Trained,
+    discriminator: NetworkState,
     loss: DiscriminatorLoss,
     batches: Sequence[Batch],
     images: Sequence[Tensor],
-    number: int,
+    update_index: int,
     accelerator: Accelerator,
-) -> Update:
-    """Judge hr and sr, update the discriminator once with the mean gradient of the batches.
+) -> StepResult:
+    """Discriminate hr and sr, update the discriminator once with the batches' mean gradient.
 
-    images: sr of each batch, without a graph: the generator does not learn here. number: of the
-    step among those in which the discriminator learns, counted from 1. The terms also hold the mean
-    logits `d_real` and `d_sr`.
+    images: sr of each batch, without a graph: the generator gets no gradient here. update_index:
+    see `GANState`. The terms also hold the mean logits `d_real` and `d_sr`.
     """
     discriminator.optimizer.zero_grad()
-    totals, all_terms = [], []
+    losses, all_terms = [], []
     for count, (batch, sr) in enumerate(zip(batches, images, strict=True), start=1):
-        with _gradients_shared(discriminator, accelerator, last=count == len(batches)):
+        with _share_gradients(discriminator, accelerator, last=count == len(batches)):
             total, terms = loss(
                 discriminator.forward,
                 discriminator.network,
                 batch.hr,
                 sr.detach(),
-                number,
+                update_index,
                 accelerator.autocast,
             )
             accelerator.backward(total / len(batches))
-        totals.append(total.detach())
+        losses.append(total.detach())
         all_terms.append(terms)
-    return _update(discriminator, totals, all_terms, accelerator)
+    return _update(discriminator, losses, all_terms, accelerator)
+
+
+def train_step(
+    state: TrainState,
+    loss: CombinedLoss,
+    batches: Sequence[Batch],
+    step: int,
+    accelerator: Accelerator,
+) -> tuple[dict[str, StepResult], list[Tensor]]:
+    """Update the generator once, and the discriminator as often as is due.
+
+    batches: those of the generator's update, then those of the discriminator's further ones.
+    Returns the results by network, and the generator's sr of the first batches.
+    """
+    gan = state.gan
+    copies = copy_buffers(state.networks)
+    own = batches[: len(batches) // (1 if gan is None else gan.updates)]
+    state.generator.set_learning_rates(step)
+    with freeze(*state.networks[1:]):
+        result, images = generator_step(
+            state.generator, loss, own, state.loss_factors(step), accelerator
+        )
+    results = {"generator": result}
+    if gan is not None and gan.updates_at(step):
+        results["discriminator"] = _train_discriminator(
+            gan, state.generator.network, batches, images, step, accelerator
+        )
+    if not all(result.finite for result in results.values()):
+        restore_buffers(copies)  # what was infinite is in the statistics of batches, too
+    return results, images
+
+
+def _train_discriminator(
+    gan: GANState,
+    generator: nn.Module,
+    batches: Sequence[Batch],
+    images: Sequence[Tensor],
+    step: int,
+    accelerator: Accelerator,
+) -> StepResult:
+    """Make all updates of a step: on the first batches with their images, then on the others.
+
+    Returns the last result, or the last that was not finite.
+    """
+    gan.discriminator.set_learning_rates(step)
+    size, results = len(images), []
+    for first in range(0, len(batches), size):
+        part = batches[first : first + size]
+        if first:
+            with torch.no_grad(), accelerator.autocast():
+                images = [generator(*batch.inputs).float() for batch in part]
+        results.append(
+            discriminator_step(
+                gan.discriminator, gan.loss, part, images, gan.update_index(step), accelerator
+            )
+        )
+    return next((result for result in reversed(results) if not result.finite), results[-1])
 
 
 @contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients pass through the network, but its parameters get none.
+def freeze(*networks: nn.Module) -> Iterator[None]:
+    """Let gradients pass through the networks, but give their parameters none.
 
     Under `torch.no_grad` instead, nothing would come through to the generator either.
     """
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    trainable = [p for network in networks for p in network.parameters() if p.requires_grad]
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:
@@ -142,64 +186,51 @@ def frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def snapshot_of_buffers(networks: Sequence[nn.Module]) -> list[tuple[Tensor, Tensor]]:
-    """What batch and spectral normalisation remember: each buffer and a copy of it."""
+def copy_buffers(networks: Sequence[nn.Module]) -> list[tuple[Tensor, Tensor]]:
+    """Return each buffer, of batch and spectral normalization, with a copy of it."""
     return [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
 
 
-def restore_buffers(snapshot: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Put the copies back."""
+def restore_buffers(copies: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Put back what `copy_buffers` returned."""
     with torch.no_grad():
-        for buffer, value in snapshot:
+        for buffer, value in copies:
             buffer.copy_(value)
 
 
-def set_learning_rates(optimizer: Optimizer, base: Sequence[float], factor: float) -> None:
-    """Give each parameter group its base learning rate times `factor`."""
-    for group, learning_rate in zip(optimizer.param_groups, base, strict=True):
-        group["lr"] = learning_rate * factor
-
-
-def to_device(tensor: Tensor, device: torch.device, channels_last: bool) -> Tensor:
-    """A batch on the device, in the layout of the networks."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return tensor.to(device, non_blocking=True).contiguous(memory_format=layout)
-
-
 @contextmanager
-def _gradients_shared(trained: Trained, accelerator: Accelerator, last: bool) -> Iterator[None]:
-    """Several processes exchange gradients in the last of the backward passes only."""
-    if last or not isinstance(trained.forward, nn.Module):
+def _share_gradients(state: NetworkState, accelerator: Accelerator, last: bool) -> Iterator[None]:
+    """Have several processes exchange gradients in the last of the backward passes only."""
+    if last or not isinstance(state.forward, nn.Module):
         yield
         return
-    with accelerator.no_sync(trained.forward):
+    with accelerator.no_sync(state.forward):
         yield
 
 
 def _update(
-    trained: Trained,
-    totals: Sequence[Tensor],
+    state: NetworkState,
+    losses: Sequence[Tensor],
     terms: Sequence[Mapping[str, Tensor]],
     accelerator: Accelerator,
-) -> Update:
+) -> StepResult:
     """Clip the gradients that have been summed up, and step if they and the loss are finite.
 
     All processes step or none does.
     """
-    loss = torch.stack(list(totals)).mean().item()
-    accelerator.unscale_gradients(trained.optimizer)
-    parameters = list(trained.network.parameters())
-    limit = math.inf if trained.clip_norm is None else trained.clip_norm
-    norm = float(nn.utils.clip_grad_norm_(parameters, limit))
+    loss = torch.stack(list(losses)).mean().item()
+    accelerator.unscale_gradients(state.optimizer)
+    limit = math.inf if state.clip_norm is None else state.clip_norm
+    norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), limit))
     finite = not any_process(not math.isfinite(norm + loss), accelerator)
     if finite:
-        trained.optimizer.step()
+        state.optimizer.step()
     else:
-        trained.optimizer.zero_grad()
+        state.optimizer.zero_grad()
         if accelerator.scaler is not None:
             accelerator.scaler.update()  # lowers its factor where gradients overflow
     names = terms[0].keys()
-    return Update(
+    return StepResult(
         loss=loss,
         terms={name: torch.stack([part[name] for part in terms]).mean().item() for name in names},
         gradient_norm=norm,

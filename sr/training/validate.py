@@ -39,7 +39,7 @@ def validate(
     lpips: LPIPS | None = None,
     window: Window | None = None,
 ) -> Scores:
-    """Means of PSNR (dB) and SSIM on Y and on RGB, with a border of `scale` pixels left out.
+    """Return means of PSNR (dB) and SSIM on Y and on RGB, with a border of `scale` pixels left out.
 
     With lpips, which is on `device`, also LPIPS of the same pixels, in 8 bits, computed in fp32.
     network: in eval mode, in its own device's memory. on_image is shown each result. window: of
@@ -55,7 +55,7 @@ def validate(
 
 
 def validate_bicubic(sets: Sets, scale: int, lpips: LPIPS | None = None) -> Scores:
-    """The same scores of MATLAB's bicubic upscaling: what a network must beat."""
+    """Return the same scores of MATLAB's bicubic upscaling: what a network must beat."""
 
     def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
         image = (inputs[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
@@ -64,11 +64,11 @@ def validate_bicubic(sets: Sets, scale: int, lpips: LPIPS | None = None) -> Scor
     return _score(upscale, sets, scale, lambda *_: None, lpips, window=None)
 
 
-def rating(scores: Scores, *, adversarial: bool) -> float | None:
-    """By which the best checkpoint is chosen, higher being better; a mean over the sets.
+def checkpoint_score(scores: Scores, *, adversarial: bool) -> float | None:
+    """Return by what the best checkpoint is chosen, higher being better; a mean over the sets.
 
     It is Y-PSNR. Adversarial training lowers that, and its best would be the one that has learned
-    least: there it is closeness by LPIPS, and None where that was not measured.
+    least: there it is LPIPS, negated, and None where that was not measured.
     """
     if not adversarial:
         return fmean(values["psnr_y"] for values in scores.values())

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.cli import infer
 from sr.cli.infer import main, repeat_inputs
-from sr.io.rgb8 import read_rgb8, read_size, write_rgb8
-from sr.models.loaded_model import LoadedGenerator
+from sr.io.rgb8 import read_rgb8, read_size
 from sr.tiling.upscaler import Upscaler
 
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for name in ("a", "b"):
-        write_rgb8(folder / f"{name}.png", random.integers(0, 256, (20, 25, 3), dtype=np.uint8))
-    return folder
-
-
-def call(*arguments: object) -> Any:
-    """The exit code of a call with these arguments."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return stop.value.code
+Call = Callable[..., Any]
 
 
 def names(folder: Path) -> list[str]:
@@ -40,7 +24,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_folder_is_upscaled(
-    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
     assert call("-i", images, "-o", output, "-m", model) == 0
@@ -48,14 +32,16 @@ def test_a_folder_is_upscaled(
     assert read_size(output / "a_x2.png") == (40, 50)
     shown = capsys.readouterr()
     lines = shown.err.splitlines()
-    lines[1:3] = sorted(lines[1:3])  # told in the order in which they end
+    lines[1:3] = sorted(lines[1:3])  # in the order in which they end
     assert lines[0].startswith("tiny.safetensors: x2, 2 input(s), ")
     assert lines[1].startswith(f"[1/2] {images}/a.png -> {output}/a_x2.png (50x40, ")
     assert lines[3].startswith("2 done in ")
     assert shown.out == ""
 
 
-def test_all_options_of_a_image_work_together(images: Path, model: Path, tmp_path: Path) -> None:
+def test_all_options_of_an_image_work_together(
+    call: Call, images: Path, model: Path, tmp_path: Path
+) -> None:
     log = tmp_path / "logs" / "run.jsonl"
     arguments = ["-i", images / "a.png", images / "b.png", "-o", tmp_path / "out", "-m", model]
     arguments += ["-s", "3", "-t", "8", "--halo", "3", "--precision", "fp32", "--device", "cpu"]
@@ -72,7 +58,9 @@ def test_all_options_of_a_image_work_together(images: Path, model: Path, tmp_pat
     assert events[1]["seconds"] >= events[1]["network_seconds"] > 0
 
 
-def test_tiles_do_not_change_the_result(images: Path, model: Path, tmp_path: Path) -> None:
+def test_tiles_do_not_change_the_result(
+    call: Call, images: Path, model: Path, tmp_path: Path
+) -> None:
     for tile_size in (0, 7):
         output = tmp_path / f"{tile_size}.png"
         arguments = ["-i", images / "a.png", "-o", output, "-m", model, "-t", tile_size]
@@ -113,6 +101,7 @@ def test_tiles_do_not_change_the_result(images: Path, model: Path, tmp_path: Pat
     ],
 )
 def test_wrong_use_exits_with_2_and_one_line(
+    call: Call,
     images: Path,
     model: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,12 +123,12 @@ def test_wrong_use_exits_with_2_and_one_line(
     [["-i", "in"], ["-o", "out"], ["-i", "in", "-o", "out", "-t", "-1"], ["in", "-o", "out"]]
     + [["-i", "in", "-o", "out", more, "x"] for more in ("--ext", "--halo", "--unknown", "-s")],
 )
-def test_options_that_cannot_be_parsed_exit_with_2(arguments: list[str]) -> None:
+def test_options_that_cannot_be_parsed_exit_with_2(call: Call, arguments: list[str]) -> None:
     assert call(*arguments) == 2
 
 
 def test_existing_results_exit_with_2_and_are_kept(
-    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["-i", images, "-o", tmp_path / "out", "-m", model]
     assert call(*arguments) == 0
@@ -155,7 +144,7 @@ def test_existing_results_exit_with_2_and_are_kept(
 
 
 def test_some_failures_exit_with_3_and_a_summary(
-    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (images / "b.png").write_text("only words")
     assert call("-i", images, "-o", tmp_path / "out", "-m", model) == 3
@@ -168,7 +157,7 @@ def test_some_failures_exit_with_3_and_a_summary(
 
 @pytest.mark.parametrize("source", ["text.png", "none.png", "empty"])
 def test_no_usable_input_exits_with_4(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], source: str
+    call: Call, tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], source: str
 ) -> None:
     (tmp_path / "text.png").write_text("only words")
     (tmp_path / "empty").mkdir()
@@ -193,29 +182,22 @@ class Interrupted(nn.Module):
         return lr
 
 
-def use_network(monkeypatch: pytest.MonkeyPatch, network: nn.Module) -> None:
-    upscaler = Upscaler(
-        network,
-        scale=1,
-        halo=0,
-        tile_size=0,
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-    )
-    generator = LoadedGenerator(network, 1, 0, "test", "test")
-    monkeypatch.setattr(infer, "load_generator", lambda _: generator)
-    monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: [upscaler])
+def upscaler_of(network: nn.Module) -> Upscaler:
+    cpu = torch.device("cpu")
+    return Upscaler(network, scale=1, halo=0, tile_size=0, device=cpu, dtype=torch.float32)
 
 
 def test_an_interrupt_exits_with_130_and_leaves_whole_files(
+    call: Call,
     images: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    use_network(monkeypatch, Interrupted(KeyboardInterrupt()))
+    upscaler = upscaler_of(Interrupted(KeyboardInterrupt()))
     log = tmp_path / "log.jsonl"
-    assert call("-i", images, "-o", tmp_path / "out", "--log", log) == 130
+    output = tmp_path / "out"
+    assert call("-i", images, "-o", output, "--log", log, upscalers=[upscaler]) == 130
     assert "interrupted: 1 done in " in capsys.readouterr().err
     assert len(names(tmp_path / "out")) == 1  # whichever of the two got first
     assert json.loads(log.read_text().splitlines()[-1])["ended"] == "interrupted"
@@ -224,19 +206,20 @@ def test_an_interrupt_exits_with_130_and_leaves_whole_files(
 def test_a_fault_of_ours_is_not_hidden(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_network(monkeypatch, Interrupted(AssertionError("ours")))
+    upscaler = upscaler_of(Interrupted(AssertionError("ours")))
     with pytest.raises(AssertionError, match="ours"):
-        main(["-i", str(images), "-o", str(tmp_path / "out")])
+        main(["-i", str(images), "-o", str(tmp_path / "out")], [upscaler])
 
 
 def test_scores_are_shown_as_a_table_on_stdout(
+    call: Call,
     images: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    use_network(monkeypatch, nn.Identity())
-    assert call("-i", images, "-o", tmp_path / "out", "--reference", images) == 0
+    arguments = ["-i", images, "-o", tmp_path / "out", "--reference", images]
+    assert call(*arguments, upscalers=[upscaler_of(nn.Identity())]) == 0
     shown = capsys.readouterr().out
     assert "PSNR Y (dB)" in shown
     assert all(name in shown for name in ("a.png", "b.png", "mean", "inf", "1.0000"))
@@ -244,6 +227,7 @@ def test_scores_are_shown_as_a_table_on_stdout(
 
 
 def test_bars_are_shown_on_a_terminal(
+    call: Call,
     images: Path,
     model: Path,
     tmp_path: Path,
@@ -289,7 +273,7 @@ def test_the_script_upscales_from_any_folder(
 
 
 def test_a_log_that_cannot_be_written_does_not_keep_the_images(
-    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
@@ -299,14 +283,14 @@ def test_a_log_that_cannot_be_written_does_not_keep_the_images(
 
 
 def test_streams_are_not_scored(
-    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("-i", images / "a.png", "-o", "-", "-m", model, "--reference", images) == 2
     assert "--reference: needs files" in capsys.readouterr().err
 
 
 def test_names_that_no_file_can_have_are_no_input(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("-i", "x" * 300, "-o", tmp_path / "out", "-m", model) == 4
     assert "no such file or folder" in capsys.readouterr().err

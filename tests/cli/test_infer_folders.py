@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sr.cli.infer import main
 from sr.io.image_reader import read_header
 from sr.io.rgb8 import read_rgb8, write_rgb8
+
+Call = Callable[..., Any]
 
 
 @pytest.fixture
@@ -28,18 +30,12 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def call(*arguments: object) -> Any:
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return stop.value.code
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
 def test_every_kind_of_bad_file_is_named_and_the_good_are_done(
-    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photograph = images / "photo.jpg"
     write_rgb8(photograph, np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
@@ -67,19 +63,21 @@ def test_every_kind_of_bad_file_is_named_and_the_good_are_done(
     assert len(done) == 10
 
 
-def test_a_killed_run_goes_on_where_it_was(images: Path, model: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_where_it_was(
+    call: Call, images: Path, model: Path, tmp_path: Path
+) -> None:
     expected = tmp_path / "expected"
     assert call("-i", images, "-o", expected, "-m", model) == 0
     output = tmp_path / "out"
     script = (
         "import sys, time\n"
-        "from sr.inference import job\n"
         "from sr.cli.infer import main\n"
-        "write = job.write_image\n"
+        "from sr.inference import image\n"
+        "write = image.write_image\n"
         "def slowly(*given, **options):\n"
         "    write(*given, **options)\n"
         "    time.sleep(0.2)\n"
-        "job.write_image = slowly\n"
+        "image.write_image = slowly\n"
         "main(sys.argv[1:])\n"
     )
     arguments = ["-i", images, "-o", output, "-m", model]
@@ -121,7 +119,7 @@ def test_a_disk_that_takes_no_more_fails_images_and_leaves_nothing(
 
 
 def test_images_go_through_pipes(
-    repository: Path, images: Path, model: Path, tmp_path: Path
+    call: Call, repository: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
     assert call("-i", images / "0.png", "-o", tmp_path / "expected.png", "-m", model) == 0
     done = subprocess.run(
@@ -138,7 +136,7 @@ def test_images_go_through_pipes(
 
 @pytest.mark.parametrize("num_images", [1, 8])
 def test_two_devices_give_what_one_does(
-    num_images: int, images: Path, model: Path, tmp_path: Path
+    call: Call, num_images: int, images: Path, model: Path, tmp_path: Path
 ) -> None:
     inputs = [images / f"{number}.png" for number in range(num_images)]
     common = ["-i", *inputs, "-m", model, "-t", "8", "--precision", "fp32"]
@@ -159,7 +157,12 @@ def test_two_devices_give_what_one_does(
     ],
 )
 def test_results_have_the_size_that_is_asked_for(
-    size: list[str], expected: tuple[int, int], images: Path, model: Path, tmp_path: Path
+    call: Call,
+    size: list[str],
+    expected: tuple[int, int],
+    images: Path,
+    model: Path,
+    tmp_path: Path,
 ) -> None:
     output = tmp_path / "out.tif"
     assert call("-i", images / "0.png", "-o", output, "-m", model, *size) == 0
@@ -168,7 +171,7 @@ def test_results_have_the_size_that_is_asked_for(
 
 
 def test_the_largest_difference_of_tiles_is_told(
-    images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["-i", images / "0.png", "-m", model, "-t", "8", "--verify-tiles"]
     assert call(*common, "-o", tmp_path / "a.png") == 0

@@ -1,91 +1,49 @@
 """Which model infer.py takes, what is told of the bundled ones, and what is checked before."""
 
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-import numpy as np
 import pytest
 
-from sr.cli import infer
-from sr.cli.infer import main
-from sr.inference.scheduler import Outcome
-from sr.inference.video.resume import identity_of
-from sr.io.model_file import ModelFileError
-from sr.io.rgb8 import write_rgb8
-from sr.models.bundled import BUNDLED, choose_default_model
-from sr.models.loaded_model import LoadedGenerator
+from sr.inference import run
+from sr.inference.load_upscaler import find_model
+from sr.inference.options import InferOptions, OutputOptions
+from sr.models.bundled import BUNDLED, DEFAULT, SMALL_DEFAULT, SMALL_FACTOR, choose_default_model
+
+Call = Callable[..., Any]
 
 NAMES = [bundled.name for bundled in BUNDLED]
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for name in ("a", "b"):
-        write_rgb8(folder / f"{name}.png", np.zeros((20, 25, 3), np.uint8))
-    return folder
+def find(model: str | None = None, **sizes: Any) -> Path:
+    """The file that these options name."""
+    return find_model(InferOptions([], OutputOptions(Path("out"), **sizes), model=model))
 
 
-def call(*arguments: object) -> Any:
-    """The exit code of a call with these arguments."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return stop.value.code
+def test_a_model_is_found_by_its_name_or_the_scale() -> None:
+    assert find().stem == find("span_x4").stem == "span_x4"
+    assert find(outscale=2).stem == find(outscale=0.5).stem == "compact_x2"
+    assert find(outscale=2.1).stem == find(long_side=30).stem == "span_x4"
+    assert find("span_x4", outscale=2).stem == "span_x4"
+    assert find("compact_x4.safetensors", outscale=2).stem == "compact_x4"
+    assert find(str(choose_default_model())) == find() == choose_default_model()
 
 
-@pytest.fixture
-def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The model files that calls load; they end there."""
-    asked: list[Path] = []
-
-    def load(path: Path) -> LoadedGenerator:
-        asked.append(path)
-        raise ModelFileError("enough")
-
-    monkeypatch.setattr(infer, "load_generator", load)
-    return asked
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        ([], "span_x4"),
-        (["-s", "2"], "compact_x2"),
-        (["-s", "0.5"], "compact_x2"),
-        (["-s", "2.1"], "span_x4"),
-        (["--long-side", "30"], "span_x4"),
-        (["-s", "2", "-m", "span_x4"], "span_x4"),
-        (["-m", "compact_x2"], "compact_x2"),
-        (["-m", "compact_x4.safetensors", "-s", "2", "--reference", "in"], "compact_x4"),
-        (["-s", "2", "--reference", "in"], "compact_x2"),
-    ],
-)
-def test_a_model_is_found_by_its_name_or_the_enlargement(
-    images: Path,
-    asked_for: list[Path],
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    name: str,
-) -> None:
-    monkeypatch.chdir(images.parent)
-    assert call("-i", "in", "-o", "out", *arguments) == 2
-    weights = Path(infer.__file__).parents[1] / "weights"
-    assert asked_for == [weights / f"{name}.safetensors"]
+def test_the_help_names_the_default_models() -> None:
+    (flag,) = get_args(get_type_hints(InferOptions, include_extras=True)["model"])[1:]
+    assert flag.default == f"{DEFAULT}; {SMALL_DEFAULT} where -s is at most {SMALL_FACTOR:g}"
 
 
 def test_a_file_goes_before_a_bundled_model_and_a_folder_does_not(
-    images: Path, model: Path, asked_for: list[Path], monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(images.parent)
+    monkeypatch.chdir(tmp_path)
     Path("compact_x4").mkdir()  # such as the folder for its results
     model.rename("span_x4.safetensors")
-    for name in ("compact_x4", "span_x4.safetensors", "span_x4"):
-        assert call("-i", "in", "-o", "out", "-m", name) == 2
-    names = [path.name for path in asked_for]
-    assert names == ["compact_x4.safetensors", "span_x4.safetensors", "span_x4.safetensors"]
-    assert [path.is_absolute() for path in asked_for] == [True, False, True]
+    assert find("compact_x4").is_absolute()
+    assert find("span_x4.safetensors") == Path("span_x4.safetensors")
+    assert find("span_x4").is_absolute()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +56,7 @@ def test_a_file_goes_before_a_bundled_model_and_a_folder_does_not(
     ],
 )
 def test_wrong_inputs_are_told_before_the_network_is_made_ready(
+    call: Call,
     images: Path,
     model: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -107,7 +66,7 @@ def test_wrong_inputs_are_told_before_the_network_is_made_ready(
     message: str,
 ) -> None:
     monkeypatch.chdir(images.parent)
-    monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: pytest.fail("made ready"))
+    monkeypatch.setattr(run, "make_upscalers", lambda *_, **__: pytest.fail("made ready"))
     Path("done").mkdir()
     Path("done/a_x2.png").touch()
     given = ["-m", model.name, *wrong]
@@ -116,28 +75,9 @@ def test_wrong_inputs_are_told_before_the_network_is_made_ready(
     assert message in capsys.readouterr().err
 
 
-def test_results_are_of_the_file_that_a_name_stands_for(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By it --resume tells whether the parts of a video are of this model."""
-    found = []
-
-    def noted(*_: Any, making: Any, model: str, **__: Any) -> Any:
-        found.append((model, making.video.model["sha256"]))
-        return Outcome()
-
-    monkeypatch.setattr(infer, "run", noted)
-    window = SimpleNamespace(window=None)  # of an upscaler
-    monkeypatch.setattr(infer, "upscalers_of", lambda *_, **__: [window])
-    for more in ([], ["-m", "span_x4"], ["-m", choose_default_model()], ["-m", "compact_x4"]):
-        assert call("-i", images, "-o", tmp_path / "out", *more) == 0
-    assert found[:3] == [("span_x4.safetensors", identity_of(choose_default_model())["sha256"])] * 3
-    assert found[3] != found[0]
-
-
 @pytest.mark.parametrize("columns", ["80", "120"])
 def test_the_bundled_models_are_listed_without_inputs(
-    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    call: Call, columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert call("--list-models") == 0
@@ -159,7 +99,7 @@ def test_the_bundled_models_are_listed_without_inputs(
 
 
 def test_a_listed_file_that_is_not_there_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sr.models.bundled.WEIGHTS", tmp_path)
     assert call("--list-models") == 0

@@ -1,20 +1,27 @@
 """The command line of upscaling videos: options, messages, exit codes, log."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+import torch
+import typer
 from PIL import Image
+from torch import Tensor, nn
 
-from sr.cli import infer
 from sr.cli import progress as display
-from sr.cli.infer import main
-from sr.inference.scheduler import Outcome
-from sr.inference.video import upscale as job
+from sr.cli.infer import upscale
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.video import upscale as video
 from sr.io.rgb8 import read_size, write_rgb8
+from sr.tiling.upscaler import Upscaler
+
+Call = Callable[..., Any]
 
 RATE = 25
 
@@ -49,13 +56,6 @@ def clip(tmp_path: Path) -> Path:
     return write_clip(tmp_path / "in.mp4")
 
 
-def call(*arguments: object) -> Any:
-    """The exit code of a call with these arguments."""
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return stop.value.code
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -66,7 +66,7 @@ def frames_of(path: Path) -> list[av.VideoFrame]:
 
 
 def test_a_clip_is_upscaled(
-    clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out.mp4"
     assert call("-i", clip, "-o", output, "-m", model) == 0
@@ -82,9 +82,8 @@ def test_a_clip_is_upscaled(
 
 
 def test_all_options_of_a_video_work_together(
-    clip: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Call, clip: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(infer, "with_rare_progress", lambda write, **_: write)
     log = tmp_path / "run.jsonl"
     arguments = ["-i", clip, "-o", tmp_path / "out", "-m", model, "--log", log, "--resume"]
     arguments += ["--codec", "libx265", "--crf", "24", "--preset", "ultrafast"]
@@ -135,8 +134,8 @@ def test_all_options_of_a_video_work_together(
         ("--pix-fmt nonsense", "expected a pixel format that libx264 takes"),
         ("--fps 0", "--fps: expected a number above 0"),
         ("--start nonsense", "--start: expected a time"),
-        ("--start 5f --end 3f", "--end: expected a moment after 5f, got 3f"),
-        ("--damaged x", "--damaged: expected go-on or stop, got x"),
+        ("--start 5f --end 3f", "--end: expected a time after 5f, got 3f"),
+        ("--damaged x", "--damaged: expected continue or stop, got x"),
         ("--overwrite --resume", "--overwrite and --resume: expected one of them"),
         ("--container mkv", "--container mkv: does not fit the output file"),
         ("--suffix _big", "--suffix _big: has no place when -o is a file"),
@@ -154,6 +153,7 @@ def test_all_options_of_a_video_work_together(
     ],
 )
 def test_wrong_use_exits_with_2_and_one_line(
+    call: Call,
     clip: Path,
     model: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -174,7 +174,7 @@ def test_wrong_use_exits_with_2_and_one_line(
 @pytest.mark.parametrize(
     "arguments", ["--crf high", "--stream -1", "--container avi", "--preview -1", "--preview x"]
 )
-def test_options_that_cannot_be_parsed_exit_with_2(clip: Path, arguments: str) -> None:
+def test_options_that_cannot_be_parsed_exit_with_2(call: Call, clip: Path, arguments: str) -> None:
     assert call("-i", clip, "-o", clip.with_name("out.mp4"), *arguments.split()) == 2
     assert names(clip.parent) == ["in.mp4"]
 
@@ -190,6 +190,7 @@ def test_options_that_cannot_be_parsed_exit_with_2(clip: Path, arguments: str) -
     ],
 )
 def test_what_a_video_cannot_give_exits_with_4(
+    call: Call,
     clip: Path,
     model: Path,
     capsys: pytest.CaptureFixture[str],
@@ -206,13 +207,14 @@ def test_what_a_video_cannot_give_exits_with_4(
 
 
 def test_long_videos_tell_on_the_way_where_there_are_no_bars(
+    call: Call,
     clip: Path,
     model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(display, "TOLD_INTERVAL", 0.0)
+    monkeypatch.setattr(display, "LINE_INTERVAL", 0.0)
     assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "[1/1] frame " in line]
     assert len(told) == 10
@@ -222,6 +224,7 @@ def test_long_videos_tell_on_the_way_where_there_are_no_bars(
 
 
 def test_bars_are_shown_on_a_terminal(
+    call: Call,
     clip: Path,
     model: Path,
     tmp_path: Path,
@@ -237,7 +240,7 @@ def test_bars_are_shown_on_a_terminal(
 
 
 def test_frames_become_images_and_images_a_video(
-    clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pattern = tmp_path / "frames" / "f_%03d.png"
     assert call("-i", clip, "-o", pattern, "-m", model, "--end", "4f") == 0
@@ -261,7 +264,7 @@ def test_frames_become_images_and_images_a_video(
     assert names(again.parent) == [f"{number}.jpg" for number in range(4)]
 
 
-def test_frames_that_exist_are_kept(clip: Path, model: Path, tmp_path: Path) -> None:
+def test_frames_that_exist_are_kept(call: Call, clip: Path, model: Path, tmp_path: Path) -> None:
     pattern = tmp_path / "frames" / "%d.png"
     pattern.parent.mkdir()
     (pattern.parent / "0.png").write_bytes(b"precious")
@@ -271,7 +274,7 @@ def test_frames_that_exist_are_kept(clip: Path, model: Path, tmp_path: Path) -> 
 
 
 def test_a_gap_in_the_numbers_is_told(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pattern = tmp_path / "in%02d.png"
     assert call("-i", pattern, "-o", tmp_path / "out.mp4", "-m", model) == 4
@@ -287,7 +290,7 @@ def test_a_gap_in_the_numbers_is_told(
 
 @pytest.mark.parametrize("suffix", ["gif", "webp"])
 def test_an_animation_becomes_a_video_with_its_times(
-    model: Path, tmp_path: Path, suffix: str
+    call: Call, model: Path, tmp_path: Path, suffix: str
 ) -> None:
     source = tmp_path / f"moving.{suffix}"
     random = np.random.default_rng(0)
@@ -302,7 +305,7 @@ def test_an_animation_becomes_a_video_with_its_times(
 
 
 def test_a_folder_of_all_kinds_is_done_as_a_whole(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)
@@ -329,7 +332,7 @@ def test_a_folder_of_all_kinds_is_done_as_a_whole(
     assert names(tmp_path / "mkv")[1:4] == ["a_x2.mkv", "b_x2.mkv", "c_x2.mkv"]
 
 
-def test_a_videos_name_may_look_like_a_pattern(model: Path, tmp_path: Path) -> None:
+def test_a_videos_name_may_look_like_a_pattern(call: Call, model: Path, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "50%discount.mp4", 3)
     assert call("-i", source, "-o", tmp_path / "out", "-m", model) == 0
     assert names(tmp_path / "out") == ["50_discount_x2.mp4"]
@@ -338,24 +341,25 @@ def test_a_videos_name_may_look_like_a_pattern(model: Path, tmp_path: Path) -> N
 
 
 def test_parts_of_an_earlier_run_are_told(
-    clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".out.mp4.parts").mkdir()
     arguments = ["-i", clip, "-o", tmp_path / "out.mp4", "-m", model]
     assert call(*arguments) == 2
-    assert "from a run that was cut off. Add --resume" in capsys.readouterr().err
+    assert "from a run that was interrupted. Add --resume" in capsys.readouterr().err
     assert call(*arguments, "--resume") == 0
     assert names(tmp_path) == ["in.mp4", "out.mp4", "tiny.safetensors"]
 
 
 def test_a_result_that_is_not_as_it_should_be_is_kept_and_exits_with_1(
+    call: Call,
     clip: Path,
     model: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(job, "check", lambda *_: ["stream 1 (audio, aac): is late"])
+    monkeypatch.setattr(video, "verify_video", lambda *_, **__: ["stream 1 (audio, aac): is late"])
     assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 1
     shown = capsys.readouterr().err
     assert "out.mp4: is written, but stream 1 (audio, aac): is late" in shown
@@ -363,7 +367,9 @@ def test_a_result_that_is_not_as_it_should_be_is_kept_and_exits_with_1(
     assert names(tmp_path) == ["in.mp4", "out.mp4", "tiny.safetensors"]
 
 
-def test_two_devices_give_the_frames_of_one(clip: Path, model: Path, tmp_path: Path) -> None:
+def test_two_devices_give_the_frames_of_one(
+    call: Call, clip: Path, model: Path, tmp_path: Path
+) -> None:
     found = []
     for devices in ("cpu", "cpu,cpu"):
         output = tmp_path / f"{len(devices)}.mkv"
@@ -375,32 +381,53 @@ def test_two_devices_give_the_frames_of_one(clip: Path, model: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["OUT.MP4", "OUT.MKV", "Out.WebM"])
-def test_suffixes_may_be_large(clip: Path, model: Path, tmp_path: Path, name: str) -> None:
+def test_suffixes_may_be_large(
+    call: Call, clip: Path, model: Path, tmp_path: Path, name: str
+) -> None:
     output = tmp_path / "out" / name
     assert call("-i", clip, "-o", output, "-m", model) == 0
     assert names(output.parent) == [name]
     assert len(frames_of(output)) == 10
 
 
-def test_parts_made_with_other_options_of_the_network_are_refused(
-    clip: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_segments_made_with_other_options_of_the_network_are_refused(
+    clip: Path, model: Path, tmp_path: Path
 ) -> None:
-    found = []
+    class Interrupted(nn.Module):
+        num_passes = 0
 
-    def noted(*_: Any, making: Any, **__: Any) -> Any:
-        found.append(making.video.model)
-        return Outcome()
+        def forward(self, lr: Tensor) -> Tensor:
+            self.num_passes += 1
+            if self.num_passes == 6:
+                raise KeyboardInterrupt
+            return lr
 
-    monkeypatch.setattr(infer, "run", noted)
-    for more in ([], ["--tta"], ["-t", "16"]):
-        assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model, *more) == 0
-    plain, ensemble, tiled = found
-    assert plain != ensemble
-    assert plain == tiled  # less memory must not keep a job from going on
+    network = Interrupted()
+    cpu = torch.device("cpu")
+    upscaler = Upscaler(network, scale=1, halo=0, tile_size=0, device=cpu, dtype=torch.float32)
+    options = InferOptions(
+        [clip],
+        OutputOptions(tmp_path / "out.mp4", resume=True),
+        model=str(model),
+        video=VideoOptions(frames_per_segment=2),
+    )
+    codes = []
+    tiles = RuntimeOptions(tile_size=16)  # less memory must not keep a video from being continued
+    for changed in (
+        options,
+        replace(options, runtime=RuntimeOptions(tta=True)),
+        replace(options, model="compact_x4"),
+        replace(options, runtime=tiles),
+    ):
+        with pytest.raises(typer.Exit) as stop:
+            upscale(changed, [upscaler])
+        codes.append(stop.value.exit_code)
+    assert codes == [130, 4, 4, 0]
+    assert network.num_passes > 10  # passes of the first run are not repeated
 
 
 def test_quality_and_lossless_hold_for_frames_as_images(
-    clip: Path, model: Path, tmp_path: Path
+    call: Call, clip: Path, model: Path, tmp_path: Path
 ) -> None:
     arguments = ["-i", clip, "-m", model, "--end", "1f", "--precision", "fp32"]
     for name, more in (("png", []), ("webp", ["--lossless"])):
@@ -417,7 +444,12 @@ def test_quality_and_lossless_hold_for_frames_as_images(
 
 @pytest.mark.parametrize("name", ["0.png", "7.png", "123.png"])
 def test_no_numbered_image_is_replaced_unasked(
-    clip: Path, model: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    call: Call,
+    clip: Path,
+    model: Path,
+    tmp_path: Path,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pattern = tmp_path / "frames" / "%d.png"
     pattern.parent.mkdir()
@@ -429,7 +461,11 @@ def test_no_numbered_image_is_replaced_unasked(
 
 
 def test_clips_are_scored_against_their_originals(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    call: Call,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     random = np.random.default_rng(0)

@@ -15,7 +15,7 @@ import yaml
 
 from sr.cli import train
 from sr.io.rgb8 import write_rgb8
-from sr.training.checkpoint import latest_state
+from sr.training.checkpoint import find_latest_state
 
 Call = Callable[..., Any]
 COMMAND = [sys.executable, "-W", "error", "train.py", "-opt"]
@@ -93,7 +93,7 @@ def test_ctrl_c_saves_leaves_with_130_and_the_same_command_goes_on(
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert "interrupted, saved" in stderr
-    state = latest_state(tmp_path / "runs" / "tiny" / "checkpoints")
+    state = find_latest_state(tmp_path / "runs" / "tiny" / "checkpoints")
     assert state is not None
     step = int(state.stem.removeprefix("step_"))
     assert step >= 1
@@ -156,15 +156,26 @@ def test_weights_that_cannot_be_had_are_one_clear_message_and_code_2(
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize("kind", [KeyError, ValueError, OSError])
 def test_a_fault_of_the_program_is_not_hidden(
-    option_file: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+    option_file: Path, call: Call, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
     def crash(*_: object) -> bool:
-        raise KeyError("a fault of ours")
+        raise kind("a fault of ours")
 
     monkeypatch.setattr(train, "train", crash)
-    with pytest.raises(KeyError, match="a fault of ours"):  # of which Python makes code 1
+    with pytest.raises(kind, match="a fault of ours"):  # of which Python makes code 1
         call(option_file)
+
+
+def test_losses_that_are_not_finite_are_one_clear_message_and_code_1(
+    option_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optimizer = "train.optimizer={type: Adam, learning_rate: 1e30}"
+    assert call(option_file, optimizer, "datasets.train.num_workers=0") == 1
+    shown = capsys.readouterr().err
+    assert "10 in a row were not finite" in shown
+    assert "Traceback" not in shown
 
 
 def test_check_and_preview_tell_show_and_leave(

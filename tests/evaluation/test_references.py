@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sr.errors import UserError
 from sr.evaluation.references import References
 from sr.evaluation.scores import ScoreError
-from sr.inference.options import UsageError
 
 
 @pytest.mark.parametrize("name", ["baby.png", "babyx4.png", "baby_x4.png", "baby-X2.jpg"])
@@ -89,5 +89,5 @@ def test_one_clips_original_may_be_a_video_or_a_pattern(tmp_path: Path, name: st
 @pytest.mark.parametrize("name", ["none", "image.png"])
 def test_what_can_hold_no_originals_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "image.png").touch()
-    with pytest.raises(UsageError, match=f"--reference .*{name}: expected a folder"):
+    with pytest.raises(UserError, match=f"--reference .*{name}: expected a folder"):
         References(tmp_path / name)

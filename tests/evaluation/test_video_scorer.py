@@ -1,6 +1,7 @@
 """Scores of clips against their originals: by the scorer alone, and through the engine."""
 
 import json
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -10,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from helpers.videos import LOSSLESS, CountingNetwork, Listener, make_clip, read_frames, upscale
 from torch import Tensor
 
-from sr.evaluation.scores import ScoreError
+from sr.evaluation.scores import ClipScore, ScoreError
 from sr.evaluation.video_scorer import ClipScorer
-from sr.inference.options import UsageError
-from sr.inference.video.options import VideoMaking
+from sr.inference.options import UsageError, VideoOptions
 from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
 from sr.io.video.read.frame_rate import Moment
 from sr.losses.lpips import LPIPS
@@ -48,12 +49,16 @@ def scorer(originals: list[RGB8], **more: Any) -> ClipScorer:
     return ClipScorer(originals, border=2, name=NAME, **more)
 
 
+def score_all(scoring: ClipScorer, results: Iterable[Tensor]) -> ClipScore:
+    for sr in results:
+        scoring.process(sr)
+    scoring.flush()
+    return scoring.score()
+
+
 def test_frame_by_frame_gives_what_the_whole_clip_gives() -> None:
     originals, results = [scene(t) for t in range(4)], [noisy(t) for t in range(4)]
-    scoring = scorer(originals)
-    handed_on = list(scoring.scored(zip(range(4), results, strict=True)))  # type: ignore[arg-type]  # any frames
-    assert [sr for _, sr in handed_on] == results
-    score = scoring.score()
+    score = score_all(scorer(originals), results)
     frames = [((sr.clamp(0, 1) * 255 + 0.5).floor() / 255) for sr in results]
     hr = [image_to_tensor(original) for original in originals]
     pairs = list(zip(frames, hr, strict=True))
@@ -88,9 +93,7 @@ def test_frame_by_frame_gives_what_the_whole_clip_gives() -> None:
 def test_the_original_itself_has_its_own_flicker_and_no_distance() -> None:
     originals = [scene(t) for t in range(3)]
     scoring = scorer(originals, lpips=LPIPS("AlexNet", "random"))
-    for original in originals:
-        scoring.add(image_to_tensor(original))
-    score = scoring.score()
+    score = score_all(scoring, map(image_to_tensor, originals))
     assert (score.mean.psnr_y, score.mean.lpips, score.tof) == (float("inf"), 0, 0)
     assert score.mean.ssim_y == pytest.approx(1)
     assert score.flicker == score.original_flicker
@@ -100,26 +103,18 @@ def test_the_original_itself_has_its_own_flicker_and_no_distance() -> None:
 
 def test_pairs_across_a_scene_cut_do_not_count() -> None:
     shots = [scene(t, seed=seed) for seed in (0, 1) for t in range(2)]
-    cut, first = scorer(shots), scorer(shots[:2])
-    for number, original in enumerate(shots):
-        for scoring in (cut, first)[: 2 if number < 2 else 1]:
-            scoring.add(image_to_tensor(original))
-    assert (cut.score().frames, cut.score().pairs) == (4, 2)
-    assert first.score().pairs == 1
-    still = scorer([scene(0), scene(0, seed=1)])
-    for original in (scene(0), scene(0, seed=1)):
-        still.add(image_to_tensor(original))
-    score = still.score()
+    results = list(map(image_to_tensor, shots))
+    score = score_all(scorer(shots), results)
+    assert (score.frames, score.pairs) == (4, 2)
+    assert score_all(scorer(shots[:2]), results[:2]).pairs == 1
+    score = score_all(scorer(shots[1:3]), results[1:3])
     assert (score.pairs, score.flicker, score.tof) == (0, None, None)
 
 
 def test_frames_at_the_ends_may_be_left_out() -> None:
     whole, middle = scorer([scene(t) for t in range(6)]), scorer([scene(t) for t in (2, 3)])
-    for t in range(6):
-        whole.add(noisy(t))
-    for t in (2, 3):
-        middle.add(noisy(t))
-    assert whole.score(leave_out=2) == middle.score()
+    score_all(whole, map(noisy, range(6)))
+    assert whole.score(leave_out=2) == score_all(middle, map(noisy, (2, 3)))
     with pytest.raises(ScoreError, match="expected more than 6 frames"):
         whole.score(leave_out=3)
 
@@ -127,27 +122,21 @@ def test_frames_at_the_ends_may_be_left_out() -> None:
 @pytest.mark.parametrize(("num_originals", "got"), [(2, "of 2"), (4, "of 4 or more")])
 def test_another_number_of_frames_is_told_at_the_end(num_originals: int, got: str) -> None:
     scoring = scorer([scene(t) for t in range(num_originals)])
-    for t in range(3):
-        scoring.add(noisy(t))
     with pytest.raises(ScoreError, match=f"expected an original of 3 frames, .* hr {got}$"):
-        scoring.score()
+        score_all(scoring, map(noisy, range(3)))
 
 
 def test_sizes_that_are_no_multiple_of_the_scale_are_cut() -> None:
-    scoring, larger = scorer([scene(0)]), scorer([scene(0, height=41, width=49)])
-    for each in (scoring, larger):
-        each.add(noisy(0))
-    assert scoring.score() == larger.score()
-    small = scorer([scene(0, height=38)])
-    small.add(noisy(0))
+    larger = scorer([scene(0, height=41, width=49)])
+    assert score_all(larger, [noisy(0)]) == score_all(scorer([scene(0)]), [noisy(0)])
     with pytest.raises(ScoreError, match="not scored: expected an original of 48x40"):
-        small.score()
+        score_all(scorer([scene(0, height=38)]), [noisy(0)])
 
 
 @pytest.fixture
-def originals(studio: Any) -> Path:
+def originals(tmp_path: Path) -> Path:
     """A folder with one of four frames: hr/clip."""
-    return write_frames(studio.folder / "hr" / "clip", 4)
+    return write_frames(tmp_path / "hr" / "clip", 4)
 
 
 def write_frames(folder: Path, num_frames: int, step: int = 1) -> Path:
@@ -158,31 +147,35 @@ def write_frames(folder: Path, num_frames: int, step: int = 1) -> Path:
     return folder
 
 
-def test_frames_are_scored_before_they_are_encoded(studio: Any, originals: Path) -> None:
-    lr = write_frames(studio.folder / "clip", 4, step=2)
-    bad = VideoMaking(encoder={"crf": 50})
+def test_frames_are_scored_before_they_are_encoded(tmp_path: Path, originals: Path) -> None:
+    lr = write_frames(tmp_path / "clip", 4, step=2)
+    bad = VideoOptions(crf=50)
     found = []
-    for output, video in (("out.mkv", bad), ("lossless.mkv", None), ("frames/%d.png", None)):
-        listener = studio.Listener()
-        outcome = studio.upscale(
+    for output, video in (
+        ("out.mkv", bad),
+        ("lossless.mkv", LOSSLESS),
+        ("frames/%d.png", LOSSLESS),
+    ):
+        listener = Listener()
+        summary = upscale(
             lr / "%02d.png",
-            studio.folder / output,
-            network=studio.Counting(2),
+            tmp_path / output,
+            network=CountingNetwork(2),
             video=video,
             listener=listener,
             reference=originals.parent,
-            existing="overwrite",
+            overwrite=True,
         )
-        (score,) = outcome.clip_scores.values()
+        (score,) = summary.clip_scores.values()
         found.append(score)
         assert listener.fields("item_done")[0]["scores"] == score.as_json()
         assert listener.fields("done")[0]["clip_scores"]["frames"] == 4
-        saved = json.loads((studio.folder / output).with_name("scores.json").read_text())
+        saved = json.loads((tmp_path / output).with_name("scores.json").read_text())
         assert saved["clips"] == {str(lr / "%02d.png"): score.as_json()}
         assert "encoding" in saved["metrics"]["clips"]
     assert found[0] == found[1] == found[2]
     assert (found[0].frames, found[0].pairs) == (4, 3)
-    results = [read_rgb8(studio.folder / "frames" / f"{t}.png") for t in range(4)]
+    results = [read_rgb8(tmp_path / "frames" / f"{t}.png") for t in range(4)]
     expected = [
         psnr(image_to_tensor(sr), image_to_tensor(scene(t)), border=2, channel="y")
         for t, sr in enumerate(results)
@@ -191,84 +184,86 @@ def test_frames_are_scored_before_they_are_encoded(studio: Any, originals: Path)
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p10le", "gray"])
-def test_other_sources_are_compared_by_the_same_conversion(studio: Any, pix_fmt: str) -> None:
-    source = studio.clip("in.mkv", 3, pix_fmt=pix_fmt, codec="ffv1")
-    outcome = studio.upscale(source, studio.folder / "out.mkv", reference=source)
-    (score,) = outcome.clip_scores.values()
+def test_other_sources_are_compared_by_the_same_conversion(tmp_path: Path, pix_fmt: str) -> None:
+    source = make_clip(tmp_path / "in.mkv", 3, pix_fmt=pix_fmt, codec="ffv1")
+    summary = upscale(source, tmp_path / "out.mkv", reference=source)
+    (score,) = summary.clip_scores.values()
     assert (score.frames, score.mean.psnr_rgb) == (3, float("inf"))
 
 
-def test_the_original_is_cut_and_retimed_like_the_source(studio: Any) -> None:
-    source = studio.clip("in.mkv", 10, codec="ffv1")
-    video = VideoMaking(
-        encoder=studio.lossless, start=Moment(Fraction(1, 8)), end=Moment(frame=9), fps=Fraction(50)
+def test_the_original_is_cut_and_retimed_like_the_source(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", 10, codec="ffv1")
+    video = VideoOptions(
+        codec="ffv1", start=Moment(Fraction(1, 8)), end=Moment(frame=9), fps=Fraction(50)
     )
-    outcome = studio.upscale(source, studio.folder / "out.mkv", video=video, reference=source)
-    (score,) = outcome.clip_scores.values()
+    summary = upscale(source, tmp_path / "out.mkv", video=video, reference=source)
+    (score,) = summary.clip_scores.values()
     assert (score.frames, score.mean.psnr_y) == (10, float("inf"))
 
 
-def test_what_the_headers_tell_is_refused_before_the_work(studio: Any, originals: Path) -> None:
-    lr = write_frames(studio.folder / "clip", 3, step=2)
-    output, network = studio.folder / "out.mkv", studio.Counting(2)
+def test_what_the_headers_tell_is_refused_before_the_work(tmp_path: Path, originals: Path) -> None:
+    lr = write_frames(tmp_path / "clip", 3, step=2)
+    output, network = tmp_path / "out.mkv", CountingNetwork(2)
     request = {"network": network, "reference": originals.parent}
-    (fault,) = studio.upscale(lr, output, **request).failures.values()
+    (fault,) = upscale(lr, output, **request).failures.values()
     assert "expected an original of 3 frames" in fault
     assert fault.endswith("clip of 4")
     (originals / "03.png").unlink()
-    larger = {**request, "network": studio.Counting(3)}
-    (fault,) = studio.upscale(lr, output, **larger).failures.values()
+    larger = {**request, "network": CountingNetwork(3)}
+    (fault,) = upscale(lr, output, **larger).failures.values()
     assert "expected an original of 72x60 pixels, or less than 3 more or less" in fault
-    (fault,) = studio.upscale(lr, output, network=network, reference=lr).failures.values()
+    (fault,) = upscale(lr, output, network=network, reference=lr).failures.values()
     assert "expected an original of 48x40 pixels" in fault
     assert network.num_calls == 0
     assert not output.exists()
-    assert studio.upscale(lr, output, **request).exit_code == 0
+    assert upscale(lr, output, **request).exit_code == 0
 
 
 def test_a_videos_number_of_frames_is_doubted_first_and_told_at_last(
-    studio: Any, originals: Path
+    tmp_path: Path, originals: Path
 ) -> None:
-    source = studio.clip("clip.mp4", 3, size=(20, 24))
-    listener, output = studio.Listener(), studio.folder / "out.mkv"
-    outcome = studio.upscale(
+    source = make_clip(tmp_path / "clip.mp4", 3, size=(20, 24))
+    listener, output = Listener(), tmp_path / "out.mkv"
+    summary = upscale(
         source,
         output,
-        network=studio.Counting(2),
+        network=CountingNetwork(2),
         listener=listener,
         reference=originals.parent,
     )
     warnings = [fields["message"] for fields in listener.fields("warning")]
     assert any("as far as their headers tell" in message for message in warnings)
     fault = f"{output} is written, but not scored: expected an original of 3 frames"
-    assert fault in outcome.failures[source]
-    assert len(studio.frames_of(output)) == 3  # the work is not lost
+    assert fault in summary.failures[source]
+    assert len(read_frames(output)) == 3  # the work is not lost
 
 
-def test_videos_that_are_partly_made_are_not_scored(studio: Any) -> None:
-    source = studio.clip("in.mkv", 3, codec="ffv1")
-    output = studio.folder / "out.mkv"
-    request = {"reference": source, "existing": "skip"}
-    (studio.folder / ".out.mkv.parts").mkdir()
-    with pytest.raises(UsageError, match=r"--reference: expected to make all frames of out\.mkv"):
-        studio.upscale(source, output, resume=True, **request)
-    (studio.folder / ".out.mkv.parts").rmdir()
-    write_rgb8(studio.folder / "1.png", scene(0))
+def test_videos_that_are_partly_made_are_not_scored(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", 3, codec="ffv1")
+    output = tmp_path / "out.mkv"
+    request = {"reference": source, "skip_existing": True}
+    (tmp_path / ".out.mkv.parts").mkdir()
+    with pytest.raises(
+        UsageError, match=r"--reference: expected to upscale all frames of out\.mkv"
+    ):
+        upscale(source, output, resume=True, **request)
+    (tmp_path / ".out.mkv.parts").rmdir()
+    write_rgb8(tmp_path / "1.png", scene(0))
     with pytest.raises(UsageError, match="some are there from an earlier run"):
-        studio.upscale(source, studio.folder / "%d.png", **request)
-    listener = studio.Listener()
-    studio.upscale(source, output)
-    outcome = studio.upscale(source, output, listener=listener, **request)
-    assert (outcome.num_skipped, outcome.clip_scores) == (1, {})
+        upscale(source, tmp_path / "%d.png", **request)
+    listener = Listener()
+    upscale(source, output)
+    summary = upscale(source, output, listener=listener, **request)
+    assert (summary.num_skipped, summary.clip_scores) == (1, {})
     assert "out.mkv: exists, and is not scored" in listener.fields("warning")[0]["message"]
-    assert not (studio.folder / "scores.json").exists()
+    assert not (tmp_path / "scores.json").exists()
 
 
-def test_one_videos_original_is_not_that_of_others(studio: Any) -> None:
-    source = studio.clip("in.mkv", 2, codec="ffv1")
-    other = studio.clip("other.mkv", 2, codec="ffv1")
+def test_one_videos_original_is_not_that_of_others(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", 2, codec="ffv1")
+    other = make_clip(tmp_path / "other.mkv", 2, codec="ffv1")
     with pytest.raises(UsageError, match="expected a folder of originals for 2 inputs"):
-        studio.upscale([source, other], studio.folder / "out", reference=source)
-    write_rgb8(studio.folder / "a.png", scene(0))
+        upscale([source, other], tmp_path / "out", reference=source)
+    write_rgb8(tmp_path / "a.png", scene(0))
     with pytest.raises(UsageError, match="expected a folder of originals for an image"):
-        studio.upscale(studio.folder / "a.png", studio.folder / "out", reference=source)
+        upscale(tmp_path / "a.png", tmp_path / "out", reference=source)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sr.inference.events import to_all, with_fields, with_rare_progress
+from sr.inference.events import add_fields, limit_progress, send_to_all
 from sr.io.event_log import Event
 
 
@@ -16,14 +16,14 @@ class Listener:
 
 def test_all_listeners_hear_each_event_with_its_fields() -> None:
     first, second = Listener(), Listener()
-    emit = with_fields(to_all([first, second]), image=3)
+    emit = add_fields(send_to_all([first, second]), picture=3)
     emit("item_done", output="x")
     assert first.heard == second.heard == [("item_done", {"picture": 3, "output": "x"})]
 
 
 def test_only_progress_is_thinned_out() -> None:
     listener = Listener()
-    emit = with_rare_progress(listener, interval=1000)
+    emit = limit_progress(listener, interval=1000)
     for tile in range(5):
         emit("progress", tile=tile)
         emit("item_done", tile=tile)

@@ -1,7 +1,6 @@
 """A model file becomes an upscaler with a halo, tiles and a precision that suit its network."""
 
-import dataclasses
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,10 @@ import pytest
 import torch
 
 from sr.device import DeviceError
-from sr.inference import load_upscaler as loading
-from sr.inference.load_upscaler import Running, load_upscalers
-from sr.inference.options import UsageError
+from sr.inference.load_upscaler import choose_batch_size, load_upscalers, make_upscalers
+from sr.inference.options import RuntimeOptions, UsageError
 from sr.io.event_log import Event
+from sr.models.load import load_generator
 from sr.motion.frame_window import Window
 from sr.tiling.auto_tile_size import MIN_TILE_SIZE
 from sr.tiling.self_ensemble import SelfEnsemble
@@ -32,21 +31,18 @@ class Listener:
         return [fields for name, fields in self.heard if name == event]
 
 
-def load(model: Path, listener: Listener, **running: Any) -> Upscaler:
-    (upscaler,) = load_upscalers(model, listener, [CPU], Running(**running))
+def load(model: Path, listener: Listener, flow: str = "auto", **runtime: Any) -> Upscaler:
+    options = RuntimeOptions(devices=("cpu",), **runtime)
+    (upscaler,) = load_upscalers(model, listener, options, flow=flow)
     return upscaler
 
 
-@pytest.fixture
-def change(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Have files tell something else of their networks."""
-    read = loading.load_generator
-
-    def change(**told: Any) -> None:
-        changed = lambda path: dataclasses.replace(read(path), **told)  # noqa: E731, of two names
-        monkeypatch.setattr(loading, "load_generator", changed)
-
-    return change
+def make(model: Path, listener: Listener, facts: dict[str, Any], **runtime: Any) -> Upscaler:
+    """As `load`, of a file that says something else of its network."""
+    generator = replace(load_generator(model), **facts)
+    options = RuntimeOptions(**runtime)
+    (upscaler,) = make_upscalers([generator], [CPU], listener, options, name=model.name)
+    return upscaler
 
 
 def test_a_model_files_own_halo_is_the_default(model: Path) -> None:
@@ -70,23 +66,17 @@ def test_a_model_file_upscales_as_its_network_does(model: Path) -> None:
     assert (tiled(lr) - whole(lr)).abs().max() < 1e-5
 
 
-def test_very_deep_networks_get_a_halo_of_32_or_an_exact_one(
-    model: Path, change: Callable[..., None]
-) -> None:
-    change(receptive_radius=80)
-    assert load(model, Listener()).halo == 32
-    assert load(model, Listener(), exact=True).halo == 80
+def test_very_deep_networks_get_a_halo_of_32_or_an_exact_one(model: Path) -> None:
+    deep = {"receptive_radius": 80}
+    assert make(model, Listener(), deep).halo == 32
+    assert make(model, Listener(), deep, exact=True).halo == 80
 
 
-def test_a_network_that_needs_fp32_gets_it_or_says_so(
-    model: Path, change: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    change(reduced_precisions=frozenset())
-    monkeypatch.setattr(loading, "resolve_precision", lambda *_: torch.bfloat16)
-    upscaler = load(model, Listener(), precision="auto")
-    assert upscaler.dtype == torch.float32
+def test_a_network_that_needs_fp32_gets_it_or_says_so(model: Path) -> None:
+    facts = {"reduced_precisions": frozenset()}
+    assert make(model, Listener(), facts, precision="auto").dtype == torch.float32
     with pytest.raises(DeviceError, match=r"precision bf16: .* needs fp32"):
-        load(model, Listener(), precision="bf16")
+        make(model, Listener(), facts, precision="bf16")
 
 
 @pytest.mark.parametrize(
@@ -98,17 +88,16 @@ def test_a_network_that_needs_fp32_gets_it_or_says_so(
         ("discouraged", 0, 0, False),
     ],
 )
-def test_the_advice_on_tiles_is_heeded(
+def test_the_advice_on_tiles_is_followed(
     tiling: str,
     tile_size: int | None,
     chosen: int,
     warned: bool,
     model: Path,
-    change: Callable[..., None],
 ) -> None:
-    change(tiling=tiling)
     listener = Listener()
-    upscaler = load(model, listener, precision="fp32", tile_size=tile_size)
+    facts = {"tiling": tiling}
+    upscaler = make(model, listener, facts, precision="fp32", tile_size=tile_size)
     assert upscaler.tile_size == chosen
     assert any("may look farther" in str(event) for event in listener.fields("warning")) == warned
 
@@ -117,13 +106,13 @@ def test_the_self_ensemble_takes_the_networks_place(model: Path) -> None:
     lr = torch.rand(1, 3, 9, 12, generator=torch.Generator().manual_seed(0))
     plain, ensemble = load(model, Listener()), load(model, Listener(), tta=True)
     with torch.no_grad():
-        network = SelfEnsemble(loading.load_generator(model).network)
+        network = SelfEnsemble(load_generator(model).network)
         torch.testing.assert_close(ensemble(lr), network(lr))
     assert (ensemble(lr) - plain(lr)).abs().max() > 1e-4
 
 
 def test_every_device_has_a_network_of_its_own(model: Path) -> None:
-    upscalers = load_upscalers(model, Listener(), [CPU, CPU])
+    upscalers = load_upscalers(model, Listener(), RuntimeOptions(devices=("cpu", "cpu")))
     assert len(upscalers) == 2
     lr = torch.rand(1, 3, 9, 12)
     assert torch.equal(upscalers[0](lr), upscalers[1](lr))
@@ -146,20 +135,20 @@ def test_onnxruntime_runs_the_same_network(model: Path) -> None:
 @pytest.mark.parametrize("tta", [False, True])
 def test_a_network_of_several_frames_takes_packed_windows(clip_model: Path, tta: bool) -> None:
     loaded = load(clip_model, Listener(), precision="fp32", tta=tta)
-    assert loaded.window is not None
-    assert loaded.window.frames == Window((-1, 1), "reference", "none")
-    assert loaded.window.flow.name.startswith("DIS")
+    assert loaded.flow is not None
+    assert loaded.window == Window((-1, 1), "reference", "none")
+    assert loaded.flow.name.startswith("DIS")
     assert loaded.tile_size >= MIN_TILE_SIZE
-    window = torch.rand(1, loaded.window.num_channels, 6, 8)
+    window = torch.rand(1, loaded.num_channels, 6, 8)
     assert loaded.upscale_whole(window, CPU).shape == (1, 3, 12, 16)
-    with pytest.raises(ValueError, match="looks at several frames, so it enlarges videos"):
+    with pytest.raises(ValueError, match="looks at several frames, so it upscales videos"):
         loaded(torch.rand(1, 3, 6, 8))
 
 
 def test_the_flow_is_the_models_or_the_one_that_is_named(clip_model: Path, model: Path) -> None:
     loaded = load(clip_model, Listener(), flow="farneback")
-    assert loaded.window is not None
-    assert loaded.window.flow.name.startswith("Farneback")
+    assert loaded.flow is not None
+    assert loaded.flow.name.startswith("Farneback")
     with pytest.raises(UsageError, match="--flow best: expected auto, dis, farneback, raft or a "):
         load(clip_model, Listener(), flow="best")
     with pytest.raises(
@@ -175,4 +164,4 @@ def test_the_flow_is_the_models_or_the_one_that_is_named(clip_model: Path, model
 def test_small_tiles_go_through_a_gpu_together(
     tile_size: int, device: str, batch_size: int
 ) -> None:
-    assert loading.batch_size_of(tile_size, torch.device(device)) == batch_size
+    assert choose_batch_size(tile_size, torch.device(device)) == batch_size

@@ -6,7 +6,7 @@ from sr.inference.output_size import (
     LongSide,
     Target,
     TargetError,
-    num_passes,
+    count_passes,
     parse_size,
 )
 
@@ -42,12 +42,12 @@ def test_targets_tell_size_and_name(target: Target, size: tuple[int, int], label
 def test_the_network_runs_until_no_side_is_short(
     wanted: tuple[int, int], scale: int, passes: int
 ) -> None:
-    assert num_passes((10, 20), wanted, scale) == passes
+    assert count_passes((10, 20), wanted, scale) == passes
 
 
 def test_sizes_out_of_reach_are_refused() -> None:
     with pytest.raises(TargetError, match=r"at most 16 times .* 4 passes .* wanted: 321x1 from"):
-        num_passes((10, 20), (1, 321), 2)
+        count_passes((10, 20), (1, 321), 2)
 
 
 def test_sizes_are_read_width_first() -> None:

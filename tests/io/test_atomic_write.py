@@ -5,7 +5,7 @@ import pytest
 from sr.io.atomic_write import atomic_write
 
 
-def test_the_file_appears_at_the_end_with_nothing_beside_it(tmp_path: Path) -> None:
+def test_the_file_appears_at_the_end_with_nothing_next_to_it(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with atomic_write(path) as temporary:
         temporary.write_text("new")

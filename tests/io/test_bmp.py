@@ -1,29 +1,21 @@
 """BMP files are read as they are; those that are not whole are refused."""
 
-import io
 import struct
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from helpers.images import encode_image, read_bytes
 from PIL import Image
 
 from sr.io.image_formats import ImageError
-from sr.io.image_reader import open_image, read_header
+from sr.io.image_reader import read_header
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
 
 
 def bitmap(mode: str = "RGB") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(PIXELS).convert(mode).save(file, "BMP")
-    return file.getvalue()
-
-
-def read(content: bytes) -> npt.NDArray[Any]:
-    with open_image(content) as image:
-        return image.read()
+    return encode_image(Image.fromarray(PIXELS).convert(mode), "BMP")
 
 
 def bitmap_with_alpha(alpha: npt.NDArray[np.uint8]) -> bytes:
@@ -35,22 +27,22 @@ def bitmap_with_alpha(alpha: npt.NDArray[np.uint8]) -> bytes:
 
 
 def test_rgb_and_gray_and_alpha_are_read_with_their_bands() -> None:
-    np.testing.assert_array_equal(read(bitmap()), PIXELS)
+    np.testing.assert_array_equal(read_bytes(bitmap()), PIXELS)
     gray = np.asarray(Image.fromarray(PIXELS).convert("L"))[..., np.newaxis]
-    np.testing.assert_array_equal(read(bitmap("L")), gray)
+    np.testing.assert_array_equal(read_bytes(bitmap("L")), gray)
     alpha = np.arange(63, dtype=np.uint8).reshape(9, 7, 1)
     expected = np.concatenate([PIXELS, alpha], axis=-1)
-    np.testing.assert_array_equal(read(bitmap_with_alpha(alpha)), expected)
+    np.testing.assert_array_equal(read_bytes(bitmap_with_alpha(alpha)), expected)
 
 
 def test_the_fourth_byte_of_a_plain_32_bit_bmp_is_not_alpha() -> None:
-    np.testing.assert_array_equal(read(bitmap("RGBA")), PIXELS)
+    np.testing.assert_array_equal(read_bytes(bitmap("RGBA")), PIXELS)
 
 
 def test_a_negative_height_puts_the_top_row_first() -> None:
     content = bytearray(bitmap())
     struct.pack_into("<i", content, 22, -9)
-    np.testing.assert_array_equal(read(bytes(content)), PIXELS[::-1])
+    np.testing.assert_array_equal(read_bytes(bytes(content)), PIXELS[::-1])
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
@@ -58,11 +50,18 @@ def test_a_negative_height_puts_the_top_row_first() -> None:
 def test_a_bmp_cut_short_is_refused(mode: str, missing: int) -> None:
     content = bitmap(mode)
     with pytest.raises(ImageError, match="cut short"):
-        read(content[: max(len(content) - missing, 8)])
+        read_bytes(content[: max(len(content) - missing, 8)])
 
 
 def test_senseless_sizes_are_refused() -> None:
     content = bytearray(bitmap())
     struct.pack_into("<i", content, 18, -7)
     with pytest.raises(ImageError, match="a BMP of -7x9 pixels"):
+        read_header(bytes(content))
+
+
+def test_more_pixels_than_fit_in_memory_are_refused_by_the_header() -> None:
+    content = bytearray(bitmap())
+    struct.pack_into("<ii", content, 18, 2**14 + 1, 2**14)
+    with pytest.raises(ImageError, match="a BMP of at most 268435456 pixels, got 16385x16384"):
         read_header(bytes(content))

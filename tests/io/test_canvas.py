@@ -28,7 +28,7 @@ def test_a_large_canvas_is_mapped_from_a_file_without_a_name(tmp_path: Path) -> 
     np.testing.assert_array_equal(canvas, values)
 
 
-def test_a_disk_too_small_is_told_before_any_work(
+def test_a_disk_too_small_is_reported_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(descriptor: int, offset: int, length: int) -> None:
@@ -39,6 +39,6 @@ def test_a_disk_too_small_is_told_before_any_work(
         make_canvas((1024, 1024, 1024, 3), np.uint8, folder=tmp_path)
 
 
-def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"none: expected .* No such file"):
         make_canvas((9,), np.uint8, folder=tmp_path / "none", max_in_memory=0)

@@ -4,41 +4,23 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import pyvips
 import tifffile
+from helpers.images import Pixels, encode_image, encode_tiff, noise
 from PIL import Image
 
 from sr.io.image_formats import ImageError
 from sr.io.image_reader import open_image, read_header
 
-Pixels = npt.NDArray[Any]
 ALL = slice(None)
-
-
-def noise(*shape: int, dtype: str = "uint8") -> Pixels:
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
 @pytest.fixture
 def rgb() -> Pixels:
     return noise(24, 17, 3)
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def tiff(pixels: Pixels, **options: Any) -> bytes:
-    file = io.BytesIO()
-    tifffile.imwrite(file, pixels, **options)
-    return file.getvalue()
 
 
 def test_pages_of_different_sizes_are_refused(rgb: Pixels) -> None:
@@ -74,8 +56,8 @@ def test_more_pixels_than_allowed_are_refused_by_the_header(rgb: Pixels) -> None
         read_header(bomb_png(50_000, 50_000))
     image = Image.fromarray(rgb)
     with pytest.raises(ImageError, match="--max-pixels"):
-        read_header(encoded(image, "BMP"), max_pixels=24 * 17 - 1)
-    twice = encoded(image, "TIFF", save_all=True, append_images=[image])
+        read_header(encode_image(image, "BMP"), max_pixels=24 * 17 - 1)
+    twice = encode_image(image, "TIFF", save_all=True, append_images=[image])
     assert read_header(twice, max_pixels=2 * 24 * 17, frames="each").num_frames == 2
     with pytest.raises(ImageError, match="17x24 in 2 frames"):
         read_header(twice, max_pixels=2 * 24 * 17 - 1, frames="each")
@@ -83,7 +65,7 @@ def test_more_pixels_than_allowed_are_refused_by_the_header(rgb: Pixels) -> None
 
 def test_an_animated_png_is_always_refused(rgb: Pixels) -> None:
     other = Image.fromarray(255 - rgb)
-    content = encoded(Image.fromarray(rgb), "PNG", save_all=True, append_images=[other])
+    content = encode_image(Image.fromarray(rgb), "PNG", save_all=True, append_images=[other])
     with pytest.raises(ImageError, match="got an animated PNG"):
         read_header(content, frames="each")
 
@@ -91,13 +73,13 @@ def test_an_animated_png_is_always_refused(rgb: Pixels) -> None:
 @pytest.mark.parametrize(
     ("content", "got"),
     [
-        (tiff(noise(8, 8).astype(np.float32)), "type float"),
-        (tiff(noise(8, 8).astype(np.float16)), "type float"),
-        (tiff(noise(8, 8).astype(np.int32)), "type int"),
-        (tiff(noise(8, 8, 3).astype(np.int16), photometric="rgb"), "type short"),
-        (tiff(noise(8, 8).astype(np.complex64)), "samples out of range"),
-        (tiff(noise(8, 8, 5), photometric="rgb"), r"5 channel\(s\)"),
-        (tiff(noise(8, 8, 3), photometric="cielab"), "lab"),
+        (encode_tiff(noise(8, 8).astype(np.float32)), "type float"),
+        (encode_tiff(noise(8, 8).astype(np.float16)), "type float"),
+        (encode_tiff(noise(8, 8).astype(np.int32)), "type int"),
+        (encode_tiff(noise(8, 8, 3).astype(np.int16), photometric="rgb"), "type short"),
+        (encode_tiff(noise(8, 8).astype(np.complex64)), "samples out of range"),
+        (encode_tiff(noise(8, 8, 5), photometric="rgb"), r"5 channel\(s\)"),
+        (encode_tiff(noise(8, 8, 3), photometric="cielab"), "lab"),
         (b"only words\n", "another kind"),
         (b"2 2\n1 2\n3 4\n", "another kind"),
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "another kind"),
@@ -120,14 +102,14 @@ def test_other_kinds_are_refused(tmp_path: Path, content: bytes, got: str) -> No
 def read_twice(content: bytes) -> None:
     with open_image(content) as image:
         with pytest.raises(ImageError, match="cut short"):
-            image.read(ALL, ALL)
+            image.read()
         image.read(slice(60, 64), ALL)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF", "BMP"])
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.97])
 def test_files_cut_short_are_refused_at_every_reading(kind: str, kept: float) -> None:
-    content = encoded(Image.fromarray(noise(64, 64, 3)), kind)
+    content = encode_image(Image.fromarray(noise(64, 64, 3)), kind)
     content = content[: int(len(content) * kept)]
     with pytest.raises(ImageError, match=r"standard input: expected .*, got .*cut short"):
         read_twice(content)
@@ -158,7 +140,7 @@ def test_a_full_folder_for_temporary_files_is_named(
             "unable to call", "wbuffer_write: write failed\nunix error: No space left"
         )
 
-    with open_image(encoded(Image.fromarray(rgb), "PNG")) as image:
+    with open_image(encode_image(Image.fromarray(rgb), "PNG")) as image:
         monkeypatch.setattr(pyvips.Region, "new", fill)
         with pytest.raises(ImageError, match=r"standard input: .* temporary file.* TMPDIR"):
             image.read()
@@ -167,7 +149,7 @@ def test_a_full_folder_for_temporary_files_is_named(
 def test_errors_of_the_caller_keep_their_kind(rgb: Pixels) -> None:
     with (
         pytest.raises(OSError, match="elsewhere") as caught,
-        open_image(encoded(Image.fromarray(rgb), "PNG")),
+        open_image(encode_image(Image.fromarray(rgb), "PNG")),
     ):
         raise OSError(28, "elsewhere")
     assert not isinstance(caught.value, ImageError)

@@ -1,4 +1,4 @@
-"""What a format cannot hold is refused or told before any work."""
+"""What a format cannot hold is refused or reported before any work."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_depths_are_cut_to_those_of_the_format() -> None:
     assert {limit_depth(suffix, 8) for suffix in WRITABLE_SUFFIXES} == {8}
 
 
-def test_losses_are_told_in_words() -> None:
+def test_losses_are_described_in_words() -> None:
     kinds = ("EXIF", "IPTC", "frame delays")
     assert describe_losses(".png", num_bands=2, depth=16) == []
     assert describe_losses(".webp", num_bands=1, depth=16) == [

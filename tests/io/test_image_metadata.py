@@ -1,21 +1,17 @@
-"""Metadata are found where a file tells them, and brought up to date for a result."""
+"""Metadata are read where a file has them, and updated for a result."""
 
 import io
 import struct
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 import pyvips
+from helpers.images import noise, write_to_bytes
 from PIL import Image, ImageCms
 
 from sr.io.image_formats import METADATA_KINDS, describe_losses
 from sr.io.image_metadata import Metadata, attach_metadata, profile_fits, read_metadata
-from sr.io.image_reader import ImageReader, open_image
-from sr.io.image_writer import write_image
+from sr.io.image_reader import open_image
 
-Pixels = npt.NDArray[Any]
 SUFFIXES = [".png", ".jpg", ".webp", ".tif", ".avif"]
 
 XMP = (
@@ -32,16 +28,6 @@ RESOURCES = (
     + struct.pack(">I", len(IPTC))
     + IPTC
 )
-
-
-def noise(*shape: int, dtype: str = "uint8") -> Pixels:
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
-
-
-def written(pixels: Pixels, suffix: str, like: ImageReader | None = None, **options: Any) -> bytes:
-    file = io.BytesIO()
-    write_image(file, pixels, suffix=suffix, like=like, **options)
-    return file.getvalue()
 
 
 def image_with(**blobs: bytes) -> pyvips.Image:
@@ -67,14 +53,14 @@ def test_resources_cut_short_have_no_iptc(length: int) -> None:
 
 
 def exif(x: int, y: int, unit: int) -> bytes:
-    """An EXIF block that tells a resolution; unit 2 is per inch, 3 per cm."""
+    """An EXIF block with a resolution; unit 2 is per inch, 3 per cm."""
     tags = struct.pack("<HHIIHHIIHHII", 0x11A, 5, 1, 50, 0x11B, 5, 1, 58, 0x128, 3, 1, unit)
     head = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 3)
     return head + tags + struct.pack("<IIIII", 0, x, 1, y, 1)
 
 
 @pytest.mark.parametrize(("unit", "expected"), [(2, (300 / 25.4, 600 / 25.4)), (3, (30, 60))])
-def test_exif_tells_the_resolution(unit: int, expected: tuple[float, float]) -> None:
+def test_exif_holds_the_resolution(unit: int, expected: tuple[float, float]) -> None:
     metadata = read_metadata(image_with(exif=exif(300, 600, unit)))
     assert metadata.resolution == pytest.approx(expected)
 
@@ -85,7 +71,7 @@ def test_a_resolution_of_a_image_on_its_side_is_turned() -> None:
     assert read_metadata(image).resolution == (20, 10)
 
 
-def test_xmp_is_told_the_size_and_that_it_is_upright() -> None:
+def test_xmp_gets_the_size_and_is_upright() -> None:
     xmp = (
         b"<a tiff:Orientation='8' tiff:ImageWidth = \"7\" other:Orientation='8'>"
         b"<exif:PixelYDimension>3</exif:PixelYDimension></a>"
@@ -116,13 +102,13 @@ def test_a_result_in_other_colors_has_no_profile() -> None:
     Image.fromarray(noise(8, 8)).save(file, "PNG", icc_profile=gray_profile())
     with (
         open_image(file.getvalue()) as like,
-        open_image(written(noise(8, 8, 3), ".png", like)) as result,
+        open_image(write_to_bytes(noise(8, 8, 3), ".png", like)) as result,
     ):
         assert result.metadata.profile is None
 
 
 def exif_block() -> bytes:
-    """An EXIF block with orientation 6, sizes, a place, and a thumbnail in its second part."""
+    """An EXIF block with orientation 6, sizes, a place, and a thumbnail in its second directory."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Maker", 6
     exif.get_ifd(0x8769).update({0xA002: 32, 0xA003: 48, 0x9003: "2020:01:01 00:00:00"})
@@ -155,11 +141,11 @@ def photograph() -> bytes:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_metadata_survive_but_for_what_is_told(photograph: bytes, suffix: str) -> None:
+def test_metadata_survive_except_what_is_reported(photograph: bytes, suffix: str) -> None:
     with open_image(photograph) as like:
         assert like.metadata.kinds == METADATA_KINDS[:5]
         kinds = like.metadata.kinds
-        content = written(noise(96, 64, 3), suffix, like)
+        content = write_to_bytes(noise(96, 64, 3), suffix, like)
     lost = describe_losses(suffix, num_bands=3, depth=8, kinds=kinds)
     with open_image(content) as result:
         assert (result.header.height, result.header.width) == (96, 64)
@@ -174,10 +160,10 @@ def test_metadata_survive_but_for_what_is_told(photograph: bytes, suffix: str) -
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".avif"])
-def test_exif_tells_the_result_and_has_no_thumbnail(photograph: bytes, suffix: str) -> None:
+def test_exif_describes_the_result_and_has_no_thumbnail(photograph: bytes, suffix: str) -> None:
     assert THUMBNAIL in photograph
     with open_image(photograph) as like:
-        content = written(noise(96, 64, 3), suffix, like)
+        content = write_to_bytes(noise(96, 64, 3), suffix, like)
     exif = Image.open(io.BytesIO(content)).getexif()
     assert (exif[0x010F], exif[0x0112]) == ("Maker", 1)
     details = exif.get_ifd(0x8769)
@@ -193,9 +179,9 @@ def test_exif_tells_the_result_and_has_no_thumbnail(photograph: bytes, suffix: s
 def test_metadata_survive_from_format_to_format(photograph: bytes, first: str, second: str) -> None:
     pixels = noise(48, 32, 3)
     with open_image(photograph) as like:
-        once = written(pixels, first, like)
+        once = write_to_bytes(pixels, first, like)
     with open_image(once) as like:
-        twice = written(pixels, second, like)
+        twice = write_to_bytes(pixels, second, like)
         kinds = like.metadata.kinds
     lost = " ".join(describe_losses(second, num_bands=3, depth=8, kinds=kinds))
     with open_image(twice) as result:
@@ -206,8 +192,8 @@ def test_metadata_survive_from_format_to_format(photograph: bytes, first: str, s
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_nothing_is_told_of_a_image_that_told_nothing(suffix: str) -> None:
-    with open_image(written(noise(8, 8, 3), suffix)) as result:
+def test_an_image_without_metadata_gives_one_without(suffix: str) -> None:
+    with open_image(write_to_bytes(noise(8, 8, 3), suffix)) as result:
         kinds = result.metadata.kinds
     assert kinds == (("EXIF",) if suffix == ".jpg" else ())  # libvips' own, the file's only header
 
@@ -219,7 +205,7 @@ def test_a_gray_profile_is_carried_to_gray_only() -> None:
     image.save(file, "PNG", icc_profile=profile)
     with open_image(file.getvalue()) as like:
         for suffix in SUFFIXES:
-            with open_image(written(noise(8, 8, 1), suffix, like)) as result:
+            with open_image(write_to_bytes(noise(8, 8, 1), suffix, like)) as result:
                 kept = result.header.num_bands == 1
                 assert result.metadata.profile == (profile if kept else None)
 

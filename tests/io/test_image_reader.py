@@ -1,6 +1,5 @@
 """Every usual kind of image is read as it is, upright; the others are refused by name."""
 
-import io
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,22 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import pyvips
-import tifffile
+from helpers.images import Pixels, encode_image, encode_tiff, noise
 from PIL import Image, ImageCms
 
 import sr.io.image_reader as image_module
 from sr.io.image_formats import ImageError
 from sr.io.image_reader import Header, open_image, read_header
 
-Pixels = npt.NDArray[Any]
 ALL = slice(None)
-
-
-def noise(*shape: int, dtype: str = "uint8") -> Pixels:
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
 @pytest.fixture
@@ -31,25 +24,13 @@ def rgb() -> Pixels:
     return noise(24, 17, 3)
 
 
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def tiff(pixels: Pixels, **options: Any) -> bytes:
-    file = io.BytesIO()
-    tifffile.imwrite(file, pixels, **options)
-    return file.getvalue()
-
-
 def read(source: Path | bytes, **options: Any) -> tuple[Header, Pixels]:
     with open_image(source, **options) as image:
-        return image.header, image.read(ALL, ALL)
+        return image.header, image.read()
 
 
 def test_a_region_is_the_same_part_of_the_whole(rgb: Pixels) -> None:
-    with open_image(encoded(Image.fromarray(rgb), "PNG")) as image:
+    with open_image(encode_image(Image.fromarray(rgb), "PNG")) as image:
         assert image.header == Header(24, 17, 1, 3, 8)
         for rows, columns in [
             (slice(20, 24), slice(3, 9)),
@@ -66,7 +47,7 @@ def test_regions_are_read_by_several_threads_at_once() -> None:
     pixels = noise(300, 200, 3)
     exif = Image.Exif()
     exif[0x0112] = 3
-    content = encoded(Image.fromarray(pixels), "PNG", exif=exif)
+    content = encode_image(Image.fromarray(pixels), "PNG", exif=exif)
     parts = [(slice(top, top + 37), slice(top % 90, 150)) for top in range(0, 260, 7)]
     with open_image(content) as image, ThreadPoolExecutor(4) as pool:
         regions = list(pool.map(lambda part: image.read(*part), parts))
@@ -77,7 +58,7 @@ def test_regions_are_read_by_several_threads_at_once() -> None:
 def test_a_wide_region_is_put_together_from_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_module, "_STRIP_BYTES", 5 * 17 * 3)
     pixels = noise(24, 17, 3)
-    np.testing.assert_array_equal(read(encoded(Image.fromarray(pixels), "PNG"))[1], pixels)
+    np.testing.assert_array_equal(read(encode_image(Image.fromarray(pixels), "PNG"))[1], pixels)
 
 
 @pytest.mark.parametrize(
@@ -104,14 +85,14 @@ def test_pixels_of_few_bits_are_expanded(
     kind: str,
     pixels: Callable[[Pixels], Pixels],
 ) -> None:
-    header, got = read(encoded(image(rgb), kind))
+    header, got = read(encode_image(image(rgb), kind))
     np.testing.assert_array_equal(got, pixels(rgb))
     assert (header.depth, header.notes) == (8, ())
 
 
 def test_a_transparent_color_becomes_alpha(rgb: Pixels) -> None:
     rgb[3, 4] = (1, 2, 3)
-    header, pixels = read(encoded(Image.fromarray(rgb), "PNG", transparency=(1, 2, 3)))
+    header, pixels = read(encode_image(Image.fromarray(rgb), "PNG", transparency=(1, 2, 3)))
     assert header.num_bands == 4
     assert pixels[3, 4, 3] == 0
 
@@ -119,7 +100,7 @@ def test_a_transparent_color_becomes_alpha(rgb: Pixels) -> None:
 @pytest.mark.parametrize("options", [{"byteorder": ">"}, {"bigtiff": True}, {"tile": (16, 16)}])
 def test_a_dark_16_bit_tiff_keeps_its_values(options: dict[str, Any]) -> None:
     dark = noise(24, 17, 3, dtype="uint16") % 200
-    header, pixels = read(tiff(dark, photometric="rgb", **options))
+    header, pixels = read(encode_tiff(dark, photometric="rgb", **options))
     np.testing.assert_array_equal(pixels, dark)
     assert (header.depth, pixels.dtype) == (16, np.uint16)
 
@@ -129,7 +110,7 @@ def test_white_of_12_bits_is_white_of_16(tmp_path: Path) -> None:
     image = pyvips.Image.new_from_array(levels, interpretation="rgb16")
     with open_image(image.write_to_buffer(".avif", lossless=True, bitdepth=12)) as image:
         assert image.bits == 12
-        assert image.read(ALL, ALL)[0, :, 0].tolist() == [0, 16, 65535]
+        assert image.read()[0, :, 0].tolist() == [0, 16, 65535]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -143,14 +124,14 @@ def test_every_orientation_is_applied(orientation: int, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = Image.fromarray(quadrants).convert("RGB")
-    header, pixels = read(encoded(image, kind, exif=exif))
+    header, pixels = read(encode_image(image, kind, exif=exif))
     assert (header.height, header.width) == turned.shape
     assert np.abs(pixels[..., 0].astype(int) - turned).mean() < 5
 
 
 def test_cmyk_is_converted_and_noted() -> None:
     image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
-    header, pixels = read(encoded(image, "JPEG"))
+    header, pixels = read(encode_image(image, "JPEG"))
     assert header.notes == ("CMYK converted to sRGB, as it has no profile, of a usual kind",)
     red, green, blue = pixels[4, 4].tolist()
     assert red > 200
@@ -158,17 +139,17 @@ def test_cmyk_is_converted_and_noted() -> None:
 
 
 def test_cmyk_of_16_bits_stays_16_bits() -> None:
-    header, pixels = read(tiff(np.zeros((8, 8, 4), np.uint16), photometric="separated"))
+    header, pixels = read(encode_tiff(np.zeros((8, 8, 4), np.uint16), photometric="separated"))
     assert (header.depth, header.num_bands) == (16, 3)
     assert pixels.min() > 65000  # no ink is white
 
 
 def test_a_fitting_profile_is_kept_and_not_applied(rgb: Pixels) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    with open_image(encoded(Image.fromarray(rgb), "PNG", icc_profile=profile)) as image:
+    with open_image(encode_image(Image.fromarray(rgb), "PNG", icc_profile=profile)) as image:
         assert image.metadata.profile == profile
-        np.testing.assert_array_equal(image.read(ALL, ALL), rgb)
-    gray = encoded(Image.fromarray(rgb[..., 0]), "TIFF", icc_profile=profile)
+        np.testing.assert_array_equal(image.read(), rgb)
+    gray = encode_image(Image.fromarray(rgb[..., 0]), "TIFF", icc_profile=profile)
     with open_image(gray) as image:
         assert image.metadata.profile is None
         assert image.header.notes == (
@@ -180,7 +161,7 @@ def test_a_fitting_profile_is_kept_and_not_applied(rgb: Pixels) -> None:
 def test_frames_are_given_each_or_refused(kind: str) -> None:
     pages = [Image.fromarray((noise(24, 17, 3) // 128 * 255) ^ flip) for flip in (0, 255, 0)]
     options = {"lossless": True} if kind == "WEBP" else {}
-    content = encoded(
+    content = encode_image(
         pages[0], kind, save_all=True, append_images=pages[1:], duration=[100, 40, 70], **options
     )
     with pytest.raises(ImageError, match=r"standard input: expected .* got 3 pages or frames"):
@@ -196,12 +177,12 @@ def test_frames_are_given_each_or_refused(kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a[1].png", "a b.png", "\u00fcber.png", "a.png[x=1].png"])
-def test_any_name_is_taken_and_a_changed_file_read_anew(
+def test_any_name_is_taken_and_a_changed_file_read_again(
     tmp_path: Path, rgb: Pixels, name: str
 ) -> None:
     path = tmp_path / name
     for pixels in (rgb, 255 - rgb):
-        path.write_bytes(encoded(Image.fromarray(pixels), "PNG"))
+        path.write_bytes(encode_image(Image.fromarray(pixels), "PNG"))
         np.testing.assert_array_equal(read(path)[1], pixels)
 
 
@@ -209,7 +190,7 @@ def test_any_name_is_taken_and_a_changed_file_read_anew(
 def test_a_closed_image_holds_no_file(tmp_path: Path, rgb: Pixels) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    (tmp_path / "a.jpg").write_bytes(encoded(Image.fromarray(rgb), "JPEG", exif=exif))
+    (tmp_path / "a.jpg").write_bytes(encode_image(Image.fromarray(rgb), "JPEG", exif=exif))
     before = len(os.listdir("/proc/self/fd"))
     read(tmp_path / "a.jpg")
     assert len(os.listdir("/proc/self/fd")) == before

@@ -1,41 +1,24 @@
-"""Results are written whole, without a pixel changed, and with what their source told."""
+"""Results are written completely, without a pixel changed, and with what their source holds."""
 
 import io
 import re
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import pyvips
+from helpers.images import noise, read_bytes, write_to_bytes
 from PIL import Image
 
 from sr.io.canvas import make_canvas
 from sr.io.image_formats import ImageError
-from sr.io.image_reader import ImageReader, open_image
+from sr.io.image_reader import open_image
 from sr.io.image_writer import write_image
 
-Pixels = npt.NDArray[Any]
 ALL = slice(None)
 SUFFIXES = [".png", ".jpg", ".webp", ".tif", ".avif"]
-
-
-def noise(*shape: int, dtype: str = "uint8") -> Pixels:
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
-
-
-def written(pixels: Pixels, suffix: str, like: ImageReader | None = None, **options: Any) -> bytes:
-    file = io.BytesIO()
-    write_image(file, pixels, suffix=suffix, like=like, **options)
-    return file.getvalue()
-
-
-def read(content: bytes) -> Pixels:
-    with open_image(content) as image:
-        return image.read(ALL, ALL)
 
 
 @pytest.mark.parametrize("num_bands", [1, 2, 3, 4])
@@ -48,7 +31,7 @@ def test_png_and_tiff_return_every_pixel(
     path = tmp_path / f"\u00fc[0]{suffix}"
     write_image(path, pixels, suffix=suffix, like=None)
     with open_image(path) as image:
-        got = image.read(ALL, ALL)
+        got = image.read()
     np.testing.assert_array_equal(got, pixels)
     assert got.dtype == dtype
     assert list(tmp_path.iterdir()) == [path]
@@ -59,7 +42,7 @@ def test_png_and_tiff_return_every_pixel(
 def test_lossless_webp_and_avif_return_every_pixel_of_8_bits(suffix: str, num_bands: int) -> None:
     pixels = noise(23, 17, num_bands)
     expected = pixels if num_bands > 2 else pixels[..., [0, 0, 0, 1][: num_bands + 2]]
-    got = read(written(pixels, suffix, lossless=True))
+    got = read_bytes(write_to_bytes(pixels, suffix, lossless=True))
     np.testing.assert_array_equal(got, expected)
 
 
@@ -71,11 +54,11 @@ def test_avif_of_10_or_12_bits_returns_what_was_read(bits: int, num_bands: int) 
     image = pyvips.Image.new_from_array(levels).copy(interpretation=kind)
     content = image.write_to_buffer(".avif", lossless=True, bitdepth=bits)
     with open_image(content) as image:
-        pixels = image.read(ALL, ALL)
-        copy = written(pixels, ".avif", image, lossless=True)
+        pixels = image.read()
+        copy = write_to_bytes(pixels, ".avif", image, lossless=True)
     with open_image(copy) as image:
         assert image.bits == bits
-        np.testing.assert_array_equal(image.read(ALL, ALL), pixels)
+        np.testing.assert_array_equal(image.read(), pixels)
 
 
 @pytest.mark.parametrize("num_bands", [1, 3])
@@ -84,24 +67,24 @@ def test_lossy_formats_return_nearly_the_same_and_obey_quality(suffix: str, num_
     ramp = np.linspace(0, 65535, 64).astype(np.uint16)
     smooth = np.stack([np.tile(ramp, (64, 1)), np.tile(ramp[:, None], (1, 64)), [ramp] * 64], -1)
     smooth = np.ascontiguousarray(smooth[..., :num_bands])
-    fine, coarse = (written(smooth, suffix, quality=quality) for quality in (95, 20))
+    fine, coarse = (write_to_bytes(smooth, suffix, quality=quality) for quality in (95, 20))
     assert len(coarse) < len(fine)
-    got = read(fine)
+    got = read_bytes(fine)
     got = got / (255 if got.dtype == np.uint8 else 65535)
     assert np.abs(got - smooth / 65535).mean() < 0.01
 
 
 def test_16_bits_become_8_by_rounding() -> None:
     levels = np.array([[[0], [128], [129], [257], [65535]]], np.uint16)
-    assert read(written(levels, ".png", depth=8)).ravel().tolist() == [0, 0, 1, 1, 255]
+    assert read_bytes(write_to_bytes(levels, ".png", depth=8)).ravel().tolist() == [0, 0, 1, 1, 255]
 
 
 def test_the_depth_is_that_of_the_source() -> None:
     values = np.array([[[0.0], [0.5], [1.0], [1.5], [-0.5]]], np.float32)
-    with open_image(written(noise(4, 4, 1, dtype="uint16"), ".png")) as like:
-        deep = read(written(values, ".png", like))
+    with open_image(write_to_bytes(noise(4, 4, 1, dtype="uint16"), ".png")) as like:
+        deep = read_bytes(write_to_bytes(values, ".png", like))
     assert deep.ravel().tolist() == [0, 32768, 65535, 65535, 0]
-    assert read(written(values, ".png")).ravel().tolist() == [0, 128, 255, 255, 0]
+    assert read_bytes(write_to_bytes(values, ".png")).ravel().tolist() == [0, 128, 255, 255, 0]
 
 
 def test_an_animation_keeps_its_frames_and_their_times() -> None:
@@ -118,8 +101,8 @@ def test_an_animation_keeps_its_frames_and_their_times() -> None:
     )
     with open_image(file.getvalue(), frames="each") as like:
         column = np.concatenate([like.read(ALL, ALL, frame) for frame in range(3)])
-        content = written(column, ".webp", like, num_frames=3, lossless=True)
-        pages = written(column, ".tif", like, num_frames=3)
+        content = write_to_bytes(column, ".webp", like, num_frames=3, lossless=True)
+        pages = write_to_bytes(column, ".tif", like, num_frames=3)
     with open_image(content, frames="each") as result:
         assert (result.header.num_frames, result.header.height) == (3, 24)
         assert (result.metadata.delays, result.metadata.loop) == ((100, 40, 70), 3)
@@ -131,7 +114,7 @@ def test_an_animation_keeps_its_frames_and_their_times() -> None:
 
 def test_frames_are_resampled_each_by_itself() -> None:
     column = np.repeat(np.array([0, 255], np.uint8), 16)[:, None, None].repeat(16, 1).repeat(3, 2)
-    content = written(column, ".tif", size=(8, 8), num_frames=2)
+    content = write_to_bytes(column, ".tif", size=(8, 8), num_frames=2)
     with open_image(content, frames="each") as result:
         assert result.read(ALL, ALL, 0).max() == 0
         assert result.read(ALL, ALL, 1).min() == 255
@@ -149,7 +132,7 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_told() -> None:
+def test_a_full_disk_is_reported() -> None:
     with (
         Path("/dev/full").open("wb", buffering=0) as full,
         pytest.raises(ImageError, match="/dev/full: could not be written: No space left"),
@@ -157,7 +140,7 @@ def test_a_full_disk_is_told() -> None:
         write_image(full, noise(4, 4, 3), suffix=".png", like=None)
 
 
-def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"a\.tif: could not be written: No such file"):
         write_image(tmp_path / "none" / "a.tif", noise(4, 4, 3), suffix=".tif", like=None)
 

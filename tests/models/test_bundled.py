@@ -36,14 +36,14 @@ def test_what_a_header_tells_is_what_is_loaded(bundled: BundledModel) -> None:
     assert facts.network == loaded.architecture
     assert facts.scale == loaded.scale
     assert bundled.name.endswith(f"_x{facts.scale}")
-    assert facts.needs_several_frames == loaded.needs_several_frames
+    assert facts.takes_clips == loaded.takes_clips
     assert facts.num_weights == count_computing_weights(loaded.network)
     assert facts.num_bytes == bundled.file.stat().st_size
 
 
 def test_the_defaults_are_for_images_and_by_the_enlargement() -> None:
     (default,) = (bundled for bundled in BUNDLED if bundled.name == DEFAULT)
-    assert not default.read_facts().needs_several_frames
+    assert not default.read_facts().takes_clips
     assert (choose_default_model().stem, choose_default_model(2.5).stem) == (DEFAULT, DEFAULT)
     assert choose_default_model(float("nan")).stem == DEFAULT  # which is refused elsewhere
     assert (

@@ -9,7 +9,7 @@ import torch
 from sr.device import DeviceError
 from sr.io.model_file import ModelFileError, read_model_file, write_model_file
 from sr.models.backends import use_backend
-from sr.models.clip_metadata import FLOWS, parse_clip_metadata, parse_flow
+from sr.models.clip_metadata import FLOWS, parse_flow, read_window
 from sr.models.convert import convert_model
 from sr.models.describe import describe_model
 from sr.models.load import load_generator, load_initial_weights
@@ -163,7 +163,7 @@ def test_flows_go_by_name_or_by_a_file_of_weights(tmp_path: Path) -> None:
 
 def test_any_number_of_frames_that_fits_is_taken() -> None:
     clips = {**CLIPS, "offsets": [-4, -2, 2, 4]}
-    assert parse_clip_metadata({"clips": clips}, num_frames=5)[0].radius == 4
+    assert read_window({"clips": clips}, num_frames=5)[0].radius == 4
 
 
 def test_initial_weights_that_learned_with_other_neighbors_are_refused(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from torch import nn
 from sr.networks.back_projection import (
     DownProjection,
     UpProjection,
-    check_scale,
     initialise_as_published,
 )
 
@@ -58,9 +57,3 @@ def test_the_initialisation_is_kaimings_with_biases_of_zero() -> None:
             assert float(parameter.detach().std()) == pytest.approx(expected, rel=0.02), name
         if name.endswith("bias"):
             assert not parameter.any(), name
-
-
-@pytest.mark.parametrize("scale", [1, 5, 16])
-def test_other_scales_are_refused_by_name(scale: int) -> None:
-    with pytest.raises(ValueError, match=f"RBPN: expected a scale of 2, 3, 4 or 8, got {scale}"):
-        check_scale("RBPN", scale)

@@ -19,40 +19,6 @@ def tiny(scale: int, num_frames: int = 3, bicubic_skip: bool = False) -> RBPN:
     return RBPN(scale, 8, 4, 2, 1, num_frames, bicubic_skip)
 
 
-@pytest.mark.parametrize(
-    ("scale", "count"), [(2, 10_134_119), (3, 11_358_823), (4, 12_771_943), (8, 20_308_583)]
-)
-def test_the_published_size_has_the_published_number_of_parameters(scale: int, count: int) -> None:
-    with torch.device("meta"):
-        network = RBPN(scale)
-    assert sum(parameter.numel() for parameter in network.parameters()) == count
-
-
-@pytest.mark.parametrize("bicubic_skip", [False, True])
-@pytest.mark.parametrize("scale", [2, 3, 4, 8])
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (8, 16)])
-def test_the_result_is_scale_times_as_large(
-    scale: int, size: tuple[int, int], bicubic_skip: bool
-) -> None:
-    network = tiny(scale, bicubic_skip=bicubic_skip)
-    height, width = size
-    with torch.no_grad():
-        sr = network(*random_clip(3, height, width, batch_size=2))
-    assert sr.shape == (2, 3, scale * height, scale * width)
-    assert network.scale == scale
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4, 8])
-def test_the_gradient_reaches_every_parameter(scale: int) -> None:
-    torch.manual_seed(0)
-    network = RBPN(scale, 8, 8, num_stages=2, num_res_blocks=2, num_frames=4)
-    sr = network(*random_clip(4, 6, 6))
-    (sr - torch.rand_like(sr)).square().mean().backward()
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 1e-8, name
-
-
 def test_each_neighbor_and_each_flow_changes_the_result() -> None:
     torch.manual_seed(0)
     network = tiny(2, num_frames=5)
@@ -73,17 +39,6 @@ def test_the_order_of_the_neighbors_matters() -> None:
         forward = network(reference, neighbors, flows)
         backward = network(reference, neighbors.flip(1), flows.flip(1))
     assert (forward - backward).abs().max() > 1e-3
-
-
-def test_a_clip_does_not_depend_on_its_batch() -> None:
-    network = tiny(2)
-    clips = random_clip(3, 5, 4, batch_size=3)
-    with torch.no_grad():
-        together = network(*clips)
-        alone = torch.cat(
-            [network(*(frames[index : index + 1] for frames in clips)) for index in range(3)]
-        )
-    torch.testing.assert_close(together, alone)
 
 
 @pytest.mark.parametrize(("scale", "size"), [(2, 12), (4, 6), (8, 3)])
@@ -176,7 +131,7 @@ def test_a_clip_without_two_neighbors_and_a_scale_without_a_kernel_are_refused()
 
 
 @pytest.mark.parametrize(("bicubic_skip", "motion"), [(False, 1), (True, 0)])
-def test_a_tiny_network_learns_one_clip_moving_or_still(bicubic_skip: bool, motion: int) -> None:
+def test_a_tiny_network_overfits_one_clip_moving_or_still(bicubic_skip: bool, motion: int) -> None:
     torch.manual_seed(0)
     frames = [functional.avg_pool2d(waves(12, 2 * shift), 2) for shift in (-motion, 0, motion)]
     neighbors = torch.stack((frames[0], frames[2]), dim=1)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sr.networks.receptive import measure_receptive_radius
 from sr.networks.span import SPAN, Conv3XC, add_branches
 from sr.optim.ema import Ema
 
@@ -51,62 +50,29 @@ def difference(x: Tensor, y: Tensor) -> float:
     return float((x - y).abs().max() / y.abs().max())
 
 
-def num_parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def num_fused(network: nn.Module) -> int:
-    """Of the weights that are left when every Conv3XC is one convolution."""
-    weights = network.state_dict()
-    return sum(
-        weight.numel()
-        for name, weight in weights.items()
-        if "eval_conv" in name or name.startswith(("conv_cat", "upsampler"))
-    )
-
-
 @pytest.mark.parametrize(
-    ("scale", "num_features", "trained", "fused"),
+    ("scale", "num_features", "count"),
     [
-        (2, 48, 1_824_900, 410_700),
-        (3, 48, 1_831_395, 417_195),
-        (4, 48, 1_840_488, 426_288),
-        (8, 48, 1_902_840, 488_640),
-        (4, 28, 634_048, 150_688),
-        (4, 52, 2_157_136, 498_208),
+        (2, 48, 410_700),
+        (3, 48, 417_195),
+        (4, 48, 426_288),
+        (8, 48, 488_640),
+        (4, 28, 150_688),
+        (4, 52, 498_208),
     ],
 )
-def test_the_published_sizes_have_these_many_parameters(
-    scale: int, num_features: int, trained: int, fused: int
+def test_the_published_sizes_fuse_to_these_many_weights(
+    scale: int, num_features: int, count: int
 ) -> None:
-    network = SPAN(scale, num_features)
-    assert num_parameters(network) == trained
-    assert num_fused(network) == fused
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4, 8])
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (8, 16)])
-def test_the_result_is_scale_times_as_large(scale: int, size: tuple[int, int]) -> None:
-    network = SPAN(scale, num_features=4, num_blocks=1)
-    height, width = size
-    with torch.no_grad():
-        sr = network(torch.rand(2, 3, height, width))
-    assert sr.shape == (2, 3, scale * height, scale * width)
-    assert network.scale == scale
+    """Of the weights that are left when every Conv3XC is one convolution."""
+    weights = SPAN(scale, num_features).state_dict()
+    names = [n for n in weights if "eval_conv" in n or n.startswith(("conv_cat", "upsampler"))]
+    assert sum(weights[name].numel() for name in names) == count
 
 
 @pytest.mark.parametrize("num_features", [1, 2, 3])
 def test_it_can_have_fewer_features_than_colors(num_features: int) -> None:
     assert SPAN(2, num_features, 1)(torch.rand(1, 3, 4, 4)).shape == (1, 3, 8, 8)
-
-
-@pytest.mark.parametrize("normalise", [True, False])
-def test_the_gradient_reaches_every_parameter(normalise: bool) -> None:
-    network = SPAN(4, normalise=normalise)
-    (network(torch.rand(1, 3, 12, 12)) - torch.rand(1, 3, 48, 48)).square().mean().backward()
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 1e-8, name
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5)])
@@ -243,19 +209,6 @@ def test_spandrel_takes_the_weights_and_computes_the_same(scale: int, normalise:
     SPAN(scale, 8, normalise=normalise).load_state_dict(theirs.state_dict(), strict=True)
 
 
-@pytest.mark.parametrize("normalise", [True, False])
-def test_a_state_dict_makes_the_same_network(normalise: bool) -> None:
-    network = shaken(SPAN(3, 6, 2, normalise)).eval()
-    weights = network.state_dict()
-    other = SPAN(3, 6, 2, normalise).eval()
-    other.load_state_dict(weights, strict=True)
-    for name, weight in other.state_dict().items():
-        assert torch.equal(weight, weights[name]), name
-    lr = torch.rand(1, 3, 5, 6)
-    with torch.no_grad():
-        assert torch.equal(other(lr), network(lr))
-
-
 def test_fused_kernels_of_a_file_are_not_needed_and_not_believed() -> None:
     network = SPAN(2, 4, 1)
     weights = network.state_dict()
@@ -322,16 +275,6 @@ def test_weights_of_another_network_are_refused(normalise: bool, num_blocks: int
 
 
 @pytest.mark.parametrize("normalise", [True, False])
-def test_the_published_size_sees_21_pixels_far(normalise: bool) -> None:
-    assert measure_receptive_radius(SPAN(4, normalise=normalise)) == 21
-
-
-@pytest.mark.parametrize("num_blocks", [1, 2, 4])
-def test_each_block_sees_three_pixels_farther(num_blocks: int) -> None:
-    assert measure_receptive_radius(SPAN(2, 6, num_blocks)) == 3 * num_blocks + 3
-
-
-@pytest.mark.parametrize("normalise", [True, False])
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_an_untrained_network_is_already_near_the_nearest_neighbor(
     scale: int, normalise: bool
@@ -341,19 +284,3 @@ def test_an_untrained_network_is_already_near_the_nearest_neighbor(
     with torch.no_grad():
         sr = SPAN(scale, normalise=normalise)(lr)
     assert (sr - nearest).abs().mean() < 0.25
-
-
-def test_the_seed_determines_the_weights() -> None:
-    def weights(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        return nn.utils.parameters_to_vector(SPAN(2, 4, 1).parameters())
-
-    assert torch.equal(weights(1), weights(1))
-    assert not torch.equal(weights(1), weights(2))
-
-
-@pytest.mark.parametrize(("normalise", "num_steps"), [(True, 200), (False, 350)])
-def test_it_learns_one_crop_by_heart(
-    normalise: bool, num_steps: int, overfit: Callable[[nn.Module, int, float], float]
-) -> None:
-    assert overfit(SPAN(2, 16, 2, normalise), num_steps, 1e-3) > 40

@@ -38,12 +38,6 @@ PUBLISHED = {
 }
 
 
-def norm_of(conv: nn.Module) -> float:
-    """Largest singular value of the weight that the layer computes with."""
-    assert isinstance(conv, nn.Conv2d)
-    return float(torch.linalg.matrix_norm(conv.weight.detach().flatten(1), ord=2))
-
-
 def by_twos(network: UNetDiscriminator, image: Tensor) -> Tensor:
     """The same layers with nn.Upsample by 2, as published; for sides that are multiples of 8."""
     double = nn.Upsample(scale_factor=2, mode="bilinear")
@@ -60,12 +54,6 @@ def by_twos(network: UNetDiscriminator, image: Tensor) -> Tensor:
         x = functional.leaky_relu(last(x), 0.2)
     logits: Tensor = network.conv9(x)
     return logits
-
-
-@pytest.mark.parametrize("spectral_norm", [True, False])
-def test_the_published_size_has_4_376_897_parameters(spectral_norm: bool) -> None:
-    network = UNetDiscriminator(spectral_norm=spectral_norm)
-    assert sum(parameter.numel() for parameter in network.parameters()) == 4_376_897
 
 
 def test_the_state_dict_has_the_published_keys_and_shapes() -> None:
@@ -100,11 +88,6 @@ def test_a_image_of_less_than_8_pixels_is_refused(size: tuple[int, int]) -> None
         UNetDiscriminator(2)(torch.rand(1, 3, *size))
 
 
-def test_four_channels_are_refused() -> None:
-    with pytest.raises(RuntimeError, match="to have 3 channels, but got 4"):
-        UNetDiscriminator(2)(torch.rand(1, 4, 8, 8))
-
-
 def test_skips_carry_what_the_way_down_loses() -> None:
     """With the way up silent, the image's own fine pattern still reaches its logits."""
     torch.manual_seed(0)
@@ -117,31 +100,6 @@ def test_skips_carry_what_the_way_down_loses() -> None:
         without = network(images)
     assert (with_skips[0] - with_skips[1]).abs().max() > 1e-4
     assert torch.equal(without[0], without[1])
-
-
-def test_the_result_is_a_logit_and_not_bounded() -> None:
-    network = UNetDiscriminator(2).eval()
-    image = torch.rand(1, 3, 16, 16)
-    assert network.conv9.bias is not None
-    with torch.no_grad():
-        network.conv9.bias.fill_(7.0)
-        assert network(image).mean() > 5
-        network.conv9.bias.fill_(-7.0)
-        assert network(image).mean() < -5
-
-
-def test_spectral_normalisation_holds_the_inner_layers_at_norm_1() -> None:
-    torch.manual_seed(0)
-    network = UNetDiscriminator(8)
-    with torch.no_grad():
-        for index in range(1, 9):
-            network.get_parameter(f"conv{index}.weight_orig").normal_()
-        network.conv0.weight.mul_(10)
-        for _ in range(60):
-            network(torch.rand(1, 3, 8, 8))
-    for index in range(1, 9):
-        assert norm_of(network.get_submodule(f"conv{index}")) == pytest.approx(1, abs=0.05)
-    assert norm_of(network.conv0) > 3  # the first layer is free
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -171,46 +129,3 @@ def test_one_backward_pass_may_follow_two_forward_passes() -> None:
     gradient = network.get_parameter("conv1.weight_orig").grad
     assert gradient is not None
     assert gradient.any()
-
-
-@pytest.mark.parametrize("skip_connections", [True, False])
-@pytest.mark.parametrize("spectral_norm", [True, False])
-def test_the_gradient_reaches_the_image_and_every_parameter(
-    skip_connections: bool, spectral_norm: bool
-) -> None:
-    torch.manual_seed(0)
-    network = UNetDiscriminator(4, skip_connections, spectral_norm)
-    image = torch.rand(2, 3, 24, 24, requires_grad=True)
-    logits = network(image)
-    (logits - torch.randn_like(logits)).square().mean().backward()
-    assert image.grad is not None
-    assert image.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 1e-8, name
-
-
-@pytest.mark.parametrize("spectral_norm", [True, False])
-def test_a_state_dict_carries_the_whole_discriminator(spectral_norm: bool) -> None:
-    network = UNetDiscriminator(4, spectral_norm=spectral_norm)
-    images = torch.rand(2, 3, 16, 16)
-    other = UNetDiscriminator(4, spectral_norm=spectral_norm).eval()
-    with torch.no_grad():
-        network(images)  # moves the singular vectors
-        network.eval()
-        assert not torch.equal(network(images), other(images))
-        other.load_state_dict(network.state_dict())
-        assert torch.equal(network(images), other(images))
-
-
-@pytest.mark.parametrize("spectral_norm", [True, False])
-def test_it_runs_in_bf16(spectral_norm: bool) -> None:
-    torch.manual_seed(0)
-    network = UNetDiscriminator(4, spectral_norm=spectral_norm).eval()
-    images = torch.rand(2, 3, 16, 16)
-    with torch.no_grad():
-        expected = network(images)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = network(images)
-    assert logits.dtype == torch.bfloat16
-    torch.testing.assert_close(logits.float(), expected, rtol=0.05, atol=0.05)

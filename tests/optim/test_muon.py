@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from sr.networks.compact import Compact
-from sr.optim.muon import Muon, orthogonalise, split_parameters
+from sr.optim.muon import Muon, orthogonalize, split_parameters
 
 
 def make(network: nn.Module, learning_rate: float = 0.1) -> Muon:
@@ -12,16 +12,16 @@ def make(network: nn.Module, learning_rate: float = 0.1) -> Muon:
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 30), (1, 30, 8), (3, 8, 8)])
-def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int, ...]) -> None:
+def test_orthogonalized_matrices_have_singular_values_near_one(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
+    values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
     assert values.max() < 1.3
     assert values.min() > 0.3
 
 
-def test_orthogonalised_matrices_do_not_depend_on_the_length_of_the_gradient() -> None:
+def test_orthogonalized_matrices_do_not_depend_on_the_length_of_the_gradient() -> None:
     matrix = torch.randn(1, 4, 9, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(orthogonalise(matrix), orthogonalise(1e-3 * matrix))
+    torch.testing.assert_close(orthogonalize(matrix), orthogonalize(1e-3 * matrix))
 
 
 def test_inner_weights_are_the_convolutions_between_first_and_last() -> None:

@@ -11,7 +11,12 @@ from sr.networks.compact import Compact
 from sr.networks.rrdb import RRDBNet
 from sr.networks.srresnet import SRResNet
 from sr.tiling import auto_tile_size as memory
-from sr.tiling.auto_tile_size import MIN_TILE_SIZE, auto_tile_size, bytes_per_pixel, peak_bytes
+from sr.tiling.auto_tile_size import (
+    MIN_TILE_SIZE,
+    choose_tile_size,
+    measure_bytes_per_pixel,
+    measure_peak_bytes,
+)
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE
 
 CPU = torch.device("cpu")
@@ -26,12 +31,12 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("dtype", [FP32, torch.bfloat16])
 @pytest.mark.parametrize(("height", "width"), [(90, 50), (17, 110)])
-def test_other_sizes_take_what_was_foretold(
+def test_other_sizes_take_what_was_predicted(
     name: str, dtype: torch.dtype, height: int, width: int
 ) -> None:
     network = NETWORKS[name]()
-    foretold = bytes_per_pixel(network, CPU, dtype) * height * width
-    measured = peak_bytes(network, torch.rand(1, 3, height, width), dtype)
+    foretold = measure_bytes_per_pixel(network, CPU, dtype) * height * width
+    measured = measure_peak_bytes(network, torch.rand(1, 3, height, width), dtype)
     assert abs(foretold / measured - 1) < 0.15
 
 
@@ -50,17 +55,21 @@ def test_the_count_is_that_of_the_tensors_alive_at_once() -> None:
             del b
             return c.mean(1, keepdim=True)
 
-    assert peak_bytes(Known(), torch.rand(1, 3, 10, 20), FP32) == 120 * 10 * 20
-    assert bytes_per_pixel(Known(), CPU, FP32) == 120
+    assert measure_peak_bytes(Known(), torch.rand(1, 3, 10, 20), FP32) == 120 * 10 * 20
+    assert measure_bytes_per_pixel(Known(), CPU, FP32) == 120
 
 
 def test_a_network_is_measured_once_for_each_precision() -> None:
     passes = []
     network = Compact(2, num_features=4, num_convs=1)
     network.register_forward_pre_hook(lambda _, arguments: passes.append(arguments))
-    assert bytes_per_pixel(network, CPU, FP32) == bytes_per_pixel(network, CPU, FP32)
+    assert measure_bytes_per_pixel(network, CPU, FP32) == measure_bytes_per_pixel(
+        network, CPU, FP32
+    )
     assert len(passes) == 2
-    assert bytes_per_pixel(network, CPU, torch.bfloat16) < bytes_per_pixel(network, CPU, FP32)
+    assert measure_bytes_per_pixel(network, CPU, torch.bfloat16) < measure_bytes_per_pixel(
+        network, CPU, FP32
+    )
     assert len(passes) == 4
 
 
@@ -78,8 +87,8 @@ class Plain(nn.Module):
 def tile_size(
     monkeypatch: pytest.MonkeyPatch, free: int, halo: int = 10, multiple: int = 1, patches: int = 1
 ) -> int:
-    monkeypatch.setattr(memory, "free_bytes", lambda _: free)
-    return auto_tile_size(
+    monkeypatch.setattr(memory, "count_free_bytes", lambda _: free)
+    return choose_tile_size(
         Plain(),
         scale=1,
         halo=halo,
@@ -94,7 +103,9 @@ def tile_size(
 def test_more_channels_than_a_images_are_counted() -> None:
     network = Plain()
     a_channel = 3 * FP32.itemsize  # lr in two layouts and the result
-    assert bytes_per_pixel(network, CPU, FP32, num_channels=13) == pytest.approx(13 * a_channel)
+    assert measure_bytes_per_pixel(network, CPU, FP32, num_channels=13) == pytest.approx(
+        13 * a_channel
+    )
 
 
 def test_a_tile_and_its_halo_fill_their_share_of_the_free_memory(
@@ -122,11 +133,13 @@ def test_without_weights_to_be_seen_nothing_is_measured() -> None:
         def forward(self, _: Tensor) -> Tensor:
             raise AssertionError
 
-    assert auto_tile_size(Elsewhere(), scale=4, halo=9, device=CPU, dtype=FP32) == DEFAULT_TILE_SIZE
+    assert (
+        choose_tile_size(Elsewhere(), scale=4, halo=9, device=CPU, dtype=FP32) == DEFAULT_TILE_SIZE
+    )
 
 
 def test_free_memory_is_that_of_the_machine() -> None:
-    assert 0 < memory.free_bytes(CPU) < psutil.virtual_memory().total
+    assert 0 < memory.count_free_bytes(CPU) < psutil.virtual_memory().total
 
 
 @pytest.mark.gpu
@@ -134,7 +147,7 @@ def test_free_memory_is_that_of_the_machine() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_on_a_gpu_too_other_sizes_take_what_was_foretold(name: str) -> None:
     device, network = torch.device("cuda"), NETWORKS[name]()
-    foretold = bytes_per_pixel(network, device, FP32) * 200 * 300
-    measured = peak_bytes(network, torch.rand(1, 3, 200, 300, device=device), FP32)
+    foretold = measure_bytes_per_pixel(network, device, FP32) * 200 * 300
+    measured = measure_peak_bytes(network, torch.rand(1, 3, 200, 300, device=device), FP32)
     assert abs(foretold / measured - 1) < 0.3
-    assert 0 < memory.free_bytes(device) <= torch.cuda.mem_get_info(device)[1]
+    assert 0 < memory.count_free_bytes(device) <= torch.cuda.mem_get_info(device)[1]

@@ -184,5 +184,5 @@ def test_all_is_written_on_return() -> None:
     "wrong", [torch.zeros(1, 3, 4, 5), torch.zeros(3, 4, 4), torch.zeros(1, 3, 4, 4).double()]
 )
 def test_what_does_not_fit_the_box_is_refused(wrong: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"expected \(B, 3, 4, 4\), torch.float32; read: \("):
+    with pytest.raises(ValueError, match=r"expected \(B, 3, 4, 4\), torch.float32, got \("):
         upscale(read=lambda _: wrong)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.networks.rrdb import RRDBNet
-from sr.tiling.self_ensemble import NUM_ORIENTATIONS, SelfEnsemble, oriented, restored
+from sr.tiling.self_ensemble import NUM_ORIENTATIONS, SelfEnsemble, orient, restore
 from sr.tiling.upscaler import Upscaler
 
 SIZES = [(12, 12), (9, 14), (20, 7)]
@@ -75,9 +75,9 @@ def test_flows_are_turned_with_the_frames(height: int, width: int) -> None:
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_the_eight_orientations_are_different_and_can_be_undone(height: int, width: int) -> None:
     lr = image(height, width)
-    seen = [oriented(lr, number) for number in range(NUM_ORIENTATIONS)]
+    seen = [orient(lr, number) for number in range(NUM_ORIENTATIONS)]
     for number, x in enumerate(seen):
-        assert torch.equal(restored(x, number), lr)
+        assert torch.equal(restore(x, number), lr)
         assert not any(x.shape == y.shape and torch.equal(x, y) for y in seen[:number])
 
 

@@ -1,6 +1,9 @@
 """A data set and options small enough for a run of seconds."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import yaml
 from sr.io.rgb8 import write_rgb8
 from sr.options.load import load_options
 from sr.options.schema import Options
+from sr.training.run import CatchInterruption
 
 
 @pytest.fixture
@@ -75,24 +79,12 @@ def gan_options(tiny_options: Callable[..., Options]) -> Callable[..., Options]:
 
 
 @pytest.fixture
-def stop_after() -> Callable[[int], type]:
+def stop_after() -> Callable[[int], CatchInterruption]:
     """Makes what stands for Ctrl-C after so many steps of a run."""
 
-    def stop_after(steps: int) -> type:
-        class Interruption:
-            def __init__(self) -> None:
-                self.asked = 0
+    @contextmanager
+    def interrupt(steps: int) -> Iterator[Callable[[], bool]]:
+        asked = itertools.count(1)
+        yield lambda: next(asked) > steps
 
-            def requested(self) -> bool:
-                self.asked += 1
-                return self.asked > steps
-
-            def __enter__(self) -> "Interruption":
-                return self
-
-            def __exit__(self, *_: object) -> None:
-                pass
-
-        return Interruption
-
-    return stop_after
+    return lambda steps: partial(interrupt, steps)

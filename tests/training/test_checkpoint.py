@@ -5,7 +5,7 @@ import torch
 
 from sr.training.checkpoint import (
     CheckpointError,
-    latest_state,
+    find_latest_state,
     model_path,
     prune,
     read_state,
@@ -31,11 +31,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert read_state(path)["step"] == 7
 
 
-def test_the_latest_state_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
-    assert latest_state(tmp_path) is None
+def test_the_find_latest_state_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
+    assert find_latest_state(tmp_path) is None
     for step in (9, 100, 20):
         write_state(state_path(tmp_path, step), {"step": step})
-    assert latest_state(tmp_path) == state_path(tmp_path, 100)
+    assert find_latest_state(tmp_path) == state_path(tmp_path, 100)
 
 
 def test_pruning_keeps_the_last_and_the_best(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sr.build_data import find_training_sources
 from sr.data.cache import fill_cache
 from sr.data.crops import Crop
 from sr.options.schema import Options
-from sr.training.data_loader import endless_crops
+from sr.training.data_loader import load_crops
 
 PHOTOS = "{type: HRFolders, hr: [%s], hr_scale: [0.5, 1.0]}"
 MIXED = (
@@ -34,7 +34,7 @@ def test_a_mixture_goes_on_where_it_was_left_with_or_without_workers(
     cached = fill_cache(sources, tmp_path / "cache.bin", 10**9)
 
     def batches(count: int, first: int = 0, stride: int = 1, num_workers: int = 0) -> list[Crop]:
-        crops = endless_crops(
+        crops = load_crops(
             options, cached, num_workers=num_workers, first_batch=first, stride=stride
         )
         return list(islice(crops, count))

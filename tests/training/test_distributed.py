@@ -54,8 +54,8 @@ def test_two_processes_learn_what_one_learns_from_the_doubled_batch(
     gan_options: Callable[..., Options], tmp_path: Path
 ) -> None:
     # Spectral normalisation would go on by one iteration a batch, not a step.
-    judge = "discriminator={type: PatchGAN, num_features: 4, num_layers: 1, normalisation: none}"
-    common = ("train.steps=4", "validate.interval=4", "train.optimizer={type: Adam}", judge)
+    patchgan = "discriminator={type: PatchGAN, num_features: 4, num_layers: 1, normalisation: none}"
+    common = ("train.steps=4", "validate.interval=4", "train.optimizer={type: Adam}", patchgan)
     two = gan_options("name=two", "datasets.train.batch_size=2", "train.accumulation=2", *common)
     one = gan_options("name=one", "datasets.train.batch_size=8", *common)
     done = launch(ROOT / "train.py", two, tmp_path, "torchrun")
@@ -66,11 +66,11 @@ def test_two_processes_learn_what_one_learns_from_the_doubled_batch(
     for part in ("generator", "ema"):
         for name, value in ours[part].items():
             torch.testing.assert_close(value, theirs[part][name], rtol=1e-4, atol=1e-5)
-    judged = theirs["adversarial"]["discriminator"]
+    expected = theirs["adversarial"]["discriminator"]
     for name, value in ours["adversarial"]["discriminator"].items():
-        torch.testing.assert_close(value, judged[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
 
-    assert done.stderr.count("finished, saved") == 1  # only the first process tells and writes
+    assert done.stderr.count("finished, saved") == 1  # only the first process prints and writes
     folder = two.log.folder / "two"
     assert (folder / "log.jsonl").read_text().count('"event": "done"') == 1
     assert len(list((folder / "tensorboard").iterdir())) == 1
@@ -128,7 +128,7 @@ def test_a_fault_of_one_process_ends_all_without_a_hang(
     assert "the disk is gone" in done.stderr
 
 
-def test_an_alarm_of_the_watch_ends_all_processes_alike(
+def test_an_alarm_of_the_monitor_ends_all_processes_alike(
     gan_options: Callable[..., Options], tmp_path: Path
 ) -> None:
     monitor = "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}"

@@ -1,23 +1,25 @@
 """Adversarial runs as a whole: options to checkpoints."""
 
-import itertools
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from helpers.runs import (
+    assert_equal,
+    find_model,
+    load_state,
+    read_events,
+    read_progress,
+    run_folder,
+)
 
 from sr.io.model_file import read_model_file
-from sr.losses import discriminator
 from sr.options.load import OptionsError
 from sr.options.schema import Options
-from sr.training import data_loader as batches
 from sr.training import run
-from sr.training.checkpoint import CheckpointError, read_state
+from sr.training.checkpoint import CheckpointError
 from sr.training.gan_monitor import GANDivergedError
-from sr.training.loop import NonFiniteStepError
-from sr.training.steps import to_device
+from sr.training.run import CatchInterruption
 
 MakeOptions = Callable[..., Options]
 
@@ -29,36 +31,11 @@ LPIPS = "{network: VGG16, weights: random}"
 RELATIVISTIC = "losses.adversarial={type: relativistic_average, weight: 0.01}"
 
 
-def events_of(options: Options) -> list[dict[str, Any]]:
-    lines = (options.log.folder / options.name / "log.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def progress_of(options: Options) -> list[dict[str, Any]]:
-    return [event for event in events_of(options) if event["event"] == "progress"]
-
-
-def state_of(options: Options, step: int) -> dict[str, Any]:
-    folder = options.log.folder / options.name / "checkpoints"
-    return read_state(folder / f"step_{step:09d}.state")
-
-
-def flat(tree: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of a state by their path."""
-    if isinstance(tree, dict):
-        items = tree.items()
-    elif isinstance(tree, list | tuple):
-        items = dict(enumerate(tree)).items()
-    else:
-        return {path: tree}
-    return {k: v for key, value in items for k, v in flat(value, f"{path}/{key}").items()}
-
-
 @pytest.mark.parametrize(
     "overrides",
     [
         ("train.gan.lead_steps=1",),
-        (PATCHGAN, SRRESNET, HINGE_R1, "train.accumulation=2", "datasets.train.num_workers=1"),
+        (PATCHGAN, SRRESNET, HINGE_R1, "train.accumulation=2"),
         (SRGAN, RELATIVISTIC, "train.gan.updates=2", "train.gan.interval=2"),
         ("train.precision=bf16", "train.gan.start_step=3", "train.gan.clip_norm=0.1"),
     ],
@@ -66,38 +43,30 @@ def flat(tree: Any, path: str = "") -> dict[str, Any]:
 )
 def test_k_steps_and_resume_and_k_steps_equal_2k_steps_with_a_discriminator(
     gan_options: MakeOptions,
-    stop_after: Callable[[int], type],
-    monkeypatch: pytest.MonkeyPatch,
+    stop_after: Callable[[int], CatchInterruption],
     overrides: tuple[str, ...],
 ) -> None:
     whole = gan_options("name=whole", *overrides)
     assert run.train(whole)
     halves = gan_options("name=halves", *overrides)
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "Interruption", stop_after(3))
-        assert not run.train(halves)
+    assert not run.train(halves, catch_interruption=stop_after(3))
     torch.manual_seed(123)  # whatever the process did meanwhile must not matter
     assert run.train(halves)
-    first, second = (flat(state_of(options, 6)) for options in (whole, halves))
-    assert first.keys() == second.keys()
-    for path, value in first.items():
-        if path.startswith("/options"):
-            continue
-        other = second[path]
-        same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
-        assert same, path
+    first, second = (load_state(options, 6) for options in (whole, halves))
+    del first["options"], second["options"]
+    assert_equal(first, second)
 
 
 def test_the_log_holds_each_term_unweighted_and_weighted(gan_options: MakeOptions) -> None:
     options = gan_options()
     run.train(options)
-    first = progress_of(options)[0]
+    first = read_progress(options)[0]
     weights = {"l1": 1.0, "adversarial": 0.01, "total_variation": 1e-4}
     for name, weight in weights.items():
         assert first[f"weighted_{name}"] == pytest.approx(weight * first[f"loss_{name}"])
     assert first["loss"] == pytest.approx(sum(first[f"weighted_{name}"] for name in weights))
     assert {"discriminator_loss", "health_d_real", "health_d_sr", "health_margin"} <= first.keys()
-    shares = next(event for event in events_of(options) if event.get("item") == "liveness")
+    shares = read_events(options, item="liveness")[0]
     assert [term["name"] for term in shares["terms"]] == list(weights)
 
 
@@ -108,8 +77,8 @@ def test_the_discriminator_starts_leads_and_pauses_as_the_options_say(
         "train.gan.start_step=2", "train.gan.lead_steps=2", "train.gan.interval=2"
     )
     run.train(options)
-    trained = [event["step"] for event in progress_of(options) if "discriminator_loss" in event]
-    heeded = [event["step"] for event in progress_of(options) if "loss_adversarial" in event]
+    trained = [event["step"] for event in read_progress(options) if "discriminator_loss" in event]
+    heeded = [event["step"] for event in read_progress(options) if "loss_adversarial" in event]
     assert trained == [2, 4, 6]
     assert heeded == [4, 5, 6]
 
@@ -119,56 +88,22 @@ def test_the_adversarial_term_changes_what_the_generator_learns(gan_options: Mak
     for weight in ("1e-2", "1e-1"):
         options = gan_options(f"name=w{weight}", f"losses.adversarial.weight={weight}")
         run.train(options)
-        runs.append(state_of(options, 6)["generator"]["body.0.weight"])
+        runs.append(load_state(options, 6)["generator"]["body.0.weight"])
     assert not torch.equal(*runs)
 
 
 def test_r1_is_computed_in_every_nth_step(gan_options: MakeOptions) -> None:
     options = gan_options(HINGE_R1)
     run.train(options)
-    with_r1 = [event["step"] for event in progress_of(options) if "loss_r1" in event]
+    with_r1 = [event["step"] for event in read_progress(options) if "loss_r1" in event]
     assert with_r1 == [2, 4, 6]
 
 
 def test_r1_counts_the_steps_in_which_the_discriminator_learns(gan_options: MakeOptions) -> None:
     options = gan_options(HINGE_R1, "train.gan.interval=2", "train.steps=8")
     run.train(options)
-    assert [e["step"] for e in progress_of(options) if "discriminator_loss" in e] == [1, 3, 5, 7]
-    assert [e["step"] for e in progress_of(options) if "loss_r1" in e] == [3, 7]
-
-
-@pytest.mark.parametrize("overrides", [(), ("train.gan.updates=3",), ("train.gan.interval=2",)])
-def test_a_discriminator_that_is_never_finite_ends_the_run(
-    gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
-) -> None:
-    def broken(*_: object) -> torch.Tensor:
-        return torch.full((), float("nan"), requires_grad=True)
-
-    monkeypatch.setattr(discriminator, "discriminator_loss", broken)
-    options = gan_options("train.max_nonfinite_steps=2", *overrides)
-    with pytest.raises(NonFiniteStepError, match=r"2 in a row were not finite.*discriminator:"):
-        run.train(options)
-
-
-def test_statistics_of_batches_survive_a_step_that_is_not_finite(
-    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = itertools.count()
-
-    def with_an_infinite_pixel(tensor: torch.Tensor, *rest: Any) -> torch.Tensor:
-        moved = to_device(tensor, *rest)
-        if next(calls) == 6:  # lr of step 3, after the two of the liveness check
-            moved[0, 0, 0, 0] = float("inf")
-        return moved
-
-    monkeypatch.setattr(batches, "to_device", with_an_infinite_pixel)
-    options = tiny_options(SRRESNET)
-    assert run.train(options)
-    warnings = [event["step"] for event in events_of(options) if event["event"] == "warning"]
-    assert warnings == [3]
-    state = state_of(options, 6)
-    for part in ("generator", "ema"):
-        assert all(value.isfinite().all() for value in state[part].values())
+    assert [e["step"] for e in read_progress(options) if "discriminator_loss" in e] == [1, 3, 5, 7]
+    assert [e["step"] for e in read_progress(options) if "loss_r1" in e] == [3, 7]
 
 
 def test_an_alarm_warns_and_the_last_healthy_checkpoint_stays(gan_options: MakeOptions) -> None:
@@ -178,10 +113,10 @@ def test_an_alarm_warns_and_the_last_healthy_checkpoint_stays(gan_options: MakeO
         "train.keep_last=1",
     )
     run.train(options)
-    warnings = [event for event in events_of(options) if event["event"] == "warning"]
+    warnings = read_events(options, event="warning")
     assert {event["step"] for event in warnings} == {3, 6}
     assert "colors drift" in warnings[0]["message"]
-    kept = sorted((options.log.folder / "tiny" / "checkpoints").glob("step_*.safetensors"))
+    kept = sorted((run_folder(options) / "checkpoints").glob("step_*.safetensors"))
     assert [path.stem for path in kept] == ["step_000000002", "step_000000006"]
 
 
@@ -190,7 +125,7 @@ def test_the_best_checkpoint_is_that_of_the_lowest_lpips(gan_options: MakeOption
         f"validate={{interval: 1, lpips: {LPIPS}}}", "train.checkpoint_interval=6"
     )
     run.train(options)
-    done = [event for event in events_of(options) if event.get("item") == "validation"]
+    done = read_events(options, item="validation")
     measured = [event["scores"]["same"]["lpips"] for event in done]
     lowest_so_far = [min(measured[: index + 1]) for index in range(len(measured))]
     assert len(set(measured)) == 6
@@ -198,15 +133,15 @@ def test_the_best_checkpoint_is_that_of_the_lowest_lpips(gan_options: MakeOption
         value == lowest and value not in measured[:index]
         for index, (value, lowest) in enumerate(zip(measured, lowest_so_far, strict=True))
     ]
-    best = read_model_file(options.log.folder / "tiny" / "checkpoints" / "best.safetensors")
+    best = read_model_file(run_folder(options) / "checkpoints" / "best.safetensors")
     assert best.metadata["step"] == 1 + measured.index(min(measured))
-    assert state_of(options, 6)["best"] == -min(measured)
+    assert load_state(options, 6)["best"] == -min(measured)
 
 
 def test_without_lpips_an_adversarial_run_has_no_best(gan_options: MakeOptions) -> None:
     options = gan_options()
     run.train(options)
-    assert not (options.log.folder / "tiny" / "checkpoints" / "best.safetensors").exists()
+    assert not (run_folder(options) / "checkpoints" / "best.safetensors").exists()
 
 
 @pytest.mark.parametrize(("lpips", "kept"), [(LPIPS, True), ("null", False)])
@@ -216,7 +151,7 @@ def test_without_its_measure_the_best_so_far_is_void(
     run.train(gan_options(f"validate.lpips={LPIPS}", "train.steps=3"))
     options = gan_options("train.steps=6", f"validate.lpips={lpips}")
     run.train(options)
-    assert (state_of(options, 6)["best"] > float("-inf")) == kept
+    assert (load_state(options, 6)["best"] > float("-inf")) == kept
 
 
 def test_an_alarm_stops_the_run_where_asked(gan_options: MakeOptions) -> None:
@@ -230,9 +165,9 @@ def test_an_alarm_lowers_the_adversarial_weight_where_asked(gan_options: MakeOpt
         "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: lower_weight}"
     )
     run.train(options)
-    last = progress_of(options)[-1]
+    last = read_progress(options)[-1]
     assert last["health_adversarial_factor"] < 0.5
-    before = progress_of(options)[3]
+    before = read_progress(options)[3]
     assert before["weighted_adversarial"] == pytest.approx(
         0.01 * before["health_adversarial_factor"] * before["loss_adversarial"]
     )
@@ -259,8 +194,7 @@ def test_an_adversarial_run_starts_from_a_pixel_trained_checkpoint(
 ) -> None:
     pixel = tiny_options("name=pixel")
     run.train(pixel)
-    path = pixel.log.folder / "pixel" / "checkpoints" / "step_000000006.safetensors"
-    options = gan_options(f"train.initial_generator={path}", "train.ema_decay=0")
+    options = gan_options(f"train.initial_generator={find_model(pixel, 6)}", "train.ema_decay=0")
     run.train(options)
-    first = progress_of(options)[0]["loss_l1"]
-    assert first < progress_of(pixel)[0]["loss_l1"]
+    first = read_progress(options)[0]["loss_l1"]
+    assert first < read_progress(pixel)[0]["loss_l1"]

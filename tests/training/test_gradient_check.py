@@ -13,7 +13,7 @@ from sr.networks.patchgan import PatchGAN
 from sr.networks.srresnet import SRResNet
 from sr.networks.unet_discriminator import UNetDiscriminator
 from sr.training.distributed import make_accelerator
-from sr.training.gradient_check import TermShare, ZeroGradientError, as_table, measure_terms
+from sr.training.gradient_check import TermShare, ZeroGradientError, format_table, measure_terms
 from sr.training.steps import Batch
 
 
@@ -35,11 +35,12 @@ def measure(
     generator: nn.Module | None = None,
     **terms: WeightedTerm,
 ) -> list[TermShare]:
-    network = SRResNet(2, 4, 1) if generator is None else generator
-    return measure_terms(network, discriminator, CombinedLoss(terms), BATCH, accelerator)
+    networks = [SRResNet(2, 4, 1) if generator is None else generator]
+    networks += [] if discriminator is None else [discriminator]
+    return measure_terms(networks, CombinedLoss(terms), BATCH, accelerator)
 
 
-def dead(term: Term, accelerator: Accelerator) -> str:
+def refuse(term: Term, accelerator: Accelerator) -> str:
     with pytest.raises(ZeroGradientError) as caught:
         measure(accelerator, l1=WeightedTerm(l1, 1.0), suspect=WeightedTerm(term, 1.0))
     return str(caught.value)
@@ -59,28 +60,30 @@ def test_shares_are_those_of_the_weighted_gradients(accelerator: Accelerator) ->
 
 
 def test_an_adversarial_term_under_inference_mode_is_refused(accelerator: Accelerator) -> None:
-    judge = PatchGAN(4, 1, "none")
+    discriminator = PatchGAN(4, 1, "none")
 
     def without_gradient(sr: Tensor, _hr: Tensor) -> Tensor:
         with torch.inference_mode():
-            logits = judge(sr)
+            logits = discriminator(sr)
         return generator_loss("standard", None, logits.clone())
 
-    assert "suspect: its gradient is zero" in dead(without_gradient, accelerator)
+    assert "suspect: its gradient is zero" in refuse(without_gradient, accelerator)
 
 
 def test_a_detached_perceptual_term_is_refused(accelerator: Accelerator) -> None:
-    assert "suspect: its gradient is zero" in dead(lambda sr, hr: mse(sr.detach(), hr), accelerator)
+    assert "suspect: its gradient is zero" in refuse(
+        lambda sr, hr: mse(sr.detach(), hr), accelerator
+    )
 
 
 def test_a_saturated_term_is_refused(accelerator: Accelerator) -> None:
-    assert "suspect: its gradient is zero" in dead(
+    assert "suspect: its gradient is zero" in refuse(
         lambda sr, _hr: (sr * 1e4 + 1e6).sigmoid().mean(), accelerator
     )
 
 
 def test_a_gradient_that_is_not_finite_is_refused(accelerator: Accelerator) -> None:
-    message = dead(lambda sr, _hr: (sr - sr.detach()).abs().sum().sqrt(), accelerator)
+    message = refuse(lambda sr, _hr: (sr - sr.detach()).abs().sum().sqrt(), accelerator)
     assert "suspect: its gradient is nan" in message
     assert "l1" not in message
 
@@ -98,25 +101,27 @@ def test_the_published_weight_of_total_variation_is_seen_for_what_it_is(
 
 def test_nothing_is_changed_by_measuring(accelerator: Accelerator) -> None:
     torch.manual_seed(0)
-    network, judge = SRResNet(2, 4, 1), UNetDiscriminator(4)
+    network, discriminator = SRResNet(2, 4, 1), UNetDiscriminator(4)
     before = [
         {name: value.clone() for name, value in part.state_dict().items()}
-        for part in (network, judge)
+        for part in (network, discriminator)
     ]
     measure(
         accelerator,
-        judge,
+        discriminator,
         network,
         l1=WeightedTerm(l1, 1.0),
-        adversarial=WeightedTerm(AdversarialTerm("standard", judge), 1.0),
+        adversarial=WeightedTerm(AdversarialTerm("standard", discriminator), 1.0),
     )
-    for part, kept in zip((network, judge), before, strict=True):
+    for part, kept in zip((network, discriminator), before, strict=True):
         for name, value in part.state_dict().items():
             assert torch.equal(value, kept[name]), name
         assert all(p.grad is None and p.requires_grad for p in part.parameters())
 
 
 def test_the_table_has_a_line_for_every_term(accelerator: Accelerator) -> None:
-    lines = as_table([TermShare("l1", 0.03, 1.0, 0.2, 0.75), TermShare("tv", 0.1, 2e-8, 0.1, 0.25)])
+    lines = format_table(
+        [TermShare("l1", 0.03, 1.0, 0.2, 0.75), TermShare("tv", 0.1, 2e-8, 0.1, 0.25)]
+    )
     assert len(lines) == 3
     assert lines[1].split() == ["l1", "0.03", "1", "0.2", "75.00%"]

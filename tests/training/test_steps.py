@@ -14,7 +14,8 @@ from sr.losses.pixel import l1
 from sr.networks.compact import Compact
 from sr.networks.patchgan import PatchGAN
 from sr.training.distributed import make_accelerator
-from sr.training.steps import Batch, Trained, discriminator_step, frozen, generator_step
+from sr.training.state import NetworkState
+from sr.training.steps import Batch, discriminator_step, freeze, generator_step
 
 
 @pytest.fixture
@@ -22,19 +23,18 @@ def accelerator() -> Accelerator:
     return make_accelerator(torch.device("cpu"), torch.float32)
 
 
-def in_training(network: nn.Module, clip_norm: float | None = None) -> Trained:
-    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
-    return Trained(network, network, optimizer, clip_norm)
-
-
-def generator() -> Trained:
+def make_generator(clip_norm: float | None = None) -> NetworkState:
     torch.manual_seed(0)
-    return in_training(Compact(2, 4, 2))
+    network = Compact(2, 4, 2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    return NetworkState(network, optimizer, clip_norm=clip_norm)
 
 
-def discriminator() -> Trained:
+def make_discriminator(forward: Callable[[Tensor], Tensor] | None = None) -> NetworkState:
     torch.manual_seed(1)
-    return in_training(PatchGAN(num_features=4, num_layers=1, normalisation="none"))
+    network = PatchGAN(num_features=4, num_layers=1, normalisation="none")
+    optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
+    return NetworkState(network, optimizer, forward=forward)
 
 
 def batch(size: int = 2, seed: int = 0) -> Batch:
@@ -53,57 +53,63 @@ def changed(network: nn.Module, before: list[Tensor]) -> bool:
     return any(not torch.equal(now, then) for now, then in pairs)
 
 
-def adversarial_loss(judge: nn.Module) -> CombinedLoss:
-    return CombinedLoss({"adversarial": WeightedTerm(AdversarialTerm("standard", judge), 1.0)})
+def adversarial_loss(discriminator: nn.Module) -> CombinedLoss:
+    return CombinedLoss(
+        {"adversarial": WeightedTerm(AdversarialTerm("standard", discriminator), 1.0)}
+    )
 
 
 def test_the_adversarial_term_alone_trains_the_generator_and_not_the_discriminator(
     accelerator: Accelerator,
 ) -> None:
-    learner, judge = generator(), discriminator()
-    own, theirs = weights(learner.network), weights(judge.network)
-    with frozen(judge.network):
-        update, _ = generator_step(
-            learner, adversarial_loss(judge.network), [batch()], {}, accelerator
+    generator, discriminator = make_generator(), make_discriminator()
+    own, theirs = weights(generator.network), weights(discriminator.network)
+    with freeze(discriminator.network):
+        result, _ = generator_step(
+            generator, adversarial_loss(discriminator.network), [batch()], {}, accelerator
         )
-    assert update.gradient_norm > 0
-    assert changed(learner.network, own)
-    assert not changed(judge.network, theirs)
-    assert all(parameter.grad is None for parameter in judge.network.parameters())
-    assert all(parameter.requires_grad for parameter in judge.network.parameters())
+    assert result.gradient_norm > 0
+    assert changed(generator.network, own)
+    assert not changed(discriminator.network, theirs)
+    assert all(parameter.grad is None for parameter in discriminator.network.parameters())
+    assert all(parameter.requires_grad for parameter in discriminator.network.parameters())
 
 
 def test_the_discriminators_step_trains_it_and_leaves_the_generator_without_gradient(
     accelerator: Accelerator,
 ) -> None:
-    learner, judge = generator(), discriminator()
-    theirs = weights(judge.network)
+    generator, discriminator = make_generator(), make_discriminator()
+    theirs = weights(discriminator.network)
     one = batch()
-    sr = learner.network(one.lr)  # with a graph, as a careless caller might have it
-    update = discriminator_step(judge, DiscriminatorLoss("standard"), [one], [sr], 1, accelerator)
-    assert changed(judge.network, theirs)
-    assert all(parameter.grad is None for parameter in learner.network.parameters())
-    assert {"discriminator", "d_real", "d_sr"} == update.terms.keys()
+    sr = generator.network(one.lr)  # with a graph, as a careless caller might have it
+    result = discriminator_step(
+        discriminator, DiscriminatorLoss("standard"), [one], [sr], 1, accelerator
+    )
+    assert changed(discriminator.network, theirs)
+    assert all(parameter.grad is None for parameter in generator.network.parameters())
+    assert {"discriminator", "d_real", "d_sr"} == result.terms.keys()
 
 
 def test_both_steps_in_turn_work_on_one_forward_pass_of_the_generator(
     accelerator: Accelerator,
 ) -> None:
-    learner, judge = generator(), discriminator()
+    generator, discriminator = make_generator(), make_discriminator()
     calls = []
-    learner.network.register_forward_hook(lambda *_: calls.append(1))
+    generator.network.register_forward_hook(lambda *_: calls.append(1))
     loss = CombinedLoss(
         {
             "l1": WeightedTerm(l1, 1.0),
-            "adversarial": WeightedTerm(AdversarialTerm("standard", judge.network), 0.1),
+            "adversarial": WeightedTerm(AdversarialTerm("standard", discriminator.network), 0.1),
         }
     )
     for _ in range(3):
-        with frozen(judge.network):
-            update, images = generator_step(learner, loss, [batch()], {}, accelerator)
+        with freeze(discriminator.network):
+            result, images = generator_step(generator, loss, [batch()], {}, accelerator)
         assert not any(image.requires_grad for image in images)
-        discriminator_step(judge, DiscriminatorLoss("standard"), [batch()], images, 1, accelerator)
-        assert update.finite
+        discriminator_step(
+            discriminator, DiscriminatorLoss("standard"), [batch()], images, 1, accelerator
+        )
+        assert result.finite
     assert len(calls) == 3
 
 
@@ -116,38 +122,37 @@ def test_two_batches_of_8_update_like_one_of_16(kind: str, accelerator: Accelera
     ]
     results = []
     for batches in ([whole], halves):
-        learner, judge = generator(), discriminator()
+        generator, discriminator = make_generator(), make_discriminator()
         loss = CombinedLoss(
             {
                 "l1": WeightedTerm(l1, 1.0),
-                "adversarial": WeightedTerm(AdversarialTerm(kind, judge.network), 0.1),  # type: ignore[arg-type]  # parametrized
+                "adversarial": WeightedTerm(AdversarialTerm(kind, discriminator.network), 0.1),  # type: ignore[arg-type]  # parametrized
             }
         )
-        with frozen(judge.network):
-            update, images = generator_step(learner, loss, batches, {}, accelerator)
-        judged = discriminator_step(
-            judge,
+        with freeze(discriminator.network):
+            result, images = generator_step(generator, loss, batches, {}, accelerator)
+        second = discriminator_step(
+            discriminator,
             DiscriminatorLoss(kind, r1_weight=1.0),  # type: ignore[arg-type]  # parametrized
             batches,
             images,
             1,
             accelerator,
         )
-        numbers = [update.loss, update.gradient_norm, judged.loss, judged.gradient_norm]
-        results.append((weights(learner.network) + weights(judge.network), numbers))
+        numbers = [result.loss, result.gradient_norm, second.loss, second.gradient_norm]
+        results.append((weights(generator.network) + weights(discriminator.network), numbers))
     for one, other in zip(results[0][0], results[1][0], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     assert results[0][1] == pytest.approx(results[1][1], rel=1e-5)
 
 
 def test_gradients_longer_than_the_limit_are_scaled_down(accelerator: Accelerator) -> None:
-    torch.manual_seed(0)
-    learner = in_training(Compact(2, 4, 2), clip_norm=1e-3)
-    before = weights(learner.network)
+    generator = make_generator(clip_norm=1e-3)
+    before = weights(generator.network)
     loss = CombinedLoss({"l1": WeightedTerm(l1, 1.0)})
-    update, _ = generator_step(learner, loss, [batch()], {}, accelerator)
-    assert update.gradient_norm > 1e-2
-    moved = [now - then for now, then in zip(weights(learner.network), before, strict=True)]
+    result, _ = generator_step(generator, loss, [batch()], {}, accelerator)
+    assert result.gradient_norm > 1e-2
+    moved = [now - then for now, then in zip(weights(generator.network), before, strict=True)]
     length = torch.cat([move.flatten() for move in moved]).norm().item()
     assert length == pytest.approx(1e-3, rel=1e-3)
 
@@ -156,41 +161,42 @@ def test_gradients_longer_than_the_limit_are_scaled_down(accelerator: Accelerato
 def test_nothing_is_updated_by_a_gradient_that_is_not_finite(
     breaks: Callable[[Tensor], Tensor], accelerator: Accelerator
 ) -> None:
-    learner = generator()
-    before = weights(learner.network)
+    generator = make_generator()
+    before = weights(generator.network)
     loss = CombinedLoss({"broken": WeightedTerm(lambda sr, hr: breaks(l1(sr, hr)), 1.0)})
-    update, _ = generator_step(learner, loss, [batch()], {}, accelerator)
-    assert not update.finite
-    assert not changed(learner.network, before)
+    result, _ = generator_step(generator, loss, [batch()], {}, accelerator)
+    assert not result.finite
+    assert not changed(generator.network, before)
 
 
 def test_an_infinite_loss_is_not_finite_though_its_gradient_is(accelerator: Accelerator) -> None:
-    learner = generator()
-    before = weights(learner.network)
+    generator = make_generator()
+    before = weights(generator.network)
 
     def infinite(sr: Tensor, hr: Tensor) -> Tensor:
         return l1(sr, hr) + float("inf")
 
     loss = CombinedLoss({"broken": WeightedTerm(infinite, 1.0)})
-    update, _ = generator_step(learner, loss, [batch()], {}, accelerator)
-    assert not update.finite
-    assert not changed(learner.network, before)
+    result, _ = generator_step(generator, loss, [batch()], {}, accelerator)
+    assert not result.finite
+    assert not changed(generator.network, before)
 
 
 def test_r1_goes_through_the_network_without_wrappers(accelerator: Accelerator) -> None:
-    judge, calls = discriminator(), []
+    calls = []
 
     def wrapped(images: Tensor) -> Tensor:
         calls.append(1)
-        logits: Tensor = judge.network(images)
+        logits: Tensor = discriminator.network(images)
         return logits
 
+    discriminator = make_discriminator(wrapped)
+
     loss = DiscriminatorLoss("standard", r1_weight=1.0, r1_interval=2)
-    trained = Trained(judge.network, wrapped, judge.optimizer, None)
     one = batch()
     for number, with_r1 in ((1, False), (2, True)):
-        update = discriminator_step(trained, loss, [one], [one.hr], number, accelerator)
-        assert ("r1" in update.terms) is with_r1
+        result = discriminator_step(discriminator, loss, [one], [one.hr], number, accelerator)
+        assert ("r1" in result.terms) is with_r1
     assert len(calls) == 4  # hr and sr, twice
 
 
@@ -199,5 +205,5 @@ def test_a_term_of_factor_zero_is_not_computed(accelerator: Accelerator) -> None
         raise AssertionError("computed all the same")
 
     loss = CombinedLoss({"l1": WeightedTerm(l1, 1.0), "off": WeightedTerm(fails, 1.0)})
-    update, _ = generator_step(generator(), loss, [batch()], {"off": 0.0}, accelerator)
-    assert update.terms.keys() == {"l1"}
+    result, _ = generator_step(make_generator(), loss, [batch()], {"off": 0.0}, accelerator)
+    assert result.terms.keys() == {"l1"}

@@ -1,23 +1,24 @@
 """Runs in which a teacher's results are a target."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers.runs import find_model, load_state, read_progress
 
 from sr.build import build_generator
+from sr.errors import UserError
 from sr.io.model_file import write_model_file
 from sr.models.describe import describe_model
 from sr.models.load import load_generator
 from sr.options.generator import CompactOptions
 from sr.options.schema import Options
 from sr.training import run
-from sr.training.checkpoint import read_state
-from sr.training.dry_run import check
+from sr.training.dry_run import dry_run
+from sr.training.run import CatchInterruption
 
 MakeOptions = Callable[..., Options]
 
@@ -47,19 +48,10 @@ def taught(path: Path | str, inputs: str = "lr") -> tuple[str, ...]:
     return ("losses.pixel=null", f"losses.teacher={term}")
 
 
-def final_state(options: Options, step: int) -> dict[str, Any]:
-    return read_state(options.log.folder / options.name / "checkpoints" / f"step_{step:09d}.state")
-
-
-def log_of(options: Options) -> list[dict[str, Any]]:
-    lines = (options.log.folder / options.name / "log.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
 def assert_same_weights(first: Options, second: Options, **tolerance: float) -> None:
     for part in ("generator", "ema"):
-        theirs = final_state(second, 6)[part]
-        for name, value in final_state(first, 6)[part].items():
+        theirs = load_state(second, 6)[part]
+        for name, value in load_state(first, 6)[part].items():
             torch.testing.assert_close(value, theirs[name], **tolerance)
 
 
@@ -70,7 +62,7 @@ def test_a_teacher_alone_trains_the_generator(
 ) -> None:
     options = tiny_options(*taught(teacher, inputs), f"train.precision={precision}")
     assert run.train(options)
-    losses = [event["loss_teacher"] for event in log_of(options) if event["event"] == "progress"]
+    losses = [event["loss_teacher"] for event in read_progress(options)]
     assert losses[-1] < losses[0]
 
 
@@ -84,35 +76,27 @@ def test_a_generator_with_its_teachers_weights_differs_by_the_clamp_alone(
         "train.steps=1",
     )
     run.train(options)
-    (progress,) = [event for event in log_of(options) if event["event"] == "progress"]
+    (progress,) = read_progress(options)
     assert 0 < progress["loss_teacher"] < 0.02
 
 
 @pytest.mark.parametrize(
-    ("generator", "num_workers"),
+    "generator",
     [
-        ("{type: Compact, num_features: 4, num_convs: 2}", 1),
-        ("{type: SRResNet, num_features: 4, num_blocks: 1}", 0),  # with batch normalization
+        "{type: Compact, num_features: 4, num_convs: 2}",
+        "{type: SRResNet, num_features: 4, num_blocks: 1}",  # with batch normalization
     ],
 )
 def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
     tiny_options: MakeOptions,
     teacher: Path,
-    stop_after: Callable[[int], type],
-    monkeypatch: pytest.MonkeyPatch,
+    stop_after: Callable[[int], CatchInterruption],
     generator: str,
-    num_workers: int,
 ) -> None:
-    common = (
-        *taught(teacher, "lr, zoomed"),
-        f"datasets.train.num_workers={num_workers}",
-        f"generator={generator}",
-    )
+    common = (*taught(teacher, "lr, zoomed"), f"generator={generator}")
     whole, halves = (tiny_options(f"name={name}", *common) for name in ("whole", "halves"))
     assert run.train(whole)
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "Interruption", stop_after(3))
-        assert not run.train(halves)
+    assert not run.train(halves, catch_interruption=stop_after(3))
     torch.manual_seed(123)
     assert run.train(halves)
     assert_same_weights(whole, halves, rtol=0, atol=0)
@@ -135,14 +119,14 @@ def test_a_teacher_and_a_discriminator_train_together(
     inputs = f"losses.teacher={{model: '{teacher}', inputs: [lr, zoomed]}}"
     options = gan_options(inputs, "train.gan.updates=2")
     assert run.train(options)
-    (progress, *_) = [event for event in log_of(options) if event["event"] == "progress"]
+    progress = read_progress(options)[0]
     assert {"loss_l1", "loss_adversarial", "loss_teacher"} <= progress.keys()
 
 
 def test_model_files_name_the_teacher(tiny_options: MakeOptions, teacher: Path) -> None:
     options = tiny_options(*taught(teacher))
     run.train(options)
-    path = options.log.folder / "tiny" / "checkpoints" / "step_000000006.safetensors"
+    path = find_model(options, 6)
     digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
     assert load_generator(path).metadata["teacher"] == {
         "file": "teacher.safetensors",
@@ -155,9 +139,9 @@ def test_model_files_name_the_teacher(tiny_options: MakeOptions, teacher: Path) 
     assert "teacher" not in describe_model(teacher)
 
 
-def test_a_check_tells_the_teacher(tiny_options: MakeOptions, teacher: Path) -> None:
+def test_a_dry_run_reports_the_teacher(tiny_options: MakeOptions, teacher: Path) -> None:
     lines: list[str] = []
-    check(tiny_options(*taught(teacher, "lr, zoomed")), lines.append)
+    dry_run(tiny_options(*taught(teacher, "lr, zoomed")), lines.append)
     assert any(line.startswith("teacher: teacher.safetensors, Compact, ") for line in lines)
 
 
@@ -169,22 +153,22 @@ def test_a_check_tells_the_teacher(tiny_options: MakeOptions, teacher: Path) -> 
         ("rbpn_small_x4", r"losses\.teacher\.model: .*RBPN, which sees several frames"),
     ],
 )
-@pytest.mark.parametrize("start", [run.train, lambda options: check(options, print)])
+@pytest.mark.parametrize("start", [run.train, lambda options: dry_run(options, print)])
 def test_a_model_that_cannot_teach_is_refused_before_anything_is_written(
     tiny_options: MakeOptions, start: Callable[[Options], Any], model: str, message: str
 ) -> None:
     options = tiny_options(*taught(model))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         start(options)
     assert not options.log.folder.exists()
 
 
 @pytest.mark.parametrize("inputs", ["zoomed", "zoomed, lr", "lr, lr", ""])
 def test_other_inputs_are_refused(tiny_options: MakeOptions, inputs: str) -> None:
-    with pytest.raises(ValueError, match=r"inputs must be \[lr\] or \[lr, zoomed\], got"):
+    with pytest.raises(UserError, match=r"inputs must be \[lr\] or \[lr, zoomed\], got"):
         tiny_options(*taught("span_x4", inputs))
 
 
 def test_a_run_without_any_target_is_refused(tiny_options: MakeOptions) -> None:
-    with pytest.raises(ValueError, match=r"compares sr with hr .* or with a teacher's result"):
+    with pytest.raises(UserError, match=r"compares sr with hr .* or with a teacher's result"):
         tiny_options("losses.pixel=null")

@@ -11,7 +11,7 @@ from torch.nn import functional
 from sr.build_data import find_image_sources
 from sr.losses.lpips import LPIPS
 from sr.options.datasets import HRFolders
-from sr.training.validate import Scores, Sets, rating, validate, validate_bicubic
+from sr.training.validate import Scores, Sets, checkpoint_score, validate, validate_bicubic
 
 
 class Nearest(nn.Module):
@@ -63,13 +63,13 @@ def test_lpips_is_that_of_8_bit_pixels_inside_the_border(sets: Sets, lpips: LPIP
     assert scores_of(Nearest(0.11), sets, lpips)["same"]["lpips"] == pytest.approx(expected)
 
 
-def test_the_rating_is_psnr_and_after_adversarial_training_closeness_by_lpips() -> None:
+def test_the_checkpoint_score_is_psnr_and_in_adversarial_training_negated_lpips() -> None:
     scores = {
         "a": {"psnr_y": 30.0, "lpips": 0.3},
         "b": {"psnr_y": 26.0, "lpips": 0.1},
     }
-    assert rating(scores, adversarial=False) == pytest.approx(28.0)
-    assert rating(scores, adversarial=True) == pytest.approx(-0.2)
+    assert checkpoint_score(scores, adversarial=False) == pytest.approx(28.0)
+    assert checkpoint_score(scores, adversarial=True) == pytest.approx(-0.2)
     del scores["b"]["lpips"]
-    assert rating(scores, adversarial=False) == pytest.approx(28.0)
-    assert rating(scores, adversarial=True) is None
+    assert checkpoint_score(scores, adversarial=False) == pytest.approx(28.0)
+    assert checkpoint_score(scores, adversarial=True) is None

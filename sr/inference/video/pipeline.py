@@ -1,8 +1,8 @@
-"""Frames of a source -> enlarged frames, through the pipeline:
+"""Frames of a source -> upscaled frames:
 
-decode | convert to RGB | (windows of frames) | network | (temporal filter) | ...
+decode | convert to RGB | (windows of frames) | network | (temporal filter) | (sink) | ...
 
-each in threads of its own, with a few frames between them. What takes the results is the last
+each in a thread of its own, with a few frames between them. What takes the results is the last
 stage.
 """
 
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from sr.inference.load_upscaler import FILLING_SIZE
-from sr.inference.video.frame_windows import Windows, around
-from sr.inference.video.options import VideoMaking, VideoWork
-from sr.inference.video.prefetch import Pipeline
-from sr.inference.video.stages import Batch, Enlarged, Network, as_rgb
+from sr.inference.video.frame_windows import WindowStage, with_neighbors
+from sr.inference.video.plan import VideoPlan
+from sr.inference.video.prefetch import Prefetcher
+from sr.inference.video.stages import NetworkStage, Upscaled, convert_to_rgb
 from sr.inference.video.temporal_filter import TemporalFilter
 from sr.io.video.frame import Frame
 from sr.io.video.pixels.yuv import Conversion
@@ -29,100 +29,126 @@ NUM_WINDOWS = 1  # batches of them that wait; very large ones
 MAX_BATCH_SIZE = 8  # frames
 
 
-class HasFrames(Protocol):
-    """A source of frames."""
+class FrameSink(Protocol):
+    """What is given each upscaled frame next to the encoder, such as a scorer."""
 
-    def frames(self) -> Iterator[Frame]:
-        """All of them, once, in order."""
+    def process(self, sr: Tensor) -> None:
+        """Take the next frame: (1, 3, H, W), RGB, not clamped, on any device."""
+        ...
+
+    def flush(self) -> None:
+        """Take note that no frame follows."""
         ...
 
 
-class Production:
-    """The enlarged frames of one video, made while they are taken."""
+class Pipeline:
+    """The upscaled frames of one video, computed while they are taken.
+
+    frames: all of the source. first: number of the first frame that is wanted. only: the numbers of
+    those that are, None for all from the first one on.
+    """
 
     def __init__(
         self,
-        source: HasFrames,
-        work: VideoWork,
-        making: VideoMaking,
+        prefetcher: Prefetcher,
+        frames: Iterable[Frame],
+        plan: VideoPlan,
         upscalers: Sequence[Upscaler],
-        first: int,
+        *,
+        first: int = 0,
         only: Collection[int] | None = None,
+        temporal_filter: bool = False,
+        sink: FrameSink | None = None,
     ) -> None:
-        """first: number of the first frame that is wanted. only: the numbers of those that are,
-        None for all from the first one on.
-        """
-        self.pipeline = Pipeline()
-        self.network = Network(upscalers, work.size, self.pipeline.stopped)
+        self.prefetcher = prefetcher
+        self.network = NetworkStage(
+            upscalers, (plan.height, plan.width), plan.num_passes, prefetcher.stopped
+        )
+        self.first = first
         self.num_frames = 0
         """Frames that have come out of the network, from the first one that is wanted on."""
         self.num_repeated = 0
         """Those of them that were equal to the one before, and so were not computed."""
         self.damage: DamageError | None = None
         """What ended the source early, where damage was to end it."""
-        self.first = first
-        self._filter = TemporalFilter() if making.temporal_filter else None
+        self._frames = frames
         self._only = None if only is None else frozenset(only)
-        self._source = source
-        self._window = upscalers[0].window
+        self._filter = TemporalFilter() if temporal_filter else None
+        self._sink = sink
+        self._window, self._flow = upscalers[0].window, upscalers[0].flow
         self._devices = [upscaler.device for upscaler in upscalers]
-        info = work.info
+        info = plan.info
         self._conversion = Conversion(info.layout, info.color, info.siting)
-        self._batch_size = batch_size(info.height, info.width, self._devices[0])
+        self._batch_size = choose_batch_size(info.height, info.width, self._devices[0])
 
     def results(self) -> Iterator[tuple[Frame, Tensor]]:
-        """Each frame from the first one on with its (1, 3, H, W), RGB, not clamped."""
-        enlarged = self.enlarged()
+        """Yield each frame from the first one on with its (1, 3, H, W), RGB, not clamped."""
+        prefetch = self.prefetcher.prefetch
+        results: Iterator[tuple[Frame, Tensor]]
         if self._filter is None:
-            return ((each.frame, each.sr) for each in enlarged)
-        triples = ((each.frame, each.lr, each.sr) for each in enlarged)
-        filtered = self.pipeline.ahead("filter", self._filter.filtered(triples), NUM_READY)
-        return (pair for pair in filtered if pair[0].number >= self.first)
-
-    def enlarged(self) -> Iterator[Enlarged]:
-        """The frames as they come from the network, with those that the filter needs before."""
-        ahead = self.pipeline.ahead
-        frames = ahead("decode", self._wanted(), NUM_DECODED)
-        if self._window is None:
-            convert = as_rgb(frames, self._conversion, self._devices, self._batch_size)
-            batches = ahead("convert", convert, NUM_READY)
+            results = ((frame, sr) for frame, _, sr in self.upscale())
         else:
-            convert = as_rgb(frames, self._conversion, self._devices[:1], batch_size=1)
-            windows = Windows(self._window, self._devices, self._batch_size, self._is_wanted)
-            batches = windows.batches(ahead("convert", convert, NUM_READY))
-            batches = ahead("windows", batches, NUM_WINDOWS)
-        return ahead("network", self._counted(batches), NUM_READY)
+            filtered = prefetch("filter", self._filter.filter(self.upscale()), NUM_READY)
+            results = (pair for pair in filtered if pair[0].number >= self.first)
+        if self._sink is not None:
+            results = prefetch("score", self._pass_on(results, self._sink), NUM_READY)
+        return results
+
+    def upscale(self) -> Iterator[Upscaled]:
+        """Yield the frames as they come from the network, with those that the filter needs."""
+        prefetch = self.prefetcher.prefetch
+        frames = prefetch("decode", self._select_frames(), NUM_DECODED)
+        if self._window is None or self._flow is None:
+            convert = convert_to_rgb(frames, self._conversion, self._devices, self._batch_size)
+            batches = prefetch("convert", convert, NUM_READY)
+        else:
+            convert = convert_to_rgb(frames, self._conversion, self._devices[:1], batch_size=1)
+            stage = WindowStage(
+                self._window, self._flow, self._devices, self._batch_size, self._is_wanted
+            )
+            batches = stage.pack(prefetch("convert", convert, NUM_READY))
+            batches = prefetch("windows", batches, NUM_WINDOWS)
+        return prefetch("network", self._count(self.network.upscale(batches)), NUM_READY)
 
     def _is_wanted(self, number: int) -> bool:
-        """From the first frame on, and before it what the filter looks at."""
+        """Whether a frame is from the first one on, or before it one that the filter looks at."""
         if self._only is not None:
             return number in self._only
         return number >= self.first - (0 if self._filter is None else self._filter.radius)
 
-    def _wanted(self) -> Iterator[Frame]:
-        """The frames that are wanted, and those that their windows show."""
-        radius = 0 if self._window is None else self._window.frames.radius
+    def _select_frames(self) -> Iterator[Frame]:
+        """Yield the frames that are wanted, and those that their windows show."""
+        radius = 0 if self._window is None else self._window.radius
         last = None if self._only is None else max(self._only)
-        return around(self._undamaged(), self._is_wanted, radius, last)
+        return with_neighbors(self._stop_at_damage(), self._is_wanted, radius, last)
 
-    def _undamaged(self) -> Iterator[Frame]:
-        """The frames before damage. An error would take those along that are still on the way."""
+    def _stop_at_damage(self) -> Iterator[Frame]:
+        """An error would take along the frames that are still on the way."""
         try:
-            yield from self._source.frames()
+            yield from self._frames
         except DamageError as error:
             self.damage = error
 
-    def _counted(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
+    def _count(self, upscaled: Iterable[Upscaled]) -> Iterator[Upscaled]:
         last: Tensor | None = None
-        for each in self.network.enlarged(batches):
-            if each.frame.number >= self.first:
+        for frame, lr, sr in upscaled:
+            if frame.number >= self.first:
                 self.num_frames += 1
-                self.num_repeated += each.sr is last
-            last = each.sr
-            yield each
+                self.num_repeated += sr is last
+            last = sr
+            yield frame, lr, sr
+
+    @staticmethod
+    def _pass_on(
+        results: Iterable[tuple[Frame, Tensor]], sink: FrameSink
+    ) -> Iterator[tuple[Frame, Tensor]]:
+        for frame, sr in results:
+            sink.process(sr)
+            yield frame, sr
+        sink.flush()
 
 
-def batch_size(height: int, width: int, device: torch.device) -> int:
+def choose_batch_size(height: int, width: int, device: torch.device) -> int:
     """How many frames go through the network together: small ones do not fill a GPU."""
     if device.type != "cuda":
         return 1

@@ -1,75 +1,113 @@
-"""What one video needs, found out and checked before any of its frames is computed."""
+"""What one video needs, found out and checked before any of its frames is upscaled."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from sr.inference.options import Job
-from sr.inference.output_size import Exact, Target, TargetError, num_passes
-from sr.inference.video.options import VideoMaking, VideoWork
+from sr.inference.options import VideoOptions
+from sr.inference.output_size import Exact, Target, TargetError, count_megapixels, count_passes
 from sr.inference.video.source import open_source
-from sr.inference.video.stages import Size
 from sr.io.image_formats import check_writable, limit_depth
-from sr.io.video.encode.encoder import plan_encoding
+from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.formats import is_pattern
 from sr.io.video.frame import VideoInfo
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.pixels.color import HDR_TRANSFERS
 
 
-def checked_video(
-    job: Job, making: VideoMaking, target: Target, scale: int, *, single_pass: bool = False
-) -> tuple[VideoWork, list[str]]:
-    """What a job needs, and in words what will be guessed, converted or lost.
+@dataclass(frozen=True)
+class VideoPlan:
+    """What is to be done with one video."""
 
-    single_pass: the network looks at several frames, so that it cannot run over its own results.
+    source: Path
+    output: Path
+    info: VideoInfo
+    """Of the frames that go through the network: cut and re-timed."""
+    height: int
+    """Of the result, without the rows that an encoder may need."""
+    width: int
+    num_passes: int
+    """How often the network runs over its own result."""
+    encoding: Encoding | None
+    """None where the result is an image sequence."""
+    streams: StreamPlan
+    """What becomes of the source's other streams."""
+    depth: int
+    """Bits per sample of the result."""
+    scale: int
+    """Of the network."""
+
+    @property
+    def megapixels(self) -> float:
+        """What the network reads over all passes, as far as the number of frames is known."""
+        pixels = self.info.height * self.info.width * (self.info.num_frames or 1)
+        return count_megapixels(pixels, self.scale, self.num_passes)
+
+
+def plan_video(
+    source: Path,
+    output: Path,
+    options: VideoOptions,
+    target: Target,
+    scale: int,
+    *,
+    takes_clips: bool = False,
+) -> tuple[VideoPlan, list[str]]:
+    """Return what a video needs, and in words what will be guessed, converted or lost.
+
+    takes_clips: the network takes several frames, so that it cannot run over its own results.
     Raises VideoError for a video that cannot be read, EncoderError for a result that cannot be
     written, ImageError for images that cannot, and TargetError for a size out of reach.
     """
-    with open_source(job.source, making) as source:
-        info = source.info
-    size = size_of(info, target, scale)
-    if single_pass and size.num_passes > 1:
+    with open_source(source, options) as opened:
+        info = opened.info
+    height, width, passes = choose_size(info, target, scale)
+    if takes_clips and passes > 1:
         raise TargetError(
             f"a model that looks at several frames runs once: expected {scale} times the frames' "
-            f"size at most, such as -s {scale}; wanted: {size.width}x{size.height} from "
+            f"size at most, such as -s {scale}; wanted: {width}x{height} from "
             f"{info.width}x{info.height}"
         )
+    suffix = output.suffix.lower()
     notes = list(info.notes)
-    if is_pattern(job.output):
-        work = _as_images(job.output, info, size, scale)
-        notes += _lost_in_images(info)
-        if plan_streams(job.source, video_stream=info.stream, suffix=".mkv").passthrough:
+    encoding, streams = None, StreamPlan()
+    if is_pattern(output):
+        bands = 1 if info.layout.kind == "gray" else 3
+        check_writable(suffix, height=height, width=width, num_bands=bands, name=output)
+        depth = limit_depth(suffix, 8 if info.layout.depth == 8 else 16, name=output)
+        notes += _list_lost_in_images(info)
+        if plan_streams(source, video_stream=info.stream, suffix=".mkv").passthrough:
             notes += ["sound and other streams are left out: images hold none"]
-        return work, notes
-    suffix = job.output.suffix.lower()
-    encoding = plan_encoding(
-        info, width=size.width, height=size.height, suffix=suffix, **making.encoder
-    )
-    streams = plan_streams(job.source, video_stream=info.stream, suffix=suffix)
-    work = VideoWork(info, size, encoding, streams, encoding.layout.depth, scale)
-    return work, [*notes, *encoding.notes, *streams.notes]
+    else:
+        encoding = plan_encoding(
+            info,
+            width=width,
+            height=height,
+            suffix=suffix,
+            codec=options.codec,
+            crf=options.crf,
+            preset=options.preset,
+            pix_fmt=options.pix_fmt,
+            options=options.encoder_options,
+        )
+        depth = encoding.layout.depth
+        streams = plan_streams(source, video_stream=info.stream, suffix=suffix)
+        notes += [*encoding.notes, *streams.notes]
+    plan = VideoPlan(source, output, info, height, width, passes, encoding, streams, depth, scale)
+    return plan, notes
 
 
-def size_of(info: VideoInfo, target: Target, scale: int) -> Size:
-    """The size of the result as it is coded; exact sizes are those that players show.
+def choose_size(info: VideoInfo, target: Target, scale: int) -> tuple[int, int, int]:
+    """Return height and width of the result as it is coded, and the number of passes.
 
-    Raises TargetError for a size out of reach.
+    Exact sizes are those that players show. Raises TargetError for a size out of reach.
     """
     if isinstance(target, Exact) and info.turned:
         target = Exact(target.width, target.height)
     height, width = target.size(info.height, info.width, scale)
-    passes = num_passes((info.height, info.width), (height, width), scale)
-    return Size(height, width, passes)
+    return height, width, count_passes((info.height, info.width), (height, width), scale)
 
 
-def _as_images(pattern: Path, info: VideoInfo, size: Size, scale: int) -> VideoWork:
-    suffix = pattern.suffix.lower()
-    bands = 1 if info.layout.kind == "gray" else 3
-    check_writable(suffix, height=size.height, width=size.width, num_bands=bands, name=pattern)
-    depth = limit_depth(suffix, 8 if info.layout.depth == 8 else 16, name=pattern)
-    return VideoWork(info, size, None, StreamPlan(), depth, scale)
-
-
-def _lost_in_images(info: VideoInfo) -> list[str]:
+def _list_lost_in_images(info: VideoInfo) -> list[str]:
     notes = []
     if info.sample_aspect_ratio != 1:
         notes.append(

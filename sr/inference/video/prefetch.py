@@ -1,112 +1,52 @@
-"""Stages of a pipeline: iterators that run in threads of their own, a few items ahead."""
+"""Iterators that run in threads of their own, a few items ahead of whoever takes the items."""
 
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from queue import Empty, Full, Queue
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
 T = TypeVar("T")
+_Entry = tuple[T] | BaseException | None
+"""An item, the error that ended the iterator, or None at its end."""
 
-_POLL = 0.1  # seconds after which a waiting stage looks whether it is to stop
-
-
-class _End:
-    """After the last item; with the error that ended the stage, if any."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
+_POLL = 0.1  # seconds after which a waiting thread looks whether it is to stop
 
 
-class Stage(Generic[T]):
-    """Iterates `items` in a thread of its own, at most `size` items ahead of the taker.
+class Prefetcher:
+    """Runs iterators in threads, which usually take from each other.
 
-    What `items` raises is raised in the taker, after the items before it. Once `stopped` is set,
-    both ends finish without another item.
-    """
-
-    def __init__(self, name: str, items: Iterable[T], size: int, stopped: threading.Event) -> None:
-        self.name = name
-        self._items = items
-        self._size = size
-        self._stopped = stopped
-        self._queue: Queue[T | _End] = Queue(size)
-        self._thread = threading.Thread(target=self._run, name=f"sr-{name}", daemon=True)
-        self._thread.start()
-
-    @property
-    def fill(self) -> float:
-        """Items that wait to be taken, as a share of those that may."""
-        return self._queue.qsize() / self._size
-
-    def join(self) -> None:
-        """Wait for the end of the thread."""
-        self._thread.join()
-
-    def __iter__(self) -> Iterator[T]:
-        while not self._stopped.is_set():
-            try:
-                item = self._queue.get(timeout=_POLL)
-            except Empty:
-                continue
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-
-    def _run(self) -> None:
-        # Small operations that are spread over threads wait for each other longer than they take
-        # while the network and the codecs keep the cores busy. The setting is the thread's own.
-        torch.set_num_threads(1)
-        end = _End()
-        try:
-            with ExitStack() as stack:
-                if isinstance(self._items, Generator):  # which may hold threads of its own
-                    stack.enter_context(closing(self._items))
-                for item in self._items:
-                    if not self._put(item):
-                        break
-                    del item  # not kept while the next one is made
-        except BaseException as error:  # noqa: BLE001  # raised again in the thread that takes
-            end = _End(error)
-        self._put(end)
-
-    def _put(self, item: T | _End) -> bool:
-        """False if nobody takes items any more."""
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=_POLL)
-            except Full:
-                continue
-            return True
-        return False
-
-
-class Pipeline:
-    """Stages one behind the other.
-
-    Leaving the block in whatever way ends all of them, at their next item, before it returns.
+    Leaving the block in whatever way ends all threads, at their next item, before it returns.
     """
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
-        self.stages: list[Stage[Any]] = []
+        self._queues: dict[str, Queue[Any]] = {}
+        self._threads: list[threading.Thread] = []
         self._num_threads = torch.get_num_threads()
 
-    def ahead(self, name: str, items: Iterable[T], size: int) -> Iterator[T]:
-        """`items`, made by a further `Stage`."""
-        stage = Stage(name, items, size, self.stopped)
-        self.stages.append(stage)
-        return iter(stage)
+    def prefetch(self, name: str, items: Iterable[T], size: int) -> Iterator[T]:
+        """Iterate `items` in a new thread, at most `size` items ahead.
+
+        What `items` raises is raised where the items are taken, after those before it. Once
+        `stopped` is set, both ends finish without another item.
+        """
+        queue: Queue[_Entry[T]] = Queue(size)
+        thread = threading.Thread(
+            target=self._run, args=(items, queue), name=f"sr-{name}", daemon=True
+        )
+        self._queues[name] = queue
+        self._threads.append(thread)
+        thread.start()
+        return self._take(queue)
 
     @property
     def fills(self) -> dict[str, float]:
-        """Of each stage, in order."""
-        return {stage.name: stage.fill for stage in self.stages}
+        """How full the queue behind each thread is, 0 to 1, in order."""
+        return {name: queue.qsize() / queue.maxsize for name, queue in self._queues.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +58,45 @@ class Pipeline:
         traceback: TracebackType | None,
     ) -> None:
         self.stopped.set()
-        for stage in self.stages:
-            stage.join()
+        for thread in self._threads:
+            thread.join()
         torch.set_num_threads(self._num_threads)  # new threads take what was set last
+
+    def _take(self, queue: Queue[_Entry[T]]) -> Iterator[T]:
+        while not self.stopped.is_set():
+            try:
+                entry = queue.get(timeout=_POLL)
+            except Empty:
+                continue
+            if entry is None:
+                return
+            if isinstance(entry, BaseException):
+                raise entry
+            yield entry[0]
+
+    def _run(self, items: Iterable[T], queue: Queue[_Entry[T]]) -> None:
+        # Small operations that are spread over threads wait for each other longer than they take
+        # while the network and the codecs keep the cores busy. The setting is the thread's own.
+        torch.set_num_threads(1)
+        end: BaseException | None = None
+        try:
+            with ExitStack() as stack:
+                if isinstance(items, Generator):  # which may hold threads of its own
+                    stack.enter_context(closing(items))
+                for item in items:
+                    if not self._put(queue, (item,)):
+                        break
+                    del item  # not kept while the next one is made
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that takes
+            end = error
+        self._put(queue, end)
+
+    def _put(self, queue: Queue[_Entry[T]], entry: _Entry[T]) -> bool:
+        """Return False if nobody takes items any more."""
+        while not self.stopped.is_set():
+            try:
+                queue.put(entry, timeout=_POLL)
+            except Full:
+                continue
+            return True
+        return False

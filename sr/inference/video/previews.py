@@ -1,7 +1,6 @@
 """A few frames of a video, before and after, before the long work begins."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from sr.inference.events import Emit
-from sr.inference.options import Job
-from sr.inference.video.options import VideoMaking, VideoWork
-from sr.inference.video.pipeline import Production
+from sr.inference.options import VideoOptions
+from sr.inference.video.pipeline import Pipeline
+from sr.inference.video.plan import VideoPlan
+from sr.inference.video.prefetch import Prefetcher
 from sr.inference.video.source import open_source
 from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
@@ -21,32 +21,30 @@ _GRAY = 96  # of the gap, in 8-bit levels
 
 
 def write_previews(
-    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], emit: Emit
+    plan: VideoPlan, options: VideoOptions, upscalers: Sequence[Upscaler], emit: Emit
 ) -> None:
-    """Write `making.num_previews` images next to the result, of frames spread over the video.
+    """Write `options.preview` images next to the result, of frames spread over the video.
 
     The video is decoded up to the last of them, or the end of its window; the temporal filter is
-    left out. Where nobody knows how many frames there are, that is told and nothing written.
+    left out. Where nobody knows how many frames there are, warn and write nothing.
     """
-    if work.info.num_frames is None:
+    if plan.info.num_frames is None:
         message = "no preview: the file does not tell how many frames there are"
-        emit("warning", message=f"{job.source}: {message}")
+        emit("warning", message=f"{plan.source}: {message}")
         return
-    numbers = preview_numbers(work.info.num_frames, making.num_previews)
-    folder, stem = job.output.parent, job.output.stem.replace("%", "")
-    with open_source(job.source, making) as source:
-        plain = replace(making, temporal_filter=False)
-        production = Production(source, work, plain, upscalers, first=0, only=numbers)
-        with production.pipeline:
-            for each in production.enlarged():
-                seconds = float(each.frame.pts * work.info.time_base)
-                path = preview_path(folder, stem, each.frame.number, seconds)
-                write_preview(path, each.lr, each.sr)
-                emit("progress", preview=path)
+    numbers = choose_preview_frames(plan.info.num_frames, options.preview)
+    folder, stem = plan.output.parent, plan.output.stem.replace("%", "")
+    with open_source(plan.source, options) as source, Prefetcher() as prefetcher:
+        pipeline = Pipeline(prefetcher, source.frames(), plan, upscalers, only=numbers)
+        for frame, lr, sr in pipeline.upscale():
+            seconds = float(frame.pts * plan.info.time_base)
+            path = name_preview(folder, stem, frame.number, seconds)
+            write_preview(path, lr, sr)
+            emit("progress", preview=path)
 
 
-def preview_numbers(num_frames: int, count: int) -> list[int]:
-    """The frames to show, rising: the middle of each of `count` equal spans of the video.
+def choose_preview_frames(num_frames: int, count: int) -> list[int]:
+    """Return the frames to show, rising: the middle of each of `count` equal spans of the video.
 
     Numbers begin at 0. All frames if there are not more than `count`.
     Raises ValueError for a count below 1 or a video without frames.
@@ -59,8 +57,8 @@ def preview_numbers(num_frames: int, count: int) -> list[int]:
     return [(2 * index + 1) * num_frames // (2 * count) for index in range(count)]
 
 
-def preview_path(folder: Path, name: str, number: int, seconds: float) -> Path:
-    """Where the preview of a frame goes: NAME_preview_00123_4.920s.png."""
+def name_preview(folder: Path, name: str, number: int, seconds: float) -> Path:
+    """Return where the preview of a frame goes: NAME_preview_00123_4.920s.png."""
     return folder / f"{name}_preview_{number:05d}_{seconds:.3f}s.png"
 
 
@@ -70,9 +68,9 @@ def write_preview(path: Path, lr: Tensor, sr: Tensor) -> None:
     path: ends in .png. lr: (1, 3, h, w), sr: (1, 3, H, W), RGB in [0, 1], on any device.
     Raises `ImageError` where the file cannot be written, or sr is not finite.
     """
-    enlarged = functional.interpolate(
+    bicubic = functional.interpolate(
         lr.float(), size=tuple(sr.shape[2:]), mode="bicubic", align_corners=False
     )
-    before, after = tensor_to_rgb8(enlarged), tensor_to_rgb8(sr)  # (H, W, 3)
+    before, after = tensor_to_rgb8(bicubic), tensor_to_rgb8(sr)  # (H, W, 3)
     gap = np.full((len(after), _GAP, 3), _GRAY, np.uint8)
     write_rgb8(path, np.concatenate([before, gap, after], axis=1))

@@ -11,7 +11,7 @@ _MEMORY = 0.95  # of the mean fill, kept at each frame
 
 
 class Progress:
-    """Counts frames as they are written."""
+    """Counts frames as they are written, and measures how fast they come."""
 
     def __init__(self, num_done: int, num_frames: int | None) -> None:
         """num_done: frames of earlier runs. num_frames: of all, None where nobody knows."""
@@ -21,7 +21,7 @@ class Progress:
         self._marks: deque[tuple[float, int]] = deque([(time.monotonic(), num_done)])
 
     def advance(self, fills: Mapping[str, float]) -> dict[str, Any]:
-        """One frame more; returns what to tell.
+        """Count one frame more; return the fields of the event.
 
         fills: of the stages but the last, in order: how full the queue behind each is, 0 to 1.
         """
@@ -35,7 +35,7 @@ class Progress:
             self._marks.popleft()
         then, done_then = self._marks[0]
         fps = (self._num_done - done_then) / max(now - then, 1e-6)
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "frame": self._num_done,
             "frames": self._num_frames,
             "fps": round(fps, 3),
@@ -44,8 +44,8 @@ class Progress:
         }
         if self._num_frames is not None:
             remaining = max(self._num_frames - self._num_done, 0)
-            told["seconds_left"] = round(remaining / max(fps, 1e-6), 1)
-        return told
+            fields["seconds_left"] = round(remaining / max(fps, 1e-6), 1)
+        return fields
 
 
 def bottleneck(fills: Mapping[str, float], last: str = "encode") -> str:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
-from sr.inference.video.options import VideoMaking
+from sr.inference.options import VideoOptions
 from sr.io.find_files import search_folder
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import is_pattern
@@ -22,52 +23,52 @@ from sr.io.video.read.image_sequence import (
 from sr.io.video.read.reader import VideoReader, open_video
 
 _ANIMATION_SUFFIXES = frozenset({".gif", ".webp"})
-USUAL_RATE = Fraction(24)  # frames a second, of images, which tell none
+USUAL_RATE = Fraction(24)  # frames per second, of images, which tell none
 
 
 class Source:
     """The frames that are wanted of an open video."""
 
-    def __init__(self, opened: VideoReader | Images, making: VideoMaking) -> None:
-        self._opened = opened
-        self._making = making
+    def __init__(self, reader: VideoReader | Images, options: VideoOptions) -> None:
+        self._reader = reader
+        self._options = options
         # Of images it is their rate, at which they have been opened.
-        self._is_retimed = making.fps is not None and not isinstance(opened, ImageSequence)
-        self.info = self._cut_info(opened.info)
-        """As `frames` gives them."""
+        self._fps = None if isinstance(reader, ImageSequence) else options.fps
+        self.info = self._cut_info(reader.info)
+        """As `frames` yields them."""
 
     @property
     def images(self) -> list[Path]:
         """The files, where each is a frame; else empty."""
-        return self._opened.paths if isinstance(self._opened, ImageSequence) else []
+        return self._reader.paths if isinstance(self._reader, ImageSequence) else []
 
     @property
     def damage(self) -> list[str]:
         """Faults that were passed over; complete when the frames are at their end."""
-        return self._opened.damage
-
-    @property
-    def begins_late(self) -> bool:
-        """The source's beginning is not wanted."""
-        return self._making.start is not None
-
-    @property
-    def ends_early(self) -> bool:
-        """The source's end is not wanted."""
-        return self._making.end is not None
+        return self._reader.damage
 
     def frames(self) -> Iterator[Frame]:
-        """The frames, once. Raises as `VideoReader.frames`, and VideoError where there are none."""
-        making = self._making
-        original = self._opened.info
-        frames = _from_first(self._opened.frames(), making, original.time_base)
-        if self._is_retimed:
-            assert making.fps is not None
-            frames = change_frame_rate(frames, original.time_base, making.fps)
+        """Yield the frames, once.
+
+        Raises as `VideoReader.frames`, and VideoError where there are none.
+        """
+        options, original = self._options, self._reader.info
+        frames = self._reader.frames()
         num_frames = 0
-        for frame in frames:
-            num_frames += 1
-            yield frame
+        if (first := next(frames, None)) is not None:
+            frames = select_frames(
+                chain([first], frames),
+                options.start,
+                options.end,
+                time_base=original.time_base,
+                first_pts=first.pts,
+            )
+            del first  # which would be kept to the end
+            if self._fps is not None:
+                frames = change_frame_rate(frames, original.time_base, self._fps)
+            for frame in frames:
+                num_frames += 1
+                yield frame
         if not num_frames:
             length = ""
             if original.num_frames is not None:
@@ -76,58 +77,40 @@ class Source:
             raise VideoError(f"{original.name}: no frame between --start and --end{length}")
 
     def _cut_info(self, info: VideoInfo) -> VideoInfo:
-        making = self._making
-        rate = making.fps if self._is_retimed and making.fps is not None else info.rate
-        num_frames = None
-        if info.num_frames is not None:
-            first = _frames_until(making.start, info.rate, default=0)
-            last = min(_frames_until(making.end, info.rate, info.num_frames), info.num_frames)
-            num_frames = max(round((last - first) * rate / info.rate), 1)
-        time_base = 1 / rate if self._is_retimed else info.time_base
+        rate, time_base, num_frames = info.rate, info.time_base, info.num_frames
+        if self._fps is not None:
+            rate, time_base = self._fps, 1 / self._fps
+        if num_frames is not None:
+            first = _count_frames_until(self._options.start, info.rate, default=0)
+            last = _count_frames_until(self._options.end, info.rate, default=num_frames)
+            num_frames = max(round((min(last, num_frames) - first) * rate / info.rate), 1)
         return replace(info, rate=rate, time_base=time_base, num_frames=num_frames)
 
 
 @contextmanager
-def open_source(path: Path, making: VideoMaking) -> Iterator[Source]:
+def open_source(path: Path, options: VideoOptions) -> Iterator[Source]:
     """Open a video file, an animation, or a folder or pattern of images.
 
     Raises VideoError naming the file for what cannot be read.
     """
-    with _opened(path, making) as opened:
-        yield Source(opened, making)
+    with _open_reader(path, options) as reader:
+        yield Source(reader, options)
 
 
-def _opened(path: Path, making: VideoMaking) -> AbstractContextManager[VideoReader | Images]:
+def _open_reader(path: Path, options: VideoOptions) -> AbstractContextManager[VideoReader | Images]:
     if is_pattern(path) and not path.exists():
-        return open_image_sequence(list_pattern_files(path), making.fps or USUAL_RATE)
+        return open_image_sequence(list_pattern_files(path), options.fps or USUAL_RATE)
     if path.is_dir():
         images = search_folder(path, False, READABLE_SUFFIXES).images
         if not images:
             raise VideoError(f"{path}: expected images as frames in this folder, got none")
-        return open_image_sequence(images, making.fps or USUAL_RATE)
+        return open_image_sequence(images, options.fps or USUAL_RATE)
     if path.suffix.lower() in _ANIMATION_SUFFIXES:
         return open_animation(path)
-    return open_video(path, stream=making.stream, damaged=making.damaged)
+    return open_video(path, stream=options.stream, damaged=options.damaged)
 
 
-def _from_first(
-    frames: Iterator[Frame], making: VideoMaking, time_base: Fraction
-) -> Iterator[Frame]:
-    """The frames between start and end, whose seconds count from the first frame."""
-    first = next(frames, None)
-    if first is None:
-        return
-
-    def all_frames() -> Iterator[Frame]:
-        yield first
-        yield from frames
-
-    yield from select_frames(
-        all_frames(), making.start, making.end, time_base=time_base, first_pts=first.pts
-    )
-
-
-def _frames_until(moment: Moment | None, rate: Fraction, default: int) -> int:
+def _count_frames_until(moment: Moment | None, rate: Fraction, default: int) -> int:
     if moment is None:
         return default
     if moment.frame is not None:

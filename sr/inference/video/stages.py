@@ -6,7 +6,7 @@ n distinct frames of a batch, h x w LR pixels, H x W pixels of the result.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,6 +25,10 @@ from sr.tiling.upscaler import StoppedError, Upscaler
 
 MAX_FRAMES = 32  # of a batch, repeated ones included, so that a still scene does not hold up all
 
+Upscaled = tuple[Frame, Tensor, Tensor]
+"""A frame, lr (1, 3, h, w) and sr (1, 3, H, W), both RGB, not clamped, on the network's device. The
+very tensors of the frame before where both are equal."""
+
 
 @dataclass
 class Batch:
@@ -42,47 +46,27 @@ class Batch:
     Empty for others, which take `lr`."""
 
 
-@dataclass(frozen=True)
-class Enlarged:
-    """A frame before and after the network."""
-
-    frame: Frame
-    lr: Tensor
-    """(1, 3, h, w), RGB, not clamped. The very tensor of the frame before where both are equal."""
-    sr: Tensor
-    """(1, 3, H, W), likewise."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a result is, and how it is reached."""
-
-    height: int
-    width: int
-    num_passes: int
-
-
-def as_rgb(
+def convert_to_rgb(
     frames: Iterable[Frame],
     conversion: Conversion,
     devices: Sequence[torch.device],
     batch_size: int,
 ) -> Iterator[Batch]:
-    """Frames in batches of `batch_size` distinct ones, on the devices in turn."""
+    """Yield frames in batches of `batch_size` distinct ones, on the devices in turn."""
 
-    def converted(planes: Planes, device: torch.device) -> Tensor:
+    def convert(planes: Planes, device: torch.device) -> Tensor:
         return conversion.to_rgb(planes_to_tensors(planes, device))
 
-    convert = [on_own_stream(partial(converted, device=device), device) for device in devices]
+    converts = [on_own_stream(partial(convert, device=device), device) for device in devices]
     batch = Batch(turn=0)
     last: Planes | None = None
     for frame in frames:
-        is_new = last is None or not equal(frame.planes, last)
+        is_new = last is None or not are_equal(frame.planes, last)
         if (is_new and len(batch.lr) == batch_size) or len(batch.frames) == MAX_FRAMES:
             yield batch
             batch = Batch((batch.turn + 1) % len(devices))
         if is_new:
-            batch.lr.append(convert[batch.turn](frame.planes))
+            batch.lr.append(converts[batch.turn](frame.planes))
         batch.frames.append(frame)
         batch.is_new.append(is_new)
         last = frame.planes
@@ -90,17 +74,28 @@ def as_rgb(
         yield batch
 
 
-def equal(planes: Planes, others: Planes) -> bool:
+def are_equal(planes: Planes, others: Planes) -> bool:
     """Whether two frames show the same."""
     return planes is others or all(map(np.array_equal, planes, others))
 
 
-class Network:
-    """Enlarges batches, each device its own in turn, and keeps the order of frames."""
+class NetworkStage:
+    """Upscales batches, each device its own in turn, and keeps the order of frames.
 
-    def __init__(self, upscalers: Sequence[Upscaler], size: Size, stopped: threading.Event) -> None:
+    size: (height, width) of the results, which are resampled to it after `num_passes` runs of the
+    network.
+    """
+
+    def __init__(
+        self,
+        upscalers: Sequence[Upscaler],
+        size: tuple[int, int],
+        num_passes: int,
+        stopped: threading.Event,
+    ) -> None:
         self._upscalers = upscalers
         self._size = size
+        self._num_passes = num_passes
         self._stopped = stopped
         self._num_threads = torch.get_num_threads()
         self.num_tiles = 0
@@ -108,26 +103,27 @@ class Network:
         """Of all devices together."""
         self._counting = threading.Lock()
 
-    def enlarged(self, batches: Iterable[Batch]) -> Iterator[Enlarged]:
-        """Frames with their results, computed for new ones only.
+    def upscale(self, batches: Iterable[Batch]) -> Iterator[Upscaled]:
+        """Yield frames with their results, computed for new ones only.
 
         Raises NumericError and MemoryError with the number of the frame, and StoppedError.
         """
         waiting: deque[tuple[Batch, Future[list[Tensor]]]] = deque()
-        last: list[tuple[Tensor, Tensor]] = []
+        last: tuple[Tensor, Tensor] | None = None
         with ExitStack() as stack:
             threads = [
-                stack.enter_context(_network_thread(self._num_threads)) for _ in self._upscalers
+                stack.enter_context(_start_network_thread(self._num_threads))
+                for _ in self._upscalers
             ]
             for batch in batches:
                 waiting.append((batch, threads[batch.turn].submit(self._run, batch)))
                 if len(waiting) > len(threads):
-                    yield from _in_turn(*waiting.popleft(), last)
+                    last = yield from _unpack(*waiting.popleft(), last)
             while waiting:
-                yield from _in_turn(*waiting.popleft(), last)
+                last = yield from _unpack(*waiting.popleft(), last)
 
     def _run(self, batch: Batch) -> list[Tensor]:
-        """Of each new frame (1, 3, H, W), RGB, not clamped, on the device."""
+        """Return (1, 3, H, W), RGB, not clamped, on the device, of each new frame."""
         if not batch.lr:
             return []
         if self._stopped.is_set():
@@ -137,7 +133,7 @@ class Network:
         given = batch.windows or batch.lr
         sr = torch.cat(given) if len(given) > 1 else given[0]
         try:
-            for _ in range(self._size.num_passes):
+            for _ in range(self._num_passes):
                 sr = upscaler.upscale_whole(sr, sr.device, self._on_tile)
         except (NumericError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
@@ -145,13 +141,12 @@ class Network:
                 raise
             kind = NumericError if isinstance(error, NumericError) else MemoryError
             raise kind(f"frame {batch.frames[0].number}: {error}") from error
-        size = (self._size.height, self._size.width)
-        if sr.shape[2:] != size:
+        if sr.shape[2:] != self._size:
             # Done when it returns: other threads read it on streams of their own.
-            sr = on_own_stream(_resized, sr.device)(sr, size)
+            sr = on_own_stream(_resize, sr.device)(sr, self._size)
         with self._counting:
             self.seconds += time.perf_counter() - started
-        return [part[None] for part in sr]
+        return [one[None] for one in sr]
 
     def _on_tile(self, _tile: int, _tiles: int) -> None:
         with self._counting:
@@ -160,12 +155,12 @@ class Network:
             raise StoppedError
 
 
-def _resized(sr: Tensor, size: tuple[int, int]) -> Tensor:
-    """(n, 3, height, width). size: that."""
+def _resize(sr: Tensor, size: tuple[int, int]) -> Tensor:
+    """(n, 3, h, w) to (n, 3, height, width). size: (height, width)."""
     return functional.interpolate(sr, size, mode="bicubic", antialias=True)
 
 
-def _network_thread(num_threads: int) -> ThreadPoolExecutor:
+def _start_network_thread(num_threads: int) -> ThreadPoolExecutor:
     """A thread whose operations are spread over `num_threads`, whatever others have set since."""
     return ThreadPoolExecutor(
         1,
@@ -175,24 +170,26 @@ def _network_thread(num_threads: int) -> ThreadPoolExecutor:
     )
 
 
-def _in_turn(
-    batch: Batch, future: Future[list[Tensor]], last: list[tuple[Tensor, Tensor]]
-) -> Iterator[Enlarged]:
-    """The frames of a batch. last: LR tensor and result of the last new frame, kept up to date."""
+def _unpack(
+    batch: Batch, future: Future[list[Tensor]], last: tuple[Tensor, Tensor] | None
+) -> Generator[Upscaled, None, tuple[Tensor, Tensor] | None]:
+    """Yield the frames of a batch. last: lr and sr of the last new frame; returned in turn."""
     new = zip(batch.lr, future.result(), strict=True)
     for frame, is_new in zip(batch.frames, batch.is_new, strict=True):
         if is_new:
-            last[:] = [next(new)]
-        yield Enlarged(frame, *last[0])
+            last = next(new)
+        assert last is not None
+        yield frame, *last
+    return last
 
 
-def as_levels(
+def convert_to_planes(
     results: Iterable[tuple[Frame, Tensor]],
     conversion: Conversion,
     layout: Layout,
     pad: tuple[int, int],
 ) -> Iterator[tuple[Frame, Planes]]:
-    """Each frame with the planes to encode.
+    """Yield each frame with the planes to encode.
 
     results: (1, 3, H, W), the very tensor of the frame before where both are equal. pad: rows and
     columns to repeat at the bottom and right.

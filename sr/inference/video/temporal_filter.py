@@ -57,15 +57,15 @@ class TemporalFilter:
         self.strength = strength
         self.radius = radius
 
-    def filtered(self, pairs: Iterable[tuple[Key, Tensor, Tensor]]) -> Iterator[tuple[Key, Tensor]]:
-        """Each key with its filtered frame, (1, 3, H, W), float32, not clamped, in CPU memory.
+    def filter(self, frames: Iterable[tuple[Key, Tensor, Tensor]]) -> Iterator[tuple[Key, Tensor]]:
+        """Yield each key with its filtered frame, (1, 3, H, W), float32, not clamped, on the CPU.
 
-        pairs: consecutive frames: a key that is handed through; lr (1, 3, h, w), RGB in [0, 1]; sr
+        frames: consecutive ones: a key that is handed through; lr (1, 3, h, w), RGB in [0, 1]; sr
         (1, 3, H, W). Sizes are the same in all, H/h and W/w may be any numbers. lr and sr may be on
         any device, and are not changed. Raises ValueError for other shapes.
         """
         window: deque[_Frame[Key]] = deque()
-        for key, lr, sr in pairs:
+        for key, lr, sr in frames:
             new = _Frame(key, lr, sr)
             for old in window:
                 new.check_size(old)
@@ -95,7 +95,7 @@ class TemporalFilter:
             (new, old, backward, back),
         ):
             moved = warp_image(other.detail, resize_flow(flow, *size))
-            frame.add(moved, np.float32(self.strength) * _enlarged(weight, *size)[..., None])
+            frame.add(moved, np.float32(self.strength) * _resize(weight, *size)[..., None])
 
 
 class _Frame(Generic[Key]):
@@ -110,8 +110,8 @@ class _Frame(Generic[Key]):
                 )
         self.key = key
         self.luma = to_luma8(lr)  # (h, w)
-        self.lr = _rows(lr)  # (h, w, 3)
-        self.detail = _rows(sr)  # (H, W, 3)
+        self.lr = _to_numpy(lr)  # (h, w, 3)
+        self.detail = _to_numpy(sr)  # (H, W, 3)
         self.detail -= self._base()
         self._total = self.detail.copy()
         self._weights: Image = np.ones((1, 1, 1), np.float32)  # broadcast over _total
@@ -144,12 +144,12 @@ class _Frame(Generic[Key]):
         return np.asarray(enlarged, np.float32)
 
 
-def _enlarged(weights: Image, height: int, width: int) -> Image:
+def _resize(weights: Image, height: int, width: int) -> Image:
     resized = cv2.resize(weights, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32)
 
 
-def _rows(image: Tensor) -> Image:
+def _to_numpy(image: Tensor) -> Image:
     """(1, 3, h, w) to (h, w, 3), float32, own memory."""
     rows = image.detach()[0].to("cpu", torch.float32).permute(1, 2, 0)
     return np.array(rows.numpy(), order="C")

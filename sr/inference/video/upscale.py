@@ -1,24 +1,27 @@
-"""One video -> its upscaled video, told in the order of the work."""
+"""One video -> its upscaled video, in the order of the work."""
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 import av
 
 from sr.device import precision_name
-from sr.evaluation.video_scorer import ClipScorer
 from sr.inference.events import Emit
-from sr.inference.options import Job
-from sr.inference.video.image_sequence import write_images
-from sr.inference.video.options import VideoMaking, VideoWork
-from sr.inference.video.pipeline import Production
+from sr.inference.load_upscaler import find_model
+from sr.inference.options import InferOptions, VideoOptions
+from sr.inference.video.image_sequence import count_existing, write_image_sequence
+from sr.inference.video.pipeline import FrameSink, Pipeline
+from sr.inference.video.plan import VideoPlan
+from sr.inference.video.prefetch import Prefetcher
 from sr.inference.video.previews import write_previews
-from sr.inference.video.resume import Journal, identity_of, identity_of_frames
-from sr.inference.video.segment_encoder import Encoder
+from sr.inference.video.resume import SegmentManifest, fingerprint, fingerprint_images
+from sr.inference.video.segment_encoder import SegmentEncoder
 from sr.inference.video.source import Source, open_source
 from sr.io.atomic_write import atomic_write
+from sr.io.model_file import ModelFileError
 from sr.io.video.frame import VideoError
 from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.video_track import VideoTrack
@@ -26,173 +29,191 @@ from sr.io.video.time_range import TimeRange
 from sr.io.video.verify import verify_video
 from sr.tiling.upscaler import Upscaler
 
-_NUM_TOLD = 4  # kinds of damage named in a message; the rest are counted
+_NUM_NAMED = 4  # kinds of damage in a message; the rest are counted
 
 
 class OutputMismatchError(VideoError):
     """A result that is written, but is not in time with its source, or lacks something of it."""
 
 
-def do_video(
-    job: Job,
-    work: VideoWork,
-    making: VideoMaking,
+def upscale_video(
+    plan: VideoPlan,
+    options: InferOptions,
     upscalers: Sequence[Upscaler],
     emit: Emit,
-    scorer: ClipScorer | None = None,
+    sink: FrameSink | None = None,
 ) -> dict[str, Any]:
-    """Read, upscale and write one video. Returns what to tell of it.
+    """Read, upscale and write one video. Return the fields of its event.
 
-    scorer: is given all frames that are made, as they come out of the network.
+    sink: is given all frames that are upscaled, as they come out of the network.
 
-    Whatever ends it early leaves the parts that are whole, for `making.resume`. Raises VideoError,
+    Whatever ends it early leaves the segments that are complete, for --resume. Raises VideoError,
     OutputMismatchError, ManifestError, ImageError of images, NumericError and MemoryError.
     """
-    if making.num_previews:
-        write_previews(job, work, making, upscalers, emit)
+    if options.video.preview:
+        write_previews(plan, options.video, upscalers, emit)
     started = time.perf_counter()
-    with open_source(job.source, making) as source:
-        if work.encoding is None:
-            production = write_images(job, work, making, upscalers, source, emit, scorer)
+    with open_source(plan.source, options.video) as source, Prefetcher() as prefetcher:
+        manifest, first = None, 0
+        if plan.encoding is not None:
+            depends_on = _list_dependencies(plan, options, upscalers, source)
+            manifest = SegmentManifest.open(plan.output, depends_on, resume=options.output.resume)
+            first = manifest.num_frames
+        elif options.output.keeps_existing:
+            first = count_existing(plan)
+        pipeline = Pipeline(
+            prefetcher,
+            source.frames(),
+            plan,
+            upscalers,
+            first=first,
+            temporal_filter=options.video.temporal_filter,
+            sink=sink,
+        )
+        if manifest is None:
+            write_image_sequence(pipeline, plan, options.output, emit)
         else:
-            production = _write_video(job, work, making, upscalers, source, emit, scorer)
-        _tell_damage(job, source, emit)
-    return _told(work, production, upscalers, time.perf_counter() - started)
-
-
-def _write_video(
-    job: Job,
-    work: VideoWork,
-    making: VideoMaking,
-    upscalers: Sequence[Upscaler],
-    source: Source,
-    emit: Emit,
-    scorer: ClipScorer | None,
-) -> Production:
-    journal = _journal(job, work, making, upscalers, source)
-    encoder = Encoder(work, source, journal, emit)
-    try:
-        production = encoder.write_all(making, upscalers, scorer)
-        early = source.ends_early or production.damage is not None
-        faults = _finish(job, work, journal, emit, late=source.begins_late, early=early)
-    except BaseException:
-        if journal.num_frames:
-            kept = f"{journal.num_frames} frames are kept in {journal.folder}"
-            how = "the same command with --resume, and without --overwrite"
-            emit("warning", message=f"{kept}; {how}, goes on from there")
-        else:
-            journal.remove()
-        raise
-    journal.remove()
-    if faults:
-        raise OutputMismatchError(f"{job.output}: is written, but {'; '.join(faults)}")
-    if production.damage is not None:
-        raise VideoError(f"{production.damage}; {job.output} ends there, its sound too")
-    return production
-
-
-def _journal(
-    job: Job, work: VideoWork, making: VideoMaking, upscalers: Sequence[Upscaler], source: Source
-) -> Journal:
-    encoding, images = work.encoding, source.images
-    assert encoding is not None
-    made_of = {
-        "source": identity_of_frames(images) if images else identity_of(job.source),
-        "model": dict(making.model),
-        "size": f"{work.size.width}x{work.size.height}",
+            _encode_and_mux(pipeline, manifest, plan, options.video, emit)
+        _warn_of_damage(source, plan, emit)
+    seconds = time.perf_counter() - started
+    return {
+        "lr_size": (plan.info.width, plan.info.height),
+        "sr_size": (plan.width, plan.height),
+        "passes": plan.num_passes,
+        "frames": pipeline.first + pipeline.num_frames,
+        "resumed_at": pipeline.first,
+        "repeated": pipeline.num_repeated,
+        "fps": round(pipeline.num_frames / max(seconds, 1e-6), 3),
+        "tiles": pipeline.network.num_tiles,
+        "tile_size": min(upscaler.tile_size for upscaler in upscalers),
         "precision": precision_name(upscalers[0].dtype),
-        "stream": work.info.stream,
-        "start": str(making.start),
-        "end": str(making.end),
-        "fps": str(making.fps),
-        "damaged": making.damaged,
-        "temporal_filter": making.temporal_filter,
+        "network_seconds": round(pipeline.network.seconds, 3),
+    }
+
+
+def _encode_and_mux(
+    pipeline: Pipeline,
+    manifest: SegmentManifest,
+    plan: VideoPlan,
+    options: VideoOptions,
+    emit: Emit,
+) -> None:
+    """Encode the segments that are missing, and mux all into the result."""
+    try:
+        SegmentEncoder(plan, manifest, emit, options.frames_per_segment).encode(pipeline)
+        damage = pipeline.damage
+        if damage is not None and not manifest.segments:
+            raise damage
+        late, early = options.start is not None, options.end is not None or damage is not None
+        faults = _mux_segments(plan, manifest, emit, begins_late=late, ends_early=early)
+    except BaseException:
+        if manifest.num_frames:
+            emit(
+                "warning",
+                message=f"{manifest.num_frames} frames are kept in {manifest.folder}; the same "
+                "command with --resume, and without --overwrite, continues after them",
+            )
+        else:
+            manifest.remove()
+        raise
+    manifest.remove()
+    if faults:
+        raise OutputMismatchError(f"{plan.output}: is written, but {'; '.join(faults)}")
+    if damage is not None:
+        raise VideoError(f"{damage}; {plan.output} ends there, its sound too")
+
+
+def _list_dependencies(
+    plan: VideoPlan, options: InferOptions, upscalers: Sequence[Upscaler], source: Source
+) -> dict[str, Any]:
+    """Return all that segments depend on.
+
+    Neither devices nor tiles, which change results by rounding only.
+    """
+    encoding, video, images = plan.encoding, options.video, source.images
+    assert encoding is not None
+    model: dict[str, Any] = {"tta": options.runtime.tta, "backend": options.runtime.backend}
+    if (flow := upscalers[0].flow) is not None:
+        model["flow"] = flow.name
+    with suppress(OSError, ModelFileError):  # a network from elsewhere has no file
+        model |= fingerprint(find_model(options))
+    return {
+        "source": fingerprint_images(images) if images else fingerprint(plan.source),
+        "model": model,
+        "size": f"{plan.width}x{plan.height}",
+        "precision": precision_name(upscalers[0].dtype),
+        "stream": plan.info.stream,
+        "start": str(video.start),
+        "end": str(video.end),
+        "fps": str(video.fps),
+        "damaged": "go-on" if video.damaged == "continue" else video.damaged,  # its older name
+        "temporal_filter": video.temporal_filter,
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,
         "pix_fmt": encoding.layout.pix_fmt,
         "color": asdict(encoding.color),
         "av": av.__version__,
     }
-    begin = Journal.resume if making.resume else Journal.begin
-    return begin(job.output, made_of)
 
 
-def _finish(
-    job: Job, work: VideoWork, journal: Journal, emit: Emit, *, late: bool, early: bool
+def _mux_segments(
+    plan: VideoPlan, manifest: SegmentManifest, emit: Emit, *, begins_late: bool, ends_early: bool
 ) -> list[str]:
-    """Parts -> the result, which is then compared with what it was to be; returns its faults.
+    """Mux the result, and return its faults.
 
-    late, early: the source's beginning or end is left out, of its other streams, too.
+    begins_late, ends_early: the source's beginning or end is left out, of its other streams, too.
     """
-    info = work.info
-    assert work.encoding is not None
-    first, last = journal.parts[0], journal.parts[-1]
+    info = plan.info
+    assert plan.encoding is not None
+    first, last = manifest.segments[0], manifest.segments[-1]
     time_range = TimeRange(
-        first.first * info.time_base if late else None, last.end * info.time_base if early else None
+        first.first * info.time_base if begins_late else None,
+        last.end * info.time_base if ends_early else None,
     )
     track = VideoTrack(
         time_base=info.time_base,
         rate=info.rate,
         sample_aspect_ratio=info.sample_aspect_ratio,
-        color=work.encoding.color,
+        color=plan.encoding.color,
         display_matrix=info.display_matrix,
         stream=info.stream,
         origin=first.first,
         last_duration=last.end - last.last,
     )
-    original = job.source if job.source.is_file() else None
-    whole = journal.folder / f"whole{job.output.suffix}"  # what a kill leaves goes with the parts
+    original = plan.source if plan.source.is_file() else None
+    whole = manifest.folder / f"whole{plan.output.suffix}"  # removed with the segments after a kill
     with atomic_write(whole) as path:
         try:
             notes = mux_video(
-                journal.paths,
+                manifest.paths,
                 path,
                 video=track,
                 source=original,
-                plan=work.streams,
+                plan=plan.streams,
                 time_range=time_range,
             )
         except VideoError as error:
-            raise VideoError(str(error).replace(str(path), str(job.output))) from error
+            raise VideoError(str(error).replace(str(path), str(plan.output))) from error
         faults = verify_video(
             path,
             video=track,
             source=original,
-            plan=work.streams,
-            num_frames=journal.num_frames,
+            plan=plan.streams,
+            num_frames=manifest.num_frames,
             first=first.first * info.time_base - time_range.shift,
             last=last.last * info.time_base - time_range.shift,
             time_range=time_range,
         )
-    whole.replace(job.output)
+    whole.replace(plan.output)
     for note in notes:
-        emit("warning", message=f"{job.source}: {note}")
+        emit("warning", message=f"{plan.source}: {note}")
     return faults
 
 
-def _tell_damage(job: Job, source: Source, emit: Emit) -> None:
+def _warn_of_damage(source: Source, plan: VideoPlan, emit: Emit) -> None:
     damage = source.damage
-    if len(damage) > _NUM_TOLD:  # the last may tell that the file is cut short
-        more = f"{len(damage) - _NUM_TOLD} more"
-        damage = [*damage[: _NUM_TOLD - 1], more, damage[-1]]
+    if len(damage) > _NUM_NAMED:  # the last may tell that the file is cut short
+        more = f"{len(damage) - _NUM_NAMED} more"
+        damage = [*damage[: _NUM_NAMED - 1], more, damage[-1]]
     if damage:
-        emit("warning", message=f"{job.source}: {'; '.join(damage)}")
-
-
-def _told(
-    work: VideoWork, production: Production, upscalers: Sequence[Upscaler], seconds: float
-) -> dict[str, Any]:
-    info, size, network = work.info, work.size, production.network
-    return {
-        "lr_size": (info.width, info.height),
-        "sr_size": (size.width, size.height),
-        "passes": size.num_passes,
-        "frames": production.first + production.num_frames,
-        "resumed_at": production.first,
-        "repeated": production.num_repeated,
-        "fps": round(production.num_frames / max(seconds, 1e-6), 3),
-        "tiles": network.num_tiles,
-        "tile_size": min(upscaler.tile_size for upscaler in upscalers),
-        "precision": precision_name(upscalers[0].dtype),
-        "network_seconds": round(network.seconds, 3),
-    }
+        emit("warning", message=f"{plan.source}: {'; '.join(damage)}")

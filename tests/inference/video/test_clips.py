@@ -12,15 +12,12 @@ import numpy as np
 import pytest
 import torch
 from av.video.stream import VideoStream
-from torch import Tensor, nn
+from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 
-from sr.inference.output_size import LongSide
-from sr.inference.video.options import VideoMaking
+from sr.inference.options import VideoOptions
 from sr.networks.compact import Compact
 
-QUICK = {"preset": "ultrafast"}
-QUICK_VP9 = {"preset": "5"}
-SMALL = LongSide(160)  # the network's result is shrunk, for encoders of HD take time
+SMALL = 160  # pixels of the longer side; the result is shrunk, for encoders of HD take time
 MILLISECOND = Fraction(1, 1000)
 
 BT709, BT601 = (1, 1, 1, 1), (6, 1, 6, 1)  # matrix, primaries, transfer, limited range
@@ -50,15 +47,6 @@ CLIPS = [
     Clip("torchcodec_nasa_rotated.mp4", 17, "yuv420p", BT709),
     Clip("torchcodec_odd_hw_444.mp4", 25, "yuv444p", BT601, (160, 120)),
 ]
-
-
-class Same(nn.Module):
-    """Changes nothing, and takes no time."""
-
-    scale = 1
-
-    def forward(self, lr: Tensor) -> Tensor:
-        return lr
 
 
 @dataclass
@@ -142,25 +130,29 @@ def max_off(found: list[Fraction], expected: list[Fraction]) -> Fraction:
     return max((abs(time - other) for time, other in pairs), default=Fraction(0))
 
 
-def run(studio: Any, source: Path, output: Path, **making: Any) -> Any:
-    """Through the engine, to 160 pixels; what was told."""
-    listener = studio.Listener()
-    making.setdefault("encoder", QUICK_VP9 if "webm" in source.suffix + output.suffix else QUICK)
-    video = VideoMaking(**making)
-    outcome = studio.upscale(
-        source, output, network=Same(), video=video, target=SMALL, listener=listener
+def run(source: Path, output: Path, stream: int | None = None) -> Listener:
+    """Through the whole program, to 160 pixels; the events."""
+    listener = Listener()
+    preset = "5" if "webm" in source.suffix + output.suffix else "ultrafast"
+    summary = upscale(
+        source,
+        output,
+        network=CountingNetwork(),
+        video=VideoOptions(preset=preset, stream=stream),
+        long_side=SMALL,
+        listener=listener,
     )
-    assert (outcome.exit_code, outcome.failures) == (0, {})
+    assert (summary.exit_code, summary.failures) == (0, {})
     return listener
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.name)
 def test_a_clip_keeps_frames_times_streams_and_looks(
-    studio: Any, shared_data: Path, clip: Clip
+    tmp_path: Path, shared_data: Path, clip: Clip
 ) -> None:
     path = shared_data / "video" / "clips" / clip.name
-    listener = run(studio, path, studio.folder / "out")
-    (output,) = (studio.folder / "out").iterdir()
+    listener = run(path, tmp_path / "out")
+    (output,) = (tmp_path / "out").iterdir()
     assert output.suffix == path.suffix
     source, result = probe(path), probe(output)
     assert len(result.times) == clip.num_frames
@@ -178,11 +170,11 @@ def test_a_clip_keeps_frames_times_streams_and_looks(
 
 @pytest.mark.parametrize(("suffix", "stream"), [(".mp4", None), (".mkv", 3), (".webm", 0)])
 def test_of_several_videos_one_is_chosen_and_all_else_is_kept(
-    studio: Any, shared_data: Path, suffix: str, stream: int | None
+    tmp_path: Path, shared_data: Path, suffix: str, stream: int | None
 ) -> None:
     path = shared_data / "video" / "clips" / "torchcodec_nasa_13013.mp4"
-    output = studio.folder / f"out{suffix}"
-    listener = run(studio, path, output, stream=stream)
+    output = tmp_path / f"out{suffix}"
+    listener = run(path, output, stream=stream)
     chosen = 3 if stream is None else stream  # both are default, this one is larger
     source = probe(path, chosen, hidden=suffix == ".mp4")  # others cannot hide
     result = probe(output)
@@ -207,15 +199,14 @@ def test_of_several_videos_one_is_chosen_and_all_else_is_kept(
 
 
 def test_a_small_network_makes_each_frame_of_a_clip_twice_as_large(
-    studio: Any, shared_data: Path
+    tmp_path: Path, shared_data: Path
 ) -> None:
     path = shared_data / "video" / "clips" / "torchcodec_nasa_rotated.mp4"
     torch.manual_seed(0)
-    network: Any = Compact(2, num_features=4, num_convs=1)
-    network.scale = 2
-    output = studio.folder / "out.mkv"
-    making = VideoMaking(encoder=QUICK)
-    assert studio.upscale(path, output, network=network, video=making).exit_code == 0
+    upscaler = make_upscaler(Compact(2, num_features=4, num_convs=1), 2)
+    output = tmp_path / "out.mkv"
+    video = VideoOptions(preset="ultrafast")
+    assert upscale(path, output, upscaler=upscaler, video=video).exit_code == 0
     source, result = probe(path), probe(output)
     assert result.size == (2 * source.size[0], 2 * source.size[1])
     assert result.rotation == source.rotation != 0
@@ -223,10 +214,10 @@ def test_a_small_network_makes_each_frame_of_a_clip_twice_as_large(
 
 
 @pytest.mark.parametrize("name", ["torchcodec_h264_10bits.mp4", "torchcodec_odd_hw_444.mp4"])
-def test_ffv1_gives_the_very_samples_back(studio: Any, shared_data: Path, name: str) -> None:
+def test_ffv1_gives_the_very_samples_back(tmp_path: Path, shared_data: Path, name: str) -> None:
     path = shared_data / "video" / "clips" / name
-    output = studio.folder / "out.mkv"
-    assert studio.upscale(path, output, network=Same()).exit_code == 0
+    output = tmp_path / "out.mkv"
+    assert upscale(path, output, network=CountingNetwork()).exit_code == 0
     with av.open(str(path)) as before, av.open(str(output)) as after:
         pairs = list(zip(before.decode(video=0), after.decode(video=0), strict=True))
     assert len(pairs) in (25, 30)

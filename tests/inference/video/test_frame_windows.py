@@ -1,4 +1,4 @@
-"""Windows of frames: each is what a plain program over the whole clip would make of it."""
+"""WindowStage of frames: each is what a plain program over the whole clip would make of it."""
 
 import weakref
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sr.inference.video import frame_windows as stage
-from sr.inference.video.frame_windows import Windows, around
+from sr.inference.video.frame_windows import WindowStage, with_neighbors
 from sr.inference.video.stages import MAX_FRAMES, Batch
 from sr.io.rgb8 import image_to_tensor
 from sr.io.video.frame import Frame
@@ -21,7 +21,6 @@ from sr.motion.frame_window import Alignment, Edge, Window, list_offsets
 from sr.motion.methods import DIS, RGB8, Flow
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
-from sr.tiling.frame_window import FrameWindow
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
@@ -54,7 +53,7 @@ def image(scene: int, step: int) -> RGB8:
 
 
 def converted(clip: Clip, *, most: int = MAX_FRAMES) -> Iterator[Batch]:
-    """As `as_rgb` gives them: batches of one distinct frame each, of `most` frames."""
+    """As `convert_to_rgb` gives them: batches of one distinct frame each, of `most` frames."""
     batch = Batch(0)
     for number, shown in enumerate(clip):
         is_new = number == 0 or shown != clip[number - 1]
@@ -69,7 +68,7 @@ def converted(clip: Clip, *, most: int = MAX_FRAMES) -> Iterator[Batch]:
     yield batch
 
 
-def windows(
+def make_stage(
     radius: int = 1,
     *,
     edge: Edge = "reference",
@@ -78,11 +77,9 @@ def windows(
     devices: int = 1,
     batch_size: int = 1,
     first: int = 0,
-) -> Windows:
-    frames = Window(list_offsets(2 * radius + 1, "nearest"), edge, alignment)
-    return Windows(
-        FrameWindow(frames, flow or DIS()), [CPU] * devices, batch_size, lambda n: n >= first
-    )
+) -> WindowStage:
+    window = Window(list_offsets(2 * radius + 1, "nearest"), edge, alignment)
+    return WindowStage(window, flow or DIS(), [CPU] * devices, batch_size, lambda n: n >= first)
 
 
 def expected_windows(clip: Clip, radius: int, edge: Edge) -> list[Tensor]:
@@ -144,7 +141,7 @@ def levels(batches: Iterator[Batch]) -> list[tuple[int, Tensor]]:
 @pytest.mark.parametrize("edge", ["reference", "replicate", "reflect"])
 @pytest.mark.parametrize("radius", [1, 2, 3])
 def test_windows_are_those_of_a_plain_program(radius: int, edge: Edge) -> None:
-    found = levels(windows(radius, edge=edge).batches(converted(TWO_SCENES)))
+    found = levels(make_stage(radius, edge=edge).pack(converted(TWO_SCENES)))
     assert [number for number, _ in found] == list(range(len(TWO_SCENES)))
     expected = expected_windows(TWO_SCENES, radius, edge)
     for (_, window), other in zip(found, expected, strict=True):
@@ -153,7 +150,7 @@ def test_windows_are_those_of_a_plain_program(radius: int, edge: Edge) -> None:
 
 def test_the_motion_is_found() -> None:
     clip: Clip = [(0, step) for step in range(5)]
-    _, window = levels(windows(2).batches(converted(clip)))[2]
+    _, window = levels(make_stage(2).pack(converted(clip)))[2]
     flows = window[0, -8:, 8:-8, 10:-10].mean(dim=(1, 2)).view(4, 2)
     true = torch.tensor([[2.0, 1], [-2, -1], [4, 2], [-4, -2]])  # 1 and 2 before, as offsets go
     torch.testing.assert_close(flows, true, rtol=0, atol=0.2)
@@ -161,7 +158,7 @@ def test_the_motion_is_found() -> None:
 
 def test_flow_is_measured_once_between_a_frame_and_the_next() -> None:
     flow = Counting()
-    list(windows(3, flow=flow).batches(converted(TWO_SCENES)))
+    list(make_stage(3, flow=flow).pack(converted(TWO_SCENES)))
     assert flow.num_calls == 2 * 7  # in both directions, of 8 distinct frames
 
 
@@ -174,7 +171,7 @@ def test_frames_are_kept_only_as_long_as_a_window_is_wide() -> None:
             yield batch
 
     most = 0
-    for batch in windows(2).batches(watched()):
+    for batch in make_stage(2).pack(watched()):
         batch.lr.clear()
         most = max(most, len(alive))
     assert most == 5
@@ -188,14 +185,14 @@ def test_a_result_waits_for_no_more_than_the_frames_of_its_window() -> None:
             asked.append(batch.frames[0].number)
             yield batch
 
-    batches = windows(2).batches(watched())
+    batches = make_stage(2).pack(watched())
     assert next(batches).frames[0].number == 0
     assert len(asked) <= 1 + 2 + 1  # a batch ends where the next one begins
 
 
 def test_a_still_image_is_kept_once_however_long_it_lasts() -> None:
     clip: Clip = [(0, 0), *[(0, 1)] * 100, (0, 2)]
-    found = list(windows().batches(converted(clip)))
+    found = list(make_stage().pack(converted(clip)))
     assert max(len(batch.frames) for batch in found) == MAX_FRAMES
     assert sum(len(batch.windows) for batch in found) == 3
     frames = [frame for batch in found for frame in batch.frames]
@@ -206,8 +203,8 @@ def test_a_still_image_is_kept_once_however_long_it_lasts() -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
 def test_batches_go_to_the_devices_in_turn_and_change_nothing(batch_size: int) -> None:
-    plain = levels(windows().batches(converted(TWO_SCENES)))
-    found = list(windows(devices=2, batch_size=batch_size).batches(converted(TWO_SCENES)))
+    plain = levels(make_stage().pack(converted(TWO_SCENES)))
+    found = list(make_stage(devices=2, batch_size=batch_size).pack(converted(TWO_SCENES)))
     assert [batch.turn for batch in found] == [number % 2 for number in range(len(found))]
     assert max(len(batch.lr) for batch in found) == batch_size
     for (number, window), (twin, same) in zip(plain, levels(iter(found)), strict=True):
@@ -220,13 +217,13 @@ def test_batches_go_to_the_devices_in_turn_and_change_nothing(batch_size: int) -
 def test_what_is_left_out_before_a_frame_changes_no_window_from_it_on(
     radius: int, first: int
 ) -> None:
-    whole = levels(windows(radius).batches(converted(TWO_SCENES)))
+    whole = levels(make_stage(radius).pack(converted(TWO_SCENES)))
     frames = [frame for batch in converted(TWO_SCENES) for frame in batch.frames]
-    numbers = [frame.number for frame in around(frames, lambda n: n >= first, radius)]
+    numbers = [frame.number for frame in with_neighbors(frames, lambda n: n >= first, radius)]
     assert len([number for number in numbers if number < first]) <= radius + 1
     part = [(TWO_SCENES[number], number) for number in numbers]
     batches = list(converted([shown for shown, _ in part]))
-    renumbered = windows(radius, first=numbers.index(first)).batches(iter(batches))
+    renumbered = make_stage(radius, first=numbers.index(first)).pack(iter(batches))
     found = [(part[number][1], window) for number, window in levels(renumbered)]
     for (number, window), (twin, same) in zip(whole[first:], found, strict=True):
         assert number == twin
@@ -239,7 +236,7 @@ def shown(levels: Sequence[int]) -> Iterator[Frame]:
 
 
 def neighbors(frames: Sequence[Frame], number: int, radius: int) -> list[int]:
-    """Levels of the distinct frames around one."""
+    """Levels of the distinct frames with_neighbors one."""
     groups: list[list[Frame]] = []
     for frame in frames:
         if not groups or groups[-1][0].planes[0][0, 0] != frame.planes[0][0, 0]:
@@ -257,7 +254,7 @@ def test_picked_frames_keep_their_neighbors(seed: int, radius: int) -> None:
     whole = list(shown(random.integers(0, 3, 40).tolist()))
     picked = set(random.choice(40, 4, replace=False).tolist())
     last = max(picked)
-    part = list(around(whole, lambda n: n in picked, radius, last))
+    part = list(with_neighbors(whole, lambda n: n in picked, radius, last))
     numbers = [frame.number for frame in part]
     assert numbers == sorted(set(numbers))
     assert picked <= set(numbers)
@@ -275,7 +272,14 @@ def test_nothing_is_decoded_behind_the_window_of_the_last_frame() -> None:
             asked.append(frame.number)
             yield frame
 
-    assert [f.number for f in around(watched(), lambda n: n == 9, 2, 9)] == [6, 7, 8, 9, 10, 11]
+    assert [f.number for f in with_neighbors(watched(), lambda n: n == 9, 2, 9)] == [
+        6,
+        7,
+        8,
+        9,
+        10,
+        11,
+    ]
     assert asked[-1] == 11
 
 
@@ -283,7 +287,7 @@ def test_tiles_with_a_halo_are_the_whole() -> None:
     torch.manual_seed(0)
     network = PackedWindow(RBPN(4, 6, 4, 1, 1, 3)).eval()
     radius = 9  # that far it sees (test_packed_window.py)
-    (_, window), *_ = levels(windows(alignment="nearest").batches(converted(TWO_SCENES)))
+    (_, window), *_ = levels(make_stage(alignment="nearest").pack(converted(TWO_SCENES)))
     frames = Window((-1, 1), "reference", "nearest")
 
     def upscaled(tile_size: int, halo: int = radius) -> Tensor:
@@ -294,7 +298,7 @@ def test_tiles_with_a_halo_are_the_whole() -> None:
             tile_size=tile_size,
             device=CPU,
             dtype=torch.float32,
-            window=FrameWindow(frames, DIS()),
+            window=frames,
         )
         assert upscaler.num_tiles(*window.shape[2:]) > 1 or not tile_size
         return upscaler.upscale_whole(window, CPU)
@@ -333,7 +337,7 @@ def test_all_work_on_tensors_is_on_streams_that_are_waited_for(
     for name in names:
         monkeypatch.setattr(stage, name, checked(name, getattr(stage, name)))
     monkeypatch.setattr(stage, "on_own_stream", watched)
-    list(windows().batches(converted(TWO_SCENES)))
+    list(make_stage().pack(converted(TWO_SCENES)))
     assert seen == names
 
 
@@ -342,6 +346,6 @@ def test_steps_of_the_scenes_are_no_cuts() -> None:
     for one, other in pairwise(TWO_SCENES):
         if one != other:
             batches = converted([one, other])
-            ((_, window), _) = levels(windows().batches(batches))
+            ((_, window), _) = levels(make_stage().pack(batches))
             neighbor = window[:, 6:9]  # the next frame, or the reference where there is none
             assert torch.equal(neighbor, window[:, :3]) == (one[0] != other[0])

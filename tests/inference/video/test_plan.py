@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.videos import Tone, make_clip
 
-from sr.inference.options import Job
-from sr.inference.output_size import Exact, Factor, LongSide, TargetError
-from sr.inference.video.options import VideoMaking, VideoWork
-from sr.inference.video.plan import checked_video, size_of
+from sr.inference.options import VideoOptions
+from sr.inference.output_size import Exact, Factor, LongSide, Target, TargetError
+from sr.inference.video.plan import VideoPlan, choose_size, plan_video
 from sr.inference.video.source import open_source
-from sr.inference.video.stages import Size
 from sr.io.rgb8 import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError, VideoInfo
@@ -21,87 +20,92 @@ from sr.io.video.read.frame_rate import Moment
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 
 
-def checked(source: Path, output: str, target: Any = None, **making: Any) -> tuple[VideoWork, str]:
-    """The work and all notes, of an x2 network."""
-    job = Job(source, source.with_name(output), skipped=False, kind="video")
-    work, notes = checked_video(job, VideoMaking(**making), target or Factor(), 2)
-    return work, "; ".join(notes)
+def plan(
+    source: Path,
+    output: str,
+    target: Target | None = None,
+    *,
+    takes_clips: bool = False,
+    **video: Any,
+) -> tuple[VideoPlan, str]:
+    """Return the plan and all notes, of an x2 network."""
+    options = VideoOptions(**video)
+    path = source.with_name(output)
+    found, notes = plan_video(source, path, options, target or Factor(), 2, takes_clips=takes_clips)
+    return found, "; ".join(notes)
 
 
 @pytest.fixture
-def info(studio: Any) -> VideoInfo:
-    with open_source(studio.clip("in.mp4", 1), VideoMaking()) as source:
-        found: VideoInfo = source.info
-        return found
+def info(tmp_path: Path) -> VideoInfo:
+    with open_source(make_clip(tmp_path / "in.mp4", 1), VideoOptions()) as source:
+        return source.info
 
 
-def test_all_is_known_of_a_video(studio: Any) -> None:
-    source = studio.clip("in.mp4", 10, sound=studio.Sound(0.4), pix_fmt="yuv420p10le")
-    work, notes = checked(source, "out.mkv")
-    assert work.encoding is not None
-    assert (work.encoding.width, work.encoding.height) == (64, 48)
-    assert work.size == Size(48, 64, 1)
-    assert (work.depth, work.encoding.layout.pix_fmt) == (10, "yuv420p10le")
-    assert [companion.kind for companion in work.streams.passthrough] == ["audio"]
-    assert work.info.num_frames == 10
-    assert work.megapixels == pytest.approx(10 * 32 * 24 / 1e6)
+def test_all_is_known_of_a_video(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", 10, sound=Tone(0.4), pix_fmt="yuv420p10le")
+    found, notes = plan(source, "out.mkv")
+    assert found.encoding is not None
+    assert (found.encoding.width, found.encoding.height) == (64, 48)
+    assert (found.height, found.width, found.num_passes) == (48, 64, 1)
+    assert (found.depth, found.encoding.layout.pix_fmt) == (10, "yuv420p10le")
+    assert [companion.kind for companion in found.streams.passthrough] == ["audio"]
+    assert found.info.num_frames == 10
+    assert found.megapixels == pytest.approx(10 * 32 * 24 / 1e6)
     assert "taken as BT.601" in notes
     assert "left out" not in notes
 
 
-def test_work_is_counted_in_the_frames_that_are_wanted_and_in_passes(studio: Any) -> None:
-    source = studio.clip("in.mp4", 10)
-    work, _ = checked(source, "out.mkv", Factor(4), end=Moment(frame=4), fps=Fraction(50))
-    assert work.info.num_frames == 8
-    assert work.size.num_passes == 2
-    assert work.megapixels == pytest.approx(8 * 32 * 24 * (1 + 4) / 1e6)
-    unknown = replace(work, info=replace(work.info, num_frames=None))
+def test_work_is_counted_in_the_frames_that_are_wanted_and_in_passes(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", 10)
+    found, _ = plan(source, "out.mkv", Factor(4), end=Moment(frame=4), fps=Fraction(50))
+    assert found.info.num_frames == 8
+    assert found.num_passes == 2
+    assert found.megapixels == pytest.approx(8 * 32 * 24 * (1 + 4) / 1e6)
+    unknown = replace(found, info=replace(found.info, num_frames=None))
     assert unknown.megapixels == pytest.approx(32 * 24 * 5 / 1e6)
 
 
 @pytest.mark.parametrize(
     ("target", "size"),
     [
-        (Factor(), Size(48, 64, 1)),
-        (Factor(3), Size(72, 96, 2)),
-        (LongSide(40), Size(30, 40, 1)),
-        (Exact(height=50, width=60), Size(50, 60, 2)),
+        (Factor(), (48, 64, 1)),
+        (Factor(3), (72, 96, 2)),
+        (LongSide(40), (30, 40, 1)),
+        (Exact(height=50, width=60), (50, 60, 2)),
     ],
 )
 def test_sizes_are_reached_by_as_many_passes_as_it_takes(
-    info: VideoInfo, target: Any, size: Size
+    info: VideoInfo, target: Target, size: tuple[int, int, int]
 ) -> None:
-    assert size_of(info, target, 2) == size
+    assert choose_size(info, target, 2) == size
 
 
 def test_an_exact_size_is_the_one_that_players_show(info: VideoInfo) -> None:
     turned = replace(info, display_matrix=QUARTER_TURN)
-    assert size_of(turned, Exact(height=64, width=48), 2) == Size(48, 64, 1)
-    assert size_of(turned, LongSide(40), 2) == Size(30, 40, 1)
+    assert choose_size(turned, Exact(height=64, width=48), 2) == (48, 64, 1)
+    assert choose_size(turned, LongSide(40), 2) == (30, 40, 1)
 
 
-def test_what_cannot_be_is_refused_before_any_work(studio: Any) -> None:
-    source = studio.clip("in.mp4", 3)
+def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", 3)
     with pytest.raises(EncoderError, match=r"\.webm cannot hold"):
-        checked(source, "out.webm", encoder={"codec": "libx264"})
+        plan(source, "out.webm", codec="libx264")
     with pytest.raises(VideoError, match="expected the index of a video stream"):
-        checked(source, "out.mp4", stream=5)
+        plan(source, "out.mp4", stream=5)
     with pytest.raises(TargetError):
-        checked(source, "out.mp4", Exact(height=10**6, width=10**6))
-    wide = studio.clip("wide.mkv", 1, size=(8, 1040), codec="ffv1")
+        plan(source, "out.mp4", Exact(height=10**6, width=10**6))
+    wide = make_clip(tmp_path / "wide.mkv", 1, size=(8, 1040), codec="ffv1")
     with pytest.raises(ImageError, match=r"%d\.webp: .*16383"):
-        checked(wide, "%d.webp", Exact(height=20, width=16400))
-    assert sorted(path.name for path in studio.folder.iterdir()) == ["in.mp4", "wide.mkv"]
+        plan(wide, "%d.webp", Exact(height=20, width=16400))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "wide.mkv"]
 
 
-def test_a_network_that_runs_once_is_asked_for_no_more_than_its_scale(studio: Any) -> None:
-    source = studio.clip("in.mp4", 3)
-    job = Job(source, source.with_name("out.mkv"), skipped=False, kind="video")
+def test_a_network_that_runs_once_is_asked_for_no_more_than_its_scale(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", 3)
     with pytest.raises(TargetError, match=r"such as -s 2; wanted: 96x72 from 32x24"):
-        checked_video(job, VideoMaking(), Factor(3), 2, single_pass=True)
+        plan(source, "out.mkv", Factor(3), takes_clips=True)
     for factor in (1, 2):
-        work, _ = checked_video(job, VideoMaking(), Factor(factor), 2, single_pass=True)
-        assert work.size.num_passes == 1
+        assert plan(source, "out.mkv", Factor(factor), takes_clips=True)[0].num_passes == 1
 
 
 @pytest.mark.parametrize(
@@ -114,32 +118,32 @@ def test_a_network_that_runs_once_is_asked_for_no_more_than_its_scale(studio: An
     ],
 )
 def test_images_have_the_depth_that_keeps_the_videos(
-    studio: Any, pix_fmt: str, pattern: str, depth: int
+    tmp_path: Path, pix_fmt: str, pattern: str, depth: int
 ) -> None:
-    source = studio.clip("in.mkv", 2, codec="ffv1", pix_fmt=pix_fmt)
-    work, notes = checked(source, pattern)
-    assert (work.encoding, work.depth, work.streams.passthrough) == (None, depth, ())
+    source = make_clip(tmp_path / "in.mkv", 2, codec="ffv1", pix_fmt=pix_fmt)
+    found, notes = plan(source, pattern)
+    assert (found.encoding, found.depth, found.streams.passthrough) == (None, depth, ())
     assert "sound" not in notes
 
 
-def test_sound_that_images_cannot_hold_is_told(studio: Any) -> None:
-    source = studio.clip("in.mp4", 5, sound=studio.Sound(0.2))
-    assert "sound and other streams are left out" in checked(source, "%d.png")[1]
+def test_sound_that_images_cannot_hold_is_told(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", 5, sound=Tone(0.2))
+    assert "sound and other streams are left out" in plan(source, "%d.png")[1]
 
 
-def test_what_is_converted_is_told(studio: Any) -> None:
-    source = studio.clip("in.mp4", 5, sound=studio.Sound(0.2), size=(23, 31), pix_fmt="yuv444p")
-    work, notes = checked(source, "out.webm", LongSide(31))
+def test_what_is_converted_is_told(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", 5, sound=Tone(0.2), size=(23, 31), pix_fmt="yuv444p")
+    found, notes = plan(source, "out.webm", LongSide(31))
     assert "stream 1 (audio, aac): becomes Opus" in notes
-    assert work.encoding is not None
-    assert work.encoding.encoder == "libvpx-vp9"
+    assert found.encoding is not None
+    assert found.encoding.encoder == "libvpx-vp9"
 
 
-def test_what_images_cannot_tell_is_told(studio: Any) -> None:
+def test_what_images_cannot_tell_is_told(tmp_path: Path) -> None:
     hdr = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
     aspect = Fraction(4, 3)
-    source = studio.clip("in.mp4", 1, pix_fmt="yuv420p10le", tags=hdr, aspect=aspect)
-    notes = checked(source, "%d.png")[1]
+    source = make_clip(tmp_path / "in.mp4", 1, pix_fmt="yuv420p10le", tags=hdr, aspect=aspect)
+    notes = plan(source, "%d.png")[1]
     assert "pixels are 1.333 times as wide as high" in notes
     assert "do not tell that it is HDR" in notes
-    assert checked(source, "out.mkv")[1] == ""
+    assert plan(source, "out.mkv")[1] == ""

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from sr.inference.video.previews import preview_numbers, preview_path, write_preview
+from sr.inference.video.previews import choose_preview_frames, name_preview, write_preview
 from sr.io.rgb8 import ImageError, read_rgb8
 
 
 def test_numbers_are_the_middles_of_equal_spans() -> None:
-    assert preview_numbers(100, 1) == [50]
-    assert preview_numbers(100, 4) == [12, 37, 62, 87]
-    assert preview_numbers(9, 3) == [1, 4, 7]
+    assert choose_preview_frames(100, 1) == [50]
+    assert choose_preview_frames(100, 4) == [12, 37, 62, 87]
+    assert choose_preview_frames(9, 3) == [1, 4, 7]
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 7, 50, 1001])
@@ -19,7 +19,7 @@ def test_numbers_are_the_middles_of_equal_spans() -> None:
 def test_numbers_are_in_the_video_rise_and_are_as_many_as_asked_for(
     num_frames: int, count: int
 ) -> None:
-    numbers = preview_numbers(num_frames, count)
+    numbers = choose_preview_frames(num_frames, count)
     assert len(numbers) == min(count, num_frames)
     assert numbers == sorted(set(numbers))
     assert numbers[0] >= 0
@@ -28,20 +28,20 @@ def test_numbers_are_in_the_video_rise_and_are_as_many_as_asked_for(
 
 def test_counts_below_one_are_refused() -> None:
     with pytest.raises(ValueError, match="expected 1 frame or more to show, got 0"):
-        preview_numbers(10, 0)
+        choose_preview_frames(10, 0)
     with pytest.raises(ValueError, match="video of 1 frame or more, got 0"):
-        preview_numbers(0, 3)
+        choose_preview_frames(0, 3)
 
 
 def test_the_name_tells_frame_and_time(tmp_path: Path) -> None:
-    path = preview_path(tmp_path, "clip", 123, 4.92)
+    path = name_preview(tmp_path, "clip", 123, 4.92)
     assert path == tmp_path / "clip_preview_00123_4.920s.png"
 
 
 def test_the_enlarged_frame_is_left_and_the_result_right(tmp_path: Path) -> None:
     lr = torch.full((1, 3, 6, 8), 0.2)
     sr = torch.rand((1, 3, 15, 20), generator=torch.Generator().manual_seed(0))
-    path = preview_path(tmp_path, "clip", 0, 0)
+    path = name_preview(tmp_path, "clip", 0, 0)
     write_preview(path, lr, sr)
     image = read_rgb8(path)
     assert image.shape == (15, 20 + 4 + 20, 3)

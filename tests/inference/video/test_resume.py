@@ -1,179 +1,149 @@
-"""Jobs that were cut off go on where they were, and end as if nothing had happened."""
+"""The manifest of segments: what is listed, what is on disk, and what is refused."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sr.cli import infer
-from sr.inference.options import UsageError
-from sr.inference.video import segment_encoder as encode
-from sr.inference.video import upscale as job
-from sr.inference.video.options import VideoMaking
-from sr.inference.video.resume import parts_folder
+from sr.inference.video.resume import (
+    ManifestError,
+    SegmentManifest,
+    choose_frames_per_segment,
+    fingerprint,
+    segments_folder,
+)
 from sr.io.video.frame import VideoError
 
-PART = 4  # frames
+DEPENDS_ON = {"source": {"bytes": 7}, "crf": 18.0, "size": (8, 6)}
 
 
-@pytest.fixture(autouse=True)
-def short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
+def open_manifest(output: Path, *, resume: bool = False) -> SegmentManifest:
+    return SegmentManifest.open(output, DEPENDS_ON, resume=resume)
 
 
-def making(**options: Any) -> VideoMaking:
-    return VideoMaking(encoder={"crf": 20, "preset": "fast"}, **options)
+def add_segment(manifest: SegmentManifest, frames: int, content: bytes = b"part") -> None:
+    with manifest.add_segment() as (path, segment):
+        path.write_bytes(content)
+        segment.frames = frames
 
 
-@pytest.mark.parametrize("temporal_filter", [False, True])
-@pytest.mark.parametrize("fault_at", [1, 4, 7, 12])
-def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
-    studio: Any, fault_at: int, temporal_filter: bool
+def interrupt_segment(manifest: SegmentManifest) -> None:
+    with manifest.add_segment() as (path, segment):
+        path.write_bytes(b"half")
+        segment.frames = 5
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "clip.mp4"
+
+
+def test_a_manifest_continues_after_the_last_complete_segment(output: Path) -> None:
+    manifest = open_manifest(output)
+    add_segment(manifest, 5)
+    add_segment(manifest, 3)
+    again = open_manifest(output, resume=True)
+    assert again.num_frames == 8
+    assert again.num_bytes == 8
+    assert [path.read_bytes() for path in again.paths] == [b"part", b"part"]
+    add_segment(again, 4)
+    assert open_manifest(output, resume=True).num_frames == 12
+
+
+def test_without_an_earlier_run_resuming_begins(output: Path) -> None:
+    assert open_manifest(output, resume=True).num_frames == 0
+    assert segments_folder(output).is_dir()
+
+
+def test_beginning_removes_what_an_earlier_run_left(output: Path) -> None:
+    add_segment(open_manifest(output), 5)
+    manifest = open_manifest(output)
+    assert manifest.num_frames == 0
+    assert not list(manifest.folder.glob("segment*"))
+
+
+def test_a_segment_that_fails_is_not_kept(output: Path) -> None:
+    manifest = open_manifest(output)
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_segment(manifest)
+    assert open_manifest(output, resume=True).num_frames == 0
+    assert not list(manifest.folder.glob("segment*"))
+
+
+def test_a_segment_without_frames_is_not_kept(output: Path) -> None:
+    manifest = open_manifest(output)
+    with manifest.add_segment() as (path, _):
+        path.write_bytes(b"header")
+    assert manifest.paths == []
+    assert not list(manifest.folder.glob("segment*"))
+
+
+@pytest.mark.parametrize("harm", ["cut line", "garbage", "missing segment", "short segment", "gap"])
+def test_what_the_manifest_lists_and_the_disk_does_not_hold_is_made_again(
+    output: Path, harm: str
 ) -> None:
-    source = studio.clip("in.mp4", 14, sound=studio.Sound(0.5), still=(4, 8))
-    whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
-    video = making(temporal_filter=temporal_filter)
-    assert studio.upscale(source, whole, video=video).exit_code == 0
-    cut_off = studio.Counting(fault_at=min(fault_at, 11))  # of 12 distinct frames
-    assert studio.upscale(source, output, video=video, network=cut_off).exit_code == 4
-    assert not output.exists()
-    again, listener = studio.Counting(), studio.Listener()
-    video = making(temporal_filter=temporal_filter, resume=True)
-    outcome = studio.upscale(
-        source, output, video=video, network=again, listener=listener, existing="skip", resume=True
-    )
-    assert outcome.exit_code == 0
-    assert output.read_bytes() == whole.read_bytes()
-    (done,) = listener.fields("item_done")
-    assert done["resumed_at"] % PART == 0
-    assert done["frames"] == 14
-    assert not parts_folder(output).exists()
+    manifest = open_manifest(output)
+    for _ in range(3):
+        add_segment(manifest, 5)
+    file = manifest.folder / "manifest.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    match harm:
+        case "cut line":
+            file.write_text("".join(lines[:-1]) + lines[-1][:9])
+        case "garbage":
+            file.write_bytes("".join(lines[:-1]).encode() + b"\xff\x00[1]\n")
+        case "missing segment":
+            manifest.paths[2].unlink()
+        case "short segment":
+            manifest.paths[2].write_bytes(b"p")
+        case "gap":
+            file.write_text("".join([*lines[:3], lines[3].replace('"number": 2', '"number": 5')]))
+    again = open_manifest(output, resume=True)
+    assert again.num_frames == 10
+    add_segment(again, 2)
+    assert open_manifest(output, resume=True).num_frames == 12
 
 
-def test_only_what_is_missing_is_computed(studio: Any) -> None:
-    source, output = studio.clip("in.mp4", 14), studio.folder / "out.mp4"
-    studio.upscale(source, output, video=making(), network=studio.Counting(fault_at=13))
-    again = studio.Counting()
-    studio.upscale(source, output, video=making(resume=True), network=again, resume=True)
-    assert again.num_calls <= 6  # frames 8 to 13, or fewer where the last part was whole
+def test_segments_of_another_job_are_refused_and_kept(output: Path) -> None:
+    add_segment(open_manifest(output), 5)
+    with pytest.raises(ManifestError, match=r"crf was 18\.0, is 20\.0.*--overwrite"):
+        SegmentManifest.open(output, {**DEPENDS_ON, "crf": 20.0}, resume=True)
+    assert open_manifest(output, resume=True).num_frames == 5
 
 
-def test_parts_that_were_left_are_not_thrown_away_unasked(studio: Any) -> None:
-    source, output = studio.clip("in.mp4", 10), studio.folder / "out.mp4"
-    studio.upscale(source, output, video=making(), network=studio.Counting(fault_at=9))
-    with pytest.raises(UsageError, match=r"--resume.*--overwrite"):
-        studio.upscale(source, output, video=making())
-    assert parts_folder(output).exists()
-    assert studio.upscale(source, output, video=making(), existing="overwrite").exit_code == 0
+def test_segments_of_another_version_are_refused_and_kept(output: Path) -> None:
+    folder = segments_folder(output)
+    folder.mkdir()
+    (folder / "journal.jsonl").write_text("{}\n")
+    (folder / "part-00000").touch()
+    with pytest.raises(ManifestError, match=r"as of another version .* Add --overwrite"):
+        open_manifest(output, resume=True)
+    assert len(list(folder.iterdir())) == 2
+    assert open_manifest(output).segments == []
 
 
-def test_parts_made_otherwise_are_refused(studio: Any) -> None:
-    source, output = studio.clip("in.mp4", 10), studio.folder / "out.mp4"
-    studio.upscale(source, output, video=making(), network=studio.Counting(fault_at=9))
-    other = VideoMaking(encoder={"crf": 30}, resume=True)
-    outcome = studio.upscale(source, output, video=other, resume=True)
-    assert outcome.exit_code == 4
-    assert "holds parts of another job" in outcome.failures[source]
-    outcome = studio.upscale(source, output, video=making(resume=True), resume=True)
-    assert outcome.exit_code == 0
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(VideoError, match="cannot write segments"):
+        open_manifest(tmp_path / "file" / "clip.mp4")
 
 
-def test_images_are_gone_on_with_from_the_first_that_is_missing(studio: Any) -> None:
-    source = studio.clip("in.mp4", 6)
-    pattern = studio.folder / "out" / "%04d.png"
-    studio.upscale(source, pattern)
-    (pattern.parent / "0004.png").unlink()
-    network = studio.Counting()
-    outcome = studio.upscale(
-        source, pattern, video=making(resume=True), network=network, existing="skip", resume=True
-    )
-    assert outcome.exit_code == 0
-    assert network.num_calls == 2
-    assert len(list(pattern.parent.iterdir())) == 6
+def test_a_fingerprint_changes_with_size_start_and_end(tmp_path: Path) -> None:
+    path = tmp_path / "source"
+    content = bytes(5 * 2**20)
+    path.write_bytes(content)
+    first = fingerprint(path)
+    assert fingerprint(path) == first
+    for place in (0, len(content) - 1):
+        changed = bytearray(content)
+        changed[place] = 1
+        path.write_bytes(changed)
+        assert fingerprint(path) != first
+    path.write_bytes(content + b"\0")
+    assert fingerprint(path) != first
 
 
-def test_a_killed_run_goes_on_and_gives_the_file_of_an_unbroken_one(
-    studio: Any, model: Path
-) -> None:
-    source = studio.clip("in.mp4", 40, sound=studio.Sound(1.6))
-    whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
-
-    def arguments(target: Path) -> list[str]:
-        return ["-i", str(source), "-o", str(target), "-m", str(model), "--precision", "fp32"]
-
-    def call(*given: str) -> None:
-        with pytest.raises(SystemExit) as stop:
-            infer.main(list(given))
-        assert stop.value.code == 0
-
-    call(*arguments(whole))
-    script = studio.slow_program(PART)
-    process = subprocess.Popen([sys.executable, "-c", script, *arguments(output)])
-    deadline = time.monotonic() + 120
-    while len(list(parts_folder(output).glob("part-????[0-9]"))) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not output.exists()
-    call(*arguments(output), "--resume")
-    assert output.read_bytes() == whole.read_bytes()
-    assert sorted(path.name for path in studio.folder.glob("*.mp4")) == [
-        "in.mp4",
-        "out.mp4",
-        "whole.mp4",
-    ]
-
-
-@pytest.mark.parametrize("is_whole", [False, True])
-def test_parts_of_a_result_that_was_to_be_replaced_are_gone_on_with(
-    studio: Any, is_whole: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, output = studio.clip("in.mp4", 10), studio.folder / "out.mp4"
-    output.write_bytes(b"old")
-    listener = studio.Listener()
-    if is_whole:  # killed behind the last part
-        monkeypatch.setattr(job, "join", faulty)
-    network = studio.Counting(fault_at=None if is_whole else 9)
-    studio.upscale(
-        source,
-        output,
-        video=making(),
-        network=network,
-        existing="overwrite",
-        listener=listener,
-    )
-    monkeypatch.undo()
-    monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
-    assert "with --resume, and without --overwrite" in listener.fields("warning")[-1]["message"]
-    assert output.read_bytes() == b"old"
-    studio.upscale(source, output, video=making(resume=True), existing="skip", resume=True)
-    assert len(studio.frames_of(output)) == 10
-    assert not parts_folder(output).exists()
-    listener = studio.Listener()
-    video = making(resume=True)
-    studio.upscale(source, output, video=video, existing="skip", resume=True, listener=listener)
-    assert [each["skipped"] for each in listener.fields("item_done")] == [True]
-
-
-def faulty(*_: Any, **__: Any) -> tuple[str, ...]:
-    raise VideoError("no room")
-
-
-def test_frames_that_have_changed_are_not_mixed_with_those_before(studio: Any) -> None:
-    pattern = studio.folder / "frames" / "%d.png"
-    studio.upscale(studio.clip("in.mkv", 10, codec="ffv1"), pattern)
-    output = studio.folder / "out.mp4"
-    studio.upscale(pattern, output, video=making(), network=studio.Counting(fault_at=6))
-    changed = pattern.parent / "7.png"
-    kept = changed.stat()
-    os.utime(changed, (1, 1))
-    outcome = studio.upscale(pattern, output, video=making(resume=True), resume=True)
-    assert "holds parts of another job (source was" in outcome.failures[pattern]
-    os.utime(changed, ns=(kept.st_atime_ns, kept.st_mtime_ns))
-    assert studio.upscale(pattern, output, video=making(resume=True), resume=True).exit_code == 0
+def test_segments_are_shorter_where_frames_are_larger() -> None:
+    assert choose_frames_per_segment(720, 1280) == 300
+    assert choose_frames_per_segment(1080, 1920) == 192
+    assert choose_frames_per_segment(2160, 3840) == 48

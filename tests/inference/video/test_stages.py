@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from sr.inference.video import stages
-from sr.inference.video.stages import Batch, Enlarged, Network, Size, as_levels, as_rgb
+from sr.inference.video.stages import (
+    Batch,
+    NetworkStage,
+    Upscaled,
+    convert_to_planes,
+    convert_to_rgb,
+)
 from sr.io.video.frame import Color, Frame, Layout
 from sr.io.video.pixels.yuv import Conversion
 from sr.tiling.runner import NumericError
@@ -51,32 +57,33 @@ def upscaler(network: nn.Module, tile_size: int = 0) -> Upscaler:
     return Upscaler(network, scale=2, halo=0, tile_size=tile_size, device=CPU, dtype=torch.float32)
 
 
-def enlarged(
+def run_network(
     levels: Sequence[int],
     networks: Sequence[nn.Module],
     *,
     batch_size: int = 1,
-    size: Size = Size(2 * HEIGHT, 2 * WIDTH, 1),  # noqa: B008  # frozen
+    size: tuple[int, int] = (2 * HEIGHT, 2 * WIDTH),
+    num_passes: int = 1,
     tile_size: int = 0,
     stopped: threading.Event | None = None,
-) -> list[Enlarged]:
+) -> list[Upscaled]:
     upscalers = [upscaler(network, tile_size) for network in networks]
-    network = Network(upscalers, size, stopped or threading.Event())
-    batches = as_rgb(frames(levels), CONVERSION, [CPU] * len(networks), batch_size)
-    return list(network.enlarged(batches))
+    stage = NetworkStage(upscalers, size, num_passes, stopped or threading.Event())
+    batches = convert_to_rgb(frames(levels), CONVERSION, [CPU] * len(networks), batch_size)
+    return list(stage.upscale(batches))
 
 
-def levels_of(results: Sequence[Enlarged]) -> list[int]:
+def levels_of(results: Sequence[Upscaled]) -> list[int]:
     """The one level of each result."""
     found = []
-    for each in results:
-        assert float(each.sr.max() - each.sr.min()) < 1e-5
-        found.append(round(float(each.sr.mean()) * 255))
+    for _, _, sr in results:
+        assert float(sr.max() - sr.min()) < 1e-5
+        found.append(round(float(sr.mean()) * 255))
     return found
 
 
 def batches_of(levels: Sequence[int], batch_size: int, devices: int = 1) -> list[Batch]:
-    return list(as_rgb(frames(levels), CONVERSION, [CPU] * devices, batch_size))
+    return list(convert_to_rgb(frames(levels), CONVERSION, [CPU] * devices, batch_size))
 
 
 def test_a_batch_holds_distinct_frames_and_those_that_repeat_them() -> None:
@@ -111,7 +118,7 @@ def test_frames_are_asked_for_only_when_they_are_needed() -> None:
             asked.append(frame.number)
             yield frame
 
-    batches = as_rgb(watched(), CONVERSION, [CPU], 2)
+    batches = convert_to_rgb(watched(), CONVERSION, [CPU], 2)
     next(batches)
     assert asked == [0, 1, 2]
 
@@ -121,38 +128,37 @@ def test_frames_are_asked_for_only_when_they_are_needed() -> None:
 def test_each_frame_has_its_own_result_in_order(batch_size: int, num_devices: int) -> None:
     levels = [10, 10, 20, 30, 30, 30, *[40] * 40, 10, 20, 20, 250, 0]
     networks = [Doubling() for _ in range(num_devices)]
-    results = enlarged(levels, networks, batch_size=batch_size)
-    assert [each.frame.number for each in results] == list(range(len(levels)))
+    results = run_network(levels, networks, batch_size=batch_size)
+    assert [frame.number for frame, _, _ in results] == list(range(len(levels)))
     assert levels_of(results) == levels
     assert sum(shape[0] for network in networks for shape in network.given) == 8
     assert all(network.given for network in networks[: 8 // batch_size])
-    for before, after in pairwise(results):
-        is_equal = levels[before.frame.number] == levels[after.frame.number]
-        assert (before.sr is after.sr) == is_equal
-        assert (before.lr is after.lr) == is_equal
+    for (frame, lr, sr), (following, next_lr, next_sr) in pairwise(results):
+        is_equal = levels[frame.number] == levels[following.number]
+        assert (lr is next_lr) == (sr is next_sr) == is_equal
 
 
 def test_batches_change_no_result() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
     levels = [1, 50, 50, 99, 180, 7]
-    alone = enlarged(levels, [network], batch_size=1)
+    alone = run_network(levels, [network], batch_size=1)
     for batch_size, tile_size in ((4, 0), (1, 4), (3, 4)):
         size = {"batch_size": batch_size, "tile_size": tile_size}
         if tile_size:  # without a halo tiles have borders of their own
-            expected = enlarged(levels, [network], batch_size=1, tile_size=tile_size)
+            expected = run_network(levels, [network], batch_size=1, tile_size=tile_size)
         else:
             expected = alone
-        for one, other in zip(expected, enlarged(levels, [network], **size), strict=True):
-            torch.testing.assert_close(one.sr, other.sr, rtol=0, atol=1e-6)
+        results = run_network(levels, [network], **size)
+        for (_, _, one), (_, _, other) in zip(expected, results, strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
 def test_several_passes_and_shrinking_give_the_size_that_is_asked_for() -> None:
     levels = [3, 200]
-    size = Size(3 * HEIGHT, 3 * WIDTH, num_passes=2)
     network = Doubling()
-    results = enlarged(levels, [network], size=size)
-    assert [tuple(each.sr.shape) for each in results] == [(1, 3, 18, 24)] * 2
+    results = run_network(levels, [network], size=(3 * HEIGHT, 3 * WIDTH), num_passes=2)
+    assert [tuple(sr.shape) for _, _, sr in results] == [(1, 3, 18, 24)] * 2
     assert levels_of(results) == levels
     assert network.given == [(1, 3, 6, 8), (1, 3, 12, 16)] * 2
 
@@ -173,7 +179,7 @@ def test_a_fault_comes_out_with_the_number_of_its_frame(
     networks = [Doubling(fault=fault, fault_at=4 // num_devices)]
     networks += [Doubling() for _ in range(num_devices - 1)]
     with pytest.raises(kind, match=message):
-        enlarged(range(9), networks)
+        run_network(range(9), networks)
 
 
 def test_a_result_that_is_no_number_is_told_with_its_frame() -> None:
@@ -183,7 +189,7 @@ def test_a_result_that_is_no_number_is_told_with_its_frame() -> None:
             return sr / 0 * 0 if float(lr.max()) > 0.5 else sr
 
     with pytest.raises(NumericError, match="frame 2: "):
-        enlarged([10, 10, 255], [Broken()])
+        run_network([10, 10, 255], [Broken()])
 
 
 def test_no_tile_is_computed_any_more_once_the_work_is_stopped() -> None:
@@ -196,30 +202,31 @@ def test_no_tile_is_computed_any_more_once_the_work_is_stopped() -> None:
 
     network = Stopping()
     with pytest.raises(StoppedError):
-        enlarged([1, 2, 3], [network], tile_size=4, stopped=stopped)
+        run_network([1, 2, 3], [network], tile_size=4, stopped=stopped)
     assert len(network.given) < 4
 
 
 def test_the_network_counts_what_it_did() -> None:
-    network = Network([upscaler(Doubling(), 4)], Size(12, 16, 1), threading.Event())
-    list(network.enlarged(as_rgb(frames([1, 1, 2]), CONVERSION, [CPU], 1)))
-    assert network.num_tiles == 8
-    assert network.seconds > 0
+    stage = NetworkStage([upscaler(Doubling(), 4)], (12, 16), 1, threading.Event())
+    list(stage.upscale(convert_to_rgb(frames([1, 1, 2]), CONVERSION, [CPU], 1)))
+    assert stage.num_tiles == 8
+    assert stage.seconds > 0
 
 
-def test_levels_of_repeated_frames_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Any] = []
-    convert = stages.as_planes
+class CountingConversion(Conversion):
+    num_calls = 0
 
-    def counted(tensors: Any, layout: Layout) -> Any:
-        made.append(tensors)
-        return convert(tensors, layout)
+    def from_rgb(self, rgb: Tensor) -> tuple[Tensor, ...]:
+        self.num_calls += 1
+        return super().from_rgb(rgb)
 
-    monkeypatch.setattr(stages, "as_planes", counted)
+
+def test_repeated_frames_are_converted_once() -> None:
+    conversion = CountingConversion(GRAY, COLOR, "left")
     one, two = torch.full((1, 3, 4, 4), 0.2), torch.full((1, 3, 4, 4), 1.2)
     given = zip(frames([0] * 5), [one, one, two, two, one], strict=True)
-    found = list(as_levels(given, CONVERSION, GRAY, (0, 0)))
-    assert len(made) == 3
+    found = list(convert_to_planes(given, conversion, GRAY, (0, 0)))
+    assert conversion.num_calls == 3
     assert [int(planes[0][0, 0]) for _, planes in found] == [51, 51, 255, 255, 51]
     assert found[0][1] is found[1][1]
     assert [frame.number for frame, _ in found] == [0, 1, 2, 3, 4]
@@ -227,8 +234,10 @@ def test_levels_of_repeated_frames_are_made_once(monkeypatch: pytest.MonkeyPatch
 
 def test_rows_and_columns_are_repeated_at_the_bottom_and_right() -> None:
     sr = torch.rand(1, 1, 3, 5, generator=torch.Generator().manual_seed(0)).expand(1, 3, 3, 5)
-    ((_, plain),) = as_levels(zip(frames([0]), [sr], strict=True), CONVERSION, GRAY, (0, 0))
-    ((_, padded),) = as_levels(zip(frames([0]), [sr], strict=True), CONVERSION, GRAY, (1, 3))
+    ((_, plain),) = convert_to_planes(zip(frames([0]), [sr], strict=True), CONVERSION, GRAY, (0, 0))
+    ((_, padded),) = convert_to_planes(
+        zip(frames([0]), [sr], strict=True), CONVERSION, GRAY, (1, 3)
+    )
     np.testing.assert_array_equal(padded[0], np.pad(plain[0], ((0, 1), (0, 3)), "edge"))
 
 
@@ -260,18 +269,18 @@ def test_all_work_on_tensors_is_on_streams_that_are_waited_for(
         return run
 
     monkeypatch.setattr(stages, "on_own_stream", watched)
-    for name in ("as_tensors", "as_planes"):
+    for name in ("planes_to_tensors", "tensors_to_planes"):
         monkeypatch.setattr(stages, name, checked(name, getattr(stages, name)))
     resize = checked("interpolate", torch.nn.functional.interpolate)
     monkeypatch.setattr(torch.nn.functional, "interpolate", resize)
-    results = enlarged([10, 200], [Doubling()], size=Size(HEIGHT, WIDTH, 1))
-    list(as_levels(((each.frame, each.sr) for each in results), CONVERSION, GRAY, (0, 0)))
-    assert {*seen} == {"as_tensors", "interpolate", "as_planes"}
+    results = run_network([10, 200], [Doubling()], size=(HEIGHT, WIDTH))
+    list(convert_to_planes(((frame, sr) for frame, _, sr in results), CONVERSION, GRAY, (0, 0)))
+    assert {*seen} == {"planes_to_tensors", "interpolate", "tensors_to_planes"}
 
 
 def test_no_frame_is_begun_once_the_work_is_stopped() -> None:
     stopped, network = threading.Event(), Doubling()
     stopped.set()
     with pytest.raises(StoppedError):
-        enlarged([1, 2, 3], [network], stopped=stopped)
+        run_network([1, 2, 3], [network], stopped=stopped)
     assert network.given == []

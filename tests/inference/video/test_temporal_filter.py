@@ -54,7 +54,7 @@ def distance(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize("speed", [0, 1, 2])
 def test_flicker_of_a_moving_scene_is_averaged_away(speed: int, radius: int) -> None:
     pairs = clip(6, speed=speed)
-    filtered = list(TemporalFilter(radius=radius).filtered(pairs))
+    filtered = list(TemporalFilter(radius=radius).filter(pairs))
     number, middle = filtered[3]
     expected = without_flicker(pairs)[3]
     before = distance(pairs[3][2], expected)
@@ -66,7 +66,7 @@ def test_flicker_of_a_moving_scene_is_averaged_away(speed: int, radius: int) -> 
 @pytest.mark.parametrize("radius", [1, 2, 3])
 @pytest.mark.parametrize("num_frames", [0, 1, 2, 7])
 def test_each_frame_comes_once_and_in_order(num_frames: int, radius: int) -> None:
-    filtered = list(TemporalFilter(radius=radius).filtered(clip(num_frames)))
+    filtered = list(TemporalFilter(radius=radius).filter(clip(num_frames)))
     assert [number for number, _ in filtered] == list(range(num_frames))
     for _, frame in filtered:
         assert frame.shape == (1, 3, SCALE * HEIGHT, SCALE * WIDTH)
@@ -76,15 +76,15 @@ def test_each_frame_comes_once_and_in_order(num_frames: int, radius: int) -> Non
 
 def test_a_lone_frame_is_the_networks_own() -> None:
     ((_, lr, sr),) = clip(1)
-    ((_, frame),) = TemporalFilter().filtered([(0, lr, sr)])
+    ((_, frame),) = TemporalFilter().filter([(0, lr, sr)])
     assert torch.allclose(frame, sr, atol=1e-6)
 
 
 @pytest.mark.parametrize("radius", [1, 2])
 def test_a_job_that_begins_in_the_middle_gives_the_very_same_frames(radius: int) -> None:
     pairs = clip(8)
-    whole = dict(TemporalFilter(radius=radius).filtered(pairs))
-    begun = dict(TemporalFilter(radius=radius).filtered(pairs[4 - radius :]))
+    whole = dict(TemporalFilter(radius=radius).filter(pairs))
+    begun = dict(TemporalFilter(radius=radius).filter(pairs[4 - radius :]))
     for number in range(4, 8):
         assert torch.equal(whole[number], begun[number])
 
@@ -97,7 +97,7 @@ def test_no_more_frames_are_asked_for_than_the_radius_needs() -> None:
             taken.append(pair[0])
             yield pair
 
-    filtered = TemporalFilter(radius=2).filtered(watched())
+    filtered = TemporalFilter(radius=2).filter(watched())
     for number in range(4):
         assert next(filtered)[0] == number
         assert taken[-1] == number + 2
@@ -106,9 +106,9 @@ def test_no_more_frames_are_asked_for_than_the_radius_needs() -> None:
 @pytest.mark.parametrize("radius", [1, 2])
 def test_nothing_comes_across_a_scene_cut(radius: int) -> None:
     before, after = clip(3, seed=0), clip(3, seed=1, first=3)
-    joined = dict(TemporalFilter(radius=radius).filtered([*before, *after]))
-    apart = dict(TemporalFilter(radius=radius).filtered(before))
-    apart |= dict(TemporalFilter(radius=radius).filtered(after))
+    joined = dict(TemporalFilter(radius=radius).filter([*before, *after]))
+    apart = dict(TemporalFilter(radius=radius).filter(before))
+    apart |= dict(TemporalFilter(radius=radius).filter(after))
     for number, frame in joined.items():
         assert torch.equal(frame, apart[number])
 
@@ -118,7 +118,7 @@ def test_a_change_of_light_stays_as_it_is() -> None:
     steady = sr - flicker(0)
     lights = [0.0, 0.0, 0.02, 0.04, 0.04]
     pairs = [(t, lr + light, steady + light) for t, light in enumerate(lights)]
-    for number, frame in TemporalFilter().filtered(pairs):
+    for number, frame in TemporalFilter().filter(pairs):
         assert distance(frame, steady + lights[number]) < 1e-3
 
 
@@ -131,7 +131,7 @@ def test_an_object_that_appears_leaves_no_ghost() -> None:
     sr[..., 24:40, 32:48] = 1
     sr[..., 28:36, 36:44] = 0.7  # detail of its own
     pairs[1] = (1, lr, sr)
-    filtered = dict(TemporalFilter().filtered(pairs))
+    filtered = dict(TemporalFilter().filter(pairs))
     for number, _, expected in pairs:
         assert float((filtered[number] - expected).abs().max()) < 0.02
 
@@ -141,7 +141,7 @@ def test_equal_frames_are_averaged_as_they_are() -> None:
     noise = torch.rand((3, *lr.shape), generator=torch.Generator().manual_seed(0))
     frames = [noise[index].repeat_interleave(2, -1).repeat_interleave(2, -2) for index in range(3)]
     pairs = [(index, lr, frame) for index, frame in enumerate(frames)]
-    filtered = dict(TemporalFilter(strength=0.5).filtered(pairs))
+    filtered = dict(TemporalFilter(strength=0.5).filter(pairs))
     expected = (0.5 * frames[0] + frames[1] + 0.5 * frames[2]) / 2
     assert torch.allclose(filtered[1], expected, atol=1e-6)
     assert torch.allclose(filtered[0], (frames[0] + 0.5 * frames[1]) / 1.5, atol=1e-6)
@@ -152,7 +152,7 @@ def test_ratios_need_not_be_whole_numbers() -> None:
         (number, lr, torch.nn.functional.interpolate(sr, size=(75, 50), mode="area"))
         for number, lr, sr in clip(3)
     ]
-    filtered = list(TemporalFilter().filtered(pairs))
+    filtered = list(TemporalFilter().filter(pairs))
     assert [tuple(frame.shape) for _, frame in filtered] == [(1, 3, 75, 50)] * 3
     assert distance(filtered[1][1], pairs[1][2]) < 0.05
 
@@ -160,7 +160,7 @@ def test_ratios_need_not_be_whole_numbers() -> None:
 def test_what_is_given_is_not_changed() -> None:
     pairs = clip(3)
     copies = [(lr.clone(), sr.clone()) for _, lr, sr in pairs]
-    list(TemporalFilter().filtered(pairs))
+    list(TemporalFilter().filter(pairs))
     for (_, lr, sr), (lr_before, sr_before) in zip(pairs, copies, strict=True):
         assert torch.equal(lr, lr_before)
         assert torch.equal(sr, sr_before)
@@ -168,7 +168,7 @@ def test_what_is_given_is_not_changed() -> None:
 
 def test_half_precision_is_taken() -> None:
     pairs = [(number, lr.half(), sr.half()) for number, lr, sr in clip(2)]
-    assert all(frame.dtype == torch.float32 for _, frame in TemporalFilter().filtered(pairs))
+    assert all(frame.dtype == torch.float32 for _, frame in TemporalFilter().filter(pairs))
 
 
 def test_unusable_strengths_and_radii_are_refused() -> None:
@@ -183,6 +183,6 @@ def test_unusable_strengths_and_radii_are_refused() -> None:
 def test_frames_of_another_size_or_shape_are_refused_by_their_key() -> None:
     first, (_, lr, sr) = clip(2)
     with pytest.raises(ValueError, match=r"frame 7: expected lr .* got \(32, 39\)"):
-        list(TemporalFilter().filtered([first, (7, lr[..., 1:], sr)]))
-    with pytest.raises(ValueError, match=r"frame 7: expected sr \(1, 3, height, width\); got"):
-        list(TemporalFilter().filtered([(7, lr, sr[0])]))
+        list(TemporalFilter().filter([first, (7, lr[..., 1:], sr)]))
+    with pytest.raises(ValueError, match=r"frame 7: expected sr \(1, 3, height, width\), got"):
+        list(TemporalFilter().filter([(7, lr, sr[0])]))

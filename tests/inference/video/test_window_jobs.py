@@ -11,33 +11,35 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from helpers.videos import (
+    Listener,
+    Tone,
+    make_clip,
+    make_upscaler,
+    read_frames,
+    read_times,
+    upscale,
+)
 from torch import Tensor, nn
 
 from sr.cli.infer import main
-from sr.inference.image import Making
-from sr.inference.options import Request
-from sr.inference.run import run
-from sr.inference.scheduler import Outcome
-from sr.inference.video import segment_encoder as encode
-from sr.inference.video import upscale as job
-from sr.inference.video.frame_windows import Windows
-from sr.inference.video.options import VideoMaking
+from sr.inference.options import VideoOptions
+from sr.inference.run import RunSummary
+from sr.inference.video.frame_windows import WindowStage
 from sr.inference.video.stages import Batch
 from sr.io.model_file import write_model_file
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
-from sr.io.video.frame import Frame, VideoError
+from sr.io.video.frame import Frame
 from sr.motion.frame_window import Window
-from sr.motion.methods import DIS
+from sr.motion.methods import DIS, Farneback, FlowMethod
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
-from sr.tiling.frame_window import FrameWindow
-from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
-PART = 4  # frames
+SEGMENT = 4  # frames
 HEIGHT, WIDTH = 24, 32
 RADIUS = 2
-WINDOW = FrameWindow(Window((-1, 1, -2, 2), "reflect", "none"), DIS())
+WINDOW = Window((-1, 1, -2, 2), "reflect", "none")
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -84,28 +86,25 @@ def images(cut_at: int, num_frames: int = 14, still: Sequence[int] = ()) -> list
     return shown
 
 
-def upscale(
+def run_windows(
     source: Path,
     output: Path,
-    listener: Any,
+    listener: Listener | None = None,
     network: Tiny | None = None,
     *,
     resume: bool = False,
-    **making: Any,
-) -> Outcome:
-    upscaler = Upscaler(
-        network or Tiny(),
-        scale=2,
-        halo=0,
-        tile_size=0,
-        device=CPU,
-        dtype=torch.float32,
-        window=WINDOW,
+    flow: FlowMethod | None = None,
+    **video: Any,
+) -> RunSummary:
+    options = {"crf": 20, "preset": "ultrafast", "frames_per_segment": SEGMENT, **video}
+    return upscale(
+        source,
+        output,
+        upscaler=make_upscaler(network or Tiny(), 2, window=WINDOW, flow=flow or DIS()),
+        listener=listener,
+        video=VideoOptions(**options),
+        resume=resume,
     )
-    encoder = {"crf": 20, "preset": "ultrafast"}
-    video = VideoMaking(encoder=encoder, resume=resume, **making)
-    request = Request([source], output, resume=resume, existing="skip" if resume else "refuse")
-    return run([upscaler], request, listener, making=Making(video=video))
 
 
 def written(folder: Path, frames: Sequence[Pixels]) -> Path:
@@ -116,21 +115,21 @@ def written(folder: Path, frames: Sequence[Pixels]) -> Path:
     return folder / "%d.png"
 
 
-def test_each_frame_is_made_of_its_window_and_a_repeated_one_once(studio: Any) -> None:
+def test_each_frame_is_made_of_its_window_and_a_repeated_one_once(tmp_path: Path) -> None:
     frames = images(5, 8, still=(2, 3))
-    output, network = studio.folder / "out" / "%d.png", Tiny()
-    source = written(studio.folder / "in", frames)
-    assert upscale(source, output, studio.Listener(), network).exit_code == 0
+    output, network = tmp_path / "out" / "%d.png", Tiny()
+    source = written(tmp_path / "in", frames)
+    assert run_windows(source, output, network=network).exit_code == 0
     assert network.num_calls == 6
     batches = [
         Batch(0, [Frame(number, number, 1, ())], [True], [image_to_tensor(frame)])
         for number, frame in enumerate(frames)
         if number not in (2, 3)
     ]
-    windows = Windows(WINDOW, [CPU], 1, lambda _: True)
+    stage = WindowStage(WINDOW, DIS(), [CPU], 1, lambda _: True)
     found = [read_rgb8(output.parent / f"{number}.png") for number in range(8)]
     with torch.no_grad():
-        for batch in windows.batches(iter(batches)):
+        for batch in stage.pack(iter(batches)):
             number = batch.frames[0].number
             expected = tensor_to_rgb8(network(batch.windows[0]))
             assert np.abs(found[number].astype(int) - expected).max() <= 1  # of rounding
@@ -141,18 +140,18 @@ def test_each_frame_is_made_of_its_window_and_a_repeated_one_once(studio: Any) -
     np.testing.assert_array_equal(found[3], found[1])
 
 
-def test_times_and_sound_are_kept(studio: Any) -> None:
+def test_times_and_sound_are_kept(tmp_path: Path) -> None:
     pts = [0, 1, 4, 5, 6, 20, 21, 22]
-    source = studio.clip(
-        "in.mp4",
+    source = make_clip(
+        tmp_path / "in.mp4",
         images=images(5, 8),
         pts=pts,
         time_base=Fraction(1, 30),
-        sound=studio.Sound(0.7, start=0.1),
+        sound=Tone(0.7, start=0.1),
     )
-    output, listener = studio.folder / "out.mp4", studio.Listener()
-    assert upscale(source, output, listener).exit_code == 0
-    assert studio.times_of(output) == studio.times_of(source)
+    output, listener = tmp_path / "out.mp4", Listener()
+    assert run_windows(source, output, listener).exit_code == 0
+    assert read_times(output) == read_times(source)
     assert set(listener.fields("progress")[0]["queues"]) == {
         "decode",
         "convert",
@@ -172,27 +171,26 @@ def test_times_and_sound_are_kept(studio: Any) -> None:
     ("cut_at", "temporal_filter"), [(6, False), (9, False), (9, True), (10, True)]
 )
 def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
-    studio: Any, cut_at: int, temporal_filter: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cut_at: int, temporal_filter: bool
 ) -> None:
-    monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
     # Resumed at frame 8, which repeats 6, with frames 3 and 4 as its neighbors, or a cut before.
-    source = studio.clip("in.mp4", images=images(cut_at, 13, still=(5, 7, 8)))
-    whole, output = studio.folder / "whole.mp4", studio.folder / "out.mp4"
-    listener, video = studio.Listener(), {"temporal_filter": temporal_filter}
-    assert upscale(source, whole, listener, **video).exit_code == 0
-    assert upscale(source, output, listener, Tiny(fault_at=8), **video).exit_code == 4
-    again, listener = Tiny(), studio.Listener()
-    assert upscale(source, output, listener, again, resume=True, **video).exit_code == 0
+    source = make_clip(tmp_path / "in.mp4", images=images(cut_at, 13, still=(5, 7, 8)))
+    whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
+    video = {"temporal_filter": temporal_filter}
+    assert run_windows(source, whole, **video).exit_code == 0
+    assert run_windows(source, output, network=Tiny(fault_at=8), **video).exit_code == 4
+    again, listener = Tiny(), Listener()
+    assert run_windows(source, output, listener, again, resume=True, **video).exit_code == 0
     assert output.read_bytes() == whole.read_bytes()
     (done,) = listener.fields("item_done")
     assert done["resumed_at"] == 8
     assert again.num_calls == 5  # of frame 8, for the filter 7 as well, and of 9 to 12
 
 
-def test_previews_are_the_frames_of_the_result(studio: Any) -> None:
-    source = written(studio.folder / "in", images(6, 12, still=(4, 7, 10)))
-    output, network = studio.folder / "out" / "%d.png", Tiny()
-    assert upscale(source, output, studio.Listener(), network, num_previews=3).exit_code == 0
+def test_previews_are_the_frames_of_the_result(tmp_path: Path) -> None:
+    source = written(tmp_path / "in", images(6, 12, still=(4, 7, 10)))
+    output, network = tmp_path / "out" / "%d.png", Tiny()
+    assert run_windows(source, output, network=network, preview=3).exit_code == 0
     assert network.num_calls == 3 + 9
     names = sorted(output.parent.glob("*preview*.png"))
     assert [path.name.split("_")[2] for path in names] == ["00002", "00006", "00010"]
@@ -220,49 +218,38 @@ def call(*arguments: object) -> object:
     return stop.value.code
 
 
-def test_the_command_line_upscales_a_clip_and_goes_on_with_the_same_flow_only(
-    studio: Any, clip_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
-    monkeypatch.setattr(encode, "frames_a_part", lambda *_: PART)
-    source = studio.clip("in.mp4", images=images(6, 10), sound=studio.Sound(0.4))
-    output = studio.folder / "out.mp4"
-    given = ["-i", source, "-o", output, "-m", clip_model, "--precision", "fp32", "-t", "16"]
-    with monkeypatch.context() as patch:
-        patch.setattr(job, "join", broken)
-        assert call(*given) == 4
-    assert call(*given, "--resume", "--flow", "farneback") == 4
-    shown = capsys.readouterr().err
-    assert "holds parts of another job (model was" in shown
-    assert "Farneback" in shown
-    assert call(*given, "--resume", "--flow", "dis") == 0
-    assert studio.times_of(output) == studio.times_of(source)
+def test_a_job_is_continued_with_the_same_flow_only(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", images=images(6, 10), sound=Tone(0.4))
+    output = tmp_path / "out.mp4"
+    assert run_windows(source, output, network=Tiny(fault_at=8)).exit_code == 4
+    (fault,) = run_windows(source, output, resume=True, flow=Farneback()).failures.values()
+    assert "holds segments of another job (model was" in fault
+    assert "Farneback" in fault
+    assert run_windows(source, output, resume=True).exit_code == 0
+    assert read_times(output) == read_times(source)
 
 
 def test_what_more_than_one_pass_would_take_is_refused(
-    studio: Any, clip_model: Path, capsys: Any
+    tmp_path: Path, clip_model: Path, capsys: Any
 ) -> None:
-    source = studio.clip("in.mp4", images=images(1, 2))
-    output = studio.folder / "out.mp4"
+    source = make_clip(tmp_path / "in.mp4", images=images(1, 2))
+    output = tmp_path / "out.mp4"
     given = ("-i", source, "-o", output, "-m", clip_model, "-t", "16", "--precision", "fp32")
     assert call(*given, "-s", "3") == 4
     assert "such as -s 2; wanted: 96x72 from 32x24" in capsys.readouterr().err
     assert call(*given, "-s", "1.5") == 0
-    assert studio.frames_of(output)[0].planes[0].shape == (36, 48)
+    assert read_frames(output)[0].planes[0].shape == (36, 48)
 
 
-def broken(*_: object, **__: object) -> tuple[str, ...]:
-    raise VideoError("no room")
-
-
-def test_images_are_refused_before_any_work(studio: Any, clip_model: Path, capsys: Any) -> None:
-    folder = studio.folder / "mixed"
+def test_images_are_refused_before_any_work(tmp_path: Path, clip_model: Path, capsys: Any) -> None:
+    folder = tmp_path / "mixed"
     written(folder, images(1, 2))
-    studio.clip("mixed/a.mp4", images=images(1, 2))
+    make_clip(tmp_path / "mixed/a.mp4", images=images(1, 2))
     running = ("-m", clip_model, "-t", "16", "--precision", "fp32")
     for given in (folder, folder / "0.png"):
-        assert call("-i", given, "-o", studio.folder / "out", *running) == 2
-        assert "enlarges videos, and frames as a pattern" in capsys.readouterr().err
-    assert not (studio.folder / "out").exists()
-    pattern = studio.folder / "out" / "%d.png"
+        assert call("-i", given, "-o", tmp_path / "out", *running) == 2
+        assert "upscales videos, and frames as a pattern" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    pattern = tmp_path / "out" / "%d.png"
     assert call("-i", folder / "%d.png", "-o", pattern, *running) == 0
     assert len(list(pattern.parent.iterdir())) == 2

@@ -1,30 +1,22 @@
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
+from helpers.clips import mux_clip, write_clip, write_source
 
 from sr.io.video.frame import Color
-from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.read.reader import open_video
 from sr.io.video.time_range import TimeRange, set_clock_origin
 from sr.io.video.verify import verify_video
 
-WriteSource = Callable[..., Path]
-WriteSegments = Callable[..., list[Path]]
-
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 @pytest.mark.parametrize("clock", [36000, Fraction(2**33, 90000) - 1])
 def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
-    tmp_path: Path,
-    write_source: WriteSource,
-    write_segments: WriteSegments,
-    suffix: str,
-    clock: Fraction,
+    tmp_path: Path, suffix: str, clock: Fraction
 ) -> None:
     whole, source = write_source(tmp_path / "whole.mp4", sounds=("aac",)), tmp_path / "in.ts"
     offset = {"output_ts_offset": str(float(clock))}
@@ -37,16 +29,12 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
     with open_video(source) as reader:
         info, frames = reader.info, list(reader.frames())
     times = [frame.pts for frame in frames]
-    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
-    parts = write_segments(
-        tmp_path, [time - times[0] for time in times], time_base=info.time_base, codec=codec
-    )
     video = VideoTrack(
         info.time_base, Fraction(25), Fraction(1), Color(1, 1, 1, False), origin=times[0]
     )
     plan = plan_streams(source, video_stream=info.stream, suffix=suffix)
-    output = tmp_path / f"out{suffix}"
-    assert mux_video(parts, output, video=video, source=source, plan=plan) == ()
+    shown = [time - times[0] for time in times]
+    output = mux_clip(tmp_path, suffix, shown, source=source, plan=plan, video=video)
     times_of = {"first": times[0] * info.time_base, "last": times[-1] * info.time_base}
     faults = verify_video(
         output, video=video, source=source, plan=plan, num_frames=len(times), **times_of
@@ -57,7 +45,7 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
     assert starts == pytest.approx([0, 0], abs=0.1)
 
 
-def test_other_sources_keep_their_times(tmp_path: Path, write_clip: Callable[..., object]) -> None:
+def test_other_sources_keep_their_times(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, 3, offset=50)
     with av.open(str(path)) as container:

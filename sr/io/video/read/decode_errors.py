@@ -4,7 +4,7 @@ from typing import Literal
 
 from sr.io.video.frame import VideoError
 
-Damaged = Literal["go-on", "stop"]
+Damaged = Literal["continue", "stop"]
 """What to do about them."""
 
 

@@ -87,4 +87,4 @@ def _is_cut_short(path: Path) -> bool:
     length = 9 - head[start].bit_length()
     unknown = 2 ** (7 * length) - 1
     size = int.from_bytes(head[start : start + length]) & unknown
-    return size != unknown and start + length + size > path.stat().st_size
+    return bool(size != unknown and start + length + size > path.stat().st_size)

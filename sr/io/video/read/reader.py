@@ -102,7 +102,7 @@ class VideoReader:
 
 @contextmanager
 def open_video(
-    path: Path, *, stream: int | None = None, damaged: Damaged = "go-on"
+    path: Path, *, stream: int | None = None, damaged: Damaged = "continue"
 ) -> Iterator[VideoReader]:
     """Open a video and decode its first frame.
 

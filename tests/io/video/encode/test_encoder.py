@@ -118,7 +118,7 @@ def test_containers_listed_for_an_encoder_are_those_that_ffmpeg_has_a_tag_for(
 def test_what_cannot_be_done_is_refused_before_the_work(
     choice: dict[str, Any], suffix: str, message: str
 ) -> None:
-    for _ in range(2):  # FFmpeg logs the same line once only, unless told otherwise
+    for _ in range(2):  # FFmpeg logs the same line once only, unless set otherwise
         with pytest.raises(EncoderError, match=message):
             encoding(suffix=suffix, **choice)
 
@@ -239,7 +239,7 @@ def test_the_note_on_an_odd_size_says_how_much_is_repeated() -> None:
     assert "33x24 becomes 34x24" in encoding(size=(33, 24)).notes[0]
 
 
-def test_chroma_between_columns_is_told_where_the_stream_can() -> None:
+def test_chroma_between_columns_is_kept_where_the_stream_can_say_it() -> None:
     centred = replace(INFO, siting="center")
     assert encoding(info=centred).siting == "center"
     assert encoding(info=centred).options["chroma_sample_location"] == "center"
@@ -247,7 +247,7 @@ def test_chroma_between_columns_is_told_where_the_stream_can() -> None:
     assert encoding(info=replace(centred, layout=RGB)).siting == "left"
 
 
-def test_more_frames_a_second_than_av1_takes_still_open() -> None:
+def test_more_frames_per_second_than_av1_takes_still_open() -> None:
     assert encoding("av1", info=replace(INFO, rate=Fraction(1000))).encoder == "libsvtav1"
 
 
@@ -263,12 +263,12 @@ def test_mastering_metadata_is_in_the_stream(codec: str, tmp_path: Path) -> None
     )
     made = encoding(codec, info=info)
     assert made.notes == ()
-    path = tmp_path / "part"
+    path = tmp_path / "segment"
     planes = tuple(np.zeros(shape, np.uint16) for shape in made.layout.shapes(48, 64))
     with SegmentWriter(
         path, made, time_base=Fraction(1, 25), rate=Fraction(25), sample_aspect_ratio=Fraction(1)
-    ) as part:
-        part.write(planes, 0, 1)
+    ) as segment:
+        segment.write(planes, 0, 1)
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
         data = {one.type: bytes(one) for one in frame.side_data}  # type: ignore[attr-defined]  # its stub is too narrow

@@ -76,9 +76,9 @@ def writer(
 
 
 def write(path: Path, made: Encoding, times: list[int], **how: Any) -> None:
-    with writer(path, made, **how) as part:
+    with writer(path, made, **how) as segment:
         for number, pts in enumerate(times):
-            part.write(extract_planes(made, number), pts, 3600)
+            segment.write(extract_planes(made, number), pts, 3600)
 
 
 def frames(path: Path) -> list[av.VideoFrame]:
@@ -121,8 +121,8 @@ def test_without_loss_the_very_samples_come_back(
     codec: str, pix_fmt: str, choice: dict[str, Any], size: tuple[int, int], tmp_path: Path
 ) -> None:
     made = encoding(codec, pix_fmt, size, **choice)
-    write(tmp_path / "part", made, [0, 1, 2, 3])
-    back = frames(tmp_path / "part")
+    write(tmp_path / "segment", made, [0, 1, 2, 3])
+    back = frames(tmp_path / "segment")
     assert len(back) == 4
     for number, frame in enumerate(back):
         expected = extract_planes(made, number)
@@ -151,8 +151,8 @@ def test_all_frames_and_their_times_are_kept_exactly(
     codec: str, pix_fmt: str, time_base: Fraction, tmp_path: Path
 ) -> None:
     times = irregular(40)
-    write(tmp_path / "part", encoding(codec, pix_fmt), times, time_base=time_base)
-    with av.open(str(tmp_path / "part")) as container:
+    write(tmp_path / "segment", encoding(codec, pix_fmt), times, time_base=time_base)
+    with av.open(str(tmp_path / "segment")) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
         unit = stream.time_base
@@ -162,7 +162,7 @@ def test_all_frames_and_their_times_are_kept_exactly(
     assert sorted(p.pts * unit for p in packets if p.pts is not None) == [
         t * time_base for t in times
     ]
-    shown = frames(tmp_path / "part")
+    shown = frames(tmp_path / "segment")
     assert [f.pts * f.time_base for f in shown if f.pts is not None] == [
         t * time_base for t in times
     ]
@@ -178,8 +178,8 @@ def test_the_same_frames_make_the_same_file(
     for run in range(3):
         litter = [np.full(1 + 977 * i, run + 1, np.uint8) for i in range(60)]  # memory not of zeros
         del litter
-        write(tmp_path / f"part{run}", made, irregular(20))
-        contents.add((tmp_path / f"part{run}").read_bytes())
+        write(tmp_path / f"segment{run}", made, irregular(20))
+        contents.add((tmp_path / f"segment{run}").read_bytes())
     assert len(contents) == 1
 
 
@@ -196,9 +196,9 @@ def test_what_comes_back_is_close_also_at_odd_sizes(
         plane.astype(made.layout.dtype)
         for plane in (luma, np.full(chroma, 100 * level), np.full(chroma, 150 * level))
     )
-    with writer(tmp_path / "part", made) as part:
-        part.write(planes, 0, 1)
-    (frame,) = frames(tmp_path / "part")
+    with writer(tmp_path / "segment", made) as segment:
+        segment.write(planes, 0, 1)
+    (frame,) = frames(tmp_path / "segment")
     assert (frame.width, frame.height) == (made.width, made.height)
     for one, other in zip(decoded(frame, made.layout), planes, strict=True):
         assert np.abs(one.astype(float) - other).max() <= 6 * level
@@ -208,8 +208,8 @@ def test_what_comes_back_is_close_also_at_odd_sizes(
 def test_tags_of_color_are_in_the_stream(codec: str, tmp_path: Path) -> None:
     pix_fmt = "yuv422p10le" if codec == "prores_ks" else "yuv420p10le"
     made = encoding(codec, pix_fmt, color=Color(9, 9, 16, False))
-    write(tmp_path / "part", made, [0])
-    frame = frames(tmp_path / "part")[0]
+    write(tmp_path / "segment", made, [0])
+    frame = frames(tmp_path / "segment")[0]
     assert (frame.colorspace, frame.color_primaries, frame.color_trc) == (9, 9, 16)
     assert frame.color_range == 1
 
@@ -220,8 +220,8 @@ def test_full_range_is_in_the_stream_without_a_format_of_its_own(
 ) -> None:
     made = encoding(codec, color=replace(HD, full_range=True))
     assert made.frame_format == "yuv420p"
-    write(tmp_path / "part", made, [0])
-    assert frames(tmp_path / "part")[0].color_range == 2
+    write(tmp_path / "segment", made, [0])
+    assert frames(tmp_path / "segment")[0].color_range == 2
 
 
 @pytest.mark.parametrize(
@@ -241,31 +241,33 @@ def test_packed_frames_hold_what_ffmpeg_reads_from_them(
 
 def test_times_before_zero_are_kept_from_their_origin(tmp_path: Path) -> None:
     times = irregular(5, start=-20000)
-    write(tmp_path / "part", encoding("libx264"), times, origin=-20000)
-    shown = frames(tmp_path / "part")
+    write(tmp_path / "segment", encoding("libx264"), times, origin=-20000)
+    shown = frames(tmp_path / "segment")
     assert [f.pts for f in shown] == [time + 20000 for time in times]
 
 
 @pytest.mark.parametrize("times", [[5, 5], [5, 4], [-1]])
 def test_times_that_do_not_grow_are_refused_by_number(times: list[int], tmp_path: Path) -> None:
-    path = tmp_path / "part"
-    with pytest.raises(VideoError, match=rf"part, frame {len(times) - 1}: expected a time after"):
+    path = tmp_path / "segment"
+    with pytest.raises(
+        VideoError, match=rf"segment, frame {len(times) - 1}: expected a time after"
+    ):
         write(path, encoding("ffv1"), times)
     assert not path.exists()
 
 
 def test_an_error_outside_leaves_no_file(tmp_path: Path) -> None:
     made = encoding("ffv1")
-    path = tmp_path / "part"
-    with pytest.raises(KeyError), writer(path, made) as part:  # noqa: PT012, both are the case
-        part.write(extract_planes(made, 0), 0, 1)
+    path = tmp_path / "segment"
+    with pytest.raises(KeyError), writer(path, made) as segment:  # noqa: PT012, both are the case
+        segment.write(extract_planes(made, 0), 0, 1)
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match="nowhere/part: cannot be made"):
-        write(tmp_path / "nowhere" / "part", encoding("ffv1"), [0])
+    with pytest.raises(VideoError, match="nowhere/segment: cannot be made"):
+        write(tmp_path / "nowhere" / "segment", encoding("ffv1"), [0])
 
 
 @pytest.mark.parametrize(
@@ -280,9 +282,9 @@ def test_a_disk_that_fails_is_named_with_the_frame(
     def fail(self: object, frame: object) -> None:
         raise fault
 
-    path = tmp_path / "part"
+    path = tmp_path / "segment"
     monkeypatch.setattr("sr.io.video.encode.segment_writer.SegmentWriter._set_times", fail)
-    message = f"part: frame 0 cannot be written: .*{message}"
+    message = f"segment: frame 0 cannot be written: .*{message}"
     with pytest.raises(VideoError, match=message) as caught:
         write(path, encoding("ffv1"), [0])
     assert caught.value.__cause__ is fault
@@ -291,6 +293,6 @@ def test_a_disk_that_fails_is_named_with_the_frame(
 
 def test_encoders_print_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for codec, pix_fmt in EVERY:
-        write(tmp_path / "part", encoding(codec, pix_fmt), [0, 1, 2])
+        write(tmp_path / "segment", encoding(codec, pix_fmt), [0, 1, 2])
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""

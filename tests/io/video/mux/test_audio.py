@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -6,17 +6,12 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from helpers.clips import mux_clip, write_source
 
-from sr.io.video.frame import Color
 from sr.io.video.mux.audio import AudioTimeline
-from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import plan_streams
-from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.time_range import WHOLE, TimeRange
 
-WriteSource = Callable[..., Path]
-WriteSegments = Callable[..., list[Path]]
-UNIT = Fraction(1, 1000)
 RATE = 1000
 
 
@@ -29,7 +24,7 @@ def _frame(samples: int, start: int | None, value: float = 1.0) -> av.AudioFrame
     return frame
 
 
-def _laid(
+def _put(
     frames: list[av.AudioFrame], time_range: TimeRange = WHOLE
 ) -> tuple[Fraction | None, list[float]]:
     """Where the line begins, and its samples."""
@@ -38,12 +33,12 @@ def _laid(
     return line.start, [] if not pieces else [float(v) for v in np.concatenate(pieces)]
 
 
-def test_frames_without_gaps_are_laid_as_they_are() -> None:
-    assert _laid([_frame(50, 20), _frame(50, 70)]) == (Fraction(20, RATE), [1.0] * 100)
+def test_frames_without_gaps_are_put_as_they_are() -> None:
+    assert _put([_frame(50, 20), _frame(50, 70)]) == (Fraction(20, RATE), [1.0] * 100)
 
 
 def test_a_gap_becomes_silence_of_its_length() -> None:
-    _, samples = _laid([_frame(50, 0), _frame(50, 150)])
+    _, samples = _put([_frame(50, 0), _frame(50, 150)])
     assert samples == [1.0] * 50 + [0.0] * 100 + [1.0] * 50
 
 
@@ -56,25 +51,25 @@ def test_a_gap_of_hours_is_filled_piece_by_piece() -> None:
 
 
 def test_what_overlaps_is_dropped() -> None:
-    _, samples = _laid([_frame(100, 0), _frame(100, 40, 0.5), _frame(10, 140)])
+    _, samples = _put([_frame(100, 0), _frame(100, 40, 0.5), _frame(10, 140)])
     assert samples == [1.0] * 100 + [0.5] * 40 + [1.0] * 10
 
 
 def test_rounded_times_do_not_add_up() -> None:
     starts = [round(number * 23.4) for number in range(200)]
-    _, samples = _laid([_frame(23, start) for start in starts])
+    _, samples = _put([_frame(23, start) for start in starts])
     assert abs(len(samples) - (starts[-1] + 23)) <= 10
-    assert _laid([_frame(23, 23 * number + number % 3) for number in range(9)])[1] == [1.0] * 207
+    assert _put([_frame(23, 23 * number + number % 3) for number in range(9)])[1] == [1.0] * 207
 
 
 def test_frames_without_times_follow_the_one_before() -> None:
-    assert _laid([_frame(50, 20), _frame(50, None)]) == (Fraction(20, RATE), [1.0] * 100)
+    assert _put([_frame(50, 20), _frame(50, None)]) == (Fraction(20, RATE), [1.0] * 100)
 
 
-def test_the_line_is_cut_to_the_span() -> None:
+def test_the_line_is_cut_to_the_time_range() -> None:
     time_range = TimeRange(Fraction(30, RATE), Fraction(120, RATE))
     frames = [_frame(50, 0, 0.25), _frame(50, 50, 0.5), _frame(50, 100, 0.75), _frame(50, 150)]
-    assert _laid(frames, time_range) == (Fraction(0), [0.25] * 20 + [0.5] * 50 + [0.75] * 20)
+    assert _put(frames, time_range) == (Fraction(0), [0.25] * 20 + [0.5] * 50 + [0.75] * 20)
 
 
 def _onset(path: Path) -> float:
@@ -110,32 +105,20 @@ def _sound(
     ],
 )
 @pytest.mark.parametrize("late", [Fraction(0), Fraction(3, 10)])
-def test_converted_sound_is_heard_when_it_was(
-    tmp_path: Path,
-    write_source: WriteSource,
-    write_segments: WriteSegments,
-    codec: str,
-    source_suffix: str,
-    suffix: str,
-    encoder: str,
-    late: Fraction,
+def test_converted_audio_is_heard_when_it_was(
+    tmp_path: Path, codec: str, source_suffix: str, suffix: str, encoder: str, late: Fraction
 ) -> None:
     source = write_source(tmp_path / f"in{source_suffix}", sounds=(codec,), sound_offset=late)
     plan = plan_streams(source, video_stream=0, suffix=suffix)
-    assert [stream_plan.codec for stream_plan in plan.passthrough] == [encoder]
-    video_codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
-    times = [40 * number for number in range(50)]
-    parts = write_segments(tmp_path, times, time_base=UNIT, codec=video_codec)
-    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
-    output = tmp_path / f"out{suffix}"
-    assert mux_video(parts, output, video=video, source=source, plan=plan) == ()
+    assert [stream.codec for stream in plan.passthrough] == [encoder]
+    output = mux_clip(tmp_path, suffix, source=source)
     assert _onset(output) == pytest.approx(_onset(source), abs=0.006)
     with av.open(str(output)) as container:
         stream = container.streams.audio[0]
         assert (stream.rate, stream.channels, stream.language) == (48000, 2, "eng")
 
 
-def test_sound_of_many_channels_keeps_them(tmp_path: Path, write_segments: WriteSegments) -> None:
+def test_audio_of_many_channels_keeps_them(tmp_path: Path) -> None:
     source = tmp_path / "in.mkv"
     with av.open(str(source), "w") as container:
         container.add_stream("mpeg4", rate=25)
@@ -149,12 +132,5 @@ def test_sound_of_many_channels_keeps_them(tmp_path: Path, write_segments: Write
             frame.time_base = Fraction(1, 44100)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    plan = plan_streams(source, video_stream=0, suffix=".webm")
-    parts = write_segments(tmp_path, range(0, 1000, 40), time_base=UNIT, codec="libvpx-vp9")
-    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
-    output = tmp_path / "out.webm"
-    assert mux_video(parts, output, video=video, source=source, plan=plan) == ()
-    with av.open(str(output)) as result:
+    with av.open(str(mux_clip(tmp_path, ".webm", source=source))) as result:
         assert result.streams.audio[0].channels == 6
-        num_samples = sum(frame.samples for frame in result.decode(audio=0))
-    assert num_samples == pytest.approx(48000, abs=960)

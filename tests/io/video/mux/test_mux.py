@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -7,64 +7,22 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from helpers.clips import mux_clip, read_stamps, write_segments, write_source
 
 from sr.io.video.formats import keeps_aspect_ratio
 from sr.io.video.frame import Color
 from sr.io.video.mux.mux import mux_video
-from sr.io.video.mux.streams import StreamPlan, plan_streams
+from sr.io.video.mux.streams import StreamPlan
 from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.time_range import WHOLE, TimeRange
+from sr.io.video.time_range import TimeRange
 
-WriteSource = Callable[..., Path]
-WriteSegments = Callable[..., list[Path]]
 UNIT = Fraction(1, 12800)
 TIMES = [512 * number for number in range(50)]  # 25 frames a second
-COLOR = Color(1, 1, 1, False)
 SUFFIXES = [".mp4", ".mkv", ".webm"]
 TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 
 
-def _track(**changes: Any) -> VideoTrack:
-    given: dict[str, Any] = {
-        "time_base": UNIT,
-        "rate": Fraction(25),
-        "sample_aspect_ratio": Fraction(1),
-        "color": COLOR,
-    }
-    return VideoTrack(**(given | changes))
-
-
-def _codec(suffix: str) -> str:
-    return "libvpx-vp9" if suffix == ".webm" else "libx264"
-
-
-def _stamps(path: Path, kind: str = "video", number: int = 0) -> list[float]:
-    """Time stamps of a stream in seconds, in order of time."""
-    with av.open(str(path)) as container:
-        stream = [one for one in container.streams if one.type == kind][number]
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        return sorted(float((packet.pts or 0) * packet.time_base) for packet in packets)
-
-
-def _join(
-    folder: Path,
-    write_segments: WriteSegments,
-    suffix: str,
-    times: list[int],
-    *,
-    source: Path | None = None,
-    time_range: TimeRange = WHOLE,
-    **changes: Any,
-) -> Path:
-    """Parts at these times joined with all of the source; nothing may be lost."""
-    video = _track(**changes)
-    parts = write_segments(folder, times, time_base=video.time_base, codec=_codec(suffix))
-    output = folder / f"out{suffix}"
-    plan = StreamPlan() if source is None else plan_streams(source, video_stream=0, suffix=suffix)
-    assert (
-        mux_video(parts, output, video=video, source=source, plan=plan, time_range=time_range) == ()
-    )
-    return output
+VIDEO = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -78,29 +36,23 @@ def _join(
     ],
     ids=["constant", "late start", "variable", "one frame"],
 )
-def test_each_frame_keeps_its_time(
-    tmp_path: Path, write_segments: WriteSegments, suffix: str, times: list[int]
-) -> None:
-    output = _join(tmp_path, write_segments, suffix, times)
+def test_each_frame_keeps_its_time(tmp_path: Path, suffix: str, times: list[int]) -> None:
+    output = mux_clip(tmp_path, suffix, times)
     coarse = 0.0 if suffix == ".mp4" else 0.0011
-    assert _stamps(output) == pytest.approx([float(t * UNIT) for t in times], abs=coarse + 1e-9)
+    assert read_stamps(output) == pytest.approx([float(t * UNIT) for t in times], abs=coarse + 1e-9)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_all_frames_of_all_parts_decode_in_order(
-    tmp_path: Path, write_segments: WriteSegments, suffix: str
-) -> None:
-    output = _join(tmp_path, write_segments, suffix, TIMES)
+def test_all_frames_of_all_segments_decode_in_order(tmp_path: Path, suffix: str) -> None:
+    output = mux_clip(tmp_path, suffix)
     with av.open(str(output)) as container:
         grays = [frame.to_ndarray()[:48].mean() for frame in container.decode(video=0)]
     assert grays == pytest.approx([number * 5 % 256 for number in range(50)], abs=8)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_frames_are_decoded_in_time_and_one_after_the_other(
-    tmp_path: Path, write_segments: WriteSegments, suffix: str
-) -> None:
-    output = _join(tmp_path, write_segments, suffix, TIMES)
+def test_frames_are_decoded_in_time_and_one_after_the_other(tmp_path: Path, suffix: str) -> None:
+    output = mux_clip(tmp_path, suffix)
     with av.open(str(output)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     shown = [packet.pts for packet in packets if packet.pts is not None]
@@ -110,28 +62,22 @@ def test_frames_are_decoded_in_time_and_one_after_the_other(
     assert all(dts <= pts for dts, pts in stamps)
 
 
-def test_frames_closer_than_a_millisecond_stay_apart_in_matroska(
-    tmp_path: Path, write_segments: WriteSegments
-) -> None:
-    output = _join(tmp_path, write_segments, ".mkv", [0, 512, 515, 518, 1024])
-    stamps = _stamps(output)
+def test_frames_closer_than_a_millisecond_stay_apart_in_matroska(tmp_path: Path) -> None:
+    output = mux_clip(tmp_path, ".mkv", [0, 512, 515, 518, 1024])
+    stamps = read_stamps(output)
     assert len(set(stamps)) == 5
     assert stamps == pytest.approx([0, 0.04, 0.041, 0.042, 0.08], abs=0.0011)
 
 
-def test_parts_whose_times_begin_at_an_origin(
-    tmp_path: Path, write_segments: WriteSegments
-) -> None:
-    output = _join(tmp_path, write_segments, ".mp4", TIMES, origin=1280)
-    assert _stamps(output)[0] == pytest.approx(0.1)
+def test_segments_whose_times_begin_at_an_origin(tmp_path: Path) -> None:
+    output = mux_clip(tmp_path, ".mp4", video=replace(VIDEO, origin=1280))
+    assert read_stamps(output)[0] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_tags_chapters_and_dispositions_are_taken_over(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
-) -> None:
+def test_tags_chapters_and_dispositions_are_taken_over(tmp_path: Path, suffix: str) -> None:
     source = write_source(tmp_path / "in.mkv", subtitle="subrip", chapters=True)
-    output = _join(tmp_path, write_segments, suffix, TIMES, source=source)
+    output = mux_clip(tmp_path, suffix, source=source)
     with av.open(str(output)) as container:
         tags = {key.lower(): value for key, value in container.metadata.items()}
         assert (tags["title"], tags["comment"]) == ("A title", "A comment")
@@ -147,11 +93,9 @@ def test_tags_chapters_and_dispositions_are_taken_over(
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_attachments_and_cover_art_are_kept(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
-) -> None:
+def test_attachments_and_cover_art_are_kept(tmp_path: Path, suffix: str) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=(), attached=True)
-    output = _join(tmp_path, write_segments, suffix, TIMES, source=source)
+    output = mux_clip(tmp_path, suffix, source=source)
     with av.open(str(source)) as old, av.open(str(output)) as new:
         images = []
         for container in (old, new):
@@ -167,14 +111,10 @@ def test_attachments_and_cover_art_are_kept(
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("source_suffix", [".mp4", ".mkv"])
 def test_copied_sound_is_byte_for_byte_the_sources(
-    tmp_path: Path,
-    write_source: WriteSource,
-    write_segments: WriteSegments,
-    source_suffix: str,
-    suffix: str,
+    tmp_path: Path, source_suffix: str, suffix: str
 ) -> None:
     source = write_source(tmp_path / f"in{source_suffix}")
-    output = _join(tmp_path, write_segments, suffix, TIMES, source=source)
+    output = mux_clip(tmp_path, suffix, source=source)
     sounds = []
     for path in (source, output):
         with av.open(str(path)) as container:
@@ -182,18 +122,16 @@ def test_copied_sound_is_byte_for_byte_the_sources(
             # What an edit list hides in MP4 has no place in Matroska.
             sounds.append([bytes(packet) for packet in packets if (packet.pts or 0) >= 0])
     assert sounds[0] == sounds[1]
-    assert _stamps(output)[0] == 0
+    assert read_stamps(output)[0] == 0
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_span_is_cut_out_of_everything(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
-) -> None:
+def test_the_span_is_cut_out_of_everything(tmp_path: Path, suffix: str) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("libopus",), chapters=True)
     times = TIMES[20:40]
     time_range = TimeRange(times[0] * UNIT, (times[-1] + 512) * UNIT)
-    output = _join(tmp_path, write_segments, suffix, times, source=source, time_range=time_range)
-    video, sound = _stamps(output), _stamps(output, "audio")
+    output = mux_clip(tmp_path, suffix, times, source=source, time_range=time_range)
+    video, sound = read_stamps(output), read_stamps(output, "audio")
     assert video[0] == pytest.approx(0, abs=0.0201)
     assert sound[0] - video[0] == pytest.approx(0, abs=0.0211)
     assert sound[-1] - video[0] == pytest.approx(0.8, abs=0.0211)
@@ -207,16 +145,12 @@ def test_the_span_is_cut_out_of_everything(
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("offset", [Fraction(1, 4), Fraction(7, 5)])
-def test_sound_that_begins_later_stays_later(
-    tmp_path: Path,
-    write_source: WriteSource,
-    write_segments: WriteSegments,
-    suffix: str,
-    offset: Fraction,
-) -> None:
+def test_sound_that_begins_later_stays_later(tmp_path: Path, suffix: str, offset: Fraction) -> None:
     source = write_source(tmp_path / "in.mkv", sounds=("libopus",), sound_offset=offset)
-    output = _join(tmp_path, write_segments, suffix, TIMES, source=source)
-    assert _stamps(output, "audio")[0] == pytest.approx(_stamps(source, "audio")[0], abs=0.0011)
+    output = mux_clip(tmp_path, suffix, source=source)
+    assert read_stamps(output, "audio")[0] == pytest.approx(
+        read_stamps(source, "audio")[0], abs=0.0011
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,16 +165,19 @@ def test_sound_that_begins_later_stays_later(
     ],
 )
 def test_color_shape_of_pixels_and_turn_reach_the_player(
-    tmp_path: Path, write_segments: WriteSegments, suffix: str, codec: str
+    tmp_path: Path, suffix: str, codec: str
 ) -> None:
     tags: dict[str, Any] = {"color_range": 2, "colorspace": 9, "color_primaries": 9}
     tags |= {"color_trc": 16, "sample_aspect_ratio": Fraction(4, 3)}
-    parts = write_segments(tmp_path, TIMES[:5], time_base=UNIT, codec=codec, context=tags)
+    segments = write_segments(tmp_path, TIMES[:5], time_base=UNIT, codec=codec, context=tags)
     output = tmp_path / f"out{suffix}"
-    video = _track(
-        color=Color(9, 9, 16, True), sample_aspect_ratio=Fraction(4, 3), display_matrix=TURNED
+    video = replace(
+        VIDEO,
+        color=Color(9, 9, 16, True),
+        sample_aspect_ratio=Fraction(4, 3),
+        display_matrix=TURNED,
     )
-    mux_video(parts, output, video=video, source=None, plan=StreamPlan())
+    mux_video(segments, output, video=video, source=None, plan=StreamPlan())
     with av.open(str(output)) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
@@ -254,17 +191,15 @@ def test_color_shape_of_pixels_and_turn_reach_the_player(
         ]
 
 
-def test_hevc_in_mp4_has_the_tag_that_apple_plays(
-    tmp_path: Path, write_segments: WriteSegments
-) -> None:
+def test_hevc_in_mp4_has_the_tag_that_apple_plays(tmp_path: Path) -> None:
     options = {"x265-params": "log-level=none", "preset": "ultrafast"}
-    parts = write_segments(tmp_path, TIMES[:5], time_base=UNIT, codec="libx265", options=options)
+    segments = write_segments(tmp_path, TIMES[:5], time_base=UNIT, codec="libx265", options=options)
     output = tmp_path / "out.mp4"
-    mux_video(parts, output, video=_track(), source=None, plan=StreamPlan())
+    mux_video(segments, output, video=VIDEO, source=None, plan=StreamPlan())
     with av.open(str(output)) as container:
         assert container.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
-def test_mp4_begins_with_its_index(tmp_path: Path, write_segments: WriteSegments) -> None:
-    data = _join(tmp_path, write_segments, ".mp4", TIMES).read_bytes()
+def test_mp4_begins_with_its_index(tmp_path: Path) -> None:
+    data = mux_clip(tmp_path, ".mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")

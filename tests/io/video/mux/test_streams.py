@@ -1,22 +1,20 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from helpers.clips import write_source
 
 from sr.io.video.frame import VideoError
 from sr.io.video.mux.streams import PassthroughStream, StreamPlan, plan_streams
 
-WriteSource = Callable[..., Path]
-
 
 def _fate(plan: StreamPlan) -> list[tuple[str, str | None]]:
-    return [(stream_plan.kind, stream_plan.codec) for stream_plan in plan.passthrough]
+    return [(stream.kind, stream.codec) for stream in plan.passthrough]
 
 
-def test_matroska_takes_all_as_it_is(tmp_path: Path, write_source: WriteSource) -> None:
+def test_matroska_takes_all_as_it_is(tmp_path: Path) -> None:
     source = write_source(tmp_path / "a.mkv", subtitle="subrip", attached=True)
     plan = plan_streams(source, video_stream=0, suffix=".mkv")
     kinds = ["audio", "audio", "subtitle", "attachment", "image"]
@@ -24,9 +22,7 @@ def test_matroska_takes_all_as_it_is(tmp_path: Path, write_source: WriteSource) 
     assert plan.notes == ()
 
 
-def test_what_mp4_cannot_hold_is_converted_or_left_out_by_name(
-    tmp_path: Path, write_source: WriteSource
-) -> None:
+def test_what_mp4_cannot_hold_is_converted_or_left_out_by_name(tmp_path: Path) -> None:
     source = write_source(tmp_path / "a.mkv", subtitle="subrip", attached=True)
     plan = plan_streams(source, video_stream=0, suffix=".mp4")
     assert _fate(plan) == [
@@ -41,9 +37,7 @@ def test_what_mp4_cannot_hold_is_converted_or_left_out_by_name(
     )
 
 
-def test_what_webm_cannot_hold_is_converted_or_left_out(
-    tmp_path: Path, write_source: WriteSource
-) -> None:
+def test_what_webm_cannot_hold_is_converted_or_left_out(tmp_path: Path) -> None:
     source = write_source(
         tmp_path / "a.mkv", sounds=("aac", "libopus"), subtitle="ass", attached=True
     )
@@ -66,7 +60,7 @@ def test_what_webm_cannot_hold_is_converted_or_left_out(
     ],
 )
 def test_sound_is_copied_where_the_container_takes_it(
-    tmp_path: Path, write_source: WriteSource, codec: str, copied_to: set[str]
+    tmp_path: Path, codec: str, copied_to: set[str]
 ) -> None:
     source = write_source(tmp_path / "a.mkv", num_frames=3, sounds=(codec,))
     for suffix in (".mp4", ".mkv", ".webm"):
@@ -96,7 +90,7 @@ def test_another_video_stream_is_left_out_with_the_way_to_get_it(tmp_path: Path)
     assert plan == StreamPlan((), (note,))
 
 
-def test_the_chapters_track_of_mp4_is_no_stream(tmp_path: Path, write_source: WriteSource) -> None:
+def test_the_chapters_track_of_mp4_is_no_stream(tmp_path: Path) -> None:
     source = write_source(tmp_path / "a.mp4", sounds=("aac",), chapters=True)
     with av.open(str(source)) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio", "data"]
@@ -104,7 +98,7 @@ def test_the_chapters_track_of_mp4_is_no_stream(tmp_path: Path, write_source: Wr
     assert plan == StreamPlan((PassthroughStream(1, "audio", None, "stream 1 (audio, aac, eng)"),))
 
 
-def test_images_have_nothing_beside_their_frames(tmp_path: Path) -> None:
+def test_images_have_nothing_next_to_their_frames(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"never opened")
     for source in (tmp_path, tmp_path / "a.gif", tmp_path / "%05d.png"):
         assert plan_streams(source, video_stream=0, suffix=".mkv") == StreamPlan()

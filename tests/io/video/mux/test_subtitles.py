@@ -1,20 +1,14 @@
 import re
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
+from helpers.clips import mux_clip, write_source
 
-from sr.io.video.frame import Color
-from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import plan_streams
-from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.time_range import WHOLE, TimeRange
 
-WriteSource = Callable[..., Path]
-WriteSegments = Callable[..., list[Path]]
-UNIT = Fraction(1, 1000)
 KINDS = {".mp4": "mov_text", ".mkv": "subrip", ".webm": "webvtt"}
 TEXTS = (
     (200, 500, r"{\i1}Hello{\i0}, world\Nand a second line"),
@@ -23,30 +17,21 @@ TEXTS = (
 )
 
 
-def _through(
+def convert(
     folder: Path,
-    write_source: WriteSource,
-    write_segments: WriteSegments,
-    *,
     kind: str,
     source_suffix: str,
     suffix: str,
+    *,
     time_range: TimeRange = WHOLE,
     texts: tuple[tuple[int, int, str], ...] = TEXTS,
 ) -> list[tuple[float, float, str]]:
     """Start and end in seconds, and the text, of what comes out."""
     source = write_source(folder / f"in{source_suffix}", sounds=(), subtitle=kind, texts=texts)
-    times = [
-        40 * number for number in range(50) if time_range.overlaps(number * 40 * UNIT, Fraction(0))
-    ]
-    codec = "libvpx-vp9" if suffix == ".webm" else "libx264"
-    parts = write_segments(folder, times, time_base=UNIT, codec=codec)
-    output = folder / f"out{suffix}"
+    shown = [n for n in range(50) if time_range.overlaps(Fraction(n, 25), Fraction(0))]
     plan = plan_streams(source, video_stream=0, suffix=suffix)
-    video = VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
-    assert (
-        mux_video(parts, output, video=video, source=source, plan=plan, time_range=time_range) == ()
-    )
+    times = [512 * number for number in shown]
+    output = mux_clip(folder, suffix, times, source=source, time_range=time_range)
     found = []
     with av.open(str(output)) as container:
         stream = container.streams.subtitles[0]
@@ -63,74 +48,41 @@ def _through(
     return found
 
 
+def _edges(found: list[tuple[float, float, str]]) -> list[float]:
+    return [time for start, end, _ in found for time in (start, end)]
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 @pytest.mark.parametrize(
     ("kind", "source_suffix"), [("mov_text", ".mp4"), ("subrip", ".mkv"), ("webvtt", ".webm")]
 )
 def test_texts_and_their_times_come_through(
-    tmp_path: Path,
-    write_source: WriteSource,
-    write_segments: WriteSegments,
-    kind: str,
-    source_suffix: str,
-    suffix: str,
+    tmp_path: Path, kind: str, source_suffix: str, suffix: str
 ) -> None:
-    found = _through(
-        tmp_path,
-        write_source,
-        write_segments,
-        kind=kind,
-        source_suffix=source_suffix,
-        suffix=suffix,
-    )
-    times = [time for start, end, _ in found for time in (start, end)]
-    assert times == pytest.approx([0.2, 0.7, 1.0, 1.4, 1.5, 1.8], abs=0.0011)
+    found = convert(tmp_path, kind, source_suffix, suffix)
+    assert _edges(found) == pytest.approx([0.2, 0.7, 1.0, 1.4, 1.5, 1.8], abs=0.0011)
     plain = [re.sub(r"\{\\[^}]*\}", "", text) for _, _, text in found]
     assert plain[:2] == ["Hello, world\nand a second line", "Bye, bye"]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
-def test_styled_text_becomes_plain_text(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
-) -> None:
-    found = _through(
-        tmp_path, write_source, write_segments, kind="ass", source_suffix=".mkv", suffix=suffix
-    )
+def test_styled_text_becomes_plain_text(tmp_path: Path, suffix: str) -> None:
+    found = convert(tmp_path, "ass", ".mkv", suffix)
     assert [text for _, _, text in found][1] == "Bye, bye"
     assert len(found) == 3
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_texts_are_cut_to_the_span(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments, suffix: str
-) -> None:
-    time_range = TimeRange(Fraction(2, 5), Fraction(6, 5))
-    found = _through(
-        tmp_path,
-        write_source,
-        write_segments,
-        kind="subrip",
-        source_suffix=".mkv",
-        suffix=suffix,
-        time_range=time_range,
+def test_texts_are_cut_to_the_time_range(tmp_path: Path, suffix: str) -> None:
+    found = convert(
+        tmp_path, "subrip", ".mkv", suffix, time_range=TimeRange(Fraction(2, 5), Fraction(6, 5))
     )
-    times = [time for start, end, _ in found for time in (start, end)]
-    assert times == pytest.approx([0.0, 0.3, 0.6, 0.8], abs=0.0011)
+    assert _edges(found) == pytest.approx([0.0, 0.3, 0.6, 0.8], abs=0.0011)
 
 
-def test_texts_that_overlap_are_shown_together_in_mp4(
-    tmp_path: Path, write_source: WriteSource, write_segments: WriteSegments
-) -> None:
+def test_texts_that_overlap_are_shown_together_in_mp4(tmp_path: Path) -> None:
     texts = ((0, 1800, "Sign"), (200, 500, "Hello"), (400, 600, "Bye"), (400, 600, "you"))
-    found = _through(
-        tmp_path,
-        write_source,
-        write_segments,
-        kind="ass",
-        source_suffix=".mkv",
-        suffix=".mp4",
-        texts=texts,
-    )
+    found = convert(tmp_path, "ass", ".mkv", ".mp4", texts=texts)
     assert [text for _, _, text in found] == [
         "Sign",
         "Sign\nHello",
@@ -138,6 +90,5 @@ def test_texts_that_overlap_are_shown_together_in_mp4(
         "Sign\nBye\nyou",
         "Sign",
     ]
-    times = [time for start, end, _ in found for time in (start, end)]
     edges = [0, 0.2, 0.2, 0.4, 0.4, 0.7, 0.7, 1.0, 1.0, 1.8]
-    assert times == pytest.approx(edges, abs=0.0011)
+    assert _edges(found) == pytest.approx(edges, abs=0.0011)

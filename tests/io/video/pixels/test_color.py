@@ -1,4 +1,4 @@
-"""What a file does not tell of colors is guessed as players do, and said."""
+"""Colors that a file lacks are guessed as players do, and reported."""
 
 import pytest
 
@@ -10,9 +10,9 @@ RGB = Layout("rgb", 8)
 
 
 def resolved(
-    *told: int, layout: Layout = YUV, size: tuple[int, int] = (1280, 720), codec: str = "h264"
+    *given: int, layout: Layout = YUV, size: tuple[int, int] = (1280, 720), codec: str = "h264"
 ) -> tuple[Color, tuple[str, ...]]:
-    matrix, primaries, transfer, color_range = told
+    matrix, primaries, transfer, color_range = given
     return resolve_color(
         matrix,
         primaries,
@@ -25,11 +25,11 @@ def resolved(
     )
 
 
-@pytest.mark.parametrize("told", [(1, 1, 1, 1), (9, 9, 16, 1), (5, 5, 6, 2), (6, 1, 13, 2)])
-def test_what_is_told_is_kept_without_a_word(told: tuple[int, int, int, int]) -> None:
-    color, notes = resolved(*told)
-    assert (color.matrix, color.primaries, color.transfer) == told[:3]
-    assert color.full_range == (told[3] == 2)
+@pytest.mark.parametrize("given", [(1, 1, 1, 1), (9, 9, 16, 1), (5, 5, 6, 2), (6, 1, 13, 2)])
+def test_what_is_given_is_kept_without_a_note(given: tuple[int, int, int, int]) -> None:
+    color, notes = resolved(*given)
+    assert (color.matrix, color.primaries, color.transfer) == given[:3]
+    assert color.full_range == (given[3] == 2)
     assert notes == ()
 
 
@@ -45,7 +45,7 @@ def test_what_is_told_is_kept_without_a_word(told: tuple[int, int, int, int]) ->
         ((640, 360), (6, 1, 6)),
     ],
 )
-def test_what_is_not_told_goes_by_the_size(
+def test_what_is_unknown_goes_by_the_size(
     size: tuple[int, int], expected: tuple[int, int, int]
 ) -> None:
     for unspecified in (0, 2, 3):
@@ -63,7 +63,7 @@ def test_a_single_guess_is_named_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("given", "expected"),
     [
         ((9, 2, 2, 1), (9, 9, 14)),
         ((2, 9, 16, 1), (9, 9, 16)),
@@ -72,10 +72,10 @@ def test_a_single_guess_is_named_alone() -> None:
         ((9, 2, 18, 1), (9, 9, 18)),
     ],
 )
-def test_guesses_agree_with_what_is_told(
-    told: tuple[int, int, int, int], expected: tuple[int, int, int]
+def test_guesses_agree_with_what_is_given(
+    given: tuple[int, int, int, int], expected: tuple[int, int, int]
 ) -> None:
-    color, _ = resolved(*told)
+    color, _ = resolved(*given)
     assert (color.matrix, color.primaries, color.transfer) == expected
 
 
@@ -92,7 +92,7 @@ def test_nothing_is_left_unspecified() -> None:
                     assert (color.matrix == 0) == (layout.kind == "rgb")
 
 
-def test_rgb_is_srgb_in_full_range_unless_told_otherwise() -> None:
+def test_rgb_is_srgb_in_full_range_unless_given_otherwise() -> None:
     assert resolved(2, 2, 2, 0, layout=RGB) == (Color(0, 1, 13, True), ())
     assert resolved(1, 9, 16, 1, layout=RGB) == (Color(0, 9, 16, False), ())
 

@@ -132,11 +132,11 @@ def test_packed_yuv_is_unpacked_without_loss(pix_fmt: str, order: str) -> None:
     luma = random(8, HEIGHT, 32)
     blue, red = random(8, HEIGHT, 16), random(8, HEIGHT, 16) // 2
     lumas = iter((luma[:, 0::2], luma[:, 1::2]))
-    parts = [next(lumas) if part == "y" else blue if part == "u" else red for part in order]
-    check(pix_fmt, [by_turns(*parts)], [luma, blue, red], width=32)
+    samples = [next(lumas) if one == "y" else blue if one == "u" else red for one in order]
+    check(pix_fmt, [by_turns(*samples)], [luma, blue, red], width=32)
 
 
-def test_alpha_beside_gray_and_yuv_is_left_out() -> None:
+def test_alpha_next_to_gray_and_yuv_is_left_out() -> None:
     gray, alpha = random(8), random(8) // 2
     check("ya8", [by_turns(gray, alpha)], [gray])
     chroma = random(8, 12, 16)

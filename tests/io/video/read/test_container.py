@@ -1,18 +1,17 @@
 """What is no readable video is refused by name and reason; the right stream is chosen."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
 import pytest
 from av.stream import Disposition
+from helpers.clips import write_clip
 
-from sr.io.video.frame import Planes, VideoError
+from sr.io.video.frame import VideoError
 from sr.io.video.read.container import choose_stream, open_container
 from sr.io.video.read.reader import open_video
-
-WriteClip = Callable[..., list[Planes]]
 
 
 def write_streams(
@@ -61,7 +60,7 @@ def test_other_files_are_refused_with_a_reason(tmp_path: Path, content: bytes, r
         pass
 
 
-def test_an_mp4_file_cut_short_misses_its_index(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_an_mp4_file_cut_short_misses_its_index(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path)
     path.write_bytes(path.read_bytes()[:5000])
@@ -70,7 +69,7 @@ def test_an_mp4_file_cut_short_misses_its_index(tmp_path: Path, write_clip: Writ
 
 
 @pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.7, 0.95])
-def test_an_index_cut_short_is_no_video(tmp_path: Path, write_clip: WriteClip, part: float) -> None:
+def test_an_index_cut_short_is_no_video(tmp_path: Path, part: float) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, container_options={"movflags": "faststart"})
     content = path.read_bytes()
@@ -100,7 +99,7 @@ def test_files_without_permission_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["12:30.mkv", "concat:a|b.mkv", "a b%20c.mkv", "\u00e9\u4e2d.mkv"])
 def test_no_name_is_taken_for_an_address(
-    tmp_path: Path, write_clip: WriteClip, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_clip(tmp_path / "clip.mkv", 2)

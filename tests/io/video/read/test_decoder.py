@@ -1,6 +1,5 @@
 """What is damaged or missing in a video is found, recorded or stopped at, and costs no more."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from time import process_time
@@ -8,16 +7,16 @@ from time import process_time
 import av
 import numpy as np
 import pytest
+from helpers.clips import write_clip
 
-from sr.io.video.frame import Frame, Planes, VideoError
+from sr.io.video.frame import Frame, VideoError
 from sr.io.video.read.decode_errors import Damaged, DamageError
 from sr.io.video.read.reader import open_video
 
-WriteClip = Callable[..., list[Planes]]
 NUM_FRAMES = 40
 
 
-def read(path: Path, damaged: Damaged = "go-on") -> tuple[list[Frame], list[str]]:
+def read(path: Path, damaged: Damaged = "continue") -> tuple[list[Frame], list[str]]:
     with open_video(path, damaged=damaged) as reader:
         return list(reader.frames()), reader.damage
 
@@ -68,12 +67,10 @@ def seconds(frames: list[Frame], path: Path) -> list[float]:
         ("clip.mkv", "ffv1"),
     ],
 )
-def test_an_undamaged_video_has_no_faults(
-    tmp_path: Path, write_clip: WriteClip, name: str, codec: str
-) -> None:
+def test_an_undamaged_video_has_no_faults(tmp_path: Path, name: str, codec: str) -> None:
     path = tmp_path / name
     write_clip(path, NUM_FRAMES, codec=codec)
-    for damaged in ("go-on", "stop"):
+    for damaged in ("continue", "stop"):
         frames, damage = read(path, damaged)
         assert len(frames) == NUM_FRAMES
         assert damage == []
@@ -82,7 +79,7 @@ def test_an_undamaged_video_has_no_faults(
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.mkv"])
 @pytest.mark.parametrize("bad", [6, 20, NUM_FRAMES - 5, NUM_FRAMES - 1])
 def test_frames_after_a_packet_that_cannot_be_decoded_keep_their_times(
-    tmp_path: Path, write_clip: WriteClip, name: str, bad: int
+    tmp_path: Path, name: str, bad: int
 ) -> None:
     path = tmp_path / name
     options = {"bf": "0", "x264-params": "threads=1"}
@@ -97,9 +94,7 @@ def test_frames_after_a_packet_that_cannot_be_decoded_keep_their_times(
 
 
 @pytest.mark.parametrize("bad", [6, 20, NUM_FRAMES - 1])
-def test_damage_stops_the_reading_on_request(
-    tmp_path: Path, write_clip: WriteClip, bad: int
-) -> None:
+def test_damage_stops_the_reading_on_request(tmp_path: Path, bad: int) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, NUM_FRAMES, options={"bf": "0"})
     spoil(path, bad, b"\xff\xff\xff\xff")
@@ -108,7 +103,7 @@ def test_damage_stops_the_reading_on_request(
     assert [frame.number for frame in frames] == list(range(bad))
 
 
-def test_concealed_frames_are_kept_and_recorded(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_concealed_frames_are_kept_and_recorded(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, NUM_FRAMES, codec="mpeg4", size=(128, 96))
     spoil(path, 17)
@@ -119,9 +114,7 @@ def test_concealed_frames_are_kept_and_recorded(tmp_path: Path, write_clip: Writ
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_frames_that_go_with_a_bad_key_frame_are_recorded(
-    tmp_path: Path, write_clip: WriteClip, codec: str
-) -> None:
+def test_frames_that_go_with_a_bad_key_frame_are_recorded(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "clip.mp4"
     options = {"x265-params": "log-level=none:scenecut=0"} if codec == "libx265" else {}
     write_clip(path, NUM_FRAMES, codec=codec, options=options)
@@ -148,7 +141,7 @@ def test_frames_that_go_with_a_bad_key_frame_are_recorded(
     ],
 )
 def test_a_video_that_is_cut_short_is_recorded(
-    tmp_path: Path, write_clip: WriteClip, name: str, codec: str, options: dict[str, str]
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     path = tmp_path / name
     write_clip(path, NUM_FRAMES, codec=codec, container_options=options)
@@ -162,9 +155,7 @@ def test_a_video_that_is_cut_short_is_recorded(
 
 
 @pytest.mark.parametrize("name", ["clip.mkv", "clip.webm"])
-def test_what_a_demuxer_passes_over_in_silence_is_found(
-    tmp_path: Path, write_clip: WriteClip, name: str
-) -> None:
+def test_what_a_demuxer_passes_over_in_silence_is_found(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     codec = "libvpx" if name.endswith("webm") else "ffv1"
     write_clip(path, NUM_FRAMES, codec=codec, container_options={"cluster_time_limit": "200"})
@@ -182,7 +173,7 @@ def test_what_a_demuxer_passes_over_in_silence_is_found(
     assert f"frame {number} " in read_until_stopped(path)[1]
 
 
-def test_gaps_in_time_alone_are_no_damage(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_gaps_in_time_alone_are_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     times = [0, 1, 2, 30, 31, 32, 33, 60, 1000]  # and the last is shown for long
     write_clip(path, len(times), times=times)
@@ -191,7 +182,7 @@ def test_gaps_in_time_alone_are_no_damage(tmp_path: Path, write_clip: WriteClip)
     assert damage == []
 
 
-def test_a_video_without_one_good_frame_is_refused(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_a_video_without_one_good_frame_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, 3, options={"bf": "0"})
     for number in range(3):
@@ -203,9 +194,7 @@ def test_a_video_without_one_good_frame_is_refused(tmp_path: Path, write_clip: W
         pass
 
 
-def test_a_rest_that_cannot_be_decoded_takes_time_in_proportion(
-    tmp_path: Path, write_clip: WriteClip
-) -> None:
+def test_a_rest_that_cannot_be_decoded_takes_time_in_proportion(tmp_path: Path) -> None:
     whole, path = tmp_path / "whole.mkv", tmp_path / "clip.mkv"
     num_lost = 12_000
     write_clip(whole, 10)

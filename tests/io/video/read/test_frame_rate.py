@@ -1,4 +1,4 @@
-"""Frames keep their places in time at another rate, and parts of a video begin and end as told."""
+"""Frames keep their places in time at another rate; ranges of a video begin and end as asked."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -136,7 +136,7 @@ def cut(start: str | None, end: str | None, source: list[Frame]) -> list[Frame]:
         ("10f", None, range(0)),
     ],
 )
-def test_a_part_begins_and_ends_as_told(
+def test_a_range_begins_and_ends_as_given(
     start: str | None, end: str | None, expected: range, first: int
 ) -> None:
     source = frames_at(range(first, first + 400, 40))
@@ -152,7 +152,7 @@ def test_rounded_time_stamps_do_not_miss_their_frame() -> None:
     assert shown(cut("0.0666666", None, source))[0] == 2
 
 
-def test_the_last_frame_ends_with_the_part() -> None:
+def test_the_last_frame_ends_with_the_range() -> None:
     result = cut(None, "0.3", frames_at([0, 40, 1000]))
     assert [(frame.pts, frame.duration) for frame in result] == [(0, 40), (40, 260)]
     assert cut(None, "1f", frames_at([0, 40, 1000]))[0].duration == 40

@@ -1,15 +1,14 @@
 """Rotation and HDR's metadata are read from a decoded frame."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from helpers.clips import write_clip
 
-from sr.io.video.frame import Mastering, Planes
+from sr.io.video.frame import Mastering
 from sr.io.video.read.reader import open_video
 
-WriteClip = Callable[..., list[Planes]]
 P3_D65 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), (0.3127, 0.329))
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 
@@ -19,7 +18,7 @@ def mastering(path: Path) -> Mastering | None:
         return reader.info.mastering
 
 
-def write_hdr(write_clip: WriteClip, path: Path, extra: str) -> None:
+def write_hdr(path: Path, extra: str) -> None:
     write_clip(
         path,
         2,
@@ -32,9 +31,9 @@ def write_hdr(write_clip: WriteClip, path: Path, extra: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["clip.mkv", "clip.mp4"])
-def test_hdr_metadata_is_read(tmp_path: Path, write_clip: WriteClip, name: str) -> None:
+def test_hdr_metadata_is_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    write_hdr(write_clip, path, f":master-display={DISPLAY}:max-cll=1000,400")
+    write_hdr(path, f":master-display={DISPLAY}:max-cll=1000,400")
     found = mastering(path)
     assert found is not None
     for point, expected in zip(found.primaries, P3_D65, strict=True):
@@ -43,17 +42,17 @@ def test_hdr_metadata_is_read(tmp_path: Path, write_clip: WriteClip, name: str) 
     assert (found.max_content, found.max_average) == (1000, 400)
 
 
-def test_brightness_of_the_content_may_be_unknown(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_brightness_of_the_content_may_be_unknown(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
-    write_hdr(write_clip, path, f":master-display={DISPLAY}")
+    write_hdr(path, f":master-display={DISPLAY}")
     found = mastering(path)
     assert found is not None
     assert (found.max_content, found.max_average) == (0, 0)
 
 
-def test_a_light_level_alone_is_left_out_and_said(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_a_light_level_alone_is_left_out_and_said(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
-    write_hdr(write_clip, path, ":max-cll=1000,400")
+    write_hdr(path, ":max-cll=1000,400")
     with open_video(path) as reader:
         assert reader.info.mastering is None
         assert any("light level is left out" in note for note in reader.info.notes)
@@ -62,11 +61,7 @@ def test_a_light_level_alone_is_left_out_and_said(tmp_path: Path, write_clip: Wr
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.mkv"])
 @pytest.mark.parametrize(("across", "along"), [((0, 1), (-1, 0)), ((-1, 0), (0, -1))])
 def test_turns_are_read(
-    tmp_path: Path,
-    write_clip: WriteClip,
-    name: str,
-    across: tuple[int, int],
-    along: tuple[int, int],
+    tmp_path: Path, name: str, across: tuple[int, int], along: tuple[int, int]
 ) -> None:
     path = tmp_path / name
     (a, b), (c, d) = across, along
@@ -82,7 +77,7 @@ def test_turns_are_read(
         assert reader.info.turned == (a == 0)
 
 
-def test_upright_frames_have_no_matrix(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_upright_frames_have_no_matrix(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, 2)
     with open_video(path) as reader:

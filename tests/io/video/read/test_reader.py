@@ -1,6 +1,5 @@
-"""A video is read as it is: every sample, every time, and what its header tells."""
+"""A video is read as it is: every sample, every time, and what its header says."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -8,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.clips import write_clip
 
-from sr.io.video.frame import Color, Frame, Layout, Planes, VideoError, VideoInfo
+from sr.io.video.frame import Color, Frame, Layout, VideoError, VideoInfo
 from sr.io.video.read.reader import open_video
 
-WriteClip = Callable[..., list[Planes]]
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 24 << 16, 0, 1 << 30)
 
 CLIPS = {  # frames, stream, layout, rate
@@ -85,9 +84,7 @@ def test_another_stream_of_a_real_clip_is_read_on_request(shared_data: Path) -> 
         *("gray", "gray12le", "gbrp", "gbrp10le", "gbrp16le", "yuv440p"),
     ],
 )
-def test_every_sample_comes_as_it_was_written(
-    tmp_path: Path, write_clip: WriteClip, pix_fmt: str
-) -> None:
+def test_every_sample_comes_as_it_was_written(tmp_path: Path, pix_fmt: str) -> None:
     codec, name = ("utvideo", "clip.avi") if pix_fmt == "gbrp" else ("ffv1", "clip.mkv")
     path = tmp_path / name
     written = write_clip(path, 5, codec=codec, pix_fmt=pix_fmt, size=(37, 23))
@@ -99,9 +96,7 @@ def test_every_sample_comes_as_it_was_written(
             np.testing.assert_array_equal(got, expected)
 
 
-def test_reordered_frames_come_in_the_order_of_presentation(
-    tmp_path: Path, write_clip: WriteClip
-) -> None:
+def test_reordered_frames_come_in_the_order_of_presentation(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     options = {"qp": "0", "bf": "3", "b-adapt": "0"}
     written = write_clip(path, 20, pix_fmt="yuv444p", options=options)
@@ -112,7 +107,7 @@ def test_reordered_frames_come_in_the_order_of_presentation(
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.mov", "clip.webm"])
-def test_variable_times_are_kept(tmp_path: Path, write_clip: WriteClip, name: str) -> None:
+def test_variable_times_are_kept(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     times = [0, 40, 50, 130, 1130, 1140, 1180]
     codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
@@ -122,7 +117,7 @@ def test_variable_times_are_kept(tmp_path: Path, write_clip: WriteClip, name: st
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts"])
-def test_a_late_start_is_kept(tmp_path: Path, write_clip: WriteClip, name: str) -> None:
+def test_a_late_start_is_kept(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write_clip(path, 10, offset=50)
     info, frames = read(path)
@@ -131,9 +126,7 @@ def test_a_late_start_is_kept(tmp_path: Path, write_clip: WriteClip, name: str) 
     assert info.num_frames == 10
 
 
-def test_an_edit_list_leaves_out_what_players_do_not_show(
-    tmp_path: Path, write_clip: WriteClip
-) -> None:
+def test_an_edit_list_leaves_out_what_players_do_not_show(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     written = write_clip(path, 20, pix_fmt="yuv444p", options={"qp": "0", "bf": "0"}, offset=-7)
     info, frames = read(path)
@@ -144,14 +137,14 @@ def test_an_edit_list_leaves_out_what_players_do_not_show(
 
 
 @pytest.mark.parametrize("codec", ["mpeg4", "libx264", "mjpeg", "ffv1"])
-def test_avi_has_regular_times_from_zero(tmp_path: Path, write_clip: WriteClip, codec: str) -> None:
+def test_avi_has_regular_times_from_zero(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "clip.avi"
     write_clip(path, 15, codec=codec, pix_fmt="yuvj420p" if codec == "mjpeg" else "yuv420p")
     info, frames = read(path)
     assert [frame.pts * info.time_base * 25 for frame in frames] == list(range(15))
 
 
-def test_without_times_the_rate_is_taken_and_said(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_without_times_the_rate_is_taken_and_said(tmp_path: Path) -> None:
     path = tmp_path / "clip.h264"
     write_clip(path, 15)
     info, frames = read(path)
@@ -160,7 +153,7 @@ def test_without_times_the_rate_is_taken_and_said(tmp_path: Path, write_clip: Wr
     assert "frame rate unknown, taken as 25 frames per second" in info.notes
 
 
-def test_the_header_is_told(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_the_header_is_read(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     context = {
         "colorspace": 9,
@@ -182,9 +175,7 @@ def test_the_header_is_told(tmp_path: Path, write_clip: WriteClip) -> None:
     assert info.turned
 
 
-def test_what_the_header_does_not_tell_is_guessed_and_said(
-    tmp_path: Path, write_clip: WriteClip
-) -> None:
+def test_what_the_header_does_not_tell_is_guessed_and_said(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     write_clip(path, 3)
     info, _ = read(path)
@@ -196,9 +187,7 @@ def test_what_the_header_does_not_tell_is_guessed_and_said(
     )
 
 
-def test_motion_jpeg_is_full_range_with_chroma_in_the_middle(
-    tmp_path: Path, write_clip: WriteClip
-) -> None:
+def test_motion_jpeg_is_full_range_with_chroma_in_the_middle(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     write_clip(path, 3, codec="mjpeg", pix_fmt="yuvj420p")
     info, _ = read(path)
@@ -207,14 +196,14 @@ def test_motion_jpeg_is_full_range_with_chroma_in_the_middle(
     assert info.layout == Layout("yuv", 8, (1, 1))
 
 
-def test_interlaced_video_is_said(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_interlaced_video_is_said(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     write_clip(path, 3, options={"x264-params": "interlaced=1"})
     with open_video(path) as reader:
         assert "interlaced; upscaled as it is, deinterlace it first" in reader.info.notes
 
 
-def test_a_change_of_size_is_refused_with_the_frame(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_a_change_of_size_is_refused_with_the_frame(tmp_path: Path) -> None:
     small, large, path = tmp_path / "a.h264", tmp_path / "b.h264", tmp_path / "clip.h264"
     write_clip(small, 4)
     write_clip(large, 4, size=(64, 48))
@@ -227,7 +216,7 @@ def test_a_change_of_size_is_refused_with_the_frame(tmp_path: Path, write_clip: 
         frames.extend(reader.frames())
 
 
-def test_colors_that_no_matrix_makes_are_refused(tmp_path: Path, write_clip: WriteClip) -> None:
+def test_colors_that_no_matrix_makes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, 2, context={"colorspace": 10})
     with pytest.raises(VideoError, match=r"clip\.mp4: .* constant luminance"), open_video(path):
@@ -235,7 +224,7 @@ def test_colors_that_no_matrix_makes_are_refused(tmp_path: Path, write_clip: Wri
 
 
 def test_times_that_do_not_increase_are_moved_and_counted(
-    tmp_path: Path, write_clip: WriteClip, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "clip.mkv"
     write_clip(path, 5, codec="ffv1")

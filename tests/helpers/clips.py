@@ -1,17 +1,18 @@
-"""Small clips for the tests of video."""
+"""Small clips, and videos with streams next to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
-import pytest
 
-from sr.io.video.frame import Layout, Planes
-
-WriteClip = Callable[..., list[Planes]]
+from sr.io.video.frame import Color, Layout, Planes
+from sr.io.video.mux.mux import mux_video
+from sr.io.video.mux.streams import StreamPlan, plan_streams
+from sr.io.video.mux.video_track import VideoTrack
+from sr.io.video.time_range import WHOLE, TimeRange
 
 
 def _frame(planes: Planes, layout: Layout, pix_fmt: str) -> av.VideoFrame:
@@ -27,7 +28,7 @@ def _frame(planes: Planes, layout: Layout, pix_fmt: str) -> av.VideoFrame:
     return frame
 
 
-def _write_clip(
+def write_clip(
     path: Path,
     num_frames: int = 20,
     *,
@@ -82,11 +83,6 @@ def _write_clip(
     return written
 
 
-@pytest.fixture
-def write_clip() -> WriteClip:
-    return _write_clip
-
-
 _STYLES = b"""[Script Info]
 ScriptType: v4.00+
 
@@ -99,8 +95,6 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
-WriteSource = Callable[..., Path]
-WriteSegments = Callable[..., list[Path]]
 
 
 def _cover() -> bytes:
@@ -156,7 +150,7 @@ def _text_packet(text: Any, start: int, length: int, words: str) -> Any:
     return packet
 
 
-def _write_source(
+def write_source(
     path: Path,
     *,
     num_frames: int = 50,
@@ -210,7 +204,7 @@ def _write_source(
     return path
 
 
-def _write_segments(
+def write_segments(
     folder: Path,
     times: Sequence[int],
     *,
@@ -220,16 +214,20 @@ def _write_segments(
     context: dict[str, Any] | None = None,
     options: dict[str, str] | None = None,
 ) -> list[Path]:
-    """Parts with gray frames of 64 x 48 at these times, each from an encoder of its own."""
+    """Segments with gray frames of 64 x 48 at these times, each from an encoder of its own."""
     presets = {
         "libx264": {"preset": "veryfast", "b-adapt": "0", "bf": "2"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
     }
     paths = []
     for first in range(0, len(times), frames_per_segment):
-        path = folder / f"part-{len(paths):05d}.nut"
-        with av.open(str(path), "w", container_options={"avoid_negative_ts": "disabled"}) as part:
-            stream: Any = part.add_stream(codec, rate=25, options=options or presets.get(codec, {}))
+        path = folder / f"segment-{len(paths):05d}.nut"
+        with av.open(
+            str(path), "w", container_options={"avoid_negative_ts": "disabled"}
+        ) as segment:
+            stream: Any = segment.add_stream(
+                codec, rate=25, options=options or presets.get(codec, {})
+            )
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             stream.codec_context.time_base = time_base
             stream.codec_context.flags |= 1 << 22  # headers apart from the frames
@@ -240,17 +238,51 @@ def _write_segments(
                 gray = np.full((72, 64), (first + number) * 5 % 256, np.uint8)
                 frame = av.VideoFrame.from_ndarray(gray, "yuv420p")
                 frame.pts, frame.time_base = time, time_base
-                part.mux(stream.encode(frame))
-            part.mux(stream.encode(None))
+                segment.mux(stream.encode(frame))
+            segment.mux(stream.encode(None))
         paths.append(path)
     return paths
 
 
-@pytest.fixture
-def write_source() -> WriteSource:
-    return _write_source
+UNIT = Fraction(1, 12800)
+TIMES = [512 * number for number in range(50)]  # 25 frames per second
 
 
-@pytest.fixture
-def write_segments() -> WriteSegments:
-    return _write_segments
+def mux_clip(
+    folder: Path,
+    suffix: str,
+    times: Sequence[int] = TIMES,
+    *,
+    source: Path | None = None,
+    plan: StreamPlan | None = None,
+    time_range: TimeRange = WHOLE,
+    video: VideoTrack | None = None,
+    codec: str | None = None,
+    name: str = "out",
+) -> Path:
+    """Segments with frames at these times, muxed with all of the source; nothing may be lost."""
+    video = video or VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
+    codec = codec or ("libvpx-vp9" if suffix == ".webm" else "libx264")
+    ratio = {"sample_aspect_ratio": video.sample_aspect_ratio}
+    segments = write_segments(folder, times, time_base=video.time_base, codec=codec, context=ratio)
+    if plan is None and source is not None:
+        plan = plan_streams(source, video_stream=0, suffix=suffix)
+    output = folder / f"{name}{suffix}"
+    notes = mux_video(
+        segments,
+        output,
+        video=video,
+        source=source,
+        plan=plan or StreamPlan(),
+        time_range=time_range,
+    )
+    assert notes == ()
+    return output
+
+
+def read_stamps(path: Path, kind: str = "video", number: int = 0) -> list[float]:
+    """Time stamps of a stream in seconds, in order of time."""
+    with av.open(str(path)) as container:
+        stream = [one for one in container.streams if one.type == kind][number]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        return sorted(float((packet.pts or 0) * packet.time_base) for packet in packets)

@@ -9,12 +9,10 @@ import pyvips
 import torch
 from torch import Tensor, nn
 
-from sr.inference.channels import Alpha
-from sr.inference.image import Making
-from sr.inference.options import Request
-from sr.inference.output_size import Exact, Factor
+from sr.inference.options import Alpha, InferOptions, OutputOptions
+from sr.inference.output_size import Exact
 from sr.inference.run import run
-from sr.inference.scheduler import Outcome
+from sr.inference.tasks import RunSummary
 from sr.io.image_reader import open_image
 from sr.tiling.upscaler import Upscaler
 
@@ -53,13 +51,13 @@ def write(path: Path, pixels: Any) -> Path:
     return path
 
 
-def upscale(source: Path, output: Path, scale: int, tile_size: int = 16, **making: Any) -> Outcome:
+def upscale(source: Path, output: Path, scale: int, tile_size: int = 16, **more: Any) -> RunSummary:
     device = torch.device("cpu")
     upscaler = Upscaler(
         Nearest(scale), scale=scale, halo=2, tile_size=tile_size, device=device, dtype=torch.float32
     )
-    request = Request([source], output, existing="overwrite")
-    return run([upscaler], request, lambda *_, **__: None, making=Making(**making))
+    options = InferOptions([source], OutputOptions(output, overwrite=True, **more))
+    return run(options, lambda *_, **__: None, [upscaler])
 
 
 def read(path: Path) -> Any:
@@ -111,8 +109,8 @@ def test_no_fringe_appears_where_hidden_colors_are_bright(alpha: Alpha, tmp_path
 
     device = torch.device("cpu")
     upscaler = Upscaler(Blur(), scale=1, halo=1, tile_size=8, device=device, dtype=torch.float32)
-    making = Making(alpha=alpha)
-    run([upscaler], Request([source], output), lambda *_, **__: None, making=making)
+    options = InferOptions([source], OutputOptions(output, alpha=alpha))
+    run(options, lambda *_, **__: None, [upscaler])
     result = read(output)
     visible = result[..., 3] > 0
     assert 100 <= visible.sum() <= 144
@@ -141,7 +139,7 @@ def test_bicubic_alpha_has_no_seams_between_tiles(tmp_path: Path) -> None:
 def test_several_passes_give_what_one_of_a_larger_scale_would(tmp_path: Path) -> None:
     pixels = pixels_of(4, 16)
     source, output = write(tmp_path / "in.png", pixels), tmp_path / "out.png"
-    assert upscale(source, output, 2, target=Factor(8)).exit_code == 0
+    assert upscale(source, output, 2, outscale=8).exit_code == 0
     result, expected = read(output), pixels.repeat(8, 0).repeat(8, 1)
     seen = expected[..., -1] > 0
     np.testing.assert_array_equal(result[seen], expected[seen])
@@ -151,7 +149,7 @@ def test_several_passes_give_what_one_of_a_larger_scale_would(tmp_path: Path) ->
 def test_exact_sizes_keep_a_constant_image(num_bands: int, tmp_path: Path) -> None:
     pixels = np.full((12, 15, num_bands), 41234, np.uint16)
     source, output = write(tmp_path / "in.png", pixels), tmp_path / "out.png"
-    assert upscale(source, output, 2, target=Exact(height=17, width=50)).exit_code == 0
+    assert upscale(source, output, 2, size=Exact(height=17, width=50)).exit_code == 0
     result = read(output)
     assert result.shape == (17, 50, num_bands)
     assert np.abs(result.astype(int) - 41234).max() <= 2

@@ -9,39 +9,41 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
-import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.inference.image import Making
-from sr.inference.options import Request
-from sr.inference.output_size import Factor, Target
-from sr.inference.run import run
-from sr.inference.scheduler import Outcome
-from sr.inference.video.options import VideoMaking
+from sr.inference.options import InferOptions, OutputOptions, VideoOptions
+from sr.inference.run import RunSummary, run
 from sr.io.event_log import Event
 from sr.io.video.frame import Frame
 from sr.io.video.read.reader import open_video
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
-LOSSLESS = {"codec": "ffv1"}
+LOSSLESS = VideoOptions(codec="ffv1")
 
 
 class Listener:
     """Keeps all events."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[Event, dict[str, Any]]] = []
+        self.events: list[tuple[Event, dict[str, Any]]] = []
 
     def __call__(self, event: Event, **fields: Any) -> None:
-        self.heard.append((event, fields))
+        self.events.append((event, fields))
 
     def fields(self, event: Event) -> list[dict[str, Any]]:
-        return [fields for name, fields in self.heard if name == event]
+        """Return the fields of all events of a kind."""
+        return [fields for name, fields in self.events if name == event]
+
+    @property
+    def warnings(self) -> list[str]:
+        """All but those of colors that are guessed."""
+        messages = [fields["message"] for fields in self.fields("warning")]
+        return [message for message in messages if "unknown, taken as" not in message]
 
 
-class Counting(nn.Module):
+class CountingNetwork(nn.Module):
     """Repeats each pixel `scale` times, and counts how often it is called."""
 
     def __init__(self, scale: int = 1, *, fault_at: int | None = None) -> None:
@@ -51,15 +53,17 @@ class Counting(nn.Module):
         self.num_calls = 0
 
     def forward(self, lr: Tensor) -> Tensor:
+        """Raise MemoryError at the call `fault_at`, from 0."""
         if self.num_calls == self.fault_at:
             raise MemoryError("no room")
         self.num_calls += 1
         return lr.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
 
 
-def upscaler(network: Counting) -> Upscaler:
+def make_upscaler(network: nn.Module, scale: int, **options: Any) -> Upscaler:
+    """Make one that takes the whole image at once."""
     return Upscaler(
-        network, scale=network.scale, halo=0, tile_size=0, device=CPU, dtype=torch.float32
+        network, scale=scale, halo=0, tile_size=0, device=CPU, dtype=torch.float32, **options
     )
 
 
@@ -67,27 +71,33 @@ def upscale(
     source: Path | Sequence[Path],
     output: Path,
     *,
-    network: Counting | None = None,
-    video: VideoMaking | None = None,
-    target: Target | None = None,
+    network: CountingNetwork | None = None,
+    upscaler: Upscaler | None = None,
+    video: VideoOptions = LOSSLESS,
     listener: Listener | None = None,
-    **request: Any,
-) -> Outcome:
-    """Run the engine, by default with an identity network and an encoder without loss."""
-    making = Making(target=target or Factor(), video=video or VideoMaking(encoder=LOSSLESS))
-    inputs = [source] if isinstance(source, Path) else source
-    network = network or Counting()
+    reference: Path | None = None,
+    **options: Any,
+) -> RunSummary:
+    """Run the whole program, by default with an identity network and an encoder without loss.
+
+    options: of `OutputOptions`.
+    """
+    network = network or CountingNetwork()
     return run(
-        [upscaler(network)],
-        Request(inputs, output, **request),
+        InferOptions(
+            [source] if isinstance(source, Path) else source,
+            OutputOptions(output, **options),
+            video=video,
+            reference=reference,
+        ),
         listener or Listener(),
-        making=making,
+        [upscaler or make_upscaler(network, network.scale)],
     )
 
 
 @dataclass(frozen=True)
-class Sound:
-    """A tone next to the frames."""
+class Tone:
+    """Sound of 440 Hz next to the frames."""
 
     seconds: float
     start: float = 0.0
@@ -102,7 +112,7 @@ def make_clip(
     codec: str = "libx264",
     pts: Sequence[int] | None = None,
     time_base: Fraction = Fraction(1, 25),
-    sound: Sound | None = None,
+    sound: Tone | None = None,
     still: Sequence[int] = (),
     images: Sequence[npt.NDArray[np.uint8]] = (),
     tags: dict[str, int] | None = None,
@@ -128,21 +138,21 @@ def make_clip(
             setattr(stream.codec_context, name, value)
         tone = None if sound is None else container.add_stream("aac", rate=8000)
         if sound is not None:
-            for packet in _tone(tone, sound):
+            for packet in _encode_tone(tone, sound):
                 container.mux(packet)
         frame = av.VideoFrame(width, height, pix_fmt)
         for number in range(num_frames):
             if images:
                 frame = av.VideoFrame.from_ndarray(images[number]).reformat(format=pix_fmt)
             elif number not in still:
-                frame = _noise(random, size, pix_fmt)
+                frame = _make_noise(random, size, pix_fmt)
             frame.pts, frame.time_base = times[number], time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 
 
-def _noise(random: np.random.Generator, size: tuple[int, int], pix_fmt: str) -> av.VideoFrame:
+def _make_noise(random: np.random.Generator, size: tuple[int, int], pix_fmt: str) -> av.VideoFrame:
     height, width = size
     frame = av.VideoFrame(width, height, pix_fmt)
     depth = max(part.bits for part in frame.format.components)
@@ -154,7 +164,7 @@ def _noise(random: np.random.Generator, size: tuple[int, int], pix_fmt: str) -> 
     return frame
 
 
-def _tone(stream: Any, sound: Sound) -> Iterator[Any]:
+def _encode_tone(stream: Any, sound: Tone) -> Iterator[Any]:
     rate = 8000
     stream.layout = "mono"
     wave = np.sin(np.arange(round(sound.seconds * rate)) * 2 * np.pi * 440 / rate)
@@ -170,65 +180,22 @@ def _tone(stream: Any, sound: Sound) -> Iterator[Any]:
     yield from stream.encode(None)
 
 
-def frames_of(path: Path, stream: int | None = None) -> list[Frame]:
+def read_frames(path: Path, stream: int | None = None) -> list[Frame]:
+    """Return all frames of a video."""
     with open_video(path, stream=stream) as reader:
         return list(reader.frames())
 
 
-def times_of(path: Path) -> list[Fraction]:
-    """When the frames show, in seconds."""
+def read_times(path: Path) -> list[Fraction]:
+    """Return when the frames show, in seconds."""
     with open_video(path) as reader:
         return [frame.pts * reader.info.time_base for frame in reader.frames()]
 
 
 def assert_same_frames(path: Path, other: Path) -> None:
     """Both show the very same samples."""
-    one, two = frames_of(path), frames_of(other)
+    one, two = read_frames(path), read_frames(other)
     assert len(one) == len(two)
     for frame, twin in zip(one, two, strict=True):
         for plane, same in zip(frame.planes, twin.planes, strict=True):
             np.testing.assert_array_equal(plane, same, err_msg=f"frame {frame.number}")
-
-
-class Studio:
-    """All of the above in one place, for tests to take as a fixture."""
-
-    Counting = Counting
-    Listener = Listener
-    Sound = Sound
-    lossless = LOSSLESS
-    upscale = staticmethod(upscale)
-    upscaler = staticmethod(upscaler)
-    frames_of = staticmethod(frames_of)
-    times_of = staticmethod(times_of)
-    assert_same_frames = staticmethod(assert_same_frames)
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @staticmethod
-    def slow_program(part: int) -> str:
-        """infer.py with parts of so many frames, each of which takes a while."""
-        return (
-            "import signal, sys, time\n"
-            "from sr.inference.video import encode, stages\n"
-            "from sr.cli.infer import main\n"
-            f"encode.frames_a_part = lambda *_: {part}\n"
-            "run = stages.Network._run\n"
-            "def slowly(self, batch):\n"
-            "    time.sleep(0.05)\n"
-            "    return run(self, batch)\n"
-            "stages.Network._run = slowly\n"
-            # Shells have background programs ignore it, and those that these start.
-            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-            "main(sys.argv[1:])\n"
-        )
-
-    def clip(self, name: str, num_frames: int = 10, **options: Any) -> Path:
-        """As `make_clip`, in the test's folder."""
-        return make_clip(self.folder / name, num_frames, **options)
-
-
-@pytest.fixture
-def studio(tmp_path: Path) -> Studio:
-    return Studio(tmp_path)

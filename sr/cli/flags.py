@@ -1,0 +1,117 @@
+"""Dataclasses of `Annotated[type, Flag(...)]` fields -> parameters of a typer command, and back."""
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from itertools import pairwise
+from pathlib import Path
+from textwrap import dedent
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import typer
+
+from sr.inference.options import PANELS, Flag, UsageError
+
+Options = TypeVar("Options")
+
+
+def make_command(
+    kind: type[Options], run: Callable[[Options], None], *, text: str, more: Sequence[Any] = ()
+) -> Callable[..., None]:
+    """Return a function for typer whose parameters are the flags of a dataclass and of its parts.
+
+    It constructs the dataclass and passes it to `run`. text: the help. more: further parameters.
+    """
+    parameters = [*_parameters(kind), *more]
+    parameters.sort(key=lambda each: PANELS.index(get_args(each.annotation)[1].rich_help_panel))
+
+    def command(**values: Any) -> None:
+        run(_construct(kind, values))
+
+    command.__doc__ = text
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # for typer
+    return command
+
+
+def _flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
+    """Fields with their types; without a flag those that are dataclasses themselves."""
+    hints = get_type_hints(kind, include_extras=True)
+    for each in fields(kind):
+        hint = hints[each.name]
+        if is_dataclass(hint):
+            yield each, hint, None
+        elif get_origin(hint) is Annotated:  # others are for Python callers only
+            yield each, *get_args(hint)
+
+
+def _parameters(kind: type) -> Iterator[inspect.Parameter]:
+    helps = _docstrings(kind)
+    for each, hint, flag in _flags(kind):
+        if flag is None:
+            yield from _parameters(hint)
+            continue
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        option = typer.Option(
+            *_names(each, flag),
+            metavar="|".join(choices) or flag.metavar,
+            help=helps[each.name],
+            rich_help_panel=flag.panel,
+            min=flag.min,
+            max=flag.max,
+            show_default=flag.default or True,
+        )
+        default = inspect.Parameter.empty if each.default is MISSING else each.default
+        kind_of_value = hint
+        if get_origin(hint) is Mapping:
+            kind_of_value, default = list[str] | None, None
+        elif get_origin(hint) is Sequence:
+            kind_of_value = list[Path]
+        elif choices:
+            kind_of_value = str
+        elif flag.parse is not None:
+            kind_of_value, default = str | None, None
+        yield inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=Annotated[kind_of_value, option],
+        )
+
+
+def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
+    """Construct a dataclass of values as typer gives them; those not given keep their defaults.
+
+    Raises UsageError that begins with the flag's name.
+    """
+    given = {}
+    for each, hint, flag in _flags(kind):
+        if flag is None:
+            given[each.name] = _construct(hint, values)
+        elif (value := values[each.name]) not in (None, []):
+            name = _names(each, flag)[0]
+            try:
+                value = value if flag.parse is None else flag.parse(value)
+            except ValueError as error:
+                raise UsageError(f"{name}: {error}") from None
+            choices = get_args(hint) if get_origin(hint) is Literal else (value,)
+            if value not in choices:
+                raise UsageError(f"{name}: expected {' or '.join(choices)}, got {value}")
+            given[each.name] = value
+    return kind(**given)
+
+
+def _names(each: Field[Any], flag: Flag) -> tuple[str, ...]:
+    return flag.names or (f"--{each.name.replace('_', '-')}",)
+
+
+def _docstrings(kind: type) -> dict[str, str]:
+    """Read the strings below the fields of a class from its source, each as one line."""
+    (tree,) = ast.parse(dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for each, text in pairwise(tree.body):
+        if isinstance(each, ast.AnnAssign) and isinstance(text, ast.Expr):
+            assert isinstance(each.target, ast.Name)
+            found[each.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+    return found

@@ -1,0 +1,145 @@
+"""Tasks that cannot be done as they are asked for, refused before any work."""
+
+import os
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+from sr.evaluation.references import References
+from sr.inference.options import STREAM, InferOptions, OutputOptions, UsageError
+from sr.inference.tasks import Task, is_file_name
+from sr.inference.video.resume import segments_folder
+from sr.io.video.formats import (
+    WRITABLE_CONTAINERS,
+    format_frame_path,
+    is_pattern,
+    list_frame_numbers,
+)
+from sr.tiling.upscaler import ONLY_VIDEOS
+
+MAX_NAME_BYTES = 255  # of all usual file systems
+_NUM_NAMED = 5  # files named in a message; the rest are counted
+
+
+def check_tasks(
+    tasks: Sequence[Task], options: InferOptions, *, takes_clips: bool = False
+) -> References | None:
+    """Refuse what cannot be; return the originals to score against. Opens no input.
+
+    takes_clips: the model upscales videos only. Raises UsageError if a result would replace an
+    input or another result, or one exists and stays neither to be replaced nor skipped, or what is
+    asked for cannot be scored.
+    """
+    references = None if options.reference is None else References(options.reference)
+    _check_names(task.output for task in tasks)
+    _check_collisions(tasks)
+    if references is not None:
+        _check_scored(tasks, options.output)
+    if not (options.output.overwrite or options.output.keeps_existing):
+        others = [] if references is None else [scores_path(options)]
+        _check_existing([*chain(*(_files_of(task.output) for task in tasks)), *others])
+    if not (options.output.overwrite or options.output.resume):
+        _check_segments(tasks)
+    if takes_clips:
+        _check_kinds(tasks)
+    is_one_video = len(tasks) == 1 and tasks[0].kind == "video"
+    if references is not None and references.is_one_video and not is_one_video:
+        got = "an image" if len(tasks) == 1 else f"{len(tasks)} inputs"
+        raise UsageError(
+            f"--reference: expected a folder of originals for {got}, got those of one video"
+        )
+    return references
+
+
+def scores_path(options: InferOptions) -> Path:
+    """Where scores are saved: next to the results."""
+    output = options.output.path
+    return (output.parent if is_file_name(output) else output) / "scores.json"
+
+
+def _check_kinds(tasks: Sequence[Task]) -> None:
+    images = [str(task.source) for task in tasks if task.kind == "image"]
+    if images:
+        more = ", ..." if len(images) > _NUM_NAMED else ""
+        raise UsageError(f"{ONLY_VIDEOS}, got {', '.join(images[:_NUM_NAMED])}{more}")
+
+
+def _check_collisions(tasks: Sequence[Task]) -> None:
+    """No result may replace an input, or another result."""
+    inputs = {task.source.resolve(): task.source for task in tasks}
+    outputs: dict[Path, Path] = {}
+    for task in tasks:
+        if task.output == STREAM:
+            continue
+        place = task.output.resolve()
+        if place in inputs:
+            raise UsageError(
+                f"{task.output}: the result of {task.source} would replace the input"
+                f" {inputs[place]}. Choose another output folder or --suffix"
+            )
+        if place in outputs:
+            raise UsageError(
+                f"{task.output}: two results would have this name, those of {outputs[place]}"
+                f" and {task.source}. Upscale them into different folders"
+            )
+        outputs[place] = task.source
+
+
+def _check_names(outputs: Iterable[Path]) -> None:
+    """No name may be longer than file systems allow."""
+    for output in outputs:
+        is_video = output.suffix.lower() in WRITABLE_CONTAINERS
+        longest = segments_folder(output) if is_video else output
+        if len(os.fsencode(longest.name)) > MAX_NAME_BYTES:
+            raise UsageError(
+                f"{longest.name}: expected a name of at most {MAX_NAME_BYTES} bytes for the result."
+                " Choose a shorter --suffix, or rename the input"
+            )
+
+
+def _check_existing(outputs: Sequence[Path]) -> None:
+    """No result may exist."""
+    existing = [str(path) for path in outputs if path.exists()]
+    if existing:
+        named = ", ".join(existing[:_NUM_NAMED])
+        rest = f" and {len(existing) - _NUM_NAMED} more" if len(existing) > _NUM_NAMED else ""
+        verb = "exists" if len(existing) == 1 else "exist"
+        raise UsageError(
+            f"{named}{rest} already {verb}."
+            " Add --overwrite or --skip-existing, or choose another -o"
+        )
+
+
+def _check_segments(tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        folder = segments_folder(task.output)
+        if task.kind == "video" and not task.skipped and folder.exists():
+            raise UsageError(
+                f"{folder}: segments of {task.output.name} from a run that was interrupted. Add"
+                " --resume to continue them, or --overwrite to start again"
+            )
+
+
+def _check_scored(tasks: Sequence[Task], output: OutputOptions) -> None:
+    """No streams, and no videos of which a segment exists: its frames are not those of this run."""
+    if any(STREAM in (task.source, task.output) for task in tasks):
+        raise UsageError("--reference: needs files; expected no `-` for input or output")
+    for task in tasks:
+        if task.kind != "video" or task.skipped or not output.keeps_existing:
+            continue
+        has_segments = output.resume and segments_folder(task.output).exists()
+        if has_segments or (is_pattern(task.output) and _files_of(task.output)):
+            raise UsageError(
+                f"--reference: expected to upscale all frames of {task.output.name}, which are"
+                " scored before they are written; some exist from an earlier run. Leave out"
+                " --reference, or take --overwrite"
+            )
+
+
+def _files_of(output: Path) -> list[Path]:
+    """The result; of a pattern, those of its files that exist; none for standard output."""
+    if output == STREAM:
+        return []
+    if not is_pattern(output):
+        return [output]
+    return [format_frame_path(output, number) for number in list_frame_numbers(output)]

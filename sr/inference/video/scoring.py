@@ -1,0 +1,78 @@
+"""Videos that are scored against their originals: opened alike, compared as frames come."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from sr.evaluation.references import is_frames_pattern
+from sr.evaluation.scores import RGB8, ScoreError, shared_size
+from sr.evaluation.video_scorer import ClipScorer
+from sr.inference.options import VideoOptions
+from sr.inference.video.plan import VideoPlan
+from sr.inference.video.source import Source, open_source
+from sr.io.rgb8 import tensor_to_rgb8
+from sr.io.video.pixels.yuv import Conversion, planes_to_tensors
+from sr.losses.lpips import LPIPS
+
+
+def check_original(
+    original: Path, plan: VideoPlan, options: VideoOptions, *, with_lpips: bool
+) -> list[str]:
+    """Check by the headers that a video can be scored; return what remains doubtful, in words.
+
+    Raises ScoreError where sizes do not fit, or numbers of images, and VideoError for what cannot
+    be read.
+    """
+    with open_source(original, _adapt_options(original, plan, options)) as opened:
+        info = opened.info
+    size = (info.height, info.width)
+    shared_size(
+        (plan.height, plan.width), size, _border(plan), name=original, with_lpips=with_lpips
+    )
+    expected, got = plan.info.num_frames, info.num_frames
+    if expected == got or None in (expected, got):
+        return []
+    message = (
+        f"expected an original of {expected} frames, as {plan.source} has, got {original} of {got}"
+    )
+    if _is_images(original) and _is_images(plan.source):
+        raise ScoreError(message)
+    return [f"{message}, as far as their headers tell. If that is so, it will not be scored"]
+
+
+@contextmanager
+def open_scorer(
+    original: Path, plan: VideoPlan, options: VideoOptions, lpips: LPIPS | None
+) -> Iterator[ClipScorer]:
+    """Open the scorer of one video. Raises VideoError for an original that cannot be read."""
+    with open_source(original, _adapt_options(original, plan, options)) as opened:
+        yield ClipScorer(_read_frames(opened), border=_border(plan), name=original, lpips=lpips)
+
+
+def _adapt_options(original: Path, plan: VideoPlan, options: VideoOptions) -> VideoOptions:
+    """Return options by which an original is cut and re-timed as its source is."""
+    fps = None if _is_images(plan.source) else options.fps
+    if _is_images(original):
+        fps = plan.info.rate  # so that times of --start and --end mean the same frames
+    return replace(options, fps=fps, stream=None, damaged="stop")
+
+
+def _is_images(path: Path) -> bool:
+    """Whether each frame is a file: their number is known, while a video's header may be wrong."""
+    return path.is_dir() or is_frames_pattern(path)
+
+
+def _border(plan: VideoPlan) -> int:
+    return round(plan.height / plan.info.height)
+
+
+def _read_frames(source: Source) -> Iterator[RGB8]:
+    """Yield all frames, (H, W, 3), by the conversion that results' sources go through."""
+    info = source.info
+    conversion = Conversion(info.layout, info.color, info.siting)
+    for frame in source.frames():
+        planes = planes_to_tensors(frame.planes, torch.device("cpu"))
+        yield tensor_to_rgb8(conversion.to_rgb(planes))

@@ -1,0 +1,43 @@
+"""Images, and files of them, of other origin than sr.io."""
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+
+from sr.io.image_reader import ImageReader, open_image
+from sr.io.image_writer import write_image
+
+Pixels = npt.NDArray[Any]
+
+
+def noise(*shape: int, dtype: str = "uint8") -> Pixels:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def encode_image(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def encode_tiff(pixels: Pixels, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, **options)
+    return file.getvalue()
+
+
+def write_to_bytes(
+    pixels: Pixels, suffix: str, like: ImageReader | None = None, **options: Any
+) -> bytes:
+    file = io.BytesIO()
+    write_image(file, pixels, suffix=suffix, like=like, **options)
+    return file.getvalue()
+
+
+def read_bytes(content: bytes) -> Pixels:
+    with open_image(content) as image:
+        return image.read()

@@ -1,0 +1,192 @@
+"""Jobs that were interrupted continue where they were, and end as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.videos import (
+    CountingNetwork,
+    Listener,
+    Tone,
+    make_clip,
+    read_frames,
+    read_times,
+    upscale,
+)
+
+from sr.cli import infer
+from sr.inference.options import UsageError, VideoOptions
+from sr.inference.video.resume import segments_folder
+
+SEGMENT = 4  # frames
+VIDEO = VideoOptions(crf=20, preset="fast", frames_per_segment=SEGMENT)
+
+
+@pytest.mark.parametrize("temporal_filter", [False, True])
+@pytest.mark.parametrize("fault_at", [1, 4, 7, 12])
+def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
+    tmp_path: Path, fault_at: int, temporal_filter: bool
+) -> None:
+    source = make_clip(tmp_path / "in.mp4", 14, sound=Tone(0.5), still=(4, 8))
+    whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
+    options: dict[str, Any] = {"temporal_filter": temporal_filter, "frames_per_segment": SEGMENT}
+    video = VideoOptions(crf=20, preset="fast", **options)
+    assert upscale(source, whole, video=video).exit_code == 0
+    failing = CountingNetwork(fault_at=min(fault_at, 11))  # of 12 distinct frames
+    assert upscale(source, output, video=video, network=failing).exit_code == 4
+    assert not output.exists()
+    listener = Listener()
+    assert upscale(source, output, video=video, listener=listener, resume=True).exit_code == 0
+    assert output.read_bytes() == whole.read_bytes()
+    (done,) = listener.fields("item_done")
+    assert done["resumed_at"] % SEGMENT == 0
+    assert done["frames"] == 14
+    assert not segments_folder(output).exists()
+
+
+def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
+    source, output = make_clip(tmp_path / "in.mp4", 14), tmp_path / "out.mp4"
+    upscale(source, output, video=VIDEO, network=CountingNetwork(fault_at=13))
+    again = CountingNetwork()
+    upscale(source, output, video=VIDEO, network=again, resume=True)
+    assert again.num_calls <= 6  # frames 8 to 13, or fewer where the last segment was complete
+
+
+def test_segments_that_were_left_are_not_thrown_away_unasked(tmp_path: Path) -> None:
+    source, output = make_clip(tmp_path / "in.mp4", 10), tmp_path / "out.mp4"
+    upscale(source, output, video=VIDEO, network=CountingNetwork(fault_at=9))
+    with pytest.raises(UsageError, match=r"--resume.*--overwrite"):
+        upscale(source, output, video=VIDEO)
+    assert segments_folder(output).exists()
+    assert upscale(source, output, video=VIDEO, overwrite=True).exit_code == 0
+
+
+def test_segments_made_with_other_options_are_refused(tmp_path: Path) -> None:
+    source, output = make_clip(tmp_path / "in.mp4", 10), tmp_path / "out.mp4"
+    upscale(source, output, video=VIDEO, network=CountingNetwork(fault_at=9))
+    summary = upscale(source, output, video=VideoOptions(crf=30), resume=True)
+    assert summary.exit_code == 4
+    assert "holds segments of another job" in summary.failures[source]
+    assert upscale(source, output, video=VIDEO, resume=True).exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["resume", "skip_existing"])
+def test_image_sequences_continue_with_the_first_file_that_is_missing(
+    tmp_path: Path, option: str
+) -> None:
+    source = make_clip(tmp_path / "in.mp4", 6)
+    pattern = tmp_path / "out" / "%04d.png"
+    upscale(source, pattern)
+    (pattern.parent / "0004.png").unlink()
+    network = CountingNetwork()
+    assert upscale(source, pattern, network=network, **{option: True}).exit_code == 0
+    assert network.num_calls == 2
+    assert len(list(pattern.parent.iterdir())) == 6
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_killed_run_continues_and_gives_the_file_of_an_unbroken_one(
+    tmp_path: Path, repository: Path
+) -> None:
+    source = make_clip(tmp_path / "in.mp4", 400, sound=Tone(16))
+    whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
+    assert upscale(source, whole, video=VIDEO).exit_code == 0
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from helpers.videos import VideoOptions, upscale\n"
+        f"video = VideoOptions(crf=20, preset='fast', frames_per_segment={SEGMENT})\n"
+        "upscale(*map(Path, sys.argv[1:]), video=video)\n"
+    )
+    paths = os.pathsep.join([str(repository), str(repository / "tests")])
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(source), str(output)],
+        env={**os.environ, "PYTHONPATH": paths},
+        text=True,
+    )
+    wait_for(segments_folder(output) / "segment-00002", process)
+    process.kill()
+    process.wait()
+    assert not output.exists()
+    listener = Listener()
+    assert upscale(source, output, video=VIDEO, resume=True, listener=listener).exit_code == 0
+    assert listener.fields("item_done")[0]["resumed_at"] >= 3 * SEGMENT
+    assert output.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "whole.mp4"]
+
+
+def test_an_interrupt_exits_with_130_keeps_the_segments_and_says_how_to_continue(
+    tmp_path: Path, model: Path, repository: Path
+) -> None:
+    source = make_clip(tmp_path / "in.mp4", 900, sound=Tone(36))  # three segments
+    output, log = tmp_path / "out" / "out.mp4", tmp_path / "log.jsonl"
+    arguments = ["-i", source, "-o", output, "-m", model, "--precision", "fp32", "--log", log]
+    program = (
+        "import signal, sys\n"
+        "from sr.cli.infer import main\n"
+        # Shells have background programs ignore it, and those that these start.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "main(sys.argv[1:])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=repository,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(segments_folder(output) / "segment-00000", process)
+    process.send_signal(signal.SIGINT)
+    shown = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in shown
+    assert "--resume" in shown
+    assert shown.splitlines()[-1].startswith("interrupted: 0 done in ")
+    assert '"ended": "interrupted"' in log.read_text().splitlines()[-1]
+    assert [path.name for path in output.parent.iterdir()] == [".out.mp4.parts"]
+    with pytest.raises(SystemExit) as stop:
+        infer.main([*map(str, arguments), "--resume"])
+    assert stop.value.code == 0
+    assert '"resumed_at": 300' in log.read_text()
+    assert read_times(output) == read_times(source)
+    assert [path.name for path in output.parent.iterdir()] == ["out.mp4"]
+
+
+def test_a_result_that_was_to_be_replaced_stays_until_there_is_a_new_one(tmp_path: Path) -> None:
+    source, output = make_clip(tmp_path / "in.mp4", 10), tmp_path / "out.mp4"
+    output.write_bytes(b"old")
+    listener, failing = Listener(), CountingNetwork(fault_at=9)
+    upscale(source, output, video=VIDEO, network=failing, overwrite=True, listener=listener)
+    assert "with --resume, and without --overwrite" in listener.warnings[-1]
+    assert output.read_bytes() == b"old"
+    upscale(source, output, video=VIDEO, resume=True)
+    assert len(read_frames(output)) == 10
+    assert not segments_folder(output).exists()
+    listener = Listener()
+    upscale(source, output, video=VIDEO, resume=True, listener=listener)
+    assert [fields["skipped"] for fields in listener.fields("item_done")] == [True]
+
+
+def test_frames_that_have_changed_are_not_mixed_with_those_before(tmp_path: Path) -> None:
+    pattern = tmp_path / "frames" / "%d.png"
+    upscale(make_clip(tmp_path / "in.mkv", 10, codec="ffv1"), pattern)
+    output = tmp_path / "out.mp4"
+    upscale(pattern, output, video=VIDEO, network=CountingNetwork(fault_at=6))
+    changed = pattern.parent / "7.png"
+    kept = changed.stat()
+    os.utime(changed, (1, 1))
+    summary = upscale(pattern, output, video=VIDEO, resume=True)
+    assert "holds segments of another job (source was" in summary.failures[pattern]
+    os.utime(changed, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    assert upscale(pattern, output, video=VIDEO, resume=True).exit_code == 0
