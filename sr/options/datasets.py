@@ -180,8 +180,8 @@ class TrainingData(Section):
     def _blurred_lr_is_not_flipped(self) -> Self:
         if isinstance(self.source, ClipSource) and self.source.blur_sigma and self.flips:
             raise ValueError(
-                "flips must be false with source.blur_sigma: its lr pixels lie on the first of "
-                "every scale hr pixels, and a flip would move them to the last"
+                "flips: expected false with source.blur_sigma, got true: each lr pixel is at the "
+                "first of scale hr pixels, and a flip would move it to the last"
             )
         return self
 
@@ -193,7 +193,7 @@ class TrainingData(Section):
         for source in sources:
             if self.degradation is not None and not isinstance(source, HRFolders | Synthetic):
                 raise ValueError(
-                    "degradation makes lr from hr: source.type must be HRFolders, Synthetic or "
+                    "degradation makes lr from hr: expected source.type HRFolders, Synthetic or "
                     f"Mixed of these, got {source.type!r}"
                 )
         return self
@@ -201,7 +201,7 @@ class TrainingData(Section):
     @model_validator(mode="after")
     def _residuals_are_of_images(self) -> Self:
         if isinstance(self.source, ClipSource) and self.detail_measure == "residual":
-            raise ValueError("detail_measure: residual is for images; clips take gradient")
+            raise ValueError("detail_measure: expected gradient for clips, got residual")
         return self
 
 
@@ -216,7 +216,7 @@ class ValidationData(Section):
     @model_validator(mode="after")
     def _images_keep_their_size(self) -> Self:
         if isinstance(self.source, HRFolders) and self.source.hr_scale is not None:
-            raise ValueError("source.hr_scale is for training; validation takes downscale")
+            raise ValueError("source.hr_scale: expected none in validation, which takes downscale")
         return self
 
 
@@ -233,7 +233,7 @@ class DatasetsOptions(Section):
 
     @property
     def all_clips(self) -> bool:
-        """Whether every source is one of clips."""
+        """Return whether every source has clips."""
         sources = (self.train.source, *(data.source for data in self.validation))
         return all(isinstance(source, ClipSource) for source in sources)
 
@@ -241,5 +241,5 @@ class DatasetsOptions(Section):
     def _names_are_unique(self) -> Self:
         names = [data.name for data in self.validation]
         if len(set(names)) != len(names):
-            raise ValueError(f"validation sets need different names, got {names}")
+            raise ValueError(f"validation: expected different names, got {names}")
         return self

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from sr.options.json_schema import schema_json
+from sr.options.json_schema import generate_schema
 
 Schema = Mapping[str, Any]
 
@@ -206,7 +206,7 @@ def _one_line(text: str) -> str:
 
 def generate_docs() -> str:
     """Generate the page docs/options.md."""
-    return str(_Page(json.loads(schema_json())))
+    return str(_Page(json.loads(generate_schema())))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def import_basicsr(text: str) -> Translation:
         made["log"] = {"interval": reader.read_int("logger.print_freq")}
     reader.expect("logger.use_tb_logger", True, "TensorBoard is always written")
     _check(made)
-    unused = reader.unused()
+    unused = reader.list_unused()
     return Translation(_format_head(unused) + _dump(made), unused)
 
 

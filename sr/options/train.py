@@ -78,7 +78,7 @@ class MultiStepOptions(Section):
     @model_validator(mode="after")
     def _milestones_rise(self) -> Self:
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones must rise, got {list(self.milestones)}")
+            raise ValueError(f"milestones: expected rising steps, got {list(self.milestones)}")
         return self
 
 
@@ -166,5 +166,7 @@ class TrainOptions(Section):
     @model_validator(mode="after")
     def _a_part_is_of_something(self) -> Self:
         if self.initial_partial and self.initial_generator is None:
-            raise ValueError("initial_partial needs initial_generator, the file to take from")
+            raise ValueError(
+                "initial_partial: expected initial_generator, the file to load from, got none"
+            )
         return self

@@ -1,4 +1,4 @@
-"""Vector graphics: shapes, line art and what resembles logos, drawn larger and averaged down."""
+"""Vector graphics: shapes, line art, charts and SVG files, drawn larger and averaged down."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ Points = NDArray[np.float64]
 
 
 def draw_graphics(size: int, rng: np.random.Generator) -> Values:
-    """4 to 14 shapes on a background. Returns (size, size, 3), RGB in 8-bit levels."""
+    """Draw 4 to 14 shapes on a background. Returns (size, size, 3), RGB in 8-bit levels."""
     n = _OVERSAMPLING
     image = draw_background(size, rng)
     canvas = np.clip(image, 0, 255).astype(np.uint8)
@@ -45,7 +45,7 @@ def draw_graphics(size: int, rng: np.random.Generator) -> Values:
 
 
 def draw_svg(size: int, files: Sequence[Path], rng: np.random.Generator) -> Values:
-    """One of the files in a random place and size, up to twice as large as the image.
+    """Draw one of the files at a random place and size, up to twice as large as the image.
 
     Returns (size, size, 3), RGB in 8-bit levels.
     """
@@ -71,8 +71,17 @@ def draw_svg(size: int, files: Sequence[Path], rng: np.random.Generator) -> Valu
     return np.asarray(image * (1 - small[..., 3:] / 255) + small[..., :3], np.float32)
 
 
+def find_svg_fault(path: Path) -> str | None:
+    """Return why a file cannot be drawn, or None; only its header is read."""
+    try:
+        pyvips.Image.new_from_file(str(path))
+    except pyvips.Error as error:
+        return f"{path}: expected an SVG file: {str(error).strip().splitlines()[-1]}"
+    return None
+
+
 def _place(drawing: Any, left: int, top: int, side: int) -> NDArray[np.uint8]:
-    """The part of a drawing that is seen in a square window, (side, side, 4)."""
+    """Cut out the part of a drawing within a square window, (side, side, 4)."""
     inside = drawing.numpy()[max(-top, 0) :, max(-left, 0) :][:side, :side]
     window = np.zeros((side, side, 4), np.uint8)
     first, start = max(top, 0), max(left, 0)
@@ -93,7 +102,7 @@ def _fill_with_gradient(
 
 
 def _line_width(canvas: Canvas, rng: np.random.Generator) -> int:
-    """Oversampled pixels: from 1 HR pixel to a thirtieth of the image."""
+    """Draw a width in oversampled pixels: from 1 HR pixel to a thirtieth of the image."""
     return round(float(np.exp(rng.uniform(np.log(_OVERSAMPLING), np.log(len(canvas) / 30 + 3)))))
 
 
@@ -105,16 +114,16 @@ def _radius(canvas: Canvas, rng: np.random.Generator) -> float:
     return len(canvas) * float(np.exp(rng.uniform(np.log(0.03), np.log(0.4))))
 
 
-def _fixed(points: Points) -> NDArray[np.int32]:
+def _to_fixed_point(points: Points) -> NDArray[np.int32]:
     return np.asarray(np.round(points * 2**_SHIFT), np.int32)
 
 
 def _fill_or_outline(canvas: Canvas, points: Points, color: Any, rng: np.random.Generator) -> None:
     if rng.random() < 0.6:
-        cv2.fillPoly(canvas, [_fixed(points)], color, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(canvas, [_to_fixed_point(points)], color, cv2.LINE_AA, _SHIFT)
     else:
         width = _line_width(canvas, rng)
-        cv2.polylines(canvas, [_fixed(points)], True, color, width, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(canvas, [_to_fixed_point(points)], True, color, width, cv2.LINE_AA, _SHIFT)
 
 
 def _polygon(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
@@ -145,9 +154,9 @@ def _rectangle(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
 
 def _ellipse(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     """Whole, or a sector or arc of it."""
-    center = tuple(map(int, _fixed(_center(canvas, rng))))
+    center = tuple(map(int, _to_fixed_point(_center(canvas, rng))))
     radius = _radius(canvas, rng)
-    axes = tuple(map(int, _fixed(np.array([radius, radius * rng.uniform(0.3, 1.0)]))))
+    axes = tuple(map(int, _to_fixed_point(np.array([radius, radius * rng.uniform(0.3, 1.0)]))))
     first, last = (0.0, 360.0) if rng.random() < 0.7 else tuple(sorted(rng.uniform(0, 360, 2)))
     width = -1 if rng.random() < 0.5 else _line_width(canvas, rng)
     angle = rng.uniform(0, 180)
@@ -162,17 +171,17 @@ def _curve(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     width = _line_width(canvas, rng)
     step = rng.normal(0, 1, (4, 2)) * width * 1.5
     for index in range(int(rng.integers(3, 9)) if rng.random() < 0.35 else 1):
-        points = _fixed(weights @ (controls + index * step))
+        points = _to_fixed_point(weights @ (controls + index * step))
         cv2.polylines(canvas, [points], False, color, width, cv2.LINE_AA, _SHIFT)
 
 
 def _rings(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     """Concentric circles."""
-    center = tuple(map(int, _fixed(_center(canvas, rng))))
+    center = tuple(map(int, _to_fixed_point(_center(canvas, rng))))
     width = _line_width(canvas, rng)
     pitch = width * rng.uniform(2.0, 4.0)
     for index in range(1, int(rng.integers(3, 10))):
-        radius = int(_fixed(np.array(index * pitch)))
+        radius = int(_to_fixed_point(np.array(index * pitch)))
         cv2.circle(canvas, center, radius, color, width, cv2.LINE_AA, _SHIFT)
 
 
@@ -182,7 +191,7 @@ def _fan(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     width = _line_width(canvas, rng)
     for angle in rng.uniform(0, 2 * np.pi, int(rng.integers(3, 12))):
         end = center + len(canvas) * rng.uniform(0.1, 1) * np.array([np.cos(angle), np.sin(angle)])
-        points = _fixed(np.stack([center, end]))
+        points = _to_fixed_point(np.stack([center, end]))
         cv2.polylines(canvas, [points], False, color, width, cv2.LINE_AA, _SHIFT)
 
 
@@ -192,14 +201,14 @@ def _chart(canvas: Canvas, color: Any, rng: np.random.Generator) -> None:
     across = np.linspace(rng.uniform(-0.1, 0.4), rng.uniform(0.6, 1.1), count) * len(canvas)
     down = (rng.uniform(0.2, 0.8) + 0.15 * np.cumsum(rng.normal(0, 0.5, count))) * len(canvas)
     if rng.random() < 0.5:
-        points = [_fixed(np.column_stack([across, down]))]
+        points = [_to_fixed_point(np.column_stack([across, down]))]
         cv2.polylines(canvas, points, False, color, _line_width(canvas, rng), cv2.LINE_AA, _SHIFT)
         return
     half = (across[1] - across[0]) * rng.uniform(0.15, 0.45)
     foot = len(canvas) * rng.uniform(0.6, 1.0)
     for x, y in zip(across, down, strict=True):
         bar = np.array([[x - half, y], [x + half, y], [x + half, foot], [x - half, foot]])
-        cv2.fillPoly(canvas, [_fixed(bar)], color, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(canvas, [_to_fixed_point(bar)], color, cv2.LINE_AA, _SHIFT)
 
 
 _SHAPES = (_polygon, _rectangle, _ellipse, _curve, _curve, _rings, _fan, _chart)

@@ -64,7 +64,7 @@ def make_words(count: int, script: str, rng: np.random.Generator) -> str:
         if kind < (0.35 if case == "code" else 0.04):
             words.append(_SIGNS[int(rng.integers(len(_SIGNS)))])
         elif kind < 0.18:
-            words.append(_number(rng))
+            words.append(_make_number(rng))
         else:
             words.append(_word(script, rng))
     text = " ".join(words)
@@ -85,7 +85,7 @@ def _word(script: str, rng: np.random.Generator) -> str:
     return word + (_STOPS[int(stop * 5 * len(_STOPS))] if stop < 0.2 else "")
 
 
-def _number(rng: np.random.Generator) -> str:
+def _make_number(rng: np.random.Generator) -> str:
     whole = int(10 ** rng.uniform(0, 5))
     forms = (f"{whole}", f"{whole / 100:.2f}", f"${whole}", f"{whole % 24}:{whole % 60:02d}")
     return forms[int(rng.integers(len(forms)))]

@@ -152,7 +152,7 @@ class BasicSRReader:
             folders.append(folder)
         return folders
 
-    def unused(self) -> list[str]:
+    def list_unused(self) -> list[str]:
         """Return `path: value -- why` of all that is listed or not read, in the file's order."""
         return [
             _format_line(path, value, self._warnings.get(path) or _find_reason(path, value))
