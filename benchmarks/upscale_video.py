@@ -52,8 +52,8 @@ from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.encode.segment_writer import SegmentWriter
 from sr.io.video.frame import Frame, Planes, VideoInfo
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
-from sr.io.video.read.frame_rate import Moment
 from sr.io.video.read.reader import open_video
+from sr.io.video.time_range import Moment
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")

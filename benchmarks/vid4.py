@@ -31,11 +31,10 @@ from typing import Any
 from sr.data.augment import Image
 from sr.data.imresize import imresize
 from sr.device import resolve_device
-from sr.evaluation.scores import ClipScore, mean_clip_score
+from sr.evaluation.scores import ClipScore, average_clip_scores
 from sr.evaluation.video_scorer import METRICS, ClipScorer
 from sr.inference.load_upscaler import load_lpips, load_upscalers
-from sr.inference.options import RuntimeOptions, VideoOptions
-from sr.inference.output_size import Factor
+from sr.inference.options import OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import plan_video
 from sr.inference.video.prefetch import Prefetcher
@@ -165,7 +164,7 @@ def _cut(frame: Image, scale: int) -> Image:
 def _upscaled(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]:
     """All frames, as infer.py makes them, and the seconds that one takes."""
     options, output = VideoOptions(), source.with_name(f"sr_{source.name}")
-    plan, _ = plan_video(source, output, options, Factor(), upscaler.scale)
+    plan, _ = plan_video(source, output, options, OutputOptions(output), upscaler.scale)
     started = time.perf_counter()
     with open_source(source, options) as opened, Prefetcher() as prefetcher:
         pipeline = Pipeline(prefetcher, opened.frames(), plan, [upscaler])
@@ -179,7 +178,7 @@ def _mean(way: str, rows: Sequence[Row]) -> Row:
     return Row(
         "mean",
         way,
-        mean_clip_score([row.score for row in of_way]),
+        average_clip_scores([row.score for row in of_way]),
         sum(seconds) / len(seconds) if seconds else None,
     )
 

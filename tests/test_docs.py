@@ -24,8 +24,8 @@ PATTERNS = (
 )
 DOCUMENTS = sorted({path for pattern in PATTERNS for path in ROOT.glob(pattern)})
 PROGRAMS = {
-    "infer.py": infer.app,
-    "sr-infer": infer.app,
+    "infer.py": infer.make_app(),
+    "sr-infer": infer.make_app(),
     "train.py": train.app,
     "sr-train": train.app,
     "sr-info": info.app,

@@ -41,6 +41,16 @@ def main(
     arguments: Sequence[str] | None = None, upscalers: "Sequence[Upscaler] | None" = None
 ) -> None:
     """Run infer.py and sr-infer. upscalers: as of `sr.inference.run.run`."""
+    try:
+        app = make_app(upscalers)
+        app(args=repeat_inputs(sys.argv[1:] if arguments is None else arguments))
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(4 if isinstance(error, NoInputError) else 2) from None
+
+
+def make_app(upscalers: "Sequence[Upscaler] | None" = None) -> typer.Typer:
+    """Make the command line of `InferOptions`."""
     app = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
@@ -48,11 +58,7 @@ def main(
         InferOptions, lambda options: upscale(options, upscalers), text=HELP, more=[LIST_MODELS]
     )
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(command)
-    try:
-        app(args=repeat_inputs(sys.argv[1:] if arguments is None else arguments))
-    except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(4 if isinstance(error, NoInputError) else 2) from None
+    return app
 
 
 def upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None" = None) -> None:

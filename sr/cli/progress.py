@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from sr.evaluation.scores import ClipScore, Score, mean_clip_score, mean_score
+from sr.evaluation.scores import ClipScore, Score, average_clip_scores, average_scores
 from sr.inference.tasks import RunSummary
 from sr.io.event_log import Event
 from sr.io.video.formats import is_pattern
@@ -139,7 +139,7 @@ class Display:
 
 def show_scores(scores: Mapping[Path, Score]) -> None:
     """Print a table on stdout: a row per image, then the mean."""
-    mean = mean_score(list(scores.values()))
+    mean = average_scores(list(scores.values()))
     table = Table()
     table.add_column("image", overflow="fold")
     for title in _titles(mean):
@@ -153,7 +153,7 @@ def show_scores(scores: Mapping[Path, Score]) -> None:
 
 def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
     """Print a table on stdout: a row per clip, then the mean."""
-    mean = mean_clip_score(list(scores.values()))
+    mean = average_clip_scores(list(scores.values()))
     table = Table(
         padding=0,  # so that 80 columns hold it
         caption="means over the frames in 8 bits, before encoding; flicker in 8-bit levels, in"

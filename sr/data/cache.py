@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, cast
 
@@ -22,13 +21,7 @@ from sr.io.rgb8 import ImageError
 _ALIGNMENT = 8  # bytes; arrays of larger numbers begin at multiples of it
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Place of one array in the file."""
-
-    offset: int
-    shape: tuple[int, ...]
-    dtype: str
+_Block = tuple[int, tuple[int, ...], str]  # an array in the file: offset, shape, dtype
 
 
 class SourceCache(Generic[ArraysT]):
@@ -66,10 +59,9 @@ class SourceCache(Generic[ArraysT]):
 
     def _view(self, block: _Block) -> NDArray[Any]:
         assert self._map is not None
-        dtype = np.dtype(block.dtype)
-        size = int(np.prod(block.shape)) * dtype.itemsize
-        values = np.asarray(self._map[block.offset : block.offset + size])
-        return values.view(dtype).reshape(block.shape)
+        offset, shape, dtype = block
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return np.asarray(self._map[offset : offset + size]).view(dtype).reshape(shape)
 
 
 def fill_cache(
@@ -102,24 +94,19 @@ def fill_cache(
 
 def write_index(cached: SourceCache[ArraysT]) -> None:
     """Write the index of a cache, for other processes on this machine; see `open_cache`."""
-    rows = [[asdict(block) for block in blocks] for blocks in cached.blocks]
-    get_index_path(cached.file).write_text(json.dumps(rows), encoding="utf-8")
+    get_index_path(cached.file).write_text(json.dumps(cached.blocks), encoding="utf-8")
 
 
 def open_cache(sources: Sequence[Source[ArraysT]], file: Path) -> SourceCache[ArraysT]:
     """Open what another process has decoded into `file`, after its `write_index`."""
     rows = json.loads(get_index_path(file).read_text(encoding="utf-8"))
-    blocks = [list(map(_block, row)) for row in rows]
+    blocks = [[(offset, tuple(shape), dtype) for offset, shape, dtype in row] for row in rows]
     return SourceCache(sources, file, blocks)
 
 
 def get_index_path(file: Path) -> Path:
     """Return the path of the index of a cache file."""
     return file.with_suffix(".json")
-
-
-def _block(row: dict[str, Any]) -> _Block:
-    return _Block(row["offset"], tuple(row["shape"]), row["dtype"])
 
 
 def _load(source: Source[ArraysT]) -> ArraysT | tuple[()] | str:
@@ -136,7 +123,7 @@ def _append(stream: Any, array: NDArray[Any]) -> _Block:
     stream.write(bytes(-stream.tell() % _ALIGNMENT))
     offset = stream.tell()
     stream.write(np.ascontiguousarray(array).data)
-    return _Block(offset, array.shape, array.dtype.str)
+    return offset, array.shape, array.dtype.str
 
 
 def _count_fitting(sources: Sequence[Source[ArraysT]], limit_bytes: int) -> int:

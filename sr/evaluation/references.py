@@ -1,4 +1,4 @@
-"""Where the original of an image or video lies that results are scored against."""
+"""Find the originals that results are scored against."""
 
 import re
 from pathlib import Path
@@ -43,29 +43,29 @@ class References:
             elif path.suffix.lower() in VIDEO_SUFFIXES:
                 self._clips.setdefault(path.stem, []).append(path)
 
-    def original_of(self, source: Path) -> Path:
-        """The original of an LR image: `baby` for baby.png, babyx4.png and baby_x4.png.
+    def find_image(self, source: Path) -> Path:
+        """Find the original of an LR image: `baby` for baby.png, babyx4.png and baby_x4.png.
 
         Raises ScoreError where there is none, or more than one.
         """
-        names = _with_and_without_scale([source.stem])
-        return self._only(self._images, names, "original")
+        names = _strip_scale([source.stem])
+        return self._pick(self._images, names, "original")
 
-    def original_clip_of(self, source: Path, *, is_only: bool) -> Path:
-        """The original of a video: a folder of frames, a pattern of them or a video file.
+    def find_clip(self, source: Path, *, is_only: bool) -> Path:
+        """Find the original of a video: a folder of frames, a pattern of them or a video file.
 
         It has the name of the video, of the folder of its frames, or what stands before the
         numbers of their files. is_only: there is no other video; then the frames may lie in the
-        folder itself, if nothing in it has such a name. Raises ScoreError as `original_of`.
+        folder itself, if nothing in it has such a name. Raises ScoreError as `find_image`.
         """
         if self.is_one_video:
             return self._given
-        names = _with_and_without_scale(_names_of_clip(source))
+        names = _strip_scale(_list_names(source))
         if is_only and self._images and not any(name in self._clips for name in names):
             return self._given
-        return self._only(self._clips, names, "folder or video of originals")
+        return self._pick(self._clips, names, "folder or video of originals")
 
-    def _only(self, paths: dict[str, list[Path]], names: list[str], kind: str) -> Path:
+    def _pick(self, paths: dict[str, list[Path]], names: list[str], kind: str) -> Path:
         matches = next((paths[name] for name in names if name in paths), [])
         if len(matches) != 1:
             got = ", ".join(path.name for path in matches) or "none"
@@ -80,7 +80,7 @@ def is_frames_pattern(path: Path) -> bool:
     return is_pattern(path) and not path.exists()
 
 
-def _names_of_clip(source: Path) -> list[str]:
+def _list_names(source: Path) -> list[str]:
     if not is_frames_pattern(source):
         return [source.name if source.is_dir() else source.stem]
     before = split_pattern(source)[0].rstrip("_-. ")
@@ -88,6 +88,6 @@ def _names_of_clip(source: Path) -> list[str]:
     return [name for name in (before, folder) if name]
 
 
-def _with_and_without_scale(names: list[str]) -> list[str]:
-    """Each once; the full ones first."""
+def _strip_scale(names: list[str]) -> list[str]:
+    """Return each name once; the full ones first."""
     return list(dict.fromkeys([*names, *(_SCALE.sub("", name) for name in names)]))

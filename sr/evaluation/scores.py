@@ -28,7 +28,7 @@ _ALEXNET_SIDE = 31  # pixels, of which its halvings leave one
 
 
 class ScoreError(UserError):
-    """What cannot be scored; the message tells why."""
+    """What cannot be scored; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Score:
     lpips: float | None = None
 
     def as_json(self) -> dict[str, float | str]:
-        """Rounded for reading; "inf" for infinite, which JSON does not have."""
+        """Round for reading; "inf" stands for infinite, which JSON does not have."""
         return _as_json(dataclasses.asdict(self))
 
 
@@ -68,7 +68,7 @@ class ClipScore:
     tof: float | None
 
     def as_json(self) -> dict[str, float | str]:
-        """As `Score.as_json`, all in one dictionary."""
+        """Round as `Score.as_json`, all in one dictionary."""
         numbers = dataclasses.asdict(self)
         mean = numbers.pop("mean")
         return _as_json({"frames": numbers.pop("frames"), **mean, **numbers})
@@ -82,7 +82,7 @@ def _as_json(numbers: Mapping[str, float | None]) -> dict[str, float | str]:
     }
 
 
-def refuse_unscored(path: Path, num_bands: int, depth: int) -> None:
+def check_scorable(path: Path, num_bands: int, depth: int) -> None:
     """Raise ScoreError for an image that is not gray or RGB of 8 bits."""
     if num_bands in (2, 4) or depth != 8:
         alpha = ", with alpha" if num_bands in (2, 4) else ""
@@ -92,31 +92,31 @@ def refuse_unscored(path: Path, num_bands: int, depth: int) -> None:
         )
 
 
-def read_scored(path: Path) -> RGB8:
-    """A gray or RGB image of 8 bits: (H, W, 3). Raises ScoreError for others, and ImageError."""
+def read_scorable(path: Path) -> RGB8:
+    """Read a gray or RGB image of 8 bits, (H, W, 3). Raises ScoreError for others, ImageError."""
     with open_image(path) as image:
-        refuse_unscored(path, image.header.num_bands, image.header.depth)
+        check_scorable(path, image.header.num_bands, image.header.depth)
         pixels = image.read(slice(None), slice(None))  # (H, W, 1 or 3)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
-def score_against(sr: RGB8, original: Path, border: int, lpips: LPIPS | None = None) -> Score:
+def score_against_file(sr: RGB8, original: Path, border: int, lpips: LPIPS | None = None) -> Score:
     """Score an upscaled image, `border` pixels left out on each side.
 
     Where the original's size is no multiple of the scale, both images are cut to what
     they share from the top left corner on. sr: (H, W, 3), uint8.
     """
-    hr = read_scored(original)
-    height, width = shared_size(
+    hr = read_scorable(original)
+    height, width = find_shared_size(
         sr.shape[:2], hr.shape[:2], border, name=original, with_lpips=lpips is not None
     )
-    return score_of(sr[:height, :width], hr[:height, :width], border, lpips)
+    return score_image(sr[:height, :width], hr[:height, :width], border, lpips)
 
 
-def shared_size(
+def find_shared_size(
     sr: tuple[int, ...], hr: tuple[int, ...], border: int, *, name: Path, with_lpips: bool
 ) -> tuple[int, int]:
-    """(height, width) of what an upscaled image and its original, `name`, share.
+    """Return (height, width) of what an upscaled image and its original, `name`, share.
 
     sr, hr: (height, width). Raises ScoreError where they differ by `border` or more, or are too
     small to be scored.
@@ -129,12 +129,14 @@ def shared_size(
     height, width = min(sr[0], hr[0]), min(sr[1], hr[1])
     least = 2 * border + (_ALEXNET_SIDE if with_lpips else _SSIM_SIDE)
     if min(height, width) < least:
-        raise ScoreError(f"expected at least {least} pixels a side to score, got {width}x{height}")
+        raise ScoreError(
+            f"expected at least {least} pixels per side to score, got {width}x{height}"
+        )
     return height, width
 
 
-def score_of(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS | None) -> Score:
-    """Score an image against its original of the same size; `border` pixels left out a side."""
+def score_image(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS | None) -> Score:
+    """Score an image against its original of the same size; `border` pixels left out per side."""
     ours, theirs = image_to_tensor(sr), image_to_tensor(hr)  # (1, 3, H, W)
     return Score(
         psnr_y=psnr(ours, theirs, border=border, channel="y"),
@@ -154,8 +156,8 @@ def _distance(sr: RGB8, hr: RGB8, border: int, lpips: LPIPS) -> float:
         return float(lpips(x, y))
 
 
-def mean_score(scores: Sequence[Score]) -> Score:
-    """The mean over images of each number."""
+def average_scores(scores: Sequence[Score]) -> Score:
+    """Average each number over images."""
     return Score(
         psnr_y=fmean(score.psnr_y for score in scores),
         ssim_y=fmean(score.ssim_y for score in scores),
@@ -165,11 +167,11 @@ def mean_score(scores: Sequence[Score]) -> Score:
     )
 
 
-def mean_clip_score(scores: Sequence[ClipScore]) -> ClipScore:
-    """The mean over clips of each number, each clip counting alike; frames and pairs in all."""
+def average_clip_scores(scores: Sequence[ClipScore]) -> ClipScore:
+    """Average each number over clips, each clip counting alike; sum frames and pairs."""
     return ClipScore(
         frames=sum(score.frames for score in scores),
-        mean=mean_score([score.mean for score in scores]),
+        mean=average_scores([score.mean for score in scores]),
         pairs=sum(score.pairs for score in scores),
         flicker=_mean([score.flicker for score in scores]),
         original_flicker=_mean([score.original_flicker for score in scores]),
@@ -178,7 +180,7 @@ def mean_clip_score(scores: Sequence[ClipScore]) -> ClipScore:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Of those that there are."""
+    """Average those that there are."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None
 
@@ -192,10 +194,10 @@ def write_scores(
     """Write a JSON file of `about`, the means and all scores, whole or not at all."""
     content = dict(about)
     if scores:
-        content["mean"] = mean_score(list(scores.values())).as_json()
+        content["mean"] = average_scores(list(scores.values())).as_json()
         content["pictures"] = {str(source): score.as_json() for source, score in scores.items()}
     if clips:
-        content["mean_of_clips"] = mean_clip_score(list(clips.values())).as_json()
+        content["mean_of_clips"] = average_clip_scores(list(clips.values())).as_json()
         content["clips"] = {str(source): score.as_json() for source, score in clips.items()}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -18,9 +18,9 @@ from sr.evaluation.scores import (
     ClipScore,
     Score,
     ScoreError,
-    mean_score,
-    score_of,
-    shared_size,
+    average_scores,
+    find_shared_size,
+    score_image,
 )
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.io.video.frame import VideoError
@@ -110,7 +110,7 @@ class ClipScorer:
                 f" out, got {num_frames}"
             )
         pairs = [pair for pair in self._pairs[leave_out + 1 : end] if pair is not None]
-        frames, mean = end - leave_out, mean_score(self._scores[leave_out:end])
+        frames, mean = end - leave_out, average_scores(self._scores[leave_out:end])
         if not pairs:
             return ClipScore(frames, mean, 0, None, None, None)
         error, original_error, distance = (fmean(values) for values in zip(*pairs, strict=True))
@@ -124,7 +124,7 @@ class ClipScorer:
         )
 
     def _compare(self, sr: RGB8, hr: RGB8) -> None:
-        height, width = shared_size(
+        height, width = find_shared_size(
             sr.shape[:2],
             hr.shape[:2],
             self._border,
@@ -132,7 +132,7 @@ class ClipScorer:
             with_lpips=self._lpips is not None,
         )
         both = sr[:height, :width], hr[:height, :width]
-        self._scores.append(score_of(*both, self._border, self._lpips))
+        self._scores.append(score_image(*both, self._border, self._lpips))
         self._pairs.append(
             None if self._last is None else _compare_motion(self._last, both, self._border)
         )

@@ -21,7 +21,7 @@ from sr.device import peak_gib, precision_name
 from sr.inference.channels import Channels, ReadPixels, quantize
 from sr.inference.events import Emit
 from sr.inference.options import STREAM, InferOptions
-from sr.inference.output_size import count_megapixels, count_passes
+from sr.inference.output_size import choose_size, count_megapixels, count_passes
 from sr.io.canvas import make_canvas
 from sr.io.image_formats import check_writable, describe_losses, limit_depth
 from sr.io.image_reader import Header, ImageReader, open_image
@@ -65,7 +65,7 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
         header, bits, kinds = image.header, image.bits, image.metadata.kinds
     suffix = _suffix(task, options)
     depth = limit_depth(suffix, header.depth, name=task.output)
-    size = options.output.target.size(header.height, header.width, scale)
+    size = choose_size(options.output, header.height, header.width, scale)
     passes = count_passes((header.height, header.width), size, scale)
     has_alpha = header.num_bands in (2, 4)
     num_bands = header.num_bands - (has_alpha and options.output.alpha == "drop")
@@ -97,24 +97,19 @@ def upscale_image(
     Raises as `open_image`, `Upscaler.upscale` and `write_image`, and StoppedError at the next tile
     once `devices` are stopped.
     """
-    header, scale = plan.header, devices.scale
+    header, scale, alpha = plan.header, devices.scale, options.output.alpha
+    levels = np.uint8 if plan.depth == 8 else np.uint16
+    folder = Path(gettempdir()) if task.output == STREAM else task.output.parent
     network = _NetworkRun(devices, emit, verify=options.runtime.verify_tiles)
     with _open(task, options) as image:
         frames: list[ReadPixels] = [partial(_read, image, i) for i in range(header.num_frames)]
         height, width, num_bands = header.height, header.width, header.num_bands
         for number in range(1, plan.num_passes + 1):
-            dtype = np.dtype(np.uint8 if plan.depth == 8 else np.uint16)
-            if plan.is_resampled or number < plan.num_passes:
-                dtype = np.dtype(np.float32)
-            canvas = make_canvas(
-                (len(frames) * scale * height, scale * width, plan.num_bands),
-                dtype,
-                folder=Path(gettempdir()) if task.output == STREAM else task.output.parent,
-            )
+            shape = (len(frames) * scale * height, scale * width, plan.num_bands)
+            is_final = number == plan.num_passes and not plan.is_resampled
+            canvas = make_canvas(shape, levels if is_final else np.float32, folder=folder)
             for frame, read_pixels in enumerate(frames):
-                channels = Channels(
-                    read_pixels, height, width, num_bands, scale, options.output.alpha
-                )
+                channels = Channels(read_pixels, height, width, num_bands, scale, alpha)
                 part = canvas[frame * scale * height : (frame + 1) * scale * height]
                 write = write_into(part, channels)
                 network.upscale(height, width, channels.read, write)
@@ -170,16 +165,16 @@ class _NetworkRun:
         asked = time.perf_counter()
         with self._devices.lend() as upscalers:
             started = time.perf_counter()
-            first = find_smallest_tiles(upscalers)
             if len(upscalers) == 1:
-                first.upscale(height, width, read, write, self._on_tile)
+                upscalers[0].upscale(height, width, read, write, self._on_tile)
             else:
                 upscale_on_devices(upscalers, height, width, read, write, self._on_tile)
             self._seconds += time.perf_counter() - started
+            used = find_smallest_tiles(upscalers)
             if self._verify:
-                self._verify_tiles(first, height, width, read)
+                self._verify_tiles(used, height, width, read)
         self._seconds_waited += started - asked
-        self._tile_size, self._precision = first.tile_size, precision_name(first.dtype)
+        self._tile_size, self._precision = used.tile_size, precision_name(used.dtype)
 
     def fields(self) -> dict[str, Any]:
         """Return the counts for an event."""

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from sr.errors import UserError
-from sr.inference.output_size import MAX_FACTOR, Exact, Factor, LongSide, Target, parse_size
-from sr.io.video.read.decode_errors import Damaged
-from sr.io.video.read.frame_rate import Moment, parse_moment
+from sr.inference.output_size import MAX_FACTOR, parse_size
+from sr.io.video.time_range import Moment, parse_moment
 
 Alpha = Literal["model", "bicubic", "drop"]
 Extension = Literal["auto", "png", "jpg", "webp", "tif", "avif"]
@@ -101,7 +100,7 @@ def parse_encoder_options(pairs: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where results go, how large they are, and what they look like."""
+    """Where results go, how large they are, and what they look like. size: (height, width)."""
 
     path: Annotated[Path, Flag(INPUT, "PATH", ("-o", "--output"))]
     """Folder for the results, created if it is missing; or a file (.png, .jpg, .webp, .tif, .avif;
@@ -111,7 +110,7 @@ class OutputOptions:
     ] = None
     """Final scale, any number above 0. The result of the model's own scale, or of several passes,
     is resampled to it (images: in linear light)."""
-    size: Annotated[Exact | None, Flag(SIZE, "WxH", parse=parse_size)] = None
+    size: Annotated[tuple[int, int] | None, Flag(SIZE, "WxH", parse=parse_size)] = None
     """Exactly this many pixels, width first; proportions are not kept."""
     long_side: Annotated[int | None, Flag(SIZE, "PIXELS", min=1)] = None
     """Length of the longer side; proportions are kept."""
@@ -158,13 +157,6 @@ class OutputOptions:
             raise UsageError(f"--overwrite and {other}: expected one of them, got both")
 
     @property
-    def target(self) -> Target:
-        """The size of the results."""
-        if self.size is not None:
-            return self.size
-        return Factor(self.outscale) if self.long_side is None else LongSide(self.long_side)
-
-    @property
     def keeps_existing(self) -> bool:
         """Whether results that exist, and existing frames of an image sequence, are kept."""
         return self.skip_existing or self.resume
@@ -209,7 +201,7 @@ class VideoOptions:
     """Start there: seconds, [hh:]mm:ss, or a frame such as 120f."""
     end: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
     """End before that time."""
-    damaged: Annotated[Damaged, Flag(VIDEO, parse=parse_damaged)] = "continue"
+    damaged: Annotated[Literal["continue", "stop"], Flag(VIDEO, parse=parse_damaged)] = "continue"
     """Damage in the source: continue with what the decoder conceals, and report it; or stop: the
     result ends there, audio, too, and counts as failed."""
     temporal_filter: Annotated[bool, Flag(VIDEO)] = False

@@ -1,8 +1,11 @@
 """The size of results, and how many passes of a network of a fixed scale it takes."""
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sr.errors import UserError
+
+if TYPE_CHECKING:
+    from sr.inference.options import OutputOptions
 
 MAX_PASSES = 4  # x4 four times is x256
 MAX_FACTOR = 1000.0
@@ -12,55 +15,23 @@ class TargetError(UserError):
     """A size that cannot be reached; the message says why."""
 
 
-@dataclass(frozen=True)
-class Factor:
-    """A multiple of the input's sides; None for the model's scale."""
-
-    factor: float | None = None
-
-    def label(self, scale: int) -> str:
-        """For the names of files: x4, x2.5."""
-        return f"x{self.factor or scale:g}"
-
-    def size(self, height: int, width: int, scale: int) -> tuple[int, int]:
-        """(height, width) of the result, at least 1 pixel."""
-        factor = self.factor or scale
-        return max(round(height * factor), 1), max(round(width * factor), 1)
+def choose_size(output: "OutputOptions", height: int, width: int, scale: int) -> tuple[int, int]:
+    """Return (height, width) of the result, at least 1 pixel. scale: of the model."""
+    if output.size is not None:
+        return output.size
+    factor = output.outscale or scale
+    if output.long_side is not None:
+        factor = output.long_side / max(height, width)
+    return max(round(height * factor), 1), max(round(width * factor), 1)
 
 
-@dataclass(frozen=True)
-class Exact:
-    """Exactly this size; proportions are not kept."""
-
-    height: int
-    width: int
-
-    def label(self, _scale: int) -> str:
-        """For the names of files: 1920x1080, width first."""
-        return f"{self.width}x{self.height}"
-
-    def size(self, _height: int, _width: int, _scale: int) -> tuple[int, int]:
-        """(height, width) of the result."""
-        return self.height, self.width
-
-
-@dataclass(frozen=True)
-class LongSide:
-    """The length of the longer side in pixels, the other in proportion."""
-
-    pixels: int
-
-    def label(self, _scale: int) -> str:
-        """For the names of files: 2048px."""
-        return f"{self.pixels}px"
-
-    def size(self, height: int, width: int, _scale: int) -> tuple[int, int]:
-        """(height, width) of the result, at least 1 pixel."""
-        factor = self.pixels / max(height, width)
-        return max(round(height * factor), 1), max(round(width * factor), 1)
-
-
-Target = Factor | Exact | LongSide
+def label_size(output: "OutputOptions", scale: int) -> str:
+    """Return the size for names of files: x4, x2.5, 1920x1080 (width first), 2048px."""
+    if output.size is not None:
+        return f"{output.size[1]}x{output.size[0]}"
+    if output.long_side is not None:
+        return f"{output.long_side}px"
+    return f"x{output.outscale or scale:g}"
 
 
 def count_passes(size: tuple[int, int], target_size: tuple[int, int], scale: int) -> int:
@@ -89,11 +60,11 @@ def count_megapixels(num_pixels: int, scale: int, num_passes: int) -> float:
     return num_pixels * sum(growths) / 1e6
 
 
-def parse_size(text: str) -> Exact:
-    """Parse `1920x1080`, width first. Raises TargetError for anything else."""
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse `1920x1080`, width first, to (height, width). Raises TargetError for anything else."""
     width, separator, height = text.lower().partition("x")
     if not (separator and width.isascii() and height.isascii()):
         raise TargetError(f"expected WIDTHxHEIGHT in pixels, such as 1920x1080, got {text}")
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise TargetError(f"expected WIDTHxHEIGHT in pixels, such as 1920x1080, got {text}")
-    return Exact(int(height), int(width))
+    return int(height), int(width)

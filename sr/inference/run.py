@@ -11,11 +11,11 @@ from sr.device import peak_gib, precision_name, resolve_device
 from sr.evaluation.references import References
 from sr.evaluation.scores import (
     ScoreError,
-    mean_clip_score,
-    mean_score,
-    read_scored,
-    refuse_unscored,
-    score_against,
+    average_clip_scores,
+    average_scores,
+    check_scorable,
+    read_scorable,
+    score_against_file,
     write_scores,
 )
 from sr.evaluation.video_scorer import METRICS
@@ -24,7 +24,7 @@ from sr.inference.events import Emit, add_fields, send_one_at_a_time
 from sr.inference.image import ImagePlan, probe_image, upscale_image
 from sr.inference.load_upscaler import find_model, load_lpips, make_upscalers
 from sr.inference.options import STREAM, InferOptions, UsageError
-from sr.inference.output_size import TargetError
+from sr.inference.output_size import TargetError, label_size
 from sr.inference.tasks import RunSummary, Task, find_tasks
 from sr.inference.video.plan import VideoPlan, plan_video
 from sr.inference.video.resume import ManifestError
@@ -176,8 +176,8 @@ class _Scheduler:
                     task.plan = probe_image(task, self._options, self._devices.scale)
             else:
                 plan = probe_image(task, self._options, self._devices.scale)
-                task.original = references.original_of(task.source)
-                refuse_unscored(task.output, plan.num_bands, plan.depth)
+                task.original = references.find_image(task.source)
+                check_scorable(task.output, plan.num_bands, plan.depth)
                 task.plan = plan
         except TASK_ERRORS as error:
             task.error = error
@@ -190,13 +190,13 @@ class _Scheduler:
             task.source,
             task.output,
             options.video,
-            options.output.target,
+            options.output,
             self._devices.scale,
             takes_clips=self._upscalers[0].takes_clips,
         )
         if self._references is not None:
             is_only = self._num_videos == 1
-            task.original = self._references.original_clip_of(task.source, is_only=is_only)
+            task.original = self._references.find_clip(task.source, is_only=is_only)
             notes += check_original(
                 task.original, plan, options.video, with_lpips=self._lpips is not None
             )
@@ -251,7 +251,7 @@ class _Scheduler:
         if task.original is None:
             return {}
         border = round(plan.size[0] / plan.header.height)
-        score = score_against(read_scored(task.output), task.original, border, self._lpips)
+        score = score_against_file(read_scorable(task.output), task.original, border, self._lpips)
         task.score = score
         return {"scores": score.as_json()}
 
@@ -295,7 +295,7 @@ def _describe(name: str, upscalers: Sequence[Upscaler], options: InferOptions) -
         "halo": first.halo,
         "device": ", ".join(str(upscaler.device) for upscaler in upscalers),
         "precision": precision_name(first.dtype),
-        "size": options.output.target.label(first.scale),
+        "size": label_size(options.output, first.scale),
     }
 
 
@@ -306,7 +306,7 @@ def _count(summary: RunSummary) -> dict[str, Any]:
         "failed": len(summary.failures),
     }
     if summary.scores:
-        counts["scores"] = mean_score(list(summary.scores.values())).as_json()
+        counts["scores"] = average_scores(list(summary.scores.values())).as_json()
     if summary.clip_scores:
-        counts["clip_scores"] = mean_clip_score(list(summary.clip_scores.values())).as_json()
+        counts["clip_scores"] = average_clip_scores(list(summary.clip_scores.values())).as_json()
     return counts

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sr.evaluation.scores import ClipScore, Score
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
+from sr.inference.output_size import label_size
 from sr.inference.video.resume import segments_folder
 from sr.inference.video.upscale import OutputMismatchError
 from sr.io.find_files import search_folder
@@ -220,7 +221,7 @@ def _is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:
 
 def _name_output(source: Path, kind: Kind, output: OutputOptions, scale: int) -> str:
     """The name of a result in a folder."""
-    suffix = f"_{output.target.label(scale)}" if output.suffix is None else output.suffix
+    suffix = f"_{label_size(output, scale)}" if output.suffix is None else output.suffix
     if Path(suffix).name != suffix:
         raise UsageError(f"--suffix: expected a part of a file name, got {suffix!r}")
     extension: str = "png" if output.ext == "auto" else output.ext

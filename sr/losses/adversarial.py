@@ -107,11 +107,11 @@ class AdversarialTerm:
         self.discriminator = discriminator
 
     def __call__(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """sr, hr: (B, 3, H, W) float32, RGB in [0, 1]. hr is judged where the kind asks."""
+        """sr, hr: (B, 3, H, W) float32, RGB in [0, 1]. The kind says whether D sees hr."""
         real = self.discriminator(hr) if self.kind == "relativistic_average" else None
         return generator_loss(self.kind, real, self.discriminator(sr))
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:
-    """Mean of -target * log s(logits) - (1 - target) * log(1 - s(logits))."""
+    """Return the mean of -target * log s(logits) - (1 - target) * log(1 - s(logits))."""
     return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))

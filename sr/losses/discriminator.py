@@ -37,15 +37,15 @@ class DiscriminatorLoss:
         plain: the discriminator without wrappers; compiled, it has no second derivative.
         update_index: of the discriminator's updates, counted from 1; R1 is computed in every
         `r1_interval`-th, with as many times the weight (Karras et al. 2020, arXiv 1912.04958,
-        "lazy regularisation"), in fp32, because its second derivative overflows in lower precision.
+        "lazy regularization"), in fp32, because its second derivative overflows in lower precision.
         Returns the total, and detached: `d_real` and `d_sr`, mean logits; `discriminator` and,
         where it was computed, `r1`, both unweighted.
         """
         with autocast():
-            real, judged = discriminator(hr), discriminator(sr)
-        real, judged = real.float(), judged.float()
-        total = discriminator_loss(self.kind, real, judged, self.label_smoothing)
-        terms = {"discriminator": total, "d_real": real.mean(), "d_sr": judged.mean()}
+            real, generated = discriminator(hr), discriminator(sr)
+        real, generated = real.float(), generated.float()
+        total = discriminator_loss(self.kind, real, generated, self.label_smoothing)
+        terms = {"discriminator": total, "d_real": real.mean(), "d_sr": generated.mean()}
         if self.has_r1(update_index):
             terms["r1"] = r1_penalty(plain, hr)
             total = total + self.r1_weight * self.r1_interval * terms["r1"]
@@ -57,7 +57,7 @@ class DiscriminatorLoss:
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], hr: Tensor) -> Tensor:
-    """1/2 * E ||grad_x D(x)||^2 over the batch x = hr, without the paper's factor gamma.
+    """Return 1/2 * E ||grad_x D(x)||^2 over the batch x = hr, without the paper's factor gamma.
 
     discriminator: (B, 3, H, W) -> logits, (B, 1) or (B, 1, h, w).
     hr: (B, 3, H, W), RGB in [0, 1]; its own graph is left alone.

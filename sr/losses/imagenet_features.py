@@ -159,7 +159,7 @@ def _min_size(stack: nn.Sequential) -> int:
 
 
 def _initialise(stack: nn.Sequential) -> None:
-    """He et al. 2015: the maps keep their size through the depth."""
+    """Draw weights as He et al. 2015: the maps keep their size through the depth."""
     stack.to_empty(device="cpu")
     for layer in stack:
         if isinstance(layer, nn.Conv2d):

@@ -62,13 +62,13 @@ class LPIPS(nn.Module):
 
 
 def _unit(phi: Tensor) -> Tensor:
-    """Each pixel's channels scaled to length 1."""
+    """Return each pixel's channels scaled to length 1."""
     phi = phi.float()
     return phi / (phi.square().sum(dim=1, keepdim=True) + _EPSILON).sqrt()
 
 
 def _read_channel_weights(file: str) -> list[Tensor]:
-    """Of each layer in turn, (1, C, 1, 1), none negative."""
+    """Return those of each layer in turn, (1, C, 1, 1), none negative."""
     # Found, not imported: importing torchmetrics takes seconds.
     spec = find_spec("torchmetrics")
     assert spec is not None

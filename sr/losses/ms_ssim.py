@@ -25,7 +25,7 @@ _FLOOR = 1e-4
 
 
 def ms_ssim_loss(sr: Tensor, hr: Tensor) -> Tensor:
-    """1 - MS-SSIM, the mean over the batch.
+    """Return 1 - MS-SSIM, the mean over the batch.
 
     sr, hr: (B, 3, H, W), RGB in [0, 1]; H, W at least 11. The coarsest of N scales has sides
     divided by 2**(N - 1), rounded down, and holds at least one window: 5 scales from 176 px, 4

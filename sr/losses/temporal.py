@@ -19,7 +19,7 @@ _ALPHA = 50.0  # Lai et al. 2018, below equation 4; for values in [0, 1]
 
 
 def temporal_loss(sr: Tensor, hr: Tensor, motion: Tensor) -> Tensor:
-    """L, of pairs of consecutive frames that stand side by side in the batch.
+    """Return L, of pairs of consecutive frames that stand side by side in the batch.
 
     sr, hr: (2P, 3, H, W), RGB in [0, 1]; frames 2p and 2p + 1 are a pair. motion: (P, 2, H, W),
     the flow from the first to the second in pixels, across and down. Raises ValueError where the

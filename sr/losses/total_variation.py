@@ -21,13 +21,13 @@ from sr.errors import UserError
 
 
 def squared(sr: Tensor) -> Tensor:
-    """Mean of dh^2 plus mean of dw^2. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2."""
+    """Return mean dh^2 + mean dw^2. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2."""
     dh, dw = _differences(sr)
     return dh.square().mean() + dw.square().mean()
 
 
 def absolute(sr: Tensor) -> Tensor:
-    """Mean of |dh| plus mean of |dw|. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2.
+    """Return mean |dh| + mean |dw|. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2.
 
     The anisotropic form; Rudin et al. 1992 have sqrt(dh^2 + dw^2) at each pixel.
     """
@@ -36,7 +36,7 @@ def absolute(sr: Tensor) -> Tensor:
 
 
 def _differences(sr: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, C, H - 1, W) and (B, C, H, W - 1)."""
+    """Return dh and dw, (B, C, H - 1, W) and (B, C, H, W - 1)."""
     if min(sr.shape[-2:]) < 2:
         raise UserError(
             f"total variation: expected images of at least 2 x 2 px, got height "

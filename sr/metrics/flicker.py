@@ -12,9 +12,9 @@ its pairs of consecutive frames.
 Deviations: squares are averaged over the channels, not summed; the warp is bicubic, not bilinear;
 pixels that leave the image are not visible.
 
-Flow must come from frames that are not judged (the originals, or a network's input): a method could
-make the flow of its own frames fit. A smooth image has a low error; so this goes together with
-PSNR, and with the error of the originals.
+Flow must come from other frames than those that are measured (the originals, or a network's input):
+a method could make the flow of its own frames fit. A smooth image has a low error; so this goes
+together with PSNR, and with the error of the originals.
 
 A flow from a to b is (H, W, 2), across and down in pixels: the point of a at (x, y) lies in b at
 (x, y) + flow.
@@ -33,7 +33,7 @@ _BOUNDARY = 0.002
 
 
 def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """E_warp of a clip, 0 or more; its root is in the unit of the pixels.
+    """Return E_warp of a clip, 0 or more; its root is in the unit of the pixels.
 
     frames: T of (1, 3, H, W), RGB in [0, 1], clamped; T of 2 or more.
     flows: T - 1 times the flow from frame t to t+1 and the one back, (H, W, 2) each.
@@ -62,15 +62,15 @@ def warping_error(frames: Sequence[Tensor], flows: Sequence[tuple[Tensor, Tensor
 
 
 def find_visible(forward: Tensor, backward: Tensor) -> Tensor:
-    """M of a pair of frames: (H, W), bool, of the first one's pixels.
+    """Return M of a pair of frames: (H, W), bool, of the first one's pixels.
 
     forward: the flow from it to the other; backward: the one back; (H, W, 2).
     """
-    return find_consistent(forward, backward) & ~_motion_boundary(forward)
+    return find_consistent(forward, backward) & ~_find_boundary(forward)
 
 
 def measure_pair_error(frame: Tensor, following: Tensor, forward: Tensor, visible: Tensor) -> float:
-    """E_warp of two consecutive frames, for clips that are not held in memory as a whole.
+    """Return E_warp of two consecutive frames, for clips that are not in memory as a whole.
 
     frame, following: (1, 3, H, W), RGB in [0, 1], clamped. forward: the flow, (H, W, 2). visible:
     of `find_visible`, True somewhere.
@@ -80,8 +80,8 @@ def measure_pair_error(frame: Tensor, following: Tensor, forward: Tensor, visibl
     return float(squares[visible].mean())
 
 
-def _motion_boundary(flow: Tensor) -> Tensor:
-    """Where the flow changes so fast that it belongs to two objects: (H, W), bool."""
+def _find_boundary(flow: Tensor) -> Tensor:
+    """Return where the flow changes so fast that it belongs to two objects: (H, W), bool."""
     padded = functional.pad(flow.permute(2, 0, 1)[None], (0, 1, 0, 1), mode="replicate")[0]
     right = padded[:, :-1, 1:] - padded[:, :-1, :-1]  # (2, H, W)
     below = padded[:, 1:, :-1] - padded[:, :-1, :-1]

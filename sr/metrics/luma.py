@@ -20,7 +20,7 @@ _LUMA_OFFSET = 16.0  # black
 def crop_and_quantize(
     sr: Tensor, hr: Tensor, *, border: int, channel: Channel
 ) -> tuple[Tensor, Tensor]:
-    """Both images as the metrics see them.
+    """Return both images as the metrics see them.
 
     sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1]; values outside are clamped.
     border: pixels left out on each side.
@@ -53,7 +53,7 @@ def crop_and_quantize(
 
 
 def _values(image: Tensor, channel: Channel) -> Tensor:
-    """(3, H, W) or (1, 3, H, W), RGB in [0, 1], to (1, H, W) Y or (3, H, W) RGB, float64."""
+    """Turn (3, H, W) or (1, 3, H, W), RGB in [0, 1], into (1, H, W) Y or (3, H, W) RGB, float64."""
     image = image.detach().reshape(3, *image.shape[-2:])
     if image.device.type == "mps":  # has no float64
         image = image.cpu()

@@ -10,7 +10,7 @@ _PEAK = 255.0
 
 
 def psnr(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
-    """PSNR of one image in dB, after rounding both to 8 bits; infinite for equal images.
+    """Return the PSNR of one image in dB, after rounding both to 8 bits; infinite for equal images.
 
     sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1].
     border: pixels left out on each side, by custom the scale.

@@ -17,7 +17,7 @@ _C2 = (0.03 * 255) ** 2
 
 
 def ssim(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
-    """Mean SSIM of one image, at most 1, after rounding both images to 8 bits.
+    """Return the mean SSIM of one image, at most 1, after rounding both images to 8 bits.
 
     sr, hr: (3, H, W) or (1, 3, H, W), RGB in [0, 1].
     border: pixels left out on each side, by custom the scale.
@@ -39,7 +39,7 @@ def ssim(sr: Tensor, hr: Tensor, *, border: int, channel: Channel) -> float:
 
 
 def _blur(values: Tensor) -> Tensor:
-    """Gaussian means over all whole windows: (C, H, W) to (C, H - 10, W - 10)."""
+    """Return Gaussian means over all whole windows: (C, H, W) to (C, H - 10, W - 10)."""
     offsets = torch.arange(_WINDOW_SIZE, dtype=torch.float64) - _WINDOW_SIZE // 2
     weights = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     taps: list[float] = (weights / weights.sum()).tolist()

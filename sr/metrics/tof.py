@@ -27,7 +27,7 @@ _FARNEBACK = (0.5, 3, 15, 3, 5, 1.2, 0)
 def measure_tof_flow(
     frame: npt.NDArray[np.uint8], following: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float32]:
-    """OF: (H, W, 2), across and down in pixels. frame, following: (H, W, 3), uint8, RGB."""
+    """Return OF: (H, W, 2), across and down in pixels. frame, following: (H, W, 3), uint8, RGB."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != following.shape:
         raise UserError(
             "tOF: expected two frames (height, width, 3) of one size, "
@@ -41,7 +41,7 @@ def measure_tof_flow(
 def tof(
     sr_flow: npt.NDArray[np.float32], hr_flow: npt.NDArray[np.float32], *, border: int
 ) -> float:
-    """tOF of one pair of frames, 0 for equal motion.
+    """Return the tOF of one pair of frames, 0 for equal motion.
 
     sr_flow, hr_flow: of `measure_tof_flow`. border: pixels left out on each side.
     """

@@ -129,14 +129,14 @@ def _find(name: str) -> BundledModel:
 
 
 def _find_close(name: str, known: Iterable[str]) -> list[str]:
-    """Bundled names that this one may stand for, by a part such as `rbpn`, or mistyped."""
+    """Return bundled names that this one may stand for, by a part such as `rbpn`, or mistyped."""
     name = name.lower().replace("-", "_").removesuffix(".pth")
     within = [other for other in known if len(name) > 1 and name in other]
     return within or get_close_matches(name, list(known), n=2, cutoff=0.7)
 
 
 def _count_computing(sizes: Mapping[str, int]) -> int:
-    """sizes: of the tensors in a file, by name.
+    """Count the weights that compute. sizes: of the tensors in a file, by name.
 
     Marks (SPAN's `no_norm`, RLFN's `value_range`) do not count.
     """

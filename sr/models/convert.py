@@ -66,7 +66,7 @@ def convert_model(
 
 
 def blend_models(first: LoadedGenerator, other: Path, share: float) -> LoadedGenerator:
-    """(1 - share) * first + share * other, of each weight.
+    """Return (1 - share) * first + share * other, of each weight.
 
     share: in (0, 1). Raises ModelFileError where `other` is no model of the same network and scale.
     """
@@ -106,7 +106,7 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
     if found is not None:
         options, _ = found
         ours = {"generator": options.model_dump(mode="json"), **make_published_clips(options)}
-    # BasicSR's option files tell the network.
+    # BasicSR's option files name the network.
     if theirs["generator"]["type"] != "BasicSR" and theirs != ours:
         raise ModelFileError(
             f"{target}: a .pth holds weights only, and from these nobody could tell that they are "
@@ -117,7 +117,7 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
 
 
 def _weights(target: Path, generator: LoadedGenerator, half: bool) -> dict[str, torch.Tensor]:
-    """Raises ModelFileError where float16 has no room for a weight."""
+    """Return the weights. Raises ModelFileError where float16 has no room for a weight."""
     dtype = torch.float16 if half else torch.float32
     weights = {}
     network = generator.network

@@ -188,18 +188,18 @@ def _iseebetter(weights: Weights) -> Found | None:
 
 
 def _count(weights: Weights, pattern: str) -> int:
-    """One more than the highest number that names have at the place of the group."""
+    """Return one more than the highest number that names have at the place of the group."""
     matches = (re.match(pattern, name) for name in weights)
     return 1 + max((int(match[1]) for match in matches if match), default=-1)
 
 
 def _projected(deconvolution: Tensor) -> int | None:
-    """The scale of a projection unit with this weight."""
+    """Return the scale of a projection unit with this weight."""
     return {6: 2, 7: 3, 8: 4, 12: 8}.get(deconvolution.shape[-1])
 
 
 def _shuffled(last: Tensor | None) -> int | None:
-    """The scale of a pixel shuffle into RGB after this convolution's weight."""
+    """Return the scale of a pixel shuffle into RGB after this convolution's weight."""
     if last is None or last.ndim != 4 or last.shape[0] % 3:
         return None
     scale = isqrt(last.shape[0] // 3)

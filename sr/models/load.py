@@ -90,7 +90,7 @@ def load_initial_weights(
         state_dict = _read_weights(path)
         published = detect_published(state_dict)
         if isinstance(options, BasicSROptions):
-            theirs, what = scale, "that the weights are of"  # only the shapes tell
+            theirs, what = scale, "that the weights are of"  # only the shapes say it
         elif published is None:
             raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
         else:
@@ -154,7 +154,7 @@ def _refuse_other_neighbors(path: Path, ours: Mapping[str, Any] | None, theirs: 
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights in a file of others, in the form that our networks take."""
+    """Return the weights in a file of others, in the form that our networks take."""
     state_dict = read_weights(path)
     _refuse_odd_types(path, state_dict)
     return add_branches(state_dict)
@@ -220,7 +220,7 @@ def _load_published(
 def _describe(
     network: nn.Module, architecture: str, origin: str, radius: int, metadata: dict[str, Any]
 ) -> LoadedGenerator:
-    """Raises ValueError for metadata that do not fit the network."""
+    """Describe a loaded network. Raises ValueError for metadata that do not fit the network."""
     network.eval().requires_grad_(False)
     loaded = LoadedGenerator(
         network, int(metadata["scale"]), radius, architecture, origin, metadata

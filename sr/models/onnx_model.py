@@ -233,7 +233,7 @@ def _check_input(name: str, session: Any) -> tuple[str, type[np.floating[Any]]]:
 
 
 def _measure_scale(name: str, network: nn.Module) -> int:
-    """Measure the scale, since few files tell."""
+    """Measure the scale, since few files state it."""
     sr = network(torch.full((1, 3, PROBED_SIDE, PROBED_SIDE), 0.5))
     scale, rest = divmod(sr.shape[-1], PROBED_SIDE)
     expected = (1, 3, scale * PROBED_SIDE, scale * PROBED_SIDE)

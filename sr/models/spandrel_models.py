@@ -1,4 +1,4 @@
-"""Weights of the community's networks, recognised and built by spandrel.
+"""Weights of the community's networks, recognized and built by spandrel.
 
 spandrel knows more than forty architectures by the names and shapes of their weights. Its
 descriptions are taken as they are: scale, channels, sizes that fit, precisions, tiling.

@@ -39,7 +39,7 @@ class Teacher(nn.Module):
 
 
 def load_teacher(path: Path, scale: int, lr_size: int) -> Teacher:
-    """The teacher in a model file, on the CPU.
+    """Return the teacher in a model file, on the CPU.
 
     lr_size: side of the crops that it is to upscale, LR pixels; tried once. Raises ModelFileError
     for a file that is no model, one of another scale or of several frames, and one that cannot take
@@ -70,7 +70,7 @@ def _describe(path: Path, generator: LoadedGenerator) -> dict[str, str]:
 
 
 def _try_crops(path: Path, teacher: Teacher, scale: int, lr_size: int) -> None:
-    """Two at once: some programs take but one."""
+    """Try two at once: some programs take but one."""
     expected = (2, 3, scale * lr_size, scale * lr_size)
     try:
         got = tuple(teacher(torch.zeros(2, 3, lr_size, lr_size)).shape)

@@ -26,7 +26,7 @@ DIS_SETTINGS = f"medium, finest scale {_FINEST_SCALE}"
 
 
 def to_luma8(image: Tensor) -> npt.NDArray[np.uint8]:
-    """What flow is computed on.
+    """Return what flow is computed on.
 
     image: (1, 3, h, w), RGB in [0, 1], on any device. Returns (h, w), BT.601, full range.
     """
@@ -34,12 +34,12 @@ def to_luma8(image: Tensor) -> npt.NDArray[np.uint8]:
 
 
 def to_luma(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(h, w, 3), RGB, to (h, w), BT.601, full range."""
+    """Turn (h, w, 3), RGB, into (h, w), BT.601, full range."""
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def measure_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Image:
-    """The flow from a to b, (h, w, 2): across, down; in pixels.
+    """Return the flow from a to b, (h, w, 2): across, down; in pixels.
 
     a, b: (h, w), uint8, of any one size. Raises ValueError for others.
     """
@@ -58,7 +58,7 @@ def measure_flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Image:
 
 
 def resize_flow(flow: Image, height: int, width: int) -> Image:
-    """A flow of the same scene for frames of another size: (height, width, 2), in their pixels."""
+    """Return the flow for frames of another size: (height, width, 2), in their pixels."""
     factors = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     enlarged = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged * factors, np.float32)

@@ -56,11 +56,11 @@ class Window:
         return max(map(abs, self.offsets))
 
     def backwards(self) -> "Window":
-        """The window as it is where time runs backwards."""
+        """Return the window as it is where time runs backwards."""
         return Window(tuple(-offset for offset in self.offsets), self.edge, self.alignment)
 
     def neighbors(self, position: int, first: int, last: int) -> tuple[int, ...]:
-        """Numbers of the neighbors of the frame `position` in a scene from first to last."""
+        """Return the numbers of `position`'s neighbors in a scene from first to last."""
         return tuple(self._within(position, offset, first, last) for offset in self.offsets)
 
     def _within(self, position: int, offset: int, first: int, last: int) -> int:
@@ -76,7 +76,7 @@ class Window:
 
 
 def list_offsets(num_frames: int, order: Order) -> tuple[int, ...]:
-    """Neighbors of a reference in the middle of `num_frames`, an odd number.
+    """Return the neighbors of a reference in the middle of `num_frames`, an odd number.
 
     time: from the past to the future. nearest: 1 before, 1 after, 2 before, ...
     """
@@ -103,7 +103,7 @@ class Scene:
 def gather_window(
     window: Window, scene: Scene, position: int, area: Area | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The neighbors of a frame and the flow from it to them.
+    """Return the neighbors of a frame and the flow from it to them.
 
     area: the part of the frame; None for all of it.
     Returns neighbors (n, C, a, b), as the frames are, and flows (n, 2, a, b), float32.
@@ -113,10 +113,10 @@ def gather_window(
         area = Area(0, 0, *reference.shape[-2:])
     neighbors, flows = [], []
     for number in window.neighbors(position, scene.first, scene.last):
-        flow = _flow_between(scene, position, number, area)
+        flow = _chain_flow(scene, position, number, area)
         frame = scene.frames[number]
         if window.alignment == "nearest":
-            part, flow = _aligned(frame, flow, area)
+            part, flow = _align(frame, flow, area)
         else:
             part = crop(frame, area)
         neighbors.append(part)
@@ -125,13 +125,13 @@ def gather_window(
 
 
 def crop(frame: Tensor, area: Area) -> Tensor:
-    """The area of a frame: (..., h, w) to (..., a, b)."""
+    """Return the area of a frame: (..., h, w) to (..., a, b)."""
     top, left, height, width = area
     return frame[..., top : top + height, left : left + width]
 
 
-def _flow_between(scene: Scene, position: int, number: int, area: Area) -> Tensor:
-    """From one frame to another: (2, a, b)."""
+def _chain_flow(scene: Scene, position: int, number: int, area: Area) -> Tensor:
+    """Return the flow from one frame to another: (2, a, b)."""
     if number == position:
         device = scene.frames[position].device
         return torch.zeros(2, area.height, area.width, device=device)
@@ -143,8 +143,8 @@ def _flow_between(scene: Scene, position: int, number: int, area: Area) -> Tenso
     return flow
 
 
-def _aligned(frame: Tensor, flow: Tensor, area: Area) -> tuple[Tensor, Tensor]:
-    """The pixels of a frame that the flow points to, and what is left of the flow."""
+def _align(frame: Tensor, flow: Tensor, area: Area) -> tuple[Tensor, Tensor]:
+    """Return the pixels of a frame that the flow points to, and what is left of the flow."""
     height, width = frame.shape[-2:]
     places = _locate(area, flow.device)
     columns, rows = (places + flow).round()

@@ -36,7 +36,7 @@ class FlowMethod(Protocol):
         ...
 
     def __call__(self, a: RGB8, b: RGB8) -> Flow:
-        """The flow from a to b. Raises ValueError for what is not two frames of one size."""
+        """Return the flow from a to b. Raises UserError for what is not two frames of one size."""
         ...
 
 
@@ -69,7 +69,7 @@ class Farneback:
 
 
 def check_frames(a: RGB8, b: RGB8) -> None:
-    """Raises ValueError for what is not two frames of one size."""
+    """Raise UserError for what is not two frames of one size."""
     for frame in (a, b):
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             break

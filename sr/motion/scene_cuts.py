@@ -57,7 +57,7 @@ def measure_motion(a: RGB8, b: RGB8, method: FlowMethod) -> PairMotion:
 
 
 def measure_agreement(frame: Image, other: Image, forward: Image, backward: Image) -> Image:
-    """exp(-(e / sigma)^2), 0 where the flow is not consistent: (h, w), in [0, 1].
+    """Return exp(-(e / sigma)^2), 0 where the flow is not consistent: (h, w), in [0, 1].
 
     e is the root mean square of frame - other(x + forward) around the pixel. Flow is consistent
     where it stays in the image and leads back (`find_consistent`).
@@ -74,8 +74,8 @@ def measure_agreement(frame: Image, other: Image, forward: Image, backward: Imag
 
 
 def is_cut(there: Image, back: Image) -> bool:
-    """Whether a scene ends between two frames: they hardly agree, and few pixels are found again,
-    that is, have an agreement above 0: a flow that leads back, and e below ten sigma.
+    """Return whether a scene ends between two frames: they hardly agree, and few pixels are found
+    again, that is, have an agreement above 0: a flow that leads back, and e below ten sigma.
 
     there: `measure_agreement` of the first with the second, back: of the second with the first.
     """

@@ -111,7 +111,7 @@ class DownProjection(nn.Module):
 
 
 def initialise_as_published(network: nn.Module) -> None:
-    """Kaiming's normal distribution for every convolution, zero for every bias.
+    """Draw from Kaiming's normal distribution for every convolution, zero for every bias.
 
     PyTorch takes a deconvolution's outputs for its inputs and does not count its stride, so the
     weights are `scale` times smaller than Kaiming's rule wants. That keeps the sums of the units

@@ -67,13 +67,13 @@ class BasicSRNetwork(nn.Module):
         return sr[..., : self.scale * height, : self.scale * width]
 
     def state_dict(self, *args: Any, **options: Any) -> Any:
-        """Their network's own, without a name before its names."""
+        """Return their network's own, without a name before its names."""
         return self.network.state_dict(*args, **options)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """Into their network."""
+        """Load into their network."""
         return self.network.load_state_dict(state_dict, strict, assign)
 
 
@@ -133,7 +133,7 @@ def networks_of_basicsr() -> dict[str, Callable[..., nn.Module]]:
 
 
 def _provide_functional_tensor() -> None:
-    """BasicSR 1.4.2 imports one function from a module that torchvision has no longer."""
+    """Provide a function that BasicSR 1.4.2 imports, of a module that torchvision dropped."""
     name = "torchvision.transforms.functional_tensor"
     if name not in sys.modules:
         # Imported here: it takes two seconds, which every program would wait for.
@@ -145,7 +145,7 @@ def _provide_functional_tensor() -> None:
 
 
 def _find_multiple(network: nn.Module, arch: str, scale: int) -> int:
-    """The least number of pixels that the sides of lr must be multiples of."""
+    """Find the least number of pixels that the sides of lr must be multiples of."""
     was_training = network.training
     network.eval()
     for multiple in MULTIPLES:

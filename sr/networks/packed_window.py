@@ -38,7 +38,7 @@ class PackedWindow(nn.Module):
 
 
 def pack_window(reference: Tensor, neighbors: Tensor, flows: Tensor) -> Tensor:
-    """What a PackedWindow takes: (1, 3 + 5n, h, w).
+    """Return what a PackedWindow takes: (1, 3 + 5n, h, w).
 
     reference: (1, 3, h, w). neighbors: (n, 3, h, w). flows: (n, 2, h, w), from the reference.
     """
@@ -47,5 +47,5 @@ def pack_window(reference: Tensor, neighbors: Tensor, flows: Tensor) -> Tensor:
 
 
 def num_packed_channels(num_neighbors: int) -> int:
-    """Of a packed window."""
+    """Return the number of channels of a packed window."""
     return 3 + 5 * num_neighbors

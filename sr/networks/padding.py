@@ -5,7 +5,7 @@ from torch.nn import functional
 
 
 def pad_to_multiple(lr: Tensor, multiple: int) -> Tensor:
-    """lr with rows and columns repeated up to multiples of `multiple`, below and at the right.
+    """Return lr with its last row and column repeated up to multiples of `multiple`.
 
     lr: (B, C, H, W). Without a branch, which an exporter would take for all sizes.
     """

@@ -1,4 +1,4 @@
-"""PatchGAN: a discriminator that judges every patch of an image by itself.
+"""PatchGAN: a discriminator with a logit for every patch of an image.
 
 Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks" (pix2pix,
 arXiv 1611.07004), section 3.2.2 and appendix 6.1.2: 4x4 convolutions, C64-C128-C256-C512 and one

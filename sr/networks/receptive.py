@@ -12,7 +12,7 @@ GRADIENT_SCALE = 1e12  # keeps products of many small weights above float32's un
 def measure_receptive_radius(
     network: nn.Module, limit: int = MAX_RADIUS, num_channels: int = 3
 ) -> int:
-    """Largest distance, in LR pixels, at which an input pixel still changes an output pixel.
+    """Measure the largest distance, in LR pixels, at which an input pixel changes an output pixel.
 
     The gradient of the output pixels of one central LR pixel is taken with respect to a random
     input; the farthest non-zero entry is the radius. Measured in float32 on the CPU, on a growing
@@ -31,7 +31,7 @@ def measure_receptive_radius(
 
 
 def _radius_within(probe: nn.Module, reach: int, num_channels: int) -> int:
-    """Radius as seen on a patch of 2 * reach + 1 pixels (at most `reach`)."""
+    """Return the radius as seen on a patch of 2 * reach + 1 pixels (at most `reach`)."""
     side = 2 * reach + 1
     generator = torch.Generator().manual_seed(0)
     lr = torch.rand(1, num_channels, side, side, generator=generator, dtype=torch.float64)

@@ -59,7 +59,7 @@ class Conv3XC(nn.Module):
         return functional.conv2d(x, weight, bias, padding=1)
 
     def fused(self) -> tuple[Tensor, Tensor]:
-        """The one convolution's weight (num_outputs, num_inputs, 3, 3) and bias (num_outputs)."""
+        """Return the one convolution's weight (num_outputs, num_inputs, 3, 3) and its bias."""
         skip_weight, skip_bias = self.sk.parameters()
         w1, b1, w2, b2, w3, b3 = self.conv.parameters()
         # o, i: outer channels, m, n: inner channels, h, w: 3x3
@@ -172,7 +172,7 @@ class SPAN(nn.Module):
 
 
 def add_branches(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of SPAN in which every fused kernel has branches that fuse to exactly it.
+    """Return a state dict of SPAN in which every fused kernel has branches that fuse to exactly it.
 
     Layers that have branches, and state dicts of other networks, stay as they are. The kernel is
     one block of conv.1, between identities that copy the inputs GAIN times and add up the outputs;

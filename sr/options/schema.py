@@ -183,8 +183,9 @@ class Options(Section):
         gan = self.train.gan
         if gan is not None and gan.start_step + gan.lead_steps > self.train.steps:
             raise ValueError(
-                f"train.gan: expected start_step + lead_steps up to {self.train.steps}, train.steps, "
-                f"got {gan.start_step + gan.lead_steps}: the adversarial term would never be used"
+                "train.gan: expected start_step + lead_steps of at most train.steps, "
+                f"{self.train.steps}, got {gan.start_step + gan.lead_steps}: no step would use the "
+                "adversarial term"
             )
         return self
 

@@ -3,15 +3,12 @@ in the cache folder.
 """
 
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from torch import nn
 
@@ -20,7 +17,7 @@ from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
-from sr.device import precision_name, resolve_device, resolve_precision
+from sr.device import peak_gib, precision_name, resolve_device, resolve_precision
 from sr.errors import UserError
 from sr.io.rgb8 import ImageError
 from sr.losses.combined import CombinedLoss
@@ -92,7 +89,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         seconds = _time_validation(options, state, sets, accelerator)
         total = seconds * (steps // options.validate_.interval)
         report(f"validation: {seconds:.1f} s each, {format_duration(total)} in all")
-    report(f"memory: {_peak_gib(device):.2f} GiB")
+    report(f"memory: {peak_gib():.2f} GiB")
 
 
 def write_preview(options: Options, folder: Path) -> Path:
@@ -190,10 +187,3 @@ def _time_validation(
 
 def _describe_size(network: nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in network.parameters()):,} parameters"
-
-
-def _peak_gib(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, else KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextmanager
 def catch_signals() -> Iterator[Callable[[], bool]]:
-    """Remember the first signal, and give a function that tells whether one has come.
+    """Remember a signal while entered, and give a function that returns whether one has come.
 
     A second Ctrl-C ends at once.
     """
@@ -27,6 +29,3 @@ def catch_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-STOPPING = (signal.SIGINT, signal.SIGTERM)

@@ -146,6 +146,13 @@ def test_svg_files_are_drawn(tmp_path: Path) -> None:
     assert red >= 8
 
 
+def test_damaged_svg_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text(SVG)
+    (tmp_path / "b.svg").write_text("<svg")
+    with pytest.raises(DataError, match=r"SVG files: 1 fault\n.*b\.svg: expected an SVG file"):
+        find_synthetic(4, {"svg": 1.0}, (9, 40), (), [tmp_path], 32)
+
+
 def test_fonts_of_a_folder_are_found_and_others_left_out(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "own.ttf").write_bytes(own_font())

@@ -13,13 +13,13 @@ from sr.evaluation.scores import ScoreError
 def test_originals_are_found_by_the_stem_without_its_scale(tmp_path: Path, name: str) -> None:
     (tmp_path / "baby.tif").touch()
     (tmp_path / "bab.tif").touch()
-    assert References(tmp_path).original_of(Path("lr") / name) == tmp_path / "baby.tif"
+    assert References(tmp_path).find_image(Path("lr") / name) == tmp_path / "baby.tif"
 
 
 def test_the_full_name_goes_before_the_one_without_scale(tmp_path: Path) -> None:
     for name in ("a.png", "a_x4.png"):
         (tmp_path / name).touch()
-    assert References(tmp_path).original_of(Path("a_x4.png")).name == "a_x4.png"
+    assert References(tmp_path).find_image(Path("a_x4.png")).name == "a_x4.png"
 
 
 def test_missing_and_ambiguous_originals_are_told(tmp_path: Path) -> None:
@@ -27,9 +27,9 @@ def test_missing_and_ambiguous_originals_are_told(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     references = References(tmp_path)
     with pytest.raises(ScoreError, match=r"named a in .* got a\.jpg, a\.png"):
-        references.original_of(Path("a.png"))
+        references.find_image(Path("a.png"))
     with pytest.raises(ScoreError, match=r"named b_x4 or b in .* got none"):
-        references.original_of(Path("b_x4.png"))
+        references.find_image(Path("b_x4.png"))
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def test_a_clips_original_is_a_folder_or_video_of_its_name(
     for name in ("other/", original):
         (folder / name).mkdir(parents=True) if name.endswith("/") else (folder / name).touch()
     (folder / "0001.png").touch()
-    found = References(folder).original_clip_of(given, is_only=True)
+    found = References(folder).find_clip(given, is_only=True)
     assert found == folder / original
 
 
 def test_the_only_clips_frames_may_lie_in_the_folder_itself(tmp_path: Path) -> None:
     (tmp_path / "0001.png").touch()
     references, source = References(tmp_path), Path("lr/%04d.png")
-    assert references.original_clip_of(source, is_only=True) == tmp_path
+    assert references.find_clip(source, is_only=True) == tmp_path
     with pytest.raises(ScoreError, match=r"originals named lr in .*, got none"):
-        references.original_clip_of(source, is_only=False)
+        references.find_clip(source, is_only=False)
 
 
 def test_missing_and_ambiguous_clips_are_told(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_missing_and_ambiguous_clips_are_told(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     references = References(tmp_path)
     with pytest.raises(ScoreError, match=r"one folder or video .* named a in .* got a, a\.mp4"):
-        references.original_clip_of(Path("a.mkv"), is_only=True)
+        references.find_clip(Path("a.mkv"), is_only=True)
     with pytest.raises(ScoreError, match=r"named b_x4 or b in .* got none"):
-        references.original_clip_of(Path("b_x4.mkv"), is_only=False)
+        references.find_clip(Path("b_x4.mkv"), is_only=False)
 
 
 @pytest.mark.parametrize("name", ["hr.mp4", "hr/%04d.png"])
@@ -83,7 +83,7 @@ def test_one_clips_original_may_be_a_video_or_a_pattern(tmp_path: Path, name: st
     (tmp_path / "hr.mp4").touch()
     references = References(tmp_path / name)
     assert references.is_one_video
-    assert references.original_clip_of(Path("lr.mp4"), is_only=True) == tmp_path / name
+    assert references.find_clip(Path("lr.mp4"), is_only=True) == tmp_path / name
 
 
 @pytest.mark.parametrize("name", ["none", "image.png"])

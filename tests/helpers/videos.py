@@ -1,5 +1,8 @@
 """Clips of a few small frames, made with PyAV, and networks that change nothing."""
 
+import signal
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import typer
 from torch import Tensor, nn
 
+from sr.cli import infer
 from sr.inference.options import InferOptions, OutputOptions, VideoOptions
 from sr.inference.run import RunSummary, run
 from sr.io.event_log import Event
@@ -46,14 +52,18 @@ class Listener:
 class CountingNetwork(nn.Module):
     """Repeats each pixel `scale` times, and counts how often it is called."""
 
-    def __init__(self, scale: int = 1, *, fault_at: int | None = None) -> None:
+    def __init__(
+        self, scale: int = 1, *, fault_at: int | None = None, seconds: float = 0.0
+    ) -> None:
+        """fault_at: the call that fails, counted from 0. seconds: that each call takes."""
         super().__init__()
         self.scale = scale
         self.fault_at = fault_at
+        self.seconds = seconds
         self.num_calls = 0
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Raise MemoryError at the call `fault_at`, from 0."""
+        time.sleep(self.seconds)
         if self.num_calls == self.fault_at:
             raise MemoryError("no room")
         self.num_calls += 1
@@ -93,6 +103,19 @@ def upscale(
         listener or Listener(),
         [upscaler or make_upscaler(network, network.scale)],
     )
+
+
+def run_slowly(source: str, output: str, frames_per_segment: int) -> None:
+    """Do as infer.py, and take 50 ms per frame: a program for tests that interrupt it."""
+    # Shells have background programs ignore it, and those that these start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    video = VideoOptions(crf=20, preset="fast", frames_per_segment=frames_per_segment)
+    log = Path(source).with_name("log.jsonl")
+    options = InferOptions([Path(source)], OutputOptions(Path(output)), video=video, log=log)
+    try:
+        infer.upscale(options, [make_upscaler(CountingNetwork(seconds=0.05), 1)])
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
 
 
 @dataclass(frozen=True)
@@ -178,6 +201,15 @@ def _encode_tone(stream: Any, sound: Tone) -> Iterator[Any]:
         frame.time_base = Fraction(1, rate)
         yield from stream.encode(frame)
     yield from stream.encode(None)
+
+
+def draw_scene(scene: int, step: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Return (height, width, 3): a smooth scene, 0 dark or 1 bright, that moves each step."""
+    noise = np.random.default_rng(scene).random((height + 60, width + 60, 3))
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
+    smooth = np.asarray(cv2.normalize(smooth, None, 0, 110, cv2.NORM_MINMAX)) + 145 * scene
+    part = smooth[20 + step : 20 + step + height, 20 + 2 * step : 20 + 2 * step + width]
+    return np.ascontiguousarray(part.round(), np.uint8)
 
 
 def read_frames(path: Path, stream: int | None = None) -> list[Frame]:

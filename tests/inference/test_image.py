@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from sr.inference.options import Alpha, InferOptions, OutputOptions
-from sr.inference.output_size import Exact
 from sr.inference.run import run
 from sr.inference.tasks import RunSummary
 from sr.io.image_reader import open_image
@@ -149,7 +148,7 @@ def test_several_passes_give_what_one_of_a_larger_scale_would(tmp_path: Path) ->
 def test_exact_sizes_keep_a_constant_image(num_bands: int, tmp_path: Path) -> None:
     pixels = np.full((12, 15, num_bands), 41234, np.uint16)
     source, output = write(tmp_path / "in.png", pixels), tmp_path / "out.png"
-    assert upscale(source, output, 2, size=Exact(height=17, width=50)).exit_code == 0
+    assert upscale(source, output, 2, size=(17, 50)).exit_code == 0
     result = read(output)
     assert result.shape == (17, 50, num_bands)
     assert np.abs(result.astype(int) - 41234).max() <= 2

@@ -1,30 +1,37 @@
+"""The size of results: by scale, exact, or by the longer side, and the passes to reach it."""
+
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from sr.inference.options import OutputOptions
 from sr.inference.output_size import (
-    Exact,
-    Factor,
-    LongSide,
-    Target,
     TargetError,
+    choose_size,
     count_passes,
+    label_size,
     parse_size,
 )
 
 
 @pytest.mark.parametrize(
-    ("target", "size", "label"),
+    ("given", "size", "label"),
     [
-        (Factor(), (40, 80), "x4"),
-        (Factor(2.5), (25, 50), "x2.5"),
-        (Factor(0.01), (1, 1), "x0.01"),
-        (Exact(7, 9), (7, 9), "9x7"),
-        (LongSide(100), (50, 100), "100px"),
-        (LongSide(1), (1, 1), "1px"),
+        ({}, (40, 80), "x4"),
+        ({"outscale": 2.5}, (25, 50), "x2.5"),
+        ({"outscale": 0.01}, (1, 1), "x0.01"),
+        ({"size": (7, 9)}, (7, 9), "9x7"),
+        ({"long_side": 100}, (50, 100), "100px"),
+        ({"long_side": 1}, (1, 1), "1px"),
     ],
 )
-def test_targets_tell_size_and_name(target: Target, size: tuple[int, int], label: str) -> None:
-    assert target.size(10, 20, 4) == size
-    assert target.label(4) == label
+def test_options_give_size_and_name(
+    given: dict[str, Any], size: tuple[int, int], label: str
+) -> None:
+    output = OutputOptions(Path("out"), **given)
+    assert choose_size(output, 10, 20, 4) == size
+    assert label_size(output, 4) == label
 
 
 @pytest.mark.parametrize(
@@ -51,8 +58,8 @@ def test_sizes_out_of_reach_are_refused() -> None:
 
 
 def test_sizes_are_read_width_first() -> None:
-    assert parse_size("1920x1080") == Exact(height=1080, width=1920)
-    assert parse_size("3X2") == Exact(height=2, width=3)
+    assert parse_size("1920x1080") == (1080, 1920)
+    assert parse_size("3X2") == (2, 3)
 
 
 @pytest.mark.parametrize(

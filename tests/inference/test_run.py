@@ -23,7 +23,6 @@ from sr.inference.options import (
     RuntimeOptions,
     UsageError,
 )
-from sr.inference.output_size import Exact
 from sr.inference.run import run
 from sr.io.event_log import Event
 from sr.io.image_reader import open_image, read_header
@@ -367,7 +366,7 @@ def test_what_a_result_cannot_keep_is_told(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_size_fails_its_image(images: Path, tmp_path: Path) -> None:
-    options = ask([images / "a.png"], tmp_path / "out", size=Exact(10, 30 * 17))
+    options = ask([images / "a.png"], tmp_path / "out", size=(10, 30 * 17))
     outcome = run(options, Listener(), [upscaler()])
     assert "expected at most 16 times" in outcome.failures[images / "a.png"]
 

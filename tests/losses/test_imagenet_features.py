@@ -186,7 +186,7 @@ def test_without_a_network_the_error_says_what_was_tried(no_connection: Path) ->
 
 
 @pytest.mark.parametrize(("layer", "size"), [("relu1_2", 1), ("conv2_1", 2), ("relu5_3", 16)])
-def test_a_image_that_the_poolings_would_leave_empty_is_refused(layer: str, size: int) -> None:
+def test_an_image_that_the_poolings_would_leave_empty_is_refused(layer: str, size: int) -> None:
     features = ImageNetFeatures("VGG16", [layer], "random")
     assert features.min_size == size
     assert features(torch.rand(1, 3, size, size + 1))[layer].shape[-2:] == (

@@ -117,7 +117,7 @@ def test_under_autocast_the_loss_is_float32(lpips: LPIPS, hr: Tensor) -> None:
         torch.testing.assert_close(value, lpips(sr, hr), rtol=0.05, atol=0)
 
 
-def test_a_image_too_small_for_the_network_is_refused(lpips: LPIPS) -> None:
+def test_an_image_too_small_for_the_network_is_refused(lpips: LPIPS) -> None:
     size = 31 if is_alexnet(lpips) else 16
     least = torch.rand(1, 3, size, size)
     assert lpips(least, least) == 0

@@ -101,7 +101,7 @@ def test_autocast_does_not_lower_its_precision() -> None:
 
 
 @pytest.mark.parametrize("size", [(10, 64), (64, 10)])
-def test_a_image_without_room_for_a_window_is_refused(size: tuple[int, int]) -> None:
+def test_an_image_without_room_for_a_window_is_refused(size: tuple[int, int]) -> None:
     small = torch.rand(1, 3, *size)
     with pytest.raises(ValueError, match=f"11 x 11 px, got height {size[0]}, width {size[1]}"):
         ms_ssim_loss(small, small)

@@ -82,7 +82,7 @@ def test_the_gradient_of_the_term_alone_reaches_sr(term: Callable[[Tensor], Tens
 
 @each_term
 @pytest.mark.parametrize("size", [(1, 8), (8, 1)])
-def test_a_image_without_neighbors_is_refused(
+def test_an_image_without_neighbors_is_refused(
     term: Callable[[Tensor], Tensor], size: tuple[int, int]
 ) -> None:
     with pytest.raises(ValueError, match=f"at least 2 x 2 px, .* {size[0]}, width {size[1]}"):

@@ -91,7 +91,7 @@ def test_a_batch_dimension_of_one_and_half_precision_are_taken(channel: Channel)
     assert psnr(sr[None].double(), hr[None].half(), border=4, channel=channel) == expected
 
 
-def test_a_image_that_requires_gradients_is_taken() -> None:
+def test_an_image_that_requires_gradients_is_taken() -> None:
     sr, hr = pair()
     assert psnr(sr.requires_grad_(), hr, border=0, channel="y") > 0
 

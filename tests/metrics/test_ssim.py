@@ -86,7 +86,7 @@ def test_a_batch_dimension_of_one_is_taken() -> None:
     assert ssim(sr[None], hr[None], border=4, channel="rgb") == expected
 
 
-def test_a_image_of_one_window_is_taken_and_a_smaller_one_refused() -> None:
+def test_an_image_of_one_window_is_taken_and_a_smaller_one_refused() -> None:
     sr, hr = pair()
     assert ssim(sr[:, :19, :19], hr[:, :19, :19], border=4, channel="y") < 1
     with pytest.raises(ValueError, match=r"at least 11 x 11 px .* got height 11, width 10"):

@@ -72,7 +72,7 @@ def test_a_file_tells_its_window(tmp_path: Path) -> None:
     assert_is_tiny(loaded.network)
 
 
-def test_published_weights_are_recognised_and_have_the_published_window(tmp_path: Path) -> None:
+def test_published_weights_are_detected_and_have_the_published_window(tmp_path: Path) -> None:
     loaded = load_generator(theirs(tmp_path))
     assert loaded.window == Window((-1, 1), "reference", "none")
     assert loaded.flow == DISOptions(type="DIS")

@@ -136,6 +136,22 @@ def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_fuse_or_pad(
         torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=1e-5)
 
 
+def write_identity(
+    path: Path, shape: list[str | int], type_: int, metadata: dict[str, str] | None = None
+) -> None:
+    """An ONNX program that gives what it takes, of that shape and type of ONNX."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    ends = [onnx.helper.make_tensor_value_info(name, type_, shape) for name in ("x", "y")]
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid("", 20)
+    program = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    onnx.helper.set_model_props(program, metadata or {})
+    onnx.save(program, path)
+
+
 @pytest.mark.parametrize(
     ("shape", "type_", "fault"),
     [
@@ -149,33 +165,14 @@ def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_fuse_or_pad(
 def test_an_onnx_program_of_another_kind_is_refused(
     shape: list[str | int], type_: int, fault: str, tmp_path: Path
 ) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    ends = [onnx.helper.make_tensor_value_info(name, type_, shape) for name in ("x", "y")]
-    node = onnx.helper.make_node("Identity", ["x"], ["y"])
-    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
-    opset = onnx.helper.make_opsetid("", 20)
-    onnx.save(
-        onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9), tmp_path / "a.onnx"
-    )
+    write_identity(tmp_path / "a.onnx", shape, type_)
     with pytest.raises(ModelFileError, match=rf"a\.onnx: .*{fault}"):
         load_generator(tmp_path / "a.onnx")
 
 
 @pytest.mark.parametrize("told", ["{", "[]", '{"receptive_radius": -5}', '{"generator": "x"}'])
 def test_odd_metadata_of_an_onnx_program_is_refused(told: str, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    shape = ["n", 3, "h", "w"]
-    ends = [onnx.helper.make_tensor_value_info(name, 1, shape) for name in ("x", "y")]
-    node = onnx.helper.make_node("Identity", ["x"], ["y"])
-    graph = onnx.helper.make_graph([node], "identity", ends[:1], ends[1:])
-    opset = onnx.helper.make_opsetid("", 20)
-    program = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
-    onnx.helper.set_model_props(program, {"sr": told})
-    onnx.save(program, tmp_path / "a.onnx")
+    write_identity(tmp_path / "a.onnx", ["n", 3, "h", "w"], 1, {"sr": told})
     with pytest.raises(ModelFileError, match=r"a\.onnx: its metadata cannot be read"):
         load_generator(tmp_path / "a.onnx")
 
@@ -258,3 +255,40 @@ def test_batch_normalisation_survives(tmp_path: Path) -> None:
     write_model_file(path, network.state_dict(), {"generator": options, "scale": 2})
     convert_model(path, tmp_path / "b.safetensors", half=False)
     assert_same_result(path, tmp_path / "b.safetensors")
+
+
+def write_compact(path: Path, seed: int, num_features: int = 4, scale: int = 2) -> Path:
+    torch.manual_seed(seed)
+    generator = {"type": "Compact", "num_features": num_features, "num_convs": 1}
+    weights = Compact(scale, num_features, 1).state_dict()
+    write_model_file(path, weights, {"generator": generator, "scale": scale, "step": seed})
+    return path
+
+
+def test_a_blend_is_the_weighted_mean_of_the_weights(tmp_path: Path) -> None:
+    paths = [write_compact(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2)]
+    target = tmp_path / "blend.safetensors"
+    convert_model(paths[0], target, blend=(paths[1], 0.25))
+    first, second = (load_generator(path).network.state_dict() for path in paths)
+    blend = load_generator(target)
+    for name, tensor in blend.network.state_dict().items():
+        torch.testing.assert_close(tensor, 0.75 * first[name] + 0.25 * second[name])
+    assert blend.metadata["blended_with"] == {"step": 2, "share": 0.25}
+
+
+@pytest.mark.parametrize("other", [{"num_features": 3}, {"scale": 4}])
+def test_models_of_different_networks_cannot_be_blended(
+    tmp_path: Path, other: dict[str, int]
+) -> None:
+    first = write_compact(tmp_path / "first.safetensors", 1)
+    second = write_compact(tmp_path / "second.safetensors", 2, **other)
+    with pytest.raises(ModelFileError, match=r"second\.safetensors: expected another Compact x2"):
+        convert_model(first, tmp_path / "blend.safetensors", blend=(second, 0.5))
+    assert not (tmp_path / "blend.safetensors").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
+def test_a_share_that_leaves_nothing_to_blend_is_refused(tmp_path: Path, share: float) -> None:
+    first = write_compact(tmp_path / "first.safetensors", 1)
+    with pytest.raises(ModelFileError, match="must be between 0 and 1"):
+        convert_model(first, tmp_path / "blend.safetensors", blend=(first, share))

@@ -1,4 +1,4 @@
-"""State dicts of our networks, whose key names are the published ones, are recognised."""
+"""State dicts of our networks, whose key names are the published ones, are detected."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def test_options_and_scale_are_read_off_the_weights(tree: dict[str, Any], scale:
     assert detect_published(state_dict) == (options, scale)
 
 
-def test_networks_without_published_names_are_not_recognised() -> None:
+def test_networks_without_published_names_are_not_detected() -> None:
     options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(
         {"type": "SRResNet", "num_features": 4, "num_blocks": 1}
     )

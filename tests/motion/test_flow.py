@@ -13,7 +13,7 @@ def texture(height: int, width: int) -> Image:
     return np.asarray(cv2.normalize(blurred, None, 0, 1, cv2.NORM_MINMAX), np.float32)
 
 
-def test_a_image_moved_right_and_down_gives_the_shift_as_flow() -> None:
+def test_an_image_moved_right_and_down_gives_the_shift_as_flow() -> None:
     wide = (texture(80, 100) * 255).astype(np.uint8)
     a, b = wide[10:70, 10:90], wide[8:68, 7:87]  # b shows the same 3 px further right, 2 down
     flow = measure_flow(a, b)

@@ -76,7 +76,7 @@ def test_in_the_middle_of_a_scene_neighbors_are_the_frames_around(edge: Edge) ->
 
 
 @pytest.mark.parametrize(
-    ("edge", "at_first", "beside_first", "at_last"),
+    ("edge", "at_first", "next_to_first", "at_last"),
     [
         ("reference", (3, 3, 4, 5), (4, 3, 5, 6), (9, 10, 11, 11)),
         ("replicate", (3, 3, 4, 5), (3, 3, 5, 6), (9, 10, 11, 11)),
@@ -86,12 +86,12 @@ def test_in_the_middle_of_a_scene_neighbors_are_the_frames_around(edge: Edge) ->
 def test_what_stands_for_frames_beyond_the_ends(
     edge: Edge,
     at_first: tuple[int, ...],
-    beside_first: tuple[int, ...],
+    next_to_first: tuple[int, ...],
     at_last: tuple[int, ...],
 ) -> None:
     window = Window((-2, -1, 1, 2), edge)
     assert window.neighbors(3, 3, 11) == at_first
-    assert window.neighbors(4, 3, 11) == beside_first
+    assert window.neighbors(4, 3, 11) == next_to_first
     assert window.neighbors(11, 3, 11) == at_last
 
 
@@ -146,7 +146,7 @@ def test_a_window_backwards_sees_the_same_in_a_clip_that_runs_backwards(
     assert window.backwards().backwards() == window
 
 
-def test_without_alignment_frames_beside_are_handed_over_with_their_flow() -> None:
+def test_without_alignment_frames_next_to_it_are_handed_over_with_their_flow() -> None:
     whole = scene(0, 4)
     neighbors, flows = gather_window(Window((1, -1)), whole, 2)
     assert torch.equal(neighbors, torch.stack([frame(3), frame(1)]))

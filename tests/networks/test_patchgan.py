@@ -73,7 +73,7 @@ def test_there_is_a_logit_for_every_patch(
 
 
 @pytest.mark.parametrize("size", [(23, 64), (64, 23)])
-def test_a_image_too_small_for_a_patch_is_refused(size: tuple[int, int]) -> None:
+def test_an_image_too_small_for_a_patch_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=f"at least 24x24 pixels, got {size[0]}x{size[1]}"):
         PatchGAN(2)(torch.rand(1, 3, *size))
 

@@ -83,7 +83,7 @@ def test_there_is_a_logit_for_every_pixel_of_any_size(
 
 
 @pytest.mark.parametrize("size", [(7, 32), (32, 7)])
-def test_a_image_of_less_than_8_pixels_is_refused(size: tuple[int, int]) -> None:
+def test_an_image_of_less_than_8_pixels_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match=f"at least 8x8 pixels, got {size[0]}x{size[1]}"):
         UNetDiscriminator(2)(torch.rand(1, 3, *size))
 

@@ -273,10 +273,10 @@ def test_flow_is_kept_for_the_next_run(clip_options: MakeOptions, tmp_path: Path
     assert find_flow() == kept  # measured again, it would be written again
 
 
-def test_a_check_rehearses_a_run_on_clips(clip_options: MakeOptions) -> None:
-    told: list[str] = []
-    dry_run(clip_options(TEMPORAL), told.append)
-    text = "\n".join(told)
+def test_a_dry_run_rehearses_a_run_on_clips(clip_options: MakeOptions) -> None:
+    lines: list[str] = []
+    dry_run(clip_options(TEMPORAL), lines.append)
+    text = "\n".join(lines)
     assert "to train on 2, to validate on 2; all can be read" in text
     assert "generator: RBPN x2" in text
     assert "temporal" in text

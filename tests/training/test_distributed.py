@@ -134,7 +134,7 @@ def test_an_alarm_of_the_monitor_ends_all_processes_alike(
     monitor = "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}"
     done = launch(
         ROOT / "train.py",
-        gan_options("name=watch", "train.steps=100000", monitor),
+        gan_options("name=monitor", "train.steps=100000", monitor),
         tmp_path,
         "torchrun",
     )

@@ -78,9 +78,9 @@ def test_the_discriminator_starts_leads_and_pauses_as_the_options_say(
     )
     run.train(options)
     trained = [event["step"] for event in read_progress(options) if "discriminator_loss" in event]
-    heeded = [event["step"] for event in read_progress(options) if "loss_adversarial" in event]
+    counted = [event["step"] for event in read_progress(options) if "loss_adversarial" in event]
     assert trained == [2, 4, 6]
-    assert heeded == [4, 5, 6]
+    assert counted == [4, 5, 6]
 
 
 def test_the_adversarial_term_changes_what_the_generator_learns(gan_options: MakeOptions) -> None:

@@ -1,4 +1,4 @@
-"""One update of each network: who learns from what."""
+"""One update of each network: what trains what."""
 
 from collections.abc import Callable
 
@@ -194,8 +194,8 @@ def test_r1_goes_through_the_network_without_wrappers(accelerator: Accelerator) 
 
     loss = DiscriminatorLoss("standard", r1_weight=1.0, r1_interval=2)
     one = batch()
-    for number, with_r1 in ((1, False), (2, True)):
-        result = discriminator_step(discriminator, loss, [one], [one.hr], number, accelerator)
+    for update_index, with_r1 in ((1, False), (2, True)):
+        result = discriminator_step(discriminator, loss, [one], [one.hr], update_index, accelerator)
         assert ("r1" in result.terms) is with_r1
     assert len(calls) == 4  # hr and sr, twice
 

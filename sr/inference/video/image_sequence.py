@@ -41,7 +41,7 @@ def write_image_sequence(
 
 
 def count_existing(plan: VideoPlan) -> int:
-    """How many files of the image sequence exist, up to the first that is missing."""
+    """Count the files of the image sequence that exist, up to the first that is missing."""
     count = 0
     while format_frame_path(plan.output, count).exists():
         count += 1

@@ -123,7 +123,7 @@ class Pipeline:
         return with_neighbors(self._stop_at_damage(), self._is_wanted, radius, last)
 
     def _stop_at_damage(self) -> Iterator[Frame]:
-        """An error would take along the frames that are still on the way."""
+        """Yield the frames before damage: an error would take along those on the way."""
         try:
             yield from self._frames
         except DamageError as error:
@@ -149,7 +149,7 @@ class Pipeline:
 
 
 def choose_batch_size(height: int, width: int, device: torch.device) -> int:
-    """How many frames go through the network together: small ones do not fill a GPU."""
+    """Return how many frames go through the network together: small ones do not fill a GPU."""
     if device.type != "cuda":
         return 1
     return min(max(FILLING_SIZE**2 // (height * width), 1), MAX_BATCH_SIZE)

@@ -1,10 +1,10 @@
 """What one video needs, found out and checked before any of its frames is upscaled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sr.inference.options import VideoOptions
-from sr.inference.output_size import Exact, Target, TargetError, count_megapixels, count_passes
+from sr.inference.options import OutputOptions, VideoOptions
+from sr.inference.output_size import TargetError, choose_size, count_megapixels, count_passes
 from sr.inference.video.source import open_source
 from sr.io.image_formats import check_writable, limit_depth
 from sr.io.video.encode.encoder import Encoding, plan_encoding
@@ -47,7 +47,7 @@ def plan_video(
     source: Path,
     output: Path,
     options: VideoOptions,
-    target: Target,
+    size: OutputOptions,
     scale: int,
     *,
     takes_clips: bool = False,
@@ -60,7 +60,7 @@ def plan_video(
     """
     with open_source(source, options) as opened:
         info = opened.info
-    height, width, passes = choose_size(info, target, scale)
+    height, width, passes = choose_coded_size(info, size, scale)
     if takes_clips and passes > 1:
         raise TargetError(
             f"a model that looks at several frames runs once: expected {scale} times the frames' "
@@ -96,14 +96,14 @@ def plan_video(
     return plan, notes
 
 
-def choose_size(info: VideoInfo, target: Target, scale: int) -> tuple[int, int, int]:
+def choose_coded_size(info: VideoInfo, size: OutputOptions, scale: int) -> tuple[int, int, int]:
     """Return height and width of the result as it is coded, and the number of passes.
 
     Exact sizes are those that players show. Raises TargetError for a size out of reach.
     """
-    if isinstance(target, Exact) and info.turned:
-        target = Exact(target.width, target.height)
-    height, width = target.size(info.height, info.width, scale)
+    if size.size is not None and info.turned:
+        size = replace(size, size=size.size[::-1])
+    height, width = choose_size(size, info.height, info.width, scale)
     return height, width, count_passes((info.height, info.width), (height, width), scale)
 
 

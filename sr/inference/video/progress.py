@@ -40,7 +40,7 @@ class Progress:
             "frames": self._num_frames,
             "fps": round(fps, 3),
             "queues": {name: round(fill, 2) for name, fill in self._fills.items()},
-            "bottleneck": bottleneck(self._fills),
+            "bottleneck": find_bottleneck(self._fills),
         }
         if self._num_frames is not None:
             remaining = max(self._num_frames - self._num_done, 0)
@@ -48,8 +48,8 @@ class Progress:
         return fields
 
 
-def bottleneck(fills: Mapping[str, float], last: str = "encode") -> str:
-    """The stage that the others wait for: what stands before it is full, what is behind it empty.
+def find_bottleneck(fills: Mapping[str, float], last: str = "encode") -> str:
+    """Return the stage that the others wait for: the queue before it is full, the next one empty.
 
     fills: as in `Progress.advance`. last: the stage behind the last queue.
     """

@@ -54,12 +54,12 @@ class ManifestError(UserError):
 
 
 def segments_folder(output: Path) -> Path:
-    """Where the segments of a result are until it is complete."""
+    """Return where the segments of a result are until it is complete."""
     return output.with_name(f".{output.name}.parts")
 
 
 def choose_frames_per_segment(height: int, width: int) -> int:
-    """How many frames of this size make a segment: 300 of 1280x720, 192 of 1920x1080, 48 of 4K."""
+    """Return the frames per segment: 300 of 1280x720, 192 of 1920x1080, 48 of 4K."""
     least, most = _SEGMENT_FRAMES
     return min(max(_SEGMENT_PIXELS // (height * width), least), most)
 

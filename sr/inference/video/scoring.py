@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from sr.evaluation.references import is_frames_pattern
-from sr.evaluation.scores import RGB8, ScoreError, shared_size
+from sr.evaluation.scores import RGB8, ScoreError, find_shared_size
 from sr.evaluation.video_scorer import ClipScorer
 from sr.inference.options import VideoOptions
 from sr.inference.video.plan import VideoPlan
@@ -29,7 +29,7 @@ def check_original(
     with open_source(original, _adapt_options(original, plan, options)) as opened:
         info = opened.info
     size = (info.height, info.width)
-    shared_size(
+    find_shared_size(
         (plan.height, plan.width), size, _border(plan), name=original, with_lpips=with_lpips
     )
     expected, got = plan.info.num_frames, info.num_frames

@@ -12,7 +12,7 @@ from sr.io.find_files import search_folder
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import is_pattern
 from sr.io.video.frame import Frame, VideoError, VideoInfo
-from sr.io.video.read.frame_rate import Moment, change_frame_rate, select_frames
+from sr.io.video.read.frame_rate import change_frame_rate, select_frames
 from sr.io.video.read.image_sequence import (
     Images,
     ImageSequence,
@@ -21,6 +21,7 @@ from sr.io.video.read.image_sequence import (
     open_image_sequence,
 )
 from sr.io.video.read.reader import VideoReader, open_video
+from sr.io.video.time_range import Moment
 
 _ANIMATION_SUFFIXES = frozenset({".gif", ".webp"})
 USUAL_RATE = Fraction(24)  # frames per second, of images, which tell none

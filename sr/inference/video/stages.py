@@ -161,7 +161,7 @@ def _resize(sr: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _start_network_thread(num_threads: int) -> ThreadPoolExecutor:
-    """A thread whose operations are spread over `num_threads`, whatever others have set since."""
+    """Start a thread whose operations use `num_threads`, whatever others have set since."""
     return ThreadPoolExecutor(
         1,
         thread_name_prefix="sr-network",

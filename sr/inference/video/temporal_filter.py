@@ -62,13 +62,12 @@ class TemporalFilter:
 
         frames: consecutive ones: a key that is handed through; lr (1, 3, h, w), RGB in [0, 1]; sr
         (1, 3, H, W). Sizes are the same in all, H/h and W/w may be any numbers. lr and sr may be on
-        any device, and are not changed. Raises ValueError for other shapes.
+        any device, and are not changed.
         """
         window: deque[_Frame[Key]] = deque()
         for key, lr, sr in frames:
             new = _Frame(key, lr, sr)
             for old in window:
-                new.check_size(old)
                 self._exchange(old, new)
             window.append(new)
             if len(window) > self.radius:
@@ -102,12 +101,6 @@ class _Frame(Generic[Key]):
     """A frame and what has been added to its detail so far."""
 
     def __init__(self, key: Key, lr: Tensor, sr: Tensor) -> None:
-        for name, tensor in (("lr", lr), ("sr", sr)):
-            if tensor.ndim != 4 or tensor.shape[:2] != (1, 3) or not tensor.numel():
-                raise ValueError(
-                    f"temporal filter: frame {key}: expected {name} (1, 3, height, width), "
-                    f"got {tuple(tensor.shape)}"
-                )
         self.key = key
         self.luma = to_luma8(lr)  # (h, w)
         self.lr = _to_numpy(lr)  # (h, w, 3)
@@ -116,28 +109,19 @@ class _Frame(Generic[Key]):
         self._total = self.detail.copy()
         self._weights: Image = np.ones((1, 1, 1), np.float32)  # broadcast over _total
 
-    def check_size(self, other: "_Frame[Key]") -> None:
-        sizes = [(frame.lr.shape[:2], frame.detail.shape[:2]) for frame in (other, self)]
-        if sizes[0] != sizes[1]:
-            raise ValueError(
-                f"temporal filter: frame {self.key}: expected lr {sizes[0][0]} and sr "
-                f"{sizes[0][1]} (height, width) as in the frame before, got {sizes[1][0]} and "
-                f"{sizes[1][1]}"
-            )
-
     def add(self, detail: Image, weight: Image | np.float32) -> None:
-        """detail: (H, W, 3), warped to this frame; weight: (H, W, 1) or one for all pixels."""
+        """Add detail (H, W, 3), warped to this frame. weight: (H, W, 1) or one for all pixels."""
         self._total += weight * detail
         self._weights = self._weights + weight
 
     def result(self) -> Tensor:
-        """(1, 3, H, W)."""
+        """Return the filtered frame, (1, 3, H, W)."""
         filtered = self._total / self._weights
         filtered += self._base()
         return torch.from_numpy(filtered.transpose(2, 0, 1)[None]).contiguous()
 
     def _base(self) -> Image:
-        """E(lr): (H, W, 3)."""
+        """Return E(lr), (H, W, 3)."""
         blurred = cv2.GaussianBlur(self.lr, (0, 0), _BASE_BLUR, borderType=cv2.BORDER_REPLICATE)
         height, width = self.detail.shape[:2]
         enlarged = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -1,11 +1,40 @@
 """The range of a video that is wanted, in the time line of its source."""
 
+import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from av.container import InputContainer
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 _WITH_CLOCK = ("mpegts", "mpeg")  # broadcasts and DVDs
+_FRAME = re.compile(r"(\d+)f")
+_SECONDS = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A place in a video: a number of seconds after its first frame shows, or a frame's number."""
+
+    seconds: Fraction | None = None
+    frame: int | None = None
+
+
+def parse_moment(text: str) -> Moment:
+    """Parse `62.5`, `1:02.5`, `00:01:02.5` (seconds) or `1500f` (frame, from 0)."""
+    found = _FRAME.fullmatch(text)
+    if found is not None:
+        return Moment(frame=int(found[1]))
+    found = _SECONDS.fullmatch(text)
+    if found is not None:
+        hours, minutes, seconds = (Fraction(part or 0) for part in found.groups())
+        if (found[2] is None or seconds < 60) and (found[1] is None or minutes < 60):
+            return Moment(hours * 3600 + minutes * 60 + seconds)
+    raise ValueError(
+        "expected a time (00:01:02.5 or 62.5, in seconds) or a frame's number (1500f),"
+        f" got {text!r}"
+    )
 
 
 @dataclass(frozen=True)
@@ -37,7 +66,7 @@ class TimeRange:
         return first - self.shift, last - self.shift
 
 
-def set_clock_origin(time_range: TimeRange, source: InputContainer) -> TimeRange:
+def set_clock_origin(time_range: TimeRange, source: "InputContainer") -> TimeRange:
     """Return the time range with its source's origin.
 
     A broadcast's clock, of 26.5 hours, has run before the recording began. Players count from its

@@ -18,7 +18,7 @@ from sr.cli import infer
 from sr.inference.options import VideoOptions
 from sr.inference.video import upscale as upscale_module
 from sr.inference.video.resume import segments_folder
-from sr.io.video.read.frame_rate import Moment
+from sr.io.video.time_range import Moment
 
 SIZE = (48, 64)
 RATE = 25
@@ -149,7 +149,7 @@ def test_an_mp4_without_its_index_is_refused(
 ) -> None:
     source = cut(make_clip(tmp_path / "in.mp4", 20, sound=Tone(0.8)), 0.6)
     assert call("-i", source, "-o", tmp_path / "out" / "out.mp4") == 4
-    assert "got an MP4 file cut short: without its index (moov)" in failure(capsys)
+    assert "got an MP4 file cut short or damaged: without a whole index (moov)" in failure(capsys)
     assert names(tmp_path / "out") == []
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from helpers.videos import draw_scene
 from torch import Tensor
 
 from sr.inference.video import frame_windows as stage
@@ -44,12 +44,7 @@ class Counting:
 
 
 def image(scene: int, step: int) -> RGB8:
-    """(HEIGHT, WIDTH, 3): a smooth scene, 0 dark or 1 bright, that moves each step."""
-    noise = np.random.default_rng(scene).random((HEIGHT + 60, WIDTH + 60, 3))
-    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
-    smooth = np.asarray(cv2.normalize(smooth, None, 0, 110, cv2.NORM_MINMAX)) + 145 * scene
-    part = smooth[20 + step : 20 + step + HEIGHT, 20 + 2 * step : 20 + 2 * step + WIDTH]
-    return np.asarray(part.round(), np.uint8)
+    return draw_scene(scene, step, HEIGHT, WIDTH)
 
 
 def converted(clip: Clip, *, most: int = MAX_FRAMES) -> Iterator[Batch]:

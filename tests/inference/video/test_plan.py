@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from helpers.videos import Tone, make_clip
 
-from sr.inference.options import VideoOptions
-from sr.inference.output_size import Exact, Factor, LongSide, Target, TargetError
-from sr.inference.video.plan import VideoPlan, choose_size, plan_video
+from sr.inference.options import OutputOptions, VideoOptions
+from sr.inference.output_size import TargetError
+from sr.inference.video.plan import VideoPlan, choose_coded_size, plan_video
 from sr.inference.video.source import open_source
 from sr.io.rgb8 import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError, VideoInfo
-from sr.io.video.read.frame_rate import Moment
+from sr.io.video.time_range import Moment
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 
@@ -23,15 +23,16 @@ QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 def plan(
     source: Path,
     output: str,
-    target: Target | None = None,
     *,
     takes_clips: bool = False,
+    size: dict[str, Any] | None = None,
     **video: Any,
 ) -> tuple[VideoPlan, str]:
     """Return the plan and all notes, of an x2 network."""
     options = VideoOptions(**video)
     path = source.with_name(output)
-    found, notes = plan_video(source, path, options, target or Factor(), 2, takes_clips=takes_clips)
+    wanted = OutputOptions(path, **(size or {}))
+    found, notes = plan_video(source, path, options, wanted, 2, takes_clips=takes_clips)
     return found, "; ".join(notes)
 
 
@@ -57,7 +58,7 @@ def test_all_is_known_of_a_video(tmp_path: Path) -> None:
 
 def test_work_is_counted_in_the_frames_that_are_wanted_and_in_passes(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 10)
-    found, _ = plan(source, "out.mkv", Factor(4), end=Moment(frame=4), fps=Fraction(50))
+    found, _ = plan(source, "out.mkv", size={"outscale": 4}, end=Moment(frame=4), fps=Fraction(50))
     assert found.info.num_frames == 8
     assert found.num_passes == 2
     assert found.megapixels == pytest.approx(8 * 32 * 24 * (1 + 4) / 1e6)
@@ -66,24 +67,24 @@ def test_work_is_counted_in_the_frames_that_are_wanted_and_in_passes(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("target", "size"),
+    ("given", "size"),
     [
-        (Factor(), (48, 64, 1)),
-        (Factor(3), (72, 96, 2)),
-        (LongSide(40), (30, 40, 1)),
-        (Exact(height=50, width=60), (50, 60, 2)),
+        ({}, (48, 64, 1)),
+        ({"outscale": 3}, (72, 96, 2)),
+        ({"long_side": 40}, (30, 40, 1)),
+        ({"size": (50, 60)}, (50, 60, 2)),
     ],
 )
 def test_sizes_are_reached_by_as_many_passes_as_it_takes(
-    info: VideoInfo, target: Target, size: tuple[int, int, int]
+    info: VideoInfo, given: dict[str, Any], size: tuple[int, int, int]
 ) -> None:
-    assert choose_size(info, target, 2) == size
+    assert choose_coded_size(info, OutputOptions(Path("out"), **given), 2) == size
 
 
 def test_an_exact_size_is_the_one_that_players_show(info: VideoInfo) -> None:
     turned = replace(info, display_matrix=QUARTER_TURN)
-    assert choose_size(turned, Exact(height=64, width=48), 2) == (48, 64, 1)
-    assert choose_size(turned, LongSide(40), 2) == (30, 40, 1)
+    assert choose_coded_size(turned, OutputOptions(Path("out"), size=(64, 48)), 2) == (48, 64, 1)
+    assert choose_coded_size(turned, OutputOptions(Path("out"), long_side=40), 2) == (30, 40, 1)
 
 
 def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path) -> None:
@@ -93,19 +94,21 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="expected the index of a video stream"):
         plan(source, "out.mp4", stream=5)
     with pytest.raises(TargetError):
-        plan(source, "out.mp4", Exact(height=10**6, width=10**6))
+        plan(source, "out.mp4", size={"size": (10**6, 10**6)})
     wide = make_clip(tmp_path / "wide.mkv", 1, size=(8, 1040), codec="ffv1")
     with pytest.raises(ImageError, match=r"%d\.webp: .*16383"):
-        plan(wide, "%d.webp", Exact(height=20, width=16400))
+        plan(wide, "%d.webp", size={"size": (20, 16400)})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "wide.mkv"]
 
 
 def test_a_network_that_runs_once_is_asked_for_no_more_than_its_scale(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 3)
     with pytest.raises(TargetError, match=r"such as -s 2; wanted: 96x72 from 32x24"):
-        plan(source, "out.mkv", Factor(3), takes_clips=True)
+        plan(source, "out.mkv", size={"outscale": 3}, takes_clips=True)
     for factor in (1, 2):
-        assert plan(source, "out.mkv", Factor(factor), takes_clips=True)[0].num_passes == 1
+        assert (
+            plan(source, "out.mkv", size={"outscale": factor}, takes_clips=True)[0].num_passes == 1
+        )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_sound_that_images_cannot_hold_is_told(tmp_path: Path) -> None:
 
 def test_what_is_converted_is_told(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 5, sound=Tone(0.2), size=(23, 31), pix_fmt="yuv444p")
-    found, notes = plan(source, "out.webm", LongSide(31))
+    found, notes = plan(source, "out.webm", size={"long_side": 31})
     assert "stream 1 (audio, aac): becomes Opus" in notes
     assert found.encoding is not None
     assert found.encoding.encoder == "libvpx-vp9"

@@ -1,6 +1,6 @@
 import pytest
 
-from sr.inference.video.progress import Progress, bottleneck
+from sr.inference.video.progress import Progress, find_bottleneck
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from sr.inference.video.progress import Progress, bottleneck
 def test_the_bottleneck_has_a_full_queue_before_it_and_an_empty_one_behind(
     fills: dict[str, float], expected: str
 ) -> None:
-    assert bottleneck(fills) == expected
+    assert find_bottleneck(fills) == expected
 
 
 def test_progress_counts_on_from_an_earlier_run_and_tells_what_is_left() -> None:

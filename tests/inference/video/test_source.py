@@ -13,7 +13,7 @@ from sr.inference.options import VideoOptions
 from sr.inference.video.source import USUAL_RATE, open_source
 from sr.io.rgb8 import write_rgb8
 from sr.io.video.frame import Frame, VideoError, VideoInfo
-from sr.io.video.read.frame_rate import parse_moment
+from sr.io.video.time_range import parse_moment
 
 
 def read_source(path: Path, **options: Any) -> tuple[VideoInfo, list[Frame]]:

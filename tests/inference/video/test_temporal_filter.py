@@ -178,11 +178,3 @@ def test_unusable_strengths_and_radii_are_refused() -> None:
         TemporalFilter(strength=float("nan"))
     with pytest.raises(ValueError, match="radius of 1 or more, got 0"):
         TemporalFilter(radius=0)
-
-
-def test_frames_of_another_size_or_shape_are_refused_by_their_key() -> None:
-    first, (_, lr, sr) = clip(2)
-    with pytest.raises(ValueError, match=r"frame 7: expected lr .* got \(32, 39\)"):
-        list(TemporalFilter().filter([first, (7, lr[..., 1:], sr)]))
-    with pytest.raises(ValueError, match=r"frame 7: expected sr \(1, 3, height, width\), got"):
-        list(TemporalFilter().filter([(7, lr, sr[0])]))

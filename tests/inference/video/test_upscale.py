@@ -18,10 +18,9 @@ from helpers.videos import (
 )
 
 from sr.inference.options import VideoOptions
-from sr.inference.output_size import Exact
 from sr.io.rgb8 import read_rgb8
-from sr.io.video.read.frame_rate import Moment
 from sr.io.video.read.reader import open_video
+from sr.io.video.time_range import Moment
 
 BT709 = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
 HDR = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
@@ -131,7 +130,7 @@ def test_rotation_aspect_and_exact_size_are_those_that_players_show(tmp_path: Pa
         container.mux(stream.encode(None))
     output = tmp_path / "out.mp4"
     video = VideoOptions()
-    summary = upscale(source, output, video=video, size=Exact(height=64, width=48))
+    summary = upscale(source, output, video=video, size=(64, 48))
     assert summary.exit_code == 0
     with open_video(source) as before, open_video(output) as after:
         assert (after.info.width, after.info.height) == (64, 48)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,6 +13,7 @@ import torch
 from helpers.videos import (
     Listener,
     Tone,
+    draw_scene,
     make_clip,
     make_upscaler,
     read_frames,
@@ -68,21 +68,14 @@ def rbpn() -> RBPN:
     return network
 
 
-def image(scene: int, step: int) -> Pixels:
-    """A smooth scene, 0 dark or 1 bright, that moves each step."""
-    noise = np.random.default_rng(scene).random((HEIGHT + 60, WIDTH + 60, 3))
-    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
-    smooth = np.asarray(cv2.normalize(smooth, None, 0, 110, cv2.NORM_MINMAX)) + 145 * scene
-    part = smooth[10 + step : 10 + step + HEIGHT, 10 + 2 * step : 10 + 2 * step + WIDTH]
-    return np.ascontiguousarray(part.round(), np.uint8)
-
-
 def images(cut_at: int, num_frames: int = 14, still: Sequence[int] = ()) -> list[Pixels]:
     """Two scenes. still: frames like the one before."""
     shown: list[Pixels] = []
     for number in range(num_frames):
         step = number - sum(other <= number for other in still)
-        shown.append(shown[-1] if number in still else image(int(number >= cut_at), step))
+        shown.append(
+            shown[-1] if number in still else draw_scene(int(number >= cut_at), step, HEIGHT, WIDTH)
+        )
     return shown
 
 

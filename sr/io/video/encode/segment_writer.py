@@ -33,6 +33,7 @@ from sr.io.video.encode.encoder import Encoding, configure_encoder
 from sr.io.video.frame import Planes, VideoError
 from sr.io.video.read.container import file_url
 
+_MAX_DELAY = 64  # frames by which decoding runs ahead; no codec here needs as many
 # Bits by which FFmpeg shifts 10 of them to the top of 16.
 _SHIFTS = {"p010le": 6, "yuv444p10msble": 6}
 
@@ -62,6 +63,7 @@ class SegmentWriter:
         self._origin = origin
         self._times: list[tuple[int, int]] = []
         self._num_packets = 0
+        self._next_dts = -_MAX_DELAY
         try:
             self._container = av.open(
                 file_url(path),
@@ -143,6 +145,9 @@ class SegmentWriter:
         assert packet.pts is not None
         pts, duration = self._times[packet.pts]
         dts = packet.pts if packet.dts is None else packet.dts
+        # x265 gives random ones for segments of one or two frames.
+        dts = min(max(dts, self._next_dts), packet.pts)
+        self._next_dts = dts + 1
         # Before the first frame there is no frame to take the time of: a unit earlier for each.
         packet.dts = self._times[dts][0] if dts >= 0 else self._times[0][0] + dts
         packet.pts, packet.duration = pts, duration

@@ -70,8 +70,6 @@ class Decoder:
         while True:
             try:
                 for packet in self._container.demux():
-                    if packet.stream_index == self._stream.index and packet.dts is not None:
-                        self._num_packets += not packet.is_discard
                     if packet.size == 0:
                         continue  # FFmpeg's end of a stream, or AVI's repeated frame
                     self._holes.follow(packet, self._num_frames)
@@ -105,6 +103,7 @@ class Decoder:
         return frames
 
     def _note_times(self, packet: "Packet[Stream]") -> None:
+        self._num_packets += not packet.is_discard
         if not self._has_pts and packet.dts is not None:
             self._decoding_times.append(packet.dts)
         if packet.pts is not None and not packet.is_discard and self._is_shown(packet):

@@ -1,40 +1,14 @@
 """Change when frames show: a constant rate by repeating or dropping them, ranges of a video."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from sr.io.video.frame import Frame
+from sr.io.video.time_range import Moment
 
 _ROUNDING = Fraction(1, 2000)  # seconds: half a tick of Matroska's usual time base
-_FRAME = re.compile(r"(\d+)f")
-_SECONDS = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A place in a video: a number of seconds after its first frame shows, or a frame's number."""
-
-    seconds: Fraction | None = None
-    frame: int | None = None
-
-
-def parse_moment(text: str) -> Moment:
-    """Parse `62.5`, `1:02.5`, `00:01:02.5` (seconds) or `1500f` (frame, from 0)."""
-    found = _FRAME.fullmatch(text)
-    if found is not None:
-        return Moment(frame=int(found[1]))
-    found = _SECONDS.fullmatch(text)
-    if found is not None:
-        hours, minutes, seconds = (Fraction(part or 0) for part in found.groups())
-        if (found[2] is None or seconds < 60) and (found[1] is None or minutes < 60):
-            return Moment(hours * 3600 + minutes * 60 + seconds)
-    raise ValueError(
-        "expected a time (00:01:02.5 or 62.5, in seconds) or a frame's number (1500f),"
-        f" got {text!r}"
-    )
 
 
 def select_frames(

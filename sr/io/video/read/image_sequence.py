@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,6 @@ from sr.io.video.pixels.color import resolve_color
 _FULL_RANGE = 2  # FFmpeg's number
 _SHORTEST_DELAY, _USUAL_DELAY = 10, 100  # ms; shorter ones are shown as usual ones, by browsers
 _BLACK_NOTE = "transparency is left out: put over black"
-
-
-class Images(Protocol):
-    """Open images, used as a `sr.io.video.read.reader.VideoReader` is."""
-
-    info: VideoInfo
-    damage: list[str]
-
-    def frames(self) -> Iterator[Frame]: ...
 
 
 class ImageSequence:
@@ -96,6 +87,10 @@ class Animation:
                 raise VideoError(f"{error}, at frame {number}") from error
             yield Frame(number, pts, duration, _split_planes(pixels, self.info.layout))
             pts += duration
+
+
+Images = ImageSequence | Animation
+"""Open images, used as a `sr.io.video.read.reader.VideoReader` is."""
 
 
 @contextmanager

@@ -20,8 +20,8 @@ _SEGMENT = b"\x18\x53\x80\x67"  # Matroska: RFC 9559, section 5.1
 class Probe:
     """What is declared of a video stream; num_frames is None where nothing declares it.
 
-    is_cut_short: the file is shorter than it declares; known of Matroska alone, whose demuxer
-    takes the end of a file for the end of the video.
+    is_cut_short: the file is shorter than it declares; known of Matroska and AVI, whose demuxers
+    take the end of a file for the end of the video.
     """
 
     rate: Fraction
@@ -33,23 +33,24 @@ class Probe:
 def probe_stream(path: Path, container: InputContainer, stream: VideoStream) -> Probe:
     """Read what the header of an open file, and its size, declare of one of its streams."""
     rate, notes = _find_rate(container, stream)
-    num_frames = count_declared_packets(container, stream) if stream.frames else None
+    num_frames = stream.frames or None
+    if num_frames is not None:
+        num_frames = count_declared_packets(container, stream) or num_frames
     duration = _find_duration(container, stream)
     if num_frames is None and duration is not None:
         num_frames = round(duration * rate)
     is_cut_short = "matroska" in container.format.name and _is_cut_short(path)
+    if container.format.name == "avi":  # FFmpeg reduces the duration by what the file lacks
+        is_cut_short = (stream.duration or 0) < stream.frames
     return Probe(rate, num_frames, is_cut_short, notes)
 
 
 def count_declared_packets(container: InputContainer, stream: VideoStream) -> int | None:
-    """Count the packets in the index or header of MP4 and AVI; None where neither declares it.
-
-    The index of fragmented MP4 grows while it is read.
-    """
-    if "mp4" in container.format.name:
-        # an edit list has marked what is not to be shown
-        return sum(not entry.is_discard for entry in stream.index_entries)
-    return stream.frames or None
+    """Count the packets in the index of MP4, which of fragmented MP4 grows while it is read."""
+    if "mp4" not in container.format.name:
+        return None
+    # an edit list has marked what is not to be shown
+    return sum(not entry.is_discard for entry in stream.index_entries)
 
 
 def _find_rate(container: InputContainer, stream: VideoStream) -> tuple[Fraction, tuple[str, ...]]:

@@ -284,6 +284,35 @@ def test_mastering_metadata_that_has_no_place_is_noted() -> None:
     assert notes == ("metadata of the mastering display is lost: libvpx-vp9 has no place for it",)
 
 
+@pytest.mark.parametrize(
+    ("codec", "suffix", "is_kept"),
+    [
+        ("libx264", ".mkv", True),
+        ("libx265", ".mkv", True),
+        ("vp9", ".mp4", True),
+        ("vp9", ".mkv", False),
+        ("av1", ".webm", False),
+        ("ffv1", ".mkv", False),
+    ],
+)
+def test_an_aspect_ratio_that_has_no_place_is_noted(codec: str, suffix: str, is_kept: bool) -> None:
+    info = replace(INFO, sample_aspect_ratio=Fraction(16, 11))
+    notes = encoding(codec, info=info, suffix=suffix).notes
+    expected = () if is_kept else ("the pixels' aspect ratio 1.455 is lost",)
+    assert tuple(note.split(",")[0] for note in notes) == expected
+
+
+def test_formats_of_cards_are_those_they_encode_in_any_arrangement() -> None:
+    formats = {
+        name: {layout.pix_fmt: given for layout, given in CODECS[name].list_layouts().items()}
+        for name in ("h264_nvenc", "hevc_nvenc")
+    }
+    deep = {"yuv420p10le": "p010le", "yuv444p10le": "yuv444p10msble"}
+    assert deep.items() <= formats["hevc_nvenc"].items()
+    assert formats["h264_nvenc"].keys() == formats["hevc_nvenc"].keys() - deep.keys()
+    assert all(layout.depth == 8 for layout in CODECS["h264_nvenc"].list_layouts())
+
+
 def test_opening_on_trial_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     for name in HERE:
         try_encoder(encoding(name), Fraction(25))

@@ -296,3 +296,13 @@ def test_encoders_print_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str
         write(tmp_path / "segment", encoding(codec, pix_fmt), [0, 1, 2])
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
+
+
+@pytest.mark.parametrize("num_frames", [1, 2])
+def test_short_segments_of_x265_are_whole_each_time(tmp_path: Path, num_frames: int) -> None:
+    """Its decoding times are random there, about one time in ten."""
+    made = encoding("libx265")
+    for number in range(20):
+        path = tmp_path / f"segment{number}"
+        write(path, made, list(range(num_frames)))
+        assert [frame.pts for frame in frames(path)] == list(range(num_frames))

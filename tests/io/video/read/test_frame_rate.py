@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sr.io.video.frame import Frame
-from sr.io.video.read.frame_rate import Moment, change_frame_rate, parse_moment, select_frames
+from sr.io.video.read.frame_rate import change_frame_rate, select_frames
+from sr.io.video.time_range import Moment, parse_moment
 
 MS = Fraction(1, 1000)
 

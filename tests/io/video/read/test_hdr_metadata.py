@@ -25,7 +25,7 @@ def write_hdr(path: Path, extra: str) -> None:
         size=(64, 64),
         codec="libx265",
         pix_fmt="yuv420p10le",
-        options={"x265-params": f"log-level=none:repeat-headers=1:hdr-opt=1{extra}"},
+        options={"x265-params": f"log-level=none:bframes=0:repeat-headers=1:hdr-opt=1{extra}"},
         context={"colorspace": 9, "color_primaries": 9, "color_trc": 16},
     )
 
