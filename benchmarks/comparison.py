@@ -17,7 +17,7 @@ import torch
 from degraded_images import KINDS, BlindlyDegraded, degradation_of
 
 from sr.data.augment import Image, Pair
-from sr.data.hr_only import DegradedImage
+from sr.data.hr_only import HRImage
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation
 from sr.io.rgb8 import image_to_tensor, read_size, tensor_to_rgb8, write_rgb8
@@ -66,7 +66,7 @@ def _upscaler(model: Path) -> Upscaler:
 
 
 def _pair(path: Path, scale: int, degradation: Degradation | None, seed: int) -> Pair:
-    image = DegradedImage(path, scale, 1.0, read_size(path))
+    image = HRImage(path, scale, 1.0, read_size(path))
     if degradation is None:
         return image.load()
     return BlindlyDegraded(image, degradation, seed).load()

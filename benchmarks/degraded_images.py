@@ -1,7 +1,8 @@
-"""A fixed test set of degraded images, made by the training pipeline for real images.
+"""A fixed test set of badly degraded images, made by the pipeline of training for real images.
 
-The degradation of an image depends only on a seed and the file name. Codecs and resizing are
-OpenCV's, whose versions may differ in single levels; `save_lr` saves the images.
+What is done to an image follows from a seed and its file's name alone, whatever other images
+there are. Codecs and resizing are OpenCV's, so another version of it may change a level here and
+there; the folder that `save_lr` writes does not.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter
 
 from sr.build_data import build_degradation
 from sr.data.augment import Pair
-from sr.data.hr_only import DegradedImage, find_degraded
+from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.random_degradation import Degradation, degrade, draw_plan
 from sr.data.sources import Source
 from sr.io.rgb8 import write_rgb8
@@ -28,7 +29,7 @@ KINDS = ("Light", "Real", "RealESRGAN")
 class BlindlyDegraded:
     """An hr file, cut to a multiple of the scale, and its lr by a random degradation."""
 
-    image: DegradedImage
+    image: HRImage
     degradation: Degradation
     seed: int
 
@@ -54,7 +55,7 @@ class BlindlyDegraded:
 
 
 def degradation_of(kind: str) -> Degradation:
-    """Return a degradation with the ranges of training, but without clean images."""
+    """With the ranges of training, but for its share of images that are left clean: none here."""
     adapter: TypeAdapter[DegradationOptions] = TypeAdapter(DegradationOptions)
     return build_degradation(adapter.validate_python({"type": kind, "clean_probability": 0}))
 
@@ -62,8 +63,8 @@ def degradation_of(kind: str) -> Degradation:
 def find_blindly_degraded(
     hr: Path, scale: int, degradation: Degradation, seed: int
 ) -> list[Source[Any]]:
-    """Find all images of a folder. Raises DataError with all faults."""
-    found = find_degraded((hr,), scale, (), (1.0,))
+    """Every image of a folder. Raises DataError naming all faults."""
+    found = find_hr_images((hr,), scale, (), (1.0,))
     return [BlindlyDegraded(image, degradation, seed) for image in found]
 
 

@@ -41,7 +41,7 @@ from quality_ways import (
 )
 from torch import Tensor
 
-from sr.build_data import find_pairs
+from sr.build_data import find_image_sources
 from sr.data.augment import Pair
 from sr.data.crops import refuse_small_images
 from sr.data.sources import Source, raise_faults
@@ -188,8 +188,10 @@ def _find(given: argparse.Namespace, name: str, scale: int) -> ImageSet:
         return ImageSet(name, f"{given.degraded}, seed {given.seed}", sources)
     if lr.is_dir():
         options = PairedFolders(type="PairedFolders", hr=(hr,), lr=(lr,))
-        return ImageSet(name, lr.name, find_pairs(options, scale))
-    return ImageSet(name, "bicubic", find_pairs(HRFolders(type="HRFolders", hr=(hr,)), scale))
+        return ImageSet(name, lr.name, find_image_sources(options, scale))
+    return ImageSet(
+        name, "bicubic", find_image_sources(HRFolders(type="HRFolders", hr=(hr,)), scale)
+    )
 
 
 def _score_set(

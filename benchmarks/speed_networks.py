@@ -14,7 +14,7 @@ from speed_rounds import Entry, compete, flop_of, timed
 from speed_table import Row, Table
 from torch import Tensor, nn
 
-from sr.build import build_generator, receptive_radius_of
+from sr.build import build_generator, find_receptive_radius
 from sr.device import precision_name
 from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
@@ -98,7 +98,7 @@ def untrained(name: str, scale: int) -> Subject:
     """One of GENERATORS."""
     options: GeneratorOptions = TypeAdapter(GeneratorOptions).validate_python(GENERATORS[name])
     network = build_generator(options, scale).eval().requires_grad_(False)
-    return Subject(f"{name} x{scale}", network, scale, 3, receptive_radius_of(options, scale))
+    return Subject(f"{name} x{scale}", network, scale, 3, find_receptive_radius(options, scale))
 
 
 def bundled(path: Path) -> Subject:

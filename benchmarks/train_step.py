@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.build import build_discriminator, build_generator, build_optimizer
+from sr.build import build_generator
+from sr.build_training import build_discriminator, build_optimizer
 from sr.data.augment import Pair
-from sr.data.cache import Cached, cache
+from sr.data.cache import SourceCache, fill_cache
 from sr.device import keep_freed_memory, resolve_device, resolve_precision
 from sr.io.rgb8 import write_rgb8
 from sr.options.load import load_options
@@ -63,7 +64,7 @@ def main() -> None:
         folder = Path(name)
         options = _options(folder, arguments.overrides, arguments.gan)
         sources, _ = find_images(options, resolve_device(options.train.device))
-        pairs = cache(sources, folder / "images.bin", 2**30)
+        pairs = fill_cache(sources, folder / "images.bin", 2**30)
         blocks = {"plain loop": _plain(options, pairs), "ours": _ours(options, pairs)}
         seconds: dict[str, list[float]] = {name: [] for name in blocks}
         for round_number in range(arguments.rounds + 1):
@@ -102,7 +103,7 @@ def _options(folder: Path, overrides: list[str], gan: bool) -> Options:
     return load_options(OPTION_FILE, [*own, *overrides])
 
 
-def _ours(options: Options, pairs: Cached[Pair]) -> Block:
+def _ours(options: Options, pairs: SourceCache[Pair]) -> Block:
     device = resolve_device(options.train.device)
     accelerator = make_accelerator(device, resolve_precision(options.train.precision, device))
     state, _ = make_state(options, accelerator, state_file=None)
@@ -130,7 +131,7 @@ def _ours(options: Options, pairs: Cached[Pair]) -> Block:
     return block
 
 
-def _plain(options: Options, pairs: Cached[Pair]) -> Block:
+def _plain(options: Options, pairs: SourceCache[Pair]) -> Block:
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
     generator = build_generator(options.generator, options.scale).to(device)
@@ -173,7 +174,7 @@ def _plain(options: Options, pairs: Cached[Pair]) -> Block:
 
 
 def _images(
-    options: Options, pairs: Cached[Pair], device: torch.device
+    options: Options, pairs: SourceCache[Pair], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     workers = options.datasets.train.num_workers
     for crop in load_crops(options, pairs, num_workers=workers):

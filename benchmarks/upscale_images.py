@@ -109,7 +109,7 @@ def _make_images(photographs: list[Path], folder: Path, side: int, count: int) -
         photograph = str(photographs[number % len(photographs)])
         image = pyvips.Image.thumbnail(photograph, whole, height=whole, crop="centre")
         left, top = places.randint(0, whole - side), places.randint(0, whole - side)
-        image = image.colorspace("srgb").extract_band(0, n=3).crop(left, top, side, side)
+        image = image.colourspace("srgb").extract_band(0, n=3).crop(left, top, side, side)
         image.write_to_file(str(folder / f"{number:04}.png"), keep="none")
 
 

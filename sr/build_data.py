@@ -6,60 +6,76 @@ from typing import Any
 
 import torch
 
-from sr.build import build_flow, fields_of
+from sr.build import build_flow, list_fields
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore, Frames
 from sr.data.frame_folders import find_frame_folders, find_septuplets
-from sr.data.hr_only import find_degraded
-from sr.data.paired import find_paired
+from sr.data.hr_only import find_hr_images
+from sr.data.paired import find_paired_images
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sources import Mixture, Source, list_images
-from sr.data.synthetic.images import SyntheticImages, find_synthetic
+from sr.data.synthetic.images import find_synthetic
 from sr.data.synthetic_clips import MovingPhoto
 from sr.data.videos import find_videos
 from sr.motion.frame_window import Window, list_offsets
 from sr.options.clips import ClipSource, FrameFolders, MovingPhotos, VideoFiles, Vimeo90K
-from sr.options.datasets import DatasetOptions, HRFolders, Mixed, PairedFolders, Synthetic
+from sr.options.datasets import HRFolders, Mixed, PairedFolders, Synthetic
 from sr.options.degradations import DegradationOptions, LightOptions
 from sr.options.generator import RBPNOptions
 from sr.options.schema import Options
 
+ImageSource = HRFolders | PairedFolders | Synthetic
+
 
 def find_training_sources(options: Options, device: torch.device) -> Sequence[Source[Any]]:
-    """The images or clips to learn from, headers read. Raises DataError naming all faults.
+    """Find the images or clips of the training set and read their headers.
 
-    Of several sources of images, a `Mixture`.
+    device: for optical flow. Of several sources of images, a `Mixture`. Raises DataError naming all
+    faults.
     """
-    source = options.datasets.train.source
-    match source:
-        case Mixed():
-            return Mixture(
-                [(part.share, _find_images(options, part.source)) for part in source.sources]
-            )
-        case HRFolders() | PairedFolders() | Synthetic():
-            return _find_images(options, source)
-        case _:
-            return _find(options, source, device, _least_frames(options))
+    data = options.datasets.train
+    if isinstance(data.source, ClipSource):
+        return _find_clips(options, data.source, device, _count_min_frames(options))
+
+    def find(source: ImageSource) -> list[Source[Any]]:
+        return find_image_sources(source, options.scale, data.crop_size)
+
+    if isinstance(data.source, Mixed):
+        return Mixture([(part.share, find(part.source)) for part in data.source.sources])
+    return find(data.source)
 
 
 def find_validation_sources(options: Options, device: torch.device) -> dict[str, list[Source[Any]]]:
-    """Those to measure on, by the names of the sets."""
-    return {
-        part.name: _find(options, part.source, device, 1) for part in options.datasets.validation
-    }
+    """Find the images or clips of the validation sets, by the names of the sets."""
+    found: dict[str, list[Source[Any]]] = {}
+    for part in options.datasets.validation:
+        if isinstance(part.source, ClipSource):
+            found[part.name] = _find_clips(options, part.source, device, min_frames=1)
+        else:
+            found[part.name] = find_image_sources(part.source, options.scale)
+    return found
 
 
-def find_pairs(options: HRFolders | PairedFolders, scale: int) -> list[Source[Any]]:
-    """The images of a data set, headers read. Raises DataError naming all faults."""
-    if isinstance(options, HRFolders):
-        return list(
-            find_degraded(options.hr, scale, options.exclude, options.downscale, options.hr_scale)
-        )
-    return list(find_paired(options.lr, options.hr, scale, options.exclude))
+def find_image_sources(source: ImageSource, scale: int, crop_size: int = 0) -> list[Source[Any]]:
+    """Find the images of a source and read their headers. Raises DataError naming all faults.
+
+    crop_size: of the crops that synthetic images are drawn for.
+    """
+    match source:
+        case HRFolders():
+            sizes = source.downscale, source.hr_scale
+            return list(find_hr_images(source.hr, scale, source.exclude, *sizes))
+        case PairedFolders():
+            return list(find_paired_images(source.lr, source.hr, scale, source.exclude))
+        case Synthetic():
+            kinds = ("text", "graphics", "svg", "patterns", "facades")
+            shares = {kind: getattr(source, kind) for kind in kinds}
+            text = source.text_size, source.fonts
+            return [find_synthetic(scale, shares, *text, source.svg_folders, crop_size)]
 
 
 def build_window(options: Options) -> Window | None:
-    """What the generator is given next to a frame; None for one that sees single images."""
+    """Build the window of a multi-frame generator; None for one of single images."""
     window, generator = options.datasets.window, options.generator
     if window is None or not isinstance(generator, RBPNOptions):
         return None
@@ -67,7 +83,7 @@ def build_window(options: Options) -> Window | None:
 
 
 def build_window_settings(options: Options) -> WindowSettings:
-    """What is taken of a clip in training."""
+    """Build the settings by which samples are taken from clips."""
     window = options.datasets.window
     return WindowSettings(
         build_window(options),
@@ -77,7 +93,7 @@ def build_window_settings(options: Options) -> WindowSettings:
     )
 
 
-def clips_metadata(options: Options) -> dict[str, Any]:
+def build_clips_metadata(options: Options) -> dict[str, Any]:
     """Return the window options for the model file; empty for single images."""
     window, seen = options.datasets.window, build_window(options)
     if window is None or seen is None:
@@ -93,43 +109,20 @@ def clips_metadata(options: Options) -> dict[str, Any]:
 
 
 def build_degradation(options: DegradationOptions) -> Degradation:
-    """What makes lr from hr, crop by crop."""
+    """Build the random degradation that makes lr from hr, crop by crop."""
     stages = (
         (options.only,) if isinstance(options, LightOptions) else (options.first, options.second)
     )
     return Degradation(
-        tuple(Stage(**fields_of(stage)) for stage in stages),
+        tuple(Stage(**list_fields(stage)) for stage in stages),
         options.final_sinc_probability,
         options.clean_probability,
     )
 
 
-def _find_images(
-    options: Options, source: HRFolders | PairedFolders | Synthetic
-) -> Sequence[Source[Any]]:
-    if isinstance(source, Synthetic):
-        return [_build_synthetic(source, options.scale, options.datasets.train.crop_size)]
-    return find_pairs(source, options.scale)
-
-
-def _build_synthetic(source: Synthetic, scale: int, crop_size: int) -> SyntheticImages:
-    shares = {
-        "text": source.text,
-        "graphics": source.graphics,
-        "svg": source.svg,
-        "patterns": source.patterns,
-        "facades": source.facades,
-    }
-    return find_synthetic(
-        scale, shares, source.text_size, source.fonts, source.svg_folders, crop_size
-    )
-
-
-def _find(
-    options: Options, source: DatasetOptions, device: torch.device, min_frames: int
+def _find_clips(
+    options: Options, source: ClipSource, device: torch.device, min_frames: int
 ) -> list[Source[Any]]:
-    if not isinstance(source, ClipSource):
-        return find_pairs(source, options.scale)
     window, flow = options.datasets.window, None
     if window is not None:
         flow = FlowStore(build_flow(window.flow, device), options.datasets.cache_folder)
@@ -161,21 +154,16 @@ def _find_frames(options: Options, source: ClipSource, min_frames: int) -> Seque
                 min_frames=min_frames,
             )
         case MovingPhotos():
-            return _moving_photos(source)
+            photos = tuple(list_images(source.photos, source.exclude))
+            width, height = source.frame_size
+            return [
+                MovingPhoto(path, number, source.num_frames, (height, width), source.speed, photos)
+                for path, number in product(photos, range(source.clips_per_photo))
+            ]
 
 
-def _moving_photos(source: MovingPhotos) -> list[MovingPhoto]:
-    photos = tuple(list_images(source.photos, source.exclude))
-    width, height = source.frame_size
-    return [
-        MovingPhoto(path, number, source.num_frames, (height, width), source.speed, photos)
-        for path, number in product(photos, range(source.clips_per_photo))
-    ]
-
-
-def _least_frames(options: Options) -> int:
-    """Frames without which a clip gives no sample."""
+def _count_min_frames(options: Options) -> int:
+    """Return how many frames a clip must have to give a sample."""
     settings = build_window_settings(options)
-    if settings.whole_windows and settings.window is not None:
-        return 2 * settings.window.radius + settings.num_references
-    return settings.num_references
+    radius = settings.window.radius if settings.whole_windows and settings.window else 0
+    return 2 * radius + settings.num_references

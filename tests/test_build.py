@@ -9,16 +9,16 @@ import torch
 from pydantic import TypeAdapter
 from torch.optim import Adam, AdamW
 
-from sr.build import (
+from sr.build import build_generator
+from sr.build_data import build_degradation, find_image_sources
+from sr.build_training import (
     build_discriminator,
     build_discriminator_loss,
-    build_generator,
     build_loss,
     build_optimizer,
     build_schedule,
 )
-from sr.build_data import build_degradation, find_pairs
-from sr.data.hr_only import DegradedImage
+from sr.data.hr_only import HRImage
 from sr.data.paired import PairedImage
 from sr.io.rgb8 import write_rgb8
 from sr.losses import total_variation
@@ -38,7 +38,7 @@ from sr.options.generator import (
     SRResNetOptions,
 )
 from sr.options.losses import AdversarialOptions, LossesOptions
-from sr.options.optimization import OptimizerOptions, ScheduleOptions
+from sr.options.train import OptimizerOptions, ScheduleOptions
 
 
 def types(union: Any) -> list[str]:
@@ -233,14 +233,14 @@ def test_sources_are_found_in_hr_folders_and_in_paired_folders(tmp_path: Path) -
         for name in ("a", "b"):
             write_rgb8(tmp_path / folder / f"{name}.png", np.zeros((side, side, 3), np.uint8))
     hr = HRFolders(type="HRFolders", hr=(tmp_path / "hr",), exclude=("b*",), downscale=(1.0, 0.5))
-    degraded = find_pairs(hr, 4)
+    degraded = find_image_sources(hr, 4)
     assert [(type(source), source.name) for source in degraded] == [
-        (DegradedImage, str(tmp_path / "hr" / "a.png")),
-        (DegradedImage, f"{tmp_path / 'hr' / 'a.png'} at 0.5 of its size"),
+        (HRImage, str(tmp_path / "hr" / "a.png")),
+        (HRImage, f"{tmp_path / 'hr' / 'a.png'} at 0.5 of its size"),
     ]
     assert [source.hr_size for source in degraded] == [(16, 16), (8, 8)]
     folders = {"hr": (tmp_path / "hr",), "lr": (tmp_path / "lr",)}
-    paired = find_pairs(PairedFolders(type="PairedFolders", exclude=("a*",), **folders), 4)
+    paired = find_image_sources(PairedFolders(type="PairedFolders", exclude=("a*",), **folders), 4)
     assert [(type(source), source.name) for source in paired] == [
         (PairedImage, str(tmp_path / "hr" / "b.png"))
     ]

@@ -13,16 +13,16 @@ import yaml
 from pydantic import TypeAdapter
 
 from sr.build_data import (
+    build_clips_metadata,
     build_window,
     build_window_settings,
-    clips_metadata,
     find_training_sources,
     find_validation_sources,
 )
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
 from sr.data.frame_folders import FrameFiles
-from sr.data.hr_only import DegradedImage
+from sr.data.hr_only import HRImage
 from sr.data.sources import DataError
 from sr.data.synthetic_clips import MovingPhoto
 from sr.io.rgb8 import write_rgb8
@@ -188,7 +188,7 @@ def test_photographs_become_so_many_clips_each(make: MakeOptions, tmp_path: Path
 def test_images_stay_images(make: MakeOptions, tmp_path: Path) -> None:
     source = f"{{type: HRFolders, hr: [{tmp_path / 'clips'}]}}"
     found = find_training_sources(make(SINGLE, NO_WINDOW, f"datasets.train.source={source}"), CPU)
-    assert {type(source) for source in found} == {DegradedImage}
+    assert {type(source) for source in found} == {HRImage}
     assert len(found) == 9
 
 
@@ -218,7 +218,7 @@ def test_what_is_taken_of_a_clip_is_told_by_window_and_losses(make: MakeOptions)
 
 def test_a_model_file_tells_of_the_window_what_inference_needs(make: MakeOptions) -> None:
     options = make("datasets.window={order: time, alignment: nearest, flow: {type: Farneback}}")
-    metadata = clips_metadata(options)
+    metadata = build_clips_metadata(options)
     assert metadata == {
         "clips": {
             "offsets": [-2, -1, 1, 2],
@@ -230,5 +230,5 @@ def test_a_model_file_tells_of_the_window_what_inference_needs(make: MakeOptions
     told = json.loads(json.dumps(metadata))["clips"]
     adapter: TypeAdapter[FlowOptions] = TypeAdapter(FlowOptions)
     assert adapter.validate_python(told["flow"]) == FarnebackOptions(type="Farneback")
-    assert clips_metadata(make(SINGLE, TEMPORAL)) == {}
-    assert clips_metadata(make(SINGLE, NO_WINDOW)) == {}
+    assert build_clips_metadata(make(SINGLE, TEMPORAL)) == {}
+    assert build_clips_metadata(make(SINGLE, NO_WINDOW)) == {}

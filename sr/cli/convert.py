@@ -99,8 +99,8 @@ def _translate(source: Path, target: Path, *, half: bool) -> str:
         raise OptionsError(f"{source}: cannot be read ({error.strerror})") from None
     with atomic_write(target) as temporary:
         temporary.write_text(imported.text, encoding="utf-8")
-    title = "not taken over, or not quite:" if imported.dropped else "all taken over"
-    return "\n".join([f"{target}: {title}", *(f"  {line}" for line in imported.dropped)])
+    title = "not taken over, or not quite:" if imported.unused else "all taken over"
+    return "\n".join([f"{target}: {title}", *(f"  {line}" for line in imported.unused)])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

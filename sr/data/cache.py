@@ -1,7 +1,7 @@
 """Decoded images and clips in one memory-mapped file, so that nothing is decoded twice.
 
-The file lies in the run's folder. Worker processes share its pages, whatever way they were
-started, and the system drops pages when memory is short.
+The file is in the run's folder. Worker processes share its pages, however they were started, and
+the system drops pages when memory is short.
 """
 
 import json
@@ -24,8 +24,8 @@ _ALIGNMENT = 8  # bytes; arrays of larger numbers begin at multiples of it
 _Block = tuple[int, tuple[int, ...], str]  # an array in the file: offset, shape, dtype
 
 
-class Cached(Generic[ArraysT]):
-    """What sources load, by index: from the cache file, or again where it had no room in it."""
+class SourceCache(Generic[ArraysT]):
+    """The arrays of sources by index, from the cache file, or loaded again if they did not fit."""
 
     def __init__(
         self,
@@ -33,8 +33,8 @@ class Cached(Generic[ArraysT]):
         file: Path,
         blocks: Sequence[Sequence[_Block]],
     ) -> None:
-        """The arrays of the first len(blocks) of the sources lie in `file`, but for those without
-        a block, which are never kept. Use `cache`.
+        """blocks: of the first len(blocks) sources in `file`; empty for a source that is never
+        kept. Use `fill_cache`.
         """
         self.sources = sources
         self.file = file
@@ -45,16 +45,16 @@ class Cached(Generic[ArraysT]):
         return len(self.sources)
 
     def __getitem__(self, index: int) -> ArraysT:
-        """As the source's `load`; not to be written to."""
+        """Return the arrays of a source, which must not be written to."""
         if index >= len(self.blocks) or not self.blocks[index]:
             return self.sources[index].load()
         if self._map is None:
-            # Copy-on-write: torch takes no read-only arrays. Nobody writes, so nothing is copied.
+            # Copy-on-write, since torch takes no read-only arrays; nothing is written or copied.
             self._map = np.memmap(self.file, np.uint8, mode="c")
         return cast(ArraysT, tuple(map(self._view, self.blocks[index])))
 
     def __getstate__(self) -> dict[str, Any]:
-        """A worker process maps the file itself instead of receiving its content."""
+        """Leave out the map: a worker process maps the file itself."""
         return {**self.__dict__, "_map": None}
 
     def _view(self, block: _Block) -> NDArray[Any]:
@@ -64,18 +64,20 @@ class Cached(Generic[ArraysT]):
         return np.asarray(self._map[offset : offset + size]).view(dtype).reshape(shape)
 
 
-def cache(sources: Sequence[Source[ArraysT]], file: Path, limit_bytes: int) -> Cached[ArraysT]:
+def fill_cache(
+    sources: Sequence[Source[ArraysT]], file: Path, limit_bytes: int
+) -> SourceCache[ArraysT]:
     """Load the sources, in order, into `file` until it holds `limit_bytes`.
 
-    Raises DataError with the names of all that cannot be decoded, or when the disk has no room.
+    Raises DataError naming all that cannot be decoded, or when the disk is too full.
     """
     file.unlink(missing_ok=True)  # of a run that was killed
-    fitting = _num_fitting(sources, limit_bytes)
+    fitting = _count_fitting(sources, limit_bytes)
     needed = sum(source.num_bytes for source in sources[:fitting])
     free = shutil.disk_usage(file.parent).free
     if needed > free:
         raise DataError(
-            f"{file}: what is decoded needs {needed / 2**30:.1f} GiB, free are "
+            f"{file}: expected {needed / 2**30:.1f} GiB of free space for decoded images, got "
             f"{free / 2**30:.1f} GiB; lower datasets.train.cache_gib"
         )
     blocks: list[list[_Block]] = []
@@ -87,28 +89,28 @@ def cache(sources: Sequence[Source[ArraysT]], file: Path, limit_bytes: int) -> C
                 continue
             blocks.append([_append(stream, array) for array in result])
     raise_faults("images that cannot be decoded", faults)
-    return Cached(sources, file, blocks)
+    return SourceCache(sources, file, blocks)
 
 
-def write_index(cached: Cached[ArraysT]) -> None:
-    """Write where the arrays lie, for other processes on this machine; see `open_cached`."""
-    index_path(cached.file).write_text(json.dumps(cached.blocks), encoding="utf-8")
+def write_index(cached: SourceCache[ArraysT]) -> None:
+    """Write the index of a cache, for other processes on this machine; see `open_cache`."""
+    get_index_path(cached.file).write_text(json.dumps(cached.blocks), encoding="utf-8")
 
 
-def open_cached(sources: Sequence[Source[ArraysT]], file: Path) -> Cached[ArraysT]:
-    """What another process has decoded into `file`, after its `write_index`."""
-    rows = json.loads(index_path(file).read_text(encoding="utf-8"))
+def open_cache(sources: Sequence[Source[ArraysT]], file: Path) -> SourceCache[ArraysT]:
+    """Open what another process has decoded into `file`, after its `write_index`."""
+    rows = json.loads(get_index_path(file).read_text(encoding="utf-8"))
     blocks = [[(offset, tuple(shape), dtype) for offset, shape, dtype in row] for row in rows]
-    return Cached(sources, file, blocks)
+    return SourceCache(sources, file, blocks)
 
 
-def index_path(file: Path) -> Path:
-    """The file that says where in `file` the arrays lie."""
+def get_index_path(file: Path) -> Path:
+    """Return the path of the index of a cache file."""
     return file.with_suffix(".json")
 
 
 def _load(source: Source[ArraysT]) -> ArraysT | tuple[()] | str:
-    """The arrays, none of a source that is never kept, or what is wrong with a file."""
+    """Return the arrays, none of a source that is never kept, or the fault of a file."""
     if source.num_bytes == 0:
         return ()
     try:
@@ -124,8 +126,8 @@ def _append(stream: Any, array: NDArray[Any]) -> _Block:
     return offset, array.shape, array.dtype.str
 
 
-def _num_fitting(sources: Sequence[Source[ArraysT]], limit_bytes: int) -> int:
-    """How many sources, from the first on, fit into the limit."""
+def _count_fitting(sources: Sequence[Source[ArraysT]], limit_bytes: int) -> int:
+    """Return how many sources, from the first on, fit into the limit."""
     total = 0
     for index, source in enumerate(sources):
         total += source.num_bytes

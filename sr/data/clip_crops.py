@@ -1,6 +1,6 @@
 """The training data set of clips: for each draw a reference, its neighbors and the flow to them.
 
-K references of a draw (two where a loss compares consecutive results, else one), n neighbors.
+K references per draw (two where a loss compares consecutive results, else one), n neighbors.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr.data.augment import Image, Orientation, random_orientation, random_place
-from sr.data.cache import Cached
-from sr.data.clips import ClipArrays, scene_of
+from sr.data.augment import Augmentation, Image, draw_augmentation, draw_place
+from sr.data.cache import SourceCache
+from sr.data.clips import ClipArrays, find_scene
 from sr.data.crops import Crop, CropSettings
 from sr.data.sampler import Draw
 from sr.motion.frame_window import Area, Scene, Window, crop, gather_window
@@ -21,11 +21,11 @@ from sr.motion.frame_window import Area, Scene, Window, crop, gather_window
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """What is taken of a clip.
+    """How samples are taken from clips.
 
-    window: of a network that sees neighbors, else None. whole_windows: only references that have
-    all their neighbors. num_references: 1, or 2 consecutive ones. reversal: half of the draws
-    run backwards in time.
+    window: of a multi-frame network, else None. whole_windows: only references that have all their
+    neighbors. num_references: 1, or 2 consecutive ones. reversal: half of the draws run backwards
+    in time.
     """
 
     window: Window | None
@@ -39,7 +39,7 @@ class ClipCropDataset(Dataset[Crop]):
 
     def __init__(
         self,
-        clips: Cached[ClipArrays],
+        clips: SourceCache[ClipArrays],
         scale: int,
         settings: CropSettings,
         windows: WindowSettings,
@@ -55,33 +55,33 @@ class ClipCropDataset(Dataset[Crop]):
         return len(self.clips)
 
     def __getitem__(self, draw: Draw) -> Crop:
-        """lr (K, 3, h, w), hr (K, 3, H, W), and with a window neighbors (K, n, 3, h, w) and flows
-        (K, n, 2, h, w); with two references motion (1, 2, H, W), see `_motion`.
+        """Return lr (K, 3, h, w), hr (K, 3, H, W), with a window neighbors (K, n, 3, h, w) and
+        flows (K, n, 2, h, w), and with two references motion (1, 2, H, W), see `_find_motion`.
         """
         index, number = draw
         rng = np.random.default_rng((self.seed, 1, number))  # 1: streams apart from the sampler's
         clip = ClipArrays(*self.clips[index])
         backwards = self.windows.reversal and bool(rng.random() < 0.5)
-        positions = self._positions(clip, backwards, rng)
+        positions = self._draw_positions(clip, backwards, rng)
         size = self.settings.crop_size // self.scale  # LR pixels
         candidates = self.settings.detail_candidates
         quantile = self.settings.detail_quantile
-        place = random_place(clip.lr[positions[0]], size, candidates, rng, quantile)
+        place = draw_place(clip.lr[positions[0]], size, candidates, rng, quantile)
         area = Area(*place, size, size)
-        orientation = random_orientation(self.settings.flips, self.settings.transposes, rng)
-        crop = self._crop(clip, positions, area, orientation, backwards=backwards)
+        augmentation = draw_augmentation(self.settings.flips, self.settings.transposes, rng)
+        crop = self._crop(clip, positions, area, augmentation, backwards=backwards)
         crop["name"] = self.clips.sources[index].name
         return crop
 
-    def _positions(
+    def _draw_positions(
         self, clip: ClipArrays, backwards: bool, rng: np.random.Generator
     ) -> tuple[int, ...]:
-        """The references, in the order in which time runs."""
-        positions = references(clip, self.windows)
+        """Draw the references, in the order in which time runs."""
+        positions = list_references(clip, self.windows)
         first = positions[int(rng.integers(len(positions)))]
         both = tuple(range(first, first + self.windows.num_references))
         if clip.cuts[first : both[-1]].any():
-            return (first,) * len(both)  # of a clip of single frames: one twice, without motion
+            return (first,) * len(both)  # a clip of single frames gives one twice, without motion
         return both[::-1] if backwards else both
 
     def _crop(
@@ -89,48 +89,48 @@ class ClipCropDataset(Dataset[Crop]):
         clip: ClipArrays,
         positions: Sequence[int],
         area: Area,
-        orientation: Orientation,
+        augmentation: Augmentation,
         *,
         backwards: bool,
     ) -> Crop:
         hr_area = Area(*(self.scale * pixels for pixels in area))
-        lr = [orientation.of_frames(crop(_frame(clip.lr[t]), area)) for t in positions]
-        hr = [orientation.of_frames(crop(_frame(clip.hr[t]), hr_area)) for t in positions]
-        crop: Crop = {
-            "lr": _values(torch.stack(lr)),
-            "hr": _values(torch.stack(hr)),
+        lr = [augmentation.apply_to_frames(crop(_to_frame(clip.lr[t]), area)) for t in positions]
+        hr = [augmentation.apply_to_frames(crop(_to_frame(clip.hr[t]), hr_area)) for t in positions]
+        sample: Crop = {
+            "lr": _to_float(torch.stack(lr)),
+            "hr": _to_float(torch.stack(hr)),
             "name": "",
         }
         window = self.windows.window
         if window is None and len(positions) == 1:
-            return crop
-        scene = scene_of(clip, positions[0])
+            return sample
+        scene = find_scene(clip, positions[0])
         if window is not None:
             seen = window.backwards() if backwards else window
             pairs = [gather_window(seen, scene, t, area) for t in positions]
-            neighbors = torch.stack([orientation.of_frames(frames) for frames, _ in pairs])
-            flows = torch.stack([orientation.of_flows(flows) for _, flows in pairs])
-            crop["neighbors"], crop["flows"] = _values(neighbors), flows.contiguous()
+            neighbors = torch.stack([augmentation.apply_to_frames(frames) for frames, _ in pairs])
+            flows = torch.stack([augmentation.apply_to_flows(flows) for _, flows in pairs])
+            sample["neighbors"], sample["flows"] = _to_float(neighbors), flows.contiguous()
         if len(positions) == 2:
-            crop["motion"] = self._motion(scene, positions, area, orientation)
-        return crop
+            sample["motion"] = self._find_motion(scene, positions, area, augmentation)
+        return sample
 
-    def _motion(
-        self, scene: Scene, positions: Sequence[int], area: Area, orientation: Orientation
+    def _find_motion(
+        self, scene: Scene, positions: Sequence[int], area: Area, augmentation: Augmentation
     ) -> Tensor:
-        """The flow from the first reference's crop to the second's, in HR pixels, (1, 2, H, W)."""
+        """Return the flow from the first reference to the second, in HR pixels, (1, 2, H, W)."""
         position, following = positions
         window = Window((following - position,))
         _, flows = gather_window(window, scene, position, area)  # (1, 2, h, w)
-        turned = orientation.of_flows(flows)
-        enlarged = torch.nn.functional.interpolate(
+        turned = augmentation.apply_to_flows(flows)
+        upscaled = torch.nn.functional.interpolate(
             turned, scale_factor=float(self.scale), mode="bilinear"
         )
-        return enlarged * self.scale
+        return upscaled * self.scale
 
 
-def references(clip: ClipArrays, windows: WindowSettings) -> list[int]:
-    """The frames that may be the first of `num_references`.
+def list_references(clip: ClipArrays, windows: WindowSettings) -> list[int]:
+    """List the frames that may be the first of `num_references`.
 
     Never empty where the clip has as many frames; a clip without a whole window gives its middle.
     """
@@ -146,8 +146,8 @@ def references(clip: ClipArrays, windows: WindowSettings) -> list[int]:
     return inside or [last // 2]
 
 
-def join(crops: Sequence[Crop]) -> Crop:
-    """Crops of several draws as one batch; references of a draw stay side by side."""
+def collate_clips(crops: Sequence[Crop]) -> Crop:
+    """Collate crops of several draws; the references of a draw stay next to each other."""
     tensors = {
         key: torch.cat([crop[key] for crop in crops])  # type: ignore[literal-required]
         for key in crops[0]
@@ -156,11 +156,11 @@ def join(crops: Sequence[Crop]) -> Crop:
     return {**tensors, "name": [crop["name"] for crop in crops]}  # type: ignore[typeddict-item]
 
 
-def _frame(image: Image) -> Tensor:
-    """(H, W, 3) to (3, H, W), both uint8, a view."""
+def _to_frame(image: Image) -> Tensor:
+    """Return a view (3, H, W) of an image (H, W, 3), both uint8."""
     return torch.from_numpy(image).permute(2, 0, 1)
 
 
-def _values(frames: Tensor) -> Tensor:
-    """uint8 to float32 in [0, 1], own memory."""
+def _to_float(frames: Tensor) -> Tensor:
+    """Copy uint8 to float32 in [0, 1]."""
     return frames.to(torch.float32).div_(255).contiguous()

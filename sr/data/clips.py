@@ -1,9 +1,9 @@
-"""Clips to learn from: consecutive HR frames, the LR frames made of them, and the motion between.
+"""Clips for training: consecutive HR frames, their LR frames, and the optical flow between.
 
-LR is made of whole frames, and flow is measured on whole LR frames, since a crop lacks what moves
-across its borders. Flow comes from LR as it does when the network is used. It takes long to
-measure, so it is kept on disk, by the frames, how LR is made, and the method; it is stored in half
-precision, 1/1000 of its length.
+LR is made from whole frames, and flow is measured on whole LR frames, since what moves across the
+borders of a crop would be missing. Flow comes from LR as in inference. It is slow to measure, so it
+is cached on disk, keyed by the frames, the downscaling and the method, in half precision (1/1000 of
+its length).
 
 Letters: t frames of a clip, h x w LR pixels, H x W HR pixels.
 """
@@ -15,23 +15,27 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sr.data.augment import Image
-from sr.data.hr_only import name_at, shrunk, shrunk_size
+from sr.data.hr_only import compute_hr_size, downscale_hr, format_name
 from sr.data.imresize import imresize
-from sr.data.sources import DataError
+from sr.data.sources import DataError, Source
 from sr.io.atomic_write import atomic_write
-from sr.motion.frame_window import Scene
+from sr.io.rgb8 import image_to_tensor
+from sr.motion.frame_window import Scene, Window, gather_window
 from sr.motion.methods import FlowMethod
 from sr.motion.scene_cuts import CUT_RULE, PairMotion, measure_motion
 
 Flows = NDArray[np.float16]
+Sample = tuple[tuple[Tensor, ...], Tensor]
+"""The generator's arguments, lr (1, 3, h, w) the first, and hr (1, 3, scale*h, scale*w)."""
 
 
 class ClipArrays(NamedTuple):
@@ -41,8 +45,8 @@ class ClipArrays(NamedTuple):
     hr: NDArray[np.uint8]  # (t, H, W, 3)
     to_next: Flows  # (t - 1, 2, h, w), from each frame but the last to the one after it
     to_previous: Flows  # (t - 1, 2, h, w), from each frame but the first to the one before it
-    cuts: NDArray[np.bool_]  # (t - 1,), where the scene changes behind a frame; (0,) and no flow
-    # where none is wanted
+    cuts: NDArray[np.bool_]  # (t - 1,), whether the scene changes after a frame; (0,), as flow,
+    # where no flow is wanted
 
 
 class Frames(Protocol):
@@ -64,12 +68,12 @@ class Frames(Protocol):
         """Differs where the frames do."""
 
     def read(self) -> list[Image]:
-        """All of them, (height, width, 3), uint8 RGB. Raises ImageError."""
+        """Read all frames, (height, width, 3), uint8 RGB. Raises ImageError."""
 
 
 @dataclass(frozen=True)
 class Downscaling:
-    """How LR frames are made of HR ones.
+    """Makes LR frames from HR ones.
 
     blur_sigma: None for MATLAB's bicubic downscaling. Else BD, as in the literature on video: a
     Gaussian blur of this sigma in HR pixels, 1.6 at x4, and every `scale`-th pixel from the first.
@@ -79,7 +83,7 @@ class Downscaling:
     blur_sigma: float | None = None
 
     def __call__(self, hr: Image) -> Image:
-        """(scale*h, scale*w, 3) to (h, w, 3)."""
+        """Downscale (scale*h, scale*w, 3) to (h, w, 3)."""
         if self.blur_sigma is None:
             return imresize(hr, Fraction(1, self.scale))
         # 13 taps at 1.6, as published; OpenCV's own choice is wider.
@@ -91,7 +95,7 @@ class Downscaling:
 
 @dataclass(frozen=True)
 class FlowStore:
-    """What measures flow, and the folder that keeps it."""
+    """The method that measures flow, and the folder of its cache."""
 
     method: FlowMethod
     folder: Path
@@ -105,15 +109,15 @@ class Clip:
     downscaling: Downscaling
     downscale: float = 1.0
     flow: FlowStore | None = None
-    """None where only images are wanted."""
+    """None for networks of single images."""
 
     @property
     def name(self) -> str:
-        return name_at(self.frames.name, self.downscale)
+        return format_name(self.frames.name, self.downscale)
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        return shrunk_size(self.frames.size, self.downscale, self.downscaling.scale)
+        return compute_hr_size(self.frames.size, self.downscale, self.downscaling.scale)
 
     @property
     def num_bytes(self) -> int:
@@ -123,9 +127,9 @@ class Clip:
         return self.frames.num_frames * (3 * height * width + (3 * lr_pixels + flow_bytes))
 
     def load(self) -> ClipArrays:
-        """Read, downscale and measure. Raises ImageError."""
+        """Read, downscale and measure flow. Raises ImageError."""
         scale = self.downscaling.scale
-        hr = [shrunk(frame, self.downscale, scale) for frame in self.frames.read()]
+        hr = [downscale_hr(frame, self.downscale, scale) for frame in self.frames.read()]
         lr = [self.downscaling(frame) for frame in hr]
         return ClipArrays(np.stack(lr), np.stack(hr), *self._motion(lr))
 
@@ -134,31 +138,31 @@ class Clip:
             nothing = np.zeros((0, 2, *lr[0].shape[:2]), np.float16)
             return nothing, nothing, np.zeros(0, np.bool_)
         method = (self.flow.method.name, CUT_RULE)
-        made_of = (self.frames.identity, self.downscale, self.downscaling, *method)
-        digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
+        key = (self.frames.identity, self.downscale, self.downscaling, *method)
+        digest = hashlib.sha256(repr(key).encode()).hexdigest()
         path = self.flow.folder / "flow" / digest[:2] / f"{digest[2:34]}.npz"
         kept = _read_motion(path, shape=(len(lr) - 1, 2, *lr[0].shape[:2]))
         if kept is not None:
             return kept
-        measures = [measure_motion(a, b, self.flow.method) for a, b in pairwise(lr)]
-        arrays = _stack(measures, lr[0].shape[:2])
+        pairs = [measure_motion(a, b, self.flow.method) for a, b in pairwise(lr)]
+        arrays = _stack_motion(pairs, lr[0].shape[:2])
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, to_next=arrays[0], to_previous=arrays[1], cuts=arrays[2])
         except OSError as error:
-            raise DataError(f"datasets.cache_folder: flow cannot be kept: {error}") from error
+            raise DataError(f"datasets.cache_folder: flow cannot be written: {error}") from error
         return arrays
 
 
-def scene_of(clip: ClipArrays, position: int) -> Scene:
-    """The part of a clip without a cut that a frame lies in; frames (3, h, w), uint8."""
+def find_scene(clip: ClipArrays, position: int) -> Scene:
+    """Find the part of a clip without a cut that has a frame in it; frames (3, h, w), uint8."""
     first = last = position
     while first > 0 and not clip.cuts[first - 1]:
         first -= 1
     while last < len(clip.lr) - 1 and not clip.cuts[last]:
         last += 1
-    # Views of what is on disk: nothing is read here.
+    # Views of the memory-mapped file: nothing is read here.
     return Scene(
         frames={t: torch.from_numpy(clip.lr[t]).permute(2, 0, 1) for t in range(first, last + 1)},
         to_next={t: torch.from_numpy(clip.to_next[t]) for t in range(first, last)},
@@ -170,24 +174,43 @@ def scene_of(clip: ClipArrays, position: int) -> Scene:
     )
 
 
-def _stack(
-    measures: list[PairMotion], size: tuple[int, ...]
+def load_samples(source: Source[Any], window: Window | None) -> Iterator[Sample]:
+    """Load the image of a source, or every frame of a clip, to validate on; RGB in [0, 1].
+
+    window: of a multi-frame generator, whose neighbors are (1, n, 3, h, w) and the flow to them
+    (1, n, 2, h, w).
+    """
+    arrays = source.load()
+    if not isinstance(arrays, ClipArrays):
+        lr, hr = arrays
+        yield (image_to_tensor(lr),), image_to_tensor(hr)
+        return
+    for position in range(len(arrays.lr)):
+        inputs: tuple[Tensor, ...] = (image_to_tensor(arrays.lr[position]),)
+        if window is not None:
+            neighbors, flows = gather_window(window, find_scene(arrays, position), position)
+            inputs += (neighbors[None].to(torch.float32) / 255, flows[None])
+        yield inputs, image_to_tensor(arrays.hr[position])
+
+
+def _stack_motion(
+    pairs: list[PairMotion], size: tuple[int, ...]
 ) -> tuple[Flows, Flows, NDArray[np.bool_]]:
-    """to_next, to_previous, cuts; of no pair where there is a single frame."""
+    """Return to_next, to_previous, cuts; empty for a single frame."""
 
     def flows(each: Iterator[NDArray[np.float32]]) -> Flows:
         rows = [flow.transpose(2, 0, 1).astype(np.float16) for flow in each]
         return np.stack(rows) if rows else np.zeros((0, 2, *size), np.float16)
 
-    cuts = np.array([pair.is_cut for pair in measures], np.bool_)
-    forward = flows(pair.forward for pair in measures)
-    return forward, flows(pair.backward for pair in measures), cuts
+    cuts = np.array([pair.is_cut for pair in pairs], np.bool_)
+    forward = flows(pair.forward for pair in pairs)
+    return forward, flows(pair.backward for pair in pairs), cuts
 
 
 def _read_motion(
     path: Path, shape: tuple[int, ...]
 ) -> tuple[Flows, Flows, NDArray[np.bool_]] | None:
-    """What an earlier run has measured; None where it has not, or the file is damaged."""
+    """Read flow of an earlier run; None where there is none, or the file is damaged."""
     try:
         with path.open("rb") as stream, np.load(stream) as file:
             to_next, to_previous, cuts = file["to_next"], file["to_previous"], file["cuts"]

@@ -1,4 +1,4 @@
-"""Training crops side by side in one image, to see what a network is about to learn from."""
+"""Training crops next to each other in one image, to check what a network is trained with."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -15,16 +15,16 @@ _GAP = 4  # pixels between pairs
 _GRAY = 96  # of the gaps, in 8-bit levels
 
 
-def contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Image:
-    """The first pairs of the batches, each lr with its pixels repeated to hr's size, hr next to it.
+def make_contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Image:
+    """Show the first pairs of the batches, lr enlarged by repeating pixels, hr next to it.
 
-    Pairs run from left to right, row by row, about as many rows as crops in a row; a place
-    without a pair is gray. Fewer pairs are shown where the batches end before.
+    Pairs go from left to right, row by row, in an about square sheet; a place without a pair is
+    gray. Fewer pairs are shown if the batches end before.
 
     batches: lr (B, 3, h, w), hr (B, 3, scale*h, scale*w), both RGB in [0, 1].
-    Returns (H, W, 3), uint8 RGB. Raises ValueError if there is no pair to show.
+    Returns (H, W, 3), uint8 RGB. Raises ValueError if there is no pair.
     """
-    pairs = list(islice(_pairs(batches), num_pairs))
+    pairs = list(islice(_join_pairs(batches), num_pairs))
     if not pairs:
         raise ValueError(f"contact sheet: expected a pair to show, got none of {num_pairs}")
     height, width, _ = pairs[0].shape
@@ -41,11 +41,11 @@ def contact_sheet(batches: Iterable[Crop], num_pairs: int) -> Image:
 
 def write_contact_sheet(path: Path, batches: Iterable[Crop], num_pairs: int) -> None:
     """Write a contact sheet; path ends in .png. Raises ImageError where it cannot be written."""
-    write_rgb8(path, contact_sheet(batches, num_pairs))
+    write_rgb8(path, make_contact_sheet(batches, num_pairs))
 
 
-def _pairs(batches: Iterable[Crop]) -> Iterator[Image]:
-    """lr, enlarged, and hr of each crop, side by side: (scale*h, 2*scale*w, 3)."""
+def _join_pairs(batches: Iterable[Crop]) -> Iterator[Image]:
+    """Yield enlarged lr and hr of each crop next to each other: (scale*h, 2*scale*w, 3)."""
     for batch in batches:
         for lr, hr in zip(batch["lr"], batch["hr"], strict=True):
             scale = hr.shape[-1] // lr.shape[-1]

@@ -1,4 +1,4 @@
-"""The training data set: an lr/hr crop for each draw of the sampler."""
+"""The training data set of images: an lr/hr crop for each draw of the sampler."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from sr.data.augment import (
     Image,
     Pair,
     Place,
-    bicubic_residual,
-    cut,
-    random_orientation,
-    random_place,
+    cut_square,
+    draw_augmentation,
+    draw_place,
+    measure_bicubic_residual,
 )
-from sr.data.cache import Cached
-from sr.data.hr_only import DegradedImage
+from sr.data.cache import SourceCache
+from sr.data.hr_only import HRImage
 from sr.data.imresize import imresize
-from sr.data.random_degradation import Degradation, Plan, degrade, draw_plan
+from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
 from sr.data.sources import Source, raise_faults
 from sr.data.synthetic.images import SyntheticImages
@@ -34,21 +34,20 @@ _FACTORS = 256  # sizes of an image are whole multiples of 1/256 of its own
 
 
 class Crop(TypedDict):
-    """One sample; collated, a batch of them, (B, ...). `neighbors`, `flows` and `motion` are of
-    clips alone."""
+    """One sample, or a batch of them, (B, ...). Only clips have `neighbors`, `flows`, `motion`."""
 
     lr: Tensor  # (3, h, w) in [0, 1]
     hr: Tensor  # (3, scale*h, scale*w) in [0, 1]
     name: str
     neighbors: NotRequired[Tensor]  # (n, 3, h, w) in [0, 1]
     flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
-    motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples together
-    zoomed: NotRequired[Tensor]  # (3, h, w) in [0, 1], a part of hr; see zoomed_crops
+    motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples
+    zoomed: NotRequired[Tensor]  # (3, h, w) in [0, 1], a part of hr; see ZoomedCropDataset
 
 
 @dataclass(frozen=True)
 class CropSettings:
-    """How crops are drawn: see the options of the same names."""
+    """How crops are drawn; see the options of the same names."""
 
     crop_size: int
     detail_candidates: int
@@ -63,7 +62,7 @@ class CropDataset(Dataset[Crop]):
 
     def __init__(
         self,
-        pairs: Cached[Pair],
+        pairs: SourceCache[Pair],
         scale: int,
         settings: CropSettings,
         seed: int,
@@ -87,26 +86,26 @@ class CropDataset(Dataset[Crop]):
         if isinstance(source, SyntheticImages):
             kind, (lr, hr) = self._draw_and_degrade(source, rng)
             name = f"{name} {kind}, draw {number}"
-        elif isinstance(source, DegradedImage) and source.hr_scale is not None:
+        elif isinstance(source, HRImage) and source.hr_scale is not None:
             lr, hr = self._shrink_and_degrade(*self.pairs[index], source.hr_scale, rng)
         else:
             lr, hr = self._cut_and_degrade(*self.pairs[index], rng)
         return {"lr": image_to_tensor(lr)[0], "hr": image_to_tensor(hr)[0], "name": name}
 
     def _cut_and_degrade(self, lr: Image, hr: Image, rng: np.random.Generator) -> Pair:
-        """A random crop of the pair, turned at random.
+        """Cut a random crop of the pair and augment it.
 
-        Turned before it is degraded: codecs treat rows and columns in their own way.
+        Degradation comes last: codecs treat rows and columns differently.
         """
         settings, scale = self.settings, self.scale
         size = settings.crop_size // scale  # LR pixels
-        top, left = self._random_place(lr, hr, scale * size, rng)
+        top, left = self._draw_place(lr, hr, scale * size, rng)
         plan = self._draw_plan(rng)
-        margin = 0 if plan is None else plan.margin(scale)  # LR pixels
-        hr = cut(hr, (scale * top, scale * left), scale * size, scale * margin)
-        lr = cut(lr, (top, left), size)
-        orientation = random_orientation(settings.flips, settings.transposes, rng)
-        lr, hr = orientation.of(lr), orientation.of(hr)
+        margin = 0 if plan is None else plan.compute_margin(scale)  # LR pixels
+        hr = cut_square(hr, (scale * top, scale * left), scale * size, scale * margin)
+        lr = cut_square(lr, (top, left), size)
+        augmentation = draw_augmentation(settings.flips, settings.transposes, rng)
+        lr, hr = augmentation.apply(lr), augmentation.apply(hr)
         if plan is None:
             return lr, hr
         lr = degrade(hr, plan, scale, rng)
@@ -115,34 +114,36 @@ class CropDataset(Dataset[Crop]):
     def _shrink_and_degrade(
         self, lr: Image, hr: Image, hr_scale: tuple[float, float], rng: np.random.Generator
     ) -> Pair:
-        """A crop of the pair at a random size, of which only what the crop needs is made."""
+        """Cut a crop of the pair at a random size; only what the crop needs is resized."""
         settings, size = self.settings, self.settings.crop_size
         plan = self._draw_plan(rng)
-        margin = _margin(plan, self.scale)
+        margin = _compute_margin(plan, self.scale)
         shortest = min(hr.shape[:2])
         drawn = max(rng.uniform(*hr_scale), size / shortest)
         factor = Fraction(ceil(drawn * _FACTORS), _FACTORS)
-        needed = size + 2 * self.scale * margin + 4  # 4: what the mirrored borders reach
+        needed = size + 2 * self.scale * margin + 4  # 4: reach of the mirrored borders
         side = min(ceil(needed / factor), shortest)
-        top, left = self._random_place(lr, hr, side, rng)
+        top, left = self._draw_place(lr, hr, side, rng)
         top, left = self.scale * top, self.scale * left
         shrunk = imresize(hr[top : top + side, left : left + side], factor)
         first = (len(shrunk) - size) // 2
-        hr = cut(shrunk, (first, first), size, self.scale * margin)
-        hr = random_orientation(settings.flips, settings.transposes, rng).of(hr)
+        hr = cut_square(shrunk, (first, first), size, self.scale * margin)
+        hr = draw_augmentation(settings.flips, settings.transposes, rng).apply(hr)
         return self._degrade(hr, margin, plan, rng)
 
     def _draw_and_degrade(
         self, source: SyntheticImages, rng: np.random.Generator
     ) -> tuple[str, Pair]:
-        """A synthetic image, upright, and its kind."""
+        """Return the kind of a synthetic image, and the image, which is not flipped."""
         plan = self._draw_plan(rng)
-        margin = _margin(plan, self.scale)
+        margin = _compute_margin(plan, self.scale)
         kind, hr = source.draw(self.settings.crop_size + 2 * self.scale * margin, rng)
         return kind, self._degrade(hr, margin, plan, rng)
 
-    def _degrade(self, hr: Image, margin: int, plan: Plan | None, rng: np.random.Generator) -> Pair:
-        """hr: with a margin, in LR pixels, that is cut off again."""
+    def _degrade(
+        self, hr: Image, margin: int, plan: DegradationPlan | None, rng: np.random.Generator
+    ) -> Pair:
+        """Make lr. hr: with a margin, in LR pixels, which is cropped afterwards."""
         if plan is None:
             lr = imresize(hr, Fraction(1, self.scale))
         else:
@@ -152,20 +153,20 @@ class CropDataset(Dataset[Crop]):
     def _cut_middle(self, lr: Image, hr: Image, margin: int) -> Pair:
         scale, size = self.scale, self.settings.crop_size
         hr_middle = (scale * margin, scale * margin)
-        return cut(lr, (margin, margin), size // scale), cut(hr, hr_middle, size)
+        return cut_square(lr, (margin, margin), size // scale), cut_square(hr, hr_middle, size)
 
-    def _draw_plan(self, rng: np.random.Generator) -> Plan | None:
+    def _draw_plan(self, rng: np.random.Generator) -> DegradationPlan | None:
         return None if self.degradation is None else draw_plan(self.degradation, rng)
 
-    def _random_place(self, lr: Image, hr: Image, side: int, rng: np.random.Generator) -> Place:
-        """Where `side` HR pixels are taken that will be crop_size; in LR pixels."""
+    def _draw_place(self, lr: Image, hr: Image, side: int, rng: np.random.Generator) -> Place:
+        """Draw the place, in LR pixels, of `side` HR pixels that become a crop."""
         settings, scale = self.settings, self.scale
 
         def measure(place: Place) -> float:
-            region = cut(hr, (scale * place[0], scale * place[1]), side)
-            return bicubic_residual(region, settings.crop_size, scale)
+            region = cut_square(hr, (scale * place[0], scale * place[1]), side)
+            return measure_bicubic_residual(region, settings.crop_size, scale)
 
-        return random_place(
+        return draw_place(
             lr,
             -(-side // scale),
             settings.detail_candidates,
@@ -175,18 +176,43 @@ class CropDataset(Dataset[Crop]):
         )
 
 
-def _margin(plan: Plan | None, scale: int) -> int:
-    """LR pixels around a crop that its LR depends on."""
-    return _MARGIN if plan is None else max(plan.margin(scale), _MARGIN)
+def _compute_margin(plan: DegradationPlan | None, scale: int) -> int:
+    """Return how many LR pixels around a crop its LR depends on."""
+    return _MARGIN if plan is None else max(plan.compute_margin(scale), _MARGIN)
 
 
-def one_thread(_worker: int) -> None:
-    """For a DataLoader's worker_init_fn: OpenCV would start a thread a core in every worker."""
+class ZoomedCropDataset(Dataset[Crop]):
+    """Crops of a data set, each with a random part of hr that is as large as lr, `zoomed`.
+
+    "Zoom in" of Zhang et al. 2023, "Data Upcycling Knowledge Distillation for Image
+    Super-Resolution" (arXiv 2309.14162). There is no original of its upscaled image; a teacher
+    gives the target. It depends only on the seed and the number of the draw.
+    """
+
+    def __init__(self, crops: Dataset[Crop], seed: int) -> None:
+        self.crops = crops
+        self.seed = seed
+
+    def __getitem__(self, draw: Draw) -> Crop:
+        crop = self.crops[draw]
+        rng = np.random.default_rng((self.seed, 2, draw[1]))  # 2: a stream apart from the crops'
+        (height, width), hr = crop["lr"].shape[-2:], crop["hr"]
+        top = int(rng.integers(hr.shape[-2] - height + 1))
+        left = int(rng.integers(hr.shape[-1] - width + 1))
+        crop["zoomed"] = hr[..., top : top + height, left : left + width].contiguous()
+        return crop
+
+
+def use_one_thread(_worker: int) -> None:
+    """Keep OpenCV from starting one thread per core in every worker of a DataLoader."""
     cv2.setNumThreads(1)
 
 
 def refuse_small_images(sources: Sequence[Source[Any]], least: int, need: str) -> None:
-    """Raise DataError naming every image with a side below `least` HR pixels, and the need."""
+    """Raise DataError naming every image with a side below `least` HR pixels.
+
+    need: what needs them, for the message.
+    """
     raise_faults(
         f"images smaller than {need} of {least} HR pixels",
         [

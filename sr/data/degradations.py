@@ -1,4 +1,4 @@
-"""The single steps by which images lose quality, as pure functions.
+"""The single steps of degradations, as pure functions.
 
 Images are (H, W, 3) float32, RGB in [0, 1], C-contiguous; none is written to. Noise comes from
 the random generator alone: the same state gives the same image. Definitions follow Real-ESRGAN
@@ -29,18 +29,18 @@ _CODECS = {
 
 
 def to_float(image: npt.NDArray[np.uint8]) -> FloatImage:
-    """(H, W, 3) uint8 -> float32 in [0, 1]."""
+    """Convert (H, W, 3) uint8 to float32 in [0, 1]."""
     return np.divide(image, _LEVELS, dtype=np.float32)
 
 
 def to_uint8(image: FloatImage) -> npt.NDArray[np.uint8]:
-    """Clipped to [0, 1] and rounded to 8 bits, halves up."""
+    """Clip to [0, 1] and round to 8 bits, halves up."""
     return (np.clip(image, 0, 1) * _LEVELS + np.float32(0.5)).astype(np.uint8)
 
 
 def blur(image: FloatImage, kernel: Kernel) -> FloatImage:
     """Convolve with a kernel, borders mirrored, clipped to [0, 1] (sinc kernels overshoot)."""
-    # filter2D correlates; the kernels are symmetric about their centre.
+    # filter2D correlates; the kernels are symmetric about their center.
     blurred = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
     return _clip(blurred)
 
@@ -71,7 +71,7 @@ def add_gaussian_noise(
 def add_poisson_noise(
     image: FloatImage, scale: float, gray: bool, rng: np.random.Generator
 ) -> FloatImage:
-    """Add `scale` times the error of counting one photon a level, and clip to [0, 1].
+    """Add `scale` times the error of counting one photon per level, and clip to [0, 1].
 
     At scale 1 a value of v levels has noise of standard deviation sqrt(v) levels. gray: the noise
     is that of the luma (BT.601), the same in all channels.

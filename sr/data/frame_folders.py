@@ -1,4 +1,4 @@
-"""Clips as folders of frames: Vid4, SPMCS, REDS, Vimeo-90K, and what videos are decoded into."""
+"""Clips as folders of frames: Vid4, SPMCS, REDS, Vimeo-90K, and decoded videos."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ class FrameFiles:
 
     @property
     def identity(self) -> str:
-        """By names, sizes and times of the files."""
+        """A hash of names, sizes and times of the files."""
         digest = hashlib.sha256()
         for path in self.paths:
             status = path.stat()
@@ -37,11 +37,11 @@ class FrameFiles:
         return digest.hexdigest()
 
     def read(self) -> list[Image]:
-        """(H, W, 3) each, uint8 RGB. Raises ImageError."""
+        """Read the frames, (H, W, 3) each, uint8 RGB. Raises ImageError."""
         frames = [read_rgb8(path, gray_to_rgb=True) for path in self.paths]
         for path, frame in zip(self.paths, frames, strict=True):
             if frame.shape[:2] != self.size:
-                raise ImageError(f"{path}: {_differs(frame.shape[:2], self.size)}")
+                raise ImageError(f"{path}: {_describe_sizes(frame.shape[:2], self.size)}")
         return frames
 
 
@@ -54,7 +54,7 @@ def find_frame_folders(
     clip_frames: int,
     min_frames: int,
 ) -> list[FrameFiles]:
-    """Each folder with images, at any depth, cut into clips of `clip_frames`.
+    """Find folders with images, at any depth, and cut them into clips of `clip_frames`.
 
     only, exclude: patterns of the names of clips' folders. subfolder: within each of them, that
     holds the frames. Raises DataError naming all folders that are missing, unreadable or too short.
@@ -63,7 +63,7 @@ def find_frame_folders(
     if missing:
         raise DataError(f"no such folder of clips: {missing}")
     clips, faults, num_left_out = [], [], 0
-    for folder, paths in _folders(roots, subfolder):
+    for folder, paths in _list_folders(roots, subfolder):
         wanted = not only or any(fnmatch(folder.name, rule) for rule in only)
         if not wanted or any(fnmatch(folder.name, rule) for rule in exclude):
             num_left_out += 1
@@ -80,16 +80,16 @@ def find_frame_folders(
 
 
 def find_septuplets(root: Path, list_file: Path, min_frames: int) -> list[FrameFiles]:
-    """Vimeo-90K's clips: the folders `sequences/NAME` of a list such as sep_trainlist.txt.
+    """Find Vimeo-90K's clips: the folders `sequences/NAME` of a list such as sep_trainlist.txt.
 
-    Raises DataError for a list that is missing or names no folder, naming the folders that lack.
+    Raises DataError for a list that is missing or empty, or naming the missing folders.
     """
     try:
         names = list_file.read_text(encoding="utf-8").split()
     except OSError as error:
         raise DataError(f"{list_file}: cannot be read: {error.strerror}") from error
     if not names:
-        raise DataError(f"{list_file}: expected names such as 00001/0001, one a line, got none")
+        raise DataError(f"{list_file}: expected names such as 00001/0001, one per line, got none")
     clips, faults = [], []
     for name in names:
         folder = root / "sequences" / name
@@ -105,7 +105,7 @@ def find_septuplets(root: Path, list_file: Path, min_frames: int) -> list[FrameF
 
 
 def cut_into_clips(paths: Sequence[Path], clip_frames: int, min_frames: int) -> list[FrameFiles]:
-    """Consecutive frames in clips of `clip_frames` and a shorter one, or none, at the end.
+    """Cut consecutive frames into clips of `clip_frames`, the last one may be shorter.
 
     Raises DataError where all of them are fewer than `min_frames`.
     """
@@ -116,15 +116,15 @@ def cut_into_clips(paths: Sequence[Path], clip_frames: int, min_frames: int) -> 
     size = read_size(paths[0])
     for path in (paths[len(paths) // 2], paths[-1]):  # the others when they are read
         if read_size(path) != size:
-            raise DataError(f"{path}: {_differs(read_size(path), size)}")
+            raise DataError(f"{path}: {_describe_sizes(read_size(path), size)}")
     pieces = [
         tuple(paths[first : first + clip_frames]) for first in range(0, len(paths), clip_frames)
     ]
     return [FrameFiles(piece, size) for piece in pieces if len(piece) >= min_frames]
 
 
-def _folders(roots: Sequence[Path], subfolder: str) -> Iterator[tuple[Path, list[Path]]]:
-    """Clips' folders with their frames, in the order of their paths."""
+def _list_folders(roots: Sequence[Path], subfolder: str) -> Iterator[tuple[Path, list[Path]]]:
+    """List the clips' folders with their frames, in the order of their paths."""
     by_folder: dict[Path, list[Path]] = {}
     for path in find_images(roots, recursive=True):
         folder = path.parent
@@ -136,7 +136,7 @@ def _folders(roots: Sequence[Path], subfolder: str) -> Iterator[tuple[Path, list
     return iter(by_folder.items())
 
 
-def _differs(size: tuple[int, ...], first: tuple[int, int]) -> str:
+def _describe_sizes(size: tuple[int, ...], first: tuple[int, int]) -> str:
     return (
         f"expected {first[1]}x{first[0]} as the clip's first frame, got {size[1]}x{size[0]} "
         "(width x height)"

@@ -7,68 +7,68 @@ from pathlib import Path
 
 from sr.data.augment import Image, Pair
 from sr.data.imresize import imresize
-from sr.data.sources import list_images, pair_bytes, raise_faults
+from sr.data.sources import count_pair_bytes, list_images, raise_faults
 from sr.io.rgb8 import ImageError, read_rgb8, read_size
 
 
 @dataclass(frozen=True)
-class DegradedImage:
-    """An hr file at `downscale` of its size, cut to a multiple of `scale`, and its bicubic lr."""
+class HRImage:
+    """An hr file at `downscale` of its size, cropped to a multiple of `scale`, and bicubic lr."""
 
     path: Path
     scale: int
     downscale: float
     file_size: tuple[int, int]  # (H, W) of the file
-    hr_scale: tuple[float, float] | None = None  # crops are taken at a size between these factors
+    hr_scale: tuple[float, float] | None = None  # crops are cut at a size between these factors
 
     @property
     def name(self) -> str:
-        return name_at(self.path, self.downscale)
+        return format_name(self.path, self.downscale)
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        return shrunk_size(self.file_size, self.downscale, self.scale)
+        return compute_hr_size(self.file_size, self.downscale, self.scale)
 
     @property
     def num_bytes(self) -> int:
-        return pair_bytes(self.hr_size)
+        return count_pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
-        """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
-        hr = shrunk(read_rgb8(self.path, gray_to_rgb=True), self.downscale, self.scale)
+        """Return lr (H, W, 3) and hr (scale*H, scale*W, 3), both uint8 RGB."""
+        hr = downscale_hr(read_rgb8(self.path, gray_to_rgb=True), self.downscale, self.scale)
         return imresize(hr, Fraction(1, self.scale)), hr
 
 
-def shrunk(image: Image, downscale: float, scale: int) -> Image:
-    """An image at `downscale` of its size, cut at bottom and right to a multiple of `scale`."""
-    height, width = shrunk_size(image.shape[:2], downscale, scale)
-    return (image if downscale == 1 else imresize(image, _exact(downscale)))[:height, :width]
+def downscale_hr(image: Image, downscale: float, scale: int) -> Image:
+    """Downscale an image, and crop bottom and right to a multiple of `scale`."""
+    height, width = compute_hr_size(image.shape[:2], downscale, scale)
+    return (image if downscale == 1 else imresize(image, _make_exact(downscale)))[:height, :width]
 
 
-def shrunk_size(size: tuple[int, ...], downscale: float, scale: int) -> tuple[int, int]:
-    """(H, W) of what `shrunk` gives. size: (H, W) of the image."""
-    factor = _exact(downscale)
+def compute_hr_size(size: tuple[int, ...], downscale: float, scale: int) -> tuple[int, int]:
+    """Return (H, W) of the result of `downscale_hr`. size: (H, W) of the image."""
+    factor = _make_exact(downscale)
     height, width = (-(-side * factor.numerator // factor.denominator) for side in size)
     return height - height % scale, width - width % scale
 
 
-def name_at(name: object, downscale: float) -> str:
-    """What an image or clip at `downscale` of its size is called in messages."""
+def format_name(name: object, downscale: float) -> str:
+    """Format the name of an image or clip at `downscale` of its size, for messages."""
     return f"{name}" if downscale == 1 else f"{name} at {downscale:g} of its size"
 
 
-def _exact(downscale: float) -> Fraction:
+def _make_exact(downscale: float) -> Fraction:
     return Fraction(downscale).limit_denominator(1000)
 
 
-def find_degraded(
+def find_hr_images(
     folders: Sequence[Path],
     scale: int,
     exclude: Sequence[str],
     downscale: Sequence[float],
     hr_scale: tuple[float, float] | None = None,
-) -> list[DegradedImage]:
-    """Every image of the folders at every size of `downscale`.
+) -> list[HRImage]:
+    """Find every image of the folders at every size of `downscale`.
 
     Raises DataError naming all files that are unreadable or too small for one lr pixel.
     """
@@ -80,7 +80,7 @@ def find_degraded(
             faults.append(str(error))
             continue
         for factor in downscale:
-            image = DegradedImage(path, scale, factor, size, hr_scale)
+            image = HRImage(path, scale, factor, size, hr_scale)
             images.append(image)
             if min(image.hr_size) == 0:
                 faults.append(

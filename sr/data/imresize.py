@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 _SUPPORT = 2  # the cubic kernel is zero from |t| = 2 on
-_LARGEST_DENOMINATOR = 10_000  # of a factor given as float; 1/3 comes as 0.333...
+_LARGEST_DENOMINATOR = 10_000  # of a factor given as a float, such as 0.333...
 _WINDOW_VALUES = 1 << 17  # float64 values gathered at a time: 1 MiB, about a core's cache
 
 
@@ -35,7 +35,7 @@ def imresize(image: npt.NDArray[np.uint8], factor: Fraction | float) -> npt.NDAr
             "imresize: expected an image of shape (H, W) or (H, W, C), uint8, not empty, "
             f"got {image.shape}, {image.dtype}"
         )
-    exact = _exact_factor(factor)
+    exact = _make_exact(factor)
     if exact == 1:
         return image.copy()
     # MATLAB starts with the dimension of the smaller factor; here both are equal: height first.
@@ -44,8 +44,8 @@ def imresize(image: npt.NDArray[np.uint8], factor: Fraction | float) -> npt.NDAr
     return np.ascontiguousarray(resized.swapaxes(0, 1))
 
 
-def _exact_factor(factor: Fraction | float) -> Fraction:
-    """A float means its simple fraction: as a double 1/5 is too large, 5 rows would become 2."""
+def _make_exact(factor: Fraction | float) -> Fraction:
+    """Take a float for its simple fraction: as a double 1/5 is too large, 5 rows would become 2."""
     if isinstance(factor, float):
         if not 1 / _LARGEST_DENOMINATOR <= factor <= _LARGEST_DENOMINATOR:  # refuses NaN too
             raise ValueError(
@@ -59,9 +59,9 @@ def _exact_factor(factor: Fraction | float) -> Fraction:
 
 
 def _resize_rows(image: npt.NDArray[np.uint8], factor: Fraction) -> npt.NDArray[np.uint8]:
-    """One pass, along the first dimension: (N, ...) to (ceil(factor*N), ...)."""
+    """Resize along the first dimension: (N, ...) to (ceil(factor*N), ...)."""
     rows = image.reshape(len(image), -1)  # (N, R)
-    indices, weights = _taps(len(rows), factor)  # both (M, T): M output rows, T taps each
+    indices, weights = _compute_taps(len(rows), factor)  # both (M, T): M output rows, T taps each
     sums = weights.sum(axis=1, keepdims=True)
     resized = np.empty((len(indices), rows.shape[1]), dtype=np.uint8)
     step = max(1, _WINDOW_VALUES // (indices.shape[1] * rows.shape[1]))
@@ -75,20 +75,22 @@ def _resize_rows(image: npt.NDArray[np.uint8], factor: Fraction) -> npt.NDArray[
 
 
 @lru_cache(maxsize=256)
-def _taps(length: int, factor: Fraction) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Input indices and weights of every output pixel along one dimension.
+def _compute_taps(
+    length: int, factor: Fraction
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Compute input indices and weights of every output pixel along one dimension.
 
-    Returns indices (M, T) in [0, length) and weights (M, T), whole numbers, not normalised.
+    Returns indices (M, T) in [0, length) and weights (M, T), whole numbers, not normalized.
     """
     p, q = factor.numerator, factor.denominator
     n = max(p, q)
-    # Positions are counted in 1/(2p) of an input pixel; the centre of output pixel m lies at
+    # Positions are counted in 1/(2p) of an input pixel; the center of output pixel m lies at
     # (m + 1/2) q/p - 1/2 and the kernel reaches 2 n/p to both sides.
-    centres = (2 * np.arange(ceil(length * factor), dtype=np.int64) + 1) * q - p  # (M,)
-    first = -((2 * _SUPPORT * n - centres) // (2 * p))  # (M,), the first index inside the kernel
+    centers = (2 * np.arange(ceil(length * factor), dtype=np.int64) + 1) * q - p  # (M,)
+    first = -((2 * _SUPPORT * n - centers) // (2 * p))  # (M,), the first index inside the kernel
     num_taps = -(-2 * _SUPPORT * n // p)
     indices = first[:, None] + np.arange(num_taps)  # (M, T)
-    weights = _cubic(np.abs(centres[:, None] - 2 * p * indices), n)
+    weights = _cubic(np.abs(centers[:, None] - 2 * p * indices), n)
     mirrored = indices % (2 * length)  # the image and its mirror image, repeated for ever
     mirrored = np.minimum(mirrored, 2 * length - 1 - mirrored)
     mirrored.flags.writeable = weights.flags.writeable = False  # shared by all callers

@@ -1,4 +1,4 @@
-"""Folders of LR and HR images that belong together by name."""
+"""Folders of LR and HR images that are matched by name."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.data.augment import Pair
-from sr.data.sources import DataError, list_images, pair_bytes, raise_faults
+from sr.data.sources import DataError, count_pair_bytes, list_images, raise_faults
 from sr.io.rgb8 import ImageError, read_rgb8, read_size
 
 
@@ -29,32 +29,32 @@ class PairedImage:
 
     @property
     def num_bytes(self) -> int:
-        return pair_bytes(self.hr_size)
+        return count_pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
-        """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""
+        """Return lr (H, W, 3) and hr (scale*H, scale*W, 3), both uint8 RGB."""
         height, width = self.hr_size
         hr = read_rgb8(self.hr_path, gray_to_rgb=True)
         return read_rgb8(self.lr_path, gray_to_rgb=True), hr[:height, :width]
 
 
-def find_paired(
+def find_paired_images(
     lr_folders: Sequence[Path], hr_folders: Sequence[Path], scale: int, exclude: Sequence[str]
 ) -> list[PairedImage]:
-    """Pairs in the order of the hr names.
+    """Find pairs, in the order of the hr names.
 
-    `a.png` in an lr folder belongs to `a.png`, `ax4.png` and `a_x4.png` likewise (at x4); file
-    types may differ. The hr image may exceed scale times the lr image by fewer than `scale`
-    pixels a side, which are cut off. Raises DataError naming all files without a partner, with a
-    doubled name or a wrong size.
+    At x4, `a.png`, `ax4.png` and `a_x4.png` in an lr folder match `a.png`; file types may differ.
+    The hr image may exceed scale times the lr image by fewer than `scale` pixels per side, which
+    are cropped. Raises DataError naming all files without a partner, with a duplicate name or a
+    wrong size.
     """
     hr_files = list_images(hr_folders, exclude)
     lr_files = list_images(lr_folders, exclude)
     hr_names = {path.stem for path in hr_files}
-    hr_paths, hr_faults = _by_key(hr_files, "HR", lambda name: name)
-    lr_paths, lr_faults = _by_key(
+    hr_paths, hr_faults = _index_by_name(hr_files, "HR", lambda name: name)
+    lr_paths, lr_faults = _index_by_name(
         lr_files,
-        "LR",  # a name that is also an HR name keeps its end, be it `x4`
+        "LR",  # a name that is also an HR name keeps its ending, even `x4`
         lambda name: name if name in hr_names else re.sub(rf"_?x{scale}$", "", name),
     )
     faults = lr_faults + hr_faults
@@ -65,17 +65,17 @@ def find_paired(
         if key not in lr_paths:
             continue
         try:
-            pairs.append(_check_pair(lr_paths[key], hr_path, scale))
+            pairs.append(_make_pair(lr_paths[key], hr_path, scale))
         except (ImageError, DataError) as error:
             faults.append(str(error))
     raise_faults(f"{len(lr_files)} LR and {len(hr_files)} HR images do not match", faults)
     return pairs
 
 
-def _by_key(
+def _index_by_name(
     paths: Sequence[Path], kind: str, key_of: Callable[[str], str]
 ) -> tuple[dict[str, Path], list[str]]:
-    """Paths by the name that pairs share, and the faults of names that occur twice."""
+    """Return paths by the name that pairs share, and the faults of duplicate names."""
     by_key: dict[str, Path] = {}
     faults = []
     for path in paths:
@@ -86,7 +86,7 @@ def _by_key(
     return by_key, faults
 
 
-def _check_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedImage:
+def _make_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedImage:
     lr_size, hr_size = read_size(lr_path), read_size(hr_path)
     excess = [hr - scale * lr for lr, hr in zip(lr_size, hr_size, strict=True)]
     if not all(0 <= pixels < scale for pixels in excess):

@@ -1,8 +1,8 @@
-"""From hr to a blindly degraded lr: the ranges, a random plan within them, and its execution.
+"""Random degradation from hr to lr: its ranges, a plan drawn from them, and its execution.
 
 The high-order degradation of Real-ESRGAN, Wang et al. 2021, arXiv 2107.10833, fig. 2, sec. 3.2 and
 4.1. Every stage blurs, resizes, adds noise and compresses; in the last one the compression comes
-before or after, by a coin, the resizing to lr's size with a sinc filter. With two stages that is
+randomly before or after the resizing to lr's size with a sinc filter. With two stages that is
 the paper's recipe, with one the classical degradation (sec. 3.1).
 
 Deviations: those of `kernels` and `degrade`; hr is degraded as it is, where the authors' code
@@ -29,19 +29,19 @@ from sr.data.degradations import (
     to_float,
     to_uint8,
 )
-from sr.data.kernels import Kernel, Range, random_blur, random_sinc
+from sr.data.kernels import Kernel, Range, draw_blur_kernel, draw_sinc_kernel
 
 _FILTER_REACH = 2  # pixels of the coarser image; the cubic's four taps
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage does at random: probabilities, and ranges to draw evenly from."""
+    """The probabilities and ranges of one stage; ranges are drawn from uniformly."""
 
     blur_probability: float
-    kernel_sizes: tuple[int, int]  # odd, pixels a side
+    kernel_sizes: tuple[int, int]  # odd, pixels per side
     blur_sigma: Range  # pixels
-    sinc_probability: float  # of a sinc kernel in the place of the other shapes
+    sinc_probability: float  # of a sinc kernel instead of the other shapes
     resize_probabilities: tuple[float, float, float]  # up, down, keep
     resize_factor: Range  # around 1; of hr's size, in the last stage of lr's
     resize_filters: tuple[Filter, ...]
@@ -50,13 +50,13 @@ class Stage:
     poisson_scale: Range
     grey_probability: float  # of noise that is the same in all channels
     compression_probability: float
-    webp_probability: float  # of WebP in the place of JPEG
+    webp_probability: float  # of WebP instead of JPEG
     quality: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """Stages in order, the last step, and the share of crops left to the bicubic lr."""
+    """Stages in order, the last step, and the share of crops with the bicubic lr."""
 
     stages: tuple[Stage, ...]
     final_sinc_probability: float
@@ -65,7 +65,7 @@ class Degradation:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage with all choices made."""
+    """One stage with all random choices made."""
 
     kernel: Kernel | None
     factor: float  # of hr's size, in the last stage of lr's
@@ -78,18 +78,18 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A degradation with all choices made, but for the noise itself."""
+class DegradationPlan:
+    """A degradation with all random choices made, except the noise itself."""
 
     stages: tuple[StagePlan, ...]
     final_kernel: Kernel | None
     final_filter: Filter
     compress_last: bool
 
-    def margin(self, scale: int) -> int:
-        """LR pixels around a crop after which what lies beyond changes next to nothing in it.
+    def compute_margin(self, scale: int) -> int:
+        """Return how many LR pixels around a crop can change it visibly.
 
-        The reaches of blurs and resizings add up like the spreads of blurs in a row: by squares.
+        The reaches of blurs and resizing add up as the sigmas of consecutive blurs: by squares.
         """
         sizes = [1.0, *self._sizes(scale), 1 / scale]  # as shares of hr's size
         kernels = [*(stage.kernel for stage in self.stages), self.final_kernel]
@@ -105,29 +105,29 @@ class Plan:
         return ceil(hypot(*reaches) / scale)
 
     def _sizes(self, scale: int) -> list[float]:
-        """After each stage's resizing, as shares of hr's size."""
+        """Sizes after each stage's resizing, as shares of hr's size."""
         *earlier, last = (stage.factor for stage in self.stages)
         return [*earlier, last / scale]
 
 
-def draw_plan(degradation: Degradation, rng: np.random.Generator) -> Plan | None:
-    """Make all choices at random; None for a crop that keeps its bicubic lr."""
+def draw_plan(degradation: Degradation, rng: np.random.Generator) -> DegradationPlan | None:
+    """Make all random choices; None for a crop with the bicubic lr."""
     if rng.random() < degradation.clean_probability:
         return None
     last = degradation.stages[-1]
     with_sinc = rng.random() < degradation.final_sinc_probability
-    return Plan(
+    return DegradationPlan(
         stages=tuple(_draw_stage(stage, rng) for stage in degradation.stages),
-        final_kernel=random_sinc(last.kernel_sizes, rng) if with_sinc else None,
+        final_kernel=draw_sinc_kernel(last.kernel_sizes, rng) if with_sinc else None,
         final_filter=_draw_filter(last, rng),
-        compress_last=bool(rng.random() < 0.5),  # sec. 4.1: both orders alike
+        compress_last=bool(rng.random() < 0.5),  # sec. 4.1: both orders equally often
     )
 
 
 def degrade(
-    hr: npt.NDArray[np.uint8], plan: Plan, scale: int, rng: np.random.Generator
+    hr: npt.NDArray[np.uint8], plan: DegradationPlan, scale: int, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """The lr image of a plan; rng makes the noise.
+    """Degrade hr by a plan; rng makes the noise.
 
     hr: (scale*H, scale*W, 3), uint8 RGB. Returns (H, W, 3), uint8 RGB, in register with hr.
     """
@@ -151,7 +151,7 @@ def degrade(
 def _draw_stage(stage: Stage, rng: np.random.Generator) -> StagePlan:
     kernel: Kernel | None = None
     if rng.random() < stage.blur_probability:
-        kernel = random_blur(stage.kernel_sizes, stage.blur_sigma, stage.sinc_probability, rng)
+        kernel = draw_blur_kernel(stage.kernel_sizes, stage.blur_sigma, stage.sinc_probability, rng)
     gaussian = bool(rng.random() < stage.gaussian_probability)
     codec: Codec | None = None
     if rng.random() < stage.compression_probability:

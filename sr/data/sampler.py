@@ -1,4 +1,4 @@
-"""An endless order of images that depends only on (seed, epoch) and can start anywhere."""
+"""An endless random order of images that depends only on (seed, epoch) and can start anywhere."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -15,14 +15,14 @@ _BLOCK = 1000  # draws in which every group has its share
 
 
 class EndlessBatchSampler(Sampler[list[Draw]]):
-    """Batches of draws without end: number `first_batch`, then every `stride`-th.
+    """Endless batches of draws: number `first_batch`, then every `stride`-th.
 
-    Epoch e runs through a permutation of all images seeded with (seed, e); batches go across
-    the border of two epochs. The number of a draw is unique in the run and seeds its crop. Batch n
+    Epoch e is a permutation of all images seeded with (seed, e); a batch may span two epochs. The
+    number of a draw is unique in the run and seeds its crop. Batch n
     holds the draws n*batch_size to (n+1)*batch_size - 1, so that two batches of 8, in one process
     or in two, hold what one batch of 16 does.
 
-    Of several groups, each has its own epochs. Every 1000 draws hold a fixed number of each group,
+    Each of several groups has its own epochs. Every 1000 draws have a fixed number from each group,
     in an order seeded with the number of the thousand.
     """
 
@@ -52,11 +52,11 @@ class EndlessBatchSampler(Sampler[list[Draw]]):
         batch_number = self.first_batch
         while True:
             first = batch_number * self.batch_size
-            yield [(self._index(n), n) for n in range(first, first + self.batch_size)]
+            yield [(self._find_index(n), n) for n in range(first, first + self.batch_size)]
             batch_number += self.stride
 
-    def _index(self, number: int) -> int:
-        """Index of the image of a draw."""
+    def _find_index(self, number: int) -> int:
+        """Return the index of the image of a draw."""
         group, draw = 0, number
         if len(self.groups) > 1:
             block, place = divmod(number, _BLOCK)
@@ -67,12 +67,12 @@ class EndlessBatchSampler(Sampler[list[Draw]]):
         return int(self._starts[group] + self._permutation(group, epoch)[place])
 
     def _permute(self, group: int, epoch: int) -> NDArray[np.int64]:
-        """Order of a group's images; 0: streams apart from the crops'."""
+        """Permute a group's images; 0: streams apart from the crops'."""
         seed = (self.seed, 0, epoch, group) if group else (self.seed, 0, epoch)
         return np.random.default_rng(seed).permutation(self.groups[group].size)
 
     def _order_block(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The group of each draw of a block, and how many of the same group come before it."""
+        """Return the group of each draw of a block, and its rank within the group."""
         rng = np.random.default_rng((self.seed, 2, block))  # 2: apart from all other streams
         order = rng.permutation(np.repeat(np.arange(len(self.groups)), self.counts))
         ranks = np.empty(_BLOCK, np.int64)
@@ -82,7 +82,7 @@ class EndlessBatchSampler(Sampler[list[Draw]]):
 
 
 def count_draws(shares: Sequence[float]) -> list[int]:
-    """Of 1000 draws, as many of each group as its share says, by the largest remainders."""
+    """Distribute 1000 draws over groups by their shares, with the largest remainders."""
     exact = np.array(shares, np.float64) * _BLOCK / sum(shares)
     counts = np.floor(exact).astype(int)
     missing = _BLOCK - int(counts.sum())

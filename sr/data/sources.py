@@ -1,4 +1,4 @@
-"""Where images and clips to learn from lie, and the faults that are found before training."""
+"""Sources of training images and clips, and the faults found in them before training."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -11,11 +11,11 @@ from sr.data.augment import Pair
 from sr.errors import UserError
 from sr.io.find_files import find_images
 
-LISTED_FAULTS = 20  # faults named in one message; the rest is counted
+LISTED_FAULTS = 20  # faults per message; the rest is counted
 
 
 class DataError(UserError):
-    """Images that cannot be trained or measured on, with the files' names."""
+    """Images or clips that cannot be used; the message names the files."""
 
 
 ArraysT = TypeVar("ArraysT", bound=tuple[NDArray[Any], ...])
@@ -31,14 +31,14 @@ class Source(Protocol[_Loaded]):
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        """(H, W) of the hr image that `load` gives."""
+        """(H, W) of the hr image that `load` returns."""
 
     @property
     def num_bytes(self) -> int:
-        """At most the bytes of what `load` gives; 0: it is never kept, but loaded at each use."""
+        """The most bytes that `load` returns; 0: never cached, but loaded at each use."""
 
     def load(self) -> _Loaded:
-        """The arrays: of an image, `Pair`."""
+        """Return the arrays: of an image, `Pair`."""
 
 
 PairSource = Source[Pair]
@@ -72,14 +72,14 @@ class Mixture(Sequence[Source[Any]]):
         return self._sources[index]
 
 
-def pair_bytes(hr_size: tuple[int, int]) -> int:
-    """Of hr, (H, W), and lr, which has a quarter of its pixels or fewer."""
+def count_pair_bytes(hr_size: tuple[int, int]) -> int:
+    """Return the bytes of hr, (H, W), and lr, which has at most a quarter of its pixels."""
     height, width = hr_size
     return 3 * height * width * 5 // 4
 
 
 def list_images(folders: Sequence[Path], exclude: Sequence[str]) -> list[Path]:
-    """Images of all folders and their subfolders, in natural order, without `exclude`.
+    """List the images of folders and their subfolders, in natural order, without `exclude`.
 
     Raises DataError naming the folders that are missing, or when nothing is found.
     """

@@ -1,12 +1,11 @@
-"""Clips made of photographs: a camera that pans, zooms and turns, and now and then a thing that
-moves before it.
+"""Synthetic clips from photos: a camera that pans, zooms and rotates, and sometimes an object that
+moves in front.
 
-There are few freely licensed clips without compression; photographs, shrunk, are as fine as film
-ever is, and the motion is known to be smooth. What they lack: things that bend, water, shadows.
+Few freely licensed clips are uncompressed; downscaled photos have as much detail as film. What they
+do not have: things that bend, water, shadows.
 
-Each frame is a window into a photograph, resampled at twice its size and then halved, so that
-interpolation blurs no frame more than another; otherwise frames would differ in sharpness by the
-fraction of a pixel that they are moved.
+Each frame is a window of a photo, resampled at twice its size and then halved. Otherwise frames
+would differ in sharpness, by the fraction of a pixel that they are moved.
 """
 
 import hashlib
@@ -21,10 +20,10 @@ from numpy.typing import NDArray
 from sr.data.augment import Image
 from sr.io.rgb8 import ImageError, read_rgb8
 
-_VERSION = b"1"  # to be raised with any change of the frames, so that kept flow is not taken
+_VERSION = b"1"  # raise it with any change of the frames, so that cached flow is not used
 _OVERSAMPLING = 2
 _ZOOMS = (0.985, 1.015)  # of one frame to the next
-_TURN = 0.6  # degrees a frame, at most
+_TURN = 0.6  # most degrees per frame
 _FOREGROUND_CHANCE = 0.3
 _FOREGROUND_SIZE = (0.2, 0.5)  # its radius, of the frame's height
 
@@ -34,10 +33,10 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class MovingPhoto:
-    """One clip of a photograph; which one depends on the path's name and `number` alone.
+    """One clip of a photo, which depends on the name of its file and `number` only.
 
-    size: (height, width) of the frames. speed: pixels a frame, at most. others: photographs that
-    things in the foreground are cut from.
+    size: (height, width) of the frames. speed: most pixels per frame. others: photos that objects
+    in the foreground are cut from.
     """
 
     path: Path
@@ -60,37 +59,37 @@ class MovingPhoto:
         return f"{self!r} {digest.hexdigest()}"
 
     def read(self) -> list[Image]:
-        """The frames, (height, width, 3), uint8 RGB. Raises ImageError."""
+        """Make the frames, (height, width, 3), uint8 RGB. Raises ImageError."""
         rng = np.random.default_rng([self.number, *self.path.name.encode()])
-        photo = _shrunk(_read_photo(self.path), rng, self.size)
-        background = self._move(photo, self._path(photo.shape[:2], rng))
+        photo = _shrink(_read_photo(self.path), rng, self.size)
+        background = self._move(photo, self._draw_path(photo.shape[:2], rng))
         if rng.random() >= _FOREGROUND_CHANCE:
             return [_halve(frame) for frame in background]
         other = _read_photo(self.others[int(rng.integers(len(self.others)))])
-        other = _shrunk(other, rng, self.size)
-        transforms = self._path(other.shape[:2], rng)
+        other = _shrink(other, rng, self.size)
+        transforms = self._draw_path(other.shape[:2], rng)
         foreground = self._move(other, transforms)
-        masks = self._move(self._blob(other.shape[:2], transforms, rng), transforms)
+        masks = self._move(self._draw_blob(other.shape[:2], transforms, rng), transforms)
         return [
             _halve(_blend(front, back, mask))
             for front, back, mask in zip(foreground, background, masks, strict=True)
         ]
 
-    def _path(self, shape: tuple[int, ...], rng: np.random.Generator) -> list[Transform]:
-        """From oversampled frames' pixels to the photograph's, one a frame, (2, 3)."""
+    def _draw_path(self, shape: tuple[int, ...], rng: np.random.Generator) -> list[Transform]:
+        """Draw the transforms from oversampled frames to the photo, one per frame, (2, 3)."""
         height, width = (_OVERSAMPLING * side for side in self.size)
-        velocity = _within_circle(rng) * self.speed * _OVERSAMPLING
-        change = _within_circle(rng) * 0.1 * self.speed * _OVERSAMPLING  # of it, a frame
+        velocity = _draw_vector(rng) * self.speed * _OVERSAMPLING
+        change = _draw_vector(rng) * 0.1 * self.speed * _OVERSAMPLING  # of the velocity, per frame
         zoom = rng.uniform(*_ZOOMS)
         turn = np.deg2rad(rng.uniform(-_TURN, _TURN))
         middle = (self.num_frames - 1) / 2
         places = []
         for t in np.arange(self.num_frames) - middle:
             moved = t * velocity + 0.5 * t * abs(t) * change / max(middle, 1)
-            linear = zoom**t * _rotation(turn * t)
+            linear = zoom**t * _make_rotation(turn * t)
             places.append((linear, moved))
-        # Where the middle frame's centre lies, with room for all frames as far as there is any.
-        centre = np.array(
+        # The center of the middle frame, with room for all frames if possible.
+        center = np.array(
             [
                 rng.uniform(width / 2, max(shape[1] - width / 2, width / 2)),
                 rng.uniform(height / 2, max(shape[0] - height / 2, height / 2)),
@@ -98,11 +97,11 @@ class MovingPhoto:
         )
         offset = np.array([width / 2, height / 2])
         return [
-            np.column_stack([linear, centre + moved - linear @ offset]) for linear, moved in places
+            np.column_stack([linear, center + moved - linear @ offset]) for linear, moved in places
         ]
 
     def _move(self, photo: Values, transforms: list[Transform]) -> list[Values]:
-        """What the camera sees, oversampled; beyond the photograph, its mirror image."""
+        """Return what the camera sees, oversampled; the photo is mirrored at its borders."""
         size = (_OVERSAMPLING * self.size[1], _OVERSAMPLING * self.size[0])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         border = cv2.BORDER_REFLECT_101
@@ -111,10 +110,10 @@ class MovingPhoto:
         )
         return [np.asarray(frame, photo.dtype).reshape(size[1], size[0], -1) for frame in frames]
 
-    def _blob(
+    def _draw_blob(
         self, shape: tuple[int, ...], transforms: list[Transform], rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """A round thing with a wavy outline, in the photograph where the middle frame sees it:
+        """Draw the mask of a round object with a wavy outline, within the middle frame's window:
         (rows, columns), 1 inside, 0 outside.
         """
         height, width = (_OVERSAMPLING * side for side in self.size)
@@ -137,16 +136,16 @@ class MovingPhoto:
 def _read_photo(path: Path) -> Image:
     photo = read_rgb8(path, gray_to_rgb=True)
     height, width, _ = photo.shape
-    if min(height, width) < 2:  # OpenCV would never come to the end of mirroring it
+    if min(height, width) < 2:  # OpenCV would never finish mirroring it
         raise ImageError(
-            f"{path}: expected a photograph of at least 2x2 pixels, got {width}x{height} "
+            f"{path}: expected a photo of at least 2x2 pixels, got {width}x{height} "
             "(width x height)"
         )
     return photo
 
 
-def _shrunk(photo: Image, rng: np.random.Generator, size: tuple[int, int]) -> Image:
-    """At a random size, from just large enough to the photograph's own; the smaller, the finer."""
+def _shrink(photo: Image, rng: np.random.Generator, size: tuple[int, int]) -> Image:
+    """Downscale to a random size, from just large enough to the photo's own."""
     least = max(_OVERSAMPLING * side / own for side, own in zip(size, photo.shape[:2], strict=True))
     factor = rng.uniform(min(least, 1.0), 1.0)
     if factor >= 1:
@@ -161,17 +160,17 @@ def _halve(frame: Values) -> Image:
 
 
 def _blend(front: Values, back: Values, mask: Values) -> Image:
-    """mask: (rows, columns, 1), about 0 to 1; resampling has made it overshoot."""
+    """Blend by a mask (rows, columns, 1), about 0 to 1, which overshoots by resampling."""
     share = np.clip(mask, 0, 1).astype(np.float32)
     return np.asarray((front * share + back * (1 - share)).round(), np.uint8)
 
 
-def _within_circle(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A random direction, with a length of 0 to 1, uniform."""
+def _draw_vector(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a vector in a random direction, of length 0 to 1, both uniform."""
     angle = rng.uniform(0, 2 * np.pi)
     return np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0, 1)
 
 
-def _rotation(angle: float) -> NDArray[np.float64]:
+def _make_rotation(angle: float) -> NDArray[np.float64]:
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, -sine], [sine, cosine]])

@@ -21,9 +21,9 @@ from sr.io.video.read.reader import open_video
 def find_videos(
     videos: Sequence[Path], cache_folder: Path, *, clip_frames: int, min_frames: int
 ) -> list[FrameFiles]:
-    """The clips of video files, and of the folders that hold them.
+    """Find the clips of video files, and of folders of them.
 
-    What is not in the cache yet is decoded now. Raises DataError naming all files that are
+    What is not in the cache yet is decoded. Raises DataError naming all files that are
     missing, cannot be decoded or are too short.
     """
     missing = [str(path) for path in videos if not path.exists()]
@@ -35,7 +35,7 @@ def find_videos(
     clips, faults = [], []
     for path in files:
         try:
-            frames = find_images([decoded(path, cache_folder)], recursive=False)
+            frames = find_images([decode_video(path, cache_folder)], recursive=False)
             clips += cut_into_clips(frames, clip_frames, min_frames)
         except DataError as error:  # of the folder of frames
             faults.append(f"{path}: {error}")
@@ -45,10 +45,10 @@ def find_videos(
     return clips
 
 
-def decoded(path: Path, cache_folder: Path) -> Path:
-    """The folder with a video's frames, 8 bits each, as they are coded (not turned).
+def decode_video(path: Path, cache_folder: Path) -> Path:
+    """Decode a video into a folder of frames, 8 bits each, not rotated. Returns the folder.
 
-    Raises VideoError for what cannot be read, and where the disk has no room.
+    Raises VideoError for a video that cannot be read, and when the disk is full.
     """
     status = path.stat()
     made_of = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
@@ -58,7 +58,7 @@ def decoded(path: Path, cache_folder: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # One process of a run decodes, the others wait.
         with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if not folder.is_dir() or not any(folder.iterdir()):  # emptied by somebody
+            if not folder.is_dir() or not any(folder.iterdir()):  # or it was emptied
                 _decode(path, folder)
     except (OSError, ImageError) as error:
         raise VideoError(f"{path}: cannot be decoded into {folder}: {error}") from error
@@ -66,7 +66,7 @@ def decoded(path: Path, cache_folder: Path) -> Path:
 
 
 def _decode(path: Path, folder: Path) -> None:
-    """Write a video's frames into a new folder, which appears with all of them or not at all."""
+    """Write a video's frames into a new folder, which appears complete or not at all."""
     unfinished = folder.with_name(f".{folder.name}-unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
     unfinished.mkdir()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, NonNegativeInt
 from torch import Tensor, nn
 
-from sr.build import build_generator, receptive_radius_of
+from sr.build import build_generator, find_receptive_radius
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.clip_metadata import read_window
@@ -178,7 +178,7 @@ def _load_ours(path: Path) -> LoadedGenerator:
         network.load_state_dict(file.state_dict)
         radius = header.receptive_radius
         if radius is None:
-            radius = receptive_radius_of(header.generator, header.scale)
+            radius = find_receptive_radius(header.generator, header.scale)
         return _describe(network, header.generator.type, "train.py", radius, file.metadata)
     except MissingBasicSRError as error:
         return _without_basicsr(path, file, error)
@@ -213,7 +213,7 @@ def _load_published(
         "scale": scale,
         **make_published_clips(options),
     }
-    radius = receptive_radius_of(options, scale)
+    radius = find_receptive_radius(options, scale)
     return _describe(network, options.type, "published weights", radius, metadata)
 
 

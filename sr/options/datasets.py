@@ -35,8 +35,8 @@ class HRFolders(Section):
     downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
     """Each image is used at each of these sizes; 0.5 adds a half-size copy with finer detail."""
     hr_scale: tuple[Factor, Factor] | None = None
-    """In training, each crop is cut from its image at a random size between these factors, evenly
-    drawn: [0.25, 1.0]. As large as a crop at least. None: at its own size."""
+    """For each training crop, resize the image by a factor drawn uniformly from this range, for
+    instance [0.25, 1.0]; never below the crop size. null: no resizing."""
 
     @model_validator(mode="after")
     def _hr_scale_rises(self) -> Self:
@@ -60,14 +60,14 @@ class PairedFolders(Section):
 
 
 class Synthetic(Section):
-    """Images drawn on the fly, each another: text, graphics, patterns and facades, without
+    """Synthetic images, drawn for each crop: text, graphics, patterns and facades, without
     aliasing. They are not flipped. LR is made by MATLAB's bicubic downscaling."""
 
     type: Literal["Synthetic"]
     text: NonNegativeFloat = 4.0
-    """Share of text on pages, screens, signs; relative to the other kinds. 0 leaves a kind out."""
+    """Share of text on pages, screens and signs, relative to the other kinds; 0: none."""
     graphics: NonNegativeFloat = 2.0
-    """Share of shapes, line art, charts."""
+    """Share of shapes, line art and charts."""
     patterns: NonNegativeFloat = 2.0
     """Share of stripes, grids, checkerboards, dots, zone plates and star charts."""
     facades: NonNegativeFloat = 2.0
@@ -77,10 +77,10 @@ class Synthetic(Section):
     svg_folders: tuple[Path, ...] = ()
     """Folders of SVG files, searched recursively."""
     fonts: tuple[Path, ...] = ()
-    """Folders of TrueType and OpenType fonts, searched recursively; none: those of the system, and
-    where it has none, the one that Pillow brings."""
+    """Folders of TrueType and OpenType fonts, searched recursively; empty: the system's fonts, or
+    Pillow's own if there are none."""
     text_size: tuple[PositiveFloat, PositiveFloat] = (9.0, 64.0)
-    """Smallest and largest size of text, in HR pixels of the em square; evenly on a log scale."""
+    """Smallest and largest font size (em square) in HR pixels, drawn uniformly on a log scale."""
 
     @model_validator(mode="after")
     def _kinds_are_consistent(self) -> Self:
@@ -98,23 +98,21 @@ class Synthetic(Section):
 
 
 class MixedPart(Section):
-    """One of several sources that are learned from together."""
+    """One source of a mixture."""
 
     share: PositiveFloat
-    """Its share of the crops, relative to the other sources'."""
+    """Share of the crops, relative to the other sources."""
     source: Annotated[HRFolders | PairedFolders | Synthetic, Field(discriminator="type")]
-    """Where its images are."""
+    """Where the images are."""
 
 
 class Mixed(Section):
-    """Several sources of images, each with its share of the crops whatever its number of images.
-
-    Shares are kept in every 1000 crops, to a thousandth.
-    """
+    """A mixture of image sources, each with a fixed share of the crops, whatever its number of
+    images. Shares hold within every 1000 crops, to a thousandth."""
 
     type: Literal["Mixed"]
     sources: tuple[MixedPart, ...] = Field(min_length=1)
-    """The sources and their shares."""
+    """Sources and their shares."""
 
     @model_validator(mode="after")
     def _no_share_vanishes(self) -> Self:
@@ -157,13 +155,13 @@ class TrainingData(Section):
     batch_size: PositiveInt = 16
     """Crops per backward pass and process."""
     detail_candidates: PositiveInt = 1
-    """Random candidates per crop, selected by detail; 1: uniform sampling."""
+    """Random candidates per crop, of which one is used by its detail; 1: uniform sampling."""
     detail_measure: Literal["gradient", "residual"] = "gradient"
-    """Measure of detail. gradient: differences of neighboring LR pixels; residual: the error of
-    bicubic upscaling of the downscaled HR crop, an estimate of the loss."""
+    """Measure of detail. gradient: differences of neighboring LR pixels; residual: error of bicubic
+    upscaling of the downscaled HR crop, an estimate of the loss that needs no generator."""
     detail_quantile: Probability = 1.0
-    """Candidate that is used: 1.0 the most detailed, 0.5 the median. Values below 1.0 avoid
-    extremes such as noise."""
+    """Quantile of the candidates' detail that is used: 1.0 the most detailed one, 0.5 the median;
+    below 1.0 avoids extremes such as noise."""
     flips: bool = True
     """Flip crops horizontally and vertically at random."""
     transposes: bool = True
@@ -182,8 +180,8 @@ class TrainingData(Section):
     def _blurred_lr_is_not_flipped(self) -> Self:
         if isinstance(self.source, ClipSource) and self.source.blur_sigma and self.flips:
             raise ValueError(
-                "flips must be false with source.blur_sigma: its lr pixels lie on the first of "
-                "every scale hr pixels, and a flip would move them to the last"
+                "flips: expected false with source.blur_sigma, got true: each lr pixel is at the "
+                "first of scale hr pixels, and a flip would move it to the last"
             )
         return self
 
@@ -195,7 +193,7 @@ class TrainingData(Section):
         for source in sources:
             if self.degradation is not None and not isinstance(source, HRFolders | Synthetic):
                 raise ValueError(
-                    "degradation makes lr from hr: source.type must be HRFolders, Synthetic or "
+                    "degradation makes lr from hr: expected source.type HRFolders, Synthetic or "
                     f"Mixed of these, got {source.type!r}"
                 )
         return self
@@ -203,7 +201,7 @@ class TrainingData(Section):
     @model_validator(mode="after")
     def _residuals_are_of_images(self) -> Self:
         if isinstance(self.source, ClipSource) and self.detail_measure == "residual":
-            raise ValueError("detail_measure: residual is for images; clips take gradient")
+            raise ValueError("detail_measure: expected gradient for clips, got residual")
         return self
 
 
@@ -218,7 +216,7 @@ class ValidationData(Section):
     @model_validator(mode="after")
     def _images_keep_their_size(self) -> Self:
         if isinstance(self.source, HRFolders) and self.source.hr_scale is not None:
-            raise ValueError("source.hr_scale is for training; validation takes downscale")
+            raise ValueError("source.hr_scale: expected none in validation, which takes downscale")
         return self
 
 
@@ -235,7 +233,7 @@ class DatasetsOptions(Section):
 
     @property
     def all_clips(self) -> bool:
-        """Whether every source is one of clips."""
+        """Return whether every source has clips."""
         sources = (self.train.source, *(data.source for data in self.validation))
         return all(isinstance(source, ClipSource) for source in sources)
 
@@ -243,5 +241,5 @@ class DatasetsOptions(Section):
     def _names_are_unique(self) -> Self:
         names = [data.name for data in self.validation]
         if len(set(names)) != len(names):
-            raise ValueError(f"validation sets need different names, got {names}")
+            raise ValueError(f"validation: expected different names, got {names}")
         return self

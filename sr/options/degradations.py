@@ -1,219 +1,186 @@
 """Options of blind degradations, a union discriminated by `type`.
 
-The types have the same kinds of stages and differ in their defaults. Every range can be replaced
+The types have the same kind of stages and differ in their defaults. Every range can be replaced
 alone: `degradation: {type: Real, first: {quality: [30, 95]}}`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    ValidationInfo,
+    field_validator,
+)
 
 from sr.options.base import Section
 
 
-def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
+def _check_order(bounds: tuple[float, float]) -> tuple[float, float]:
     if bounds[0] > bounds[1]:
         raise ValueError(f"expected the smaller number first, got {list(bounds)}")
     return bounds
 
 
-def _around_one(bounds: tuple[float, float]) -> tuple[float, float]:
+def _check_around_one(bounds: tuple[float, float]) -> tuple[float, float]:
     if not bounds[0] <= 1 <= bounds[1]:
         raise ValueError(f"expected a range around 1, got {list(bounds)}")
     return bounds
 
 
-def _odd(sizes: tuple[int, int]) -> tuple[int, int]:
+def _check_odd(sizes: tuple[int, int]) -> tuple[int, int]:
     if sizes[0] > sizes[1] or not all(size % 2 for size in sizes):
         raise ValueError(f"expected two odd sizes, the smaller one first, got {list(sizes)}")
     return sizes
 
 
-def _summing_to_one(shares: tuple[float, float, float]) -> tuple[float, float, float]:
+def _check_sum(shares: tuple[float, float, float]) -> tuple[float, float, float]:
     if abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"expected probabilities that sum to 1, got {list(shares)}")
     return shares
 
 
-# The types carry the descriptions, so that a preset can replace a default without repeating one.
 Probability = Annotated[float, Field(ge=0, le=1)]
-_BlurProbability = Annotated[Probability, Field(description="Share of crops that are blurred.")]
-_Side = Annotated[int, Field(ge=3, le=51)]
-_KernelSizes = Annotated[
-    tuple[_Side, _Side],
-    AfterValidator(_odd),
-    Field(description="Smallest and largest side of the blur kernels, odd, in pixels."),
-]
-_BlurSigma = Annotated[
-    tuple[PositiveFloat, PositiveFloat],
-    AfterValidator(_rising),
-    Field(description="Standard deviations of the blur kernels, in pixels."),
-]
-_SincProbability = Annotated[
-    Probability, Field(description="Share of blurs by a sinc kernel, which causes ringing.")
-]
-_ResizeProbabilities = Annotated[
-    tuple[Probability, Probability, Probability],
-    AfterValidator(_summing_to_one),
-    Field(description="Probabilities of upscaling, downscaling, and keeping the size."),
-]
-_ResizeFactor = Annotated[
-    tuple[Annotated[float, Field(ge=0.05)], Annotated[float, Field(le=4)]],
-    AfterValidator(_around_one),
-    Field(
-        description="Smallest and largest size after resizing, as a factor of hr's size, in the "
-        "last stage of lr's."
-    ),
-]
-_ResizeFilters = Annotated[
-    tuple[Literal["area", "bilinear", "bicubic"], ...],
-    Field(
-        min_length=1,
-        description="Ways of resizing, one drawn each time. Only area averages when shrinking; "
-        "the others sample, which leaves jagged edges.",
-    ),
-]
-_GaussianProbability = Annotated[
-    Probability, Field(description="Share of Gaussian noise; the rest gets Poisson noise.")
-]
-_GaussianSigma = Annotated[
-    tuple[NonNegativeFloat, NonNegativeFloat],
-    AfterValidator(_rising),
-    Field(description="Standard deviations of Gaussian noise, in 8-bit levels."),
-]
-_PoissonScale = Annotated[
-    tuple[NonNegativeFloat, NonNegativeFloat],
-    AfterValidator(_rising),
-    Field(description="Strengths of Poisson noise; 1: sqrt(v) levels at a value of v levels."),
-]
-_GrayProbability = Annotated[
-    Probability, Field(description="Share of noise that is the same in all channels.")
-]
-_CompressionProbability = Annotated[
-    Probability, Field(description="Share of crops that are compressed.")
-]
-_WebpProbability = Annotated[
-    Probability, Field(description="Share of compressions by WebP (slow) instead of JPEG.")
-]
-_PerCent = Annotated[int, Field(ge=1, le=100)]
-_Quality = Annotated[
-    tuple[_PerCent, _PerCent],
-    AfterValidator(_rising),
-    Field(description="Lowest and highest quality of JPEG and WebP, of 100."),
-]
+_KernelSize = Annotated[int, Field(ge=3, le=51)]
+_Percent = Annotated[int, Field(ge=1, le=100)]
+_PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_check_order)]
+_Range = Annotated[tuple[NonNegativeFloat, NonNegativeFloat], AfterValidator(_check_order)]
 
 
 class StageOptions(Section):
-    """Blur, resizing, noise and compression; the defaults are Real-ESRGAN's first stage."""
+    """Blur, resizing, noise and compression."""
 
-    blur_probability: _BlurProbability = 1.0
-    kernel_sizes: _KernelSizes = (7, 21)
-    blur_sigma: _BlurSigma = (0.2, 3.0)
-    sinc_probability: _SincProbability = 0.1
-    resize_probabilities: _ResizeProbabilities = (0.2, 0.7, 0.1)
-    resize_factor: _ResizeFactor = (0.15, 1.5)
-    resize_filters: _ResizeFilters = ("area", "bilinear", "bicubic")
-    gaussian_probability: _GaussianProbability = 0.5
-    gaussian_sigma: _GaussianSigma = (1.0, 30.0)
-    poisson_scale: _PoissonScale = (0.05, 3.0)
-    grey_probability: _GrayProbability = 0.4
-    compression_probability: _CompressionProbability = 1.0
-    webp_probability: _WebpProbability = 0.0
-    quality: _Quality = (30, 95)
-
-
-class RealESRGANSecondStage(StageOptions):
-    """Real-ESRGAN's second stage."""
-
-    blur_probability: _BlurProbability = 0.8
-    blur_sigma: _BlurSigma = (0.2, 1.5)
-    resize_probabilities: _ResizeProbabilities = (0.3, 0.4, 0.3)
-    resize_factor: _ResizeFactor = (0.3, 1.2)
-    gaussian_sigma: _GaussianSigma = (1.0, 25.0)
-    poisson_scale: _PoissonScale = (0.05, 2.5)
-
-
-class RealFirstStage(StageOptions):
-    """First stage between Real-ESRGAN's and the mild ones of community templates."""
-
-    blur_probability: _BlurProbability = 0.8
-    kernel_sizes: _KernelSizes = (7, 13)
-    blur_sigma: _BlurSigma = (0.2, 2.0)
-    resize_factor: _ResizeFactor = (0.4, 1.5)
-    gaussian_sigma: _GaussianSigma = (0.0, 10.0)
-    poisson_scale: _PoissonScale = (0.0, 0.6)
-    webp_probability: _WebpProbability = 0.1
-    quality: _Quality = (40, 95)
-
-
-class RealSecondStage(StageOptions):
-    """Second stage between Real-ESRGAN's and the mild ones of community templates."""
-
-    blur_probability: _BlurProbability = 0.4
-    kernel_sizes: _KernelSizes = (7, 13)
-    blur_sigma: _BlurSigma = (0.2, 1.0)
-    resize_probabilities: _ResizeProbabilities = (0.3, 0.4, 0.3)
-    resize_factor: _ResizeFactor = (0.6, 1.2)
-    gaussian_sigma: _GaussianSigma = (0.0, 6.0)
-    poisson_scale: _PoissonScale = (0.0, 0.4)
-    webp_probability: _WebpProbability = 0.1
-    quality: _Quality = (35, 95)
+    blur_probability: Probability = 1.0
+    """Share of crops that are blurred."""
+    kernel_sizes: Annotated[tuple[_KernelSize, _KernelSize], AfterValidator(_check_odd)] = (7, 21)
+    """Smallest and largest side of the blur kernels, odd, in pixels."""
+    blur_sigma: _PositiveRange = (0.2, 3.0)
+    """Standard deviations of the blur kernels, in pixels."""
+    sinc_probability: Probability = 0.1
+    """Share of blurs by a sinc kernel, which causes ringing."""
+    resize_probabilities: Annotated[
+        tuple[Probability, Probability, Probability], AfterValidator(_check_sum)
+    ] = (0.2, 0.7, 0.1)
+    """Probabilities of upscaling, downscaling, and keeping the size."""
+    resize_factor: Annotated[
+        tuple[Annotated[float, Field(ge=0.05)], Annotated[float, Field(le=4)]],
+        AfterValidator(_check_around_one),
+    ] = (0.15, 1.5)
+    """Smallest and largest size after resizing, as a factor of hr's size, in the last stage of
+    lr's."""
+    resize_filters: tuple[Literal["area", "bilinear", "bicubic"], ...] = Field(
+        default=("area", "bilinear", "bicubic"), min_length=1
+    )
+    """Ways of resizing, one drawn each time. Only area averages when shrinking; the others sample,
+    which leaves jagged edges."""
+    gaussian_probability: Probability = 0.5
+    """Share of Gaussian noise; the rest gets Poisson noise."""
+    gaussian_sigma: _Range = (1.0, 30.0)
+    """Standard deviations of Gaussian noise, in 8-bit levels."""
+    poisson_scale: _Range = (0.05, 3.0)
+    """Strengths of Poisson noise; 1: sqrt(v) levels at a value of v levels."""
+    grey_probability: Probability = 0.4
+    """Share of noise that is the same in all channels."""
+    compression_probability: Probability = 1.0
+    """Share of crops that are compressed."""
+    webp_probability: Probability = 0.0
+    """Share of compressions by WebP (slow) instead of JPEG."""
+    quality: Annotated[tuple[_Percent, _Percent], AfterValidator(_check_order)] = (30, 95)
+    """Lowest and highest quality of JPEG and WebP, of 100."""
 
 
-class LightStage(StageOptions):
-    """The only stage, for nearly clean images: little blur, antialiased, high quality."""
+class _Preset(Section):
+    """Degradations whose stages have defaults of their own."""
 
-    blur_probability: _BlurProbability = 0.5
-    kernel_sizes: _KernelSizes = (7, 9)
-    blur_sigma: _BlurSigma = (0.2, 1.5)
-    sinc_probability: _SincProbability = 0.0
-    resize_probabilities: _ResizeProbabilities = (0.0, 0.0, 1.0)
-    resize_factor: _ResizeFactor = (0.8, 1.2)
-    resize_filters: _ResizeFilters = ("area",)
-    gaussian_sigma: _GaussianSigma = (0.0, 5.0)
-    poisson_scale: _PoissonScale = (0.0, 0.3)
-    compression_probability: _CompressionProbability = 0.8
-    webp_probability: _WebpProbability = 0.1
-    quality: _Quality = (70, 95)
+    @field_validator("first", "second", "only", mode="before", check_fields=False)
+    @classmethod
+    def _keep_other_defaults(cls, stage: Any, info: ValidationInfo) -> Any:
+        """Take what a stage leaves out from this preset instead of from StageOptions."""
+        assert info.field_name is not None
+        default = cls.model_fields[info.field_name].default
+        return {**dict(default), **stage} if isinstance(stage, dict) else stage
 
 
-_FinalSincProbability = Annotated[
-    Probability, Field(description="Share of lr crops with a final sinc filter.")
-]
-_CleanProbability = Annotated[
-    Probability,
-    Field(description="Share of crops with only bicubic downscaling (MATLAB's), for clean images."),
-]
-
-
-class RealESRGANOptions(Section):
+class RealESRGANOptions(_Preset):
     """Two stages with the ranges of Real-ESRGAN, Wang et al. 2021, sec. 4.1; unlike there, 10 % of
     the crops stay clean by default (`clean_probability`)."""
 
     type: Literal["RealESRGAN"]
     first: StageOptions = StageOptions()
-    second: RealESRGANSecondStage = RealESRGANSecondStage()
-    final_sinc_probability: _FinalSincProbability = 0.8
-    clean_probability: _CleanProbability = 0.1  # 0 in the paper, whose model blurs clean images
+    """Real-ESRGAN's first stage."""
+    second: StageOptions = StageOptions(
+        blur_probability=0.8,
+        blur_sigma=(0.2, 1.5),
+        resize_probabilities=(0.3, 0.4, 0.3),
+        resize_factor=(0.3, 1.2),
+        gaussian_sigma=(1.0, 25.0),
+        poisson_scale=(0.05, 2.5),
+    )
+    """Real-ESRGAN's second stage."""
+    final_sinc_probability: Probability = 0.8
+    """Share of lr crops with a final sinc filter."""
+    clean_probability: Probability = 0.1  # 0 in the paper, whose model blurs clean images
+    """Share of crops with only bicubic downscaling (MATLAB's), for clean images."""
 
 
-class RealOptions(Section):
+class RealOptions(_Preset):
     """Two milder stages, for photos from cameras and the web."""
 
     type: Literal["Real"]
-    first: RealFirstStage = RealFirstStage()
-    second: RealSecondStage = RealSecondStage()
-    final_sinc_probability: _FinalSincProbability = 0.4
-    clean_probability: _CleanProbability = 0.1
+    first: StageOptions = StageOptions(
+        blur_probability=0.8,
+        kernel_sizes=(7, 13),
+        blur_sigma=(0.2, 2.0),
+        resize_factor=(0.4, 1.5),
+        gaussian_sigma=(0.0, 10.0),
+        poisson_scale=(0.0, 0.6),
+        webp_probability=0.1,
+        quality=(40, 95),
+    )
+    """First stage, between Real-ESRGAN's and the mild ones of community templates."""
+    second: StageOptions = StageOptions(
+        blur_probability=0.4,
+        kernel_sizes=(7, 13),
+        blur_sigma=(0.2, 1.0),
+        resize_probabilities=(0.3, 0.4, 0.3),
+        resize_factor=(0.6, 1.2),
+        gaussian_sigma=(0.0, 6.0),
+        poisson_scale=(0.0, 0.4),
+        webp_probability=0.1,
+        quality=(35, 95),
+    )
+    """Second stage, between Real-ESRGAN's and the mild ones of community templates."""
+    final_sinc_probability: Probability = 0.4
+    """As in RealESRGAN."""
+    clean_probability: Probability = 0.1
+    """As in RealESRGAN."""
 
 
-class LightOptions(Section):
+class LightOptions(_Preset):
     """One weak stage, for nearly clean images."""
 
     type: Literal["Light"]
-    only: LightStage = LightStage()
-    final_sinc_probability: _FinalSincProbability = 0.0
-    clean_probability: _CleanProbability = 0.1
+    only: StageOptions = StageOptions(
+        blur_probability=0.5,
+        kernel_sizes=(7, 9),
+        blur_sigma=(0.2, 1.5),
+        sinc_probability=0.0,
+        resize_probabilities=(0.0, 0.0, 1.0),
+        resize_factor=(0.8, 1.2),
+        resize_filters=("area",),
+        gaussian_sigma=(0.0, 5.0),
+        poisson_scale=(0.0, 0.3),
+        compression_probability=0.8,
+        webp_probability=0.1,
+        quality=(70, 95),
+    )
+    """The only stage: little blur, antialiased, high quality."""
+    final_sinc_probability: Probability = 0.0
+    """As in RealESRGAN."""
+    clean_probability: Probability = 0.1
+    """As in RealESRGAN."""
 
 
 DegradationOptions = Annotated[

@@ -13,11 +13,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from sr.options.basicsr.data import datasets
-from sr.options.basicsr.losses import losses
-from sr.options.basicsr.networks import discriminator, generator
+from sr.errors import UserError
+from sr.options.basicsr.data import translate_datasets
+from sr.options.basicsr.losses import translate_losses
+from sr.options.basicsr.networks import translate_discriminator, translate_generator
 from sr.options.basicsr.reader import BasicSRReader
-from sr.options.basicsr.training import train
+from sr.options.basicsr.training import translate_train
 from sr.options.schema import Options
 
 _SECTIONS = ("network_g", "datasets", "train")
@@ -27,66 +28,68 @@ _SHARPENING = ("gt_usm", "l1_gt_usm", "percep_gt_usm", "gan_gt_usm")
 
 
 @dataclass(frozen=True)
-class Imported:
+class Translation:
     """A file of ours, and what of theirs is not or not quite in it."""
 
     text: str
-    """YAML that `load_options` reads, with `dropped` as a comment at its head."""
-    dropped: list[str]
+    """YAML that `load_options` reads, with `unused` as a comment at its head."""
+    unused: list[str]
     """`key.path: value -- why, or what to do instead`, in the order of their file."""
 
 
-def import_basicsr(text: str) -> Imported:
+def import_basicsr(text: str) -> Translation:
     """Translate the text of a BasicSR file.
 
-    Raises ValueError for broken YAML, a file of another kind, an unknown network and values that
+    Raises UserError for broken YAML, a file of another kind, an unknown network and values that
     have no place here; the message names key, what was expected and what was given.
     """
-    reader = BasicSRReader(_read(text))
+    reader = BasicSRReader(_parse(text))
     scale = reader.read_int("scale")
     model = reader.read_choice("model_type", _MODELS)
-    made: dict[str, Any] = {"name": _name(reader)}
+    made: dict[str, Any] = {"name": _translate_name(reader)}
     made["seed"] = reader.read_int("manual_seed", 0)
     made["scale"] = scale
-    made["generator"] = generator(reader, scale)
+    made["generator"] = translate_generator(reader, scale)
     adversarial = model in _GAN_MODELS
     if adversarial:
         _expect_adversarial_parts(reader, model)
-        made["discriminator"] = discriminator(reader)
-    made["losses"] = losses(reader, adversarial=adversarial, relativistic=model == "ESRGANModel")
+        made["discriminator"] = translate_discriminator(reader)
+    made["losses"] = translate_losses(
+        reader, adversarial=adversarial, relativistic=model == "ESRGANModel"
+    )
     of_real_esrgan = model.startswith("RealESR")
-    made["datasets"] = datasets(reader, scale, crops_by_model=of_real_esrgan)
-    made["train"] = train(reader, adversarial=adversarial)
+    made["datasets"] = translate_datasets(reader, scale, crops_by_model=of_real_esrgan)
+    made["train"] = translate_train(reader, adversarial=adversarial)
     if of_real_esrgan:
-        _note_sharpening(reader, degrades="degradation" in made["datasets"]["train"])
+        _warn_of_sharpening(reader, degrades="degradation" in made["datasets"]["train"])
     if reader.has("val.val_freq"):
         made["validate"] = {"interval": reader.read_int("val.val_freq")}
     if reader.has("logger.print_freq"):
         made["log"] = {"interval": reader.read_int("logger.print_freq")}
     reader.expect("logger.use_tb_logger", True, "TensorBoard is always written")
     _check(made)
-    dropped = reader.list_unused()
-    return Imported(_head(dropped) + _as_yaml(made), dropped)
+    unused = reader.list_unused()
+    return Translation(_format_head(unused) + _dump(made), unused)
 
 
-def _read(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a !!float that is none
-        raise ValueError(f"expected YAML: {error}") from None
+        raise UserError(f"expected YAML: {error}") from None
     wanted = f"expected a training file of BasicSR, with sections {', '.join(_SECTIONS)}"
     if not isinstance(tree, dict):
-        raise ValueError(f"{wanted}, got {type(tree).__name__}")
+        raise UserError(f"{wanted}, got {type(tree).__name__}")
     missing = [name for name in _SECTIONS if not isinstance(tree.get(name), dict)]
     if missing:
         got = ", ".join(str(key) for key in tree)
-        raise ValueError(f"{wanted}; there is no {', '.join(missing)} among: {got}")
+        raise UserError(f"{wanted}; there is no {', '.join(missing)} among: {got}")
     return tree
 
 
-def _name(reader: BasicSRReader) -> str:
+def _translate_name(reader: BasicSRReader) -> str:
     """Their name, which for us is that of a folder."""
-    theirs = reader.read_text("name")
+    theirs = reader.read_str("name")
     ours = re.sub(r"[^A-Za-z0-9._-]", "_", theirs)
     if not ours[0].isalnum():
         ours = f"run{ours}"
@@ -97,12 +100,12 @@ def _name(reader: BasicSRReader) -> str:
 
 def _expect_adversarial_parts(reader: BasicSRReader, model: str) -> None:
     parts = ("network_d", "train.gan_opt", "train.optim_d")
-    missing = [part for part in parts if not reader.sections(part)]
+    missing = [part for part in parts if not reader.list_keys(part)]
     if missing:
-        raise ValueError(f"{', '.join(missing)}: expected with model_type {model}, got nothing")
+        raise UserError(f"{', '.join(missing)}: expected with model_type {model}, got nothing")
 
 
-def _note_sharpening(reader: BasicSRReader, *, degrades: bool) -> None:
+def _warn_of_sharpening(reader: BasicSRReader, *, degrades: bool) -> None:
     for key in _SHARPENING:
         reader.expect(key, False, "hr is not sharpened here; results are softer, or sharpen files")
     if degrades:
@@ -116,24 +119,24 @@ def _check(made: dict[str, Any]) -> None:
     except ValidationError as error:
         faults = [
             f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: "
-            f"{fault['msg'].removeprefix('Value error, ')}, got {_short(fault['input'])}"
+            f"{fault['msg'].removeprefix('Value error, ')}, got {_format_input(fault['input'])}"
             for fault in error.errors(include_url=False)
         ]
         listed = "\n".join(f"  {fault}" for fault in faults)
-        raise ValueError(f"translated, these options are refused:\n{listed}") from None
+        raise UserError(f"translated, these options are refused:\n{listed}") from None
 
 
-def _short(value: object) -> str:
+def _format_input(value: object) -> str:
     return "a section" if isinstance(value, dict) else repr(value)
 
 
-def _head(dropped: list[str]) -> str:
+def _format_head(unused: list[str]) -> str:
     lines = [
         "# yaml-language-server: $schema=../schema.json",
         "# Translated from a training file of BasicSR by sr-convert.",
     ]
-    if dropped:
-        lines += ["# Not taken over, or not quite:", *(f"#   {line}" for line in dropped)]
+    if unused:
+        lines += ["# Not taken over, or not quite:", *(f"#   {line}" for line in unused)]
     return "\n".join(lines) + "\n\n"
 
 
@@ -147,7 +150,7 @@ class _Dumper(yaml.SafeDumper):
         return super().represent_sequence(tag, sequence, flow_style=plain or flow_style)
 
 
-def _as_yaml(made: dict[str, Any]) -> str:
+def _dump(made: dict[str, Any]) -> str:
     sections = (
         yaml.dump({key: value}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         for key, value in made.items()

@@ -1,4 +1,4 @@
-"""YAML file and command-line overrides -> Options, or one error that lists every fault."""
+"""Load Options from a YAML file and command-line overrides, or report all faults in one error."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ _MESSAGES = {  # instead of pydantic's, which speak of Python's types
 
 
 class OptionsError(UserError):
-    """Options that cannot be used; the message names file, key, what was given, what is allowed."""
+    """Options that cannot be used; the message names file, key, value and what is allowed."""
 
 
 def load_options(path: Path, overrides: Sequence[str] = ()) -> Options:
-    """Options of the YAML file `path` with `key.sub=value` overrides merged in before checking.
+    """Load the YAML file `path` with `key.sub=value` overrides.
 
     Raises OptionsError with all faults at once.
     """
@@ -41,12 +41,12 @@ def load_options(path: Path, overrides: Sequence[str] = ()) -> Options:
 
 
 def dump_options(options: Options) -> str:
-    """The full options, defaults included, as YAML that `load_options` reads."""
+    """Return all options, with defaults, as YAML that `load_options` reads."""
     return yaml.safe_dump(options.model_dump(mode="json", by_alias=True), sort_keys=False)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """safe_load that refuses a key given twice, which YAML would let the last one win."""
+    """A safe loader that refuses duplicate keys, of which YAML would take the last."""
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
         section = super().compose_mapping_node(anchor)
@@ -77,7 +77,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _merge(tree: dict[str, Any], override: str) -> dict[str, Any]:
-    """The tree with one `key.sub=value` in it; a number in the key is an index of a list."""
+    """Return the tree with one `key.sub=value` in it; a number in the key is an index of a list."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise OptionsError(f"override {override!r}: expected key.sub=value, e.g. train.steps=1000")
@@ -90,12 +90,12 @@ def _merge(tree: dict[str, Any], override: str) -> dict[str, Any]:
 
 
 def _replace(node: Any, keys: Sequence[str], value: Any, override: str) -> Any:
-    """A copy of the node with a value below it; an alias elsewhere keeps the old one."""
+    """Copy the node with a new value below it; an alias elsewhere keeps the old one."""
     if not keys:
         return value
     key, *below = keys
     if isinstance(node, list):
-        index = _index(node, key, override)
+        index = _parse_index(node, key, override)
         return [*node[:index], _replace(node[index], below, value, override), *node[index + 1 :]]
     if not isinstance(node, dict | None):
         raise OptionsError(f"override {override!r}: {key!r} lies below a value, not a section")
@@ -103,31 +103,31 @@ def _replace(node: Any, keys: Sequence[str], value: Any, override: str) -> Any:
     return {**section, key: _replace(section.get(key), below, value, override)}
 
 
-def _index(node: list[Any], part: str, override: str) -> int:
+def _parse_index(node: list[Any], part: str, override: str) -> int:
     if not part.isdecimal() or int(part) >= len(node):
         raise OptionsError(f"override {override!r}: {part!r} is no index of a list of {len(node)}")
     return int(part)
 
 
 def _describe(fault: ErrorDetails) -> str:
-    """One line: key path, what is wrong, what was given, what is allowed."""
+    """Return one line: key path, what is wrong, the value, what is allowed."""
     path, sections = _walk(fault["loc"])
     key = ".".join(path) or "the whole file"
     got = fault["input"]
     if fault["type"] == "extra_forbidden":
-        allowed = sorted(_keys(sections))
-        hint = _did_you_mean(path[-1], allowed)
+        allowed = sorted(_list_keys(sections))
+        hint = _suggest(path[-1], allowed)
         return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
     if fault["type"] == "missing":
         return f"{key}: missing"
     if fault["type"] == "union_tag_not_found":
         _, members = _walk((*fault["loc"], "type"))
-        return f"{key}.type: missing; allowed: {', '.join(str(_tag(part)) for part in members)}"
+        return f"{key}.type: missing; allowed: {', '.join(str(_get_tag(part)) for part in members)}"
     if fault["type"] == "union_tag_invalid":
         context = fault["ctx"]
         allowed = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
         tag = str(context["tag"])
-        return f"{key}.type: unknown type {tag!r}{_did_you_mean(tag, allowed)}; allowed: " + (
+        return f"{key}.type: unknown type {tag!r}{_suggest(tag, allowed)}; allowed: " + (
             ", ".join(allowed)
         )
     message = _MESSAGES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
@@ -137,13 +137,13 @@ def _describe(fault: ErrorDetails) -> str:
     return f"{key}: {message}, got {got!r}"
 
 
-def _did_you_mean(word: str, allowed: Sequence[str]) -> str:
+def _suggest(word: str, allowed: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
 def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[type[Section]]]:
-    """The key path as written in the file, and the sections that hold its last key.
+    """Return the key path as written in the file, and the sections that hold its last key.
 
     Pydantic's location of a fault inside a union also holds the member's `type`, which is not a
     key of the file; it selects the member here.
@@ -152,7 +152,7 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[type[Section
     holders: list[type[Section]] = []
     members: list[type[Section]] = [Options]
     for part in location:
-        tagged = [member for member in members if _tag(member) == part]
+        tagged = [member for member in members if _get_tag(member) == part]
         if tagged and len(members) > 1:
             members = tagged
             continue
@@ -165,24 +165,24 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], list[type[Section
             for member in members
             for name, field in member.model_fields.items()
             if (field.alias or name) == part
-            for section in _sections_in(field.annotation)
+            for section in _list_sections(field.annotation)
         ]
     return path, holders
 
 
-def _sections_in(annotation: Any) -> list[type[Section]]:
-    """All Section classes that an annotation mentions."""
+def _list_sections(annotation: Any) -> list[type[Section]]:
+    """List all Section classes in an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
-    return [section for part in get_args(annotation) for section in _sections_in(part)]
+    return [section for part in get_args(annotation) for section in _list_sections(part)]
 
 
-def _tag(section: type[Section]) -> str | None:
+def _get_tag(section: type[Section]) -> str | None:
     field = section.model_fields.get("type")
     return None if field is None else str(get_args(field.annotation)[0])
 
 
-def _keys(sections: Sequence[type[Section]]) -> set[str]:
+def _list_keys(sections: Sequence[type[Section]]) -> set[str]:
     return {
         field.alias or name for section in sections for name, field in section.model_fields.items()
     }

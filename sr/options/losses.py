@@ -67,8 +67,8 @@ class PerceptualOptions(Section):
                 counts = _VGG_CONVOLUTIONS[self.type]
                 last = ", ".join(f"{block}_{count}" for block, count in enumerate(counts, start=1))
                 raise ValueError(
-                    f"{self.type} has no layer {name!r}; expected conv or relu and block_number, "
-                    f"up to {last}"
+                    f"layers: expected conv or relu and block_number, up to {last} for "
+                    f"{self.type}, got {name!r}"
                 )
         return self
 
@@ -90,7 +90,9 @@ class AdversarialOptions(Section):
     @model_validator(mode="after")
     def _smoothing_has_a_meaning(self) -> Self:
         if self.label_smoothing and self.type in ("hinge", "wasserstein"):
-            raise ValueError(f"label_smoothing has no meaning with {self.type}; leave it out")
+            raise ValueError(
+                f"label_smoothing: expected 0 with {self.type}, got {self.label_smoothing}"
+            )
         return self
 
 
@@ -146,7 +148,9 @@ class TeacherOptions(Section):
     @model_validator(mode="after")
     def _inputs_begin_with_lr(self) -> Self:
         if self.inputs not in (("lr",), ("lr", "zoomed")):
-            raise ValueError(f"inputs must be [lr] or [lr, zoomed], got [{', '.join(self.inputs)}]")
+            raise ValueError(
+                f"inputs: expected [lr] or [lr, zoomed], got [{', '.join(self.inputs)}]"
+            )
         return self
 
 

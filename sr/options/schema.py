@@ -75,7 +75,7 @@ class Options(Section):
         allowed = SCALES.get(self.generator.type, (2, 3, 4, 8))
         if self.scale not in allowed:
             raise ValueError(
-                f"scale must be one of {', '.join(map(str, allowed))} for {self.generator.type}, "
+                f"scale: expected one of {', '.join(map(str, allowed))} for {self.generator.type}, "
                 f"got {self.scale}"
             )
         return self
@@ -89,15 +89,17 @@ class Options(Section):
         needing = " and ".join(name for name, needed in needs.items() if needed)
         if not needing and self.datasets.window is not None:
             raise ValueError(
-                f"datasets.window is for generators that see several frames, and losses.temporal; "
-                f"{self.generator.type} sees one"
+                f"datasets.window: expected a multi-frame generator or losses.temporal, got "
+                f"{self.generator.type}"
             )
         if needing and self.datasets.window is None:
-            raise ValueError(f"{needing}: needs datasets.window; `window: {{}}` takes its defaults")
+            raise ValueError(
+                f"{needing}: expected datasets.window, got none; `window: {{}}` takes its defaults"
+            )
         if needing and not self.datasets.all_clips:
             raise ValueError(
-                f"{needing}: every source in datasets must be one of clips (FrameFolders, "
-                "Vimeo90K, VideoFiles, MovingPhotos)"
+                f"{needing}: expected clips from every source in datasets (FrameFolders, Vimeo90K, "
+                "VideoFiles, MovingPhotos)"
             )
         return self
 
@@ -116,8 +118,8 @@ class Options(Section):
             least += self.generator.num_frames - 1
         if length < least:
             raise ValueError(
-                f"datasets.train.source.{name} must be at least {least}, the frames that are "
-                f"learned from together (whole_windows, losses.temporal), got {length}"
+                f"datasets.train.source.{name}: expected at least {least}, the frames of a sample "
+                f"(whole_windows, losses.temporal), got {length}"
             )
         return self
 
@@ -126,8 +128,8 @@ class Options(Section):
         teacher = self.losses.teacher
         if isinstance(self.generator, RBPNOptions) and teacher and "zoomed" in teacher.inputs:
             raise ValueError(
-                f"losses.teacher.inputs must be [lr] for {self.generator.type}, which sees several "
-                "frames: zoomed crops have no neighbors"
+                f"losses.teacher.inputs: expected [lr] for {self.generator.type}, a multi-frame "
+                "generator: zoomed crops have no neighbors"
             )
         return self
 
@@ -136,7 +138,7 @@ class Options(Section):
         crop_size = self.datasets.train.crop_size
         if crop_size % self.scale:
             raise ValueError(
-                f"datasets.train.crop_size must be a multiple of scale {self.scale}, "
+                f"datasets.train.crop_size: expected a multiple of scale {self.scale}, "
                 f"got {crop_size}"
             )
         return self
@@ -151,7 +153,7 @@ class Options(Section):
         crop_size = self.datasets.train.crop_size
         if crop_size < least:
             raise ValueError(
-                f"datasets.train.crop_size must be at least {least} for this discriminator, "
+                f"datasets.train.crop_size: expected at least {least} for this discriminator, "
                 f"got {crop_size}"
             )
         return self
@@ -171,7 +173,8 @@ class Options(Section):
         for name, size in least.items():
             if crop_size < size:
                 raise ValueError(
-                    f"datasets.train.crop_size must be at least {size} for {name}, got {crop_size}"
+                    f"datasets.train.crop_size: expected at least {size} for {name}, "
+                    f"got {crop_size}"
                 )
         return self
 
@@ -180,8 +183,9 @@ class Options(Section):
         gan = self.train.gan
         if gan is not None and gan.start_step + gan.lead_steps > self.train.steps:
             raise ValueError(
-                "the adversarial term would never count: train.gan.start_step + lead_steps is "
-                f"{gan.start_step + gan.lead_steps}, train.steps {self.train.steps}"
+                "train.gan: expected start_step + lead_steps of at most train.steps, "
+                f"{self.train.steps}, got {gan.start_step + gan.lead_steps}: no step would use the "
+                "adversarial term"
             )
         return self
 
@@ -196,7 +200,6 @@ class Options(Section):
         if missing and len(missing) < len(parts):
             given = [name for name in parts if name not in missing]
             raise ValueError(
-                f"{' and '.join(given)} given without {' and '.join(missing)}; adversarial "
-                "training needs all three"
+                f"{' and '.join(given)}: expected {' and '.join(missing)} too, got none"
             )
         return self

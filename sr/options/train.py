@@ -1,13 +1,126 @@
-"""Options of the loop: length, optimizer, schedule, precision, checkpoints."""
+"""Options of training: the loop, optimizers, schedules, and the discriminator's training."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
-from sr.options.base import Decay, Section
-from sr.options.gan import GANOptions
-from sr.options.optimization import OptimizerOptions, ScheduleOptions
+from sr.options.base import Decay, Factor, Section
+
+
+class AdamOptions(Section):
+    """Adam, Kingma and Ba 2015."""
+
+    type: Literal["Adam"]
+    learning_rate: PositiveFloat = 1e-4
+    """Learning rate, before the factor of the schedule."""
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decay of the running means of gradient and squared gradient."""
+
+
+class AdamWOptions(Section):
+    """AdamW, Loshchilov and Hutter 2019."""
+
+    type: Literal["AdamW"]
+    learning_rate: PositiveFloat = 2e-4
+    """Learning rate, before the factor of the schedule."""
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
+    """Decay of the running means of gradient and squared gradient."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Decoupled weight decay."""
+
+
+class MuonOptions(Section):
+    """Muon, Jordan et al. 2024: orthogonalized momentum for inner convolutions, AdamW elsewhere."""
+
+    type: Literal["Muon"]
+    learning_rate: PositiveFloat = 0.02
+    """Learning rate of the orthogonalized updates of the inner convolutions."""
+    momentum: Decay = 0.95
+    """Decay of the running mean of the gradient."""
+    adamw_learning_rate: PositiveFloat = 1e-3
+    """Learning rate of all other parameters (first and last layer, biases, slopes, norms)."""
+    adamw_betas: tuple[Decay, Decay] = (0.9, 0.99)
+    """Decay of the running means of gradient and squared gradient in AdamW."""
+
+
+OptimizerOptions = Annotated[AdamOptions | AdamWOptions | MuonOptions, Field(discriminator="type")]
+
+
+class CosineOptions(Section):
+    """Cosine from the full learning rate down to `final_factor` of it."""
+
+    type: Literal["cosine"]
+    warmup_steps: NonNegativeInt = 0
+    """Steps of linear growth from zero."""
+    final_factor: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Factor of the learning rate at the last step."""
+
+
+class MultiStepOptions(Section):
+    """The learning rate is multiplied by `gamma` at each milestone."""
+
+    type: Literal["multi_step"]
+    warmup_steps: NonNegativeInt = 0
+    """Steps of linear growth from zero."""
+    milestones: tuple[PositiveInt, ...]
+    """Steps after which the factor is applied, in ascending order."""
+    gamma: Factor = 0.5
+    """Factor at each milestone."""
+
+    @model_validator(mode="after")
+    def _milestones_rise(self) -> Self:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones: expected rising steps, got {list(self.milestones)}")
+        return self
+
+
+ScheduleOptions = Annotated[CosineOptions | MultiStepOptions, Field(discriminator="type")]
+
+
+class MonitorOptions(Section):
+    """GAN monitor: limits beyond which adversarial training is considered unstable."""
+
+    window: PositiveInt = 200
+    """Steps of the running means; a value with fewer measurements raises no alarm."""
+    max_margin: PositiveFloat = 10.0
+    """Alarm when mean D(hr) - D(sr), in logits, is larger: the discriminator has won."""
+    max_colour_drift: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """Alarm when the mean of sr minus that of lr, in any channel, is larger ([0, 1] range)."""
+    max_nonfinite_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Alarm when a larger share of steps was skipped because they were not finite."""
+    action: Literal["warn", "lower_weight", "pause_discriminator", "stop"] = "warn"
+    """What an alarm does in addition to the warning."""
+    lower_factor: Factor = 0.5
+    """lower_weight: factor of the adversarial weight, applied once per window, down to 1e-3."""
+
+
+class GANOptions(Section):
+    """Training of the discriminator."""
+
+    optimizer: OptimizerOptions
+    """Optimizer of the discriminator."""
+    schedule: ScheduleOptions | None = None
+    """Of the discriminator's learning rate, counted from the first step of the run; null: the
+    same as the generator's."""
+    start_step: PositiveInt = 1
+    """First step in which the discriminator is trained."""
+    lead_steps: NonNegativeInt = 0
+    """Warm-up: steps of the discriminator before the adversarial term is used."""
+    interval: PositiveInt = 1
+    """The discriminator is trained in every N-th step."""
+    updates: PositiveInt = 1
+    """Its updates per such step, each with other images."""
+    clip_norm: PositiveFloat | None = None
+    """Largest norm of its gradient; null: no clipping."""
+    monitor: MonitorOptions = MonitorOptions()
 
 
 class TrainOptions(Section):
@@ -53,5 +166,7 @@ class TrainOptions(Section):
     @model_validator(mode="after")
     def _a_part_is_of_something(self) -> Self:
         if self.initial_partial and self.initial_generator is None:
-            raise ValueError("initial_partial needs initial_generator, the file to take from")
+            raise ValueError(
+                "initial_partial: expected initial_generator, the file to load from, got none"
+            )
         return self

@@ -18,12 +18,18 @@ from sr.build_data import (
     find_training_sources,
     find_validation_sources,
 )
-from sr.data.cache import Cached, cache, index_path, open_cached, write_index
-from sr.data.clip_crops import ClipCropDataset, join
-from sr.data.crops import Crop, CropDataset, CropSettings, one_thread, refuse_small_images
+from sr.data.cache import SourceCache, fill_cache, get_index_path, open_cache, write_index
+from sr.data.clip_crops import ClipCropDataset, collate_clips
+from sr.data.crops import (
+    Crop,
+    CropDataset,
+    CropSettings,
+    ZoomedCropDataset,
+    refuse_small_images,
+    use_one_thread,
+)
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source
-from sr.data.zoomed_crops import ZoomedCropDataset
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.steps import Batch
@@ -46,27 +52,27 @@ def find_images(options: Options, device: torch.device) -> tuple[Sequence[Source
 
 def decode_images(
     sources: Sequence[Source[Any]], folder: Path, cache_gib: float, accelerator: Accelerator
-) -> Cached[Any]:
+) -> SourceCache[Any]:
     """Decode images or clips into a file of this machine's own in the run's folder.
 
     Where several processes share a machine, one of them decodes and the others wait.
     """
     file = _images_path(folder)
     if accelerator.is_local_main_process:
-        write_index(cache(sources, file, int(cache_gib * 2**30)))
+        write_index(fill_cache(sources, file, int(cache_gib * 2**30)))
     accelerator.wait_for_everyone()
-    return open_cached(sources, file)
+    return open_cache(sources, file)
 
 
 def delete_decoded(folder: Path) -> None:
     """Delete what `decode_images` wrote on this machine."""
     file = _images_path(folder)
-    for path in (file, index_path(file)):
+    for path in (file, get_index_path(file)):
         path.unlink(missing_ok=True)
 
 
 def load_batches(
-    options: Options, cached: Cached[Any], accelerator: Accelerator, step: int
+    options: Options, cached: SourceCache[Any], accelerator: Accelerator, step: int
 ) -> Iterator[Batch]:
     """Give this process's batches after `step` steps, without end, made by worker processes."""
     crops = load_crops(
@@ -83,7 +89,7 @@ def load_batches(
 
 
 def load_first_batches(
-    options: Options, cached: Cached[Any], accelerator: Accelerator, count: int
+    options: Options, cached: SourceCache[Any], accelerator: Accelerator, count: int
 ) -> list[Batch]:
     """Load the run's first batches, without touching the order of the others.
 
@@ -96,7 +102,7 @@ def load_first_batches(
 
 def load_crops(
     options: Options,
-    cached: Cached[Any],
+    cached: SourceCache[Any],
     *,
     num_workers: int,
     first_batch: int = 0,
@@ -111,11 +117,11 @@ def load_crops(
         batch_sampler=EndlessBatchSampler(
             len(cached), data.batch_size, options.seed, first_batch, stride, groups
         ),
-        collate_fn=join if isinstance(data.source, ClipSource) else default_collate,
+        collate_fn=collate_clips if isinstance(data.source, ClipSource) else default_collate,
         num_workers=num_workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if num_workers else None,
-        worker_init_fn=one_thread,
+        worker_init_fn=use_one_thread,
         # Forked workers would hang: libvips has started threads in this process.
         multiprocessing_context="spawn" if num_workers else None,
     )
@@ -145,14 +151,14 @@ def _images_path(folder: Path) -> Path:
     return folder / f"images.{os.environ.get('GROUP_RANK', '0')}.bin"
 
 
-def _make_dataset(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
+def _make_dataset(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     crops, teacher = _make_crops(options, cached), options.losses.teacher
     if teacher is not None and "zoomed" in teacher.inputs:
         return ZoomedCropDataset(crops, options.seed)
     return crops
 
 
-def _make_crops(options: Options, cached: Cached[Any]) -> Dataset[Crop]:
+def _make_crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     data = options.datasets.train
     settings = CropSettings(
         crop_size=data.crop_size,

@@ -12,9 +12,9 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
-from sr.build import build_validation_lpips
 from sr.build_data import build_window
-from sr.data.cache import Cached
+from sr.build_training import build_validation_lpips
+from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
 from sr.device import peak_gib, precision_name, resolve_device, resolve_precision
@@ -70,7 +70,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         report(f"teacher: {about['file']}, {about['architecture']}, {_describe_size(teacher)}")
     loss = make_loss(options, state, teacher, accelerator)
     batches = load_first_batches(
-        options, Cached(sources, Path(), []), accelerator, count_batches_per_step(options)
+        options, SourceCache(sources, Path(), []), accelerator, count_batches_per_step(options)
     )
     for line in format_table(measure_terms(state.networks, loss, batches[0], accelerator)):
         report(line)
@@ -98,7 +98,7 @@ def write_preview(options: Options, folder: Path) -> Path:
     with name_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
-    crops = load_crops(options, Cached(sources, Path(), []), num_workers=0)
+    crops = load_crops(options, SourceCache(sources, Path(), []), num_workers=0)
     write_contact_sheet(path, crops, PREVIEWED_PAIRS)
     return path
 

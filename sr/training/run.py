@@ -10,9 +10,9 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from sr.build import build_validation_lpips
 from sr.build_data import build_window
-from sr.data.cache import Cached
+from sr.build_training import build_validation_lpips
+from sr.data.cache import SourceCache
 from sr.device import precision_name, resolve_device, resolve_precision
 from sr.models.load import preview_names
 from sr.models.teacher import Teacher
@@ -93,7 +93,7 @@ def _train(
     options: Options,
     state: TrainState,
     teacher: Teacher | None,
-    cached: Cached[Any],
+    cached: SourceCache[Any],
     sets: Sets,
     accelerator: Accelerator,
     dtype: torch.dtype,
@@ -197,7 +197,7 @@ def make_validator(
 
 def describe_start(
     options: Options,
-    cached: Cached[Any],
+    cached: SourceCache[Any],
     state: TrainState,
     missing_keys: Sequence[str],
     accelerator: Accelerator,

@@ -8,16 +8,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from sr.build import (
+from sr.build import build_generator, find_receptive_radius
+from sr.build_data import build_clips_metadata
+from sr.build_training import (
     build_discriminator,
     build_discriminator_loss,
-    build_generator,
     build_loss,
     build_optimizer,
     build_schedule,
-    receptive_radius_of,
 )
-from sr.build_data import clips_metadata
 from sr.errors import UserError
 from sr.io.model_file import ModelFileError
 from sr.losses.combined import CombinedLoss
@@ -25,8 +24,8 @@ from sr.models.bundled import resolve_model
 from sr.models.load import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
 from sr.optim.ema import Ema
-from sr.options.optimization import OptimizerOptions, ScheduleOptions
 from sr.options.schema import Options
+from sr.options.train import OptimizerOptions, ScheduleOptions
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.data_loader import uses_channels_last
 from sr.training.distributed import distribute_network, share_batch_statistics
@@ -52,7 +51,7 @@ def make_state(
             train.initial_generator,
             options.generator,
             options.scale,
-            clips_metadata(options).get("clips"),
+            build_clips_metadata(options).get("clips"),
             partial=train.initial_partial,
         )
     generator = _place(generator, options, accelerator)
@@ -104,9 +103,9 @@ def make_metadata(
     return {
         "generator": options.generator.model_dump(mode="json"),
         "scale": options.scale,
-        **clips_metadata(options),
+        **build_clips_metadata(options),
         "ema": options.train.ema_decay > 0,
-        "receptive_radius": receptive_radius_of(options.generator, options.scale),
+        "receptive_radius": find_receptive_radius(options.generator, options.scale),
         "training_data": data.description,
         "licence": data.licence,
         **({} if teacher is None else {"teacher": teacher.description}),

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sr.data.clips import load_samples
 from sr.data.imresize import imresize
-from sr.data.samples import samples
 from sr.data.sources import Source
 from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS
@@ -88,7 +88,7 @@ def _score(
     scores: Scores = {}
     for name, sources in sets.items():
         rows = []
-        images = (sample for source in sources for sample in samples(source, window))
+        images = (sample for source in sources for sample in load_samples(source, window))
         for index, (inputs, hr) in enumerate(images):
             sr = upscale(inputs)
             rows.append(_measure(sr, hr, scale, lpips))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sr.data.augment import Pair
-from sr.data.cache import Cached, cache
-from sr.data.hr_only import find_degraded
-from sr.data.sources import DataError, pair_bytes
+from sr.data.cache import SourceCache, fill_cache
+from sr.data.hr_only import find_hr_images
+from sr.data.sources import DataError, count_pair_bytes
 from sr.io.rgb8 import write_rgb8
 
 
@@ -26,7 +26,7 @@ class Counted:
 
     @property
     def num_bytes(self) -> int:
-        return pair_bytes(self.hr_size)
+        return count_pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
         self.loads += 1
@@ -40,7 +40,7 @@ def sources() -> list[Counted]:
     return [Counted(number, (16 + 4 * number, 24)) for number in range(5)]
 
 
-def assert_pairs_are_those_of_the_sources(pairs: Cached[Pair]) -> None:
+def assert_pairs_are_those_of_the_sources(pairs: SourceCache[Pair]) -> None:
     assert len(pairs) == len(pairs.sources)
     for index, source in enumerate(pairs.sources):
         for cached, loaded in zip(pairs[index], source.load(), strict=True):
@@ -52,14 +52,14 @@ def assert_pairs_are_those_of_the_sources(pairs: Cached[Pair]) -> None:
 def test_the_cache_gives_what_the_sources_load_whatever_its_limit(
     tmp_path: Path, limit_bytes: int
 ) -> None:
-    pairs = cache(sources(), tmp_path / "cache.bin", limit_bytes)
+    pairs = fill_cache(sources(), tmp_path / "cache.bin", limit_bytes)
     assert_pairs_are_those_of_the_sources(pairs)
     assert (tmp_path / "cache.bin").stat().st_size <= limit_bytes
 
 
 def test_a_cached_image_is_decoded_once(tmp_path: Path) -> None:
     counted = sources()
-    pairs = cache(counted, tmp_path / "cache.bin", 10**9)
+    pairs = fill_cache(counted, tmp_path / "cache.bin", 10**9)
     for _ in range(3):
         for index in range(5):
             pairs[index]
@@ -68,7 +68,7 @@ def test_a_cached_image_is_decoded_once(tmp_path: Path) -> None:
 
 def test_images_beyond_the_limit_are_decoded_at_each_use(tmp_path: Path) -> None:
     counted = sources()
-    pairs = cache(counted, tmp_path / "cache.bin", 5000)
+    pairs = fill_cache(counted, tmp_path / "cache.bin", 5000)
     num_cached = len(pairs.blocks)
     assert 0 < num_cached < 5
     assert [source.loads for source in counted] == [1] * num_cached + [0] * (5 - num_cached)
@@ -80,7 +80,7 @@ def test_images_beyond_the_limit_are_decoded_at_each_use(tmp_path: Path) -> None
 
 def test_pickling_takes_the_place_of_the_file_and_not_its_content(tmp_path: Path) -> None:
     big = [Counted(number, (400, 400)) for number in range(3)]
-    pairs = cache(big, tmp_path / "cache.bin", 10**9)
+    pairs = fill_cache(big, tmp_path / "cache.bin", 10**9)
     pairs[0]  # maps the file
     pickled = pickle.dumps(pairs)
     assert len(pickled) < 2000
@@ -91,11 +91,11 @@ def test_pickling_takes_the_place_of_the_file_and_not_its_content(tmp_path: Path
 
 def test_what_is_written_to_a_cached_image_does_not_reach_the_file(tmp_path: Path) -> None:
     file = tmp_path / "cache.bin"
-    pairs = cache(sources(), file, 10**9)
+    pairs = fill_cache(sources(), file, 10**9)
     before = file.read_bytes()
     pairs[0][0][:] = 0
     assert file.read_bytes() == before
-    assert_pairs_are_those_of_the_sources(Cached(pairs.sources, file, pairs.blocks))
+    assert_pairs_are_those_of_the_sources(SourceCache(pairs.sources, file, pairs.blocks))
 
 
 def test_images_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:
@@ -107,9 +107,9 @@ def test_images_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:
     for name in ("a", "c"):  # the header stays, the pixels are cut short
         path = folder / f"{name}.png"
         path.write_bytes(path.read_bytes()[:2000])
-    found = find_degraded([folder], 4, (), (1.0,))
+    found = find_hr_images([folder], 4, (), (1.0,))
     with pytest.raises(DataError, match="images that cannot be decoded: 2 faults") as caught:
-        cache(found, tmp_path / "cache.bin", 10**9)
+        fill_cache(found, tmp_path / "cache.bin", 10**9)
     assert "a.png" in str(caught.value)
     assert "c.png" in str(caught.value)
     assert "b.png" not in str(caught.value)
@@ -118,5 +118,5 @@ def test_images_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:
 def test_a_disk_without_room_is_told_with_the_option_to_lower(tmp_path: Path) -> None:
     huge = [Counted(0, (2**24, 2**24))]
     with pytest.raises(DataError, match=r"GiB; lower datasets\.train\.cache_gib"):
-        cache(huge, tmp_path / "cache.bin", 2**60)
+        fill_cache(huge, tmp_path / "cache.bin", 2**60)
     assert huge[0].loads == 0

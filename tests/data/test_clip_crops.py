@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.data.cache import Cached, cache
-from sr.data.clip_crops import ClipCropDataset, WindowSettings, join, references
+from sr.data.cache import SourceCache, fill_cache
+from sr.data.clip_crops import ClipCropDataset, WindowSettings, collate_clips, list_references
 from sr.data.clips import ClipArrays
 from sr.data.crops import Crop, CropSettings
 from sr.motion.frame_window import Alignment, Edge, Window
@@ -74,7 +74,9 @@ def dataset(
     settings: CropSettings = SETTINGS,
     seed: int = 0,
 ) -> ClipCropDataset:
-    return ClipCropDataset(Cached(clips or [Panned()], Path(), []), SCALE, settings, windows, seed)
+    return ClipCropDataset(
+        SourceCache(clips or [Panned()], Path(), []), SCALE, settings, windows, seed
+    )
 
 
 def window_of(offsets: tuple[int, ...], alignment: Alignment, edge: Edge = "reference") -> Window:
@@ -203,7 +205,7 @@ def test_a_crop_depends_on_the_seed_and_the_number_of_its_draw_alone() -> None:
 
 
 def test_a_worker_with_a_copy_of_the_data_set_gives_the_same_crops(tmp_path: Path) -> None:
-    clips = cache([Panned(), Panned(seed=1)], tmp_path / "clips.bin", 10**9)
+    clips = fill_cache([Panned(), Panned(seed=1)], tmp_path / "clips.bin", 10**9)
     crops = ClipCropDataset(clips, SCALE, SETTINGS, PAIR, seed=0)
     copy = pickle.loads(pickle.dumps(crops))  # noqa: S301, our own
     uncached = dataset(PAIR, Panned(), Panned(seed=1))
@@ -312,12 +314,12 @@ def test_references_are_the_frames_that_have_what_is_asked_for(
 ) -> None:
     window = Window((-1, 1, -2, 2, -3, 3))
     windows = WindowSettings(window, whole, num_references)
-    assert references(clip_of(num_frames, *cuts), windows) == expected
+    assert list_references(clip_of(num_frames, *cuts), windows) == expected
 
 
 def test_whole_windows_mean_nothing_where_no_neighbors_are_seen() -> None:
     windows = WindowSettings(None, whole_windows=True)
-    assert references(clip_of(3), windows) == [0, 1, 2]
+    assert list_references(clip_of(3), windows) == [0, 1, 2]
 
 
 def test_with_whole_windows_no_neighbor_is_replaced() -> None:
@@ -345,7 +347,7 @@ def test_of_several_candidates_the_place_with_the_most_detail_is_taken() -> None
 def test_joined_crops_keep_the_two_references_of_a_draw_side_by_side() -> None:
     crops = dataset(PAIR, Panned(name="a"), Panned(seed=1, name="b"))
     drawn = [crops[number % 2, number] for number in range(3)]
-    batch = join(drawn)
+    batch = collate_clips(drawn)
     assert batch["lr"].shape == (6, 3, SIZE, SIZE)
     assert batch["neighbors"].shape == (6, 2, 3, SIZE, SIZE)
     assert batch["flows"].shape == (6, 2, 2, SIZE, SIZE)

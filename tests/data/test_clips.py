@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sr.data.augment import Image
-from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, scene_of
+from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, find_scene
 from sr.data.frame_folders import FrameFiles
 from sr.data.imresize import imresize
 from sr.io.rgb8 import write_rgb8
@@ -251,7 +251,7 @@ def test_a_clip_of_one_frame_has_no_flow(tmp_path: Path) -> None:
     arrays = Clip(noise(1), Downscaling(4), flow=FlowStore(method, tmp_path)).load()
     assert method.calls == 0
     assert arrays.to_next.shape == (0, 2, 4, 6)
-    scene = scene_of(arrays, 0)
+    scene = find_scene(arrays, 0)
     assert (scene.first, scene.last) == (0, 0)
 
 
@@ -275,7 +275,7 @@ def test_a_scene_ends_at_cuts_and_has_the_frames_and_the_flow_between_them() -> 
         cuts=np.array([False, False, True, False, True]),
     )
     for position, first, last in ((0, 0, 2), (1, 0, 2), (2, 0, 2), (3, 3, 4), (4, 3, 4), (5, 5, 5)):
-        scene = scene_of(clip, position)
+        scene = find_scene(clip, position)
         assert (scene.first, scene.last) == (first, last)
         assert list(scene.frames) == list(range(first, last + 1))
         for number, frame in scene.frames.items():

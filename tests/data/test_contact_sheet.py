@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sr.data.contact_sheet import contact_sheet, write_contact_sheet
+from sr.data.contact_sheet import make_contact_sheet, write_contact_sheet
 from sr.data.crops import Crop
 from sr.io.rgb8 import ImageError, read_rgb8
 
@@ -25,7 +25,7 @@ def batches(batch_size: int = 2, scale: int = 2, side: int = 3) -> Iterator[Crop
 
 @pytest.mark.parametrize("num_pairs", [1, 2, 5, 18])
 def test_each_pair_is_shown_once_in_order_lr_left_of_hr(num_pairs: int) -> None:
-    sheet = contact_sheet(batches(), num_pairs)
+    sheet = make_contact_sheet(batches(), num_pairs)
     assert sheet.dtype == np.uint8
     # Without the gray between them the levels are those of the pairs, 6 rows each.
     flat = [int(level) for level in sheet[:, :, 0].ravel() if level != 96]
@@ -38,7 +38,7 @@ def test_each_pair_is_shown_once_in_order_lr_left_of_hr(num_pairs: int) -> None:
 def test_the_lr_pixels_are_repeated_to_the_size_of_hr() -> None:
     lr = torch.rand(1, 3, 2, 2)
     hr = torch.rand(1, 3, 8, 8)
-    sheet = contact_sheet([{"lr": lr, "hr": hr, "name": ""}], 1)
+    sheet = make_contact_sheet([{"lr": lr, "hr": hr, "name": ""}], 1)
     assert sheet.shape == (8, 16, 3)
     enlarged = torch.nn.functional.interpolate(lr, scale_factor=4.0, mode="nearest")
     expected = torch.cat([enlarged, hr], dim=3)[0].permute(1, 2, 0).numpy() * 255
@@ -46,25 +46,25 @@ def test_the_lr_pixels_are_repeated_to_the_size_of_hr() -> None:
 
 
 def test_many_pairs_make_a_nearly_square_sheet() -> None:
-    height, width, _ = contact_sheet(batches(side=16), 32).shape
+    height, width, _ = make_contact_sheet(batches(side=16), 32).shape
     assert 0.7 < height / width < 1.4
 
 
 def test_fewer_pairs_are_shown_where_the_batches_end_before() -> None:
     one = next(batches(batch_size=3))
-    np.testing.assert_array_equal(contact_sheet([one], 10), contact_sheet(batches(), 3))
+    np.testing.assert_array_equal(make_contact_sheet([one], 10), make_contact_sheet(batches(), 3))
 
 
 def test_a_sheet_without_pairs_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a pair to show, got none of 4"):
-        contact_sheet([], 4)
+        make_contact_sheet([], 4)
     with pytest.raises(ValueError, match="got none of 0"):
-        contact_sheet(batches(), 0)
+        make_contact_sheet(batches(), 0)
 
 
 def test_the_sheet_is_written_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "crops.png"
     write_contact_sheet(path, batches(), 6)
-    np.testing.assert_array_equal(read_rgb8(path), contact_sheet(batches(), 6))
+    np.testing.assert_array_equal(read_rgb8(path), make_contact_sheet(batches(), 6))
     with pytest.raises(ImageError, match=r"crops\.png"):
         write_contact_sheet(tmp_path / "nowhere" / "crops.png", batches(), 6)

@@ -15,13 +15,13 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from sr.data.augment import Pair
-from sr.data.cache import Cached, cache
-from sr.data.crops import Crop, CropDataset, CropSettings, one_thread, refuse_small_images
-from sr.data.hr_only import DegradedImage, find_degraded
+from sr.data.cache import SourceCache, fill_cache
+from sr.data.crops import Crop, CropDataset, CropSettings, refuse_small_images, use_one_thread
+from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import DataError, PairSource, pair_bytes
+from sr.data.sources import DataError, PairSource, count_pair_bytes
 from sr.io.rgb8 import write_rgb8
 from sr.options.degradations import StageOptions
 
@@ -55,7 +55,7 @@ class Repeated:
 
     @property
     def num_bytes(self) -> int:
-        return pair_bytes(self.hr_size)
+        return count_pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
         height, width = (side // self.scale for side in self.hr_size)
@@ -70,7 +70,7 @@ def dataset(
     settings: CropSettings = SETTINGS,
     degradation: Degradation | None = None,
 ) -> CropDataset:
-    pairs = cache(sources, tmp_path / "cache.bin", 10**9)
+    pairs = fill_cache(sources, tmp_path / "cache.bin", 10**9)
     return CropDataset(pairs, 4, settings, seed, degradation)
 
 
@@ -120,7 +120,7 @@ def test_a_pickled_data_set_gives_the_same_crops(tmp_path: Path) -> None:
 
 def test_a_image_gives_the_same_crops_cached_or_not(tmp_path: Path) -> None:
     cached = dataset(tmp_path, [Repeated((64, 64))])
-    decoded = CropDataset(Cached([Repeated((64, 64))], Path(), []), 4, SETTINGS, 0)
+    decoded = CropDataset(SourceCache([Repeated((64, 64))], Path(), []), 4, SETTINGS, 0)
     assert all(same(cached[0, number], decoded[0, number]) for number in range(5))
 
 
@@ -131,7 +131,7 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
         image = np.random.default_rng(side).integers(0, 256, (side, 64, 3), dtype=np.uint8)
         write_rgb8(folder / f"{side}.png", image)
     half = replace(BLIND, clean_probability=0.5)
-    crops = dataset(tmp_path, find_degraded([folder], 4, (), (1.0,)), degradation=half)
+    crops = dataset(tmp_path, find_hr_images([folder], 4, (), (1.0,)), degradation=half)
 
     def batches(num_workers: int, start_method: str | None) -> list[Crop]:
         loader: DataLoader[Crop] = DataLoader(
@@ -139,7 +139,7 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
             batch_sampler=EndlessBatchSampler(3, 2, seed=0, first_batch=2),
             num_workers=num_workers,
             multiprocessing_context=start_method,
-            worker_init_fn=one_thread,
+            worker_init_fn=use_one_thread,
         )
         return list(islice(loader, 4))
 
@@ -153,7 +153,7 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
 def repeated(degradation: Degradation | None, size: tuple[int, int] = (64, 64)) -> CropDataset:
     """Crops in the images' own orientation."""
     settings = CropSettings(16, 1, flips=False, transposes=False)
-    return CropDataset(Cached([Repeated(size)], Path(), []), 4, settings, 0, degradation)
+    return CropDataset(SourceCache([Repeated(size)], Path(), []), 4, settings, 0, degradation)
 
 
 def test_degraded_crops_lie_in_the_places_of_those_that_are_not(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_degraded_crops_have_their_size_at_the_borders_of_small_images_too() -> 
 def test_a_clean_crop_has_the_bicubic_lr_of_its_source(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     write_rgb8(tmp_path / "a.png", image)
-    sources = find_degraded([tmp_path], 4, (), (1.0,))
+    sources = find_hr_images([tmp_path], 4, (), (1.0,))
     bicubic = torch.from_numpy(imresize(image, Fraction(1, 4)).transpose(2, 0, 1) / 255).float()
     settings = CropSettings(16, 1, flips=False, transposes=False)
     mixed = replace(BLIND, clean_probability=0.25)
@@ -203,7 +203,7 @@ def test_a_clean_crop_has_the_bicubic_lr_of_its_source(tmp_path: Path) -> None:
 def test_a_worker_keeps_opencv_to_one_thread() -> None:
     before = cv2.getNumThreads()
     try:
-        one_thread(3)
+        use_one_thread(3)
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)
@@ -211,7 +211,7 @@ def test_a_worker_keeps_opencv_to_one_thread() -> None:
 
 def test_images_that_a_crop_does_not_fit_into_are_all_named() -> None:
     sizes = {"wide": (12, 90), "large": (90, 90), "fits": (16, 16), "tall": (90, 15)}
-    sources = [DegradedImage(Path(f"{name}.png"), 1, 1.0, size) for name, size in sizes.items()]
+    sources = [HRImage(Path(f"{name}.png"), 1, 1.0, size) for name, size in sizes.items()]
     with pytest.raises(DataError) as caught:
         refuse_small_images(sources, 16, "the crop")
     assert str(caught.value).splitlines() == [
@@ -238,7 +238,7 @@ def test_crops_are_cut_from_images_at_sizes_between_the_factors(
     tmp_path: Path, degradation: Degradation | None
 ) -> None:
     write_rgb8(tmp_path / "a.png", smooth(160, 240))
-    sources = find_degraded([tmp_path], 4, (), (1.0,), hr_scale=(0.25, 1.0))
+    sources = find_hr_images([tmp_path], 4, (), (1.0,), hr_scale=(0.25, 1.0))
     settings = CropSettings(16, 1, flips=False, transposes=False)
     crops = dataset(tmp_path, sources, settings=settings, degradation=degradation)
     factors = []
@@ -259,7 +259,7 @@ def test_crops_are_cut_from_images_at_sizes_between_the_factors(
 def test_lr_of_a_crop_of_a_shrunk_image_is_matlabs_bicubic(tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
     write_rgb8(tmp_path / "a.png", image)
-    sources = find_degraded([tmp_path], 4, (), (1.0,), hr_scale=(0.3, 0.9))
+    sources = find_hr_images([tmp_path], 4, (), (1.0,), hr_scale=(0.3, 0.9))
     crops = dataset(tmp_path, sources, settings=replace(SETTINGS, crop_size=32))
     for number in range(10):
         crop = crops[0, number]
@@ -273,7 +273,7 @@ def test_an_image_is_not_shrunk_below_the_size_of_a_crop(tmp_path: Path) -> None
     for size in ((16, 16), (20, 400), (32, 32)):
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         write_rgb8(tmp_path / "a.png", image)
-        sources = find_degraded([tmp_path], 4, (), (1.0,), hr_scale=(0.1, 0.2))
+        sources = find_hr_images([tmp_path], 4, (), (1.0,), hr_scale=(0.1, 0.2))
         crops = dataset(tmp_path, sources)
         for number in range(10):
             assert crops[0, number]["hr"].shape == (3, 16, 16)
@@ -290,7 +290,7 @@ def test_flat_crops_are_left_out_and_a_quantile_leaves_out_noise(
     image[:, :64] = 118 + noise // 12  # a third is textured, a third flat, a third noise
     image[:, 128:] = noise
     write_rgb8(tmp_path / "a.png", image)
-    sources = find_degraded([tmp_path], 4, (), (1.0,), hr_scale=hr_scale)
+    sources = find_hr_images([tmp_path], 4, (), (1.0,), hr_scale=hr_scale)
 
     def spread(candidates: int, quantile: float) -> float:
         settings = replace(

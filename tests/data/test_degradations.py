@@ -14,7 +14,7 @@ from sr.data.degradations import (
     to_float,
     to_uint8,
 )
-from sr.data.kernels import gaussian_kernel, sinc_kernel
+from sr.data.kernels import make_gaussian_kernel, make_sinc_kernel
 
 FILTERS: list[Filter] = ["area", "bilinear", "bicubic"]
 CODECS: list[Codec] = ["jpeg", "webp"]
@@ -25,7 +25,7 @@ def random_image(height: int = 40, width: int = 30) -> FloatImage:
 
 
 def smooth_image(side: int = 64) -> FloatImage:
-    return blur(random_image(side, side), gaussian_kernel(21, (3.0, 3.0)))
+    return blur(random_image(side, side), make_gaussian_kernel(21, (3.0, 3.0)))
 
 
 def flat(*levels: float, side: int = 150) -> FloatImage:
@@ -43,7 +43,7 @@ def test_every_step_keeps_type_and_range_and_its_input(step: int) -> None:
     rng = np.random.default_rng(1)
     before = image.copy()
     results = [
-        blur(image, sinc_kernel(21, 1.0)),
+        blur(image, make_sinc_kernel(21, 1.0)),
         resize(image, (40, 30), "bicubic"),
         add_gaussian_noise(image, 80.0, False, rng),
         add_poisson_noise(image, 8.0, False, rng),
@@ -72,7 +72,7 @@ def test_every_8_bit_value_survives_the_way_to_float_and_back() -> None:
 def test_blurring_a_point_gives_the_kernel_and_a_flat_image_stays() -> None:
     point = np.zeros((21, 21, 3), np.float32)
     point[10, 10] = 1
-    kernel = gaussian_kernel(9, (2.0, 1.0), angle=0.5)
+    kernel = make_gaussian_kernel(9, (2.0, 1.0), angle=0.5)
     np.testing.assert_allclose(blur(point, kernel)[6:15, 6:15, 1], kernel, atol=1e-6)
     np.testing.assert_allclose(blur(flat(10, 100, 200), kernel), flat(10, 100, 200), atol=1e-6)
 

@@ -198,7 +198,11 @@ def test_all_septuplets_of_the_list_that_are_missing_empty_or_short_are_named(
     assert title == f"clips of {names}: 3 faults"
     for fault, (name, words) in zip(
         faults,
-        [("0002", "no such folder"), ("0003", "no such folder"), ("0004", "at least 7 frames; ca")],
+        [
+            ("0002", "no such folder"),
+            ("0003", "no such folder"),
+            ("0004", "at least 7 frames, got"),
+        ],
         strict=True,
     ):
         assert f"00001/{name}: " in fault

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sr.data.hr_only import DegradedImage, find_degraded
+from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.imresize import imresize
 from sr.data.sources import DataError
 from sr.io.rgb8 import write_rgb8
@@ -27,7 +27,7 @@ def test_lr_is_matlabs_bicubic_of_hr_cut_to_a_multiple_of_the_scale(
     tmp_path: Path, scale: int
 ) -> None:
     image = write(tmp_path / "a.png", 37, 46)
-    (source,) = find_degraded([tmp_path], scale, (), (1.0,))
+    (source,) = find_hr_images([tmp_path], scale, (), (1.0,))
     lr, hr = source.load()
     height, width = 37 - 37 % scale, 46 - 46 % scale
     np.testing.assert_array_equal(hr, image[:height, :width])
@@ -40,7 +40,7 @@ def test_lr_is_matlabs_bicubic_of_hr_cut_to_a_multiple_of_the_scale(
 def test_hr_size_is_the_shape_that_load_gives(tmp_path: Path, scale: int, downscale: float) -> None:
     write(tmp_path / "a.png", 101, 90)
     write(tmp_path / "b.png", 97, 128)
-    for source in find_degraded([tmp_path], scale, (), (downscale,)):
+    for source in find_hr_images([tmp_path], scale, (), (downscale,)):
         lr, hr = source.load()
         assert hr.shape == (*source.hr_size, 3)
         assert hr.shape == (scale * lr.shape[0], scale * lr.shape[1], 3)
@@ -49,7 +49,7 @@ def test_hr_size_is_the_shape_that_load_gives(tmp_path: Path, scale: int, downsc
 def test_every_image_comes_at_every_downscale(tmp_path: Path) -> None:
     image = write(tmp_path / "a.png", 40, 48)
     write(tmp_path / "sub" / "b.png", 21, 16)
-    sources = find_degraded([tmp_path], 4, (), (1.0, 0.5))
+    sources = find_hr_images([tmp_path], 4, (), (1.0, 0.5))
     assert sorted((source.path.stem, source.hr_size) for source in sources) == [
         ("a", (20, 24)),
         ("a", (40, 48)),
@@ -65,7 +65,7 @@ def test_the_size_of_a_image_turned_by_exif_is_that_of_the_upright_one(tmp_path:
     image = pyvips.Image.new_from_array(noise(24, 40)).copy(interpretation="srgb")
     image.set_type(pyvips.GValue.gint_type, "orientation", 6)
     image.write_to_file(str(tmp_path / "a.jpg"))
-    (source,) = find_degraded([tmp_path], 4, (), (1.0,))
+    (source,) = find_hr_images([tmp_path], 4, (), (1.0,))
     assert source.hr_size == (40, 24)
     assert source.load()[1].shape == (40, 24, 3)
 
@@ -75,7 +75,7 @@ def test_a_gray_image_gets_three_equal_channels(tmp_path: Path) -> None:
     gray = noise(16, 16)[..., :1]
     image = pyvips.Image.new_from_array(gray).copy(interpretation="b-w")
     image.write_to_file(str(tmp_path / "a.png"))
-    (source,) = find_degraded([tmp_path], 2, (), (1.0,))
+    (source,) = find_hr_images([tmp_path], 2, (), (1.0,))
     lr, hr = source.load()
     np.testing.assert_array_equal(hr, gray.repeat(3, axis=2))
     assert lr.shape == (8, 8, 3)
@@ -84,7 +84,7 @@ def test_a_gray_image_gets_three_equal_channels(tmp_path: Path) -> None:
 def test_excluded_images_are_left_out(tmp_path: Path) -> None:
     write(tmp_path / "a.png", 16, 16)
     write(tmp_path / "b.png", 16, 16)
-    (source,) = find_degraded([tmp_path], 4, ("a*",), (1.0,))
+    (source,) = find_hr_images([tmp_path], 4, ("a*",), (1.0,))
     assert source.path == tmp_path / "b.png"
 
 
@@ -93,7 +93,7 @@ def test_all_unreadable_images_are_named_at_once(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(DataError, match="2 faults") as caught:
-        find_degraded([tmp_path], 4, (), (1.0,))
+        find_hr_images([tmp_path], 4, (), (1.0,))
     assert "text.png" in str(caught.value)
     assert "empty.jpg" in str(caught.value)
     assert "good.png" not in str(caught.value)
@@ -104,10 +104,10 @@ def test_a_image_smaller_than_one_lr_pixel_is_named(tmp_path: Path, downscale: f
     write(tmp_path / "large.png", 16, 16)
     write(tmp_path / "small.png", 30, 7)
     with pytest.raises(DataError, match=r"small\.png: 7x30 \(width x height\) is too small"):
-        find_degraded([tmp_path], 4, ("large*",), (1.0, downscale))
+        find_hr_images([tmp_path], 4, ("large*",), (1.0, downscale))
 
 
 def test_the_image_is_known_by_its_path_and_size() -> None:
     path = Path("x") / "cat.png"
-    assert DegradedImage(path, 4, 1.0, (8, 8)).name == str(path)
-    assert DegradedImage(path, 4, 0.5, (8, 8)).name == f"{path} at 0.5 of its size"
+    assert HRImage(path, 4, 1.0, (8, 8)).name == str(path)
+    assert HRImage(path, 4, 0.5, (8, 8)).name == f"{path} at 0.5 of its size"

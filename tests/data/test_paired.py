@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sr.data.paired import find_paired
+from sr.data.paired import find_paired_images
 from sr.data.sources import DataError
 from sr.io.rgb8 import write_rgb8
 
@@ -28,13 +28,15 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def faults_of(folders: tuple[Path, Path], scale: int = 4) -> list[str]:
     lr, hr = folders
     with pytest.raises(DataError) as caught:
-        find_paired([lr], [hr], scale, ())
+        find_paired_images([lr], [hr], scale, ())
     return [line.strip() for line in str(caught.value).splitlines()]
 
 
 def partners(folders: tuple[Path, Path], scale: int = 4) -> list[tuple[str, str]]:
     lr, hr = folders
-    return [(pair.lr_path.name, pair.hr_path.name) for pair in find_paired([lr], [hr], scale, ())]
+    return [
+        (pair.lr_path.name, pair.hr_path.name) for pair in find_paired_images([lr], [hr], scale, ())
+    ]
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
@@ -88,7 +90,7 @@ def test_the_files_are_loaded_as_they_are(folders: tuple[Path, Path]) -> None:
     lr, hr = folders
     lr_image = write(lr / "ax4.png", 5, 6)
     hr_image = write(hr / "a.png", 20, 24)
-    (pair,) = find_paired([lr], [hr], 4, ())
+    (pair,) = find_paired_images([lr], [hr], 4, ())
     loaded_lr, loaded_hr = pair.load()
     np.testing.assert_array_equal(loaded_lr, lr_image)
     np.testing.assert_array_equal(loaded_hr, hr_image)
@@ -100,7 +102,7 @@ def test_a_rest_of_hr_below_the_scale_is_cut_off(folders: tuple[Path, Path]) -> 
     lr, hr = folders
     write(lr / "a.png", 5, 6)
     hr_image = write(hr / "a.png", 23, 25)
-    (pair,) = find_paired([lr], [hr], 4, ())
+    (pair,) = find_paired_images([lr], [hr], 4, ())
     assert pair.hr_size == (20, 24)
     np.testing.assert_array_equal(pair.load()[1], hr_image[:20, :24])
 
@@ -159,7 +161,7 @@ def test_faults_of_all_kinds_are_told_together(folders: tuple[Path, Path]) -> No
 
 def test_published_x4_pairs_are_found(shared_data: Path) -> None:
     folder = shared_data / "benchmarks" / "Set5"
-    pairs = find_paired([folder / "LR_x4"], [folder / "HR"], 4, ())
+    pairs = find_paired_images([folder / "LR_x4"], [folder / "HR"], 4, ())
     assert len(pairs) == 5
     for pair in pairs:
         lr, hr = pair.load()

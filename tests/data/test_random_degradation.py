@@ -8,8 +8,15 @@ from numpy.typing import NDArray
 
 from sr.data.degradations import FloatImage, blur, compress, resize, to_float, to_uint8
 from sr.data.imresize import imresize
-from sr.data.kernels import gaussian_kernel
-from sr.data.random_degradation import Degradation, Plan, Stage, StagePlan, degrade, draw_plan
+from sr.data.kernels import make_gaussian_kernel
+from sr.data.random_degradation import (
+    Degradation,
+    DegradationPlan,
+    Stage,
+    StagePlan,
+    degrade,
+    draw_plan,
+)
 from sr.options.degradations import StageOptions
 
 Image = NDArray[np.uint8]
@@ -39,17 +46,19 @@ NOTHING = StagePlan(
 def smooth(side: int, seed: int = 0) -> Image:
     """An image without detail that scale 4 would lose."""
     noise = np.random.default_rng(seed).random((side, side, 3), dtype=np.float32)
-    soft = blur(blur(noise, gaussian_kernel(31, (4.0, 4.0))), gaussian_kernel(31, (4.0, 4.0)))
+    soft = blur(
+        blur(noise, make_gaussian_kernel(31, (4.0, 4.0))), make_gaussian_kernel(31, (4.0, 4.0))
+    )
     return to_uint8((soft - soft.min()) / (soft.max() - soft.min()))
 
 
-def plans(degradation: Degradation, count: int, seed: int = 0) -> list[Plan]:
+def plans(degradation: Degradation, count: int, seed: int = 0) -> list[DegradationPlan]:
     rng = np.random.default_rng(seed)
     drawn = [draw_plan(degradation, rng) for _ in range(count)]
     return [plan for plan in drawn if plan is not None]
 
 
-def run(hr: Image, plan: Plan, scale: int = 4, seed: int = 0) -> Image:
+def run(hr: Image, plan: DegradationPlan, scale: int = 4, seed: int = 0) -> Image:
     return degrade(hr, plan, scale, np.random.default_rng(seed))
 
 
@@ -118,7 +127,7 @@ def test_a_plan_that_does_nothing_leaves_the_area_average() -> None:
     hr = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     averages = hr.reshape(8, 4, 8, 4, 3).mean(axis=(1, 3))
     for stages in ((NOTHING,), (NOTHING, NOTHING)):
-        lr = run(hr, Plan(stages, None, "area", compress_last=True))
+        lr = run(hr, DegradationPlan(stages, None, "area", compress_last=True))
         np.testing.assert_allclose(lr, averages, atol=0.51)
 
 
@@ -127,7 +136,7 @@ def test_the_last_factor_is_of_the_lr_size_and_the_others_of_the_hr_size() -> No
     steps = replace(NOTHING, factor=0.75), replace(NOTHING, factor=0.5, filter="bilinear")
     expected: FloatImage = resize(to_float(hr), (48, 48), "area")
     expected = resize(resize(expected, (8, 8), "bilinear"), (16, 16), "bicubic")
-    lr = run(hr, Plan(steps, None, "bicubic", compress_last=False))
+    lr = run(hr, DegradationPlan(steps, None, "bicubic", compress_last=False))
     np.testing.assert_array_equal(lr, to_uint8(expected))
 
 
@@ -136,14 +145,14 @@ def test_the_last_compression_comes_before_or_after_resizing_with_the_sinc_filte
     compress_last: bool,
 ) -> None:
     hr = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    kernel = gaussian_kernel(7, (1.0, 1.0))
+    kernel = make_gaussian_kernel(7, (1.0, 1.0))
     stage = replace(NOTHING, factor=1.5, codec="jpeg", quality=20)
     image = resize(to_float(hr), (24, 24), "area")
     if compress_last:
         image = compress(blur(resize(image, (16, 16), "area"), kernel), "jpeg", 20)
     else:
         image = blur(resize(compress(image, "jpeg", 20), (16, 16), "area"), kernel)
-    lr = run(hr, Plan((stage,), kernel, "area", compress_last))
+    lr = run(hr, DegradationPlan((stage,), kernel, "area", compress_last))
     np.testing.assert_array_equal(lr, to_uint8(image))
 
 
@@ -210,7 +219,7 @@ def test_the_same_random_generator_gives_the_same_lr_and_another_one_does_not() 
 
 
 def test_noise_alone_differs_with_the_generator_of_one_plan() -> None:
-    plan = Plan((replace(NOTHING, noise=10.0),), None, "area", compress_last=False)
+    plan = DegradationPlan((replace(NOTHING, noise=10.0),), None, "area", compress_last=False)
     hr = smooth(64)
     assert (run(hr, plan, seed=1) != run(hr, plan, seed=2)).any()
     np.testing.assert_array_equal(run(hr, plan, seed=1), run(hr, plan, seed=1))
@@ -228,14 +237,14 @@ def test_black_or_white_beyond_the_margin_makes_next_to_no_difference(scale: int
     rng = np.random.default_rng(1)
     differences = []
     for plan in plans(Degradation(stages, 0.8, 0.0), 20):
-        side = scale * (size + 2 * plan.margin(scale))
+        side = scale * (size + 2 * plan.compute_margin(scale))
         window = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
         border = scale * surroundings
         black, white = (
             np.pad(window, ((border, border), (border, border), (0, 0)), constant_values=level)
             for level in (0, 255)
         )
-        outer = plan.margin(scale) + surroundings
+        outer = plan.compute_margin(scale) + surroundings
         middle = slice(outer, outer + size)
         one, other = (run(hr, plan, scale)[middle, middle].astype(int) for hr in (black, white))
         differences.append(np.abs(one - other).max())
@@ -244,13 +253,15 @@ def test_black_or_white_beyond_the_margin_makes_next_to_no_difference(scale: int
 
 
 def test_a_margin_grows_with_the_kernels_and_as_images_shrink() -> None:
-    still = Plan((NOTHING,), None, "area", compress_last=False)
-    kernel = gaussian_kernel(21, (3.0, 3.0))
+    still = DegradationPlan((NOTHING,), None, "area", compress_last=False)
+    kernel = make_gaussian_kernel(21, (3.0, 3.0))
     blurred = replace(still, stages=(replace(NOTHING, kernel=kernel),))
     small = replace(NOTHING, factor=0.2)
     later = replace(still, stages=(small, replace(NOTHING, kernel=kernel)))
-    assert still.margin(4) < blurred.margin(4) < later.margin(4)
-    assert replace(still, final_kernel=kernel).margin(4) >= 10
+    assert still.compute_margin(4) < blurred.compute_margin(4) < later.compute_margin(4)
+    assert replace(still, final_kernel=kernel).compute_margin(4) >= 10
     assert all(
-        0 < plan.margin(scale) < 200 // scale for plan in plans(BOTH, 50) for scale in (2, 4)
+        0 < plan.compute_margin(scale) < 200 // scale
+        for plan in plans(BOTH, 50)
+        for scale in (2, 4)
     )

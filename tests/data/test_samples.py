@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from sr.data.augment import Image, Pair
-from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, scene_of
-from sr.data.samples import samples
-from sr.data.sources import Source, pair_bytes
+from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, find_scene, load_samples
+from sr.data.sources import Source, count_pair_bytes
 from sr.motion.frame_window import Alignment, Window, gather_window
 from sr.motion.methods import DIS
 
@@ -21,7 +20,7 @@ class Single:
 
     name: str = "image"
     hr_size: tuple[int, int] = (12, 16)
-    num_bytes: int = pair_bytes((12, 16))
+    num_bytes: int = count_pair_bytes((12, 16))
 
     def load(self) -> Pair:
         return LR, LR.repeat(2, axis=0).repeat(2, axis=1)
@@ -48,7 +47,7 @@ def clip(tmp_path: Path) -> Clip:
 
 def test_a_image_is_one_sample() -> None:
     source: Source[Pair] = Single()
-    ((inputs, hr),) = samples(source, None)
+    ((inputs, hr),) = load_samples(source, None)
     assert len(inputs) == 1
     assert inputs[0].shape == (1, 3, 6, 8)
     assert hr.shape == (1, 3, 12, 16)
@@ -57,7 +56,7 @@ def test_a_image_is_one_sample() -> None:
 
 def test_every_frame_of_a_clip_is_a_sample_without_a_window_lr_alone(clip: Clip) -> None:
     arrays = clip.load()
-    found = list(samples(clip, None))
+    found = list(load_samples(clip, None))
     assert len(found) == 3
     for number, (inputs, hr) in enumerate(found):
         assert len(inputs) == 1
@@ -73,12 +72,12 @@ def test_with_a_window_each_frame_comes_with_its_neighbors_and_the_flow(
 ) -> None:
     window = Window((-1, 1, -2, 2), alignment=alignment)
     arrays: ClipArrays = clip.load()
-    for number, ((lr, neighbors, flows), hr) in enumerate(samples(clip, window)):
+    for number, ((lr, neighbors, flows), hr) in enumerate(load_samples(clip, window)):
         assert hr.shape == (1, 3, 32, 48)
         assert lr.shape == (1, 3, 16, 24)
         assert neighbors.shape == (1, 4, 3, 16, 24)
         assert flows.shape == (1, 4, 2, 16, 24)
-        expected = gather_window(window, scene_of(arrays, number), number)
+        expected = gather_window(window, find_scene(arrays, number), number)
         assert torch.equal((neighbors[0] * 255).round(), expected[0].float())
         assert 0.5 < neighbors.max() <= 1
         assert torch.equal(flows[0], expected[1])

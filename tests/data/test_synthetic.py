@@ -11,16 +11,16 @@ import torch
 from PIL import ImageFont
 from torch.utils.data import DataLoader
 
-from sr.data.cache import Cached, cache, open_cached, write_index
-from sr.data.crops import Crop, CropDataset, CropSettings, one_thread
+from sr.data.cache import SourceCache, fill_cache, open_cache, write_index
+from sr.data.crops import Crop, CropDataset, CropSettings, use_one_thread
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import DataError, Mixture
 from sr.data.synthetic.fonts import Font, find_fonts, load_font
 from sr.data.synthetic.images import SyntheticImages, find_synthetic
-from sr.data.synthetic.patterns import bars, make_phase, waves
-from sr.data.synthetic.text import random_words
+from sr.data.synthetic.patterns import draw_bars, draw_waves, make_phase
+from sr.data.synthetic.text import make_words
 from sr.options.degradations import StageOptions
 
 KINDS = ("text", "graphics", "patterns", "facades")
@@ -37,7 +37,7 @@ def synthetic(kinds: Mapping[str, float] | None = None) -> SyntheticImages:
 def dataset(
     source: SyntheticImages, seed: int = 0, degradation: Degradation | None = None
 ) -> CropDataset:
-    return CropDataset(Cached([source], Path(), []), 4, SETTINGS, seed, degradation)
+    return CropDataset(SourceCache([source], Path(), []), 4, SETTINGS, seed, degradation)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,7 +65,7 @@ def test_kinds_are_drawn_by_their_shares() -> None:
 def test_what_pixels_cannot_show_fades_to_its_mean_instead_of_aliasing(frequency: float) -> None:
     places = np.broadcast_to(np.arange(200, dtype=np.float32) * np.float32(frequency), (200, 200))
     phase = make_phase(places)
-    for coverage, mean in ((waves(phase), 0.5), (bars(phase, 0.3), 0.3)):
+    for coverage, mean in ((draw_waves(phase), 0.5), (draw_bars(phase, 0.3), 0.3)):
         assert coverage.mean() == pytest.approx(mean, abs=0.02)
         assert 0 <= coverage.min() <= coverage.max() <= 1
         assert (np.ptp(coverage) < 1e-3) == (frequency >= 0.5)
@@ -105,7 +105,7 @@ def test_synthetic_images_can_be_degraded() -> None:
 
 def test_a_worker_process_gives_the_same_mixture_as_this_one(tmp_path: Path) -> None:
     mixture = Mixture([(1.0, [synthetic()]), (1.0, [synthetic({"text": 1.0})])])
-    crops = CropDataset(cache(mixture, tmp_path / "cache.bin", 10**9), 4, SETTINGS, 0)
+    crops = CropDataset(fill_cache(mixture, tmp_path / "cache.bin", 10**9), 4, SETTINGS, 0)
 
     def batches(num_workers: int, start_method: str | None) -> list[Crop]:
         loader: DataLoader[Crop] = DataLoader(
@@ -113,7 +113,7 @@ def test_a_worker_process_gives_the_same_mixture_as_this_one(tmp_path: Path) -> 
             batch_sampler=EndlessBatchSampler(2, 2, seed=0, groups=mixture.groups),
             num_workers=num_workers,
             multiprocessing_context=start_method,
-            worker_init_fn=one_thread,
+            worker_init_fn=use_one_thread,
         )
         return list(islice(loader, 4))
 
@@ -124,10 +124,10 @@ def test_a_worker_process_gives_the_same_mixture_as_this_one(tmp_path: Path) -> 
 
 
 def test_synthetic_images_are_never_kept(tmp_path: Path) -> None:
-    cached = cache([synthetic(), synthetic()], tmp_path / "cache.bin", 10**9)
+    cached = fill_cache([synthetic(), synthetic()], tmp_path / "cache.bin", 10**9)
     write_index(cached)
     assert (tmp_path / "cache.bin").stat().st_size == 0
-    for each in (cached, open_cached(cached.sources, cached.file)):
+    for each in (cached, open_cache(cached.sources, cached.file)):
         assert each.blocks == [[], []]
         lr, hr = each[1]
         assert hr.shape == (*synthetic().hr_size, 3)
@@ -144,6 +144,13 @@ def test_svg_files_are_drawn(tmp_path: Path) -> None:
         assert kind == "svg"
         red += bool((image == [255, 0, 0]).all(axis=2).any())
     assert red >= 8
+
+
+def test_damaged_svg_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text(SVG)
+    (tmp_path / "b.svg").write_text("<svg")
+    with pytest.raises(DataError, match=r"SVG files: 1 fault\n.*b\.svg: expected an SVG file"):
+        find_synthetic(4, {"svg": 1.0}, (9, 40), (), [tmp_path], 32)
 
 
 def test_fonts_of_a_folder_are_found_and_others_left_out(tmp_path: Path) -> None:
@@ -189,7 +196,7 @@ def test_a_pickled_source_draws_the_same() -> None:
 
 @pytest.mark.parametrize("script", ["latin", "accents", "cyrillic", "greek"])
 def test_words_are_of_their_script(script: str) -> None:
-    words = [random_words(20, script, np.random.default_rng(seed)) for seed in range(5)]
+    words = [make_words(20, script, np.random.default_rng(seed)) for seed in range(5)]
     assert len(set(words)) == 5
     assert all(words)
 

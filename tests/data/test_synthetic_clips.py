@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sr.data.augment import Image, detail
+from sr.data.augment import Image, measure_detail
 from sr.data.synthetic_clips import MovingPhoto
 from sr.io.rgb8 import ImageError, write_rgb8
 from sr.motion.methods import DIS
@@ -87,7 +87,7 @@ def test_no_frame_is_sharper_than_another(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (180, 240, 3), dtype=np.uint8)
     write_rgb8(path, noise)
     for number in range(3):
-        details = [detail(frame) for frame in clip(path, number, 1.5, 6).read()]
+        details = [measure_detail(frame) for frame in clip(path, number, 1.5, 6).read()]
         assert max(details) / min(details) < 1.15
 
 

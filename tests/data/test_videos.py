@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sr.data import videos as decoded_videos
 from sr.data.sources import DataError
-from sr.data.videos import decoded, find_videos
+from sr.data.videos import decode_video, find_videos
 from sr.io.rgb8 import ImageError, write_rgb8
 from sr.io.video.frame import VideoError
 from sr.io.video.read.reader import open_video
@@ -82,17 +82,17 @@ def test_the_frames_of_a_lossless_video_come_back_as_they_were(video: Path, cach
 def test_a_video_is_decoded_once_and_again_where_the_file_has_changed(
     video: Path, cache: Path, decodings: list[Path]
 ) -> None:
-    first = decoded(video, cache)
-    assert decoded(video, cache) == first
+    first = decode_video(video, cache)
+    assert decode_video(video, cache) == first
     assert decodings == [video]
     os.utime(video, ns=(0, 0))
-    assert decoded(video, cache) != first
+    assert decode_video(video, cache) != first
     assert decodings == [video, video]
 
 
 def test_videos_of_one_name_do_not_take_each_others_place(video: Path, cache: Path) -> None:
     other = write_lossless(video.parent / "deep" / "a.mkv", frames_of_noise(5, seed=1))
-    assert decoded(video, cache) != decoded(other, cache)
+    assert decode_video(video, cache) != decode_video(other, cache)
 
 
 @pytest.mark.parametrize(
@@ -105,18 +105,18 @@ def test_what_is_interrupted_leaves_nothing_half_and_is_done_later(
     with monkeypatch.context() as patch:
         patch.setattr(decoded_videos, "write_rgb8", fails_at(3, error))
         with pytest.raises(expected) as caught:
-            decoded(video, cache)
+            decode_video(video, cache)
     if expected is VideoError:
         assert f"{video}: cannot be decoded into {cache}" in str(caught.value)
     assert not list(cache.rglob("*.png"))
-    assert len(list(decoded(video, cache).iterdir())) == 5
+    assert len(list(decode_video(video, cache).iterdir())) == 5
 
 
 def test_what_a_killed_run_has_left_is_not_taken_for_the_video(video: Path, cache: Path) -> None:
-    folder = decoded(video, cache)
+    folder = decode_video(video, cache)
     folder.rename(folder.with_name(f".{folder.name}-unfinished"))
     (folder.with_name(f".{folder.name}-unfinished") / "00000004.png").unlink()
-    assert len(list(decoded(video, cache).glob("*.png"))) == 5
+    assert len(list(decode_video(video, cache).glob("*.png"))) == 5
     assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
 
 
@@ -132,7 +132,7 @@ def test_of_processes_that_come_at_once_one_decodes(
 
     def one(_number: int) -> Path:
         together.wait()
-        return decoded(video, cache)
+        return decode_video(video, cache)
 
     with ThreadPoolExecutor(3) as pool:
         folders = set(pool.map(one, range(3)))

@@ -132,7 +132,10 @@ def test_dumped_options_of_clips_load_to_the_same_options(file: Path, tmp_path: 
         ("datasets.window.wholewindows=true", "datasets.window.wholewindows: .*'whole_windows'"),
         ("datasets.train.source.clip_frames=0", "datasets.train.source.clip_frames: .*than 0"),
         ("datasets.train.source.blur_sigma=0", "datasets.train.source.blur_sigma: .*than 0"),
-        ("datasets.train.source.blur_sigma=1.6", "datasets.train: flips must be false with source"),
+        (
+            "datasets.train.source.blur_sigma=1.6",
+            "datasets.train: flips: expected false with source",
+        ),
         ("datasets.train.source.hr=[]", "datasets.train.source.hr: .*at least 1 item"),
         ("losses.temporal.weight=-1", "losses.temporal.weight: .*than 0"),
         (PHOTOS % 1, "datasets.train.source.num_frames: .*equal to 2"),
@@ -154,28 +157,34 @@ def test_a_switch_that_is_set_to_false_is_off(file: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ((NO_WINDOW,), "generator RBPN: needs datasets.window; `window: {}` takes its defaults"),
+        (
+            (NO_WINDOW,),
+            "generator RBPN: expected datasets.window, got none; `window: {}` takes its defaults",
+        ),
         (
             (NO_WINDOW, TEMPORAL),
-            "generator RBPN and losses.temporal: needs datasets.window; `window: {}`",
+            "generator RBPN and losses.temporal: expected datasets.window, got none; `window: {}`",
         ),
-        ((SINGLE, NO_WINDOW, TEMPORAL), "losses.temporal: needs datasets.window"),
-        ((SINGLE,), "datasets.window is for generators that see several frames, and losses.tempo"),
+        ((SINGLE, NO_WINDOW, TEMPORAL), "losses.temporal: expected datasets.window"),
+        (
+            (SINGLE,),
+            "datasets.window: expected a multi-frame generator or losses.temporal, got Com",
+        ),
         (
             (f"datasets.train.source={IMAGES}",),
-            "generator RBPN: every source in datasets must be one of clips (FrameFolders, ",
+            "generator RBPN: expected clips from every source in datasets (FrameFolders, ",
         ),
         (
             (f"datasets.validation=[{{name: a, source: {IMAGES}}}]",),
-            "generator RBPN: every source in datasets must be one of clips",
+            "generator RBPN: expected clips from every source in datasets",
         ),
         (
             (SINGLE, TEMPORAL, f"datasets.train.source={IMAGES}"),
-            "losses.temporal: every source in datasets must be one of clips",
+            "losses.temporal: expected clips from every source in datasets",
         ),
         (
             ("datasets.train.degradation={type: Real}",),
-            "degradation makes lr from hr: source.type must be HRFolders, "
+            "degradation makes lr from hr: expected source.type HRFolders, "
             "Synthetic or Mixed of these, got 'FrameFolders'",
         ),
     ],
@@ -203,16 +212,16 @@ def test_a_generator_of_single_images_has_a_window_for_the_temporal_term(file: P
 @pytest.mark.parametrize(
     ("overrides", "fault"),
     [
-        ((WHOLE, "datasets.train.source.clip_frames=4"), "source.clip_frames must be at least 5"),
+        ((WHOLE, "datasets.train.source.clip_frames=4"), "source.clip_frames: expected at least 5"),
         (
             (WHOLE, TEMPORAL, "datasets.train.source.clip_frames=5"),
-            "source.clip_frames must be at least 6, .*, got 5",
+            "source.clip_frames: expected at least 6, .*, got 5",
         ),
         (
             (TEMPORAL, "datasets.train.source.clip_frames=1"),
-            "source.clip_frames must be at least 2",
+            "source.clip_frames: expected at least 2",
         ),
-        ((WHOLE, PHOTOS % 4), "source.num_frames must be at least 5"),
+        ((WHOLE, PHOTOS % 4), "source.num_frames: expected at least 5"),
     ],
 )
 def test_clips_too_short_for_what_is_learned_from_them_are_refused(
@@ -239,6 +248,6 @@ def test_clips_just_long_enough_are_taken(file: Path, overrides: tuple[str, ...]
 def test_zoomed_crops_are_refused_for_generators_that_see_several_frames(file: Path) -> None:
     teacher = "losses.teacher={model: span_x4, inputs: [%s]}"
     fault = fault_of(file, teacher % "lr, zoomed")
-    assert "losses.teacher.inputs must be [lr] for RBPN" in fault
+    assert "losses.teacher.inputs: expected [lr] for RBPN" in fault
     assert load_options(file, [teacher % "lr"]).losses.teacher is not None
     assert load_options(file, [teacher % "lr, zoomed", SINGLE, NO_WINDOW]).losses.teacher

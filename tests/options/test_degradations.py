@@ -158,6 +158,6 @@ def test_degradation_is_refused_where_lr_images_are_given(tmp_path: Path) -> Non
     paired = {"type": "PairedFolders", "hr": ["a"], "lr": ["b"]}
     line = fault_of(tmp_path, {"type": "Light"}, paired)
     assert (
-        "degradation makes lr from hr: source.type must be HRFolders, "
+        "degradation makes lr from hr: expected source.type HRFolders, "
         "Synthetic or Mixed of these, got 'PairedFolders'" in line
     )

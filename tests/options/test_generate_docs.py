@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from sr.options.generate_docs import reference_markdown
-from sr.options.json_schema import schema_json
+from sr.options.generate_docs import generate_docs
+from sr.options.json_schema import generate_schema
 from sr.options.load import load_options
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return reference_markdown()
+    return generate_docs()
 
 
 def rows(page: str) -> list[list[str]]:
@@ -26,7 +26,7 @@ def test_the_page_in_the_repository_is_fresh(repository: Path, page: str) -> Non
 
 
 def test_every_key_of_the_schema_is_told(page: str) -> None:
-    schema = json.loads(schema_json())
+    schema = json.loads(generate_schema())
     told = {row[0].strip("`").rpartition(".")[2] for row in rows(page)}
     for part in (schema, *schema["$defs"].values()):
         selectors = {key for key, option in part["properties"].items() if "const" in option}
@@ -39,7 +39,7 @@ def test_every_key_has_a_text_or_leads_to_a_section(page: str) -> None:
 
 
 def test_every_kind_has_a_heading(page: str) -> None:
-    schema = json.loads(schema_json())
+    schema = json.loads(generate_schema())
     for part in schema["$defs"].values():
         kind = part["properties"].get("type", {}).get("const")
         assert kind is None or re.search(rf"^### `[a-z_.]+`: {kind}$", page, re.MULTILINE), kind

@@ -1,22 +1,35 @@
 """The translation of whole files: nothing is lost, and what has no place is refused."""
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from helpers.basicsr_files import (
+    EDSR,
+    ESRGAN,
+    MSRRESNET,
+    REAL_ESRGAN,
+    KeyPath,
+    change,
+    find_line,
+    get_value,
+    load,
+)
 
-from sr.options.import_basicsr import Imported, import_basicsr
-from sr.options.load import load_options
-from sr.options.schema import Options
-
-Path_ = tuple[str, ...]
-DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C, where PyYAML has it
+from sr.options.import_basicsr import Translation, import_basicsr
 
 
-def leaves(tree: dict[str, Any], above: Path_ = ()) -> Iterator[Path_]:
+@pytest.fixture(
+    params=[MSRRESNET, EDSR, ESRGAN, REAL_ESRGAN], ids=["MSRResNet", "EDSR", "ESRGAN", "Real"]
+)
+def text(request: pytest.FixtureRequest) -> str:
+    """Each of the files in turn."""
+    return str(request.param)
+
+
+def leaves(tree: dict[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from leaves(value, (*above, key))
@@ -24,23 +37,11 @@ def leaves(tree: dict[str, Any], above: Path_ = ()) -> Iterator[Path_]:
             yield *above, key
 
 
-def sections(tree: dict[str, Any], above: Path_ = ()) -> Iterator[Path_]:
+def sections(tree: dict[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
     yield above
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from sections(value, (*above, key))
-
-
-def changed(tree: dict[str, Any], path: Path_, value: object) -> str:
-    """The file with one value changed, added or, with `...`, left out."""
-    tree = copy.deepcopy(tree)
-    section = tree
-    for key in path[:-1]:
-        section = section[key]
-    section[path[-1]] = value
-    if value is ...:
-        del section[path[-1]]
-    return str(yaml.dump(tree, Dumper=DUMPER))
 
 
 def another(value: Any) -> object:
@@ -55,32 +56,13 @@ def another(value: Any) -> object:
     return "something"
 
 
-def at(tree: Any, path: Path_) -> Any:
-    for key in path:
-        tree = tree[key]
-    return tree
-
-
-def settings(imported: Imported) -> list[str]:
+def settings(imported: Translation) -> list[str]:
     """Our file without its comments."""
     return [line for line in imported.text.splitlines() if not line.startswith("#")]
 
 
-def options(text: str, tmp_path: Path) -> Options:
-    path = tmp_path / "options.yml"
-    path.write_text(import_basicsr(text).text, encoding="utf-8")
-    return load_options(path)
-
-
-def listed(text: str, key: str) -> str:
-    """The line of a key among what is not taken over, or nothing."""
-    lines = [line for line in import_basicsr(text).dropped if line.startswith(f"{key}: ")]
-    assert len(lines) <= 1
-    return "".join(lines)
-
-
 def test_the_result_loads(text: str, tmp_path: Path) -> None:
-    loaded = options(text, tmp_path)
+    loaded = load(text, tmp_path)
     assert loaded.scale == 4
     assert loaded.validate_.interval == 5000
     assert loaded.log.interval == 200
@@ -93,10 +75,10 @@ def test_no_value_is_lost(text: str) -> None:
     tree = yaml.safe_load(text)
     for path in leaves(tree):
         try:
-            after = import_basicsr(changed(tree, path, another(at(tree, path))))
+            after = import_basicsr(change(tree, path, another(get_value(tree, path))))
         except ValueError:
             continue
-        assert (settings(after), after.dropped) != (settings(before), before.dropped), path
+        assert (settings(after), after.unused) != (settings(before), before.unused), path
 
 
 def test_a_key_that_nobody_knows_is_listed_wherever_it_is(text: str) -> None:
@@ -105,21 +87,21 @@ def test_a_key_that_nobody_knows_is_listed_wherever_it_is(text: str) -> None:
         if path and path[-1] in ("layer_weights", "datasets"):
             continue  # its keys are names
         dotted = ".".join((*path, "novelty"))
-        assert listed(changed(tree, (*path, "novelty"), 5), dotted).startswith(f"{dotted}: 5 -- ")
+        assert find_line(change(tree, (*path, "novelty"), 5), dotted).startswith(f"{dotted}: 5 -- ")
 
 
 def test_the_list_is_a_comment_of_the_file(text: str) -> None:
     imported = import_basicsr(text)
     assert imported.text.startswith("# yaml-language-server: $schema=")
-    assert imported.dropped
-    assert all(f"\n#   {line}\n" in imported.text for line in imported.dropped)
+    assert imported.unused
+    assert all(f"\n#   {line}\n" in imported.text for line in imported.unused)
 
 
-def test_odd_characters_stay_in_the_comment(msrresnet: str, tmp_path: Path) -> None:
-    text = changed(
-        yaml.safe_load(msrresnet), ("logger", "a\nscale: 2"), "b\nscale: 3\x85\x7f\u2028scale: 2"
+def test_odd_characters_stay_in_the_comment(tmp_path: Path) -> None:
+    text = change(
+        yaml.safe_load(MSRRESNET), ("logger", "a\nscale: 2"), "b\nscale: 3\x85\x7f\u2028scale: 2"
     )
-    assert options(text, tmp_path).scale == 4
+    assert load(text, tmp_path).scale == 4
 
 
 @pytest.mark.parametrize(
@@ -138,16 +120,14 @@ def test_odd_characters_stay_in_the_comment(msrresnet: str, tmp_path: Path) -> N
         (("train", "scheduler", "type"), "OneCycle", "train.scheduler.type: expected one of"),
         (("train", "perceptual_opt", "criterion"), "fro", "expected one of l1, l2"),
         (("datasets", "train", "type"), "REDSDataset", "datasets.train.type: expected one of"),
-        (("datasets", "train", "gt_size"), 130, "crop_size must be a multiple of scale 4"),
+        (("datasets", "train", "gt_size"), 130, "crop_size: expected a multiple of scale 4"),
         (("train", "gan_opt", "loss_weight"), 0, "losses.adversarial.weight"),
         (("train",), ..., "expected a training file of BasicSR.* there is no train among: datas"),
     ],
 )
-def test_what_has_no_place_is_refused(
-    esrgan: str, path: Path_, value: object, message: str
-) -> None:
+def test_what_has_no_place_is_refused(path: KeyPath, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        import_basicsr(changed(yaml.safe_load(esrgan), path, value))
+        import_basicsr(change(yaml.safe_load(ESRGAN), path, value))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from sr.options.datasets import HRFolders
 from sr.options.generator import CompactOptions, SRResNetOptions
 from sr.options.load import OptionsError, dump_options, load_options
-from sr.options.optimization import AdamOptions, CosineOptions, MultiStepOptions
 from sr.options.schema import Options
+from sr.options.train import AdamOptions, CosineOptions, MultiStepOptions
 
 SMALLEST = """
 name: a_run
@@ -178,14 +178,14 @@ def test_a_misspelt_type_is_answered_with_the_nearest_one(file: Path) -> None:
         ("log=", "log: expected a section of keys, got None"),
         ("generator=SRResNet", "generator: expected a section of keys, got 'SRResNet'"),
         ("datasets.train.source.hr=[]", "datasets.train.source.hr: List should have at least 1"),
-        ("datasets.train.crop_size=98", "the whole file: datasets.train.crop_size must be a "),
+        ("datasets.train.crop_size=98", "the whole file: datasets.train.crop_size: expected a "),
         (
             "train.schedule={type: multi_step, milestones: [5, 5]}",
-            "train.schedule: milestones must rise, got [5, 5]",
+            "train.schedule: milestones: expected rising steps, got [5, 5]",
         ),
         (
             TWO_SETS.replace("name: b", "name: a"),
-            "datasets: validation sets need different names, got ['a', 'a']",
+            "datasets: validation: expected different names, got ['a', 'a']",
         ),
     ],
 )
@@ -239,7 +239,7 @@ def test_an_override_makes_a_section_that_the_file_lacks(file: Path) -> None:
 
 def test_a_partial_start_needs_a_file_to_start_from(file: Path) -> None:
     assert faults_of(file, "train.initial_partial=true") == [
-        "train: initial_partial needs initial_generator, the file to take from"
+        "train: initial_partial: expected initial_generator, the file to load from, got none"
     ]
 
 

@@ -61,10 +61,10 @@ def test_what_cannot_be_is_refused(source: dict[str, object], fault: str) -> Non
 
 
 def test_residuals_are_not_measured_of_clips() -> None:
-    with pytest.raises(ValueError, match="residual is for images"):
+    with pytest.raises(ValueError, match="expected gradient for clips, got residual"):
         data(source=CLIPS, detail_measure="residual")
 
 
 def test_validation_images_keep_their_size() -> None:
-    with pytest.raises(ValueError, match="hr_scale is for training"):
+    with pytest.raises(ValueError, match="hr_scale: expected none in validation"):
         ValidationData.model_validate({"name": "a", "source": HR})

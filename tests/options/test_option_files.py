@@ -7,13 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr.build import (
-    build_discriminator,
-    build_generator,
-    build_loss,
-    build_optimizer,
-    build_schedule,
-)
+from sr.build import build_generator
+from sr.build_training import build_discriminator, build_loss, build_optimizer, build_schedule
 from sr.io.rgb8 import write_rgb8
 from sr.models.load import load_generator
 from sr.options.clips import ClipSource

@@ -11,8 +11,7 @@ from helpers.runs import assert_equal, find_model, load_state, read_events, read
 from torch import Tensor
 
 from sr.build_data import build_window, find_training_sources, find_validation_sources
-from sr.data.clips import Clip, ClipArrays, scene_of
-from sr.data.samples import samples
+from sr.data.clips import Clip, ClipArrays, find_scene, load_samples
 from sr.io.model_file import read_model_file
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.metrics.psnr import psnr
@@ -195,7 +194,7 @@ def test_validation_is_that_of_calling_the_network_frame_by_frame(
     for source in sets["same"]:
         arrays: ClipArrays = source.load()
         for number in range(NUM_FRAMES):
-            neighbors, flows = gather_window(window, scene_of(arrays, number), number)
+            neighbors, flows = gather_window(window, find_scene(arrays, number), number)
             lr, hr = (
                 torch.from_numpy(frames[number]).permute(2, 0, 1)[None] / 255
                 for frames in (arrays.lr, arrays.hr)
@@ -295,7 +294,7 @@ def test_a_network_of_more_frames_is_given_more_neighbors(clip_options: MakeOpti
     options = clip_options("generator.num_frames=5")
     sources = find_training_sources(options, CPU)
     assert all(isinstance(source, Clip) for source in sources)
-    (inputs, _), *_ = samples(sources[0], build_window(options))
+    (inputs, _), *_ = load_samples(sources[0], build_window(options))
     assert [tuple(each.shape) for each in inputs] == [
         (1, 3, 20, 24),
         (1, 4, 3, 20, 24),

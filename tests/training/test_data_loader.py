@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sr.build_data import find_training_sources
-from sr.data.cache import cache
+from sr.data.cache import fill_cache
 from sr.data.crops import Crop
 from sr.options.schema import Options
 from sr.training.data_loader import load_crops
@@ -31,7 +31,7 @@ def test_a_mixture_goes_on_where_it_was_left_with_or_without_workers(
     )
     sources = find_training_sources(options, torch.device("cpu"))
     assert len(sources) == 5  # four photographs, one source of endlessly many
-    cached = cache(sources, tmp_path / "cache.bin", 10**9)
+    cached = fill_cache(sources, tmp_path / "cache.bin", 10**9)
 
     def batches(count: int, first: int = 0, stride: int = 1, num_workers: int = 0) -> list[Crop]:
         crops = load_crops(

@@ -185,7 +185,7 @@ def test_a_state_without_the_discriminator_is_refused(
 def test_adversarial_parts_come_together_or_are_refused(
     gan_options: MakeOptions, missing: str
 ) -> None:
-    with pytest.raises(OptionsError, match=f"given without {missing}; adversarial"):
+    with pytest.raises(OptionsError, match=f"expected {missing} too, got none"):
         gan_options(f"{missing}=null")
 
 

@@ -15,14 +15,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sr.build import (
-    build_discriminator,
-    build_discriminator_loss,
-    build_generator,
-    build_loss,
-)
+from sr.build import build_generator
+from sr.build_training import build_discriminator, build_discriminator_loss, build_loss
 from sr.data.augment import Image
-from sr.data.cache import Cached
+from sr.data.cache import SourceCache
 from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
 from sr.data.crops import CropSettings
@@ -231,7 +227,7 @@ def test_row_16_flow_is_measured_once_a_pair_and_on_whole_frames(tmp_path: Path)
     method = Watched()
     clip = Clip(Septuplet(), Downscaling(4), flow=FlowStore(method, tmp_path))
     crops = ClipCropDataset(
-        Cached([clip], Path(), []),  # loaded again for every crop
+        SourceCache([clip], Path(), []),  # loaded again for every crop
         4,
         CropSettings(32, 1, flips=True, transposes=True),
         WindowSettings(Window(list_offsets(7, "time"))),

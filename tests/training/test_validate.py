@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sr.build_data import find_pairs
+from sr.build_data import find_image_sources
 from sr.losses.lpips import LPIPS
 from sr.options.datasets import HRFolders
 from sr.training.validate import Scores, Sets, checkpoint_score, validate, validate_bicubic
@@ -28,7 +28,7 @@ class Nearest(nn.Module):
 @pytest.fixture
 def sets(photographs: Path) -> Sets:
     source = HRFolders(type="HRFolders", hr=(photographs,))
-    return {"same": find_pairs(source, scale=2)}
+    return {"same": find_image_sources(source, scale=2)}
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-"""Synthetic HR images: what photographs lack (text, graphics, regular patterns, facades)."""
+"""Synthetic HR images of what is rare in photos: text, graphics, regular patterns, facades."""

@@ -1,4 +1,4 @@
-"""A source of synthetic HR images that are drawn when they are needed, each from its own seed."""
+"""A source of synthetic HR images, which are drawn when needed, each from its own seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ import numpy as np
 
 from sr.data.augment import Image, Pair
 from sr.data.imresize import imresize
-from sr.data.sources import DataError
+from sr.data.sources import DataError, raise_faults
 from sr.data.synthetic.colors import to_rgb8
 from sr.data.synthetic.fonts import Font, find_fonts
-from sr.data.synthetic.graphics import draw_graphics, draw_svg
+from sr.data.synthetic.graphics import draw_graphics, draw_svg, find_svg_fault
 from sr.data.synthetic.patterns import draw_facade, draw_pattern
 from sr.data.synthetic.text import draw_text
 
 
 @dataclass(frozen=True)
 class SyntheticImages:
-    """Endlessly many images. shares: of text, graphics, svg, patterns and facades, relative."""
+    """An endless source. shares: of text, graphics, svg, patterns and facades, relative."""
 
     scale: int
     shares: Mapping[str, float]
@@ -42,12 +42,12 @@ class SyntheticImages:
         return 0  # never kept
 
     def load(self) -> Pair:
-        """An example: lr (H, W, 3), hr (scale*H, scale*W, 3), both uint8 RGB."""
+        """Return an example: lr (H, W, 3), hr (scale*H, scale*W, 3), both uint8 RGB."""
         _, hr = self.draw(self.example_size, np.random.default_rng(0))
         return imresize(hr, Fraction(1, self.scale)), hr
 
     def draw(self, size: int, rng: np.random.Generator) -> tuple[str, Image]:
-        """One image, (size, size, 3) uint8 RGB, without aliasing; and its kind."""
+        """Draw one image, (size, size, 3) uint8 RGB, without aliasing. Returns its kind, too."""
         weights = np.array(list(self.shares.values()))
         kind = list(self.shares)[int(rng.choice(len(weights), p=weights / weights.sum()))]
         match kind:
@@ -72,10 +72,11 @@ def find_synthetic(
     svg_folders: Sequence[Path],
     example_size: int,
 ) -> SyntheticImages:
-    """Raises DataError for folders that are missing or hold no fonts or SVG files."""
+    """Find fonts and SVG files. Raises DataError for folders without any and damaged files."""
     used = {kind: share for kind, share in shares.items() if share}
     files = [path for folder in svg_folders for path in sorted(folder.rglob("*.svg"))]
     if svg_folders and not files:
         raise DataError(f"{', '.join(map(str, svg_folders))}: expected SVG files, got none")
+    raise_faults("SVG files", [fault for path in files if (fault := find_svg_fault(path))])
     fonts = find_fonts(font_folders) if "text" in used else []
     return SyntheticImages(scale, used, text_size, fonts, files, example_size)

@@ -13,10 +13,10 @@ import numpy as np
 from sr.data.synthetic.colors import (
     Values,
     blend,
-    contrasting_color,
-    gradient,
-    random_background,
-    random_color,
+    draw_background,
+    draw_color,
+    draw_contrasting_color,
+    draw_gradient,
 )
 
 _FADES_FROM, _FADES_TO = 0.33, 0.45  # periods per pixel; 0.5 is the most that pixels can show
@@ -49,14 +49,14 @@ def make_phase(value: Values) -> Phase:
     return Phase(value, np.asarray(np.hypot(down, across), np.float32))
 
 
-def bars(phase: Phase, width: float) -> Values:
+def draw_bars(phase: Phase, width: float) -> Values:
     """Coverage of bars around whole-and-a-half numbers, `width` of a period wide."""
     distance = width / 2 - np.abs(phase.value - np.floor(phase.value) - np.float32(0.5))
     coverage = np.clip(distance / np.maximum(phase.frequency, 1e-6) + 0.5, 0, 1)
     return _fade(coverage, width, phase.frequency)
 
 
-def waves(phase: Phase) -> Values:
+def draw_waves(phase: Phase) -> Values:
     """Coverage that goes up and down as a sine."""
     return _fade(0.5 - 0.5 * np.cos(2 * np.pi * phase.value), 0.5, phase.frequency)
 
@@ -66,24 +66,24 @@ def draw_pattern(size: int, scale: int, rng: np.random.Generator) -> Values:
 
     Returns (size, size, 3), RGB in 8-bit levels.
     """
-    u, v = _plane(size, _random_period(1.6 * scale, 36, rng), rng)
+    u, v = _make_plane(size, _draw_period(1.6 * scale, 36, rng), rng)
     kind = rng.choice(["stripes", "sine", "grid", "checkerboard", "dots", "zones", "star"])
     match kind:
         case "stripes":
-            coverage = bars(u, rng.uniform(0.3, 0.7))
+            coverage = draw_bars(u, rng.uniform(0.3, 0.7))
         case "sine":
-            coverage = waves(u)
+            coverage = draw_waves(u)
         case "grid":
             width = rng.uniform(0.1, 0.4)
-            coverage = np.maximum(bars(u, width), bars(v, width))
+            coverage = np.maximum(draw_bars(u, width), draw_bars(v, width))
         case "checkerboard":
-            one, other = bars(u.multiply(0.5), 0.5), bars(v.multiply(0.5), 0.5)
+            one, other = draw_bars(u.multiply(0.5), 0.5), draw_bars(v.multiply(0.5), 0.5)
             coverage = one + other - 2 * one * other
         case "dots":
-            coverage = _dots(u, v, rng.uniform(0.2, 0.45))
+            coverage = _draw_dots(u, v, rng.uniform(0.2, 0.45))
         case _:
-            coverage = _chart(size, str(kind), rng)
-    return _color(size, coverage, rng)
+            coverage = _draw_chart(size, str(kind), rng)
+    return _color_pattern(size, coverage, rng)
 
 
 def draw_facade(size: int, scale: int, rng: np.random.Generator) -> Values:
@@ -96,76 +96,80 @@ def draw_facade(size: int, scale: int, rng: np.random.Generator) -> Values:
     )
     match kind:
         case "windows":
-            image = _windows(size, scale, rng)
+            image = _draw_windows(size, scale, rng)
         case "bricks":
-            image = _bricks(size, scale, rng)
+            image = _draw_bricks(size, scale, rng)
         case "fence":
-            image = _fence(size, scale, rng)
+            image = _draw_fence(size, scale, rng)
         case "mesh":
-            u, v = _plane(size, _random_period(2 * scale, 40, rng), rng)
+            u, v = _make_plane(size, _draw_period(2 * scale, 40, rng), rng)
             turned = make_phase(u.value + v.value), make_phase(u.value - v.value)
             width = rng.uniform(0.06, 0.2)
-            coverage = np.maximum(bars(turned[0], width), bars(turned[1], width))
-            image = _color(size, coverage, rng)
+            coverage = np.maximum(draw_bars(turned[0], width), draw_bars(turned[1], width))
+            image = _color_pattern(size, coverage, rng)
         case _:
-            image = _slats(size, scale, rng)
+            image = _draw_slats(size, scale, rng)
     light = np.ones(3, np.float32)
-    return image * gradient(size, light * rng.uniform(0.6, 1.0), light, rng)
+    return image * draw_gradient(size, light * rng.uniform(0.6, 1.0), light, rng)
 
 
-def _windows(size: int, scale: int, rng: np.random.Generator) -> Values:
-    period = _random_period(2.5 * scale, 60, rng)
-    u, v = _plane(size, period, rng, upright=True)
+def _draw_windows(size: int, scale: int, rng: np.random.Generator) -> Values:
+    period = _draw_period(2.5 * scale, 60, rng)
+    u, v = _make_plane(size, period, rng, upright=True)
     v = v.multiply(rng.uniform(0.5, 1.0))
     width, height = rng.uniform(0.35, 0.85), rng.uniform(0.4, 0.8)
-    wall, frame = random_color(rng), random_color(rng)
+    wall, frame = draw_color(rng), draw_color(rng)
     image = np.broadcast_to(wall, (size, size, 3)).astype(np.float32)
     if rng.random() < 0.4:  # floors
-        image = blend(image, random_color(rng), bars(v.shift(0.5), rng.uniform(0.04, 0.15)))
-    image = blend(image, frame, bars(u, width) * bars(v, height))
+        image = blend(image, draw_color(rng), draw_bars(v.shift(0.5), rng.uniform(0.04, 0.15)))
+    image = blend(image, frame, draw_bars(u, width) * draw_bars(v, height))
     border = rng.uniform(0.03, 0.08)
-    panes = bars(u, width - 2 * border) * bars(v, height - 2 * border)
+    panes = draw_bars(u, width - 2 * border) * draw_bars(v, height - 2 * border)
     table = rng.uniform(0.3, 1.0, (_TABLE, _TABLE)).astype(np.float32)
-    glass = contrasting_color(frame, rng) * table[u.cell, v.cell][..., None]
+    glass = draw_contrasting_color(frame, rng) * table[u.cell, v.cell][..., None]
     image = blend(image, glass, panes)
     if rng.random() < 0.7:  # crossbars
-        image = blend(image, frame, bars(u, border) * bars(v, height))
+        image = blend(image, frame, draw_bars(u, border) * draw_bars(v, height))
     if rng.random() < 0.5:
-        image = blend(image, frame, bars(u, width) * bars(v.shift(rng.uniform(-0.1, 0.1)), border))
+        image = blend(
+            image, frame, draw_bars(u, width) * draw_bars(v.shift(rng.uniform(-0.1, 0.1)), border)
+        )
     return image
 
 
-def _bricks(size: int, scale: int, rng: np.random.Generator) -> Values:
-    u, v = _plane(size, _random_period(2.5 * scale, 50, rng), rng, upright=True)
+def _draw_bricks(size: int, scale: int, rng: np.random.Generator) -> Values:
+    u, v = _make_plane(size, _draw_period(2.5 * scale, 50, rng), rng, upright=True)
     v = v.multiply(rng.uniform(1.5, 3.0))
     u = u.shift(np.asarray(0.5 * (np.floor(v.value) % 2), np.float32))
     joint = rng.uniform(0.06, 0.12)
     table = rng.uniform(0.7, 1.1, (_TABLE, _TABLE)).astype(np.float32)
-    mortar = random_color(rng)
-    brick = contrasting_color(mortar, rng) * table[u.cell, v.cell][..., None]
+    mortar = draw_color(rng)
+    brick = draw_contrasting_color(mortar, rng) * table[u.cell, v.cell][..., None]
     image = np.broadcast_to(mortar, (size, size, 3)).astype(np.float32)
-    return blend(image, brick, bars(u, 1 - joint) * bars(v, 1 - 2 * joint))
+    return blend(image, brick, draw_bars(u, 1 - joint) * draw_bars(v, 1 - 2 * joint))
 
 
-def _fence(size: int, scale: int, rng: np.random.Generator) -> Values:
+def _draw_fence(size: int, scale: int, rng: np.random.Generator) -> Values:
     """Pickets and two rails before a background."""
-    u, v = _plane(size, _random_period(1.6 * scale, 40, rng), rng, upright=True)
-    image = random_background(size, rng)
-    color = random_color(rng)
-    rails = bars(v.multiply(rng.uniform(0.1, 0.25)), rng.uniform(0.08, 0.15))
+    u, v = _make_plane(size, _draw_period(1.6 * scale, 40, rng), rng, upright=True)
+    image = draw_background(size, rng)
+    color = draw_color(rng)
+    rails = draw_bars(v.multiply(rng.uniform(0.1, 0.25)), rng.uniform(0.08, 0.15))
     image = blend(image, color * np.float32(0.85), rails)
-    return blend(image, color, bars(u, rng.uniform(0.15, 0.7)))
+    return blend(image, color, draw_bars(u, rng.uniform(0.15, 0.7)))
 
 
-def _slats(size: int, scale: int, rng: np.random.Generator) -> Values:
+def _draw_slats(size: int, scale: int, rng: np.random.Generator) -> Values:
     """Slats with a lit and a shaded side: blinds, stairs, corrugated iron."""
-    _, v = _plane(size, _random_period(1.6 * scale, 40, rng), rng, upright=True)
-    color = random_color(rng)
-    image = blend(color * np.float32(0.5), color, waves(v.multiply(0.5).shift(0.25)) * 0.5 + 0.5)
-    return blend(image, contrasting_color(color, rng), bars(v, rng.uniform(0.1, 0.35)))
+    _, v = _make_plane(size, _draw_period(1.6 * scale, 40, rng), rng, upright=True)
+    color = draw_color(rng)
+    image = blend(
+        color * np.float32(0.5), color, draw_waves(v.multiply(0.5).shift(0.25)) * 0.5 + 0.5
+    )
+    return blend(image, draw_contrasting_color(color, rng), draw_bars(v, rng.uniform(0.1, 0.35)))
 
 
-def _dots(u: Phase, v: Phase, radius: float) -> Values:
+def _draw_dots(u: Phase, v: Phase, radius: float) -> Values:
     frequency = np.maximum(u.frequency, v.frequency)
     across, down = (phase.value - np.floor(phase.value) - np.float32(0.5) for phase in (u, v))
     distance = radius - np.hypot(across, down)
@@ -173,33 +177,33 @@ def _dots(u: Phase, v: Phase, radius: float) -> Values:
     return _fade(coverage, np.pi * radius**2, frequency)
 
 
-def _chart(size: int, kind: str, rng: np.random.Generator) -> Values:
+def _draw_chart(size: int, kind: str, rng: np.random.Generator) -> Values:
     """A zone plate or a Siemens star, around a random point."""
     places = np.arange(size, dtype=np.float32)
     x, y = (places - np.float32(rng.uniform(-0.2, 1.2) * size) for _ in range(2))
     if kind == "zones":  # frequency grows with the distance, to 0.1 ... 0.45 at `size` pixels
         slope = rng.uniform(0.1, 0.45) / size
         phase = make_phase(np.asarray(slope / 2 * (x[None, :] ** 2 + y[:, None] ** 2), np.float32))
-        return waves(phase) if rng.random() < 0.6 else bars(phase, 0.5)
+        return draw_waves(phase) if rng.random() < 0.6 else draw_bars(phase, 0.5)
     spokes = int(rng.integers(8, 73))
     turn = np.arctan2(y[:, None], x[None, :]) * np.float32(spokes / (2 * np.pi))
     radius = np.maximum(np.hypot(x[None, :], y[:, None]), 0.5)
     phase = Phase(turn, np.asarray(spokes / (2 * np.pi) / radius, np.float32))
-    return bars(phase, 0.5) if rng.random() < 0.6 else waves(phase)
+    return draw_bars(phase, 0.5) if rng.random() < 0.6 else draw_waves(phase)
 
 
-def _color(size: int, coverage: Values, rng: np.random.Generator) -> Values:
-    below = random_background(size, rng) if rng.random() < 0.3 else random_color(rng)
-    above = contrasting_color(below.reshape(-1, 3).mean(axis=0), rng)
+def _color_pattern(size: int, coverage: Values, rng: np.random.Generator) -> Values:
+    below = draw_background(size, rng) if rng.random() < 0.3 else draw_color(rng)
+    above = draw_contrasting_color(below.reshape(-1, 3).mean(axis=0), rng)
     return blend(np.broadcast_to(below, (size, size, 3)), above, coverage)
 
 
-def _random_period(least: float, most: float, rng: np.random.Generator) -> float:
+def _draw_period(least: float, most: float, rng: np.random.Generator) -> float:
     """In pixels, in the middle of the image."""
     return float(np.exp(rng.uniform(np.log(least), np.log(most))))
 
 
-def _plane(
+def _make_plane(
     size: int, period: float, rng: np.random.Generator, *, upright: bool = False
 ) -> tuple[Phase, Phase]:
     """Coordinates on a plane that is seen from the front or at an angle.

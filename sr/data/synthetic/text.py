@@ -12,9 +12,9 @@ from sr.data.synthetic.colors import (
     Color,
     Values,
     blend,
-    contrasting_color,
-    mean_color,
-    random_background,
+    draw_background,
+    draw_contrasting_color,
+    estimate_mean_color,
 )
 from sr.data.synthetic.fonts import Font, load_font
 
@@ -48,14 +48,14 @@ def draw_text(
     font = fonts[int(rng.integers(len(fonts)))]
     script = str(rng.choice(font.scripts)) if rng.random() < 0.4 else "latin"
     em = float(np.exp(rng.uniform(*np.log(sizes))))
-    image = random_background(size, rng)
+    image = draw_background(size, rng)
     if rng.random() < 0.65:
         coverage = _warp(*_page(size, font, script, em, rng), rng)
-        return blend(image, contrasting_color(mean_color(image), rng), coverage)
+        return blend(image, draw_contrasting_color(estimate_mean_color(image), rng), coverage)
     return _panels(image, font, script, em, rng)
 
 
-def random_words(count: int, script: str, rng: np.random.Generator) -> str:
+def make_words(count: int, script: str, rng: np.random.Generator) -> str:
     """Words that can be pronounced, numbers, and signs as in formulas, prices and code."""
     case = rng.choice(["lower", "title", "upper", "code"], p=[0.5, 0.2, 0.15, 0.15])
     words = []
@@ -64,7 +64,7 @@ def random_words(count: int, script: str, rng: np.random.Generator) -> str:
         if kind < (0.35 if case == "code" else 0.04):
             words.append(_SIGNS[int(rng.integers(len(_SIGNS)))])
         elif kind < 0.18:
-            words.append(_draw_number(rng))
+            words.append(_make_number(rng))
         else:
             words.append(_word(script, rng))
     text = " ".join(words)
@@ -85,7 +85,7 @@ def _word(script: str, rng: np.random.Generator) -> str:
     return word + (_STOPS[int(stop * 5 * len(_STOPS))] if stop < 0.2 else "")
 
 
-def _draw_number(rng: np.random.Generator) -> str:
+def _make_number(rng: np.random.Generator) -> str:
     whole = int(10 ** rng.uniform(0, 5))
     forms = (f"{whole}", f"{whole / 100:.2f}", f"${whole}", f"{whole % 24}:{whole % 60:02d}")
     return forms[int(rng.integers(len(forms)))]
@@ -106,7 +106,7 @@ def _page(
     tops = np.arange(top, n * size, pitch)
     for top in tops[:_LINES]:
         if rng.random() < 0.93:  # else an empty line
-            _draw_line(draw, (indent, top), random_words(words, script, rng), drawn)
+            _draw_line(draw, (indent, top), make_words(words, script, rng), drawn)
     coverage = np.array(page)
     if len(tops) > _LINES:
         _repeat_lines(coverage, round(tops[1] + 0.15 * em * n), round((_LINES - 1) * pitch), rng)
@@ -155,7 +155,7 @@ def _panels(image: Values, font: Font, script: str, em: float, rng: np.random.Ge
     for _ in range(int(rng.integers(2, 8))):
         own = float(np.clip(em * rng.uniform(0.7, 1.5), 9, size / 2))
         drawn = load_font(font.path, max(round(own * n), 1))
-        text = random_words(int(rng.integers(1, 4)), script, rng)
+        text = make_words(int(rng.integers(1, 4)), script, rng)
         box = drawn.getbbox(text)
         pad = round(own * n * rng.uniform(0.2, 0.8))
         width, height = (
@@ -185,8 +185,8 @@ def _paste(
         return
     seen = coverage[top - place[0] : bottom - place[0], left - place[1] : right - place[1]]
     region = image[top:bottom, left:right]
-    panel: Color = contrasting_color(mean_color(region), rng)
+    panel: Color = draw_contrasting_color(estimate_mean_color(region), rng)
     if rng.random() < 0.7:
         region[:] = panel
-        panel = contrasting_color(panel, rng)
+        panel = draw_contrasting_color(panel, rng)
     region[:] = blend(region, panel, seen.astype(np.float32) / 255)

@@ -1,8 +1,9 @@
-"""BasicSR's data sets in our terms."""
+"""BasicSR's data sets, and Real-ESRGAN's degradation, as our `datasets`."""
 
+from collections.abc import Callable
 from typing import Any
 
-from sr.options.basicsr.degradation import degradation
+from sr.errors import UserError
 from sr.options.basicsr.reader import BasicSRReader
 
 _DATASETS = {  # whether lr is made from hr by Real-ESRGAN's degradation
@@ -10,47 +11,71 @@ _DATASETS = {  # whether lr is made from hr by Real-ESRGAN's degradation
     "RealESRGANDataset": True,
     "RealESRGANPairedDataset": False,
 }
+# Real-ESRGAN's shapes of blur kernels, Wang et al. 2021, sec. 4.1; the only ones here.
+_SHAPES = {
+    "kernel_list": [
+        "iso",
+        "aniso",
+        "generalized_iso",
+        "generalized_aniso",
+        "plateau_iso",
+        "plateau_aniso",
+    ],
+    "kernel_prob": [0.45, 0.25, 0.12, 0.03, 0.12, 0.03],
+    "betag_range": [0.5, 4],
+    "betap_range": [1, 2],
+    "blur_kernel_size": 21,
+}
+_LARGEST_KERNEL = "Real-ESRGAN's own code draws 7 to 21 whatever this says; see kernel_sizes"
 
 
-def datasets(reader: BasicSRReader, scale: int, *, crops_by_model: bool) -> dict[str, Any]:
+def translate_datasets(
+    reader: BasicSRReader, scale: int, *, crops_by_model: bool
+) -> dict[str, Any]:
     """`datasets` as ours. crops_by_model: the model cuts to the topmost gt_size."""
-    made: dict[str, Any] = {"train": _train(reader, scale, crops_by_model)}
-    sections = [name for name in reader.sections("datasets") if name.startswith("val")]
-    if sets := [found for name in sections if (found := _validation(reader, name, scale))]:
-        made["validation"] = _with_different_names(sets)
+    made: dict[str, Any] = {"train": _translate_train(reader, scale, crops_by_model)}
+    sections = [name for name in reader.list_keys("datasets") if name.startswith("val")]
+    if sets := [
+        found for name in sections if (found := _translate_validation(reader, name, scale))
+    ]:
+        made["validation"] = _make_names_unique(sets)
     return made
 
 
-def _train(reader: BasicSRReader, scale: int, crops_by_model: bool) -> dict[str, Any]:
-    above = "datasets.train"
-    degrades = reader.read_choice(f"{above}.type", _DATASETS)
-    made: dict[str, Any] = {"source": _source(reader, above, scale, paired=not degrades)}
+def _translate_train(reader: BasicSRReader, scale: int, crops_by_model: bool) -> dict[str, Any]:
+    section = "datasets.train"
+    degrades = reader.read_choice(f"{section}.type", _DATASETS)
+    made: dict[str, Any] = {
+        "source": _translate_source(reader, section, scale, paired=not degrades)
+    }
     if degrades:
-        made["degradation"] = degradation(reader)
-    made["crop_size"] = _crop_size(reader, crops_by_model)
-    made["batch_size"] = reader.read_int(f"{above}.batch_size_per_gpu")
-    made["flips"], made["transposes"] = _orientations(reader)
-    made["num_workers"] = reader.read_int(f"{above}.num_worker_per_gpu", 1)
-    reader.expect(f"{above}.use_shuffle", True, "images always come in random order")
-    reader.expect(f"{above}.gt_usm", False, "hr is not sharpened here; sharpen the files")
+        made["degradation"] = _translate_degradation(reader)
+    made["crop_size"] = _translate_crop_size(reader, crops_by_model)
+    made["batch_size"] = reader.read_int(f"{section}.batch_size_per_gpu")
+    made["flips"], made["transposes"] = _translate_flips(reader)
+    made["num_workers"] = reader.read_int(f"{section}.num_worker_per_gpu", 1)
+    reader.expect(f"{section}.use_shuffle", True, "images always come in random order")
+    reader.expect(f"{section}.gt_usm", False, "hr is not sharpened here; sharpen the files")
     reader.expect("high_order_degradation", degrades, "the type of the data set decides")
-    reader.expect(f"{above}.scale", scale, "the data have the scale of the network")
+    reader.expect(f"{section}.scale", scale, "the data have the scale of the network")
     return made
 
 
-def _source(reader: BasicSRReader, above: str, scale: int, *, paired: bool) -> dict[str, Any]:
-    hr = reader.read_folders(f"{above}.dataroot_gt")
+def _translate_source(
+    reader: BasicSRReader, section: str, scale: int, *, paired: bool
+) -> dict[str, Any]:
+    hr = reader.read_folders(f"{section}.dataroot_gt")
     known = ("{}", f"{{}}x{scale}", f"{{}}_x{scale}")
-    named = reader.read_text(f"{above}.filename_tmpl", "{}")
+    named = reader.read_str(f"{section}.filename_tmpl", "{}")
     if named not in known:
-        reader.warn(f"{above}.filename_tmpl", f"expected lr named as one of {', '.join(known)}")
-    reader.expect(f"{above}.io_backend.type", "disk", "images are files in folders")
-    if not paired or not reader.has(f"{above}.dataroot_lq"):
+        reader.warn(f"{section}.filename_tmpl", f"expected lr named as one of {', '.join(known)}")
+    reader.expect(f"{section}.io_backend.type", "disk", "images are files in folders")
+    if not paired or not reader.has(f"{section}.dataroot_lq"):
         return {"type": "HRFolders", "hr": hr}
-    return {"type": "PairedFolders", "hr": hr, "lr": reader.read_folders(f"{above}.dataroot_lq")}
+    return {"type": "PairedFolders", "hr": hr, "lr": reader.read_folders(f"{section}.dataroot_lq")}
 
 
-def _crop_size(reader: BasicSRReader, crops_by_model: bool) -> int:
+def _translate_crop_size(reader: BasicSRReader, crops_by_model: bool) -> int:
     key, other = "datasets.train.gt_size", "gt_size"
     if crops_by_model and reader.has("gt_size"):
         key, other = other, key
@@ -59,7 +84,7 @@ def _crop_size(reader: BasicSRReader, crops_by_model: bool) -> int:
     return size
 
 
-def _orientations(reader: BasicSRReader) -> tuple[bool, bool]:
+def _translate_flips(reader: BasicSRReader) -> tuple[bool, bool]:
     """Ours: flips (both ways), transposes. Theirs: one way, the other way with a transposition."""
     turned = reader.read_bool("datasets.train.use_rot")
     key, older = "datasets.train.use_hflip", "datasets.train.use_flip"
@@ -76,21 +101,23 @@ def _orientations(reader: BasicSRReader) -> tuple[bool, bool]:
     return mirrored or turned, turned
 
 
-def _validation(reader: BasicSRReader, name: str, scale: int) -> dict[str, Any] | None:
-    above = f"datasets.{name}"
-    if not reader.sections(above):
+def _translate_validation(reader: BasicSRReader, name: str, scale: int) -> dict[str, Any] | None:
+    section = f"datasets.{name}"
+    if not reader.list_keys(section):
         return None
     known = {**_DATASETS, "SingleImageDataset": None}
-    if reader.read_choice(f"{above}.type", known) is None or not reader.has(f"{above}.dataroot_gt"):
-        reader.warn_below(above, "a set without hr cannot be measured; upscale it by infer.py")
+    if reader.read_choice(f"{section}.type", known) is None or not reader.has(
+        f"{section}.dataroot_gt"
+    ):
+        reader.warn_section(section, "a set without hr cannot be measured; upscale it by infer.py")
         return None
     return {
-        "name": reader.read_text(f"{above}.name", name),
-        "source": _source(reader, above, scale, paired=True),
+        "name": reader.read_str(f"{section}.name", name),
+        "source": _translate_source(reader, section, scale, paired=True),
     }
 
 
-def _with_different_names(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _make_names_unique(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A name that is taken gets a number."""
     taken: set[str] = set()
     for data in sets:
@@ -99,3 +126,48 @@ def _with_different_names(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:
             data["name"], number = f"{name}_{number}", number + 1
         taken.add(data["name"])
     return sets
+
+
+def _translate_degradation(reader: BasicSRReader) -> dict[str, Any]:
+    """Both stages; what the file reader out has Real-ESRGAN's value."""
+    made: dict[str, Any] = {"type": "RealESRGAN"}
+    made["first"] = _translate_stage(reader, "")
+    made["second"] = _translate_stage(reader, "2")
+    if reader.has("second_blur_prob"):
+        made["second"]["blur_probability"] = reader.read_float("second_blur_prob")
+    for stage in ("first", "second"):
+        if not made[stage]:
+            del made[stage]
+    if reader.has("datasets.train.final_sinc_prob"):
+        made["final_sinc_probability"] = reader.read_float("datasets.train.final_sinc_prob")
+    made["clean_probability"] = 0.0  # theirs has no bicubic lr
+    return made
+
+
+def _translate_stage(reader: BasicSRReader, end: str) -> dict[str, Any]:
+    """end: of the stage's keys, nothing or `2`."""
+    section = "datasets.train."
+    for key, value in _SHAPES.items():
+        why = _LARGEST_KERNEL if key == "blur_kernel_size" else f"always {value} here"
+        reader.expect(f"{section}{key}{end}", value, why)
+    readers: dict[str, tuple[str, Callable[[str], Any]]] = {
+        f"{section}sinc_prob{end}": ("sinc_probability", reader.read_float),
+        f"{section}blur_sigma{end}": ("blur_sigma", reader.read_floats),
+        f"resize_prob{end}": ("resize_probabilities", lambda path: _normalize(reader, path)),
+        f"resize_range{end}": ("resize_factor", reader.read_floats),
+        f"gaussian_noise_prob{end}": ("gaussian_probability", reader.read_float),
+        f"noise_range{end}": ("gaussian_sigma", reader.read_floats),
+        f"poisson_scale_range{end}": ("poisson_scale", reader.read_floats),
+        f"gray_noise_prob{end}": ("grey_probability", reader.read_float),
+        f"jpeg_range{end}": ("quality", reader.read_ints),
+    }
+    return {ours: read(path) for path, (ours, read) in readers.items() if reader.has(path)}
+
+
+def _normalize(reader: BasicSRReader, path: str) -> list[float]:
+    """Theirs may be any weights; ours sum to 1."""
+    weights = reader.read_floats(path)
+    total = sum(weights)
+    if total <= 0:
+        raise UserError(f"{path}: expected weights with a sum above 0, got {weights}")
+    return weights if abs(total - 1) < 1e-6 else [weight / total for weight in weights]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sr.errors import UserError
 from sr.options.basicsr.reader import BasicSRReader
 
 # BasicSR's type: our type, {their key: ours} of whole numbers with the same defaults
@@ -32,29 +33,31 @@ _DISCRIMINATORS = {"VGGStyleDiscriminator": "SRGAN", "UNetDiscriminatorSN": "UNe
 _EDSR_MEAN = [0.4488, 0.4371, 0.4040]  # of DIV2K, BasicSR's default and ours
 
 
-def generator(reader: BasicSRReader, scale: int) -> dict[str, Any]:
+def translate_generator(reader: BasicSRReader, scale: int) -> dict[str, Any]:
     """`network_g` as our `generator`; what is none of our networks stays BasicSR's."""
-    theirs = reader.read_text("network_g.type")
+    theirs = reader.read_str("network_g.type")
     ours = theirs in _GENERATORS
     for channels in ("network_g.num_in_ch", "network_g.num_out_ch", "network_g.in_chans"):
         if (ours or reader.has(channels)) and (count := reader.read_int(channels, 3)) != 3:
-            raise ValueError(f"{channels}: expected 3, our networks are for RGB, got {count}")
+            raise UserError(f"{channels}: expected 3, our networks are for RGB, got {count}")
     for name in ("network_g.upscale", "network_g.scale"):
         if reader.has(name) and (of_network := reader.read_int(name)) != scale:
-            raise ValueError(f"{name}: expected the scale {scale}, got {of_network}")
+            raise UserError(f"{name}: expected the scale {scale}, got {of_network}")
     if not ours:
         reader.warn("network_g.type", "taken over as a network of BasicSR, which must be installed")
-        options = reader.below("network_g")
+        options = reader.read_section("network_g")
         return {"type": "BasicSR", "arch": options.pop("type"), "options": options}
-    return _ours(reader, *_GENERATORS[theirs])
+    return _translate_ours(reader, *_GENERATORS[theirs])
 
 
-def _ours(reader: BasicSRReader, kind: str, sizes: dict[str, tuple[str, int]]) -> dict[str, Any]:
+def _translate_ours(
+    reader: BasicSRReader, kind: str, sizes: dict[str, tuple[str, int]]
+) -> dict[str, Any]:
     made: dict[str, Any] = {"type": kind}
     for theirs, (ours, default) in sizes.items():
         made[ours] = reader.read_int(f"network_g.{theirs}", default)
     if kind == "EDSR":
-        made["residual_scale"] = reader.read_number("network_g.res_scale", 1.0)
+        made["residual_scale"] = reader.read_float("network_g.res_scale", 1.0)
         reader.expect("network_g.img_range", 255.0, "always 255 here")
         reader.expect("network_g.rgb_mean", _EDSR_MEAN, f"always {_EDSR_MEAN} here")
     if kind == "Compact":
@@ -62,11 +65,11 @@ def _ours(reader: BasicSRReader, kind: str, sizes: dict[str, tuple[str, int]]) -
     return made
 
 
-def discriminator(reader: BasicSRReader) -> dict[str, Any]:
+def translate_discriminator(reader: BasicSRReader) -> dict[str, Any]:
     """`network_d` as our `discriminator`."""
     kind = reader.read_choice("network_d.type", _DISCRIMINATORS)
     if (count := reader.read_int("network_d.num_in_ch", 3)) != 3:
-        raise ValueError(f"network_d.num_in_ch: expected 3, our networks are for RGB, got {count}")
+        raise UserError(f"network_d.num_in_ch: expected 3, our networks are for RGB, got {count}")
     made: dict[str, Any] = {
         "type": kind,
         "num_features": reader.read_int("network_d.num_feat", 64),

@@ -1,6 +1,6 @@
-"""The values of a BasicSR file by key path, and which of them were converted.
+"""Read the values of a BasicSR file by key path, and keep track of those that are not translated.
 
-A value that is never read is reported as unused, so that none is lost silently.
+A value that is never read is listed as unused, so that none is lost silently.
 """
 
 import json
@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
+
+from sr.errors import UserError
 
 REASONS = (  # (pattern of key paths, why there is no counterpart or what to do instead)
     ("num_gpu", "torchrun --nproc-per-node N starts one process a GPU; see also train.device"),
@@ -48,29 +50,29 @@ _Kind = TypeVar("_Kind")
 
 
 class BasicSRReader:
-    """The values by dotted key path; reading a value marks it as converted."""
+    """The values by dotted key path; what is read counts as translated."""
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
         self._values = dict(_flatten(tree, ""))
-        self._open = set(self._values)
-        self._notes: dict[str, str] = {}
+        self._unread = set(self._values)
+        self._warnings: dict[str, str] = {}
 
-    def sections(self, path: str) -> list[str]:
-        """Names of the keys right below a path, in the file's order."""
+    def list_keys(self, path: str) -> list[str]:
+        """Return the names of the keys right below a path, in the file's order."""
         below = [key[len(path) + 1 :] for key in self._values if key.startswith(f"{path}.")]
         return list(dict.fromkeys(key.split(".")[0] for key in below))
 
     def has(self, path: str) -> bool:
-        """Whether there is a value, or a section, that is not null."""
-        return self._values.get(path) is not None or bool(self.sections(path))
+        """Return whether there is a value, or a section, that is not null."""
+        return self._values.get(path) is not None or bool(self.list_keys(path))
 
-    def below(self, path: str) -> dict[str, Any]:
-        """Return a section as it is, with its values marked as converted."""
+    def read_section(self, path: str) -> dict[str, Any]:
+        """Return a section as it is."""
         tree: dict[str, Any] = {}
         for key, value in self._values.items():
             if not key.startswith(f"{path}."):
                 continue
-            self._open.discard(key)
+            self._unread.discard(key)
             *sections, name = key[len(path) + 1 :].split(".")
             inner = tree
             for section in sections:
@@ -79,50 +81,50 @@ class BasicSRReader:
         return tree
 
     def warn(self, path: str, why: str) -> None:
-        """Report a value, if it exists, as not or not exactly converted."""
+        """List a value, if there is one, as not or only partly translated."""
         if path in self._values:
-            self._open.discard(path)
-            self._notes[path] = why
+            self._unread.discard(path)
+            self._warnings[path] = why
 
-    def warn_below(self, path: str, why: str) -> None:
-        """Report all values of a section."""
+    def warn_section(self, path: str, why: str) -> None:
+        """List all values of a section."""
         for key in self._values:
             if key.startswith(f"{path}."):
                 self.warn(key, why)
 
     def expect(self, path: str, ours: object, why: str) -> None:
-        """Report a value that differs from ours, which is fixed."""
-        if path in self._values and not _same(self._values[path], ours):
+        """List a value that has no option here, unless it is the same as ours."""
+        if path in self._values and not _is_same(self._values[path], ours):
             self.warn(path, why)
-        self._open.discard(path)
+        self._unread.discard(path)
 
-    def read_number(self, path: str, default: float | None = None) -> float:
-        """A finite number; the default, or ValueError without one, where it is not given."""
+    def read_float(self, path: str, default: float | None = None) -> float:
+        """Return a finite number, or the default. Raises UserError where there is neither."""
         value = self._take(path, default, "a number")
-        return _as_number(path, value)
+        return _to_float(path, value)
 
     def read_int(self, path: str, default: int | None = None) -> int:
-        """A whole number, which may be written as `!!float 5e3`."""
+        """Return a whole number, which may be written as `!!float 5e3`."""
         value = self._take(path, default, "a whole number")
-        return _as_whole(path, value)
+        return _to_int(path, value)
 
-    def read_numbers(self, path: str) -> list[float]:
-        """A list of numbers."""
-        return [_as_number(path, value) for value in self._list(path, "a list of numbers")]
+    def read_floats(self, path: str) -> list[float]:
+        """Return a list of numbers."""
+        return [_to_float(path, value) for value in self._list(path, "a list of numbers")]
 
     def read_ints(self, path: str) -> list[int]:
-        """A list of whole numbers."""
-        return [_as_whole(path, value) for value in self._list(path, "a list of whole numbers")]
+        """Return a list of whole numbers."""
+        return [_to_int(path, value) for value in self._list(path, "a list of whole numbers")]
 
     def read_bool(self, path: str, default: bool = False) -> bool:
-        """true or false."""
+        """Return true or false."""
         value = self._take(path, default, "true or false")
         if not isinstance(value, bool):
             raise _make_error(path, "true or false", value)
         return value
 
-    def read_text(self, path: str, default: str | None = None) -> str:
-        """A text that is not empty."""
+    def read_str(self, path: str, default: str | None = None) -> str:
+        """Return a text that is not empty."""
         value = self._take(path, default, "a text")
         if not isinstance(value, str) or not value:
             raise _make_error(path, "a text", value)
@@ -131,7 +133,7 @@ class BasicSRReader:
     def read_choice(
         self, path: str, known: Mapping[str, _Kind], default: str | None = None
     ) -> _Kind:
-        """What `known` has under the text there; ValueError that names all of it otherwise."""
+        """Return what `known` has under the text there. Raises UserError for an unknown one."""
         expected = f"one of {', '.join(known)}"
         name = self._take(path, default, expected)
         if not isinstance(name, str) or name not in known:
@@ -139,7 +141,7 @@ class BasicSRReader:
         return known[name]
 
     def read_folders(self, path: str) -> list[str]:
-        """A folder, or a list of them."""
+        """Return a folder, or a list of them, as a list."""
         value = self._take(path, None, "a folder")
         folders: list[str] = []
         for folder in value if isinstance(value, list) else [value]:
@@ -151,20 +153,20 @@ class BasicSRReader:
         return folders
 
     def list_unused(self) -> list[str]:
-        """Return `path: value -- why` of all reported or unread values, in the file's order."""
+        """Return `path: value -- why` of all that is listed or not read, in the file's order."""
         return [
-            _line(path, value, self._notes.get(path) or _reason(path, value))
+            _format_line(path, value, self._warnings.get(path) or _find_reason(path, value))
             for path, value in self._values.items()
-            if path in self._open or path in self._notes
+            if path in self._unread or path in self._warnings
         ]
 
     def _take(self, path: str, default: object, expected: str) -> object:
-        self._open.discard(path)
+        self._unread.discard(path)
         value = self._values.get(path)
         if value is None:
             value = default
         if value is None:
-            raise ValueError(f"{path}: expected {expected}, got nothing")
+            raise UserError(f"{path}: expected {expected}, got nothing")
         return value
 
     def _list(self, path: str, expected: str) -> Sequence[object]:
@@ -174,18 +176,18 @@ class BasicSRReader:
         return value
 
 
-def _flatten(tree: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+def _flatten(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
-        path = f"{above}{key}"
+        path = f"{prefix}{key}"
         if path.count(".") > MAX_DEPTH:  # an alias of the section that it is in has no end
-            raise ValueError(f"{path[:60]}...: expected at most {MAX_DEPTH} sections in each other")
+            raise UserError(f"{path[:60]}...: expected at most {MAX_DEPTH} sections in each other")
         if isinstance(value, Mapping) and value:
             yield from _flatten(value, f"{path}.")
         else:
             yield path, value
 
 
-def _as_number(path: str, value: object) -> float:
+def _to_float(path: str, value: object) -> float:
     if isinstance(value, str):  # YAML reads 1e-4, without a dot, as a text
         try:
             value = float(value)
@@ -196,28 +198,28 @@ def _as_number(path: str, value: object) -> float:
     return value
 
 
-def _as_whole(path: str, value: object) -> int:
-    number = _as_number(path, value)
+def _to_int(path: str, value: object) -> int:
+    number = _to_float(path, value)
     if number != int(number):
         raise _make_error(path, "a whole number", value)
     return int(number)
 
 
-def _same(value: object, ours: object) -> bool:
+def _is_same(value: object, ours: object) -> bool:
     """Equal, and not just as Python takes 1 for true."""
     return value == ours and isinstance(value, bool) == isinstance(ours, bool)
 
 
-def _make_error(path: str, expected: str, value: object) -> ValueError:
-    return ValueError(f"{path}: expected {expected}, got {value!r}")
+def _make_error(path: str, expected: str, value: object) -> UserError:
+    return UserError(f"{path}: expected {expected}, got {value!r}")
 
 
-def _line(path: str, value: object, why: str) -> str:
+def _format_line(path: str, value: object, why: str) -> str:
     """One line of ASCII, whatever the file has in keys and values: it goes into a comment."""
     shown = f"{json.dumps(path)[1:-1]}: {json.dumps(value, default=str)}"
     return shown.replace("\x7f", "\\u007f") + f" -- {why}"
 
 
-def _reason(path: str, value: object) -> str:
+def _find_reason(path: str, value: object) -> str:
     otherwise = "nothing was set" if value is None else "no counterpart"
     return next((why for pattern, why in REASONS if fnmatchcase(path, pattern)), otherwise)

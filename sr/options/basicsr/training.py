@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sr.errors import UserError
 from sr.options.basicsr.reader import BasicSRReader
 
 _OPTIMIZERS = {"Adam": "Adam", "AdamW": "AdamW"}
@@ -12,28 +13,28 @@ _SCHEDULES = {
 }
 
 
-def train(reader: BasicSRReader, *, adversarial: bool) -> dict[str, Any]:
+def translate_train(reader: BasicSRReader, *, adversarial: bool) -> dict[str, Any]:
     """`train`, `path` and the interval of checkpoints as our `train`."""
     steps = reader.read_int("train.total_iter")
     made: dict[str, Any] = {"steps": steps}
-    if start := _initial_generator(reader):
+    if start := _translate_initial_generator(reader):
         made["initial_generator"] = start
-    optimizer = _optimizer(reader, "train.optim_g")
+    optimizer = _translate_optimizer(reader, "train.optim_g")
     made["optimizer"] = optimizer
-    made["schedule"] = _schedule(reader, steps, optimizer["learning_rate"])
+    made["schedule"] = _translate_schedule(reader, steps, optimizer["learning_rate"])
     if adversarial:
-        made["gan"] = _gan(reader, made["schedule"], optimizer["learning_rate"])
-    made["ema_decay"] = reader.read_number("train.ema_decay", 0.0)
+        made["gan"] = _translate_gan(reader, made["schedule"], optimizer["learning_rate"])
+    made["ema_decay"] = reader.read_float("train.ema_decay", 0.0)
     if reader.has("logger.save_checkpoint_freq"):
         made["checkpoint_interval"] = reader.read_int("logger.save_checkpoint_freq")
     return made
 
 
-def _initial_generator(reader: BasicSRReader) -> str | None:
+def _translate_initial_generator(reader: BasicSRReader) -> str | None:
     key, older = "path.pretrain_network_g", "path.pretrain_model_g"
     if not reader.has(key):
         key, older = older, key
-    found = reader.read_text(key) if reader.has(key) else None
+    found = reader.read_str(key) if reader.has(key) else None
     reader.expect(key, found, "")
     reader.expect(older, None, f"{key} counts")
     for key in ("path.strict_load", "path.strict_load_g"):
@@ -41,55 +42,57 @@ def _initial_generator(reader: BasicSRReader) -> str | None:
     return found
 
 
-def _optimizer(reader: BasicSRReader, above: str) -> dict[str, Any]:
-    kind = reader.read_choice(f"{above}.type", _OPTIMIZERS)
-    if (rate := reader.read_number(f"{above}.lr")) <= 0:
-        raise ValueError(f"{above}.lr: expected a number above 0, got {rate}")
+def _translate_optimizer(reader: BasicSRReader, section: str) -> dict[str, Any]:
+    kind = reader.read_choice(f"{section}.type", _OPTIMIZERS)
+    if (rate := reader.read_float(f"{section}.lr")) <= 0:
+        raise UserError(f"{section}.lr: expected a number above 0, got {rate}")
     made: dict[str, Any] = {"type": kind, "learning_rate": rate}
-    given = reader.has(f"{above}.betas")
-    made["betas"] = reader.read_numbers(f"{above}.betas") if given else [0.9, 0.999]  # PyTorch's
+    given = reader.has(f"{section}.betas")
+    made["betas"] = reader.read_floats(f"{section}.betas") if given else [0.9, 0.999]  # PyTorch's
     if kind == "AdamW":
-        made["weight_decay"] = reader.read_number(f"{above}.weight_decay", 0.01)  # PyTorch's
+        made["weight_decay"] = reader.read_float(f"{section}.weight_decay", 0.01)  # PyTorch's
     else:
-        reader.expect(f"{above}.weight_decay", 0, "Adam has none here; AdamW has a decoupled one")
+        reader.expect(f"{section}.weight_decay", 0, "Adam has none here; AdamW has a decoupled one")
     return made
 
 
-def _schedule(reader: BasicSRReader, steps: int, learning_rate: float) -> dict[str, Any]:
-    above = "train.scheduler"
-    made: dict[str, Any] = {"type": reader.read_choice(f"{above}.type", _SCHEDULES)}
+def _translate_schedule(reader: BasicSRReader, steps: int, learning_rate: float) -> dict[str, Any]:
+    section = "train.scheduler"
+    made: dict[str, Any] = {"type": reader.read_choice(f"{section}.type", _SCHEDULES)}
     made["warmup_steps"] = max(0, reader.read_int("train.warmup_iter", -1))
     if made["type"] == "cosine":
-        made["final_factor"] = reader.read_number(f"{above}.eta_min", 0.0) / learning_rate
-        _note_restarts(reader, steps)
+        made["final_factor"] = reader.read_float(f"{section}.eta_min", 0.0) / learning_rate
+        _warn_of_restarts(reader, steps)
         if made["warmup_steps"]:
             reader.warn("train.warmup_iter", "taken over, but the cosine begins after it here")
         return made
-    milestones = reader.read_ints(f"{above}.milestones")
+    milestones = reader.read_ints(f"{section}.milestones")
     made["milestones"] = sorted(set(milestones))
     if len(made["milestones"]) < len(milestones):
-        reader.warn(f"{above}.milestones", "each counts once here")
-    made["gamma"] = reader.read_number(f"{above}.gamma", 0.1)
+        reader.warn(f"{section}.milestones", "each counts once here")
+    made["gamma"] = reader.read_float(f"{section}.gamma", 0.1)
     for key, plain in (("restarts", [0]), ("restart_weights", [1])):
-        reader.expect(f"{above}.{key}", plain, "the schedule does not start again here")
+        reader.expect(f"{section}.{key}", plain, "the schedule does not start again here")
     return made
 
 
-def _note_restarts(reader: BasicSRReader, steps: int) -> None:
+def _warn_of_restarts(reader: BasicSRReader, steps: int) -> None:
     """Their cosine may start again; ours is one that ends with the run."""
-    above = "train.scheduler"
-    periods = reader.read_ints(f"{above}.periods")
+    section = "train.scheduler"
+    periods = reader.read_ints(f"{section}.periods")
     if periods != [steps]:
         reader.warn(
-            f"{above}.periods",
+            f"{section}.periods",
             f"one cosine over all {steps} steps is taken; there are no restarts and other periods",
         )
     plain = [1] if len(periods) == 1 else None
-    reader.expect(f"{above}.restart_weights", plain, "there are no restarts, so no weights")
+    reader.expect(f"{section}.restart_weights", plain, "there are no restarts, so no weights")
 
 
-def _gan(reader: BasicSRReader, schedule: dict[str, Any], learning_rate: float) -> dict[str, Any]:
-    optimizer = _optimizer(reader, "train.optim_d")
+def _translate_gan(
+    reader: BasicSRReader, schedule: dict[str, Any], learning_rate: float
+) -> dict[str, Any]:
+    optimizer = _translate_optimizer(reader, "train.optim_d")
     made: dict[str, Any] = {"optimizer": optimizer}
     final = schedule.get("final_factor")
     if final and optimizer["learning_rate"] != learning_rate:  # eta_min is a learning rate

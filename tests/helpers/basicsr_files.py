@@ -1,6 +1,48 @@
 """Files in the shape of BasicSR's and Real-ESRGAN's, written again for the numbers in them."""
 
-import pytest
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sr.options.import_basicsr import import_basicsr
+from sr.options.load import load_options
+from sr.options.schema import Options
+
+KeyPath = tuple[str, ...]
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # in C, where PyYAML has it
+
+
+def change(file: str | dict[str, Any], path: KeyPath, value: object) -> str:
+    """The file with one value changed, added or, with `...`, left out."""
+    tree = copy.deepcopy(file) if isinstance(file, dict) else yaml.safe_load(file)
+    section = get_value(tree, path[:-1])
+    section[path[-1]] = value
+    if value is ...:
+        del section[path[-1]]
+    return str(yaml.dump(tree, Dumper=DUMPER))
+
+
+def get_value(tree: Any, path: KeyPath) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def load(text: str, tmp_path: Path) -> Options:
+    """Our options of their file."""
+    path = tmp_path / "options.yml"
+    path.write_text(import_basicsr(text).text, encoding="utf-8")
+    return load_options(path)
+
+
+def find_line(text: str, key: str) -> str:
+    """The line of a key among what is not taken over, or nothing."""
+    lines = [line for line in import_basicsr(text).unused if line.startswith(f"{key}: ")]
+    assert len(lines) <= 1
+    return "".join(lines)
+
 
 REST = """
 num_gpu: 1
@@ -44,6 +86,7 @@ PAIRS = """
     dataroot_lq: fourteen/lr
     io_backend: {type: disk}
 """
+# A run for fidelity with a cosine that starts again.
 MSRRESNET = f"""
 name: 001_msrresnet
 model_type: SRModel
@@ -65,6 +108,7 @@ train:
   pixel_opt: {{type: L1Loss, loss_weight: 1.0, reduction: mean}}
 {REST}
 """
+# The medium network, with older names of some keys.
 EDSR = f"""
 name: 203_edsr_m
 model_type: SRModel
@@ -101,6 +145,7 @@ GAN = """
   net_d_iters: 1
   net_d_init_iters: 0
 """
+# Relativistic.
 ESRGAN = f"""
 name: 052_esrgan
 model_type: ESRGANModel
@@ -129,6 +174,7 @@ train:
 {GAN}
 {REST}
 """
+# x4plus, with its degradation.
 REAL_ESRGAN = f"""
 name: real_x4plus
 model_type: RealESRGANModel
@@ -212,35 +258,3 @@ train:
 {GAN}
 {REST}
 """
-
-
-@pytest.fixture
-def msrresnet() -> str:
-    """MSRResNet x4, a run for fidelity with a cosine that starts again."""
-    return MSRRESNET
-
-
-@pytest.fixture
-def edsr() -> str:
-    """EDSR x4, the medium network, with older names of some keys."""
-    return EDSR
-
-
-@pytest.fixture
-def esrgan() -> str:
-    """ESRGAN x4, relativistic."""
-    return ESRGAN
-
-
-@pytest.fixture
-def real_esrgan() -> str:
-    """Real-ESRGAN x4plus, with its degradation."""
-    return REAL_ESRGAN
-
-
-@pytest.fixture(
-    params=[MSRRESNET, EDSR, ESRGAN, REAL_ESRGAN], ids=["MSRResNet", "EDSR", "ESRGAN", "Real"]
-)
-def text(request: pytest.FixtureRequest) -> str:
-    """Each of the four in turn."""
-    return str(request.param)
