@@ -62,7 +62,7 @@ def count_computing_weights(network: nn.Module) -> int:
     for layer in network.modules():
         if isinstance(layer, Conv3XC):
             count -= sum(parameter.numel() for parameter in layer.parameters())
-            count += sum(tensor.numel() for tensor in layer.fused())
+            count += sum(tensor.numel() for tensor in layer.fuse())
     return count
 
 
