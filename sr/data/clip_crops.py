@@ -16,7 +16,7 @@ from sr.data.cache import Cached
 from sr.data.clips import ClipArrays, scene_of
 from sr.data.crops import Crop, CropSettings
 from sr.data.sampler import Draw
-from sr.motion.frame_window import Area, Scene, Window, crop, gather_window
+from sr.motion.frame_window import Area, Scene, Window, crop_area, gather_window
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ class ClipCropDataset(Dataset[Crop]):
         backwards: bool,
     ) -> Crop:
         hr_area = Area(*(self.scale * pixels for pixels in area))
-        lr = [orientation.of_frames(crop(_frame(clip.lr[t]), area)) for t in positions]
-        hr = [orientation.of_frames(crop(_frame(clip.hr[t]), hr_area)) for t in positions]
+        lr = [orientation.of_frames(crop_area(_frame(clip.lr[t]), area)) for t in positions]
+        hr = [orientation.of_frames(crop_area(_frame(clip.hr[t]), hr_area)) for t in positions]
         crop: Crop = {
             "lr": _values(torch.stack(lr)),
             "hr": _values(torch.stack(hr)),
