@@ -16,7 +16,7 @@ from sr.data.cache import SourceCache
 from sr.data.clips import ClipArrays, find_scene
 from sr.data.crops import Crop, CropSettings
 from sr.data.sampler import Draw
-from sr.motion.frame_window import Area, Scene, Window, crop, gather_window
+from sr.motion.frame_window import Area, Scene, Window, crop_area, gather_window
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,13 @@ class ClipCropDataset(Dataset[Crop]):
         backwards: bool,
     ) -> Crop:
         hr_area = Area(*(self.scale * pixels for pixels in area))
-        lr = [augmentation.apply_to_frames(crop(_to_frame(clip.lr[t]), area)) for t in positions]
-        hr = [augmentation.apply_to_frames(crop(_to_frame(clip.hr[t]), hr_area)) for t in positions]
+        lr = [
+            augmentation.apply_to_frames(crop_area(_to_frame(clip.lr[t]), area)) for t in positions
+        ]
+        hr = [
+            augmentation.apply_to_frames(crop_area(_to_frame(clip.hr[t]), hr_area))
+            for t in positions
+        ]
         sample: Crop = {
             "lr": _to_float(torch.stack(lr)),
             "hr": _to_float(torch.stack(hr)),

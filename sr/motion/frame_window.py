@@ -118,13 +118,13 @@ def gather_window(
         if window.alignment == "nearest":
             part, flow = _align(frame, flow, area)
         else:
-            part = crop(frame, area)
+            part = crop_area(frame, area)
         neighbors.append(part)
         flows.append(flow)
     return torch.stack(neighbors), torch.stack(flows)
 
 
-def crop(frame: Tensor, area: Area) -> Tensor:
+def crop_area(frame: Tensor, area: Area) -> Tensor:
     """Return the area of a frame: (..., h, w) to (..., a, b)."""
     top, left, height, width = area
     return frame[..., top : top + height, left : left + width]
@@ -136,7 +136,7 @@ def _chain_flow(scene: Scene, position: int, number: int, area: Area) -> Tensor:
         device = scene.frames[position].device
         return torch.zeros(2, area.height, area.width, device=device)
     step, flows = (1, scene.to_next) if number > position else (-1, scene.to_previous)
-    flow = crop(flows[position], area).float()
+    flow = crop_area(flows[position], area).float()
     for between in range(position + step, number, step):
         places = _locate(area, flow.device) + flow
         flow = flow + sample(flows[between].float()[None], places[None])[0]

@@ -11,7 +11,7 @@ from sr.motion.frame_window import (
     Edge,
     Scene,
     Window,
-    crop,
+    crop_area,
     gather_window,
     list_offsets,
 )
@@ -236,8 +236,8 @@ def test_an_area_is_seen_as_in_the_whole_frame(
     whole = scene(0, 6)
     neighbors, flows = gather_window(window, whole, position)
     part, part_flows = gather_window(window, whole, position, area)
-    assert torch.equal(part, crop(neighbors, area))
-    assert torch.allclose(part_flows, crop(flows, area), atol=1e-4)
+    assert torch.equal(part, crop_area(neighbors, area))
+    assert torch.allclose(part_flows, crop_area(flows, area), atol=1e-4)
     assert part.shape == (6, 3, area.height, area.width)
 
 
