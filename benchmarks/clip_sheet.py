@@ -1,11 +1,11 @@
-"""A part of a clip and a slice through time, of several results side by side, as an image.
+"""Show a crop and a slice through time of several results of a clip side by side.
 
     python benchmarks/clip_sheet.py OUT.png --frame 7 --part LEFT TOP WIDTH HEIGHT --row Y \
         NAME=FOLDER [NAME=FOLDER ...]
 
-Each FOLDER holds the frames of one result, all of one size. The upper row shows the part of one
-frame. The lower row shows line Y of that part in all frames, one below the other, each repeated
-(an x-t slice): what stands still makes vertical stripes, what flickers makes them ragged.
+Each FOLDER holds the frames of one result, all of the same size. The upper row shows a crop of one
+frame. The lower row shows line Y of that crop in all frames, one below the other, each repeated (an
+x-t slice): static content gives vertical stripes, flicker makes them ragged.
 """
 
 import argparse

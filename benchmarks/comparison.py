@@ -1,11 +1,11 @@
-"""Enlarged crops side by side: bicubic, each model's result and the original.
+"""Show upscaled crops side by side: bicubic, each model and the original.
 
     python benchmarks/comparison.py OUT.png IMAGE:X,Y,W,H [IMAGE:X,Y,W,H ...] [-m MODEL ...]
         [--degraded Light|Real|RealESRGAN [--seed 0]]
 
-Each IMAGE is an HR image; LR is made from the whole of it by MATLAB's bicubic downscaling, or
-as in training for real images (degraded_images.py here), and upscaled again. X, Y, W, H is the
-part to show, in HR pixels; it is enlarged by whole pixels.
+Each IMAGE is an HR image; LR is made from it by MATLAB's bicubic downscaling, or as in training for
+real images (degraded_images.py), and upscaled. X, Y, W, H is the crop to show, in HR pixels; it is
+magnified by repeating pixels.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def _pair(path: Path, scale: int, degradation: Degradation | None, seed: int) ->
 
 
 def _row(pair: Pair, part: str, upscalers: Sequence[Upscaler], zoom: int) -> Image:
-    """bicubic | sr of each model | hr of one part, X,Y,W,H."""
+    """Return bicubic, sr of each model and hr of the crop X,Y,W,H in a row."""
     x, y, width, height = (int(number) for number in part.split(","))
     lr, hr = pair
     results = [tensor_to_rgb8(upscaler(image_to_tensor(lr))) for upscaler in upscalers]
@@ -83,7 +83,7 @@ def _row(pair: Pair, part: str, upscalers: Sequence[Upscaler], zoom: int) -> Ima
 
 
 def _join(images: list[Image], axis: int) -> Image:
-    """Images in a row or column, with white gaps; narrower rows are filled up with white."""
+    """Images in a row or column, with white gaps; narrower rows are padded with white."""
     if axis == 0:
         widest = max(image.shape[1] for image in images)
         images = [

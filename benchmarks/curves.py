@@ -1,4 +1,4 @@
-"""A run's losses, its watch over both networks and its scores as an image.
+"""Plot losses, GAN monitor and scores of a run.
 
     python benchmarks/curves.py runs/NAME OUT.png
 
@@ -19,9 +19,9 @@ from matplotlib.axes import Axes
 
 SMOOTHED = 10  # entries of the log
 TITLES = {
-    "loss_": "terms of the loss, each over its first value",
+    "loss_": "loss terms, relative to their first values",
     "health_d_": "mean logits of the discriminator",
-    "health_drift_": "mean of sr less that of lr, of [0, 1]",
+    "health_drift_": "mean of sr minus that of lr, in [0, 1]",
     "psnr_y": "Y-PSNR, dB",
     "lpips": "LPIPS",
 }

@@ -1,15 +1,15 @@
-"""Flicker before and after the temporal filter, next to what it does to PSNR, as Markdown.
+"""Measure flicker and PSNR before and after the temporal filter, as Markdown.
 
     python benchmarks/flicker.py CLIP [CLIP ...] [-m MODEL] [--frames 16] [--strength 1]
         [--radius 1]
 
-A CLIP is a folder of HR frames, of which LR is made by MATLAB's bicubic downscaling, or a video
-file, whose frames are LR; then there is no original and no PSNR.
+A CLIP is a folder of HR frames, from which LR is made by MATLAB's bicubic downscaling, or a video
+file with LR frames; then there is no original and no PSNR.
 
 Flicker is the root of the warping error (`sr.metrics.flicker`) in 8-bit levels. Flow comes from the
-original, or from the bicubic enlargement of LR where there is none. The original's own flicker is
-what flow and warping leave over; bicubic's is low because it is blurred. PSNR is that of luma with
-a border of as many pixels as the scale, the mean over the frames.
+original, or from bicubic upscaling of LR if there is none. The flicker of the original is the error
+of flow and warping; that of bicubic is low because of blur. PSNR is that of luma without a border
+as wide as the scale, averaged over the frames.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from sr.motion.flow import measure_flow, to_luma8
 
 @dataclass(frozen=True)
 class Clip:
-    """Consecutive frames, (height, width, 3), uint8; hr is empty where nobody knows it."""
+    """Consecutive frames, (height, width, 3), uint8; hr is empty if unknown."""
 
     name: str
     lr: list[Image]
@@ -59,16 +59,16 @@ def main() -> None:
 
     upscaler = Upscaler.load(arguments.model, device="cpu")
     temporal_filter = TemporalFilter(arguments.strength, arguments.radius)
-    sys.stdout.write("| clip | frames | flicker, levels | Y-PSNR, dB | filter, s a frame |\n")
+    sys.stdout.write("| clip | frames | flicker, levels | Y-PSNR, dB | filter, s/frame |\n")
     sys.stdout.write("|---|---|---|---|---|\n")
     for path in arguments.clips:
-        clip = _clip(path, upscaler.scale, arguments.frames)
-        for line in _measured(clip, upscaler, temporal_filter):
+        clip = _read_clip(path, upscaler.scale, arguments.frames)
+        for line in _measure_clip(clip, upscaler, temporal_filter):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
 
-def _clip(path: Path, scale: int, num_frames: int) -> Clip:
+def _read_clip(path: Path, scale: int, num_frames: int) -> Clip:
     if not path.is_dir():
         with av.open(path) as video:
             frames = [
@@ -83,8 +83,8 @@ def _clip(path: Path, scale: int, num_frames: int) -> Clip:
     return Clip(path.name, [imresize(frame, Fraction(1, scale)) for frame in hr], hr)
 
 
-def _measured(clip: Clip, upscaler: Upscaler, temporal_filter: TemporalFilter) -> list[str]:
-    """Lines of the table."""
+def _measure_clip(clip: Clip, upscaler: Upscaler, temporal_filter: TemporalFilter) -> list[str]:
+    """Return lines of the table."""
     lr = [image_to_tensor(frame) for frame in clip.lr]
     hr = [image_to_tensor(frame) for frame in clip.hr]
     bicubic = [image_to_tensor(imresize(frame, upscaler.scale)) for frame in clip.lr]
@@ -94,7 +94,7 @@ def _measured(clip: Clip, upscaler: Upscaler, temporal_filter: TemporalFilter) -
     filtered = [frame for _, frame in temporal_filter.filter(numbered)]
     seconds = (time.perf_counter() - started) / len(lr)
 
-    flows = _flows(hr or bicubic)
+    flows = _compute_flows(hr or bicubic)
     variants = {"original": hr, "bicubic": bicubic, "sr": sr, "sr, filtered": filtered}
     lines = []
     for name, frames in variants.items():
@@ -115,8 +115,8 @@ def _mean_psnr(frames: Sequence[Tensor], hr: Sequence[Tensor], scale: int) -> st
     return f"{sum(values) / len(values):.3f}"
 
 
-def _flows(frames: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """From each frame to the next, and back."""
+def _compute_flows(frames: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Compute flow from each frame to the next, and back."""
     luma = [to_luma8(frame) for frame in frames]
     return [
         (torch.from_numpy(measure_flow(a, b)), torch.from_numpy(measure_flow(b, a)))

@@ -1,18 +1,17 @@
-"""Peak memory of upscaling images of growing size: it should not grow with the pixels.
+"""Measure peak memory for images of growing size, with which it should not grow.
 
     python benchmarks/image_memory.py --folder FOLDER [--sizes 1000 4000 8000 20000]
         [--format tif|png] [--output-format png|tif] [--tile 512]
 
-Square images, RGB of 8 bits: a zone plate, two ramps and noise, written by libvips without being
-whole in memory. A network that only repeats pixels (nearest, x2) runs over each through the real
-engine, as infer.py does it, in a process of its own; so what is measured is what reading, tiles and
-writing take, not what a network takes. Files lie in FOLDER, the temporary ones of libvips and the
-engine too; all are removed. Linux only, for it reads /proc.
+Square 8-bit RGB images with a zone plate, two ramps and noise, streamed to disk by libvips. A
+network that only repeats pixels (nearest, x2) runs in the engine of infer.py, in its own process;
+so this measures reading, tiling and writing, without a network's memory. All files, including
+temporary ones of libvips and the engine, are in FOLDER and removed. Linux only (reads /proc).
 
-Anonymous memory is RssAnon of /proc/self/status, sampled every 20 ms, above what it was before the
-run: it is what the process cannot give back. Mapped memory is RssFile and RssShmem likewise: pages
-of files, which the system drops when it needs room. Results above 256 MiB are held in a mapped
-file, so the largest image below that can take more anonymous memory than those above.
+Anonymous memory is RssAnon of /proc/self/status, sampled every 20 ms, minus its value before the
+run. Mapped memory is RssFile and RssShmem likewise: pages of files, which the system can drop.
+Results above 256 MiB are mapped files, so the largest image below that can need more anonymous
+memory than larger ones.
 """
 
 import argparse
@@ -69,7 +68,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="for the files, with room")
     parser.add_argument("--format", choices=("tif", "png"), default="tif", help="of the inputs")
     parser.add_argument("--output-format", choices=("png", "tif"), default="png")
-    parser.add_argument("--tile", type=int, default=512, help="LR pixels a side")
+    parser.add_argument("--tile", type=int, default=512, help="side in LR pixels")
     arguments = parser.parse_args()
     if not STATUS.exists():
         parser.error(f"{STATUS} is missing: this is for Linux only")
@@ -102,7 +101,7 @@ def _row(size: int, measured: Measured) -> str:
 
 
 def _measure_apart(folder: Path, size: int, arguments: argparse.Namespace) -> Measured:
-    """In a process of its own, whose temporary files go into `folder`, too."""
+    """Measure in a process with its temporary files in `folder`."""
     os.environ["TMPDIR"] = str(folder)
     context = multiprocessing.get_context("spawn")
     source, result = folder / f"lr.{arguments.format}", folder / f"sr.{arguments.output_format}"

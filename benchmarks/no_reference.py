@@ -1,6 +1,6 @@
-"""Scores of images without an original to compare with: NIQE and PIQE, the lower the better.
+"""No-reference metrics: NIQE and PIQE; lower is better.
 
-Neither is a dependency of the project: `load_judges` says what to install where it is missing.
+Their packages are not requirements of the project; `load_metrics` reports how to install them.
 
 NIQE: Mittal, Soundararajan, Bovik 2013, "Making a 'Completely Blind' Image Quality Analyzer", IEEE
 Signal Processing Letters 20(3): how far the statistics of an image's blocks are from those of good
@@ -10,7 +10,7 @@ function given float64. BasicSR itself calls it in float32, which gives up to 0.
 with even areas, where there is nothing to measure but rounding.
 
 PIQE: Venkatanath et al. 2015, "Blind image quality evaluation using perception based features",
-NCC 2015: blocks of 16 pixels are looked through for blocking and noise. Of the package pypiqe.
+NCC 2015: blocks of 16 pixels are checked for blocking and noise. From the package pypiqe.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,46 +30,49 @@ from sr.data.augment import Image
 from sr.io.rgb8 import image_to_tensor
 from sr.metrics.luma import crop_and_quantize
 
-Judge = Callable[[Image], float]
+Metric = Callable[[Image], float]
 Values = npt.NDArray[np.float64]
 
 BLOCK_SIZE = 96  # pixels; sec. II-D of NIQE
-JUDGES = {
+METRICS = {
     "niqe": ("basicsr", "pip install --no-deps --no-build-isolation basicsr==1.4.2"),
     "piqe": ("pypiqe", "pip install --no-deps pypiqe"),
 }
-"""Name -> the package with what it needs, and how that is had next to this project's OpenCV."""
+"""Name -> the package that it needs, and how to install it without another OpenCV."""
 
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbors right, below, and on both diagonals
 _SHAPES = np.arange(0.2, 10.001, 0.001)  # that are tried, as in the authors' code
 
 
 class Pristine(NamedTuple):
-    """What NIQE compares with: of the features of good photographs, and the window of `mscn`."""
+    """NIQE's reference: statistics of the features of good photographs, and the window of MSCN."""
 
     mean: Values  # (36,)
     covariance: Values  # (36, 36)
     window: Values  # (7, 7), sums to one
 
 
-def load_judges(names: Sequence[str]) -> dict[str, Judge]:
-    """By name; each takes (H, W, 3), uint8 RGB. Raises ValueError for a package not installed."""
-    judges: dict[str, Judge] = {}
+def load_metrics(names: Sequence[str]) -> dict[str, Metric]:
+    """Return metrics by name, which take (H, W, 3), uint8 RGB.
+
+    Raises ValueError if a package is not installed.
+    """
+    metrics: dict[str, Metric] = {}
     for name in names:
-        package, command = JUDGES[name]
+        package, command = METRICS[name]
         spec = find_spec(package)
         if spec is None or spec.origin is None:
             raise ValueError(f"{name}: needs the package {package}: {command}")
         if name == "niqe":
             parameters = Path(spec.origin).parent / "metrics" / "niqe_pris_params.npz"
-            judges[name] = partial(niqe, pristine=read_pristine(parameters))
+            metrics[name] = partial(niqe, pristine=read_pristine(parameters))
         else:
-            judges[name] = partial(_piqe, import_module(package).piqe)
-    return judges
+            metrics[name] = partial(_piqe, import_module(package).piqe)
+    return metrics
 
 
 def read_pristine(path: Path) -> Pristine:
-    """Of an npz file with BasicSR's names."""
+    """Read an npz file with BasicSR's names."""
     with np.load(path) as arrays:
         names = ("mu_pris_param", "cov_pris_param", "gaussian_window")
         mean, covariance, window = (arrays[name].astype(np.float64) for name in names)
@@ -77,7 +80,7 @@ def read_pristine(path: Path) -> Pristine:
 
 
 def niqe(image: Image, pristine: Pristine) -> float:
-    """image: (H, W, 3), uint8 RGB. Raises ValueError for one of fewer than two blocks."""
+    """image: (H, W, 3), uint8 RGB. Raises ValueError for fewer than two blocks."""
     features = block_features(image, pristine.window)  # (blocks, 36)
     whole = features[~np.isnan(features).any(axis=1)]  # without even blocks, which have no shape
     if len(whole) < 2:
@@ -99,7 +102,7 @@ def block_features(image: Image, window: Values) -> Values:
     if not values.size:
         return np.empty((0, 36))
     scales = []
-    for size, plane in ((BLOCK_SIZE, values), (BLOCK_SIZE // 2, _halved(values))):
+    for size, plane in ((BLOCK_SIZE, values), (BLOCK_SIZE // 2, _halve(values))):
         normal = _mscn(plane, window)
         corners = product(range(0, plane.shape[0], size), range(0, plane.shape[1], size))
         blocks = (normal[top : top + size, left : left + size] for top, left in corners)
@@ -120,15 +123,15 @@ def _features(block: Values) -> Iterator[float]:
     """Of the values, the shape and the mean of both spreads; of the products with each neighbor,
     the shape, the mean (eq. 8) and both spreads.
     """
-    shape, left, right = _fitted(block)
+    shape, left, right = _fit_gaussian(block)
     yield from (shape, (left + right) / 2)
     for shift in _SHIFTS:
-        shape, left, right = _fitted(block * np.roll(block, shift, axis=(0, 1)))
+        shape, left, right = _fit_gaussian(block * np.roll(block, shift, axis=(0, 1)))
         mean = (right - left) * exp(lgamma(2 / shape) - lgamma(1 / shape))
         yield from (shape, mean, left, right)
 
 
-def _fitted(values: Values) -> tuple[float, float, float]:
+def _fit_gaussian(values: Values) -> tuple[float, float, float]:
     """Shape, left and right spread of an asymmetric generalised Gaussian, by moments: eq. 3 to 7.
 
     A spread without values is NaN, and the shape then the first that is tried, as in MATLAB.
@@ -156,7 +159,7 @@ def _moment_ratios() -> Values:
     return ratios
 
 
-def _halved(plane: Values) -> Values:
+def _halve(plane: Values) -> Values:
     """MATLAB's bicubic at factor 1/2, not rounded, of even sides; see `sr.data.imresize`."""
     t = np.abs(np.arange(-3.5, 4)) / 2
     near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2

@@ -1,4 +1,4 @@
-"""Where numbers come from: date, commit, command, versions and hardware, for the head of a table.
+"""Provenance of results: date, commit, command, versions and hardware, for the head of a table.
 
 quality.py and speed.py take it: `as_markdown(provenance(sys.argv))`.
 """
@@ -20,9 +20,9 @@ DIRTY = "-dirty"
 
 
 def provenance(command: Sequence[str], packages: Sequence[str] = ()) -> dict[str, str]:
-    """Label -> text. command: sys.argv. packages: whose versions are told next to torch's."""
+    """Return label -> text. command: sys.argv. packages: to list after torch."""
     versions = [f"Python {platform.python_version()}", *map(_version, ("sr", "torch", *packages))]
-    told = {
+    facts = {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(("python", *command)),
         "commit": _commit(),
@@ -31,20 +31,20 @@ def provenance(command: Sequence[str], packages: Sequence[str] = ()) -> dict[str
         f"{torch.backends.cpu.get_cpu_capability()}, {_threads()}",
     }
     if torch.cuda.is_available():
-        told["GPU"] = f"{torch.cuda.get_device_name()}; CUDA {torch.version.cuda}"
-    return told
+        facts["GPU"] = f"{torch.cuda.get_device_name()}; CUDA {torch.version.cuda}"
+    return facts
 
 
-def as_markdown(told: Mapping[str, str]) -> str:
-    """A list with a line for each label; what is typed or named is set as code."""
+def as_markdown(facts: Mapping[str, str]) -> str:
+    """Format as a list with one line per label; the command as code."""
     lines = []
-    for label, text in told.items():
+    for label, text in facts.items():
         lines.append(f"- {label}: {f'`{text}`' if label == 'command' else text}")
     return "\n".join(lines) + "\n"
 
 
 def file_hash(path: Path) -> str:
-    """The first twelve digits of SHA-256 of a file, which tell weights of one name apart."""
+    """Return the first twelve digits of the SHA-256 of a file, to identify weights."""
     return sha256(path.read_bytes()).hexdigest()[:12]
 
 
@@ -65,7 +65,7 @@ def _version(package: str) -> str:
 
 
 def _cpu_name() -> str:
-    """The maker's name of it where Linux tells, else what Python knows."""
+    """Return the model name from /proc/cpuinfo on Linux, else what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

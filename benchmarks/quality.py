@@ -1,19 +1,19 @@
-"""PSNR, SSIM, LPIPS and time of models and of bicubic on sets of images: Markdown, CSV, a plot.
+"""Measure PSNR, SSIM, LPIPS and time of models and bicubic on image sets: Markdown, CSV, a plot.
 
     python benchmarks/quality.py FOLDER [-m MODEL ...] [--sets Set5 Set14 BSD100] [-o OUT]
         [--lpips WEIGHTS] [--no-reference niqe piqe] [--no-time] [--per-image]
         [--degraded Light|Real|RealESRGAN [--seed 0] [--save-lr FOLDER]]
 
-FOLDER holds a folder a set with `HR/`; where a set has `LR_x4/` (x2, x3 likewise), that is
-enlarged, else LR is made by MATLAB's bicubic downscaling. A model is the name of a bundled one or a
-file of any origin that infer.py takes; without -m they are all bundled ones for single images.
-Models go through the engine as infer.py runs them, in fp32 if no --precision is given. PSNR and
-SSIM are measured on Y, a border of `scale` pixels left out, by the code of validation during
-training; LPIPS on AlexNet, RGB, where its weights are given, of the same pixels.
+FOLDER has one folder per set with `HR/`; if a set has `LR_x4/` (x2, x3 likewise), its images are
+upscaled, else LR is made by MATLAB's bicubic downscaling. A model is the name of a bundled one or
+any file that infer.py accepts; the default are all bundled single-image models. They run in the
+engine of infer.py, in fp32 unless --precision is given. PSNR and SSIM are measured on Y, without a
+border of `scale` pixels, with the code of validation during training; LPIPS with AlexNet on RGB of
+the same pixels, if its weights are given.
 
-Time: the image, of noise, is in memory before and after; all models in turn in every round.
---degraded makes LR as in training for real images, each image by its name (degraded_images.py
-here), and leaves LR_xN aside. Scores without an original are explained in no_reference.py here.
+Time: in memory, on an image of noise; all models in turn in every round. --degraded makes LR as in
+training for real images, seeded by file name (degraded_images.py), and ignores LR_xN. No-reference
+metrics are described in no_reference.py.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 from degraded_images import KINDS, degradation_of, find_blindly_degraded, save_lr
-from no_reference import BLOCK_SIZE, JUDGES, Judge, load_judges
+from no_reference import BLOCK_SIZE, METRICS, Metric, load_metrics
 from provenance import file_hash, provenance
 from quality_report import ORIGINAL, Row, as_text, write_csv, write_images_csv, write_plot
 from quality_ways import (
@@ -57,10 +57,10 @@ MIN_TIME_SIZE = 64  # pixels
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured next to PSNR and SSIM."""
+    """Metrics in addition to PSNR and SSIM."""
 
     lpips: LPIPS | None
-    judges: Mapping[str, Judge]
+    metrics: Mapping[str, Metric]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--time-size: expected {MIN_TIME_SIZE} or more, got {given.time_size}")
     try:
         device = resolve_device(given.device)
-        measures = Measures(load_lpips(given.lpips, device), load_judges(given.no_reference))
+        measures = Measures(load_lpips(given.lpips, device), load_metrics(given.no_reference))
         ways = load_ways(given.model or bundled_models(), device, given.precision)
         by_scale = with_bicubic(ways)
         sets = {scale: _sets(given, scale, measures) for scale in by_scale}
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         row
         for scale, ways in by_scale.items()
         for images in sets[scale]
-        for row in _measured(ways, images, measures, seconds_of)
+        for row in _score_set(ways, images, measures, seconds_of)
     ]
     command = sys.argv if arguments is None else ["benchmarks/quality.py", *arguments]
     text = as_text(_head(given, command, device, ways, sets), rows)
@@ -134,17 +134,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    add("folder", type=Path, help="with a folder a set that holds HR/")
+    add("folder", type=Path, help="with one folder per set, with HR/ in it")
     add("-m", "--model", type=Path, nargs="+", help="names or files; all bundled ones if not given")
     add("--sets", nargs="+", help="folders in FOLDER; every one with HR/ if not given")
     add("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision (downloaded once), or a file")
-    add("--no-reference", nargs="+", default=(), choices=JUDGES, help="scores without originals")
+    add("--no-reference", nargs="+", default=(), choices=METRICS, help="no-reference metrics")
     add("--degraded", choices=KINDS, help="LR as in training for real images, of this kind")
     add("--seed", type=int, default=0, help="of --degraded")
     add("--save-lr", type=Path, metavar="FOLDER", help="write LR to SET/LR_xN in it (--degraded)")
     add("--no-time", dest="time", action="store_false")
-    add("--rounds", type=int, default=5, help="of time, next to the one that warms up")
-    add("--time-size", type=int, default=768, help="pixels a side of the result that is timed")
+    add("--rounds", type=int, default=5, help="of time, after a warm-up round")
+    add("--time-size", type=int, default=768, help="side of the timed result, pixels")
     add("--device", default="auto")
     add("--precision", default="fp32", help="auto, fp32, bf16 or fp16, as in infer.py")
     add("-o", "--output", type=Path, metavar="OUT", help="OUT.md, OUT.csv and OUT.png")
@@ -162,7 +162,7 @@ def _sets(given: argparse.Namespace, scale: int, measures: Measures) -> list[Ima
     least = MIN_SIDE[needed] + 2 * scale
     sources = [each for found in sets for each in found.sources]
     refuse_small_images(sources, least, needed)
-    if "niqe" in measures.judges:
+    if "niqe" in measures.metrics:
         _refuse_few_blocks(sources, scale)
     return sets if given.sets else sorted(sets, key=lambda found: len(found.sources))
 
@@ -194,13 +194,13 @@ def _find(given: argparse.Namespace, name: str, scale: int) -> ImageSet:
     )
 
 
-def _measured(
+def _score_set(
     ways: Sequence[Way],
     images: ImageSet,
     measures: Measures,
     seconds_of: Mapping[tuple[int, str], Seconds | None],
 ) -> list[Row]:
-    """A row for each way, and for the originals where there are scores for them alone."""
+    """Return a row per method, and one of the originals if there are no-reference metrics."""
     rows = [Row(way, images.name, images.lr, seconds_of[way.scale, way.name]) for way in ways]
     scale = ways[0].scale
     original = Row(Way(ORIGINAL, scale, "", torch.nn.Identity()), images.name, "", None)
@@ -209,30 +209,30 @@ def _measured(
         name = Path(source.name).name
         for row in rows:
             row.images.append((name, _scores(row.way, loaded, measures)))
-        if measures.judges:
+        if measures.metrics:
             hr = image_to_tensor(loaded.pair[1])
-            original.images.append((name, _judged(hr, scale, measures.judges)))
+            original.images.append((name, _score_pixels(hr, scale, measures.metrics)))
     sys.stderr.write(f"x{scale} {images.name}: {len(images.sources)} images done\n")
-    return [*rows, original] if measures.judges else rows
+    return [*rows, original] if measures.metrics else rows
 
 
 def _scores(way: Way, loaded: Loaded, measures: Measures) -> dict[str, float]:
     found: dict[str, float] = {}
 
-    def judge(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor) -> None:
-        found.update(_judged(sr, way.scale, measures.judges))
+    def record(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor) -> None:
+        found.update(_score_pixels(sr, way.scale, measures.metrics))
 
     of_one = {"": [loaded]}
     scores = validate(
-        way.module, of_one, way.scale, CPU, contextlib.nullcontext, judge, measures.lpips
+        way.module, of_one, way.scale, CPU, contextlib.nullcontext, record, measures.lpips
     )
     return {**scores[""], **found}
 
 
-def _judged(sr: Tensor, border: int, judges: Mapping[str, Judge]) -> dict[str, float]:
-    """Of the pixels that are compared with the original's, too."""
+def _score_pixels(sr: Tensor, border: int, metrics: Mapping[str, Metric]) -> dict[str, float]:
+    """Score the pixels that are also compared with the original."""
     image = tensor_to_rgb8(sr)[border:-border, border:-border]
-    return {name: judge(image) for name, judge in judges.items()}
+    return {name: metric(image) for name, metric in metrics.items()}
 
 
 def _head(
@@ -243,7 +243,7 @@ def _head(
     sets: Mapping[int, Sequence[ImageSet]],
 ) -> dict[str, str]:
     """Where the numbers come from, and what they are."""
-    packages = ["numpy", *(JUDGES[name][0] for name in given.no_reference)]
+    packages = ["numpy", *(METRICS[name][0] for name in given.no_reference)]
     if given.degraded is not None:
         packages.append("opencv-python-headless")
     head = provenance(command, packages)
@@ -251,8 +251,8 @@ def _head(
     head["files"] = ", ".join(f"{way.name} {way.file_hash}" for way in ways) + " (SHA-256)"
     if given.time:
         head["seconds"] = (
-            f"for a megapixel of the result, in memory; median of {given.rounds} round(s) of all "
-            f"models in turn, noise enlarged to {given.time_size}x{given.time_size}"
+            f"per output megapixel, in memory; median of {given.rounds} round(s) of all "
+            f"models in turn, noise upscaled to {given.time_size}x{given.time_size}"
         )
     head["LR"] = "; ".join(
         f"{found.name} x{scale}: {found.lr}" for scale, each in sets.items() for found in each

@@ -15,16 +15,16 @@ from provenance import as_markdown
 from quality_ways import BICUBIC, Seconds, Way
 
 ORIGINAL = "original"
-"""Name of the rows of the hr images themselves, which have scores without an original alone."""
+"""Name of the rows of the hr images themselves, which have no-reference metrics only."""
 
 FIDELITY = {"psnr_y": ("PSNR Y, dB", 2), "ssim_y": ("SSIM Y", 4), "lpips": ("LPIPS", 4)}
 NO_REFERENCE = {"niqe": ("NIQE", 2), "piqe": ("PIQE", 1)}
 """Score -> its title and the digits that are shown."""
 
 PLOTTED = ("psnr_y", "lpips", "niqe")
-MARGIN = 1.7  # next to the first and the last; wide enough for a tick between them
+MARGIN = 1.7  # around the first and last points; wide enough for a tick
 MARKERS = "osD^vP*Xp<>hd"
-COUNTED = "Weights: those that compute; of SPAN's branches, the one convolution that they fuse to."
+COUNTED = "Weights: at inference; SPAN's branches are fused to one convolution each."
 
 T = TypeVar("T")
 ImageScores = tuple[str, dict[str, float]]  # file name, score -> value
@@ -32,14 +32,14 @@ ImageScores = tuple[str, dict[str, float]]  # file name, score -> value
 
 @dataclass(frozen=True)
 class Row:
-    """A way of enlarging on a set."""
+    """The scores of one method on one set."""
 
     way: Way
     set_name: str
     lr: str
     """Where the lr images come from, in words."""
     seconds: Seconds | None
-    """None where it was not measured."""
+    """None if not measured."""
     images: list[ImageScores] = field(default_factory=list)
 
     def means(self) -> dict[str, float]:
@@ -48,21 +48,21 @@ class Row:
 
 
 def as_text(head: Mapping[str, str], rows: Sequence[Row]) -> str:
-    """The head, and for each scale a table, or two where there are scores without an original."""
+    """Format the head, and one table per scale, or two if there are no-reference metrics."""
     parts = ["# Quality", as_markdown(head)]
     for scale in _distinct(row.way.scale for row in rows):
         of_scale = [row for row in rows if row.way.scale == scale]
         parts += [f"## x{scale}", _table(of_scale, FIDELITY, details=True)]
         if any(name in row.means() for row in of_scale for name in NO_REFERENCE):
             parts += [
-                "Without an original to compare with; lower is better:\n",
+                "No-reference metrics; lower is better:\n",
                 _table(of_scale, NO_REFERENCE, details=False),
             ]
     return "\n".join([*parts, COUNTED]) + "\n"
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """A line a row, all numbers in full."""
+    """Write one line per row, with all digits."""
     lines = []
     for row in rows:
         about = {**_identity(row), "lr": row.lr, "images": str(len(row.images))}
@@ -74,7 +74,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def write_images_csv(path: Path, rows: Sequence[Row]) -> None:
-    """A line a row and image."""
+    """Write one line per row and image."""
     lines = [
         {**_identity(row), "image": name, **_in_full(scores)}
         for row in rows
@@ -84,9 +84,9 @@ def write_images_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def write_plot(path: Path, rows: Sequence[Row]) -> None:
-    """A column a set, a row a scale and score; against weights where time was not measured.
+    """Draw one column per set, one row per scale and score; over time, or number of weights.
 
-    Bicubic and the originals are lines across.
+    Bicubic and the originals are horizontal lines.
     """
     sets = _distinct(row.set_name for row in rows)
     panels = [
@@ -139,7 +139,7 @@ def _draw(axis: Axes, rows: Sequence[Row], score: str, names: Sequence[str]) -> 
 
 
 def _set_across(axis: Axes, rows: Sequence[Row]) -> None:
-    """One scale of time, or of weights, for all panels. rows: of all."""
+    """Set the same axis, of time or weights, for all panels. rows: of all panels."""
     networks = [row for row in rows if row.way.name not in (BICUBIC, ORIGINAL)]
     timed = any(row.seconds is not None for row in networks)
     places = [place for row in networks if (place := _place(row)) is not None]
@@ -150,16 +150,16 @@ def _set_across(axis: Axes, rows: Sequence[Row]) -> None:
     axis.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}") if timed else EngFormatter(sep=""))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlabel("s a megapixel" if timed else "weights", fontsize=9)
+    axis.set_xlabel("s per megapixel" if timed else "weights", fontsize=9)
 
 
 def _place(row: Row) -> float | None:
-    """Seconds where they were measured, else weights."""
+    """Return seconds if measured, else the number of weights."""
     return row.way.num_weights if row.seconds is None else row.seconds.median
 
 
 def _table(rows: Sequence[Row], kinds: Mapping[str, tuple[str, int]], *, details: bool) -> str:
-    """A line a way, a column a set. details: of the networks, too."""
+    """Format one line per method, one column per set. details: with columns of the networks."""
     shown = [row for row in rows if any(name in row.means() for name in kinds)]
     sets = _distinct(row.set_name for row in shown)
     scores = [name for name in kinds if name in shown[0].means()]
@@ -167,7 +167,7 @@ def _table(rows: Sequence[Row], kinds: Mapping[str, tuple[str, int]], *, details
     titles = [""]
     if details:
         titles += ["network", "weights"]
-        titles += ["s a megapixel"] * (shown[0].seconds is not None)
+        titles += ["s per megapixel"] * (shown[0].seconds is not None)
     lines = [[*titles, *(f"{name}: {what}" for name in sets)]]
     for name in _distinct(row.way.name for row in shown):
         of_way = [row for row in shown if row.way.name == name]

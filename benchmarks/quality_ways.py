@@ -1,4 +1,4 @@
-"""Ways of enlarging images that are compared: models as infer.py runs them, and bicubic.
+"""Upscaling methods that are compared: models as infer.py runs them, and bicubic.
 
 Each is a module (1, 3, h, w) -> (1, 3, scale*h, scale*w), RGB in [0, 1], float32 in CPU memory.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from provenance import file_hash
-from speed_engine import tell
+from speed_engine import print_warning
 from speed_rounds import in_turn, timed
 from torch import Tensor, nn
 
@@ -30,28 +30,28 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Way:
-    """A name and what stands behind it. The last two are unknown of bicubic."""
+    """An upscaling method; bicubic has no weights and hash."""
 
     name: str
     scale: int
     network: str
     module: nn.Module
     num_weights: int | None = None
-    """Those that compute; None where torch cannot look into the network."""
+    """At inference; None if torch cannot inspect the network."""
     file_hash: str = ""
     """As in provenance.py."""
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """For a megapixel of the result, over the rounds."""
+    """Per output megapixel, over the rounds."""
 
     median: float
     least: float
 
 
 class Bicubic(nn.Module):
-    """MATLAB's bicubic enlargement."""
+    """MATLAB's bicubic upscaling."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -88,15 +88,20 @@ def load_ways(models: Sequence[Path], device: torch.device, precision: str) -> l
     given: dict[Path, Path] = {}
     for model in models:
         given.setdefault(resolve_model(model).resolve(), model)
-    files = [resolve_model(model) for model in given.values()]
+    files = name_models([resolve_model(model) for model in given.values()])
+    return [_load(name, file, device, precision) for name, file in files.items()]
+
+
+def name_models(files: Sequence[Path]) -> dict[str, Path]:
+    """Return files by stem, or by path if stems are equal: runs/a/best, runs/b/best."""
     names = [file.stem for file in files]
-    if len(set(names)) < len(names):  # runs/a/best.safetensors and runs/b/best.safetensors
-        names = [str(model) for model in given.values()]
-    return [_load(*each, device, precision) for each in zip(names, files, strict=True)]
+    if len(set(names)) < len(names):
+        names = [str(file) for file in files]
+    return dict(zip(names, files, strict=True))
 
 
 def with_bicubic(ways: Iterable[Way]) -> dict[int, list[Way]]:
-    """By scale, bicubic first."""
+    """Return methods by scale, bicubic first."""
     by_scale: dict[int, list[Way]] = {}
     for way in sorted(ways, key=lambda way: way.scale):
         bicubic = Way(BICUBIC, way.scale, "", Bicubic(way.scale))
@@ -105,7 +110,7 @@ def with_bicubic(ways: Iterable[Way]) -> dict[int, list[Way]]:
 
 
 def seconds_a_megapixel(ways: Sequence[Way], side: int, num_rounds: int) -> list[Seconds]:
-    """Of each way on an image of noise; rounds as in speed_rounds.py.
+    """Time each method on an image of noise; rounds as in speed_rounds.py.
 
     side: pixels of the result, at most.
     """
@@ -129,7 +134,7 @@ def _load(name: str, file: Path, device: torch.device, precision: str) -> Way:
         raise ValueError(f"{name}: a model of clips; expected one of single images (vid4.py)")
     num_weights = count_computing_weights(generator.network) or None
     runtime = RuntimeOptions(precision=precision)
-    (upscaler,) = make_upscalers([generator], [device], tell, runtime, name=file.name)
+    (upscaler,) = make_upscalers([generator], [device], print_warning, runtime, name=file.name)
     return Way(
         name,
         generator.scale,

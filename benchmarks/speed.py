@@ -1,4 +1,4 @@
-"""Speed of all networks, precisions, back ends and tile sizes on this machine, with its ceiling.
+"""Measure networks, precisions, back ends and tile sizes relative to the peak of this machine.
 
     python benchmarks/speed.py [PART ...] [-o OUT] [--rounds 3] [--device auto] [--threads N]
         [-m MODEL ...] [--networks NAME ...] [--scale 4] [--size N] [--precision NAME ...]
@@ -6,21 +6,20 @@
 
 Parts, all by default, some ten minutes on two cores:
 
-- peak: the most that 3x3 convolutions reach here, in GFLOP/s.
-- networks: each generator of single images and each bundled model, the network alone.
+- peak: the highest rate of 3x3 convolutions, in GFLOP/s.
+- networks: each single-image generator and each bundled model, network only.
 - precisions: fp32, bf16, fp16 through the engine.
 - backends: torch, torch.compile, onnxruntime and OpenVINO through the engine.
 - tiles: the engine at several tile sizes against a plain forward; with memory.
-- video: frames a second of the bundled models; on CUDA also against plain torch and TensorRT.
+- video: frames per second of the bundled models; on CUDA also against plain torch and TensorRT.
 
-All of a part are interleaved, and the first round is not counted (`speed_rounds.py`): ms is the
-median of an image, least ms the least. of peak: GFLOP/s over those of the peak in the same
+All variants of a part are interleaved, and the first round is not counted (`speed_rounds.py`): ms
+is the median per image, least ms the minimum. of peak: GFLOP/s relative to the peak in the same
 precision, measured in the same rounds. Operations are those of convolutions and matrix products as
-the network defines them, a multiplication and an addition being two; what computes them in a
-cleverer way (Winograd) may come above 1.
+the network defines them, with a multiply-add as two; faster algorithms (Winograd) may exceed 1.
 
--o: writes OUT.md and OUT.csv, with where the numbers come from. -m: files, or names of bundled
-models. What is run on CUDA is written without such a device at hand, and has not been run.
+-o: writes OUT.md and OUT.csv, with provenance. -m: files, or names of bundled models. The code for
+CUDA was written without a device and has not been run.
 """
 
 import argparse
@@ -51,7 +50,7 @@ FRAMES = {"cpu": ["320x180", "640x360"], "cuda": ["960x540", "1280x720"]}
 
 
 def main(command: Sequence[str] | None = None) -> None:
-    """Measure the parts, and print each when it is there."""
+    """Measure the parts and print each when it is finished."""
     parser = _parser()
     arguments = parser.parse_args(command)
     keep_freed_memory()
@@ -63,7 +62,7 @@ def main(command: Sequence[str] | None = None) -> None:
             Path(arguments.output).parent.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    told = provenance(sys.argv if command is None else ["speed.py", *command], PACKAGES)
+    facts = provenance(sys.argv if command is None else ["speed.py", *command], PACKAGES)
     tables = []
     for name in PARTS:
         if name in arguments.parts or "all" in arguments.parts:
@@ -71,7 +70,7 @@ def main(command: Sequence[str] | None = None) -> None:
             sys.stdout.write(tables[-1].as_markdown() + "\n")
             sys.stdout.flush()
             if arguments.output is not None:
-                save(tables, told, arguments.output)
+                save(tables, facts, arguments.output)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,9 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_positive, default=3, help="timed rounds")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--threads", type=_positive, help="of torch; its own choice by default")
-    parser.add_argument(
-        "-m", "--model", nargs="+", help="files, or names of bundled models; all where it matters"
-    )
+    parser.add_argument("-m", "--model", nargs="+", help="files, or names of bundled models")
     parser.add_argument(
         "--networks", nargs="+", default=list(GENERATORS), help=", ".join(GENERATORS)
     )
@@ -99,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _parts(arguments: argparse.Namespace) -> dict[str, Callable[[], Table]]:
-    """What measures each part. Raises ValueError for what is asked for and does not exist."""
+    """Return a function per part. Raises ValueError for unknown parts, networks or models."""
     for kind, got, known in (
         ("PART", arguments.parts, (*PARTS, "all")),
         ("--networks", arguments.networks, tuple(GENERATORS)),

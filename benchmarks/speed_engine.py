@@ -1,7 +1,7 @@
-"""The engine over one image in memory: in each precision, and through each backend.
+"""Measure the engine on one image in memory, in each precision and with each back end.
 
-The image is noise, smoothed so that PSNR between two results means something. What this machine
-cannot do has a row that says why.
+The image is smoothed noise, so that PSNR between two results is meaningful. Unsupported variants
+have a row with the reason.
 """
 
 import math
@@ -67,7 +67,7 @@ def backends_part(
 
 
 def fastest(device: torch.device) -> str:
-    """The precision that the engine takes by itself."""
+    """Return the default precision of the engine."""
     return precision_name(resolve_precision("auto", device))
 
 
@@ -79,8 +79,8 @@ def smooth_noise(num_channels: int, height: int, width: int) -> Tensor:
     return interpolate(noise, (height, width), mode="bicubic", align_corners=False).clamp_(0, 1)
 
 
-def tell(event: str, **fields: Any) -> None:
-    """Warnings of the engine would spoil the numbers, so they are seen."""
+def print_warning(event: str, **fields: Any) -> None:
+    """Print warnings of the engine, which may explain wrong numbers."""
     if event == "warning":
         sys.stderr.write(f"warning: {fields.get('message')}\n")
 
@@ -99,7 +99,7 @@ def _entries(
             started = time.perf_counter()
             try:
                 runtime = replace(runtime, devices=(str(device),))
-                (upscaler,) = load_upscalers(model, tell, runtime)
+                (upscaler,) = load_upscalers(model, print_warning, runtime)
                 sr = upscaler.upscale_whole(lr, CPU)
             except REASONS as error:
                 entries.append(LeftOut(cells, str(error)))

@@ -1,9 +1,8 @@
-"""Contestants that take turns in rounds, and the machine's convolution peak among them.
+"""Interleaved timing of several contestants, and the peak convolution rate of the machine.
 
-All of a table run in turn, round by round, so that what else the machine does hits all of them
-alike; the first round warms up and is not counted. The peak is the best of several 3x3
-convolutions with many channels, alone, in each layout that the machine may like; it is measured in
-the same rounds as what it is compared with.
+All contestants of a table run in turn, round by round, so that other load affects them equally; the
+first round is a warm-up and not counted. The peak is the best of several 3x3 convolutions with many
+channels, in each memory layout; it is measured in the same rounds.
 """
 
 import copy
@@ -23,9 +22,9 @@ from sr.device import precision_name
 from sr.models.describe import measure_mflop_per_pixel
 
 Contestant = Callable[[], float]
-"""Does it once; returns a number: the seconds that it took, or a rate."""
+"""Run once and return the seconds that it took, or a rate."""
 
-LEAST_SECONDS = 0.1  # of a measurement; what takes less is done several times
+LEAST_SECONDS = 0.1  # of a measurement; shorter runs are repeated
 PEAK_SHAPES: dict[str, Sequence[tuple[int, int]]] = {
     "cpu": ((64, 64), (64, 256), (128, 128), (256, 64), (512, 32)),
     "cuda": ((64, 1024), (128, 1024), (256, 512), (512, 256)),
@@ -37,14 +36,14 @@ NUM_CALLS = 3  # of each in a round, of which the fastest counts
 
 @dataclass(frozen=True)
 class Entry:
-    """A row to be: who runs, and what is known of it before."""
+    """A contestant, and what is known of its row before it runs."""
 
     cells: Row
     contestant: Contestant
     """Seconds of one image."""
     precision: torch.dtype
     flop: float
-    """Of one image, without what tiles add; two a multiplication and addition."""
+    """Of one image, without tile overhead; a multiply-add counts as two."""
     sr_pixels: float
     """Of one image's result."""
     group: str = ""
@@ -100,7 +99,7 @@ class Peak:
 
 
 def in_turn(contestants: Sequence[Contestant], num_rounds: int) -> list[list[float]]:
-    """The numbers of each contestant, a round after the other, without those of the first."""
+    """Return the numbers of each contestant by round, without the warm-up round."""
     numbers: list[list[float]] = [[] for _ in contestants]
     for _ in range(num_rounds + 1):
         for contestant, taken in zip(contestants, numbers, strict=True):
@@ -109,7 +108,7 @@ def in_turn(contestants: Sequence[Contestant], num_rounds: int) -> list[list[flo
 
 
 def compete(entries: Sequence[Entry | LeftOut], device: torch.device, num_rounds: int) -> list[Row]:
-    """A row for each entry, with the fraction of the peak of its precision."""
+    """Return a row per entry, with the fraction of the peak of its precision."""
     running = [entry for entry in entries if isinstance(entry, Entry)]
     precisions = list(dict.fromkeys(entry.precision for entry in running))
     contestants: list[Contestant] = [Peak(precision, device) for precision in precisions]
@@ -141,7 +140,7 @@ def compete(entries: Sequence[Entry | LeftOut], device: torch.device, num_rounds
 
 
 def timed(run: Callable[[], object], device: torch.device) -> Contestant:
-    """What runs it until LEAST_SECONDS are over, and tells the seconds of one run."""
+    """Return a contestant that repeats a run for LEAST_SECONDS and gives the seconds per run."""
 
     def measure() -> float:
         synchronise(device)
@@ -158,8 +157,9 @@ def timed(run: Callable[[], object], device: torch.device) -> Contestant:
 
 
 def flop_of(network: nn.Module, num_channels: int, num_pixels: int) -> float:
-    """Operations of one pass over a square image of about so many LR pixels; two a
-    multiplication and addition. Nothing is computed. Not known of what torch cannot look into.
+    """Count the operations of one pass over a square image of about num_pixels LR pixels.
+
+    A multiply-add counts as two. Nothing is computed. NaN for networks without torch parameters.
 
     network: on any device, of (1, num_channels, H, W).
     """
@@ -172,7 +172,7 @@ def flop_of(network: nn.Module, num_channels: int, num_pixels: int) -> float:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all that it was told to do."""
+    """Wait until the device has finished all work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -182,7 +182,7 @@ def synchronise(device: torch.device) -> None:
 def peak_rows(
     precisions: Sequence[torch.dtype], device: torch.device, num_rounds: int
 ) -> list[Row]:
-    """The peak of each precision; on a CPU of one thread, too."""
+    """Return the peak of each precision, on a CPU also with one thread."""
     threads = [1, torch.get_num_threads()] if device.type == "cpu" else [torch.get_num_threads()]
     peaks = [
         Peak(precision, device, number)
@@ -204,7 +204,7 @@ def peak_rows(
 def _convolutions(
     precision: torch.dtype, device: torch.device
 ) -> dict[str, tuple[Callable[[], Tensor], float]]:
-    """Name -> what does it once, and its FLOP."""
+    """Return name -> function that runs it once, and its FLOP."""
     made: dict[str, tuple[Callable[[], Tensor], float]] = {}
     for channels, side in PEAK_SHAPES["cuda" if device.type == "cuda" else "cpu"]:
         lr = torch.rand(1, channels, side, side).to(device, precision)

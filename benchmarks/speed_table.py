@@ -1,4 +1,4 @@
-"""Rows of numbers -> Markdown that is also legible as plain text, and CSV."""
+"""Write rows of numbers as aligned Markdown and as CSV."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -72,18 +72,18 @@ class Table:
         return f"## {self.part}\n{self.title}\n\n" + "\n".join(texts) + "\n"
 
 
-def save(tables: Sequence[Table], told: Mapping[str, str], output: str) -> None:
-    """Write output.md and output.csv, where each row has its part, and at its end what is told."""
+def save(tables: Sequence[Table], facts: Mapping[str, str], output: str) -> None:
+    """Write output.md and output.csv, whose rows contain their part and the facts."""
     markdown, rows = Path(f"{output}.md"), Path(f"{output}.csv")
     markdown.parent.mkdir(parents=True, exist_ok=True)
-    texts = ["# Speed\n" + as_markdown(told), *(table.as_markdown() for table in tables)]
+    texts = ["# Speed\n" + as_markdown(facts), *(table.as_markdown() for table in tables)]
     markdown.write_text("\n".join(texts), encoding="utf-8")
     heads = dict.fromkeys(head for table in tables for head in table.heads)
     with rows.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["part", *heads, *told])
+        writer = csv.DictWriter(file, ["part", *heads, *facts])
         writer.writeheader()
         writer.writerows(
-            {"part": table.part, **row, **told} for table in tables for row in table.rows
+            {"part": table.part, **row, **facts} for table in tables for row in table.rows
         )
 
 

@@ -1,10 +1,9 @@
-"""The engine at several tile sizes against a plain forward of the same network, with its memory.
+"""Measure the engine at several tile sizes against a plain forward pass, with peak memory.
 
-Plain: fp32, NCHW, the whole image at once under inference_mode, as one would write it in three
-lines. Ours: `sr.tiling.upscaler` with a halo of the receptive radius, so that all results are
-equal. Each runs in a process of its own, because keeping freed memory (`sr.device`, what infer.py
-does) is a setting of the whole process, and so that each has its own peak of memory: of the whole
-process with its libraries; on CUDA, of the tensors.
+Plain: fp32, NCHW, the whole image at once under inference_mode. Ours: `sr.tiling.upscaler` with a
+halo of the receptive radius, so that all results are equal. Each runs in its own process, because
+retaining freed memory (`sr.device`, as in infer.py) is a setting of the whole process, and to
+measure its peak memory: of the process with its libraries; on CUDA, of the tensors.
 """
 
 import multiprocessing
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from speed_engine import fastest, smooth_noise, tell
+from speed_engine import fastest, print_warning, smooth_noise
 from speed_rounds import Contestant, Entry, compete, flop_of, timed
 from speed_table import Table
 from torch import Tensor
@@ -44,7 +43,7 @@ def tiles_part(
     num_rounds: int,
     num_threads: int,
 ) -> Table:
-    """size: side of the square image, LR pixels. Larger tiles than it are left out."""
+    """Measure all tile sizes smaller than size, the side of the square image in LR pixels."""
     generator = load_generator(model)
     flop = flop_of(generator.network, generator.num_channels, size**2)
     sizes = [tile_size for tile_size in tile_sizes if tile_size < size]
@@ -72,8 +71,8 @@ def tiles_part(
         for row, process in zip(rows, processes.values(), strict=True):
             row["peak GiB"] = process.submit(most_gib, device.type).result()
     title = (
-        f"{model.name}, {size}x{size} LR pixels, a process each. Operations are counted without "
-        "halos, so that what tiles add lowers GFLOP/s. Ratios are to the first row."
+        f"{model.name}, {size}x{size} LR pixels, one process each. Operations are counted without "
+        "halos, whose overhead lowers GFLOP/s. Ratios are to the first row."
     )
     return Table("tiles", title, rows)
 
@@ -84,7 +83,7 @@ _loaded: dict[str, Contestant] = {}  # of this process
 def load(
     name: str, variant: Variant, model: Path, device_name: str, size: int, num_threads: int
 ) -> None:
-    """In a process of its own: make ready what `measure` does."""
+    """Prepare, in its own process, what `measure` runs."""
     if variant.keeps_memory:
         keep_freed_memory()
     torch.set_num_threads(num_threads)
@@ -100,7 +99,7 @@ def measure(name: str) -> float:
 
 
 def most_gib(device_type: str) -> float:
-    """The peak of this process, which on Linux getrusage takes over from the process before."""
+    """Return the peak of this process; on Linux getrusage would include the parent's."""
     status = Path("/proc/self/status")
     if device_type == "cuda" or not status.is_file():
         return peak_gib()
@@ -111,8 +110,8 @@ def most_gib(device_type: str) -> float:
 def _variants(tile_sizes: Sequence[int], device: torch.device) -> dict[str, Variant]:
     variants = {"plain: fp32, NCHW, whole": Variant(None, keeps_memory=False)}
     if device.type == "cpu":
-        variants["the same, memory kept"] = Variant(None)
-        variants["ours: fp32, whole, memory not kept"] = Variant(0, keeps_memory=False)
+        variants["the same, memory retained"] = Variant(None)
+        variants["ours: fp32, whole, memory not retained"] = Variant(0, keeps_memory=False)
     for precision in dict.fromkeys(("fp32", fastest(device))):
         for tile_size in tile_sizes:
             variants[f"ours: {precision}, tiles of {tile_size}"] = Variant(tile_size, precision)
@@ -139,5 +138,5 @@ def _ours(model: Path, device: torch.device, variant: Variant) -> Callable[[Tens
     runtime = RuntimeOptions(
         precision=variant.precision, tile_size=variant.tile_size, devices=(str(device),)
     )
-    (upscaler,) = load_upscalers(model, tell, runtime)
+    (upscaler,) = load_upscalers(model, print_warning, runtime)
     return lambda lr: upscaler.upscale_whole(lr, torch.device("cpu"))

@@ -1,15 +1,15 @@
-"""Frames a second of models: the network alone, and from a decoded frame to one to encode.
+"""Measure frames per second of models: network only, and from decoded frame to encoder input.
 
 - network: the whole frame is on the device as float32 RGB, and the result stays there.
-- ours: from 4:2:0 planes of 8 bits in the computer's memory to such planes, over the engine with
-  its own tiles and precision; one step after another, where a video's pipeline overlaps them. Its
-  ratio is the whole way over the pure network's time.
-- on CUDA, with the same conversions at both ends: plain torch (NCHW, the whole frame, fp32 with
-  what torch sets by itself, which is TF32 in convolutions; and all in half precision), and TensorRT
-  in half precision through torch_tensorrt and through onnxruntime, where they are installed.
+- ours: from 8-bit 4:2:0 planes in main memory to such planes, with the engine's tiles and
+  precision; sequentially, while a video's pipeline overlaps these steps. Its ratio is relative to
+  the network only.
+- on CUDA, with the same conversions: plain torch (NCHW, the whole frame, fp32 with torch's default
+  of TF32 in convolutions; and half precision), and TensorRT in half precision through
+  torch_tensorrt and onnxruntime, if they are installed.
 
-Models for videos get their neighbors and flows ready-made; only the frame itself is converted.
-The CUDA ways were written without a CUDA device at hand and have not been run.
+Multi-frame models get precomputed neighbors and flows; only the frame itself is converted. The code
+for CUDA was written without a device and has not been run.
 """
 
 import importlib
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from speed_engine import fastest, smooth_noise, tell
+from speed_engine import fastest, print_warning, smooth_noise
 from speed_rounds import Entry, LeftOut, compete, flop_of, timed
 from speed_table import Row, Table
 from torch import Tensor
@@ -35,7 +35,7 @@ from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import export_onnx, require_onnx
 from sr.tiling.runner import forward, prepare
 
-REAL_TIME = 25  # frames a second
+REAL_TIME = 25  # frames per second
 LAYOUT = Layout("yuv", 8, (1, 1))
 CONVERSION = Conversion(LAYOUT, Color(1, 1, 1, full_range=False), "left")
 TENSORRT = "TensorrtExecutionProvider"
@@ -45,7 +45,7 @@ Enlarge = Callable[[Tensor], Tensor]
 
 
 class NotRunnableError(Exception):
-    """A way that cannot be gone here; the message says why."""
+    """A variant cannot run here; the message says why."""
 
 
 def video_part(
@@ -64,8 +64,8 @@ def video_part(
     for row in rows:
         _add_rate(row)
     title = (
-        "network: alone, on a frame that is there. ours, and others: from 4:2:0 planes to 4:2:0 "
-        f"planes, without decoder and encoder. of real time: of {REAL_TIME} frames a second. "
+        "network: network only. ours, and others: from 4:2:0 planes to 4:2:0 "
+        f"planes, without decoder and encoder. of real time: of {REAL_TIME} frames per second. "
         "Ratios are to the network alone."
     )
     return Table("video", title, rows)
@@ -118,14 +118,14 @@ def _alone(generator: LoadedGenerator, lr: Tensor, precision: torch.dtype) -> Ca
 
 
 def _ours(model: Path, device: torch.device) -> Enlarge:
-    (upscaler,) = load_upscalers(model, tell, RuntimeOptions(devices=(str(device),)))
+    (upscaler,) = load_upscalers(model, print_warning, RuntimeOptions(devices=(str(device),)))
     return lambda lr: upscaler.upscale_whole(lr, device)
 
 
 def _through(
     enlarge: Enlarge, planes: Planes, others: Tensor, device: torch.device
 ) -> Callable[[], Planes]:
-    """The whole way of a frame. others: what the network takes next to the frame."""
+    """Return a function that does all steps. others: further inputs of the network."""
 
     def run() -> Planes:
         with torch.inference_mode():
@@ -145,7 +145,7 @@ def _add_rate(row: Row) -> None:
 def _others_on_cuda(
     model: Path, lr: Tensor, device: torch.device
 ) -> dict[str, tuple[torch.dtype, Callable[[], Enlarge]]]:
-    """Each with the type that it computes in, and what makes it ready. Not run yet."""
+    """Return precision and loader per variant. Not run yet."""
     half, full = torch.float16, torch.float32
     return {
         "plain torch, fp32": (full, lambda: _plain(model, device, full)),
@@ -186,7 +186,7 @@ def _onnxruntime_tensorrt(model: Path, device: torch.device) -> Enlarge:
         raise NotRunnableError("not installed: this onnxruntime has no TensorRT")
     generator = load_generator(model)
     if generator.window is not None:
-        raise NotRunnableError("only torch runs a network of several frames here")
+        raise NotRunnableError("only torch runs multi-frame networks here")
     program = export_onnx(generator.network, model.name).SerializeToString()
     providers = [(TENSORRT, {"trt_fp16_enable": True, "device_id": device.index or 0})]
     session = onnxruntime.InferenceSession(program, providers=providers)

@@ -1,12 +1,11 @@
-"""Time of the training loop against the same step written as a plain PyTorch loop.
+"""Time the training loop against the same step in a plain PyTorch loop.
 
     python benchmarks/train_step.py [--rounds 7] [--steps 10] [--gan] [KEY.SUB=VALUE ...]
 
-Ours: `run_loop` as train.py runs it (loader with its worker, checks for finite numbers, clipping,
-mean of the weights, log). Plain: a DataLoader over the same crops, forward, loss, backward,
-optimizer, as one would write it in ten lines. Blocks of steps alternate in one run; the first block
-of each is not counted. Images are noise made for the occasion. --gan adds a U-Net discriminator
-with 32 features to both. Overrides change the options of options/train/compact_x4.yml.
+Ours: `run_loop` as in train.py (loader with its worker, checks for finite values, clipping, EMA,
+log). Plain: a DataLoader over the same crops, forward, loss, backward, optimizer. Blocks of steps
+alternate; the first block of each is not counted. Images are noise. --gan adds a U-Net
+discriminator with 32 features to both. Overrides change options/train/compact_x4.yml.
 """
 
 import argparse
@@ -55,7 +54,7 @@ def main() -> None:
     """Print medians and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="timed blocks of each")
-    parser.add_argument("--steps", type=int, default=10, help="steps of a block")
+    parser.add_argument("--steps", type=int, default=10, help="steps per block")
     parser.add_argument("--gan", action="store_true", help="with a discriminator")
     parser.add_argument("overrides", nargs="*", help="options, as for train.py")
     arguments = parser.parse_args()
@@ -85,7 +84,7 @@ def main() -> None:
     for name, values in seconds.items():
         median = statistics.median(values)
         sys.stdout.write(
-            f"{name:12} {1000 * median:8.1f} ms a step ({1000 * min(values):.1f})  "
+            f"{name:12} {1000 * median:8.1f} ms per step ({1000 * min(values):.1f})  "
             f"ratio {median / plain:.3f}\n"
         )
 
@@ -142,7 +141,7 @@ def _plain(options: Options, pairs: SourceCache[Pair]) -> Block:
     if options.discriminator is not None and options.train.gan is not None:
         crop_size = options.datasets.train.crop_size
         discriminator = build_discriminator(options.discriminator, crop_size).to(device)
-        judge_optimizer = build_optimizer(options.train.gan.optimizer, discriminator)
+        discriminator_optimizer = build_optimizer(options.train.gan.optimizer, discriminator)
 
     def autocast() -> torch.autocast:
         return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
@@ -164,12 +163,12 @@ def _plain(options: Options, pairs: SourceCache[Pair]) -> Block:
             if discriminator is not None:
                 discriminator.requires_grad_(True)
                 with autocast():
-                    real, judged = discriminator(hr), discriminator(sr.detach())
-                verdict = functional.softplus(-real.float()).mean()
-                verdict = verdict + functional.softplus(judged.float()).mean()
-                judge_optimizer.zero_grad()
-                verdict.backward()  # type: ignore[no-untyped-call]  # torch's own
-                judge_optimizer.step()
+                    d_hr, d_sr = discriminator(hr), discriminator(sr.detach())
+                d_loss = functional.softplus(-d_hr.float()).mean()
+                d_loss = d_loss + functional.softplus(d_sr.float()).mean()
+                discriminator_optimizer.zero_grad()
+                d_loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+                discriminator_optimizer.step()
 
     return block
 

@@ -1,25 +1,25 @@
-"""Time and memory from PNG files to PNG files on the CPU: ours, RealESRGANer and a spandrel tiler.
+"""Time and memory from PNG to PNG on the CPU: ours, RealESRGANer and a spandrel tiler.
 
     python benchmarks/upscale_images.py -m MODEL.pth [MODEL.pth ...] --images FOLDER
         [--size 512] [--num-small 50] [--small-size 96] [--rounds 5] [--threads N]
 
-Two workloads, made of the photographs in FOLDER: one image, and a folder of small ones. The same
-weights, images and threads of torch for each contestant:
+Two workloads from the photographs in FOLDER: one image, and a folder of small ones. All contestants
+have the same weights, images and number of threads:
 
 - RealESRGANer (package `realesrgan`; Wang et al., "Real-ESRGAN", 2021), called as its
   inference_realesrgan.py does: OpenCV reads and writes, tile 0 (the default) or 256, tile_pad 10,
   pre_pad 0; fp32. It needs BasicSR (docs/training.md) and `pip install --no-deps
-  realesrgan`; where it cannot take part, a line says so.
-- What one writes around spandrel: OpenCV, fp32, NCHW, tiles of 256 and 16 pixels around.
+  realesrgan`; if it is missing, a line says so.
+- A typical script with spandrel: OpenCV, fp32, NCHW, tiles of 256 and 16 pixels around.
 - Ours: what infer.py does by default; also in fp32 where the default is another precision.
 
-Each runs in a process of its own for each workload, as keeping memory (`sr.device`) is a setting of
-the whole process. Rounds alternate, so that what else the machine does hits all of them alike; the
-first warms up. Neither it nor the loading of the model is in the times.
+Each runs in its own process for each workload, because retaining memory (`sr.device`) is a setting
+of the whole process. Rounds alternate, so that other load affects all equally; the first is a
+warm-up. Times do not include it, nor loading the model.
 
 Memory: the peak of all rounds, with Python and libraries, Linux only. PSNR: ours against the
-contestant. Network's share: network_seconds of all images over the seconds of the run; the waits
-for the reading and writing of tiles are in it.
+contestant. Network's share: network_seconds of all images over the seconds of the run, including
+waiting for tiles to be read and written.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def _make_images(photographs: list[Path], folder: Path, side: int, count: int) -> None:
-    """`count` squares of the photographs in turn: of one the middle, of several random crops."""
+    """Write `count` squares of the photographs in turn: the center for one, else random crops."""
     folder.mkdir()
     places = random.Random(0)
     whole = side if count == 1 else 4 * side
@@ -114,7 +114,7 @@ def _make_images(photographs: list[Path], folder: Path, side: int, count: int) -
 
 
 def _compete(model: Path, folder: Path, num_rounds: int) -> Runs:
-    """Have all that can take part upscale the images in folder/lr, round by round."""
+    """Let all available contestants upscale the images in folder/lr, round by round."""
     contestants: dict[str, Callable[[Path], Upscale]] = {
         "RealESRGANer, tile 0": partial(_realesrganer, tile_size=0),
         "RealESRGANer, tile 256": partial(_realesrganer, tile_size=256),
@@ -187,9 +187,8 @@ def _ours(model: Path, precision: str) -> Upscale:
     return upscale
 
 
-def _realesrganer(model: Path, tile_size: int) -> Upscale:
-    import cv2
-
+def load_realesrganer(model: Path, tile_size: int) -> Any:
+    """Return Real-ESRGAN's upsampler as its scripts make it. Raises LeftOutError without it."""
     from sr.networks.basicsr_network import MissingBasicSRError, networks_of_basicsr
 
     if model.stem not in THEIR_NETWORKS:
@@ -202,7 +201,13 @@ def _realesrganer(model: Path, tile_size: int) -> Upscale:
     kind, options = THEIR_NETWORKS[model.stem]
     network = networks[kind](num_in_ch=3, num_out_ch=3, num_feat=64, **options)
     usual = {"tile_pad": 10, "pre_pad": 0, "half": False, "device": CPU}
-    upsampler = realesrgan.RealESRGANer(SCALE, str(model), model=network, tile=tile_size, **usual)
+    return realesrgan.RealESRGANer(SCALE, str(model), model=network, tile=tile_size, **usual)
+
+
+def _realesrganer(model: Path, tile_size: int) -> Upscale:
+    import cv2
+
+    upsampler = load_realesrganer(model, tile_size)
 
     def upscale(images: Path, results: Path) -> dict[str, float]:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -227,7 +232,7 @@ def _spandrel_tiler(model: Path) -> Upscale:
             bgr = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR))  # (H, W, 3)
             lr = torch.from_numpy(bgr[..., ::-1].transpose(2, 0, 1).copy())[None].float() / 255
             with torch.inference_mode():
-                sr = (255 * _tiled(network, lr, scale)[0].clamp(0, 1)).round().byte()
+                sr = (255 * _upscale_tiles(network, lr, scale)[0].clamp(0, 1)).round().byte()
             rgb = sr.permute(1, 2, 0).numpy()  # (scale*H, scale*W, 3)
             cv2.imwrite(str(results / path.name), rgb[..., ::-1])
         return {}
@@ -235,7 +240,7 @@ def _spandrel_tiler(model: Path) -> Upscale:
     return upscale
 
 
-def _tiled(network: nn.Module, lr: Tensor, scale: int) -> Tensor:
+def _upscale_tiles(network: nn.Module, lr: Tensor, scale: int) -> Tensor:
     """lr: (1, 3, H, W). Returns: (1, 3, scale*H, scale*W), not clamped."""
     height, width = lr.shape[2:]
     sr = lr.new_empty(1, 3, scale * height, scale * width)
@@ -251,7 +256,7 @@ def _tiled(network: nn.Module, lr: Tensor, scale: int) -> Tensor:
 
 
 def _table(runs: Runs, folder: Path) -> str:
-    """Markdown, a row for each contestant; ratios to the first."""
+    """Format a row per contestant as Markdown; ratios to the first."""
     heads = ["contestant", "median s (least)", "ratio", "peak anonymous MiB", "peak RSS MiB"]
     heads += ["PSNR dB", "results MiB", "network's share"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]

@@ -1,4 +1,4 @@
-"""Frames a second of the whole way of a video, next to the network's, the encoder's and others'.
+"""Measure frames per second of video upscaling end to end, of its stages and of Real-ESRGAN.
 
     python benchmarks/upscale_video.py -m MODEL [MODEL ...] --clip CLIP [--frames 40] [--rounds 3]
         [--preset medium]
@@ -8,18 +8,18 @@ On the CPU, in interleaved rounds, of which the first warms up and is not counte
 
 - network: the upscaler alone, on the clip's frames as tensors.
 - encoder: x264 alone, on the frames of the result.
-- ours: everything from the source to the checked result, sound and all (`sr.inference.run`).
-- Real-ESRGAN's way, as its inference_realesrgan_video.py does it: ffmpeg decodes into a pipe,
-  RealESRGANer (fp32, tile 0) takes frame by frame, a pipe leads to ffmpeg that encodes; one after
-  another. It needs BasicSR, `realesrgan` and `imageio-ffmpeg`, which brings the ffmpeg program;
-  where it cannot take part, a line says so.
+- ours: everything from the source to the verified result, with audio (`sr.inference.run`).
+- Real-ESRGAN's method, as in its inference_realesrgan_video.py: ffmpeg decodes into a pipe,
+  RealESRGANer (fp32, tile 0) upscales frame by frame, and ffmpeg encodes from a pipe, sequentially.
+  It needs BasicSR, `realesrgan` and `imageio-ffmpeg`, which contains the ffmpeg program; if one is
+  missing, a line says so.
 
-The encoder is libx264 at ffmpeg's crf, 23, and by default its preset. The share is ours over the
-slower of network and encoder, which here share the cores with all else. Models are loaded before.
-Others have a process of their own.
+The encoder is libx264 at ffmpeg's default crf, 23, and preset. The share is ours relative to the
+slower of network and encoder, which compete for the cores. Loading models is not included. The
+other method has its own process.
 
---memory: a synthetic clip of so many frames through everything but a network (pixels are
-repeated, x2); the peak of anonymous memory so far, at ten places.
+--memory: a synthetic clip of this many frames through the pipeline without a network (pixels are
+repeated, x2); the peak of anonymous memory, at ten points.
 """
 
 import argparse
@@ -43,6 +43,7 @@ import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
+from upscale_images import SCALE, LeftOutError, load_realesrganer
 
 from sr.device import keep_freed_memory, precision_name
 from sr.inference.load_upscaler import load_upscalers
@@ -59,7 +60,7 @@ from sr.tiling.upscaler import Upscaler
 CPU = torch.device("cpu")
 CRF = 23
 Contestant = Callable[[], float]
-"""Does it once; returns the seconds it took."""
+"""Run once and return the seconds."""
 Contest = tuple[Path, Path, int, dict[str, Any], Path]
 """Model, clip, number of frames, encoder, folder for results."""
 
@@ -88,7 +89,7 @@ def main() -> None:
 
 
 def _competed(contest: Contest, num_rounds: int) -> str:
-    """The table of one model. Theirs has its own process: keeping memory is a setting of all."""
+    """Return the table of a model. Theirs has its own process: retaining memory is global."""
     seconds: dict[str, list[float]] = {}
     context = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
@@ -96,11 +97,11 @@ def _competed(contest: Contest, num_rounds: int) -> str:
         for load in (_load_ours, _load_theirs):
             process = stack.enter_context(ProcessPoolExecutor(1, mp_context=context))
             try:
-                names, told = process.submit(load, *contest).result()
+                names, about = process.submit(load, *contest).result()
             except LeftOutError as error:
-                sys.stdout.write(f"Real-ESRGAN's way: left out: {error}\n")
+                sys.stdout.write(f"Real-ESRGAN's method: left out: {error}\n")
                 continue
-            sys.stdout.write(told)
+            sys.stdout.write(about)
             processes.update(dict.fromkeys(names, process))
         for _ in range(num_rounds + 1):
             for name, process in processes.items():
@@ -118,7 +119,7 @@ def _measure(name: str) -> float:
 def _load_ours(
     model: Path, clip: Path, num_frames: int, choice: dict[str, Any], folder: Path
 ) -> tuple[list[str], str]:
-    """Names of contestants, and a line on the clip."""
+    """Return names of contestants, and a line about the clip."""
     keep_freed_memory()
     (upscaler,) = load_upscalers(model, lambda *_, **__: None, RuntimeOptions(devices=("cpu",)))
     info, frames = _frames(clip, num_frames)
@@ -142,7 +143,7 @@ def _load_theirs(
     model: Path, clip: Path, num_frames: int, choice: dict[str, Any], folder: Path
 ) -> tuple[list[str], str]:
     theirs = _realesrgan(model, choice)
-    _loaded["Real-ESRGAN's way"] = lambda: theirs(clip, num_frames, folder / "theirs.mp4")
+    _loaded["Real-ESRGAN's method"] = lambda: theirs(clip, num_frames, folder / "theirs.mp4")
     return list(_loaded), ""
 
 
@@ -185,27 +186,12 @@ def _ours(
     return seconds
 
 
-class LeftOutError(Exception):
-    """A contestant cannot take part; the message says why."""
-
-
 def _realesrgan(model: Path, choice: dict[str, Any]) -> Callable[[Path, int, Path], float]:
-    from upscale_images import SCALE, THEIR_NETWORKS
-
-    from sr.networks.basicsr_network import MissingBasicSRError, networks_of_basicsr
-
-    if model.stem not in THEIR_NETWORKS:
-        raise LeftOutError(f"expected a name of {', '.join(THEIR_NETWORKS)}, got {model.stem}")
+    upsampler = load_realesrganer(model, tile_size=0)
     try:
-        networks = networks_of_basicsr()  # and gives torchvision back what BasicSR looks for
-        realesrgan = importlib.import_module("realesrgan")
         program = importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
-    except (ImportError, MissingBasicSRError) as error:
+    except ImportError as error:
         raise LeftOutError(f"not installed: {error}") from None
-    kind, options = THEIR_NETWORKS[model.stem]
-    network = networks[kind](num_in_ch=3, num_out_ch=3, num_feat=64, **options)
-    usual = {"tile": 0, "tile_pad": 10, "pre_pad": 0, "half": False, "device": CPU}
-    upsampler = realesrgan.RealESRGANer(SCALE, str(model), model=network, **usual)
 
     def upscale(clip: Path, num_frames: int, output: Path) -> float:
         info, _ = _frames(clip, 1)
@@ -244,10 +230,10 @@ def _pipes(
 
 
 def _table(seconds: Mapping[str, list[float]], num_frames: int) -> str:
-    """Markdown, a row for each contestant."""
+    """Format a row per contestant as Markdown."""
     fps = {name: [num_frames / each for each in taken[1:]] for name, taken in seconds.items()}
     middle = {name: statistics.median(each) for name, each in fps.items()}
-    lines = ["| | fps, median (most) | ours is so many times as fast |", "|---|---|---|"]
+    lines = ["| | fps, median (most) | ours / this |", "|---|---|---|"]
     lines += [
         f"| {name} | {middle[name]:.2f} ({max(each):.2f}) | {middle['ours'] / middle[name]:.2f} |"
         for name, each in fps.items()

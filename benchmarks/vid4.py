@@ -1,17 +1,17 @@
-"""Scores of models and of bicubic upscaling on clips, Vid4's by custom, as Markdown and CSV.
+"""Score models and bicubic upscaling on clips, usually Vid4, as Markdown and CSV.
 
     python benchmarks/vid4.py FOLDER [-m MODEL ...] [--lpips WEIGHTS] [--csv FILE] [--device cpu]
         [--border PIXELS] [--leave-out FRAMES] [--frames FRAMES] [--flow METHOD] [--scale 4]
 
-FOLDER holds a folder of HR frames a clip. LR is made of them by MATLAB's bicubic downscaling, and
-goes through the models as `infer.py -i lr/%05d.png --reference FOLDER` has it: the numbers are the
-same. Frames are scored in 8 bits against the HR frames, cut to a multiple of the scale.
+FOLDER has one folder of HR frames per clip. LR is made by MATLAB's bicubic downscaling, and
+upscaled as by `infer.py -i lr/%05d.png --reference FOLDER`: the numbers are the same. Frames are
+scored in 8 bits against the HR frames, cropped to a multiple of the scale.
 
-PSNR and SSIM on BT.601 luma, the mean over the frames, then over the clips. Flicker is the root of
+PSNR and SSIM on BT.601 luma, averaged over the frames, then over the clips. Flicker is the root of
 the warping error in 8-bit levels, tOF the mean difference of optical flow in pixels; both are low
-for blurred frames, so the first of them is shown for the originals, too. LPIPS on AlexNet, RGB,
-where its weights are given. Seconds are those from the first frame read to the last one made, per
-frame, without the scoring and without writing. `-m` without a model gives bicubic alone.
+for blurred frames, so flicker is also given for the originals. LPIPS with AlexNet on RGB, if its
+weights are given. Seconds per frame include everything except scoring and writing. `-m` without a
+model gives bicubic only.
 
 Conventions of published tables: BasicSR's (EDVR, BasicVSR) is `--border 0`, bicubic 23.78 dB on
 all frames; SOF-VSR's is `--border 10 --leave-out 2 --frames 31`. See README.md here.
@@ -26,7 +26,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+
+from quality_ways import name_models
+from speed_engine import print_warning
 
 from sr.data.augment import Image
 from sr.data.imresize import imresize
@@ -51,8 +53,8 @@ LR_PATTERN = "%05d.png"
 
 @dataclass(frozen=True)
 class Convention:
-    """What is compared. border: pixels left out; leave_out: first and last frames; frames: of each
-    clip, None for all.
+    """What is compared. border: pixels ignored; leave_out: frames ignored at each end; frames: of
+    each clip, None for all.
     """
 
     border: int
@@ -62,12 +64,12 @@ class Convention:
     def __str__(self) -> str:
         frames = "all frames" if self.frames is None else f"the first {self.frames} frames"
         ends = f" but {self.leave_out} at each end" if self.leave_out else ""
-        return f"border of {self.border} px left out; {frames}{ends}; Y: {METRICS['y']}"
+        return f"border of {self.border} px ignored; {frames}{ends}; Y: {METRICS['y']}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """Of one clip, or the mean over all; seconds: a frame, None where that was not measured."""
+    """Of one clip, or the mean over all; seconds: per frame, None if not measured."""
 
     clip: str
     way: str
@@ -82,8 +84,8 @@ def main() -> None:
     lpips = load_lpips(arguments.lpips, device)
     runtime = RuntimeOptions(devices=(str(device),))
     models = {
-        name: load_upscalers(path, _tell, runtime, flow=arguments.flow)[0]
-        for name, path in _names([resolve_model(model) for model in arguments.model]).items()
+        name: load_upscalers(path, print_warning, runtime, flow=arguments.flow)[0]
+        for name, path in name_models([resolve_model(model) for model in arguments.model]).items()
     }
     scales = {upscaler.scale for upscaler in models.values()} or {arguments.scale}
     if len(scales) > 1:
@@ -94,7 +96,7 @@ def main() -> None:
     clips = sorted(path for path in arguments.folder.iterdir() if path.is_dir())
     rows: list[Row] = []
     for clip in clips:
-        rows += _measured(clip, models, scale, convention, lpips)
+        rows += _score_clip(clip, models, scale, convention, lpips)
         sys.stderr.write(f"{clip.name}: done\n")
     rows += [_mean(way, rows) for way in dict.fromkeys(row.way for row in rows)]
     sys.stdout.write(f"x{scale} on {device}; {convention}\n\n{_markdown(rows)}")
@@ -104,7 +106,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="with a folder of HR frames a clip")
+    parser.add_argument("folder", type=Path, help="with one folder of HR frames per clip")
     parser.add_argument("-m", "--model", type=Path, nargs="*", default=[choose_default_model()])
     parser.add_argument("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision, or a file")
     parser.add_argument("--scale", type=int, default=4, help="of bicubic alone")
@@ -117,26 +119,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _names(models: Sequence[Path]) -> dict[str, Path]:
-    names = [path.stem for path in models]
-    if len(set(names)) < len(names):  # runs/a/best.safetensors and runs/b/best.safetensors
-        names = [str(path) for path in models]
-    return dict(zip(names, models, strict=True))
-
-
-def _tell(event: Any, **fields: Any) -> None:
-    if event == "warning":
-        sys.stderr.write(f"warning: {fields['message']}\n")
-
-
-def _measured(
+def _score_clip(
     clip: Path,
     models: dict[str, Upscaler],
     scale: int,
     convention: Convention,
     lpips: LPIPS | None,
 ) -> Iterator[Row]:
-    """A row for bicubic and for each model."""
+    """Return a row for bicubic and for each model."""
     files = search_folder(clip, False, READABLE_SUFFIXES).images[: convention.frames]
     hr = [_cut(read_rgb8(file), scale) for file in files]
 
@@ -153,7 +143,7 @@ def _measured(
         for number, frame in enumerate(lr):
             write_rgb8(Path(folder, LR_PATTERN % number), frame)
         for name, upscaler in models.items():
-            yield row(name, *_upscaled(Path(folder, LR_PATTERN), upscaler))
+            yield row(name, *_upscale_clip(Path(folder, LR_PATTERN), upscaler))
 
 
 def _cut(frame: Image, scale: int) -> Image:
@@ -161,8 +151,8 @@ def _cut(frame: Image, scale: int) -> Image:
     return frame[:height, :width]
 
 
-def _upscaled(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]:
-    """All frames, as infer.py makes them, and the seconds that one takes."""
+def _upscale_clip(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]:
+    """Return all frames, upscaled as by infer.py, and the seconds per frame."""
     options, output = VideoOptions(), source.with_name(f"sr_{source.name}")
     plan, _ = plan_video(source, output, options, OutputOptions(output), upscaler.scale)
     started = time.perf_counter()
@@ -185,7 +175,7 @@ def _mean(way: str, rows: Sequence[Row]) -> Row:
 
 def _markdown(rows: Sequence[Row]) -> str:
     titles = ["clip", "frames", "", "PSNR Y, dB", "SSIM Y", "LPIPS", "flicker (original's)", "tOF"]
-    titles += ["s a frame"]
+    titles += ["s/frame"]
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row in rows:
         score = row.score

@@ -1,4 +1,4 @@
-"""Time a frame of a network that looks at several, ours against the naive way, as Markdown.
+"""Time a multi-frame network per frame, ours against a naive implementation, as Markdown.
 
     python benchmarks/windows.py CLIP [--frames 7] [--rounds 5] [--raft]
 
@@ -6,19 +6,19 @@ CLIP is a folder of HR frames, of which LR is made by MATLAB's bicubic downscali
 is an untrained RBPN x4 with 64 features at low resolution and 8 at high, 1 stage and 2 residual
 blocks, for windows of 3 and of 7 frames, in fp32.
 
-- ours: the stages of the pipeline (`sr.inference.video`), one after the other: each frame is
-  converted to RGB once, and flow measured once between a frame and the next one, both ways; flow to
-  farther frames is put together.
-- naive: all of it again for each window, as the authors' code does: each of its frames is
-  converted, flow measured from the reference to each neighbor, and the decoder run behind the last
-  neighbor, whose result nobody takes.
+- ours: the stages of the pipeline (`sr.inference.video`), sequentially: each frame is converted to
+  RGB once, and flow is computed once between consecutive frames, in both directions; flow to
+  farther frames is composed.
+- naive: everything is done again for each window, as in the authors' code: each frame is converted,
+  flow computed from the reference to each neighbor, and the decoder run after the last neighbor,
+  although its result is unused.
 
-Of features there is nothing to share between windows: those of a pair come from reference,
-neighbor and flow together, and the same two frames are another pair in the next window.
+Features cannot be shared between windows: those of a pair depend on reference, neighbor and flow,
+and the same two frames are another pair in the next window.
 
-Both do the same frames in turn, round by round, so that what else the machine does hits both alike;
-the first round warms up and is not counted. --raft: also with RAFT small in the place of DIS, with
-random weights, which take the same time; their flow is thrown away, and DIS measures it.
+Both process the same frames in turn, round by round, so that other load affects both equally; the
+first round is a warm-up and not counted. --raft: also with RAFT small instead of DIS, with random
+weights, which take the same time; their flow is discarded, and DIS is used.
 """
 
 import argparse
@@ -54,12 +54,12 @@ WINDOWS = (3, 7)  # frames
 LAYOUT = Layout("yuv", 8, (1, 1))
 CONVERSION = Conversion(LAYOUT, Color(1, 1, 1, full_range=False), "left")
 
-Looked = Callable[[], Iterator[Tensor]]
+WindowSource = Callable[[], Iterator[Tensor]]
 """The packed windows of all frames, (1, 3 + 5n, h, w)."""
 
 
-class RAFTsTime:
-    """Takes as long as RAFT small, and gives DIS's flow."""
+class SlowFlow:
+    """Takes as long as RAFT small, and returns DIS's flow."""
 
     name = "RAFT small, untrained"
 
@@ -76,7 +76,7 @@ class RAFTsTime:
 
 
 class WithLastDecoder(nn.Module):
-    """RBPN with the decoder run behind the last neighbor, too."""
+    """RBPN with the decoder also run after the last neighbor."""
 
     def __init__(self, network: RBPN, num_features: int) -> None:
         super().__init__()
@@ -101,18 +101,19 @@ def main() -> None:
     parser.add_argument("clip", type=Path, metavar="CLIP")
     parser.add_argument("--frames", type=int, default=7, help="of the clip, from its start")
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds")
-    parser.add_argument("--raft", action="store_true", help="with RAFT's time as well")
+    parser.add_argument("--raft", action="store_true", help="also with the time of RAFT")
     arguments = parser.parse_args()
     keep_freed_memory()
     frames = _frames(arguments.clip, arguments.frames)
     methods: dict[str, FlowMethod] = {"DIS": DIS()}
     if arguments.raft:
-        methods["RAFT small"] = RAFTsTime()
+        methods["RAFT small"] = SlowFlow()
     height, width = frames[0].planes[0].shape
     sys.stdout.write(
         f"{len(frames)} frames of {width}x{height}, x{SCALE}, {torch.get_num_threads()} threads; "
-        f"median of {arguments.rounds} rounds, s a frame\n"
-        "| window, flow | way | windows | network | both | ratio |\n|---|---|---|---|---|---|\n"
+        f"median of {arguments.rounds} rounds, s/frame\n"
+        "| window, flow | implementation | windows | network | both | ratio |\n"
+        "|---|---|---|---|---|---|\n"
     )
     for num_frames in WINDOWS:
         for name, method in methods.items():
@@ -122,7 +123,7 @@ def main() -> None:
 
 
 def _frames(clip: Path, num_frames: int) -> list[Frame]:
-    """LR, as a decoder gives them."""
+    """Read frames and make LR, in the form of decoded frames."""
     frames = []
     for number, path in enumerate(sorted(clip.glob("*.png"))[:num_frames]):
         lr = imresize(read_rgb8(path), Fraction(1, SCALE))
@@ -136,7 +137,7 @@ def _frames(clip: Path, num_frames: int) -> list[Frame]:
 def _ways(
     frames: Sequence[Frame], num_frames: int, method: FlowMethod
 ) -> dict[str, Callable[[], tuple[float, float]]]:
-    """What does it once: seconds a frame for windows and for the network."""
+    """Return functions that run once and give seconds per frame for windows and network."""
     torch.manual_seed(0)
     num_features = 8
     networks = [RBPN(SCALE, 64, num_features, 1, 2, num_frames) for _ in range(2)]
@@ -144,8 +145,8 @@ def _ways(
     naive = prepare(WithLastDecoder(networks[1], num_features), CPU)
     window = Window(list_offsets(num_frames, "time"))
     return {
-        "naive": lambda: _timed(lambda: _naive(frames, window, method), naive),
-        "ours": lambda: _timed(lambda: _ours(frames, window, method), ours),
+        "naive": lambda: _time_passes(lambda: _naive(frames, window, method), naive),
+        "ours": lambda: _time_passes(lambda: _ours(frames, window, method), ours),
     }
 
 
@@ -157,27 +158,27 @@ def _ours(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Iterat
 
 def _naive(frames: Sequence[Frame], window: Window, method: FlowMethod) -> Iterator[Tensor]:
     for position in range(len(frames)):
-        reference = _converted(frames[position])
+        reference = _convert(frames[position])
         rgb8 = tensor_to_rgb8(reference)
         neighbors, flows = [], []
         for number in window.neighbors(position, 0, len(frames) - 1):
-            neighbor = _converted(frames[number])
+            neighbor = _convert(frames[number])
             neighbors.append(neighbor[0])
-            flow = torch.zeros(2, *reference.shape[2:])  # of the reference in place of a frame
+            flow = torch.zeros(2, *reference.shape[2:])  # the reference replaces a missing frame
             if number != position:
                 flow = torch.from_numpy(method(rgb8, tensor_to_rgb8(neighbor))).permute(2, 0, 1)
             flows.append(flow)
         yield pack_window(reference, torch.stack(neighbors), torch.stack(flows))
 
 
-def _converted(frame: Frame) -> Tensor:
+def _convert(frame: Frame) -> Tensor:
     return CONVERSION.to_rgb(planes_to_tensors(frame.planes, CPU))
 
 
-def _timed(looked: Looked, network: nn.Module) -> tuple[float, float]:
+def _time_passes(source: WindowSource, network: nn.Module) -> tuple[float, float]:
     windows, passes = [], []
     mark = time.perf_counter()
-    for window in looked():
+    for window in source():
         made = time.perf_counter()
         forward(network, window, torch.float32)
         windows.append(made - mark)
@@ -187,7 +188,7 @@ def _timed(looked: Looked, network: nn.Module) -> tuple[float, float]:
 
 
 def _rows(label: str, ways: dict[str, Callable[[], tuple[float, float]]], num_rounds: int) -> str:
-    """Rows of the table, the first way's time being 1."""
+    """Format rows of the table, relative to the first."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for round_number in range(num_rounds + 1):
         for name, run in ways.items():

@@ -1,9 +1,9 @@
-"""Set an image aside to be measured on: its middle in hr and, half as large, in lr of a folder.
+"""Hold out an image for validation: its center in hr and, at half the size, in lr of a folder.
 
     python examples/hold_out.py IMAGE FOLDER [--scale 2] [--side 256]
 
-Written are FOLDER/hr/held_out.png and FOLDER/lr/held_out.png, in place of earlier ones; no other
-file is touched. lr is made by MATLAB's bicubic downscaling, as in training. Prints the size of hr:
+Writes FOLDER/hr/held_out.png and FOLDER/lr/held_out.png, replacing earlier ones; no other file is
+touched. lr is made by MATLAB's bicubic downscaling, as in training. Prints the size of hr:
 WIDTH,HEIGHT.
 """
 

@@ -1,4 +1,4 @@
-"""Tell in one line how far the best network of a run is ahead of bicubic enlargement.
+"""Print in one line how far the best network of a run is ahead of bicubic upscaling.
 
 python examples/scores.py runs/first_model/log.jsonl
 """

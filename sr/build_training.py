@@ -92,7 +92,7 @@ def build_loss(
         terms["adversarial"] = WeightedTerm(_run_in(autocast, adversarial), weight)
     if options.total_variation is not None:
         squared = options.total_variation.type == "squared"
-        variation = total_variation.squared if squared else total_variation.absolute
+        variation = total_variation.measure_squared if squared else total_variation.measure_absolute
         weight = options.total_variation.weight
         terms["total_variation"] = WeightedTerm(lambda sr, _hr: variation(sr), weight)
     if options.ms_ssim is not None:

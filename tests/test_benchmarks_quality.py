@@ -68,7 +68,7 @@ def test_the_csv_has_what_the_metrics_give_directly(
         ("more", "bicubic"),
         ("more", "tiny"),
     ]
-    assert [row["pictures"] for row in rows] == ["2", "2", "3", "3"]
+    assert [row["images"] for row in rows] == ["2", "2", "3", "3"]
     for row in rows:
         scores = []
         for path in sorted((folder / row["set"] / "HR").iterdir()):
@@ -192,7 +192,7 @@ def test_what_cannot_be_had_is_told(
     message: str,
 ) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(quality, "load_judges", dict.fromkeys)  # without their packages
+    monkeypatch.setattr(quality, "load_metrics", dict.fromkeys)  # without their packages
     with pytest.raises(SystemExit):
         quality.main([str(folder), "-m", str(model), *options])
     assert message in capsys.readouterr().err
@@ -211,7 +211,7 @@ def test_a_missing_package_is_told_with_the_command(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(no_reference, "find_spec", lambda _name: None)
     with pytest.raises(ValueError, match="pip install --no-deps pypiqe"):
-        no_reference.load_judges(["piqe"])
+        no_reference.load_metrics(["piqe"])
 
 
 def test_niqe_of_the_image_that_it_compares_with_is_zero() -> None:

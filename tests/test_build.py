@@ -143,7 +143,7 @@ def test_every_term_of_the_options_is_in_the_loss_with_its_weight() -> None:
     }
     assert len(contexts) == 3  # networks run in reduced precision, all else does not
     assert terms["adversarial"] == pytest.approx(-judge(sr).mean().item(), rel=1e-4)
-    assert terms["total_variation"] == pytest.approx(total_variation.absolute(sr).item())
+    assert terms["total_variation"] == pytest.approx(total_variation.measure_absolute(sr).item())
     summed = sum(loss.weights()[name] * value.item() for name, value in terms.items())
     assert total.item() == pytest.approx(summed, rel=1e-5)
 

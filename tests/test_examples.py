@@ -90,7 +90,7 @@ def test_the_first_image_of_a_folder_is_held_out_whatever_its_name(
         (folder / file).touch()
     done = walk(repository, folder, SR_PYTHON=in_words, RUNS="# 'runs'", HELD_OUT="")
     assert done.returncode == 0, done.stderr
-    assert f"but not from {name}, which" in done.stdout
+    assert f"but not on {name}, which" in done.stdout
 
     overrides = [word for word in done.stdout.splitlines() if "=" in word and word[0] != "="]
     options = load_options(repository / "examples/first_model.yml", overrides)
@@ -106,7 +106,7 @@ def test_the_first_image_of_a_folder_is_held_out_whatever_its_name(
 def test_of_the_samples_the_house_is_held_out(repository: Path, in_words: Path) -> None:
     done = walk(repository, SR_PYTHON=in_words)
     assert done.returncode == 0, done.stderr
-    assert "from datasets/samples, but not from casa-mila.png, which" in done.stdout
+    assert "on datasets/samples, but not on casa-mila.png, which" in done.stdout
     assert "train.steps=300" in done.stdout.splitlines()
 
 

@@ -80,12 +80,12 @@ class Display:
                 if self._progress.disable:
                     self.say(_line(event, fields))
                 if "tile_difference" in fields:
-                    self.say(_compared(fields))
+                    self.say(_compare(fields))
             case "warning":
                 self.say(f"warning: {fields['message']}")
             case "done":
                 ended = "" if fields["ended"] == "done" else f"{fields['ended']}: "
-                counts = ", ".join(f"{fields[name]} {name}" for name in _counted(fields))
+                counts = ", ".join(f"{fields[name]} {name}" for name in _count(fields))
                 self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
 
     def show_summary(self, summary: RunSummary) -> None:
@@ -206,7 +206,7 @@ def _describe(fields: Mapping[str, Any]) -> str:
     )
 
 
-def _compared(fields: Mapping[str, Any]) -> str:
+def _compare(fields: Mapping[str, Any]) -> str:
     difference = fields["tile_difference"]
     return (
         f"{fields['source']}: with more around them, tiles differ by {difference:.2g} at most"
@@ -235,5 +235,5 @@ def _frame_line(fields: Mapping[str, Any]) -> str:
     return ", ".join([*words, f"{fields['bottleneck']} is slowest"])
 
 
-def _counted(fields: Mapping[str, Any]) -> list[str]:
+def _count(fields: Mapping[str, Any]) -> list[str]:
     return [name for name in ("done", "skipped", "failed") if fields[name] or name == "done"]

@@ -1,6 +1,6 @@
 """Scores of a video's frames against the original's, as they come out of the network.
 
-Both are rounded to 8 bits; what an encoder loses is not judged. Frames are compared one by one,
+Both are rounded to 8 bits; losses by the encoder do not count. Frames are compared one by one,
 the first with the first; of all that went before only the last is kept.
 """
 

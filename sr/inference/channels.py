@@ -104,7 +104,7 @@ class Channels:
         if self.scale > 1:
             factor = float(self.scale)
             image = functional.interpolate(image[None], scale_factor=factor, mode="bicubic")[0]
-        inner = core.relative_to(around).scaled(self.scale)
+        inner = core.relative_to(around).multiply(self.scale)
         return image[:, inner.rows, inner.columns].clamp(0, 1)
 
     def _bands(self, box: Box) -> Tensor:

@@ -37,7 +37,7 @@ def check_tasks(
         _check_scored(tasks, options.output)
     if not (options.output.overwrite or options.output.keeps_existing):
         others = [] if references is None else [scores_path(options)]
-        _check_existing([*chain(*(_files_of(task.output) for task in tasks)), *others])
+        _check_existing([*chain(*(_list_files(task.output) for task in tasks)), *others])
     if not (options.output.overwrite or options.output.resume):
         _check_segments(tasks)
     if takes_clips:
@@ -128,7 +128,7 @@ def _check_scored(tasks: Sequence[Task], output: OutputOptions) -> None:
         if task.kind != "video" or task.skipped or not output.keeps_existing:
             continue
         has_segments = output.resume and segments_folder(task.output).exists()
-        if has_segments or (is_pattern(task.output) and _files_of(task.output)):
+        if has_segments or (is_pattern(task.output) and _list_files(task.output)):
             raise UsageError(
                 f"--reference: expected to upscale all frames of {task.output.name}, which are"
                 " scored before they are written; some exist from an earlier run. Leave out"
@@ -136,7 +136,7 @@ def _check_scored(tasks: Sequence[Task], output: OutputOptions) -> None:
             )
 
 
-def _files_of(output: Path) -> list[Path]:
+def _list_files(output: Path) -> list[Path]:
     """The result; of a pattern, those of its files that exist; none for standard output."""
     if output == STREAM:
         return []

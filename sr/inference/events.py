@@ -1,8 +1,8 @@
 """What a run over images and videos reports while it goes: events, given to all listeners.
 
 Events and their fields:
-  start        pictures (images and videos), ignored (files that are neither), megapixels (that the
-               network is to read), model, scale, size (such as x4), tile_size, halo (LR pixels),
+  start        `pictures` (images and videos), ignored (files that are neither), megapixels (for the
+               network), model, scale, size (such as x4), tile_size, halo (LR pixels),
                device, precision
   progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
                where nobody knows), fps, seconds_left, queues (how full the one behind each stage
@@ -20,7 +20,7 @@ Events and their fields:
   done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a
                fault of the program); when scored: scores (the images' mean), clip_scores (the
                videos')
-progress, item_done and item_failed also have picture (counted from 1), pictures, source.
+progress, item_done and item_failed also have `picture` (counted from 1), `pictures`, source.
 """
 
 import threading

@@ -141,7 +141,7 @@ def write_into(part: npt.NDArray[Any], channels: Channels) -> Write:
     """Return what puts the network's results into an array (H, W, C) of the levels of its type."""
 
     def write(box: Box, sr: Tensor) -> None:
-        bands = channels.merge(box.divided(channels.scale), sr)
+        bands = channels.merge(box.divide(channels.scale), sr)
         part[box.rows, box.columns] = quantize(bands, part.dtype)
 
     return write

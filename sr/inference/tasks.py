@@ -185,7 +185,7 @@ def _find_sources(
             below = source.parent.relative_to(given) if is_folder else Path()
             if to_file or not _is_earlier_result(source, given, output):
                 place = source.parent.resolve() / source.name
-                found.setdefault(place, (source, below, _kind_of(source)))
+                found.setdefault(place, (source, below, _find_kind(source)))
     if not found:
         names = ", ".join(str(path) for path in inputs)
         known = " ".join(sorted(READABLE_SUFFIXES | VIDEO_SUFFIXES))
@@ -193,7 +193,7 @@ def _find_sources(
     return list(found.values()), num_ignored
 
 
-def _kind_of(source: Path) -> Kind:
+def _find_kind(source: Path) -> Kind:
     is_frames = is_pattern(source) and not _exists(source)  # 100%done.png may be a file, too
     return "video" if is_frames or source.suffix.lower() in VIDEO_SUFFIXES else "image"
 

@@ -29,10 +29,10 @@ def make_canvas(
     num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     if num_bytes <= max_in_memory:
         return np.zeros(shape, dtype)
-    return _mapped(shape, dtype, num_bytes, folder)
+    return _map_file(shape, dtype, num_bytes, folder)
 
 
-def _mapped(
+def _map_file(
     shape: tuple[int, ...], dtype: npt.DTypeLike, num_bytes: int, folder: Path
 ) -> npt.NDArray[Any]:
     try:

@@ -20,7 +20,7 @@ class ImageError(UserError):
 
 
 def get_first_line(error: pyvips.Error) -> str:
-    """Return the most telling line of libvips' message."""
+    """Return the most informative line of libvips' message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[1] if len(lines) > 1 else lines[0] if lines else "unknown fault"
 

@@ -109,8 +109,8 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
     # BasicSR's option files name the network.
     if theirs["generator"]["type"] != "BasicSR" and theirs != ours:
         raise ModelFileError(
-            f"{target}: a .pth holds weights only, and from these nobody could tell that they are "
-            f"of {theirs}; take .safetensors"
+            f"{target}: a .pth holds weights only, from which {theirs} cannot be detected; "
+            "use .safetensors"
         )
     with atomic_write(target) as temporary:
         torch.save({"params_ema": weights}, temporary)

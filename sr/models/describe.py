@@ -24,7 +24,7 @@ def describe_model(path: Path) -> dict[str, str]:
     facts = {
         "file": str(path),
         "network": f"{generator.architecture} ({generator.origin})",
-        "options": _joined(metadata.get("generator")),
+        "options": _join(metadata.get("generator")),
         "frames": _frames(generator),
         "scale": str(generator.scale),
         "parameters": _count(generator.network),
@@ -62,7 +62,7 @@ def count_computing_weights(network: nn.Module) -> int:
     for layer in network.modules():
         if isinstance(layer, Conv3XC):
             count -= sum(parameter.numel() for parameter in layer.parameters())
-            count += sum(tensor.numel() for tensor in layer.fused())
+            count += sum(tensor.numel() for tensor in layer.fuse())
     return count
 
 
@@ -101,7 +101,7 @@ def _precisions(generator: LoadedGenerator) -> str:
     return ", ".join(["float32", *reduced])
 
 
-def _joined(options: object) -> str:
+def _join(options: object) -> str:
     if not isinstance(options, dict):
         return ""
     return ", ".join(f"{name} {value}" for name, value in options.items() if name != "type")

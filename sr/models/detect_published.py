@@ -59,7 +59,7 @@ def detect_published(state_dict: Weights) -> Found | None:
 
 def _compact(weights: Weights) -> Found | None:
     last = _count(weights, r"body\.(\d+)\.weight") - 1
-    scale = _shuffled(weights.get(f"body.{last}.weight"))
+    scale = _detect_shuffles(weights.get(f"body.{last}.weight"))
     first, slopes = weights["body.0.weight"], weights.get("body.1.weight")
     if scale is None or slopes is None or slopes.ndim != 1 or first.shape[1] != 3 or last % 2:
         return None  # another activation than PReLU, or gray images
@@ -105,7 +105,7 @@ def _edsr(weights: Weights) -> Found | None:
 
 
 def _span(weights: Weights) -> Found | None:
-    scale = _shuffled(weights["upsampler.0.weight"])
+    scale = _detect_shuffles(weights["upsampler.0.weight"])
     if scale is None:
         return None
     return SPANOptions(
@@ -117,7 +117,7 @@ def _span(weights: Weights) -> Found | None:
 
 
 def _rlfn(weights: Weights) -> Found | None:
-    scale = _shuffled(weights["upsampler.0.weight"])
+    scale = _detect_shuffles(weights["upsampler.0.weight"])
     value_range = 1 if "value_range" in weights else 255
     num_inner, num_features = weights["block_1.c1_r.weight"].shape[:2]
     if scale is None:
@@ -151,7 +151,7 @@ def make_published_clips(options: GeneratorOptions) -> dict[str, Any]:
 
 
 def _dbpn(weights: Weights) -> Found | None:
-    scale = _projected(weights["up1.up_conv1.deconv.weight"])
+    scale = _detect_projections(weights["up1.up_conv1.deconv.weight"])
     if scale is None or weights["output_conv.conv.weight"].shape[0] != 3:
         return None
     return DBPNOptions(
@@ -163,7 +163,7 @@ def _dbpn(weights: Weights) -> Found | None:
 
 
 def _rbpn(weights: Weights) -> Found | None:
-    scale = _projected(weights["DBPN.up1.up_conv1.deconv.weight"])
+    scale = _detect_projections(weights["DBPN.up1.up_conv1.deconv.weight"])
     num_features = weights["DBPN.feat1.conv.weight"].shape[0]
     if scale is None or weights["feat0.conv.weight"].shape[1] != 3:
         return None
@@ -193,12 +193,12 @@ def _count(weights: Weights, pattern: str) -> int:
     return 1 + max((int(match[1]) for match in matches if match), default=-1)
 
 
-def _projected(deconvolution: Tensor) -> int | None:
+def _detect_projections(deconvolution: Tensor) -> int | None:
     """Return the scale of a projection unit with this weight."""
     return {6: 2, 7: 3, 8: 4, 12: 8}.get(deconvolution.shape[-1])
 
 
-def _shuffled(last: Tensor | None) -> int | None:
+def _detect_shuffles(last: Tensor | None) -> int | None:
     """Return the scale of a pixel shuffle into RGB after this convolution's weight."""
     if last is None or last.ndim != 4 or last.shape[0] % 3:
         return None

@@ -24,7 +24,7 @@ from sr.networks.receptive import MAX_RADIUS
 
 OPSET = 20
 PROBED_SIDE = 32  # LR pixels
-NO_MESSAGES = 4  # severity; what fails is raised besides
+NO_MESSAGES = 4  # severity; failures are raised anyway
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2}  # of the [0, 1] range
 _TYPES: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
@@ -187,7 +187,7 @@ def _parse_metadata(path: Path, text: str) -> tuple[dict[str, Any], _Header]:
 
 
 def _first_cause(error: BaseException) -> str:
-    """Return one line; those above it say only how far the exporter came."""
+    """Return one line; those above it say only how far the exporter got."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()

@@ -73,7 +73,7 @@ def warp_image(image: Image, flow: Image) -> Image:
 
 
 def find_consistent(forward: Tensor, backward: Tensor) -> Tensor:
-    """Return where a point stays in the image and the flow back leads to where it came from.
+    """Return where a point stays in the image and the flow back leads to its start.
 
     forward: from a to b; backward: from b to a; (h, w, 2). Returns (h, w), bool, of a's pixels.
     """

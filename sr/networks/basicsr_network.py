@@ -78,7 +78,7 @@ class BasicSRNetwork(nn.Module):
 
 
 def _build(arch: str, options: Mapping[str, Any], scale: int) -> nn.Module:
-    make = _registered(arch)
+    make = _find_registered(arch)
     known = inspect.signature(make).parameters
     given = dict(options)
     for name in SCALE_NAMES:
@@ -101,7 +101,7 @@ def _build(arch: str, options: Mapping[str, Any], scale: int) -> nn.Module:
         ) from None
 
 
-def _registered(arch: str) -> Callable[..., nn.Module]:
+def _find_registered(arch: str) -> Callable[..., nn.Module]:
     networks = networks_of_basicsr()
     if (make := networks.get(arch.removesuffix(SUFFIX))) is not None:
         return make

@@ -157,7 +157,7 @@ class RBPN(nn.Module):
         return sr
 
     def _check_shapes(self, reference: Tensor, neighbors: Tensor, flows: Tensor) -> None:
-        """Raise ValueError where a clip of another length or size came in."""
+        """Raise ValueError for a clip of another length or size."""
         if reference.dim() != 4 or reference.shape[1] != 3:
             got = tuple(reference.shape)
             raise ValueError(f"RBPN: expected a reference of shape (B, 3, H, W), got {got}")

@@ -55,10 +55,10 @@ class Conv3XC(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, num_inputs, H, W). Returns (B, num_outputs, H, W)."""
-        weight, bias = self.fused()
+        weight, bias = self.fuse()
         return functional.conv2d(x, weight, bias, padding=1)
 
-    def fused(self) -> tuple[Tensor, Tensor]:
+    def fuse(self) -> tuple[Tensor, Tensor]:
         """Return the one convolution's weight (num_outputs, num_inputs, 3, 3) and its bias."""
         skip_weight, skip_bias = self.sk.parameters()
         w1, b1, w2, b2, w3, b3 = self.conv.parameters()
@@ -233,7 +233,7 @@ def _last_weight(convs: nn.Sequential) -> nn.Parameter:
 
 @torch.no_grad()
 def _add_fused(layer: Conv3XC, state_dict: dict[str, Tensor], prefix: str, _metadata: Any) -> None:
-    weight, bias = layer.fused()
+    weight, bias = layer.fuse()
     state_dict[f"{prefix}eval_conv.weight"] = weight
     state_dict[f"{prefix}eval_conv.bias"] = bias
 

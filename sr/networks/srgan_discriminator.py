@@ -59,11 +59,11 @@ class SRGANDiscriminator(nn.Module):
             first = index == 0  # has a bias, and no batch normalisation
             conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=first or bias)
             kind: Normalisation = "none" if first and normalisation == "batch" else normalisation
-            layers += [*_normalised(conv, kind), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
+            layers += [*_make_norm(conv, kind), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
             in_channels = out_channels
         self.features = nn.Sequential(*layers)
         if self.crop_size is None:
-            self.head = _pooled_head(in_channels)
+            self.head = _make_pooled_head(in_channels)
         else:
             side = -(-self.crop_size // REDUCTION)  # each halving rounds up
             self.head = _dense_head(in_channels * side**2)
@@ -86,7 +86,7 @@ class SRGANDiscriminator(nn.Module):
         return logits.flatten(1)
 
 
-def _normalised(conv: nn.Conv2d, normalisation: Normalisation) -> list[nn.Module]:
+def _make_norm(conv: nn.Conv2d, normalisation: Normalisation) -> list[nn.Module]:
     match normalisation:
         case "batch":
             return [conv, nn.BatchNorm2d(conv.out_channels)]
@@ -105,7 +105,7 @@ def _dense_head(in_features: int) -> nn.Sequential:
     )
 
 
-def _pooled_head(in_channels: int) -> nn.Sequential:
+def _make_pooled_head(in_channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.AdaptiveAvgPool2d(1),
         nn.Conv2d(in_channels, HIDDEN_FEATURES, 1),

@@ -157,7 +157,7 @@ def _find_fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
 
     A network without signal repeats its last biases, which differ between the places of a pixel
     shuffle; so constant means that each of the s*s subpixels is the same in all pixels. A sum and
-    a 64th of the pixels tell nearly always that all is well, in a tenth of the time.
+    a 64th of the pixels nearly always show that there is a signal, in a tenth of the time.
     """
     n, _, h, w = lr.shape
     expected = (n, 3, scale * h, scale * w)

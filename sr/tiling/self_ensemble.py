@@ -55,14 +55,14 @@ def orient(x: Tensor, number: int) -> Tensor:
     """Orientation 0 (as it is) to 7 of x, (B, C, H, W): its bits are flips of rows (1), of columns
     (2), then a transpose (4), which gives (B, C, W, H).
     """
-    x = x.flip(_flipped_dims(number))
+    x = x.flip(_find_flipped_dims(number))
     return x.transpose(2, 3) if number & 4 else x
 
 
 def restore(x: Tensor, number: int) -> Tensor:
     """Undo `orient`."""
     x = x.transpose(2, 3) if number & 4 else x
-    return x.flip(_flipped_dims(number))
+    return x.flip(_find_flipped_dims(number))
 
 
 def _turn_flows(x: Tensor, num_flows: int, number: int) -> Tensor:
@@ -75,5 +75,5 @@ def _turn_flows(x: Tensor, num_flows: int, number: int) -> Tensor:
     return torch.cat((x[:, :first], torch.stack(pair, dim=2).flatten(1, 2)), dim=1)
 
 
-def _flipped_dims(number: int) -> list[int]:
+def _find_flipped_dims(number: int) -> list[int]:
     return [dim for dim, bit in ((2, 1), (3, 2)) if number & bit]

@@ -46,11 +46,11 @@ class Box:
         """Index of the box's columns."""
         return slice(self.left, self.right)
 
-    def scaled(self, scale: int) -> "Box":
+    def multiply(self, scale: int) -> "Box":
         """Return the same box on a grid `scale` times as fine."""
         return Box(self.top * scale, self.left * scale, self.bottom * scale, self.right * scale)
 
-    def divided(self, scale: int) -> "Box":
+    def divide(self, scale: int) -> "Box":
         """Return the same box on the grid that this one's is `scale` times as fine as."""
         top, left, bottom, right = (
             side // scale for side in (self.top, self.left, self.bottom, self.right)

@@ -214,7 +214,7 @@ class Upscaler:
                         self._lower(part, smaller)
                         waiting.append(part)
                     for (tile, _), core in zip(part, cores, strict=False):
-                        put(tile.core.scaled(self.scale), core)
+                        put(tile.core.multiply(self.scale), core)
                 for _ in batch:
                     num_done += 1
                     if on_tile is not None:
@@ -248,7 +248,7 @@ class Upscaler:
         sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
         cores = []
         for (tile, _), part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
-            core = tile.core.relative_to(tile.haloed).scaled(self.scale)
+            core = tile.core.relative_to(tile.haloed).multiply(self.scale)
             # Copied, so that the result is an ordinary tensor and does not keep the halo.
             cores.append(part[:, :, core.rows, core.columns].to(torch.float32, copy=True))
         return cores

@@ -84,6 +84,6 @@ def _compare(upscaler: Upscaler, tile: Tile, context: Tile, read: Read) -> tuple
     cores = [upscaler.upscale_tile((each, read(each.haloed))) for each in (tile, context)]
     differences = (cores[0] - cores[1]).abs().amax((0, 1))  # (s*core.height, s*core.width)
     row, column = divmod(int(differences.argmax()), differences.shape[1])
-    core = tile.core.scaled(upscaler.scale)
+    core = tile.core.multiply(upscaler.scale)
     top, left = core.top + row, core.left + column
     return float(differences[row, column]), Box(top, left, top + 1, left + 1)

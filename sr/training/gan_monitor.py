@@ -112,7 +112,7 @@ class GANMonitor:
         if {"d_real", "d_sr"} <= full and self._margin() > self.max_margin:
             faults["margin"] = (
                 f"D(hr) - D(sr) is {self._margin():.2f}, above {self.max_margin:g}: the "
-                "discriminator tells sr apart without effort"
+                "discriminator has won"
             )
         for channel in ("red", "green", "blue"):
             name = f"drift_{channel}"

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from sr.cli import infer
 from sr.inference.options import InferOptions, OutputOptions, VideoOptions
-from sr.inference.run import RunSummary, run
+from sr.inference.run import run
+from sr.inference.tasks import RunSummary
 from sr.io.event_log import Event
 from sr.io.video.frame import Frame
 from sr.io.video.read.reader import open_video
@@ -152,7 +153,7 @@ def make_clip(
     times = list(range(num_frames)) if pts is None else list(pts)
     options = {"qp": "0", "g": "5"} if options is None and codec == "libx264" else options or {}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=round(1 / time_base), options=options)
+        stream: Any = container.add_stream(codec, rate=round(1 / time_base), options=options)
         height, width = size
         stream.height, stream.width, stream.pix_fmt = height, width, pix_fmt
         stream.time_base = stream.codec_context.time_base = time_base
@@ -207,7 +208,8 @@ def draw_scene(scene: int, step: int, height: int, width: int) -> npt.NDArray[np
     """Return (height, width, 3): a smooth scene, 0 dark or 1 bright, that moves each step."""
     noise = np.random.default_rng(scene).random((height + 60, width + 60, 3))
     smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
-    smooth = np.asarray(cv2.normalize(smooth, None, 0, 110, cv2.NORM_MINMAX)) + 145 * scene
+    # 0 to 110, or 145 to 255.
+    smooth = 110 * (smooth - smooth.min()) / np.ptp(smooth) + 145 * scene
     part = smooth[20 + step : 20 + step + height, 20 + 2 * step : 20 + 2 * step + width]
     return np.ascontiguousarray(part.round(), np.uint8)
 

@@ -162,7 +162,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "vgg.pth"
     torch.save({"step": 3}, path)
-    with pytest.raises(ModelFileError, match="as in a state dict; got step"):
+    with pytest.raises(ModelFileError, match="as in a state dict, got step"):
         ImageNetFeatures("VGG16", SMALL, path)
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.losses.total_variation import absolute, squared
+from sr.losses.total_variation import measure_absolute, measure_squared
 
-each_term = pytest.mark.parametrize("term", [squared, absolute])
+each_term = pytest.mark.parametrize("term", [measure_squared, measure_absolute])
 
 
 def published(x: Tensor) -> Tensor:
@@ -21,15 +21,15 @@ def published(x: Tensor) -> Tensor:
 def test_the_terms_of_four_pixels_calculated_by_hand() -> None:
     sr = torch.tensor([[0.0, 0.5], [1.0, 0.7]]).view(1, 1, 2, 2)
     # In height 1 and 0.2; in width 0.5 and -0.3.
-    assert squared(sr).item() == pytest.approx(1.04 / 2 + 0.34 / 2)
-    assert absolute(sr).item() == pytest.approx(1.2 / 2 + 0.8 / 2)
+    assert measure_squared(sr).item() == pytest.approx(1.04 / 2 + 0.34 / 2)
+    assert measure_absolute(sr).item() == pytest.approx(1.2 / 2 + 0.8 / 2)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 8), (4, 3, 9, 14)])
 def test_the_published_term_is_twice_the_squared_one(shape: tuple[int, ...]) -> None:
     sr = torch.rand(shape)
-    torch.testing.assert_close(published(sr), 2 * squared(sr))
-    assert 2e-8 * published(sr).item() == pytest.approx(4e-8 * squared(sr).item())
+    torch.testing.assert_close(published(sr), 2 * measure_squared(sr))
+    assert 2e-8 * published(sr).item() == pytest.approx(4e-8 * measure_squared(sr).item())
 
 
 @each_term
@@ -66,8 +66,8 @@ def test_height_and_width_count_alike(term: Callable[[Tensor], Tensor]) -> None:
 def test_an_edge_costs_the_absolute_term_as_much_as_a_ramp_and_the_squared_one_more() -> None:
     ramp = torch.linspace(0, 1, 9).expand(1, 3, 9, 9)
     edge = (ramp > 0.5).float()
-    torch.testing.assert_close(absolute(edge), absolute(ramp))
-    assert squared(edge) > 5 * squared(ramp)
+    torch.testing.assert_close(measure_absolute(edge), measure_absolute(ramp))
+    assert measure_squared(edge) > 5 * measure_squared(ramp)
 
 
 @each_term

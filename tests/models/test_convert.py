@@ -195,7 +195,7 @@ def test_a_pth_that_nobody_could_read_right_is_refused(
         options["residual_scale"] = 0.5
     ours = tmp_path / "a.safetensors"
     write_model_file(ours, network.state_dict(), {"generator": options, "scale": 2})
-    with pytest.raises(ModelFileError, match=rf"b\.pth: .* nobody could tell .*{told_apart}"):
+    with pytest.raises(ModelFileError, match=rf"b\.pth: .*{told_apart}.* cannot be detected"):
         convert_model(ours, tmp_path / "b.pth")
     assert not (tmp_path / "b.pth").exists()
 

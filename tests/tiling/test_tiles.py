@@ -50,7 +50,7 @@ def test_a_image_just_larger_than_a_tile_is_halved() -> None:
 def test_boxes_scale_and_move() -> None:
     box = Box(top=3, left=4, bottom=7, right=10)
     assert (box.height, box.width) == (4, 6)
-    assert box.scaled(2) == Box(6, 8, 14, 20)
+    assert box.multiply(2) == Box(6, 8, 14, 20)
     assert box.relative_to(Box(1, 1, 20, 20)) == Box(2, 3, 6, 9)
 
 

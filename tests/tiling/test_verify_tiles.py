@@ -60,7 +60,7 @@ def test_without_a_halo_the_difference_is_at_a_tiles_border(
     place = verified.place
     assert place is not None
     assert (place.height, place.width) == (1, 1)
-    tiles = [tile.core.scaled(2) for tile in upscale.tiles(height, width)]
+    tiles = [tile.core.multiply(2) for tile in upscale.tiles(height, width)]
     (core,) = [
         core
         for core in tiles

@@ -49,7 +49,7 @@ def count_existing(plan: VideoPlan) -> int:
 
 
 def _turn(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
-    """Turn and mirror as players would, which images cannot be told; by quarter turns.
+    """Turn and mirror as players would, which images do not store; by quarter turns.
 
     pixels: (rows, columns, bands). matrix: `VideoInfo.display_matrix`; of [a b u; c d v; ...] a
     sample at (x, y) shows at (a x + c y, b x + d y).

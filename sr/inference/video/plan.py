@@ -112,8 +112,8 @@ def _list_lost_in_images(info: VideoInfo) -> list[str]:
     if info.sample_aspect_ratio != 1:
         notes.append(
             f"pixels are {float(info.sample_aspect_ratio):.4g} times as wide as high, which the"
-            " images do not tell"
+            " images do not store"
         )
     if info.color.transfer in HDR_TRANSFERS:
-        notes.append("HDR's samples stay as they are in images, which do not tell that it is HDR")
+        notes.append("HDR's samples stay as they are in images, which have no HDR metadata")
     return notes

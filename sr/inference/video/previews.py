@@ -29,7 +29,7 @@ def write_previews(
     left out. Where nobody knows how many frames there are, warn and write nothing.
     """
     if plan.info.num_frames is None:
-        message = "no preview: the file does not tell how many frames there are"
+        message = "no preview: the file does not state its number of frames"
         emit("warning", message=f"{plan.source}: {message}")
         return
     numbers = choose_preview_frames(plan.info.num_frames, options.preview)

@@ -65,7 +65,7 @@ def choose_frames_per_segment(height: int, width: int) -> int:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Return what tells whether a file is still the same: size, and a hash of its start and end."""
+    """Return what identifies a file: its size, and a hash of its start and end."""
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -40,7 +40,7 @@ def check_original(
     )
     if _is_images(original) and _is_images(plan.source):
         raise ScoreError(message)
-    return [f"{message}, as far as their headers tell. If that is so, it will not be scored"]
+    return [f"{message}, according to their headers. If that is so, it will not be scored"]
 
 
 @contextmanager

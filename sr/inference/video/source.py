@@ -24,7 +24,7 @@ from sr.io.video.read.reader import VideoReader, open_video
 from sr.io.video.time_range import Moment
 
 _ANIMATION_SUFFIXES = frozenset({".gif", ".webp"})
-USUAL_RATE = Fraction(24)  # frames per second, of images, which tell none
+USUAL_RATE = Fraction(24)  # frames per second, of images, which have none
 
 
 class Source:

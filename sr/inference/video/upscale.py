@@ -212,7 +212,7 @@ def _mux_segments(
 
 def _warn_of_damage(source: Source, plan: VideoPlan, emit: Emit) -> None:
     damage = source.damage
-    if len(damage) > _NUM_NAMED:  # the last may tell that the file is cut short
+    if len(damage) > _NUM_NAMED:  # the last may be that the file is cut short
         more = f"{len(damage) - _NUM_NAMED} more"
         damage = [*damage[: _NUM_NAMED - 1], more, damage[-1]]
     if damage:

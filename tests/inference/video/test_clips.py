@@ -84,7 +84,10 @@ def probe(path: Path, index: int = 0, *, hidden: bool = True) -> Probe:
         sounds = [packets[stream.index] for stream in container.streams.audio]
         return Probe(
             kinds=[_kind(stream) for stream in container.streams],
-            times=[frame.pts * video.time_base for frame in chain([first], frames)],
+            times=[
+                Fraction(frame.pts or 0) * (video.time_base or 1)
+                for frame in chain([first], frames)
+            ],
             size=(first.width, first.height),
             pix_fmt=first.format.name.replace("yuvj", "yuv"),
             color=(

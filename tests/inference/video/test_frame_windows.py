@@ -328,7 +328,7 @@ def test_all_work_on_tensors_is_on_streams_that_are_waited_for(
 
         return run
 
-    names = {"tensor_to_rgb8", "measured", "look", "packed"}
+    names = {"tensor_to_rgb8", "measure_motion", "gather_window", "pack_window"}
     for name in names:
         monkeypatch.setattr(stage, name, checked(name, getattr(stage, name)))
     monkeypatch.setattr(stage, "on_own_stream", watched)

@@ -76,16 +76,16 @@ def test_segments_made_with_other_options_are_refused(tmp_path: Path) -> None:
     assert upscale(source, output, video=VIDEO, resume=True).exit_code == 0
 
 
-@pytest.mark.parametrize("option", ["resume", "skip_existing"])
+@pytest.mark.parametrize("options", [{"resume": True}, {"skip_existing": True}])
 def test_image_sequences_continue_with_the_first_file_that_is_missing(
-    tmp_path: Path, option: str
+    tmp_path: Path, options: dict[str, Any]
 ) -> None:
     source = make_clip(tmp_path / "in.mp4", 6)
     pattern = tmp_path / "out" / "%04d.png"
     upscale(source, pattern)
     (pattern.parent / "0004.png").unlink()
     network = CountingNetwork()
-    assert upscale(source, pattern, network=network, **{option: True}).exit_code == 0
+    assert upscale(source, pattern, network=network, **options).exit_code == 0
     assert network.num_calls == 2
     assert len(list(pattern.parent.iterdir())) == 6
 

@@ -148,5 +148,5 @@ def test_what_images_cannot_tell_is_told(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 1, pix_fmt="yuv420p10le", tags=hdr, aspect=aspect)
     notes = plan(source, "%d.png")[1]
     assert "pixels are 1.333 times as wide as high" in notes
-    assert "do not tell that it is HDR" in notes
+    assert "have no HDR metadata" in notes
     assert plan(source, "out.mkv")[1] == ""

@@ -144,12 +144,11 @@ def test_batches_change_no_result() -> None:
     levels = [1, 50, 50, 99, 180, 7]
     alone = run_network(levels, [network], batch_size=1)
     for batch_size, tile_size in ((4, 0), (1, 4), (3, 4)):
-        size = {"batch_size": batch_size, "tile_size": tile_size}
         if tile_size:  # without a halo tiles have borders of their own
             expected = run_network(levels, [network], batch_size=1, tile_size=tile_size)
         else:
             expected = alone
-        results = run_network(levels, [network], **size)
+        results = run_network(levels, [network], batch_size=batch_size, tile_size=tile_size)
         for (_, _, one), (_, _, other) in zip(expected, results, strict=True):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sr.cli.infer import main
 from sr.inference.options import VideoOptions
-from sr.inference.run import RunSummary
+from sr.inference.tasks import RunSummary
 from sr.inference.video.frame_windows import WindowStage
 from sr.inference.video.stages import Batch
 from sr.io.model_file import write_model_file
@@ -64,7 +64,8 @@ class Tiny(nn.Module):
 def rbpn() -> RBPN:
     torch.manual_seed(0)
     network = RBPN(2, 4, 4, 1, 1, 2 * RADIUS + 1, bicubic_skip=True).eval()
-    network.output.conv.weight.data.mul_(20)  # so that neighbors show in 8 bits
+    output: Any = network.output
+    output.conv.weight.data.mul_(20)  # so that neighbors show in 8 bits
     return network
 
 
@@ -169,7 +170,7 @@ def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
     # Resumed at frame 8, which repeats 6, with frames 3 and 4 as its neighbors, or a cut before.
     source = make_clip(tmp_path / "in.mp4", images=images(cut_at, 13, still=(5, 7, 8)))
     whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
-    video = {"temporal_filter": temporal_filter}
+    video: dict[str, Any] = {"temporal_filter": temporal_filter}
     assert run_windows(source, whole, **video).exit_code == 0
     assert run_windows(source, output, network=Tiny(fault_at=8), **video).exit_code == 4
     again, listener = Tiny(), Listener()

@@ -96,7 +96,7 @@ class SegmentWriter:
             self._remove()
             return
         try:
-            self._finish()
+            self._flush()
         except BaseException:
             self._remove()
             raise
@@ -153,7 +153,7 @@ class SegmentWriter:
         packet.pts, packet.duration = pts, duration
         packet.time_base = self._time_base
 
-    def _finish(self) -> None:
+    def _flush(self) -> None:
         """Flush, close, and sync to the disk."""
         self._encode(None)
         try:

@@ -23,7 +23,7 @@ from av.stream import Stream
 
 from sr.io.video.time_range import TimeRange
 
-_BIT_RATE = 96_000  # per channel; 192 kb/s for stereo, where AAC and Opus are hard to tell apart
+_BIT_RATE = 96_000  # per channel; 192 kb/s for stereo, where AAC and Opus sound alike
 _JITTER = Fraction(1, 100)
 """Seconds that a time stamp may be off (they are whole milliseconds in Matroska) and is ignored."""
 _FRAME_SIZE = 1024  # samples a channel, for encoders that take any number
