@@ -21,7 +21,9 @@ from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import DataError, PairSource, count_pair_bytes
+from sr.data.sources import DataError, Mixture, PairSource, count_pair_bytes
+from sr.data.synthetic.fonts import Font
+from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import write_rgb8
 from sr.options.degradations import StageOptions
 
@@ -130,13 +132,16 @@ def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> 
     for side in (40, 48, 56):
         image = np.random.default_rng(side).integers(0, 256, (side, 64, 3), dtype=np.uint8)
         write_rgb8(folder / f"{side}.png", image)
-    half = replace(BLIND, clean_probability=0.5)
-    crops = dataset(tmp_path, find_hr_images([folder], 4, (), (1.0,)), degradation=half)
+    photos = find_hr_images([folder], 4, (), (1.0,))
+    own_font = (Font(None, ("latin",)),)  # Pillow's
+    drawn = SyntheticImages(4, {"text": 1.0, "patterns": 1.0}, (9, 40), own_font, (), 16)
+    mixture = Mixture([(1.0, photos), (1.0, [drawn])])
+    crops = dataset(tmp_path, mixture, degradation=replace(BLIND, clean_probability=0.5))
 
     def batches(num_workers: int, start_method: str | None) -> list[Crop]:
         loader: DataLoader[Crop] = DataLoader(
             crops,
-            batch_sampler=EndlessBatchSampler(3, 2, seed=0, first_batch=2),
+            batch_sampler=EndlessBatchSampler(4, 2, 0, first_batch=2, groups=mixture.groups),
             num_workers=num_workers,
             multiprocessing_context=start_method,
             worker_init_fn=use_one_thread,

@@ -2,21 +2,18 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import ImageFont
-from torch.utils.data import DataLoader
 
 from sr.data.cache import SourceCache, fill_cache, open_cache, write_index
-from sr.data.crops import Crop, CropDataset, CropSettings, use_one_thread
+from sr.data.crops import CropDataset, CropSettings
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
-from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import DataError, Mixture
+from sr.data.sources import DataError
 from sr.data.synthetic.fonts import Font, find_fonts, load_font
 from sr.data.synthetic.images import SyntheticImages, find_synthetic
 from sr.data.synthetic.patterns import draw_bars, draw_waves, make_phase
@@ -101,26 +98,6 @@ def test_synthetic_images_can_be_degraded() -> None:
         crop = dataset(synthetic(), degradation=blind)[0, number]
         assert crop["lr"].shape == (3, 8, 8)
         assert crop["hr"].shape == (3, 32, 32)
-
-
-def test_a_worker_process_gives_the_same_mixture_as_this_one(tmp_path: Path) -> None:
-    mixture = Mixture([(1.0, [synthetic()]), (1.0, [synthetic({"text": 1.0})])])
-    crops = CropDataset(fill_cache(mixture, tmp_path / "cache.bin", 10**9), 4, SETTINGS, 0)
-
-    def batches(num_workers: int, start_method: str | None) -> list[Crop]:
-        loader: DataLoader[Crop] = DataLoader(
-            crops,
-            batch_sampler=EndlessBatchSampler(2, 2, seed=0, groups=mixture.groups),
-            num_workers=num_workers,
-            multiprocessing_context=start_method,
-            worker_init_fn=use_one_thread,
-        )
-        return list(islice(loader, 4))
-
-    for ours, theirs in zip(batches(0, None), batches(1, "spawn"), strict=True):
-        assert ours["name"] == theirs["name"]
-        assert torch.equal(ours["hr"], theirs["hr"])
-        assert torch.equal(ours["lr"], theirs["lr"])
 
 
 def test_synthetic_images_are_never_kept(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ ELSEWHERE = {
     # Missing neighbors are replaced by the reference, without a word; here by option.
     19: ("data/test_clip_crops", "beyond_the_ends_of_a_clip_the_rule_of_the_options_holds"),
     # The activation is passed as the bias; both are there by luck.
-    20: ("networks/test_rbpn", "the_gradient_reaches_every_parameter"),
+    20: ("networks/test_generators", "the_gradient_reaches_every_parameter"),
     # An untrained network's result is 7.5e7.
     22: ("networks/test_rbpn", "an_untrained_network_of_the_published_size_gives_values_near_1"),
     # Flow by a binary for Python 3.5 and 3.7; ours needs none, and by default no weights.
