@@ -165,7 +165,7 @@ def test_a_model_that_cannot_teach_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("inputs", ["zoomed", "zoomed, lr", "lr, lr", ""])
 def test_other_inputs_are_refused(tiny_options: MakeOptions, inputs: str) -> None:
-    with pytest.raises(UserError, match=r"inputs must be \[lr\] or \[lr, zoomed\], got"):
+    with pytest.raises(UserError, match=r"inputs: expected \[lr\] or \[lr, zoomed\], got"):
         tiny_options(*taught("span_x4", inputs))
 
 
