@@ -129,7 +129,7 @@ def _make_names_unique(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _translate_degradation(reader: BasicSRReader) -> dict[str, Any]:
-    """Both stages; what the file reader out has Real-ESRGAN's value."""
+    """Both stages; what the file leaves out has Real-ESRGAN's value."""
     made: dict[str, Any] = {"type": "RealESRGAN"}
     made["first"] = _translate_stage(reader, "")
     made["second"] = _translate_stage(reader, "2")
