@@ -31,7 +31,7 @@ from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training import run
 from sr.training.distributed import make_accelerator
-from sr.training.gradient_check import measure_terms
+from sr.training.gradient_check import measure_gradients
 from sr.training.steps import Batch
 
 MakeOptions = Callable[..., Options]
@@ -137,7 +137,7 @@ def test_row_3_all_four_terms_reach_the_generator_without_being_asked_for(
 ) -> None:
     """There: L1 alone unless --APITLoss is given; D is trained, and nothing comes of it."""
     networks = [published.generator, published.discriminator]
-    shares = measure_terms(networks, published.loss, batch, accelerator)
+    shares = measure_gradients(networks, published.loss, batch, accelerator)
     assert [part.name for part in shares] == ["mse", "perceptual", "adversarial", "total_variation"]
     assert all(part.gradient_norm > 0 for part in shares)
     gan, adversarial = published.options.train.gan, published.options.losses.adversarial
