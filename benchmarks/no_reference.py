@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.data.augment import Image
+from sr.data.sources import Image
 from sr.io.rgb8 import image_to_tensor
 from sr.metrics.luma import crop_and_quantize
 

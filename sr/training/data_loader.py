@@ -25,11 +25,10 @@ from sr.data.crops import (
     CropDataset,
     CropSettings,
     ZoomedCropDataset,
-    refuse_small_images,
     use_one_thread,
 )
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import Mixture, Source
+from sr.data.sources import Mixture, Source, refuse_small_images
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.steps import Batch

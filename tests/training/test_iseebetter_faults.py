@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from sr.build import build_generator
 from sr.build_training import build_discriminator, build_discriminator_loss, build_loss
-from sr.data.augment import Image
 from sr.data.cache import SourceCache
 from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
 from sr.data.crops import CropSettings
+from sr.data.sources import Image
 from sr.losses.combined import CombinedLoss
 from sr.losses.imagenet_features import ImageNetFeatures
 from sr.motion.frame_window import Window, list_offsets
