@@ -38,7 +38,7 @@ class MSRResNet(nn.Module):
     """MSRResNet with `num_blocks` residual blocks; scales 2, 3, 4 and 8.
 
     With 64 features and 16 blocks 1,369,859 parameters at x2, 1,554,499 at x3, 1,517,571 at x4
-    and 1,665,283 at x8. Receptive radius 2 LR pixels a block and 3.
+    and 1,665,283 at x8. Receptive radius 2 LR pixels per block and 3.
     """
 
     def __init__(self, scale: int, num_features: int = 64, num_blocks: int = 16) -> None:

@@ -27,7 +27,7 @@ MAX_WIDTH = 8  # widest layer, as a multiple of num_features; appendix 6.1.2
 
 
 class PatchGAN(nn.Module):
-    """`num_layers` halving convolutions and two of stride 1; one logit a patch.
+    """`num_layers` halving convolutions and two of stride 1; one logit per patch.
 
     The patches have a side of 16, 34, 70, 142 and 286 pixels with 1 to 5 layers and lie
     2**num_layers pixels apart. 2,765,633 parameters with 64 features, 3 layers and batch
@@ -74,7 +74,7 @@ class PatchGAN(nn.Module):
 def _convolution(
     in_channels: int, out_channels: int, stride: int, normalisation: Normalization
 ) -> list[nn.Module]:
-    """A 4x4 convolution, initialized, and what normalizes it."""
+    """Make an initialized 4x4 convolution and the layer that normalizes it."""
     bias = normalisation in ("spectral", "none")
     conv = nn.Conv2d(in_channels, out_channels, 4, stride, padding=1, bias=bias)
     nn.init.normal_(conv.weight, std=INITIAL_STD)

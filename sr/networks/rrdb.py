@@ -86,7 +86,7 @@ class RRDBNet(nn.Module):
 
     With 64 features and a growth of 32: 16,697,987 parameters at x4 with 23 blocks, 4,467,779
     with 6; 5,184 more at x2, 25,920 more at x1, 36,928 more at x8. Receptive radius at x4 and x8
-    15 LR pixels a block and 4; twice that at x2, four times at x1.
+    15 LR pixels per block and 4; twice that at x2, four times at x1.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks" (arXiv
 1802.05957), algorithm 1: weight / sigma(weight), sigma its largest singular value, followed by
-one power iteration a pass in train mode. PyTorch's older function does it, whose keys
+one power iteration per pass in train mode. PyTorch's older function does it, whose keys
 (`weight_orig`, `weight_u`, `weight_v`) published discriminators have.
 
 Deviation: the singular vectors start with some power iterations instead of at random. From random

@@ -29,7 +29,7 @@ REDUCTION = 16  # product of the strides
 
 
 class SRGANDiscriminator(nn.Module):
-    """Eight convolutions and a head of two layers; one logit an image.
+    """Eight convolutions and a head of two layers; one logit per image.
 
     With batch normalization and 64 features 23,563,649 parameters with the dense head at 96 px,
     5,215,425 with the pooled one. The latter counts biases that iSeeBetter has before batch
@@ -66,7 +66,7 @@ class SRGANDiscriminator(nn.Module):
             self.head = _make_pooled_head(in_channels)
         else:
             side = -(-self.crop_size // REDUCTION)  # each halving rounds up
-            self.head = _dense_head(in_channels * side**2)
+            self.head = _make_dense_head(in_channels * side**2)
         if normalisation == "spectral":
             normalize_spectrally(self.head[1])
             normalize_spectrally(self.head[3])
@@ -96,7 +96,7 @@ def _make_norm(conv: nn.Conv2d, normalisation: Normalization) -> list[nn.Module]
             return [conv]
 
 
-def _dense_head(in_features: int) -> nn.Sequential:
+def _make_dense_head(in_features: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(in_features, HIDDEN_FEATURES),
