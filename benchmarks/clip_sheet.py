@@ -15,7 +15,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sr.data.augment import Image
+from sr.data.sources import Image
 from sr.io.find_files import find_images
 from sr.io.rgb8 import read_rgb8
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from degraded_images import KINDS, BlindlyDegraded, degradation_of
 
-from sr.data.augment import Image, Pair
 from sr.data.hr_only import HRImage
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation
+from sr.data.sources import Image, Pair
 from sr.io.rgb8 import image_to_tensor, read_size, tensor_to_rgb8, write_rgb8
 from sr.models.bundled import choose_default_model, resolve_model
 from sr.models.load import load_generator

@@ -15,10 +15,9 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from sr.build_data import build_degradation
-from sr.data.augment import Pair
 from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.random_degradation import Degradation, degrade, draw_plan
-from sr.data.sources import Source
+from sr.data.sources import Pair, Source
 from sr.io.rgb8 import write_rgb8
 from sr.options.degradations import DegradationOptions
 

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 
 from sr import Upscaler
-from sr.data.augment import Image
 from sr.data.imresize import imresize
+from sr.data.sources import Image
 from sr.inference.video.temporal_filter import TemporalFilter
 from sr.io.rgb8 import image_to_tensor, read_rgb8
 from sr.metrics.flicker import warping_error

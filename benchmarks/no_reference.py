@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sr.data.augment import Image
+from sr.data.sources import Image
 from sr.io.rgb8 import image_to_tensor
 from sr.metrics.luma import crop_and_quantize
 
@@ -132,7 +132,7 @@ def _features(block: Values) -> Iterator[float]:
 
 
 def _fit_gaussian(values: Values) -> tuple[float, float, float]:
-    """Shape, left and right spread of an asymmetric generalised Gaussian, by moments: eq. 3 to 7.
+    """Shape, left and right spread of an asymmetric generalized Gaussian, by moments: eq. 3 to 7.
 
     A spread without values is NaN, and the shape then the first that is tried, as in MATLAB.
     """

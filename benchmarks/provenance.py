@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from sr.training.run_folder import git_commit
+from sr.training.run_folder import find_git_commit
 
 DIRTY = "-dirty"
 
@@ -49,7 +49,7 @@ def file_hash(path: Path) -> str:
 
 
 def _commit() -> str:
-    commit = git_commit()
+    commit = find_git_commit()
     if commit is None:
         return "not known"
     if commit.endswith(DIRTY):

@@ -42,9 +42,7 @@ from quality_ways import (
 from torch import Tensor
 
 from sr.build_data import find_image_sources
-from sr.data.augment import Pair
-from sr.data.crops import refuse_small_images
-from sr.data.sources import Source, raise_faults
+from sr.data.sources import Pair, Source, raise_faults, refuse_small_images
 from sr.device import keep_freed_memory, resolve_device
 from sr.inference.load_upscaler import load_lpips
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8

@@ -23,22 +23,22 @@ from torch.nn import functional
 
 from sr.build import build_generator
 from sr.build_training import build_discriminator, build_optimizer
-from sr.data.augment import Pair
 from sr.data.cache import SourceCache, fill_cache
+from sr.data.sources import Pair
 from sr.device import keep_freed_memory, resolve_device, resolve_precision
 from sr.io.rgb8 import write_rgb8
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training.data_loader import (
     count_batches_per_step,
-    find_images,
+    find_sources,
     load_batches,
     load_crops,
 )
 from sr.training.distributed import make_accelerator
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.setup import find_teacher, make_loss, make_state
+from sr.training.setup import make_loss, make_state, make_teacher
 
 OPTION_FILE = Path(__file__).resolve().parents[1] / "options" / "train" / "compact_x4.yml"
 GAN = (
@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         options = _options(folder, arguments.overrides, arguments.gan)
-        sources, _ = find_images(options, resolve_device(options.train.device))
+        sources, _ = find_sources(options, resolve_device(options.train.device))
         pairs = fill_cache(sources, folder / "images.bin", 2**30)
         blocks = {"plain loop": _plain(options, pairs), "ours": _ours(options, pairs)}
         seconds: dict[str, list[float]] = {name: [] for name in blocks}
@@ -107,7 +107,7 @@ def _ours(options: Options, pairs: SourceCache[Pair]) -> Block:
     device = resolve_device(options.train.device)
     accelerator = make_accelerator(device, resolve_precision(options.train.precision, device))
     state, _ = make_state(options, accelerator, state_file=None)
-    loss = make_loss(options, state, find_teacher(options), accelerator)
+    loss = make_loss(options, state, make_teacher(options), accelerator)
     log = RunLog(None, options.train.steps, first_step=1, interval=options.log.interval)
     batches = load_batches(options, pairs, accelerator, step=0)
 

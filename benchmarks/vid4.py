@@ -30,8 +30,8 @@ from pathlib import Path
 from quality_ways import name_models
 from speed_engine import print_warning
 
-from sr.data.augment import Image
 from sr.data.imresize import imresize
+from sr.data.sources import Image
 from sr.device import resolve_device
 from sr.evaluation.scores import ClipScore, average_clip_scores
 from sr.evaluation.video_scorer import METRICS, ClipScorer

@@ -57,12 +57,12 @@ GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
 
 
 def build_generator(options: GeneratorOptions, scale: int) -> nn.Module:
-    """An untrained generator; its initialisation draws from torch's global generator."""
+    """Build an untrained generator; its initialization draws from torch's global generator."""
     return GENERATORS[type(options)](scale, **list_fields(options))
 
 
 def find_receptive_radius(options: GeneratorOptions, scale: int) -> int:
-    """How far the generator sees, in LR pixels, at most MAX_RADIUS.
+    """Return how far the generator sees, in LR pixels, at most MAX_RADIUS.
 
     Measured on one of the same depth with few channels, which sees as far and takes a fraction.
     Networks of BasicSR are not measured and count as seeing far; RLFN sees the whole image.
@@ -82,7 +82,7 @@ def find_receptive_radius(options: GeneratorOptions, scale: int) -> int:
 
 
 def build_flow(options: FlowOptions, device: torch.device) -> FlowMethod:
-    """What measures flow; only a network runs on the device.
+    """Build the method that measures flow; only a network runs on the device.
 
     Raises UserError for weights that cannot be had or do not fit.
     """

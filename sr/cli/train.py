@@ -9,7 +9,7 @@ import typer
 from sr.device import keep_freed_memory
 from sr.errors import UserError
 from sr.options.load import load_options
-from sr.training.dry_run import dry_run, write_preview
+from sr.training.dry_run import dry_run, write_data_preview
 from sr.training.gan_monitor import GANDivergedError
 from sr.training.loop import NonFiniteStepError
 from sr.training.run import train
@@ -68,7 +68,7 @@ def command(
     try:
         options = load_options(option_file, overrides or [])
         if preview_data is not None:
-            typer.echo(f"saved {write_preview(options, preview_data)}")
+            typer.echo(f"saved {write_data_preview(options, preview_data)}")
         if check_only:
             dry_run(options, typer.echo)
         if check_only or preview_data is not None:

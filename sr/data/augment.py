@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-Image = NDArray[np.uint8]
-Pair = tuple[Image, Image]  # lr, hr
+from sr.data.sources import Image
+
 Place = tuple[int, int]  # top, left
 
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr.data.augment import Augmentation, Image, draw_augmentation, draw_place
+from sr.data.augment import Augmentation, draw_augmentation, draw_place
 from sr.data.cache import SourceCache
 from sr.data.clips import ClipArrays, find_scene
 from sr.data.crops import Crop, CropSettings
 from sr.data.sampler import Draw
+from sr.data.sources import Image
 from sr.motion.frame_window import Area, Scene, Window, crop_area, gather_window
 
 

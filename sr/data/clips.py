@@ -23,10 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sr.data.augment import Image
 from sr.data.hr_only import compute_hr_size, downscale_hr, format_name
 from sr.data.imresize import imresize
-from sr.data.sources import DataError, Source
+from sr.data.sources import DataError, Image, Source
 from sr.io.atomic_write import atomic_write
 from sr.io.rgb8 import image_to_tensor
 from sr.motion.frame_window import Scene, Window, gather_window

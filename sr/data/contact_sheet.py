@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sr.data.augment import Image
 from sr.data.crops import Crop
+from sr.data.sources import Image
 from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 
 _GAP = 4  # pixels between pairs

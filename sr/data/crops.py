@@ -1,10 +1,9 @@
 """The training data set of images: an lr/hr crop for each draw of the sampler."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import cv2
 import numpy as np
@@ -12,8 +11,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sr.data.augment import (
-    Image,
-    Pair,
     Place,
     cut_square,
     draw_augmentation,
@@ -25,7 +22,7 @@ from sr.data.hr_only import HRImage
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
-from sr.data.sources import Source, raise_faults
+from sr.data.sources import Image, Pair
 from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import image_to_tensor
 
@@ -206,18 +203,3 @@ class ZoomedCropDataset(Dataset[Crop]):
 def use_one_thread(_worker: int) -> None:
     """Keep OpenCV from starting one thread per core in every worker of a DataLoader."""
     cv2.setNumThreads(1)
-
-
-def refuse_small_images(sources: Sequence[Source[Any]], least: int, need: str) -> None:
-    """Raise DataError naming every image with a side below `least` HR pixels.
-
-    need: what needs them, for the message.
-    """
-    raise_faults(
-        f"images smaller than {need} of {least} HR pixels",
-        [
-            f"{source.name}: {source.hr_size[1]}x{source.hr_size[0]} (width x height)"
-            for source in sources
-            if min(source.hr_size) < least
-        ],
-    )

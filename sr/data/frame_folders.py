@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from sr.data.augment import Image
-from sr.data.sources import DataError, raise_faults
+from sr.data.sources import DataError, Image, raise_faults
 from sr.io.find_files import find_images
 from sr.io.rgb8 import ImageError, read_rgb8, read_size
 

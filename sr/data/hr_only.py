@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from sr.data.augment import Image, Pair
 from sr.data.imresize import imresize
-from sr.data.sources import count_pair_bytes, list_images, raise_faults
+from sr.data.sources import Image, Pair, count_pair_bytes, list_images, raise_faults
 from sr.io.rgb8 import ImageError, read_rgb8, read_size
 
 

@@ -92,7 +92,7 @@ def draw_sinc_kernel(sizes: tuple[int, int], rng: np.random.Generator) -> Kernel
 
 
 def trim_kernel(kernel: Kernel) -> Kernel:
-    """The smallest centerd square with 99.9 % of the kernel's absolute sum, summing to 1."""
+    """The smallest centered square with 99.9 % of the kernel's absolute sum, summing to 1."""
     size = len(kernel)
     absolute = np.abs(kernel)
     enough = _KEPT * absolute.sum()

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.data.augment import Pair
-from sr.data.sources import DataError, count_pair_bytes, list_images, raise_faults
+from sr.data.sources import DataError, Pair, count_pair_bytes, list_images, raise_faults
 from sr.io.rgb8 import ImageError, read_rgb8, read_size
 
 

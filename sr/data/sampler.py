@@ -18,9 +18,9 @@ class EndlessBatchSampler(Sampler[list[Draw]]):
     """Endless batches of draws: number `first_batch`, then every `stride`-th.
 
     Epoch e is a permutation of all images seeded with (seed, e); a batch may span two epochs. The
-    number of a draw is unique in the run and seeds its crop. Batch n
-    holds the draws n*batch_size to (n+1)*batch_size - 1, so that two batches of 8, in one process
-    or in two, hold what one batch of 16 does.
+    number of a draw is unique in the run and seeds its crop. Batch n holds the draws n*batch_size
+    to (n+1)*batch_size - 1, so that two batches of 8, in one process or in two, hold what one batch
+    of 16 does.
 
     Each of several groups has its own epochs. Every 1000 draws have a fixed number from each group,
     in an order seeded with the number of the thousand.

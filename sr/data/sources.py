@@ -5,11 +5,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
+import numpy as np
 from numpy.typing import NDArray
 
-from sr.data.augment import Pair
 from sr.errors import UserError
 from sr.io.find_files import find_images
+
+Image = NDArray[np.uint8]  # (H, W, 3), RGB
+Pair = tuple[Image, Image]  # lr, hr
 
 LISTED_FAULTS = 20  # faults per message; the rest is counted
 
@@ -39,9 +42,6 @@ class Source(Protocol[_Loaded]):
 
     def load(self) -> _Loaded:
         """Return the arrays: of an image, `Pair`."""
-
-
-PairSource = Source[Pair]
 
 
 class Group(NamedTuple):
@@ -103,3 +103,18 @@ def raise_faults(title: str, faults: Sequence[str]) -> None:
         lines.append(f"  ... and {len(faults) - LISTED_FAULTS} more")
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     raise DataError("\n".join([f"{title}: {count}", *lines]))
+
+
+def refuse_small_images(sources: Sequence[Source[Any]], least: int, need: str) -> None:
+    """Raise DataError naming every image with a side below `least` HR pixels.
+
+    need: what needs them, for the message.
+    """
+    raise_faults(
+        f"images smaller than {need} of {least} HR pixels",
+        [
+            f"{source.name}: {source.hr_size[1]}x{source.hr_size[0]} (width x height)"
+            for source in sources
+            if min(source.hr_size) < least
+        ],
+    )

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sr.data.augment import Image
+from sr.data.sources import Image
 from sr.io.rgb8 import ImageError, read_rgb8
 
 _VERSION = b"1"  # raise it with any change of the frames, so that cached flow is not used

@@ -63,7 +63,7 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], hr: Tensor) -> Tensor:
     hr: (B, 3, H, W), RGB in [0, 1]; its own graph is left alone.
     Returns a float32 scalar, whose gradient reaches the discriminator's parameters.
 
-    The paper has one logit an image. Of a map of P logits the gradient of their sum is taken and
+    The paper has one logit per image. Of a map of P logits the gradient of their sum is taken and
     its squared norm divided by P. Where no pixel is seen by two logits that is the mean of the
     norms of eq. 9, one of each logit; and the value does not grow with the crop.
     """

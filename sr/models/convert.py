@@ -33,8 +33,8 @@ def convert_model(
     """Write `source` in the format that the suffix of `target` names. Returns what was written.
 
     half: weights in float16. blend: a model of the same network to take the mean with, and its
-    share. Raises ModelFileError for a file that is no model, a format that is
-    not known and a network that cannot be had in it; nothing is written then.
+    share. Raises ModelFileError for a file that is no model, a format that is not known and a
+    network that cannot be had in it; nothing is written then.
     """
     suffix = target.suffix.lower()
     if suffix not in FORMATS:
@@ -71,9 +71,7 @@ def blend_models(first: LoadedGenerator, other: Path, share: float) -> LoadedGen
     share: in (0, 1). Raises ModelFileError where `other` is no model of the same network and scale.
     """
     if not 0 < share < 1:
-        raise ModelFileError(
-            f"{other}: its share of the blend must be between 0 and 1, got {share}"
-        )
+        raise ModelFileError(f"{other}: expected a share of the blend between 0 and 1, got {share}")
     second = load_generator(other)
     theirs, ours = second.network.state_dict(), first.network.state_dict()
     shapes = {name: tensor.shape for name, tensor in ours.items()}
@@ -94,11 +92,11 @@ def blend_models(first: LoadedGenerator, other: Path, share: float) -> LoadedGen
 
 def _write_safetensors(target: Path, generator: LoadedGenerator, half: bool) -> None:
     metadata = {**generator.metadata, "receptive_radius": generator.receptive_radius}
-    write_model_file(target, _weights(target, generator, half), metadata)
+    write_model_file(target, _get_weights(target, generator, half), metadata)
 
 
 def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
-    weights = _weights(target, generator, half)
+    weights = _get_weights(target, generator, half)
     metadata = generator.metadata
     theirs = {key: metadata[key] for key in ("generator", "clips") if key in metadata}
     found = detect_published(weights)
@@ -116,7 +114,7 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
         torch.save({"params_ema": weights}, temporary)
 
 
-def _weights(target: Path, generator: LoadedGenerator, half: bool) -> dict[str, torch.Tensor]:
+def _get_weights(target: Path, generator: LoadedGenerator, half: bool) -> dict[str, torch.Tensor]:
     """Return the weights. Raises ModelFileError where float16 has no room for a weight."""
     dtype = torch.float16 if half else torch.float32
     weights = {}

@@ -24,18 +24,18 @@ def describe_model(path: Path) -> dict[str, str]:
     facts = {
         "file": str(path),
         "network": f"{generator.architecture} ({generator.origin})",
-        "options": _join(metadata.get("generator")),
-        "frames": _frames(generator),
+        "options": _join_options(metadata.get("generator")),
+        "frames": _describe_frames(generator),
         "scale": str(generator.scale),
-        "parameters": _count(generator.network),
-        "receptive radius": _radius(generator.receptive_radius),
-        "work": _work(generator),
-        "precisions": _precisions(generator),
+        "parameters": _count_parameters(generator.network),
+        "receptive radius": _describe_radius(generator.receptive_radius),
+        "work": _describe_work(generator),
+        "precisions": _list_precisions(generator),
         "tiles": generator.tiling,
-        "step": _step(metadata.get("step"), metadata.get("ema")),
+        "step": _describe_step(metadata.get("step"), metadata.get("ema")),
         "training data": str(metadata.get("training_data") or "not stated"),
         "licence": str(metadata.get("licence") or "not stated"),
-        "teacher": _teacher(metadata.get("teacher")),
+        "teacher": _describe_teacher(metadata.get("teacher")),
     }
     return {label: text for label, text in facts.items() if text}
 
@@ -66,7 +66,7 @@ def count_computing_weights(network: nn.Module) -> int:
     return count
 
 
-def _frames(generator: LoadedGenerator) -> str:
+def _describe_frames(generator: LoadedGenerator) -> str:
     """Empty for networks that see one image."""
     window, flow = generator.window, generator.flow
     if window is None or flow is None:
@@ -78,36 +78,36 @@ def _frames(generator: LoadedGenerator) -> str:
     )
 
 
-def _radius(radius: int) -> str:
+def _describe_radius(radius: int) -> str:
     more = " or more, or not known" if radius >= MAX_RADIUS else ""
     return f"{radius} LR pixels{more}"
 
 
-def _count(network: nn.Module) -> str:
+def _count_parameters(network: nn.Module) -> str:
     """Empty for a program in onnxruntime, which torch cannot look into."""
     count = sum(parameter.numel() for parameter in network.parameters())
     return f"{count:,}" if count else ""
 
 
-def _work(generator: LoadedGenerator) -> str:
-    if not _count(generator.network):
+def _describe_work(generator: LoadedGenerator) -> str:
+    if not _count_parameters(generator.network):
         return ""
     work = measure_mflop_per_pixel(generator.network, num_channels=generator.num_channels)
     return f"{work:.3g} MFLOP per LR pixel"
 
 
-def _precisions(generator: LoadedGenerator) -> str:
+def _list_precisions(generator: LoadedGenerator) -> str:
     reduced = sorted(str(dtype).removeprefix("torch.") for dtype in generator.reduced_precisions)
     return ", ".join(["float32", *reduced])
 
 
-def _join(options: object) -> str:
+def _join_options(options: object) -> str:
     if not isinstance(options, dict):
         return ""
     return ", ".join(f"{name} {value}" for name, value in options.items() if name != "type")
 
 
-def _teacher(teacher: object) -> str:
+def _describe_teacher(teacher: object) -> str:
     """Empty for models that learned from originals alone."""
     if not isinstance(teacher, dict):
         return ""
@@ -117,7 +117,7 @@ def _teacher(teacher: object) -> str:
     )
 
 
-def _step(step: object, ema: object) -> str:
+def _describe_step(step: object, ema: object) -> str:
     if step is None:
         return ""
     return f"{step}{', averaged weights' if ema else ''}"

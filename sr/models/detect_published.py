@@ -24,7 +24,7 @@ from sr.options.generator import (
     SPANOptions,
 )
 
-RECOGNISED = (
+RECOGNIZED = (
     "Compact",
     "DBPN",
     "EDSR",
@@ -57,9 +57,9 @@ def detect_published(state_dict: Weights) -> Found | None:
     return None
 
 
-def _compact(weights: Weights) -> Found | None:
-    last = _count(weights, r"body\.(\d+)\.weight") - 1
-    scale = _detect_shuffles(weights.get(f"body.{last}.weight"))
+def _detect_compact(weights: Weights) -> Found | None:
+    last = _count_numbered(weights, r"body\.(\d+)\.weight") - 1
+    scale = _detect_shuffle_scale(weights.get(f"body.{last}.weight"))
     first, slopes = weights["body.0.weight"], weights.get("body.1.weight")
     if scale is None or slopes is None or slopes.ndim != 1 or first.shape[1] != 3 or last % 2:
         return None  # another activation than PReLU, or gray images
@@ -68,7 +68,7 @@ def _compact(weights: Weights) -> Found | None:
     ), scale
 
 
-def _rrdbnet(weights: Weights) -> Found | None:
+def _detect_rrdbnet(weights: Weights) -> Found | None:
     num_features, channels = weights["conv_first.weight"].shape[:2]
     scale = {3: 8 if "conv_up3.weight" in weights else 4, 12: 2, 48: 1}.get(channels)
     if scale is None:
@@ -76,23 +76,23 @@ def _rrdbnet(weights: Weights) -> Found | None:
     return RRDBNetOptions(
         type="RRDBNet",
         num_features=num_features,
-        num_blocks=_count(weights, r"body\.(\d+)\."),
+        num_blocks=_count_numbered(weights, r"body\.(\d+)\."),
         num_growth=weights["body.0.rdb1.conv1.weight"].shape[0],
     ), scale
 
 
-def _msrresnet(weights: Weights) -> Found | None:
+def _detect_msrresnet(weights: Weights) -> Found | None:
     num_features = weights["conv_first.weight"].shape[0]
     factors = isqrt(weights["upconv1.weight"].shape[0] // num_features)
     doublings = sum(f"upconv{number}.weight" in weights for number in (1, 2, 3))
-    num_blocks = _count(weights, r"body\.(\d+)\.")
+    num_blocks = _count_numbered(weights, r"body\.(\d+)\.")
     options = MSRResNetOptions(type="MSRResNet", num_features=num_features, num_blocks=num_blocks)
     return options, factors**doublings
 
 
-def _edsr(weights: Weights) -> Found | None:
+def _detect_edsr(weights: Weights) -> Found | None:
     num_features = weights["conv_first.weight"].shape[0]
-    num_blocks = _count(weights, r"body\.(\d+)\.")
+    num_blocks = _count_numbered(weights, r"body\.(\d+)\.")
     factor = isqrt(weights["upsample.0.weight"].shape[0] // num_features)
     doublings = sum(f"upsample.{place}.weight" in weights for place in (0, 2, 4))
     return EDSROptions(
@@ -104,8 +104,8 @@ def _edsr(weights: Weights) -> Found | None:
     ), factor**doublings
 
 
-def _span(weights: Weights) -> Found | None:
-    scale = _detect_shuffles(weights["upsampler.0.weight"])
+def _detect_span(weights: Weights) -> Found | None:
+    scale = _detect_shuffle_scale(weights["upsampler.0.weight"])
     if scale is None:
         return None
     return SPANOptions(
@@ -116,8 +116,8 @@ def _span(weights: Weights) -> Found | None:
     ), scale
 
 
-def _rlfn(weights: Weights) -> Found | None:
-    scale = _detect_shuffles(weights["upsampler.0.weight"])
+def _detect_rlfn(weights: Weights) -> Found | None:
+    scale = _detect_shuffle_scale(weights["upsampler.0.weight"])
     value_range = 1 if "value_range" in weights else 255
     num_inner, num_features = weights["block_1.c1_r.weight"].shape[:2]
     if scale is None:
@@ -150,8 +150,8 @@ def make_published_clips(options: GeneratorOptions) -> dict[str, Any]:
     }
 
 
-def _dbpn(weights: Weights) -> Found | None:
-    scale = _detect_projections(weights["up1.up_conv1.deconv.weight"])
+def _detect_dbpn(weights: Weights) -> Found | None:
+    scale = _detect_projection_scale(weights["up1.up_conv1.deconv.weight"])
     if scale is None or weights["output_conv.conv.weight"].shape[0] != 3:
         return None
     return DBPNOptions(
@@ -162,8 +162,8 @@ def _dbpn(weights: Weights) -> Found | None:
     ), scale
 
 
-def _rbpn(weights: Weights) -> Found | None:
-    scale = _detect_projections(weights["DBPN.up1.up_conv1.deconv.weight"])
+def _detect_rbpn(weights: Weights) -> Found | None:
+    scale = _detect_projection_scale(weights["DBPN.up1.up_conv1.deconv.weight"])
     num_features = weights["DBPN.feat1.conv.weight"].shape[0]
     if scale is None or weights["feat0.conv.weight"].shape[1] != 3:
         return None
@@ -175,30 +175,30 @@ def _rbpn(weights: Weights) -> Found | None:
         num_shallow_features=weights["feat0.conv.weight"].shape[0],
         num_features=num_features,
         num_stages=sum(f"DBPN.up{n}.up_conv1.deconv.weight" in weights for n in range(1, 100)),
-        num_res_blocks=_count(weights, r"res_feat2\.(\d+)\.conv1\.weight"),
+        num_res_blocks=_count_numbered(weights, r"res_feat2\.(\d+)\.conv1\.weight"),
         num_frames=num_neighbors + 1,
     ), scale
 
 
-def _iseebetter(weights: Weights) -> Found | None:
+def _detect_iseebetter(weights: Weights) -> Found | None:
     doublings = sum(f"block8.{place}.prelu.weight" in weights for place in (0, 1, 2))
     num_features = weights["block1.0.weight"].shape[0]
     options = ISeeBetterSRResNetOptions(type="ISeeBetterSRResNet", num_features=num_features)
     return options, 2**doublings
 
 
-def _count(weights: Weights, pattern: str) -> int:
+def _count_numbered(weights: Weights, pattern: str) -> int:
     """Return one more than the highest number that names have at the place of the group."""
     matches = (re.match(pattern, name) for name in weights)
     return 1 + max((int(match[1]) for match in matches if match), default=-1)
 
 
-def _detect_projections(deconvolution: Tensor) -> int | None:
+def _detect_projection_scale(deconvolution: Tensor) -> int | None:
     """Return the scale of a projection unit with this weight."""
     return {6: 2, 7: 3, 8: 4, 12: 8}.get(deconvolution.shape[-1])
 
 
-def _detect_shuffles(last: Tensor | None) -> int | None:
+def _detect_shuffle_scale(last: Tensor | None) -> int | None:
     """Return the scale of a pixel shuffle into RGB after this convolution's weight."""
     if last is None or last.ndim != 4 or last.shape[0] % 3:
         return None
@@ -208,13 +208,16 @@ def _detect_shuffles(last: Tensor | None) -> int | None:
 
 _NETWORKS: tuple[tuple[tuple[str, ...], Callable[[Weights], Found | None]], ...] = (
     # names that only this network has together, and what reads its numbers
-    (("conv_first.weight", "body.0.rdb1.conv1.weight", "conv_up1.weight"), _rrdbnet),
-    (("conv_first.weight", "body.0.conv1.weight", "upconv1.weight", "conv_hr.weight"), _msrresnet),
-    (("conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight"), _edsr),
-    (("conv_1.sk.weight", "block_1.c1_r.sk.weight", "upsampler.0.weight"), _span),
-    (("conv_1.weight", "block_1.c5.weight", "block_1.esa.conv_f.weight"), _rlfn),
-    (("feat0.conv.weight", "up1.up_conv1.deconv.weight", "output_conv.conv.weight"), _dbpn),
-    (("feat0.conv.weight", "DBPN.up1.up_conv1.deconv.weight", "output.conv.weight"), _rbpn),
-    (("block1.0.weight", "block2.bn1.running_mean", "block8.0.prelu.weight"), _iseebetter),
-    (("body.0.weight", "body.1.weight", "body.2.weight"), _compact),
+    (("conv_first.weight", "body.0.rdb1.conv1.weight", "conv_up1.weight"), _detect_rrdbnet),
+    (
+        ("conv_first.weight", "body.0.conv1.weight", "upconv1.weight", "conv_hr.weight"),
+        _detect_msrresnet,
+    ),
+    (("conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight"), _detect_edsr),
+    (("conv_1.sk.weight", "block_1.c1_r.sk.weight", "upsampler.0.weight"), _detect_span),
+    (("conv_1.weight", "block_1.c5.weight", "block_1.esa.conv_f.weight"), _detect_rlfn),
+    (("feat0.conv.weight", "up1.up_conv1.deconv.weight", "output_conv.conv.weight"), _detect_dbpn),
+    (("feat0.conv.weight", "DBPN.up1.up_conv1.deconv.weight", "output.conv.weight"), _detect_rbpn),
+    (("block1.0.weight", "block2.bn1.running_mean", "block8.0.prelu.weight"), _detect_iseebetter),
+    (("body.0.weight", "body.1.weight", "body.2.weight"), _detect_compact),
 )

@@ -16,7 +16,7 @@ from sr.build import build_generator, find_receptive_radius
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.clip_metadata import read_window
-from sr.models.detect_published import RECOGNISED, detect_published, make_published_clips
+from sr.models.detect_published import RECOGNIZED, detect_published, make_published_clips
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import read_onnx
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
@@ -56,7 +56,7 @@ def load_generator(path: Path) -> LoadedGenerator:
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
     if loaded is None:
-        raise ModelFileError(_unknown(path, state_dict, list_architectures()))
+        raise ModelFileError(_describe_unknown(path, state_dict, list_architectures()))
     return loaded
 
 
@@ -79,7 +79,7 @@ def load_initial_weights(
     fits.
     """
     if partial:
-        return _load_what_fits(network, path)
+        return _load_partial(network, path)
     if is_model_file(path):
         file = read_model_file(path)
         state_dict = file.state_dict
@@ -106,7 +106,7 @@ def load_initial_weights(
     return ()
 
 
-def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
+def _load_partial(network: nn.Module, path: Path) -> tuple[str, ...]:
     theirs = read_model_file(path).state_dict if is_model_file(path) else _read_weights(path)
     _refuse_odd_types(path, theirs)
     ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
@@ -132,7 +132,7 @@ def preview_names(names: Iterable[str]) -> str:
 
 
 def _refuse_other_options(path: Path, ours: GeneratorOptions, theirs: object) -> None:
-    """Some options leave no trace in the weights, such as the size of a residual."""
+    """Refuse other options; some leave no trace in the weights, such as the size of a residual."""
     if not isinstance(theirs, dict) or theirs.get("type") != ours.type:
         return  # then the weights decide
     for name, value in ours.model_dump(mode="json").items():
@@ -148,8 +148,8 @@ def _refuse_other_neighbors(path: Path, ours: Mapping[str, Any] | None, theirs: 
     for name in ("offsets", "edge", "alignment"):
         if theirs.get(name) != ours[name]:
             raise ModelFileError(
-                f"{path}: learned with {name} {theirs.get(name)} of its neighbors, "
-                f"datasets.window asks for {ours[name]}"
+                f"{path}: expected a model that learned with {name} {ours[name]} of its neighbors, "
+                f"as in datasets.window, got {theirs.get(name)}"
             )
 
 
@@ -161,7 +161,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
-    """Quantised weights lack their factors, and would be taken as they are."""
+    """Refuse quantized weights: they lack their factors, and would be taken as they are."""
     for name, tensor in state_dict.items():
         counts = name.rpartition(".")[2] in ("num_batches_tracked", "relative_position_index")
         if not (tensor.is_floating_point() or counts) and name.endswith((".weight", ".bias")):
@@ -179,17 +179,19 @@ def _load_ours(path: Path) -> LoadedGenerator:
         radius = header.receptive_radius
         if radius is None:
             radius = find_receptive_radius(header.generator, header.scale)
-        return _describe(network, header.generator.type, "train.py", radius, file.metadata)
+        return _make_loaded(network, header.generator.type, "train.py", radius, file.metadata)
     except MissingBasicSRError as error:
-        return _without_basicsr(path, file, error)
+        return _load_without_basicsr(path, file, error)
     except (ValueError, RuntimeError) as error:  # of pydantic, the network, and the weights
         raise ModelFileError(
             f"{path}: its metadata and weights do not make a generator: {error}"
         ) from None
 
 
-def _without_basicsr(path: Path, file: ModelFile, error: MissingBasicSRError) -> LoadedGenerator:
-    """spandrel knows some of BasicSR's networks, too."""
+def _load_without_basicsr(
+    path: Path, file: ModelFile, error: MissingBasicSRError
+) -> LoadedGenerator:
+    """Load a network of BasicSR by spandrel, which knows some of them."""
     from sr.models.spandrel_models import load_with_spandrel
 
     loaded = load_with_spandrel(file.state_dict)
@@ -214,13 +216,16 @@ def _load_published(
         **make_published_clips(options),
     }
     radius = find_receptive_radius(options, scale)
-    return _describe(network, options.type, "published weights", radius, metadata)
+    return _make_loaded(network, options.type, "published weights", radius, metadata)
 
 
-def _describe(
+def _make_loaded(
     network: nn.Module, architecture: str, origin: str, radius: int, metadata: dict[str, Any]
 ) -> LoadedGenerator:
-    """Describe a loaded network. Raises ValueError for metadata that do not fit the network."""
+    """Return a loaded network with what running it needs to know.
+
+    Raises ValueError for metadata that do not fit the network.
+    """
     network.eval().requires_grad_(False)
     loaded = LoadedGenerator(
         network, int(metadata["scale"]), radius, architecture, origin, metadata
@@ -242,10 +247,10 @@ def _describe(
     return loaded
 
 
-def _unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:
+def _describe_unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:
     return (
         f"{path}: no known network has these {len(state_dict)} weights "
         f"({preview_names(state_dict)}); known are "
-        f"files of train.py, published weights of {', '.join(RECOGNISED)}, and what spandrel "
-        f"recognises: {', '.join(community)}"
+        f"files of train.py, published weights of {', '.join(RECOGNIZED)}, and what spandrel "
+        f"recognizes: {', '.join(community)}"
     )

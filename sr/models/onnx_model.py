@@ -93,7 +93,7 @@ def require_onnx() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ModelFileError(
-            f"ONNX needs the extra `onnx` ({error.name} is missing): pip install '.[onnx]'"
+            f"ONNX needs the extra `onnx` ({error.name} is missing): pip install -e '.[onnx]'"
         ) from None
 
 

@@ -89,7 +89,7 @@ def _openvino() -> Any:
     except ImportError as error:
         raise ModelFileError(
             f"backend openvino needs the extra `openvino` ({error.name} is missing): "
-            "pip install '.[openvino]'"
+            "pip install -e '.[openvino]'"
         ) from None
     return openvino
 

@@ -4,7 +4,7 @@ Flow is measured between frames side by side alone; to farther ones it is put to
 
     f(t, t+2)(x) = f(t, t+1)(x) + f(t+1, t+2)(x + f(t, t+1)(x)),
 
-and so on, also backwards: two measurements a frame, however long the window is. A flow is
+and so on, also backwards: two measurements per frame, however long the window is. A flow is
 (2, h, w): across, down, in pixels; the point of frame a at x lies in frame b at x + f(a, b)(x).
 
 Letters: h, w size of the frames, a, b of the area that is looked at, n number of neighbors.

@@ -1,8 +1,8 @@
 """Optical flow by a network: Teed, Deng 2020, "RAFT: Recurrent All-Pairs Field Transforms for
 Optical Flow", arXiv 2003.12039, as torchvision has it.
 
-The network finds flow at an eighth of the frame's size and takes nothing smaller than 128 pixels a
-side. LR frames are small, so they are enlarged first, and the flow found is divided by the factor.
+The network finds flow at an eighth of the frame's size and takes no side of less than 128 pixels.
+LR frames are small, so they are enlarged first, and the flow found is divided by the factor.
 
 Letters: h, w height and width of the frames, k the factor by which they are enlarged.
 """
@@ -24,7 +24,7 @@ from sr.motion.methods import RGB8, Flow, check_frames
 Size = Literal["small", "large"]
 Weights = Path | Literal["torchvision"]
 
-_MIN_SIZE = 128  # pixels a side; the least that the network's pyramid of correlations takes
+_MIN_SIZE = 128  # pixels per side; the least that the network's pyramid of correlations takes
 _MULTIPLE = 8  # pixels; the network halves the frame three times
 _MAX_ENLARGEMENT = 8  # narrow frames are padded instead: their length would grow without end
 _NUM_UPDATES = 12  # of the flow, as in torchvision's evaluation
@@ -35,7 +35,7 @@ class RAFT:
 
     Frames whose shorter side is below 128 pixels are enlarged by the least whole number, up to 8,
     that makes it 128 or more, bicubic; then padded, by repeating the border, to a multiple of 8
-    and at least 128 pixels a side. Memory grows with the square of a frame's pixels.
+    and at least 128 pixels per side. Memory grows with the square of a frame's pixels.
     """
 
     def __init__(self, size: Size, weights: Weights, device: torch.device) -> None:

@@ -16,7 +16,7 @@ from sr.motion.warp import find_consistent, warp_image
 
 _SIGMA = 4 / 255  # of e, in units of the frames
 _ERROR_BLUR = 0.7  # pixels; aliasing, which moves otherwise than the scene, is no error
-_ERROR_WINDOW = 5  # pixels a side
+_ERROR_WINDOW = 5  # pixels per side
 # In twelve real clips at 112x64 to 320x180 the mean agreement was 0.48 or more within scenes, and
 # 0.015 or less between clips or photos that have nothing in common. Noise of 16 levels brings it
 # down to that, but not the share of pixels that are found again: with and without noise this was

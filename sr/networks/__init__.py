@@ -1,1 +1,1 @@
-"""Generators, one paper a file. Nothing here knows of options, files or devices."""
+"""Generators, one paper per file. Nothing here knows of options, files or devices."""

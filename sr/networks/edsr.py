@@ -1,4 +1,4 @@
-"""EDSR: residual blocks without batch normalisation.
+"""EDSR: residual blocks without batch normalization.
 
 Lim et al. 2017, "Enhanced Deep Residual Networks for Single Image Super-Resolution" (arXiv
 1707.02921), figures 2c and 3, sections 3.1 and 3.2: two convolutions a block, their result scaled
@@ -40,7 +40,7 @@ class EDSR(nn.Module):
 
     Baseline (64 features, 16 blocks, residuals not scaled): 1,369,859 parameters at x2, 1,554,499
     at x3, 1,517,571 at x4 and 1,665,283 at x8. The large one (256, 32, scaled by 0.1): 40,729,603,
-    43,680,003, 43,089,923 and 45,450,243. Receptive radius 2 LR pixels a block and 4.
+    43,680,003, 43,089,923 and 45,450,243. Receptive radius 2 LR pixels per block and 4.
     """
 
     mean: Tensor  # (1, 3, 1, 1)

@@ -11,7 +11,7 @@ The attention stretches a map of about a sixth of the size over the whole image,
 at a pixel depends on the height and width of lr: a tile never gives exactly the whole image's
 result, however wide its halo.
 
-Deviations: lr of less than MIN_SIZE pixels a side, for which the published code has no map, is
+Deviations: lr of less than MIN_SIZE pixels per side, for which the published code has no map, is
 padded below and at the right by repetition of its edge, and the result is cropped. The published
 files take and give colors in [0, 255]; `value_range` 255 says so, and the factors are here.
 """

@@ -2,10 +2,23 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def check_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Raise ValueError for a range whose larger number comes first."""
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"expected the smaller number first, got {list(bounds)}")
+    return bounds
+
+
+FactorRange = Annotated[tuple[Factor, Factor], AfterValidator(check_order)]
+PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(check_order)]
+Range = Annotated[tuple[NonNegativeFloat, NonNegativeFloat], AfterValidator(check_order)]
 
 
 class Section(BaseModel):

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from sr.options.base import Factor, Section
+from sr.options.base import Factor, FactorRange, PositiveRange, Probability, Section
 from sr.options.clips import (
     ClipSource,
     FrameFolders,
@@ -21,7 +21,7 @@ from sr.options.clips import (
     Vimeo90K,
     WindowOptions,
 )
-from sr.options.degradations import DegradationOptions, Probability
+from sr.options.degradations import DegradationOptions
 
 
 class HRFolders(Section):
@@ -34,17 +34,9 @@ class HRFolders(Section):
     """File name patterns (`*` and `?`) to leave out."""
     downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
     """Each image is used at each of these sizes; 0.5 adds a half-size copy with finer detail."""
-    hr_scale: tuple[Factor, Factor] | None = None
+    hr_scale: FactorRange | None = None
     """For each training crop, resize the image by a factor drawn uniformly from this range, for
     instance [0.25, 1.0]; never below the crop size. null: no resizing."""
-
-    @model_validator(mode="after")
-    def _hr_scale_rises(self) -> Self:
-        if self.hr_scale is not None and self.hr_scale[0] > self.hr_scale[1]:
-            raise ValueError(
-                f"hr_scale: expected the smaller number first, got {list(self.hr_scale)}"
-            )
-        return self
 
 
 class PairedFolders(Section):
@@ -79,7 +71,7 @@ class Synthetic(Section):
     fonts: tuple[Path, ...] = ()
     """Folders of TrueType and OpenType fonts, searched recursively; empty: the system's fonts, or
     Pillow's own if there are none."""
-    text_size: tuple[PositiveFloat, PositiveFloat] = (9.0, 64.0)
+    text_size: PositiveRange = (9.0, 64.0)
     """Smallest and largest font size (em square) in HR pixels, drawn uniformly on a log scale."""
 
     @model_validator(mode="after")
@@ -89,10 +81,9 @@ class Synthetic(Section):
                 "expected a share above 0 for text, graphics, patterns, facades or svg"
             )
         if bool(self.svg) != bool(self.svg_folders):
-            raise ValueError("svg and svg_folders: expected both or neither")
-        if self.text_size[0] > self.text_size[1]:
             raise ValueError(
-                f"text_size: expected the smaller number first, got {list(self.text_size)}"
+                "svg and svg_folders: expected a share above 0 with folders, or neither, got "
+                f"{self.svg:g} and {len(self.svg_folders)} folders"
             )
         return self
 
@@ -216,7 +207,10 @@ class ValidationData(Section):
     @model_validator(mode="after")
     def _images_keep_their_size(self) -> Self:
         if isinstance(self.source, HRFolders) and self.source.hr_scale is not None:
-            raise ValueError("source.hr_scale: expected none in validation, which takes downscale")
+            raise ValueError(
+                "source.hr_scale: expected none in validation, which takes downscale, got "
+                f"{list(self.source.hr_scale)}"
+            )
         return self
 
 
@@ -233,7 +227,7 @@ class DatasetsOptions(Section):
 
     @property
     def all_clips(self) -> bool:
-        """Return whether every source has clips."""
+        """Whether every source has clips."""
         sources = (self.train.source, *(data.source for data in self.validation))
         return all(isinstance(source, ClipSource) for source in sources)
 

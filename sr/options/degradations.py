@@ -9,19 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
     ValidationInfo,
     field_validator,
 )
 
-from sr.options.base import Section
-
-
-def _check_order(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"expected the smaller number first, got {list(bounds)}")
-    return bounds
+from sr.options.base import PositiveRange, Probability, Range, Section, check_order
 
 
 def _check_around_one(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -42,11 +34,8 @@ def _check_sum(shares: tuple[float, float, float]) -> tuple[float, float, float]
     return shares
 
 
-Probability = Annotated[float, Field(ge=0, le=1)]
 _KernelSize = Annotated[int, Field(ge=3, le=51)]
 _Percent = Annotated[int, Field(ge=1, le=100)]
-_PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_check_order)]
-_Range = Annotated[tuple[NonNegativeFloat, NonNegativeFloat], AfterValidator(_check_order)]
 
 
 class StageOptions(Section):
@@ -56,7 +45,7 @@ class StageOptions(Section):
     """Share of crops that are blurred."""
     kernel_sizes: Annotated[tuple[_KernelSize, _KernelSize], AfterValidator(_check_odd)] = (7, 21)
     """Smallest and largest side of the blur kernels, odd, in pixels."""
-    blur_sigma: _PositiveRange = (0.2, 3.0)
+    blur_sigma: PositiveRange = (0.2, 3.0)
     """Standard deviations of the blur kernels, in pixels."""
     sinc_probability: Probability = 0.1
     """Share of blurs by a sinc kernel, which causes ringing."""
@@ -77,9 +66,9 @@ class StageOptions(Section):
     which leaves jagged edges."""
     gaussian_probability: Probability = 0.5
     """Share of Gaussian noise; the rest gets Poisson noise."""
-    gaussian_sigma: _Range = (1.0, 30.0)
+    gaussian_sigma: Range = (1.0, 30.0)
     """Standard deviations of Gaussian noise, in 8-bit levels."""
-    poisson_scale: _Range = (0.05, 3.0)
+    poisson_scale: Range = (0.05, 3.0)
     """Strengths of Poisson noise; 1: sqrt(v) levels at a value of v levels."""
     grey_probability: Probability = 0.4
     """Share of noise that is the same in all channels."""
@@ -87,7 +76,7 @@ class StageOptions(Section):
     """Share of crops that are compressed."""
     webp_probability: Probability = 0.0
     """Share of compressions by WebP (slow) instead of JPEG."""
-    quality: Annotated[tuple[_Percent, _Percent], AfterValidator(_check_order)] = (30, 95)
+    quality: Annotated[tuple[_Percent, _Percent], AfterValidator(check_order)] = (30, 95)
     """Lowest and highest quality of JPEG and WebP, of 100."""
 
 

@@ -67,7 +67,7 @@ def import_basicsr(text: str) -> Translation:
     if reader.has("logger.print_freq"):
         made["log"] = {"interval": reader.read_int("logger.print_freq")}
     reader.expect("logger.use_tb_logger", True, "TensorBoard is always written")
-    _check(made)
+    _check_options(made)
     unused = reader.list_unused()
     return Translation(_format_head(unused) + _dump(made), unused)
 
@@ -88,7 +88,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _translate_name(reader: BasicSRReader) -> str:
-    """Their name, which for us is that of a folder."""
+    """Return their name, changed where it cannot name a folder."""
     theirs = reader.read_str("name")
     ours = re.sub(r"[^A-Za-z0-9._-]", "_", theirs)
     if not ours[0].isalnum():
@@ -112,8 +112,8 @@ def _warn_of_sharpening(reader: BasicSRReader, *, degrades: bool) -> None:
         reader.warn("model_type", "taken over, but it sharpens hr before it is degraded; not here")
 
 
-def _check(made: dict[str, Any]) -> None:
-    """What we write can be loaded, so a value with no place here is refused now."""
+def _check_options(made: dict[str, Any]) -> None:
+    """Load what will be written, so that a value with no place here is refused now."""
     try:
         Options.model_validate(made)
     except ValidationError as error:
@@ -141,7 +141,7 @@ def _format_head(unused: list[str]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists of plain values on one line, all else a key a line."""
+    """Lists of plain values on one line, all else one key per line."""
 
     def represent_sequence(
         self, tag: str, sequence: Any, flow_style: bool | None = None

@@ -41,7 +41,7 @@ PixelOptions = Annotated[L1Options | MSEOptions | CharbonnierOptions, Field(disc
 FeatureWeights = Literal["torchvision", "random"] | Path
 """torchvision's ImageNet weights (downloaded once), random ones, or a local file."""
 
-_VGG_CONVOLUTIONS = {"VGG16": (2, 2, 3, 3, 3), "VGG19": (2, 2, 4, 4, 4)}  # a block
+_VGG_CONVOLUTIONS = {"VGG16": (2, 2, 3, 3, 3), "VGG19": (2, 2, 4, 4, 4)}  # per block
 
 
 class PerceptualOptions(Section):

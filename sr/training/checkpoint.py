@@ -77,7 +77,8 @@ def read_state(path: Path) -> dict[str, Any]:
             f"{path}: expected a .state file written by train.py; cannot be read ({reason})"
         ) from None
     if not isinstance(state, dict) or state.get("format") != STATE_FORMAT:
-        raise CheckpointError(f"{path}: expected a .state file of format {STATE_FORMAT}")
+        got = state.get("format") if isinstance(state, dict) else type(state).__name__
+        raise CheckpointError(f"{path}: expected a .state file of format {STATE_FORMAT}, got {got}")
     if not isinstance(state.get("step"), int):
         raise CheckpointError(f"{path}: expected a step number, got {state.get('step')!r}")
     return state

@@ -25,39 +25,40 @@ from sr.data.crops import (
     CropDataset,
     CropSettings,
     ZoomedCropDataset,
-    refuse_small_images,
     use_one_thread,
 )
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import Mixture, Source
+from sr.data.sources import Mixture, Source, refuse_small_images
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.steps import Batch
-from sr.training.validate import MIN_SIDE, Sets
+from sr.training.validate import MIN_SIDE, ValidationSets
 
 
-def find_images(options: Options, device: torch.device) -> tuple[Sequence[Source[Any]], Sets]:
+def find_sources(
+    options: Options, device: torch.device
+) -> tuple[Sequence[Source[Any]], ValidationSets]:
     """Find training and validation images or clips and read their headers.
 
     device: of what measures flow. Raises DataError naming all faults.
     """
     sources = find_training_sources(options, device)
     refuse_small_images(sources, options.datasets.train.crop_size, "the crop")
-    sets: Sets = find_validation_sources(options, device)
+    sets: ValidationSets = find_validation_sources(options, device)
     validated = [source for part in sets.values() for source in part]
     least = MIN_SIDE["SSIM" if options.validate_.lpips is None else options.validate_.lpips.network]
     refuse_small_images(validated, least + 2 * options.scale, "what validation measures")
     return sources, sets
 
 
-def decode_images(
+def decode_sources(
     sources: Sequence[Source[Any]], folder: Path, cache_gib: float, accelerator: Accelerator
 ) -> SourceCache[Any]:
     """Decode images or clips into a file of this machine's own in the run's folder.
 
     Where several processes share a machine, one of them decodes and the others wait.
     """
-    file = _images_path(folder)
+    file = _get_cache_path(folder)
     if accelerator.is_local_main_process:
         write_index(fill_cache(sources, file, int(cache_gib * 2**30)))
     accelerator.wait_for_everyone()
@@ -65,8 +66,8 @@ def decode_images(
 
 
 def delete_decoded(folder: Path) -> None:
-    """Delete what `decode_images` wrote on this machine."""
-    file = _images_path(folder)
+    """Delete what `decode_sources` wrote on this machine."""
+    file = _get_cache_path(folder)
     for path in (file, get_index_path(file)):
         path.unlink(missing_ok=True)
 
@@ -140,13 +141,13 @@ def count_batches_per_step(options: Options) -> int:
 
 
 def uses_channels_last(options: Options, accelerator: Accelerator) -> bool:
-    """Return whether activations are to lie so in memory."""
+    """Return whether activations are kept in memory as channels_last."""
     choice = options.train.memory_format
     reduced = accelerator.mixed_precision != "no"
     return choice == "channels_last" or (choice == "auto" and reduced)
 
 
-def _images_path(folder: Path) -> Path:
+def _get_cache_path(folder: Path) -> Path:
     """Return the file of decoded images; machines that share the folder have one each."""
     return folder / f"images.{os.environ.get('GROUP_RANK', '0')}.bin"
 

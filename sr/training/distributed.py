@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sr.device import DeviceError
 
-PATIENCE = timedelta(hours=2)  # others wait while one validates or decodes images
+GROUP_TIMEOUT = timedelta(hours=2)  # others wait while one validates or decodes images
 
 
 def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
@@ -29,22 +29,26 @@ def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
     return Accelerator(
         mixed_precision=precision,
         cpu=device.type == "cpu",
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=GROUP_TIMEOUT)],
     )
 
 
-def local_device(device: torch.device) -> torch.device:
-    """Return the device of this process: several on one machine take one GPU each.
+def choose_local_device(device: torch.device) -> torch.device:
+    """Choose the device of this process: several on one machine take one GPU each.
 
     Raises DeviceError where there are too few, or where one was named.
     """
     if device.type != "cuda" or count_processes() == 1:
         return device
     if device.index is not None:
-        raise DeviceError(f"train.device {device}: several processes take one GPU each; use auto")
+        raise DeviceError(
+            f"train.device: expected auto for several processes, of one GPU each, got {device}"
+        )
     rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if rank >= count:
-        raise DeviceError(f"process {rank + 1} of this machine has no GPU; there are {count}")
+        raise DeviceError(
+            f"process {rank + 1} of this machine: expected a GPU of its own, got {count} in all"
+        )
     return torch.device("cuda", rank)
 
 

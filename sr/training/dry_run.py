@@ -1,5 +1,5 @@
-"""A dry run: everything is opened, built and tried once; nothing is written, but what clips leave
-in the cache folder.
+"""--check: everything is opened, built and tried once; nothing is written, but what clips leave in
+the cache folder. --preview-data: a sheet of the first crops.
 """
 
 import os
@@ -25,18 +25,18 @@ from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.data_loader import (
     count_batches_per_step,
-    find_images,
+    find_sources,
     load_crops,
     load_first_batches,
 )
 from sr.training.distributed import count_processes, make_accelerator
-from sr.training.gradient_check import format_table, measure_terms
+from sr.training.gradient_check import format_gradients, measure_gradients
 from sr.training.logging import format_duration
 from sr.training.run_folder import name_os_errors
-from sr.training.setup import find_teacher, make_loss, make_state
+from sr.training.setup import make_loss, make_state, make_teacher
 from sr.training.state import GANState, TrainState
 from sr.training.steps import Batch, train_step
-from sr.training.validate import Sets, validate
+from sr.training.validate import ValidationSets, validate
 
 TIMED_STEPS = 3
 PREVIEWED_PAIRS = 32
@@ -49,15 +49,18 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     steps and one validation are made. Raises a UserError with all that the user can fix.
     """
     if count_processes() > 1:
-        raise UserError("--check rehearses one process; leave out torchrun or accelerate launch")
+        raise UserError(
+            f"--check: expected one process, got {count_processes()}; leave out torchrun or "
+            "accelerate launch"
+        )
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
-    sources, sets = find_images(options, device)
+    sources, sets = find_sources(options, device)
     decode_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     report(f"data: {kind} to train on {len(sources)}, to validate on {count}; all can be read")
-    teacher = find_teacher(options)
+    teacher = make_teacher(options)
     accelerator = make_accelerator(device, dtype)
     state, _ = make_state(options, accelerator, state_file=None)
     size = _describe_size(state.generator.network)
@@ -72,7 +75,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     batches = load_first_batches(
         options, SourceCache(sources, Path(), []), accelerator, count_batches_per_step(options)
     )
-    for line in format_table(measure_terms(state.networks, loss, batches[0], accelerator)):
+    for line in format_gradients(measure_gradients(state.networks, loss, batches[0], accelerator)):
         report(line)
 
     def time_step(step: int) -> float:
@@ -80,7 +83,11 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
 
     steps = options.train.steps
     state.generator.network.train()
-    seconds = steps * time_step(1) if state.gan is None else _time_run(state.gan, steps, time_step)
+    seconds = (
+        steps * time_step(1)
+        if state.gan is None
+        else _estimate_gan_run(state.gan, steps, time_step)
+    )
     report(
         f"steps: {seconds / steps:.3f} s each on {device} in {precision_name(dtype)},"
         f" so {steps} take {format_duration(seconds)}, if workers keep up"
@@ -92,9 +99,9 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     report(f"memory: {peak_gib():.2f} GiB")
 
 
-def write_preview(options: Options, folder: Path) -> Path:
+def write_data_preview(options: Options, folder: Path) -> Path:
     """Write a sheet of the first lr/hr crops of a run into a folder. Returns its path."""
-    sources, _ = find_images(options, resolve_device(options.train.device))
+    sources, _ = find_sources(options, resolve_device(options.train.device))
     with name_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
@@ -120,13 +127,13 @@ def _find_fault(source: Source[Any]) -> str | None:
     return None
 
 
-def _time_run(gan: GANState, steps: int, time_step: Callable[[int], float]) -> float:
-    """Return the seconds of a run, from steps of each kind: alone, with the discriminator, and R1.
+def _estimate_gan_run(gan: GANState, steps: int, time_step: Callable[[int], float]) -> float:
+    """Estimate the seconds of a GAN run from one step of each kind: alone, both networks, with R1.
 
     time_step: step -> the seconds that one like it takes.
     """
     first = gan.start_step + gan.warmup_steps  # the first in which all terms count
-    kinds = _find_kinds_of_steps(gan, first)
+    kinds = _find_step_kinds(gan, first)
     seconds = {kind: time_step(step) for kind, step in kinds.items()}
     with_discriminator = (steps - gan.start_step) // gan.interval + 1
     with_r1 = with_discriminator // gan.loss.r1_interval if "r1" in kinds else 0
@@ -135,7 +142,7 @@ def _time_run(gan: GANState, steps: int, time_step: Callable[[int], float]) -> f
     return alone + both + seconds.get("r1", 0.0) * with_r1
 
 
-def _find_kinds_of_steps(gan: GANState, first: int) -> dict[str, int]:
+def _find_step_kinds(gan: GANState, first: int) -> dict[str, int]:
     """Return a step of each kind, from `first` on, by name."""
     kinds: dict[str, int] = {}
     for step in range(first, first + 2 * gan.interval * gan.loss.r1_interval + 1):
@@ -159,7 +166,7 @@ def _time_step(
     for repeat in range(TIMED_STEPS + 1):
         results, _ = train_step(state, loss, batches, step, accelerator)
         for name, result in results.items():
-            # fp16 begins with a scale that overflows, and lowers it.
+            # With fp16 the first scale overflows, and is lowered.
             if not result.finite and accelerator.scaler is None:
                 raise UserError(f"{name}: its first steps are not finite (loss {result.loss:g})")
         if repeat == 0:
@@ -168,7 +175,7 @@ def _time_step(
 
 
 def _time_validation(
-    options: Options, state: TrainState, sets: Sets, accelerator: Accelerator
+    options: Options, state: TrainState, sets: ValidationSets, accelerator: Accelerator
 ) -> float:
     lpips = build_validation_lpips(options.validate_, accelerator.device)
     started = time.perf_counter()

@@ -86,7 +86,7 @@ class GANMonitor:
             "means": dict(self.means),
             "counts": dict(self.counts),
             "alarms": list(self.alarms),
-            "told": dict(self.reported),
+            "told": dict(self.reported),  # the key of all state files so far
             "last_acted": self.last_acted,
             "weight_factor": self.weight_factor,
             "paused_until": self.paused_until,

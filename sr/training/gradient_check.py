@@ -24,7 +24,7 @@ class ZeroGradientError(UserError):
 
 
 @dataclass(frozen=True)
-class TermShare:
+class GradientShare:
     """What a term of the loss does to the generator on one batch."""
 
     name: str
@@ -34,9 +34,9 @@ class TermShare:
     share: float  # of the sum of all terms' norms
 
 
-def measure_terms(
+def measure_gradients(
     networks: Sequence[nn.Module], loss: CombinedLoss, batch: Batch, accelerator: Accelerator
-) -> list[TermShare]:
+) -> list[GradientShare]:
     """Measure the gradient of each weighted term with respect to the generator, on one batch.
 
     networks: the generator and, where there is one, the discriminator. All weights count in full,
@@ -63,12 +63,12 @@ def measure_terms(
     _refuse_zero_gradients(norms)
     total = sum(norms.values())
     return [
-        TermShare(name, values[name], part.weight, norms[name], norms[name] / total)
+        GradientShare(name, values[name], part.weight, norms[name], norms[name] / total)
         for name, part in loss.terms.items()
     ]
 
 
-def format_table(shares: Sequence[TermShare]) -> list[str]:
+def format_gradients(shares: Sequence[GradientShare]) -> list[str]:
     """Return lines for a terminal."""
     head = f"{'loss term':24} {'value':>10} {'weight':>9} {'|gradient|':>11} {'share':>9}"
     return [head] + [

@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from sr.io.event_log import EventLog
-from sr.training.gradient_check import TermShare, format_table
+from sr.training.gradient_check import GradientShare, format_gradients
 from sr.training.validate import Scores
 
 
@@ -69,12 +69,12 @@ class RunLog:
         """Print a line on the terminal, above the progress line."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    def start(self, **fields: Any) -> None:
+    def write_start(self, **fields: Any) -> None:
         """Log that the run begins or goes on."""
         self.events.write("start", **fields)
-        self._restart_clock(self._since_step)
+        self.restart_clock(self._since_step)
 
-    def step(self, step: int, fields: Mapping[str, float]) -> None:
+    def write_step(self, step: int, fields: Mapping[str, float]) -> None:
         """Show that a step is done; every `interval` steps log its numbers.
 
         With several processes they are those of the first one's share of the batch.
@@ -92,14 +92,17 @@ class RunLog:
         fields = {**fields, "steps_per_second": speed, "memory_gib": memory}
         self.events.write("progress", step=step, steps=self.steps, **fields)
         self._plot("train", step, fields)
-        self._restart_clock(step)
+        self.restart_clock(step)
 
-    def gradients(self, step: int, shares: Sequence[TermShare]) -> None:
+    def write_gradients(self, step: int, shares: Sequence[GradientShare]) -> None:
         """Log what each term of the loss does to the generator."""
-        for line in format_table(shares):
+        for line in format_gradients(shares):
             self.print(line)
         self.events.write(
-            "item_done", item="liveness", step=step, terms=[asdict(share) for share in shares]
+            "item_done",
+            item="liveness",  # the key of all logs so far
+            step=step,
+            terms=[asdict(share) for share in shares],
         )
 
     def warn(self, step: int, message: str) -> None:
@@ -107,7 +110,7 @@ class RunLog:
         self.print(f"step {step}  warning: {message}")
         self.events.write("warning", step=step, message=message)
 
-    def validation(self, step: int, scores: Scores, bicubic: Scores, best: bool) -> None:
+    def write_validation(self, step: int, scores: Scores, bicubic: Scores, best: bool) -> None:
         """Log scores of the averaged weights at a step, next to bicubic's."""
         mark = "  (best)" if best else ""
         for name, values in scores.items():
@@ -124,7 +127,7 @@ class RunLog:
             "item_done", item="validation", step=step, scores=scores, bicubic=bicubic, best=best
         )
 
-    def image(self, step: int, tag: str, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+    def write_image(self, step: int, tag: str, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
         """Show bicubic upscaling, sr and hr side by side in TensorBoard; (1, 3, H, W) each."""
         bicubic = functional.interpolate(lr, size=hr.shape[-2:], mode="bicubic")
         row = torch.cat([bicubic, sr, hr]).clamp(0, 1)
@@ -133,11 +136,11 @@ class RunLog:
 
             self.board.add_image(tag, make_grid(row, nrow=3), step)
 
-    def skip_time(self, step: int) -> None:
-        """Leave what was done since the last step out of the speed."""
-        self._restart_clock(step)
+    def restart_clock(self, step: int) -> None:
+        """Measure speed from now on: what was done since the last step does not count."""
+        self._since, self._since_step = time.perf_counter(), step
 
-    def done(self, **fields: Any) -> None:
+    def write_done(self, **fields: Any) -> None:
         """Log that the run has ended."""
         self.events.write("done", **fields)
 
@@ -146,9 +149,6 @@ class RunLog:
             return
         for name, value in values.items():
             self.board.add_scalar(f"{group}/{name}", value, step)
-
-    def _restart_clock(self, step: int) -> None:
-        self._since, self._since_step = time.perf_counter(), step
 
 
 def _format_terms(fields: Mapping[str, float]) -> str:

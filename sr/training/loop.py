@@ -10,11 +10,7 @@ from sr.training.distributed import any_process, average_over_processes
 from sr.training.gan_monitor import GANDivergedError
 from sr.training.logging import RunLog
 from sr.training.state import TrainState
-from sr.training.step_metrics import (
-    collect_fields,
-    describe_nonfinite,
-    measure_step,
-)
+from sr.training.step_metrics import collect_fields, describe_nonfinite, measure_step
 from sr.training.steps import Batch, train_step
 
 
@@ -86,7 +82,7 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
             alarms = state.gan.monitor.observe(step, measured)
             summary = state.gan.monitor.summarize()
             fields |= {f"health_{name}": value for name, value in summary.items()}
-        log.step(step, fields)
+        log.write_step(step, fields)
         for alarm in alarms:
             log.warn(step, alarm)
         if state.gan is not None and state.gan.monitor.stops:
@@ -96,10 +92,10 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
         last = step == steps
         if step % validate_interval == 0 or last:
             validate()
-            log.skip_time(step)
+            log.restart_clock(step)
         if step % checkpoint_interval == 0 or last:
             save()
-            log.skip_time(step)
+            log.restart_clock(step)
     finished = state.step >= steps
     if not finished:
         save()

@@ -22,21 +22,21 @@ from sr.options.schema import Options
 from sr.training.checkpoint import model_path, save_checkpoint, write_model
 from sr.training.data_loader import (
     count_batches_per_step,
-    decode_images,
+    decode_sources,
     delete_decoded,
-    find_images,
+    find_sources,
     load_batches,
     load_first_batches,
 )
-from sr.training.distributed import local_device, make_accelerator
-from sr.training.gradient_check import measure_terms
+from sr.training.distributed import choose_local_device, make_accelerator
+from sr.training.gradient_check import measure_gradients
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.run_folder import describe_run, lock_folder, name_os_errors, open_folder
-from sr.training.setup import find_teacher, make_loss, make_metadata, make_state
+from sr.training.run_folder import lock_folder, name_os_errors, open_folder, write_run_description
+from sr.training.setup import make_loss, make_metadata, make_state, make_teacher
 from sr.training.signals import catch_signals
 from sr.training.state import TrainState
-from sr.training.validate import Sets, checkpoint_score, validate, validate_bicubic
+from sr.training.validate import ValidationSets, checkpoint_score, validate, validate_bicubic
 
 CatchInterruption = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
@@ -51,10 +51,10 @@ def train(
     gives a function that is asked before each step whether to stop; by default for Ctrl-C and
     SIGTERM. Raises a UserError (DataError, CheckpointError, ...) for what the user can fix.
     """
-    device = local_device(resolve_device(options.train.device))
+    device = choose_local_device(resolve_device(options.train.device))
     dtype = resolve_precision(options.train.precision, device)
-    sources, sets = find_images(options, device)
-    teacher = find_teacher(options)
+    sources, sets = find_sources(options, device)
+    teacher = make_teacher(options)
     folder = options.log.folder / options.name
     accelerator = make_accelerator(device, dtype)
     with ExitStack() as stack:
@@ -67,7 +67,7 @@ def train(
         state, missing_keys = make_state(options, accelerator, state_file)
         if accelerator.is_main_process:
             with name_os_errors(folder):
-                describe_run(
+                write_run_description(
                     folder, dump_options(options), options.seed, device, precision_name(dtype)
                 )
         if accelerator.is_local_main_process:
@@ -82,19 +82,19 @@ def train(
                     interval=options.log.interval,
                 )
             )
-            cached = decode_images(sources, folder, options.datasets.train.cache_gib, accelerator)
+            cached = decode_sources(sources, folder, options.datasets.train.cache_gib, accelerator)
         log.print(describe_start(options, cached, state, missing_keys, accelerator, dtype))
-        return _train(
+        return _train_until_done(
             options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
         )
 
 
-def _train(
+def _train_until_done(
     options: Options,
     state: TrainState,
     teacher: Teacher | None,
     cached: SourceCache[Any],
-    sets: Sets,
+    sets: ValidationSets,
     accelerator: Accelerator,
     dtype: torch.dtype,
     log: RunLog,
@@ -104,7 +104,7 @@ def _train(
     """Train from the first batch to the last step saved."""
     train, checkpoints = options.train, folder / "checkpoints"
     metadata = make_metadata(options, teacher, accelerator.device)
-    log.start(
+    log.write_start(
         step=state.step,
         steps=train.steps,
         folder=folder,
@@ -115,7 +115,9 @@ def _train(
     )
     loss = make_loss(options, state, teacher, accelerator)
     (first_batch,) = load_first_batches(options, cached, accelerator, 1)
-    log.gradients(state.step, measure_terms(state.networks, loss, first_batch, accelerator))
+    log.write_gradients(
+        state.step, measure_gradients(state.networks, loss, first_batch, accelerator)
+    )
 
     def save() -> None:
         save_checkpoint(checkpoints, state, metadata, train.keep_last)
@@ -124,16 +126,16 @@ def _train(
         write_model(checkpoints / "best.safetensors", state, metadata)
 
     def on_main_process(work: Callable[[], None]) -> Callable[[], None]:
-        def run() -> None:
+        def run_on_main() -> None:
             if accelerator.is_main_process:
                 with name_os_errors(folder):
                     work()
             accelerator.wait_for_everyone()
 
-        return run
+        return run_on_main
 
     validator = make_validator(options, state, sets, accelerator, log, write_best)
-    log.skip_time(state.step)
+    log.restart_clock(state.step)
     finished = run_loop(
         state,
         loss,
@@ -149,7 +151,7 @@ def _train(
         save=on_main_process(save),
         interrupted=interrupted,
     )
-    log.done(step=state.step, finished=finished)
+    log.write_done(step=state.step, finished=finished)
     path = model_path(checkpoints, state.step)
     log.print(f"{'finished' if finished else 'interrupted'}, saved {path}")
     return finished
@@ -158,12 +160,12 @@ def _train(
 def make_validator(
     options: Options,
     state: TrainState,
-    sets: Sets,
+    sets: ValidationSets,
     accelerator: Accelerator,
     log: RunLog,
     write_best: Callable[[], None],
 ) -> Callable[[], None]:
-    """Return what measures the averaged weights, logs the scores and writes the best."""
+    """Make the function that measures the averaged weights, logs scores and writes the best."""
     if not sets or not accelerator.is_main_process:
         return lambda: None
     lpips = build_validation_lpips(options.validate_, accelerator.device)
@@ -172,9 +174,9 @@ def make_validator(
 
     def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
         if index < options.log.num_images:
-            log.image(state.step, f"{name}/{index}", lr, sr, hr)
+            log.write_image(state.step, f"{name}/{index}", lr, sr, hr)
 
-    def run() -> None:
+    def run_validation() -> None:
         scores = validate(
             state.ema.network,
             sets,
@@ -186,13 +188,13 @@ def make_validator(
             window,
         )
         score = checkpoint_score(scores, adversarial=state.gan is not None)
-        best = score is not None and score > state.best
+        best = score is not None and score > state.best_score
         if score is not None and best:
-            state.best = score
+            state.best_score = score
             write_best()
-        log.validation(state.step, scores, bicubic, best)
+        log.write_validation(state.step, scores, bicubic, best)
 
-    return run
+    return run_validation
 
 
 def describe_start(

@@ -1,11 +1,14 @@
-"""The folder of a run: what is in it, how it is opened, how the surroundings are noted.
+"""The folder of a run: what is in it, how it is opened, and the description of its environment.
 
 runs/<name>/options.yml          the resolved options
             environment.json     seed, versions, hardware, git commit
-            log.jsonl            one line an event
+            log.jsonl            one line per event
             tensorboard/         losses, learning rate, scores, images
             checkpoints/         see sr.training.checkpoint
-            images.N.bin,json  decoded images of machine N while the run lasts
+            images.N.bin, .json  decoded images of machine N while the run lasts
+            left-TIME/           checkpoints later than the state file that was resumed from
+runs/.<name>.lock                held while a process trains there
+runs/<name>.until-TIME/          what --resume never moved aside
 """
 
 import json
@@ -30,7 +33,7 @@ PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pyvips", "safetensor
 
 @contextmanager
 def name_os_errors(folder: Path) -> Iterator[None]:
-    """Raise a UserError for what the system refuses: a missing right, a full disk."""
+    """Raise a UserError for what the system refuses: missing permission, a full disk."""
     try:
         yield
     except OSError as error:
@@ -72,7 +75,7 @@ def open_folder(folder: Path, resume: str) -> Path | None:
     return Path(resume)
 
 
-def describe_run(
+def write_run_description(
     folder: Path, options_yaml: str, seed: int, device: torch.device, precision: str
 ) -> None:
     """Write options.yml and environment.json; a resumed run writes them again."""
@@ -87,7 +90,7 @@ def describe_run(
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
-        "git_commit": git_commit(),
+        "git_commit": find_git_commit(),
     }
     text = json.dumps(environment, indent=2) + "\n"
     (folder / "environment.json").write_text(text, encoding="utf-8")
@@ -101,7 +104,7 @@ def describe_hardware(device: torch.device) -> str:
     return f"{platform.machine()} CPU, {os.cpu_count()} cores, {capability}"
 
 
-def git_commit() -> str | None:
+def find_git_commit() -> str | None:
     """Return the code's commit, with `-dirty` for uncommitted changes; None outside a checkout."""
     try:
         described = subprocess.run(

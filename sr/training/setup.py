@@ -1,4 +1,4 @@
-"""Options -> what a run works with: the state of both networks, the loss, a model's metadata."""
+"""Options -> what a run works with: the state of both networks, teacher, loss, model metadata."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +54,7 @@ def make_state(
             build_clips_metadata(options).get("clips"),
             partial=train.initial_partial,
         )
-    generator = _place(generator, options, accelerator)
+    generator = _place_network(generator, options, accelerator)
     state = TrainState(
         ema=Ema(generator, train.ema_decay),  # a copy, before the network is wrapped
         generator=_make_network_state(
@@ -64,11 +64,11 @@ def make_state(
         scaler=accelerator.scaler,
     )
     if state_file is not None:
-        _resume(state, options, state_file)
+        _load_state(state, options, state_file)
     return state, missing_keys
 
 
-def find_teacher(options: Options) -> Teacher | None:
+def make_teacher(options: Options) -> Teacher | None:
     """Load what the generator learns from next to hr, on the CPU; None without losses.teacher.
 
     Raises UserError naming the key, for a file that is no such model.
@@ -86,7 +86,7 @@ def find_teacher(options: Options) -> Teacher | None:
 def make_loss(
     options: Options, state: TrainState, teacher: Teacher | None, accelerator: Accelerator
 ) -> CombinedLoss:
-    """Make the generator's loss. teacher: as `find_teacher` gives it; moved to the device."""
+    """Make the generator's loss. teacher: from `make_teacher`; moved to the device."""
     if teacher is not None:
         teacher.to(accelerator.device)
     discriminator = None if state.gan is None else state.gan.discriminator.network
@@ -122,7 +122,7 @@ def _make_gan_state(options: Options, accelerator: Accelerator) -> GANState | No
     discriminator = build_discriminator(options.discriminator, options.datasets.train.crop_size)
     return GANState(
         discriminator=_make_network_state(
-            _place(discriminator, options, accelerator),
+            _place_network(discriminator, options, accelerator),
             gan.optimizer,
             gan.schedule or train.schedule,
             gan.clip_norm,
@@ -130,6 +130,7 @@ def _make_gan_state(options: Options, accelerator: Accelerator) -> GANState | No
             accelerator,
         ),
         loss=build_discriminator_loss(adversarial),
+        # Option keys keep the spelling that older files have.
         monitor=GANMonitor(max_color_drift=limits.pop("max_colour_drift"), **limits),
         start_step=gan.start_step,
         warmup_steps=gan.lead_steps,
@@ -138,7 +139,7 @@ def _make_gan_state(options: Options, accelerator: Accelerator) -> GANState | No
     )
 
 
-def _place(network: nn.Module, options: Options, accelerator: Accelerator) -> nn.Module:
+def _place_network(network: nn.Module, options: Options, accelerator: Accelerator) -> nn.Module:
     """Move to the device, in its layout, with statistics as the processes share them."""
     network = share_batch_statistics(network, accelerator).to(accelerator.device)
     if uses_channels_last(options, accelerator):
@@ -164,7 +165,7 @@ def _make_network_state(
     )
 
 
-def _resume(state: TrainState, options: Options, state_file: Path) -> None:
+def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
     """Load a state file, unless it is of other networks or already at the end."""
     saved = read_state(state_file)
     try:
@@ -178,7 +179,7 @@ def _resume(state: TrainState, options: Options, state_file: Path) -> None:
             ("optimizer", ("train", "optimizer", "type")),
             ("discriminator's optimizer", ("train", "gan", "optimizer", "type")),
         ):
-            expected, got = _get(ours, keys), _get(theirs, keys)
+            expected, got = _get_option(ours, keys), _get_option(theirs, keys)
             if expected != got:
                 raise CheckpointError(
                     f"{state_file}: expected a state with {name} {expected}, got {got}; use "
@@ -188,7 +189,7 @@ def _resume(state: TrainState, options: Options, state_file: Path) -> None:
         other_sets = theirs["datasets"]["validation"] != ours["datasets"]["validation"]
         other_lpips = theirs["validate"].get("lpips") != ours["validate"]["lpips"]
         if other_sets or (other_lpips and state.gan is not None):
-            state.best = float("-inf")
+            state.best_score = float("-inf")
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -200,7 +201,7 @@ def _resume(state: TrainState, options: Options, state_file: Path) -> None:
         )
 
 
-def _get(tree: object, keys: Sequence[str]) -> object:
+def _get_option(tree: object, keys: Sequence[str]) -> object:
     for key in keys:
         if tree is None:  # a section that was left out
             return None

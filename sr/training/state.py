@@ -97,7 +97,7 @@ class TrainState:
     gan: GANState | None = None
     scaler: torch.amp.GradScaler | None = None  # the accelerator's, with fp16
     step: int = 0  # steps done
-    best: float = float("-inf")  # highest checkpoint_score of a validation
+    best_score: float = float("-inf")  # highest `checkpoint_score`
     nonfinite_in_row: dict[str, int] = field(default_factory=dict)  # last updates, by network
 
     @property
@@ -117,11 +117,11 @@ class TrainState:
             gan = {
                 "discriminator": self.gan.discriminator.network.state_dict(),
                 "optimizer": self.gan.discriminator.optimizer.state_dict(),
-                "health": self.gan.monitor.state_dict(),
+                "health": self.gan.monitor.state_dict(),  # the key of all state files so far
             }
         return {
             "step": self.step,
-            "best": self.best,
+            "best": self.best_score,
             "nonfinite_in_row": self.nonfinite_in_row,
             "generator": self.generator.network.state_dict(),
             "ema": self.ema.network.state_dict(),
@@ -138,7 +138,7 @@ class TrainState:
             gan = state["adversarial"]
             self.gan.discriminator.load(gan["discriminator"], gan["optimizer"])
             self.gan.monitor.load_state_dict(gan["health"])
-        self.step, self.best = int(state["step"]), float(state["best"])
+        self.step, self.best_score = int(state["step"]), float(state["best"])
         self.nonfinite_in_row = dict(state["nonfinite_in_row"])
         if self.scaler is not None and state["scaler"] is not None:
             self.scaler.load_state_dict(state["scaler"])

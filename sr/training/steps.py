@@ -79,7 +79,7 @@ def generator_step(
         losses.append(total.detach())
         all_terms.append(terms)
         images.append(select_with_original(sr.detach(), batch.hr))
-    return _update(generator, losses, all_terms, accelerator), images
+    return _update_network(generator, losses, all_terms, accelerator), images
 
 
 def discriminator_step(
@@ -110,7 +110,7 @@ def discriminator_step(
             accelerator.backward(total / len(batches))
         losses.append(total.detach())
         all_terms.append(terms)
-    return _update(discriminator, losses, all_terms, accelerator)
+    return _update_network(discriminator, losses, all_terms, accelerator)
 
 
 def train_step(
@@ -208,7 +208,7 @@ def _share_gradients(state: NetworkState, accelerator: Accelerator, last: bool) 
         yield
 
 
-def _update(
+def _update_network(
     state: NetworkState,
     losses: Sequence[Tensor],
     terms: Sequence[Mapping[str, Tensor]],

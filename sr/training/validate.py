@@ -18,7 +18,7 @@ from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 from sr.motion.frame_window import Window
 
-Sets = Mapping[str, Sequence[Source[Any]]]
+ValidationSets = Mapping[str, Sequence[Source[Any]]]
 Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its images
 Upscale = Callable[[tuple[Tensor, ...]], Tensor]
 OnImage = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
@@ -31,7 +31,7 @@ what the halvings of LPIPS' networks leave something of."""
 
 def validate(
     network: nn.Module,
-    sets: Sets,
+    sets: ValidationSets,
     scale: int,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
@@ -54,7 +54,7 @@ def validate(
     return _score(upscale, sets, scale, on_image, lpips, window)
 
 
-def validate_bicubic(sets: Sets, scale: int, lpips: LPIPS | None = None) -> Scores:
+def validate_bicubic(sets: ValidationSets, scale: int, lpips: LPIPS | None = None) -> Scores:
     """Return the same scores of MATLAB's bicubic upscaling: what a network must beat."""
 
     def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
@@ -79,7 +79,7 @@ def checkpoint_score(scores: Scores, *, adversarial: bool) -> float | None:
 
 def _score(
     upscale: Upscale,
-    sets: Sets,
+    sets: ValidationSets,
     scale: int,
     on_image: OnImage,
     lpips: LPIPS | None,

@@ -7,14 +7,13 @@ from torch import Tensor
 
 from sr.data.augment import (
     Augmentation,
-    Image,
-    Pair,
     Place,
     cut_square,
     draw_augmentation,
     draw_place,
     measure_detail,
 )
+from sr.data.sources import Image, Pair
 
 EIGHT = [Augmentation(*switches) for switches in product((False, True), repeat=3)]
 each_orientation = pytest.mark.parametrize("augmentation", EIGHT)

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr.data.augment import Pair
 from sr.data.cache import SourceCache, fill_cache
 from sr.data.hr_only import find_hr_images
-from sr.data.sources import DataError, count_pair_bytes
+from sr.data.sources import DataError, Pair, count_pair_bytes
 from sr.io.rgb8 import write_rgb8
 
 

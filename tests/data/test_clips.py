@@ -11,10 +11,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sr.data.augment import Image
 from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, find_scene
 from sr.data.frame_folders import FrameFiles
 from sr.data.imresize import imresize
+from sr.data.sources import Image
 from sr.io.rgb8 import write_rgb8
 from sr.motion.methods import DIS, RGB8, Flow
 

@@ -14,14 +14,13 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from sr.data.augment import Pair
 from sr.data.cache import SourceCache, fill_cache
-from sr.data.crops import Crop, CropDataset, CropSettings, refuse_small_images, use_one_thread
+from sr.data.crops import Crop, CropDataset, CropSettings, use_one_thread
 from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import DataError, Mixture, PairSource, count_pair_bytes
+from sr.data.sources import DataError, Mixture, Pair, Source, count_pair_bytes, refuse_small_images
 from sr.data.synthetic.fonts import Font
 from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import write_rgb8
@@ -67,7 +66,7 @@ class Repeated:
 
 def dataset(
     tmp_path: Path,
-    sources: Sequence[PairSource],
+    sources: Sequence[Source[Pair]],
     seed: int = 0,
     settings: CropSettings = SETTINGS,
     degradation: Degradation | None = None,

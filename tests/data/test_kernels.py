@@ -16,7 +16,7 @@ from sr.data.kernels import (
 
 
 def offsets(kernel: Kernel) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """x (to the right) and y (down) of every element, from the centre."""
+    """x (to the right) and y (down) of every element, from the center."""
     indices = np.indices(kernel.shape) - len(kernel) // 2
     return indices[1], indices[0]
 

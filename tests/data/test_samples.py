@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from sr.data.augment import Image, Pair
 from sr.data.clips import Clip, ClipArrays, Downscaling, FlowStore, find_scene, load_samples
-from sr.data.sources import Source, count_pair_bytes
+from sr.data.sources import Image, Pair, Source, count_pair_bytes
 from sr.motion.frame_window import Alignment, Window, gather_window
 from sr.motion.methods import DIS
 

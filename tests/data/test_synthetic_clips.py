@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sr.data.augment import Image, measure_detail
+from sr.data.augment import measure_detail
+from sr.data.sources import Image
 from sr.data.synthetic_clips import MovingPhoto
 from sr.io.rgb8 import ImageError, write_rgb8
 from sr.motion.methods import DIS

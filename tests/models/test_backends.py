@@ -290,8 +290,8 @@ def test_bf16_of_what_needs_fp32_is_refused(onnx_path: Path) -> None:
 @pytest.mark.parametrize(
     ("backend", "missing", "command"),
     [
-        ("onnxruntime", "onnxscript", r"pip install '\.\[onnx\]'"),
-        ("openvino", "openvino", r"pip install '\.\[openvino\]'"),
+        ("onnxruntime", "onnxscript", r"pip install -e '\.\[onnx\]'"),
+        ("openvino", "openvino", r"pip install -e '\.\[openvino\]'"),
     ],
 )
 def test_a_missing_extra_is_named(

@@ -171,5 +171,5 @@ def test_initial_weights_that_learned_with_other_neighbors_are_refused(tmp_path:
     options = RBPNOptions.model_validate(OPTIONS)
     load_initial_weights(network, path, options, 2, {**CLIPS, "flow": {"type": "DIS"}})
     for name, value in (("offsets", [-1, 1]), ("edge", "reference"), ("alignment", "none")):
-        with pytest.raises(ModelFileError, match=f"learned with {name} .*asks for"):
+        with pytest.raises(ModelFileError, match=f"learned with {name} .*datasets.window, got"):
             load_initial_weights(network, path, options, 2, {**CLIPS, name: value})

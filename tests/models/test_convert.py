@@ -290,5 +290,5 @@ def test_models_of_different_networks_cannot_be_blended(
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1])
 def test_a_share_that_leaves_nothing_to_blend_is_refused(tmp_path: Path, share: float) -> None:
     first = write_compact(tmp_path / "first.safetensors", 1)
-    with pytest.raises(ModelFileError, match="must be between 0 and 1"):
+    with pytest.raises(ModelFileError, match="expected a share of the blend between 0 and 1"):
         convert_model(first, tmp_path / "blend.safetensors", blend=(first, share))

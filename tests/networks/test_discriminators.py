@@ -44,7 +44,7 @@ def find_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
 
 
 def move_statistics(network: nn.Module) -> nn.Module:
-    """Run in train mode: batch normalisation and singular vectors move."""
+    """Run in train mode: batch normalization and singular vectors move."""
     with torch.no_grad():
         network(torch.rand(3, 3, SIZE, SIZE))
     return network.eval()

@@ -6,7 +6,7 @@ from torch import nn
 
 from sr.networks.srgan_discriminator import SRGANDiscriminator
 
-Normalisation = Literal["batch", "spectral", "none"]
+Normalization = Literal["batch", "spectral", "none"]
 every_normalisation = pytest.mark.parametrize("normalisation", ["batch", "spectral", "none"])
 
 
@@ -40,7 +40,7 @@ def test_the_pooled_biases_before_a_batch_normalisation_change_nothing() -> None
 
 @every_normalisation
 @pytest.mark.parametrize("crop_size", [16, 17, 31, 40])
-def test_the_dense_head_fits_every_crop_size(crop_size: int, normalisation: Normalisation) -> None:
+def test_the_dense_head_fits_every_crop_size(crop_size: int, normalisation: Normalization) -> None:
     network = SRGANDiscriminator(crop_size, 2, "dense", normalisation)
     assert network(torch.rand(3, 3, crop_size, crop_size)).shape == (3, 1)
 

@@ -15,7 +15,7 @@ from sr.options.clips import ClipSource
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training.run import train
-from sr.training.setup import find_teacher
+from sr.training.setup import make_teacher
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ROOT / "options"
@@ -82,7 +82,7 @@ def test_the_file_loads_and_builds(file: Path) -> None:
     options = load_options(file)
     generator = build_generator(options.generator, options.scale)
     if options.discriminator is None:
-        build_loss(options.losses, teacher=find_teacher(options))
+        build_loss(options.losses, teacher=make_teacher(options))
     else:
         build_discriminator(options.discriminator, options.datasets.train.crop_size)
     build_optimizer(options.train.optimizer, generator)

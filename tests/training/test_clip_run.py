@@ -21,7 +21,7 @@ from sr.networks.compact import Compact
 from sr.networks.rbpn import RBPN
 from sr.options.schema import Options
 from sr.training import run
-from sr.training.dry_run import dry_run, write_preview
+from sr.training.dry_run import dry_run, write_data_preview
 from sr.training.run import CatchInterruption
 from sr.training.validate import validate
 
@@ -286,7 +286,7 @@ def test_a_preview_shows_both_references_of_each_draw(
     clip_options: MakeOptions, tmp_path: Path
 ) -> None:
     for name, overrides in (("one", ()), ("two", (TEMPORAL,))):
-        path = write_preview(clip_options(f"name={name}", *overrides), tmp_path / "sheets")
+        path = write_data_preview(clip_options(f"name={name}", *overrides), tmp_path / "sheets")
         assert read_rgb8(path).std() > 20
 
 

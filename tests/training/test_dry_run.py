@@ -11,7 +11,7 @@ from sr.data.sources import DataError
 from sr.errors import UserError
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.options.schema import Options
-from sr.training.dry_run import dry_run, write_preview
+from sr.training.dry_run import dry_run, write_data_preview
 
 MakeOptions = Callable[..., Options]
 
@@ -88,12 +88,12 @@ def test_a_dry_run_is_for_one_process(
     tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="--check rehearses one process"):
+    with pytest.raises(UserError, match="--check: expected one process, got 2"):
         report(tiny_options())
 
 
 def test_a_preview_shows_the_first_crops(tiny_options: MakeOptions, tmp_path: Path) -> None:
-    path = write_preview(
+    path = write_data_preview(
         tiny_options("datasets.train.degradation={type: Real}"), tmp_path / "sheets"
     )
     assert path == tmp_path / "sheets" / "tiny.png"

@@ -8,12 +8,17 @@ from torch import Tensor, nn
 from sr.losses.adversarial import AdversarialTerm, generator_loss
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
 from sr.losses.pixel import l1, mse
-from sr.losses.total_variation import squared
+from sr.losses.total_variation import measure_squared
 from sr.networks.patchgan import PatchGAN
 from sr.networks.srresnet import SRResNet
 from sr.networks.unet_discriminator import UNetDiscriminator
 from sr.training.distributed import make_accelerator
-from sr.training.gradient_check import TermShare, ZeroGradientError, format_table, measure_terms
+from sr.training.gradient_check import (
+    GradientShare,
+    ZeroGradientError,
+    format_gradients,
+    measure_gradients,
+)
 from sr.training.steps import Batch
 
 
@@ -34,10 +39,10 @@ def measure(
     discriminator: nn.Module | None = None,
     generator: nn.Module | None = None,
     **terms: WeightedTerm,
-) -> list[TermShare]:
+) -> list[GradientShare]:
     networks = [SRResNet(2, 4, 1) if generator is None else generator]
     networks += [] if discriminator is None else [discriminator]
-    return measure_terms(networks, CombinedLoss(terms), BATCH, accelerator)
+    return measure_gradients(networks, CombinedLoss(terms), BATCH, accelerator)
 
 
 def refuse(term: Term, accelerator: Accelerator) -> str:
@@ -94,7 +99,7 @@ def test_the_published_weight_of_total_variation_is_seen_for_what_it_is(
     shares = measure(
         accelerator,
         mse=WeightedTerm(mse, 1.0),
-        total_variation=WeightedTerm(lambda sr, _hr: squared(sr), 2e-8),
+        total_variation=WeightedTerm(lambda sr, _hr: measure_squared(sr), 2e-8),
     )
     assert 0 < shares[1].share < 1e-5
 
@@ -120,8 +125,8 @@ def test_nothing_is_changed_by_measuring(accelerator: Accelerator) -> None:
 
 
 def test_the_table_has_a_line_for_every_term(accelerator: Accelerator) -> None:
-    lines = format_table(
-        [TermShare("l1", 0.03, 1.0, 0.2, 0.75), TermShare("tv", 0.1, 2e-8, 0.1, 0.25)]
+    lines = format_gradients(
+        [GradientShare("l1", 0.03, 1.0, 0.2, 0.75), GradientShare("tv", 0.1, 2e-8, 0.1, 0.25)]
     )
     assert len(lines) == 3
     assert lines[1].split() == ["l1", "0.03", "1", "0.2", "75.00%"]

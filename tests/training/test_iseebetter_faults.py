@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from sr.build import build_generator
 from sr.build_training import build_discriminator, build_discriminator_loss, build_loss
-from sr.data.augment import Image
 from sr.data.cache import SourceCache
 from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
 from sr.data.crops import CropSettings
+from sr.data.sources import Image
 from sr.losses.combined import CombinedLoss
 from sr.losses.imagenet_features import ImageNetFeatures
 from sr.motion.frame_window import Window, list_offsets
@@ -31,7 +31,7 @@ from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training import run
 from sr.training.distributed import make_accelerator
-from sr.training.gradient_check import measure_terms
+from sr.training.gradient_check import measure_gradients
 from sr.training.steps import Batch
 
 MakeOptions = Callable[..., Options]
@@ -137,7 +137,7 @@ def test_row_3_all_four_terms_reach_the_generator_without_being_asked_for(
 ) -> None:
     """There: L1 alone unless --APITLoss is given; D is trained, and nothing comes of it."""
     networks = [published.generator, published.discriminator]
-    shares = measure_terms(networks, published.loss, batch, accelerator)
+    shares = measure_gradients(networks, published.loss, batch, accelerator)
     assert [part.name for part in shares] == ["mse", "perceptual", "adversarial", "total_variation"]
     assert all(part.gradient_norm > 0 for part in shares)
     gan, adversarial = published.options.train.gan, published.options.losses.adversarial

@@ -11,7 +11,13 @@ from torch.nn import functional
 from sr.build_data import find_image_sources
 from sr.losses.lpips import LPIPS
 from sr.options.datasets import HRFolders
-from sr.training.validate import Scores, Sets, checkpoint_score, validate, validate_bicubic
+from sr.training.validate import (
+    Scores,
+    ValidationSets,
+    checkpoint_score,
+    validate,
+    validate_bicubic,
+)
 
 
 class Nearest(nn.Module):
@@ -26,7 +32,7 @@ class Nearest(nn.Module):
 
 
 @pytest.fixture
-def sets(photographs: Path) -> Sets:
+def sets(photographs: Path) -> ValidationSets:
     source = HRFolders(type="HRFolders", hr=(photographs,))
     return {"same": find_image_sources(source, scale=2)}
 
@@ -37,12 +43,12 @@ def lpips() -> LPIPS:
     return LPIPS("VGG16", "random")
 
 
-def scores_of(network: nn.Module, sets: Sets, lpips: LPIPS | None) -> Scores:
+def scores_of(network: nn.Module, sets: ValidationSets, lpips: LPIPS | None) -> Scores:
     device = torch.device("cpu")
     return validate(network, sets, 2, device, contextlib.nullcontext, lambda *_: None, lpips)
 
 
-def test_lpips_is_measured_only_where_asked(sets: Sets, lpips: LPIPS) -> None:
+def test_lpips_is_measured_only_where_asked(sets: ValidationSets, lpips: LPIPS) -> None:
     without, measured = scores_of(Nearest(), sets, None), scores_of(Nearest(), sets, lpips)
     assert "lpips" not in without["same"]
     assert measured["same"].pop("lpips") > 0
@@ -50,7 +56,9 @@ def test_lpips_is_measured_only_where_asked(sets: Sets, lpips: LPIPS) -> None:
     assert "lpips" in validate_bicubic(sets, 2, lpips)["same"]
 
 
-def test_lpips_is_that_of_8_bit_pixels_inside_the_border(sets: Sets, lpips: LPIPS) -> None:
+def test_lpips_is_that_of_8_bit_pixels_inside_the_border(
+    sets: ValidationSets, lpips: LPIPS
+) -> None:
     distances = []
     for source in sets["same"]:
         lr, hr = (

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sr.data.augment import Image, Pair
 from sr.data.imresize import imresize
-from sr.data.sources import DataError, raise_faults
+from sr.data.sources import DataError, Image, Pair, raise_faults
 from sr.data.synthetic.colors import to_rgb8
 from sr.data.synthetic.fonts import Font, find_fonts
 from sr.data.synthetic.graphics import draw_graphics, draw_svg, find_svg_fault

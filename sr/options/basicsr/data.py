@@ -118,7 +118,7 @@ def _translate_validation(reader: BasicSRReader, name: str, scale: int) -> dict[
 
 
 def _make_names_unique(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A name that is taken gets a number."""
+    """Append a number to each name that is taken."""
     taken: set[str] = set()
     for data in sets:
         name, number = data["name"], 2
@@ -129,7 +129,7 @@ def _make_names_unique(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _translate_degradation(reader: BasicSRReader) -> dict[str, Any]:
-    """Both stages; what the file reader out has Real-ESRGAN's value."""
+    """Translate both stages; what the file leaves out has Real-ESRGAN's value."""
     made: dict[str, Any] = {"type": "RealESRGAN"}
     made["first"] = _translate_stage(reader, "")
     made["second"] = _translate_stage(reader, "2")
@@ -165,7 +165,7 @@ def _translate_stage(reader: BasicSRReader, end: str) -> dict[str, Any]:
 
 
 def _normalize(reader: BasicSRReader, path: str) -> list[float]:
-    """Theirs may be any weights; ours sum to 1."""
+    """Scale weights, which theirs may be, to probabilities that sum to 1."""
     weights = reader.read_floats(path)
     total = sum(weights)
     if total <= 0:

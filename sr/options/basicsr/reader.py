@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sr.errors import UserError
 
 REASONS = (  # (pattern of key paths, why there is no counterpart or what to do instead)
-    ("num_gpu", "torchrun --nproc-per-node N starts one process a GPU; see also train.device"),
+    ("num_gpu", "torchrun --nproc-per-node N starts one process per GPU; see also train.device"),
     ("dist_params.*", "the launcher chooses: torchrun or accelerate launch"),
     ("find_unused_parameters", "not needed by our networks"),
     ("queue_size", "not needed: crops are degraded one by one, so every batch is mixed"),
