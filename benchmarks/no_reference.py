@@ -132,7 +132,7 @@ def _features(block: Values) -> Iterator[float]:
 
 
 def _fit_gaussian(values: Values) -> tuple[float, float, float]:
-    """Shape, left and right spread of an asymmetric generalised Gaussian, by moments: eq. 3 to 7.
+    """Shape, left and right spread of an asymmetric generalized Gaussian, by moments: eq. 3 to 7.
 
     A spread without values is NaN, and the shape then the first that is tried, as in MATLAB.
     """

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from speed_rounds import Entry, LeftOut, compete, flop_of, synchronise, timed
+from speed_rounds import Entry, LeftOut, compete, flop_of, synchronize, timed
 from speed_table import Table
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -104,7 +104,7 @@ def _entries(
             except REASONS as error:
                 entries.append(LeftOut(cells, str(error)))
                 continue
-            synchronise(device)
+            synchronize(device)
             cells["start s"] = time.perf_counter() - started
             cells["PSNR, dB"] = None if expected is None else _psnr(sr, expected)
             expected = sr if expected is None else expected

@@ -90,10 +90,10 @@ class Peak:
         run, flop = self._kept[name]
         least = math.inf
         for _ in range(1 + NUM_CALLS):  # the first may want memory
-            synchronise(self.device)
+            synchronize(self.device)
             started = time.perf_counter()
             run()
-            synchronise(self.device)
+            synchronize(self.device)
             least = min(least, time.perf_counter() - started)
         return flop / least / 1e9
 
@@ -143,12 +143,12 @@ def timed(run: Callable[[], object], device: torch.device) -> Contestant:
     """Return a contestant that repeats a run for LEAST_SECONDS and gives the seconds per run."""
 
     def measure() -> float:
-        synchronise(device)
+        synchronize(device)
         started = time.perf_counter()
         num_runs, seconds = 0, 0.0
         while seconds < LEAST_SECONDS:
             run()
-            synchronise(device)
+            synchronize(device)
             num_runs += 1
             seconds = time.perf_counter() - started
         return seconds / num_runs
@@ -171,7 +171,7 @@ def flop_of(network: nn.Module, num_channels: int, num_pixels: int) -> float:
         return 1e6 * measure_mflop_per_pixel(shadow, side, num_channels) * num_pixels
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait until the device has finished all work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -57,7 +57,7 @@ GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
 
 
 def build_generator(options: GeneratorOptions, scale: int) -> nn.Module:
-    """An untrained generator; its initialisation draws from torch's global generator."""
+    """An untrained generator; its initialization draws from torch's global generator."""
     return GENERATORS[type(options)](scale, **list_fields(options))
 
 

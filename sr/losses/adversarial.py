@@ -1,7 +1,7 @@
 """Adversarial losses, of the discriminator and of the generator, on logits.
 
 D(x) is the discriminator's logit before any sigmoid, s the sigmoid, E the mean over batch and, of
-a discriminator of patches or pixels, over positions. To be minimised:
+a discriminator of patches or pixels, over positions. To be minimized:
 
 kind                  discriminator                         generator
 standard              E -log s(D(hr)) + E -log(1-s(D(sr)))  E -log s(D(sr))
@@ -17,7 +17,7 @@ relativistic_average  as standard, of D(hr) - E D(sr)       the same with hr and
 - least_squares: Mao et al. 2017 (arXiv 1611.04076), eq. 2 with a = 0, b = c = 1.
 - hinge: Lim and Ye 2017 (arXiv 1705.02894); Miyato et al. 2018 (arXiv 1802.05957), eq. 16-17.
 - wasserstein: Arjovsky et al. 2017 (arXiv 1701.07875), eq. 3. D must be kept Lipschitz by other
-  means, such as spectral normalisation; nothing here clips its weights.
+  means, such as spectral normalization; nothing here clips its weights.
 - relativistic_average: Jolicoeur-Martineau 2018 (arXiv 1807.00734); Wang et al. 2018, ESRGAN
   (arXiv 1809.00219), eq. 1-2.
 

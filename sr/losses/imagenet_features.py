@@ -58,7 +58,7 @@ class ImageNetFeatures(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
         if weights == "random":
-            _initialise(self.features)
+            _initialize(self.features)
         else:
             known = nn.Sequential(*(layer for _, layer in named)).state_dict(prefix="features.")
             self._load(architecture, weights, known)
@@ -158,7 +158,7 @@ def _min_size(stack: nn.Sequential) -> int:
     return size
 
 
-def _initialise(stack: nn.Sequential) -> None:
+def _initialize(stack: nn.Sequential) -> None:
     """Draw weights as He et al. 2015: the maps keep their size through the depth."""
     stack.to_empty(device="cpu")
     for layer in stack:

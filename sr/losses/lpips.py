@@ -7,7 +7,7 @@ custom the measure, and on VGG16, by custom the loss.
 The learned weights of the channels are the authors', from the files that torchmetrics brings along;
 the result equals torchmetrics'. They belong to the weights that torchvision has for the networks:
 with others, which have other channels, the result is a distance of its own, not to be compared
-with published LPIPS. The networks are ours, because the authors' normalisation of an image in
+with published LPIPS. The networks are ours, because the authors' normalization of an image in
 [-1, 1], shift (-0.030, -0.088, -0.188) and scale (0.458, 0.448, 0.450), is ImageNet's of [0, 1].
 """
 

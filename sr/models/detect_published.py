@@ -24,7 +24,7 @@ from sr.options.generator import (
     SPANOptions,
 )
 
-RECOGNISED = (
+RECOGNIZED = (
     "Compact",
     "DBPN",
     "EDSR",

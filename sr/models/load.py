@@ -16,7 +16,7 @@ from sr.build import build_generator, find_receptive_radius
 from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.clip_metadata import read_window
-from sr.models.detect_published import RECOGNISED, detect_published, make_published_clips
+from sr.models.detect_published import RECOGNIZED, detect_published, make_published_clips
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import read_onnx
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
@@ -161,7 +161,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
-    """Quantised weights lack their factors, and would be taken as they are."""
+    """Quantized weights lack their factors, and would be taken as they are."""
     for name, tensor in state_dict.items():
         counts = name.rpartition(".")[2] in ("num_batches_tracked", "relative_position_index")
         if not (tensor.is_floating_point() or counts) and name.endswith((".weight", ".bias")):
@@ -246,6 +246,6 @@ def _unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) ->
     return (
         f"{path}: no known network has these {len(state_dict)} weights "
         f"({preview_names(state_dict)}); known are "
-        f"files of train.py, published weights of {', '.join(RECOGNISED)}, and what spandrel "
-        f"recognises: {', '.join(community)}"
+        f"files of train.py, published weights of {', '.join(RECOGNIZED)}, and what spandrel "
+        f"recognizes: {', '.join(community)}"
     )

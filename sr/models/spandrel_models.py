@@ -84,7 +84,7 @@ def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
         model.scale,
         MAX_RADIUS,
         architecture=" ".join([name, *model.tags]),
-        origin="recognised by spandrel",
+        origin="recognized by spandrel",
         reduced_precisions=frozenset(dtype for dtype, good in allowed.items() if good),
         tiling=_TILING[model.tiling],
         size_multiple=model.size_requirements.multiple_of,

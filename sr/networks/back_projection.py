@@ -110,7 +110,7 @@ class DownProjection(nn.Module):
         self.down_conv3.get_parameter("conv.weight").mul_(gain)
 
 
-def initialise_as_published(network: nn.Module) -> None:
+def initialize_as_published(network: nn.Module) -> None:
     """Draw from Kaiming's normal distribution for every convolution, zero for every bias.
 
     PyTorch takes a deconvolution's outputs for its inputs and does not count its stride, so the

@@ -5,7 +5,7 @@ with that project's repository: convolutions and PReLUs only, one pixel shuffle 
 the nearest-neighbor enlargement of the input added to the result. The keys of the state dict
 (`body.N.weight`) are the published ones, so published files load.
 
-Deviations: the initialisation (see `_initialise`); the activation is always PReLU.
+Deviations: the initialization (see `_initialize`); the activation is always PReLU.
 """
 
 import torch
@@ -33,7 +33,7 @@ class Compact(nn.Module):
             layers.append(nn.PReLU(num_features, init=PRELU_SLOPE))
         layers.append(nn.Conv2d(num_features, 3 * scale**2, 3, padding=1))
         self.body = nn.Sequential(*layers)
-        self._initialise()
+        self._initialize()
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
@@ -42,7 +42,7 @@ class Compact(nn.Module):
         return residual + base
 
     @torch.no_grad()
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         """Start every inner convolution near the identity.
 
         With PyTorch's default the untrained residual is noise of zero median, L1 pulls it to

@@ -22,7 +22,7 @@ from sr.networks.back_projection import (
     UpProjection,
     check_scale,
     conv_prelu,
-    initialise_as_published,
+    initialize_as_published,
     plain_conv,
 )
 
@@ -62,7 +62,7 @@ class DBPN(nn.Module):
             if stage < num_stages:
                 self.add_module(f"down{stage}", DownProjection(scale, num_features, stage))
         self.output_conv = plain_conv(num_stages * num_features, 3, 3)
-        initialise_as_published(self)
+        initialize_as_published(self)
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""

@@ -1,4 +1,4 @@
-"""EDSR: residual blocks without batch normalisation.
+"""EDSR: residual blocks without batch normalization.
 
 Lim et al. 2017, "Enhanced Deep Residual Networks for Single Image Super-Resolution" (arXiv
 1707.02921), figures 2c and 3, sections 3.1 and 3.2: two convolutions a block, their result scaled

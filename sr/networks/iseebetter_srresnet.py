@@ -5,7 +5,7 @@ back-projection networks" (arXiv 2006.11161), whose code has it from Leftthomas'
 the state dict (`block1.0.weight`) are the published ones, so published files load.
 
 It differs from the paper's SRResNet (Ledig et al. 2017, figure 4; `srresnet.py`): 5 residual
-blocks, convolutions with bias before batch normalisation, PReLU in place of batch normalisation
+blocks, convolutions with bias before batch normalization, PReLU in place of batch normalization
 before the long skip, and the result squeezed into [0, 1] by (tanh(x) + 1) / 2.
 """
 

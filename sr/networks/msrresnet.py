@@ -1,4 +1,4 @@
-"""MSRResNet: SRResNet without batch normalisation, on top of the bilinear enlargement.
+"""MSRResNet: SRResNet without batch normalization, on top of the bilinear enlargement.
 
 The network of Wang et al., "BasicSR: Open Source Image and Video Restoration Toolbox" (2018 on),
 where it replaces the SRResNet of Ledig et al. 2017 (arXiv 1609.04802, figure 4): residual blocks
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LEAKY_SLOPE = 0.1  # as in BasicSR
-INITIAL_GAIN = 0.1  # of Kaiming's initialisation, in all layers, as in BasicSR
+INITIAL_GAIN = 0.1  # of Kaiming's initialization, in all layers, as in BasicSR
 
 SHUFFLE_FACTORS = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}  # by scale
 
@@ -53,7 +53,7 @@ class MSRResNet(nn.Module):
             self.add_module(f"upconv{number}", upconv)
         self.conv_hr = nn.Conv2d(num_features, num_features, 3, padding=1)
         self.conv_last = nn.Conv2d(num_features, 3, 3, padding=1)
-        self._initialise()
+        self._initialize()
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
@@ -68,7 +68,7 @@ class MSRResNet(nn.Module):
         return residual + base
 
     @torch.no_grad()
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         """Start near the bilinear enlargement: every layer at a tenth of the usual size."""
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):

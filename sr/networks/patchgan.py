@@ -6,9 +6,9 @@ to a single channel, for patches of 70x70 pixels.
 
 Deviations: the result is a logit, the sigmoid is left to the loss; it sees the image alone, not
 the input that it was made from next to it (the paper's condition); no convolution has a bias where
-a normalisation would take it away again; instance normalisation (as in CycleGAN, without learned
-scale), spectral normalisation of every layer (Miyato et al. 2018, arXiv 1802.05957) or none can
-take the place of batch normalisation. Initialisation as in the paper: weights from N(0, 0.02),
+a normalization would take it away again; instance normalization (as in CycleGAN, without learned
+scale), spectral normalization of every layer (Miyato et al. 2018, arXiv 1802.05957) or none can
+take the place of batch normalization. Initialization as in the paper: weights from N(0, 0.02),
 and biases zero.
 """
 
@@ -17,9 +17,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.networks.spectral import normalise_spectrally
+from sr.networks.spectral import normalize_spectrally
 
-Normalisation = Literal["batch", "instance", "spectral", "none"]
+Normalization = Literal["batch", "instance", "spectral", "none"]
 
 LEAKY_SLOPE = 0.2  # Isola et al. 2017, appendix 6.1.2
 INITIAL_STD = 0.02  # appendix 6.2
@@ -31,18 +31,18 @@ class PatchGAN(nn.Module):
 
     The patches have a side of 16, 34, 70, 142 and 286 pixels with 1 to 5 layers and lie
     2**num_layers pixels apart. 2,765,633 parameters with 64 features, 3 layers and batch
-    normalisation.
+    normalization.
     """
 
     def __init__(
         self,
         num_features: int = 64,
         num_layers: int = 3,
-        normalisation: Normalisation = "batch",
+        normalisation: Normalization = "batch",
     ) -> None:
         super().__init__()
         self.min_size = 3 * 2**num_layers  # pixels; what the last two convolutions need
-        outer: Normalisation = "spectral" if normalisation == "spectral" else "none"
+        outer: Normalization = "spectral" if normalisation == "spectral" else "none"
         layers: list[nn.Module] = []
         in_channels = 3
         for index in range(num_layers + 1):
@@ -72,9 +72,9 @@ class PatchGAN(nn.Module):
 
 
 def _convolution(
-    in_channels: int, out_channels: int, stride: int, normalisation: Normalisation
+    in_channels: int, out_channels: int, stride: int, normalisation: Normalization
 ) -> list[nn.Module]:
-    """A 4x4 convolution, initialised, and what normalises it."""
+    """A 4x4 convolution, initialized, and what normalizes it."""
     bias = normalisation in ("spectral", "none")
     conv = nn.Conv2d(in_channels, out_channels, 4, stride, padding=1, bias=bias)
     nn.init.normal_(conv.weight, std=INITIAL_STD)
@@ -86,6 +86,6 @@ def _convolution(
         case "instance":
             return [conv, nn.InstanceNorm2d(out_channels)]
         case "spectral":
-            return [normalise_spectrally(conv)]
+            return [normalize_spectrally(conv)]
         case "none":
             return [conv]

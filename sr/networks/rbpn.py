@@ -9,7 +9,7 @@ convolution of all H gives the result. Nothing is warped: optical flow is just a
 keys of the state dict (`DBPN.up1.up_conv1.deconv.weight`, `res_feat1.0.conv1.weight`) are those of
 the authors' PyTorch code, which iSeeBetter uses too, so the published files of both load.
 
-Deviations: the initialisation (see `_calm_branches`); x3 (see `back_projection.py`);
+Deviations: the initialization (see `_calm_branches`); x3 (see `back_projection.py`);
 `bicubic_skip`, which no published file has; stages other than 3; the decoder does not run after
 the last neighbor, where the authors' code throws its result away.
 """
@@ -23,7 +23,7 @@ from sr.networks.back_projection import (
     UpProjection,
     check_scale,
     conv_prelu,
-    initialise_as_published,
+    initialize_as_published,
     plain_conv,
     projecting_conv,
     projecting_deconv,
@@ -126,7 +126,7 @@ class RBPN(nn.Module):
             projecting_conv(scale, num_features, num_shallow_features),
         )
         self.output = plain_conv((num_frames - 1) * num_features, 3, 3)
-        initialise_as_published(self)
+        initialize_as_published(self)
         self._calm_branches()
         if bicubic_skip:  # start near it
             with torch.no_grad():
@@ -137,7 +137,7 @@ class RBPN(nn.Module):
 
         neighbors: (B, num_frames - 1, 3, H, W), RGB in [0, 1], in the order of training, for
         published files that of time: t-3, t-2, t-1, t+1, t+2, t+3; one beyond the ends of the
-        video is the reference. flows: (B, num_frames - 1, 2, H, W), in LR pixels, not normalised,
+        video is the reference. flows: (B, num_frames - 1, 2, H, W), in LR pixels, not normalized,
         right and down: reference[y, x] is found at neighbor[y + flow[1], x + flow[0]]. Zeros
         where there is none. Returns (B, 3, scale*H, scale*W), not clamped.
         """
@@ -172,7 +172,7 @@ class RBPN(nn.Module):
     def _calm_branches(self) -> None:
         """Start residual blocks near their identity, projection units near their first layer.
 
-        With the published Kaiming initialisation alone each residual block doubles the variance,
+        With the published Kaiming initialization alone each residual block doubles the variance,
         and ten of them a neighbor bring an untrained network's result to 1e5 ... 1e9 at x4 for
         inputs in [0, 1], by the seed. At x2 the projections' corrections still double it for each
         neighbor. With both calmed it is 0.05 ... 0.5 at every scale without flow.

@@ -39,7 +39,7 @@ def _radius_within(probe: nn.Module, reach: int, num_channels: int) -> int:
     with torch.enable_grad():
         sr = probe(lr)
         scale = sr.shape[-1] // side
-        centre = slice(reach * scale, (reach + 1) * scale)
-        (gradient,) = torch.autograd.grad(sr[:, :, centre, centre].sum() * GRADIENT_SCALE, lr)
+        center = slice(reach * scale, (reach + 1) * scale)
+        (gradient,) = torch.autograd.grad(sr[:, :, center, center].sum() * GRADIENT_SCALE, lr)
     touched = gradient.abs().sum(dim=(0, 1)).nonzero() - reach
     return int(touched.abs().max()) if len(touched) else 0

@@ -2,7 +2,7 @@
 
 Wang et al. 2018, "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks" (arXiv
 1809.00219), section 3.1 and figures 3 and 4: residual in residual dense blocks without batch
-normalisation, then enlargements by nearest neighbor, each followed by a convolution. x2 and x1
+normalization, then enlargements by nearest neighbor, each followed by a convolution. x2 and x1
 are those of Wang et al. 2021, "Real-ESRGAN" (arXiv 2107.10833), section 3.4 and figure 4: the x4
 network, after lr is folded into 4 or 16 times as many channels (pixel-unshuffle). The keys of the
 state dict (`body.N.rdb1.conv1.weight`) are those of RRDBNet in BasicSR, so files of Real-ESRGAN
@@ -25,7 +25,7 @@ from sr.networks.padding import pad_to_multiple
 
 LEAKY_SLOPE = 0.2  # as in the released code
 RESIDUAL_SCALE = 0.2  # beta of figure 4 in Wang et al. 2018; the value is the released code's
-INITIAL_GAIN = 0.1  # of Kaiming's initialisation, in dense blocks; as in the released code
+INITIAL_GAIN = 0.1  # of Kaiming's initialization, in dense blocks; as in the released code
 
 UNSHUFFLE_FACTORS = {1: 4, 2: 2, 4: 1, 8: 1}  # by scale; lr is folded by it
 NUM_DOUBLINGS = {1: 2, 2: 2, 4: 2, 8: 3}  # by scale, after the folding
@@ -42,7 +42,7 @@ class ResidualDenseBlock(nn.Module):
         self.conv3 = nn.Conv2d(widths[2], num_growth, 3, padding=1)
         self.conv4 = nn.Conv2d(widths[3], num_growth, 3, padding=1)
         self.conv5 = nn.Conv2d(widths[4], num_features, 3, padding=1)
-        self._initialise()
+        self._initialize()
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, num_features, H, W). Returns the same shape."""
@@ -54,7 +54,7 @@ class ResidualDenseBlock(nn.Module):
         return x + RESIDUAL_SCALE * residual
 
     @torch.no_grad()
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         """Start near the identity."""
         for layer in self.children():
             assert isinstance(layer, nn.Conv2d)

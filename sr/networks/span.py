@@ -6,7 +6,7 @@ are joined, then come one convolution and a pixel shuffle. There is no skip arou
 The keys of the state dict (`block_N.c1_r.conv.0.weight`) are those of the published code,
 hongyuanyu/SPAN, and of its readers, such as spandrel: files load both ways.
 
-Deviations: the initialisation (see `_initialise`); the fused kernels compute in training too, and
+Deviations: the initialization (see `_initialize`); the fused kernels compute in training too, and
 are kept nowhere (see `Conv3XC`).
 """
 
@@ -121,7 +121,7 @@ class SPAN(nn.Module):
         self.upsampler = nn.Sequential(
             nn.Conv2d(num_features, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
         )
-        self._initialise()
+        self._initialize()
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
@@ -139,7 +139,7 @@ class SPAN(nn.Module):
         return (self.get_submodule(name) for name in self._block_names)
 
     @torch.no_grad()
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         """Start near the nearest-neighbor enlargement, inner convolutions near the identity.
 
         A block of identities is about a ReLU where its input is large. Where it is small, a block
@@ -149,19 +149,19 @@ class SPAN(nn.Module):
         """
         for layer in self.modules():
             if isinstance(layer, Conv3XC):
-                _initialise_near_identity(layer)
+                _initialize_near_identity(layer)
         input_range = RGB_RANGE if self.normalise else 1.0
         for weight in (self.conv_1.sk.weight, _last_weight(self.conv_1.conv)):
             nn.init.kaiming_normal_(weight, nonlinearity="linear").mul_(FEATURE_RANGE / input_range)
         nn.init.dirac_(self.conv_1.sk.weight[:3]).mul_(FEATURE_RANGE / input_range)
         nn.init.zeros_(_last_weight(self.conv_1.conv)[:3])
 
-        _initialise_as_noise(self.conv_cat)
+        _initialize_as_noise(self.conv_cat)
         self.conv_cat.weight.mul_(BRANCH_GAIN)
         nn.init.dirac_(self.conv_cat.weight[:3])
         last = self.upsampler[0]
         assert isinstance(last, nn.Conv2d)
-        _initialise_as_noise(last)
+        _initialize_as_noise(last)
         num_subpixels = self.scale**2
         nearest = torch.eye(3, last.in_channels).repeat_interleave(num_subpixels, dim=0)
         last.weight.mul_(BRANCH_GAIN)[:, :, 1, 1] += nearest
@@ -211,15 +211,15 @@ def _make_branches(kernel: Tensor, bias: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _initialise_near_identity(layer: Conv3XC) -> None:
+def _initialize_near_identity(layer: Conv3XC) -> None:
     """x (where there are as many outputs as inputs) + BRANCH_GAIN * noise of x's size."""
     for conv in (layer.sk, *layer.conv):
-        _initialise_as_noise(conv)
+        _initialize_as_noise(conv)
     nn.init.dirac_(layer.sk.weight)
     _last_weight(layer.conv).mul_(BRANCH_GAIN)
 
 
-def _initialise_as_noise(conv: nn.Module) -> None:
+def _initialize_as_noise(conv: nn.Module) -> None:
     """Results are of the input's size; no bias."""
     weight, bias = conv.parameters()
     nn.init.kaiming_normal_(weight, nonlinearity="linear")

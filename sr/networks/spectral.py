@@ -1,4 +1,4 @@
-"""Spectral normalisation that holds from the first pass on.
+"""Spectral normalization that holds from the first pass on.
 
 Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks" (arXiv
 1802.05957), algorithm 1: weight / sigma(weight), sigma its largest singular value, followed by
@@ -22,7 +22,7 @@ Layer = TypeVar("Layer", bound=nn.Module)
 INITIAL_ITERATIONS = 15  # as in torch.nn.utils.parametrizations.spectral_norm
 
 
-def normalise_spectrally(layer: Layer) -> Layer:
+def normalize_spectrally(layer: Layer) -> Layer:
     """Give the layer's weight a largest singular value of 1; returns the same layer.
 
     layer: Conv2d or Linear. Its weight as a matrix has a row for each output channel.

@@ -7,8 +7,8 @@ arXiv 2006.11161, SRGAN/model.py of its repository): average over the image, two
 convolutions.
 
 Deviations: the result is a logit, the sigmoid is left to the loss; images are in [0, 1] (the
-paper's HR is in [-1, 1]); spectral normalisation, of every layer as in Miyato et al. 2018 (arXiv
-1802.05957), or none can take the place of batch normalisation. The paper names no initialisation:
+paper's HR is in [-1, 1]); spectral normalization, of every layer as in Miyato et al. 2018 (arXiv
+1802.05957), or none can take the place of batch normalization. The paper names no initialization:
 PyTorch's default.
 """
 
@@ -17,9 +17,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.networks.spectral import normalise_spectrally
+from sr.networks.spectral import normalize_spectrally
 
-Normalisation = Literal["batch", "spectral", "none"]
+Normalization = Literal["batch", "spectral", "none"]
 
 LEAKY_SLOPE = 0.2  # Ledig et al. 2017, sec. 2.1
 HIDDEN_FEATURES = 1024  # width of the head, figure 4
@@ -31,9 +31,9 @@ REDUCTION = 16  # product of the strides
 class SRGANDiscriminator(nn.Module):
     """Eight convolutions and a head of two layers; one logit an image.
 
-    With batch normalisation and 64 features 23,563,649 parameters with the dense head at 96 px,
+    With batch normalization and 64 features 23,563,649 parameters with the dense head at 96 px,
     5,215,425 with the pooled one. The latter counts biases that iSeeBetter has before batch
-    normalisation, where they change nothing; the dense head goes without them.
+    normalization, where they change nothing; the dense head goes without them.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SRGANDiscriminator(nn.Module):
         crop_size: int | None = 96,
         num_features: int = 64,
         head: Literal["dense", "pooled"] = "dense",
-        normalisation: Normalisation = "batch",
+        normalisation: Normalization = "batch",
     ) -> None:
         """crop_size: side of the images, HR pixels; the pooled head does not look at it."""
         super().__init__()
@@ -56,9 +56,9 @@ class SRGANDiscriminator(nn.Module):
         in_channels = 3
         for index, (width, stride) in enumerate(LADDER):
             out_channels = width * num_features
-            first = index == 0  # has a bias, and no batch normalisation
+            first = index == 0  # has a bias, and no batch normalization
             conv = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=first or bias)
-            kind: Normalisation = "none" if first and normalisation == "batch" else normalisation
+            kind: Normalization = "none" if first and normalisation == "batch" else normalisation
             layers += [*_make_norm(conv, kind), nn.LeakyReLU(LEAKY_SLOPE, inplace=True)]
             in_channels = out_channels
         self.features = nn.Sequential(*layers)
@@ -68,8 +68,8 @@ class SRGANDiscriminator(nn.Module):
             side = -(-self.crop_size // REDUCTION)  # each halving rounds up
             self.head = _dense_head(in_channels * side**2)
         if normalisation == "spectral":
-            normalise_spectrally(self.head[1])
-            normalise_spectrally(self.head[3])
+            normalize_spectrally(self.head[1])
+            normalize_spectrally(self.head[3])
 
     def forward(self, image: Tensor) -> Tensor:
         """image: (B, 3, H, W), RGB in [0, 1]; with the dense head H = W = crop_size.
@@ -86,12 +86,12 @@ class SRGANDiscriminator(nn.Module):
         return logits.flatten(1)
 
 
-def _make_norm(conv: nn.Conv2d, normalisation: Normalisation) -> list[nn.Module]:
+def _make_norm(conv: nn.Conv2d, normalisation: Normalization) -> list[nn.Module]:
     match normalisation:
         case "batch":
             return [conv, nn.BatchNorm2d(conv.out_channels)]
         case "spectral":
-            return [normalise_spectrally(conv)]
+            return [normalize_spectrally(conv)]
         case "none":
             return [conv]
 

@@ -1,7 +1,7 @@
 """SRResNet: the generator of SRGAN.
 
 Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
-Network" (arXiv 1609.04802), figure 4: 9x9 convolution, residual blocks with batch normalisation,
+Network" (arXiv 1609.04802), figure 4: 9x9 convolution, residual blocks with batch normalization,
 a long skip from the first activation, sub-pixel convolutions, 9x9 convolution.
 
 Deviations: lr and sr are both in [0, 1] (the paper's HR is in [-1, 1]); x3 is one shuffle by 3,

@@ -2,13 +2,13 @@
 
 Wang et al. 2021, "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic
 Data" (arXiv 2107.10833), section 3.4 and figure 6, after the U-Net discriminator of Schonfeld et
-al. 2020 (arXiv 2002.12655), with spectral normalisation (Miyato et al. 2018, arXiv 1802.05957) of
+al. 2020 (arXiv 2002.12655), with spectral normalization (Miyato et al. 2018, arXiv 1802.05957) of
 all but the first and last layer. The keys of the state dict are those of the published
 UNetDiscriminatorSN (`conv1.weight_orig`, `conv1.weight_u`, ...), so published files load.
 
 Deviations: the way up enlarges to the size of the skip instead of by 2, which is the same where
-the sides are multiples of 8 and makes other sizes work; spectral normalisation holds from the
-first pass on (see spectral.py) and can be left out. The paper names no initialisation: PyTorch's
+the sides are multiples of 8 and makes other sizes work; spectral normalization holds from the
+first pass on (see spectral.py) and can be left out. The paper names no initialization: PyTorch's
 default, as in its code.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sr.errors import UserError
-from sr.networks.spectral import normalise_spectrally
+from sr.networks.spectral import normalize_spectrally
 
 LEAKY_SLOPE = 0.2  # UNetDiscriminatorSN of the paper's repository
 MIN_SIZE = 8  # pixels; three halvings leave one
@@ -43,7 +43,7 @@ class UNetDiscriminator(nn.Module):
                 padding=1,
                 bias=False,
             )
-            return normalise_spectrally(layer) if spectral_norm else layer
+            return normalize_spectrally(layer) if spectral_norm else layer
 
         self.conv0 = nn.Conv2d(3, num_features, 3, padding=1)
         self.conv1 = conv(1, 2, 4, 2)

@@ -30,10 +30,10 @@ def slow_rows(image: Image, factor: Fraction) -> Image:
     length = len(image)
     output = np.empty((ceil(length * factor), image.shape[1]), np.uint8)
     for row in range(len(output)):
-        centre = (row + Fraction(1, 2)) / factor - Fraction(1, 2)
+        center = (row + Fraction(1, 2)) / factor - Fraction(1, 2)
         reach = 2 / stretch
-        taps = range(floor(centre - reach), ceil(centre + reach) + 1)
-        weights = [cubic(stretch * (centre - tap)) for tap in taps]
+        taps = range(floor(center - reach), ceil(center + reach) + 1)
+        weights = [cubic(stretch * (center - tap)) for tap in taps]
         mirrored = [tap % (2 * length) for tap in taps]
         mirrored = [min(tap, 2 * length - 1 - tap) for tap in mirrored]
         for column in range(image.shape[1]):

@@ -87,7 +87,7 @@ def test_a_file_with_odd_shapes_is_refused_without_a_traceback(tmp_path: Path) -
         load_generator(tmp_path / "odd.pth")
 
 
-def test_quantised_weights_are_refused(tmp_path: Path) -> None:
+def test_quantized_weights_are_refused(tmp_path: Path) -> None:
     weights = {name: (100 * x).to(torch.int8) for name, x in Compact(2, 4, 1).state_dict().items()}
     torch.save(weights, tmp_path / "odd.pth")
     with pytest.raises(ModelFileError, match=r"body\.0\.weight is torch\.int8"):

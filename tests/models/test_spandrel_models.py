@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")  # spandrel's S
 
 
 def dncnn(channels: int) -> dict[str, torch.Tensor]:
-    """Weights of a network for denoising that spandrel recognises: a chain of convolutions."""
+    """Weights of a network for denoising that spandrel recognizes: a chain of convolutions."""
     from spandrel.architectures.DnCNN import DnCNN
 
     network = DnCNN(in_nc=channels, out_nc=channels, nc=8, nb=20)
@@ -45,7 +45,7 @@ def saved(weights: dict[str, torch.Tensor], tmp_path: Path) -> Path:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_network_for_gray_or_rgb_takes_rgb(channels: int, tmp_path: Path) -> None:
     loaded = load_generator(saved(dncnn(channels), tmp_path))
-    assert loaded.origin == "recognised by spandrel"
+    assert loaded.origin == "recognized by spandrel"
     assert loaded.scale == 1
     with torch.inference_mode():
         assert loaded.network(torch.rand(1, 3, 9, 13)).shape == (1, 3, 9, 13)

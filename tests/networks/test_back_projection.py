@@ -5,7 +5,7 @@ from torch import nn
 from sr.networks.back_projection import (
     DownProjection,
     UpProjection,
-    initialise_as_published,
+    initialize_as_published,
 )
 
 SIZES = [(1, 1), (1, 9), (7, 5)]
@@ -28,7 +28,7 @@ def test_a_unit_goes_up_or_down_by_scale_exactly(
 def test_without_an_error_to_bring_back_a_unit_is_its_first_convolution() -> None:
     up_projection, down_projection = UpProjection(4, 4), DownProjection(4, 4)
     for projection in (up_projection, down_projection):
-        initialise_as_published(projection)
+        initialize_as_published(projection)
         projection.scale_correction(0.0)
     low, high = torch.rand(1, 4, 3, 3), torch.rand(1, 4, 12, 12)
     assert torch.equal(up_projection(low), up_projection.up_conv1(low))
@@ -47,10 +47,10 @@ def test_the_keys_are_the_published_ones(unit: type[nn.Module], name: str) -> No
     assert set(unit(2, 4, num_maps=2).state_dict()) == expected | squeeze
 
 
-def test_the_initialisation_is_kaimings_with_biases_of_zero() -> None:
+def test_the_initialization_is_kaimings_with_biases_of_zero() -> None:
     torch.manual_seed(0)
     projection = UpProjection(4, 32)
-    initialise_as_published(projection)
+    initialize_as_published(projection)
     expected = (2 / (32 * 8 * 8)) ** 0.5
     for name, parameter in projection.named_parameters():
         if name.endswith("conv.weight"):

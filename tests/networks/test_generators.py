@@ -57,7 +57,7 @@ GENERATORS: Mapping[str, Generator] = {
     "RLFN": Generator(lambda scale: RLFN(scale, 8, num_blocks=2)),
     "RRDBNet": Generator(lambda scale: RRDBNet(scale, 8, 2, num_growth=4), (1, 2, 4, 8)),
     "SPAN": Generator(lambda scale: SPAN(scale, 8, num_blocks=2)),
-    "SPAN, not normalised": Generator(lambda scale: SPAN(scale, 8, num_blocks=2, normalise=False)),
+    "SPAN, not normalized": Generator(lambda scale: SPAN(scale, 8, num_blocks=2, normalise=False)),
     "SRResNet": Generator(lambda scale: SRResNet(scale, 8, num_blocks=2)),
 }
 
@@ -79,7 +79,7 @@ def make_lr(network: nn.Module, size: tuple[int, int], batch_size: int = 2) -> T
 
 
 def move_statistics(network: nn.Module) -> nn.Module:
-    """Run in train mode, as training does: batch normalisation moves."""
+    """Run in train mode, as training does: batch normalization moves."""
     with torch.no_grad():
         network(make_lr(network, (16, 16)))
     return network.eval()
@@ -103,7 +103,7 @@ def test_the_gradient_reaches_every_parameter(name: str, scale: int) -> None:
     (sr - torch.rand_like(sr)).square().mean().backward()
     # Small where every layer starts with a gain of 0.1, or attention near its middle.
     least = {"ISeeBetterSRResNet": 1e-9, "MSRResNet": 0, "RLFN": 0, "RRDBNet": 1e-9}.get(name, 1e-8)
-    without_effect = set()  # batch normalisation takes these out again with the mean
+    without_effect = set()  # batch normalization takes these out again with the mean
     if name == "ISeeBetterSRResNet":
         without_effect = {f"block{b}.conv{c}.bias" for b in (2, 3, 4, 5, 6) for c in (1, 2)}
     for parameter_name, parameter in network.named_parameters():

@@ -45,7 +45,7 @@ def test_the_order_of_the_neighbors_matters() -> None:
 def test_an_untrained_network_of_the_published_size_gives_values_near_1(
     scale: int, size: int
 ) -> None:
-    # With the published initialisation: 1e5 to 1e10.
+    # With the published initialization: 1e5 to 1e10.
     torch.manual_seed(0)
     network = RBPN(scale)
     reference, neighbors, flows = random_clip(7, size, size)

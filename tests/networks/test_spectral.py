@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sr.networks.spectral import normalise_spectrally
+from sr.networks.spectral import normalize_spectrally
 
 LAYERS: list[Callable[[], nn.Module]] = [
     lambda: nn.Conv2d(4, 6, 3, bias=False),
@@ -33,19 +33,19 @@ def test_an_untrained_layer_has_norm_1_in_eval_mode(
     make: Callable[[], nn.Module], seed: int
 ) -> None:
     torch.manual_seed(seed)
-    layer = normalise_spectrally(make()).eval()
+    layer = normalize_spectrally(make()).eval()
     run(layer)
     assert norm_of(layer) == pytest.approx(1, abs=0.1)
 
 
 @every_layer
-def test_the_normalised_weight_is_a_positive_multiple_of_the_layers(
+def test_the_normalized_weight_is_a_positive_multiple_of_the_layers(
     make: Callable[[], nn.Module],
 ) -> None:
     torch.manual_seed(0)
     plain = make()
     before = plain.get_parameter("weight").detach().clone()
-    layer = normalise_spectrally(plain).eval()
+    layer = normalize_spectrally(plain).eval()
     run(layer)
     assert isinstance(layer.weight, torch.Tensor)
     factor = layer.weight.detach() / before
@@ -56,7 +56,7 @@ def test_the_normalised_weight_is_a_positive_multiple_of_the_layers(
 @every_layer
 def test_passes_in_train_mode_follow_a_weight_that_changes(make: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
-    layer = normalise_spectrally(make())
+    layer = normalize_spectrally(make())
     nn.init.normal_(layer.get_parameter("weight_orig"), std=3.0)
     run(layer.eval())
     assert abs(norm_of(layer) - 1) > 0.5
@@ -67,6 +67,6 @@ def test_passes_in_train_mode_follow_a_weight_that_changes(make: Callable[[], nn
 
 
 def test_the_state_has_the_keys_of_published_discriminators() -> None:
-    layer = normalise_spectrally(nn.Conv2d(4, 6, 3))
+    layer = normalize_spectrally(nn.Conv2d(4, 6, 3))
     assert set(layer.state_dict()) == {"bias", "weight_orig", "weight_u", "weight_v"}
     assert {name for name, _ in layer.named_parameters()} == {"bias", "weight_orig"}

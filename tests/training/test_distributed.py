@@ -53,7 +53,7 @@ def final_state(options: Options) -> dict[str, Any]:
 def test_two_processes_learn_what_one_learns_from_the_doubled_batch(
     gan_options: Callable[..., Options], tmp_path: Path
 ) -> None:
-    # Spectral normalisation would go on by one iteration a batch, not a step.
+    # Spectral normalization would go on by one iteration a batch, not a step.
     patchgan = "discriminator={type: PatchGAN, num_features: 4, num_layers: 1, normalisation: none}"
     common = ("train.steps=4", "validate.interval=4", "train.optimizer={type: Adam}", patchgan)
     two = gan_options("name=two", "datasets.train.batch_size=2", "train.accumulation=2", *common)

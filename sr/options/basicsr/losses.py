@@ -67,7 +67,7 @@ def _translate_perceptual(reader: BasicSRReader) -> dict[str, Any] | None:
             layers[name] = factor
         else:
             reader.warn(layer, "a layer of weight 0 is left out")
-    reader.expect(f"{section}.use_input_norm", True, "ImageNet's normalisation is always applied")
+    reader.expect(f"{section}.use_input_norm", True, "ImageNet's normalization is always applied")
     reader.expect(f"{section}.style_weight", 0, "there is no style term (Gram matrices)")
     reader.expect(f"{section}.range_norm", False, "images are in [0, 1], nothing is to be shifted")
     return {
