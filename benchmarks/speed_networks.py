@@ -15,7 +15,7 @@ from speed_table import Row, Table
 from torch import Tensor, nn
 
 from sr.build import build_generator, find_receptive_radius
-from sr.device import precision_name
+from sr.device import name_precision
 from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
 from sr.networks.receptive import MAX_RADIUS
@@ -79,7 +79,7 @@ def networks_part(
         network = prepare_network(subject.network, device)
         entries += [
             Entry(
-                {**cells, "precision": precision_name(precision)},
+                {**cells, "precision": name_precision(precision)},
                 timed(_pass(network, lr, precision), device),
                 precision,
                 flop=flop,

@@ -11,7 +11,7 @@ iSeeBetter's published weight, 2e-8 (Chadha et al. 2020, arXiv 2006.11161), belo
     TV = 2 * (sum dh^2 / count_h + sum dw^2 / count_w) / B,
 where the sums run over the batch but count_h = C * (H - 1) * W and count_w = C * H * (W - 1) count
 the differences of one image. sum dh^2 / count_h is therefore B times the mean, and TV is
-2 * squared(sr): 2e-8 there is 4e-8 here. The term is then about 1e-10 next to an MSE of about 1e-3
+2 * measure_squared(sr): 2e-8 there is 4e-8 here. The term is then about 1e-10 next to an MSE of about 1e-3
 and has no effect.
 """
 
@@ -20,13 +20,13 @@ from torch import Tensor
 from sr.errors import UserError
 
 
-def squared(sr: Tensor) -> Tensor:
+def measure_squared(sr: Tensor) -> Tensor:
     """Return mean dh^2 + mean dw^2. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2."""
     dh, dw = _differences(sr)
     return dh.square().mean() + dw.square().mean()
 
 
-def absolute(sr: Tensor) -> Tensor:
+def measure_absolute(sr: Tensor) -> Tensor:
     """Return mean |dh| + mean |dw|. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2.
 
     The anisotropic form; Rudin et al. 1992 have sqrt(dh^2 + dw^2) at each pixel.

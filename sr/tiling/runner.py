@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from sr.device import DeviceError, precision_name, resolve_precision
+from sr.device import DeviceError, name_precision, resolve_precision
 from sr.errors import UserError
 
 Network = Callable[[Tensor], Tensor]
@@ -92,14 +92,14 @@ class NetworkRunner:
         """Go over to the next wider precision, for good."""
         if not torch.isfinite(lr).all():
             raise NumericError("the image has values that are not finite; read or make it again")
-        narrow = precision_name(self.dtype)
+        narrow = name_precision(self.dtype)
         if self.dtype == torch.float32:
             raise NumericError(
                 f"the network gives {fault}, in {narrow} too, so its weights are damaged or belong "
                 "to another network; take another model file, or an earlier checkpoint"
             )
         self.dtype = _next_wider(self.dtype, self.device)
-        wide = precision_name(self.dtype)
+        wide = name_precision(self.dtype)
         self._on_warning(f"in {narrow} the network gives {fault}; from here on in {wide}")
 
 

@@ -201,7 +201,7 @@ class Upscaler:
                 while waiting:
                     part = waiting.pop()
                     smaller = self._cut(part)
-                    if smaller and _area(part) > self._area_limit:
+                    if smaller and _measure_area(part) > self._area_limit:
                         waiting += reversed(smaller)
                         continue
                     try:
@@ -211,7 +211,7 @@ class Upscaler:
                             raise
                         cores = []
                     if not cores:  # out here, where no traceback holds the tensors any more
-                        self._lower(part, smaller)
+                        self._lower_tile_size(part, smaller)
                         waiting.append(part)
                     for (tile, _), core in zip(part, cores, strict=False):
                         put(tile.core.multiply(self.scale), core)
@@ -271,7 +271,7 @@ class Upscaler:
             parts.append([(part, lr[:, :, box.rows, box.columns])])
         return parts
 
-    def _lower(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
+    def _lower_tile_size(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
         """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -279,7 +279,7 @@ class Upscaler:
         size = f"{haloed.width}x{haloed.height} LR pixels"
         if not smaller:
             raise MemoryError(f"not enough memory on {self.device} for a tile of {size} and halo")
-        self._area_limit = _TOO_MUCH * _area(batch)
+        self._area_limit = _TOO_MUCH * _measure_area(batch)
         if len(batch) > 1:
             self.batch_size = len(batch) // 2
             self._on_warning(
@@ -288,13 +288,13 @@ class Upscaler:
             )
             return
         # The square of the larger half's area, whose halo is no larger than the half's.
-        side = math.isqrt(_area(smaller[0])) // self.multiple * self.multiple
+        side = math.isqrt(_measure_area(smaller[0])) // self.multiple * self.multiple
         self.tile_size, self.batch_size = max(side, self.multiple), 1
         self._on_warning(
             f"not enough memory for a tile of {size}; from here on tiles of {self.tile_size}"
         )
 
 
-def _area(batch: list[Patch]) -> int:
+def _measure_area(batch: list[Patch]) -> int:
     """Return the LR pixels of the cores."""
     return sum(tile.core.area for tile, _ in batch)

@@ -64,7 +64,7 @@ def plan_video(
     if takes_clips and passes > 1:
         raise TargetError(
             f"a model that looks at several frames runs once: expected {scale} times the frames' "
-            f"size at most, such as -s {scale}; wanted: {width}x{height} from "
+            f"size at most, such as -s {scale}; got: {width}x{height} from "
             f"{info.width}x{info.height}"
         )
     suffix = output.suffix.lower()

@@ -1,4 +1,4 @@
-"""The segments of a result on disk, and which are complete: a killed job continues after them.
+"""The segments of a result on disk, and which are complete: a killed run continues after them.
 
 Next to the result NAME stands a folder `.NAME.parts` with the segments, closed video files of a
 fixed number of frames each, and `manifest.jsonl`: first a line with what the segments depend on,
@@ -53,7 +53,7 @@ class ManifestError(UserError):
     """Segments that cannot be continued; the message says what to do."""
 
 
-def segments_folder(output: Path) -> Path:
+def locate_segments(output: Path) -> Path:
     """Return where the segments of a result are until it is complete."""
     return output.with_name(f".{output.name}.parts")
 
@@ -77,7 +77,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
 
 
 def fingerprint_images(paths: Sequence[Path]) -> dict[str, Any]:
-    """Return the same of many files: their number, and a hash of names, sizes and times."""
+    """Return what identifies many files: their number, and a hash of names, sizes and times."""
     digest = hashlib.sha256()
     for path in paths:
         status = path.stat()
@@ -97,13 +97,13 @@ class SegmentManifest:
     def open(
         cls, output: Path, depends_on: Mapping[str, Any], *, resume: bool
     ) -> "SegmentManifest":
-        """Open the manifest of an earlier run of the same job, or begin one if there is none.
+        """Open the manifest of an earlier run with the same options, or begin one.
 
         depends_on: all that the segments depend on, as JSON values. resume: False to remove the
         segments of an earlier run. Raises ManifestError where they depend on something else, or are
         of another version, and VideoError where nothing can be written.
         """
-        folder = segments_folder(output)
+        folder = locate_segments(output)
         lines = _read_lines(folder / _MANIFEST) if resume else []
         if resume and not lines and any(folder.glob("*-00000")):
             raise ManifestError(
@@ -212,8 +212,9 @@ def _check_same(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -
     if keys:
         changes = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in keys)
         raise ManifestError(
-            f"{folder}: holds segments of another job ({changes}). Give the same options to"
-            " continue, or leave out --resume and add --overwrite to begin again"
+            f"{folder}: expected segments of the same run, got those of another ({changes})."
+            " Give the same options to continue, or leave out --resume and add --overwrite to begin"
+            " again"
         )
 
 

@@ -16,7 +16,7 @@ lr itself is in E(lr_t) and not averaged.
 E blurs before it enlarges: a plain enlargement is itself jagged in a way that changes with each
 frame, and detail that has been averaged no longer fixes that. The method and its constants are
 ours, tuned by benchmarks/flicker.py. Only unfiltered frames are averaged, 2r+1 for each result, so
-a frame does not depend on where a job began, but for the r frames next to the beginning.
+a frame does not depend on where a run began, but for the r frames next to the beginning.
 
 All of it runs on the CPU, for networks on a GPU too.
 
