@@ -158,7 +158,7 @@ def _upscale_clip(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]
     started = time.perf_counter()
     with open_source(source, options) as opened, Prefetcher() as prefetcher:
         pipeline = Pipeline(prefetcher, opened.frames(), plan, [upscaler])
-        results = [tensor_to_rgb8(sr) for _, sr in pipeline.results()]
+        results = [tensor_to_rgb8(sr) for _, sr in pipeline.run()]
     return results, (time.perf_counter() - started) / len(results)
 
 

@@ -126,4 +126,4 @@ class Upscaler:
 
 
 def _ignore(*_: Any, **__: Any) -> None:
-    """Nobody listens."""
+    """Take an event and drop it."""

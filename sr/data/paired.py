@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sr.data.augment import Pair
 from sr.data.sources import DataError, count_pair_bytes, list_images, raise_faults
-from sr.io.rgb8 import ImageError, read_rgb8, read_size
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import read_rgb8, read_size
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from sr.inference.channels import Channels, ReadPixels, quantize
 from sr.inference.events import Emit
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import choose_size, count_megapixels, count_passes
-from sr.io.canvas import make_canvas
+from sr.io.canvas import allocate_canvas
 from sr.io.image_formats import check_writable, describe_losses, limit_depth
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
@@ -107,7 +107,7 @@ def upscale_image(
         for number in range(1, plan.num_passes + 1):
             shape = (len(frames) * scale * height, scale * width, plan.num_bands)
             is_final = number == plan.num_passes and not plan.is_resampled
-            canvas = make_canvas(shape, levels if is_final else np.float32, folder=folder)
+            canvas = allocate_canvas(shape, levels if is_final else np.float32, folder=folder)
             for frame, read_pixels in enumerate(frames):
                 channels = Channels(read_pixels, height, width, num_bands, scale, alpha)
                 part = canvas[frame * scale * height : (frame + 1) * scale * height]
@@ -138,7 +138,7 @@ def upscale_image(
 
 
 def make_array_writer(part: npt.NDArray[Any], channels: Channels) -> Write:
-    """Return what puts the network's results into an array (H, W, C) of the levels of its type."""
+    """Make a `Write` that puts the network's results into an array (H, W, C) of any levels."""
 
     def write(box: Box, sr: Tensor) -> None:
         bands = channels.merge(box.divide(channels.scale), sr)

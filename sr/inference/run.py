@@ -11,8 +11,6 @@ from sr.device import measure_peak_gib, name_precision, resolve_device
 from sr.evaluation.references import References
 from sr.evaluation.scores import (
     ScoreError,
-    average_clip_scores,
-    average_scores,
     check_scorable,
     read_scorable,
     score_against_file,
@@ -30,7 +28,7 @@ from sr.inference.video.plan import VideoPlan, plan_video
 from sr.inference.video.resume import ManifestError
 from sr.inference.video.scoring import check_original, open_scorer
 from sr.inference.video.upscale import upscale_video
-from sr.io.rgb8 import ImageError
+from sr.io.image_formats import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError
 from sr.losses.lpips import LPIPS
@@ -102,7 +100,7 @@ def run(
         raise
     finally:
         seconds = round(time.perf_counter() - started, 3)
-        emit("done", **_summarize(summary), seconds=seconds, ended=ended)
+        emit("done", **summary.as_fields(), seconds=seconds, ended=ended)
     return summary
 
 
@@ -299,16 +297,3 @@ def _describe_run(
         "precision": name_precision(first.dtype),
         "size": label_size(options.output, first.scale),
     }
-
-
-def _summarize(summary: RunSummary) -> dict[str, Any]:
-    counts: dict[str, Any] = {
-        "done": summary.num_done,
-        "skipped": summary.num_skipped,
-        "failed": len(summary.failures),
-    }
-    if summary.scores:
-        counts["scores"] = average_scores(list(summary.scores.values())).as_json()
-    if summary.clip_scores:
-        counts["clip_scores"] = average_clip_scores(list(summary.clip_scores.values())).as_json()
-    return counts

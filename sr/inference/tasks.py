@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sr.evaluation.scores import ClipScore, Score
+from sr.evaluation.scores import ClipScore, Score, average_clip_scores, average_scores
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.output_size import label_size
 from sr.inference.video.resume import locate_segments
@@ -110,6 +110,19 @@ class RunSummary:
             return 0
         return 3 if any(task.is_done for task in self.tasks) else 4
 
+    def as_fields(self) -> dict[str, Any]:
+        """Return the counts and mean scores of the event `done`."""
+        fields: dict[str, Any] = {
+            "done": self.num_done,
+            "skipped": self.num_skipped,
+            "failed": len(self.failures),
+        }
+        if self.scores:
+            fields["scores"] = average_scores(list(self.scores.values())).as_json()
+        if self.clip_scores:
+            fields["clip_scores"] = average_clip_scores(list(self.clip_scores.values())).as_json()
+        return fields
+
 
 def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
     """Pair every input with its output, in the order given, each input once.
@@ -206,7 +219,7 @@ def _exists(path: Path) -> bool:
 
 
 def _is_earlier_result(source: Path, given: Path, output: Path) -> bool:
-    """Whether a file lies in the output folder, where that is inside the input folder."""
+    """Return whether a file lies in the output folder, where that is inside the input folder."""
     results, searched = output.resolve(), given.resolve()
     inside = results != searched and results.is_relative_to(searched)
     return inside and source.parent.resolve().is_relative_to(results)

@@ -11,8 +11,8 @@ iSeeBetter's published weight, 2e-8 (Chadha et al. 2020, arXiv 2006.11161), belo
     TV = 2 * (sum dh^2 / count_h + sum dw^2 / count_w) / B,
 where the sums run over the batch but count_h = C * (H - 1) * W and count_w = C * H * (W - 1) count
 the differences of one image. sum dh^2 / count_h is therefore B times the mean, and TV is
-2 * measure_squared(sr): 2e-8 there is 4e-8 here. The term is then about 1e-10 next to an MSE of about 1e-3
-and has no effect.
+2 * measure_squared(sr): 2e-8 there is 4e-8 here. The term is then about 1e-10 next to an MSE of
+about 1e-3 and has no effect.
 """
 
 from torch import Tensor

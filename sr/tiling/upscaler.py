@@ -114,12 +114,8 @@ class Upscaler:
         """The precision in use: the one given, or a wider one that some tile needed."""
         return self._runner.dtype
 
-    def num_tiles(self, height: int, width: int) -> int:
-        """Return how many tiles an image of this size takes."""
-        return len(self.tiles(height, width))
-
-    def tiles(self, height: int, width: int) -> list[Tile]:
-        """Return the tiles of an image of this size, row by row."""
+    def list_tiles(self, height: int, width: int) -> list[Tile]:
+        """List the tiles of an image of this size, row by row."""
         return split_image(
             height, width, tile_size=self.tile_size, halo=self.halo, multiple=self.multiple
         )
@@ -184,7 +180,7 @@ class Upscaler:
         Raises MemoryError where the memory does not suffice for the smallest tiles either, and
         NumericError as `NetworkRunner`. Errors of read and write come out as they are.
         """
-        whole = self.tiles(height, width)
+        whole = self.list_tiles(height, width)
         num_done = 0
         with (
             write_behind(write, self.device) as put,
@@ -196,7 +192,7 @@ class Upscaler:
                 num_channels=self.num_channels,
             ) as patches,
         ):
-            for batch in self._batches(patches):
+            for batch in self._group_patches(patches):
                 waiting = [batch]
                 while waiting:
                     part = waiting.pop()
@@ -228,7 +224,7 @@ class Upscaler:
         (core,) = self._run_batch([patch])
         return core
 
-    def _batches(self, patches: Iterator[Patch]) -> Iterator[list[Patch]]:
+    def _group_patches(self, patches: Iterator[Patch]) -> Iterator[list[Patch]]:
         """Yield consecutive patches of one shape, `batch_size` at most."""
         batch: list[Patch] = []
         for tile, lr in patches:

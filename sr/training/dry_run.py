@@ -19,7 +19,7 @@ from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
 from sr.device import measure_peak_gib, name_precision, resolve_device, resolve_precision
 from sr.errors import UserError
-from sr.io.rgb8 import ImageError
+from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
 from sr.options.clips import ClipSource
 from sr.options.schema import Options

@@ -111,13 +111,13 @@ class SegmentManifest:
                 " version of this program. Add --overwrite, without --resume, to begin again"
             )
         if lines:
-            _check_same(folder, lines[0], json.loads(json.dumps(depends_on)))
+            _check_dependencies(folder, lines[0], json.loads(json.dumps(depends_on)))
         manifest = cls(folder, list(_find_complete(folder, lines[1:])))
         with _name_disk_errors(folder):
             if not lines:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-            manifest._write(depends_on)
+            manifest._write_manifest(depends_on)
         return manifest
 
     @property
@@ -135,7 +135,7 @@ class SegmentManifest:
         """The segments, in order."""
         return [self.folder / segment.name for segment in self.segments]
 
-    def origin(self, segment: Segment) -> int:
+    def find_origin(self, segment: Segment) -> int:
         """When the video's first frame shows, from which the times in all segments count."""
         return (self.segments or [segment])[0].first
 
@@ -153,7 +153,7 @@ class SegmentManifest:
                 with _name_disk_errors(self.folder):
                     segment.bytes = unfinished.stat().st_size
                     unfinished.replace(self.folder / segment.name)
-                    self._append(asdict(segment))
+                    self._append_line(asdict(segment))
                 self.segments.append(segment)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -162,13 +162,13 @@ class SegmentManifest:
         """Delete the segments and the manifest."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _write(self, depends_on: Mapping[str, Any]) -> None:
+    def _write_manifest(self, depends_on: Mapping[str, Any]) -> None:
         """Write the manifest without lines that are cut off or list segments that are gone."""
         lines = [json.dumps(line) + "\n" for line in (depends_on, *map(asdict, self.segments))]
         with atomic_write(self.folder / _MANIFEST) as unfinished:
             unfinished.write_text("".join(lines), encoding="utf-8")
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append_line(self, line: Mapping[str, Any]) -> None:
         with (self.folder / _MANIFEST).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
@@ -207,7 +207,7 @@ def _read_lines(manifest: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _check_same(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _check_dependencies(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if keys:
         changes = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in keys)

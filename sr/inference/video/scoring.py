@@ -63,7 +63,7 @@ def _adapt_options(original: Path, plan: VideoPlan, options: VideoOptions) -> Vi
 
 
 def _is_images(path: Path) -> bool:
-    """Return whether each frame is a file: their number is known, while a video's header may be wrong."""
+    """Return whether each frame is a file, so that the number of frames is known for certain."""
     return path.is_dir() or is_frames_pattern(path)
 
 

@@ -12,7 +12,7 @@ from sr.inference.options import OutputOptions, VideoOptions
 from sr.inference.output_size import TargetError
 from sr.inference.video.plan import VideoPlan, choose_coded_size, plan_video
 from sr.inference.video.source import open_source
-from sr.io.rgb8 import ImageError
+from sr.io.image_formats import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError, VideoInfo
 from sr.io.video.time_range import Moment

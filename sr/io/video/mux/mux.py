@@ -72,7 +72,7 @@ def mux_video(
                     _copy_metadata(original, video, time_range, result)
                     passthrough = PassthroughPackets(source, original, plan, time_range, result)
                 result.start_encoding()
-                _write(result, frames.read_packets(stream), passthrough)
+                _mux_packets(result, frames.read_packets(stream), passthrough)
         except (OSError, av.FFmpegError) as error:
             raise VideoError(f"{output}: cannot be written: {error}") from error
     return () if passthrough is None else passthrough.notes
@@ -118,7 +118,7 @@ def _copy_metadata(
     result.set_chapters(cut_chapters(source, time_range))
 
 
-def _write(
+def _mux_packets(
     result: OutputContainer,
     frames: Iterator[Packet[VideoStream]],
     passthrough: PassthroughPackets | None,

@@ -57,9 +57,9 @@ class Decoder:
         A time is None where the file has none. Raises `DamageError` if damage is to stop.
         """
         for packet in self._read_packets():
-            for frame in self._decode(packet):
+            for frame in self._decode_packet(packet):
                 time = self._find_time(frame)
-                self._check(frame, time)
+                self._check_frame(frame, time)
                 self._num_frames += 1
                 yield frame, time
         self._check_end()
@@ -86,7 +86,7 @@ class Decoder:
                     break
         yield None
 
-    def _decode(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
+    def _decode_packet(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
         where = self._describe_place(None)
         if packet is not None:
             where = self._describe_place(packet.pts)
@@ -124,7 +124,7 @@ class Decoder:
             times.popleft()  # a frame was lost without an error
         return times.popleft() if times else None
 
-    def _check(self, frame: av.VideoFrame, time: int | None) -> None:
+    def _check_frame(self, frame: av.VideoFrame, time: int | None) -> None:
         """Record what is wrong with a frame, and what is missing before it."""
         last, self._last = self._last, time if time is not None else self._last
         if self._first is None:
