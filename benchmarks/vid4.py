@@ -127,7 +127,7 @@ def _score_clip(
     lpips: LPIPS | None,
 ) -> Iterator[Row]:
     """Return a row for bicubic and for each model."""
-    files = list_files(clip, False, READABLE_SUFFIXES).images[: convention.frames]
+    files = list_files(clip, False, READABLE_SUFFIXES).files[: convention.frames]
     hr = [_cut(read_rgb8(file), scale) for file in files]
 
     def row(way: str, results: Sequence[Image], seconds: float | None) -> Row:
