@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, Protocol, TypeVar, overload
 
 from numpy.typing import NDArray
 
-from sr.data.augment import Pair
 from sr.errors import UserError
 from sr.io.find_files import find_images
 
@@ -39,9 +38,6 @@ class Source(Protocol[_Loaded]):
 
     def load(self) -> _Loaded:
         """Return the arrays: of an image, `Pair`."""
-
-
-PairSource = Source[Pair]
 
 
 class Group(NamedTuple):

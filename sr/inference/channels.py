@@ -25,7 +25,7 @@ ReadPixels = Callable[[Box], Pixels]
 """A box on the LR grid -> its pixels, (h, w, bands), of integers or float32 in [0, 1]."""
 
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
-INVISIBLE = 0.5 / 65535  # alpha that is written as 0, at 16 bits a channel
+INVISIBLE = 0.5 / 65535  # alpha that is written as 0, at 16 bits per channel
 MARGIN = 4  # LR pixels around a box; more than bicubic interpolation reads
 
 

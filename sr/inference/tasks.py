@@ -226,7 +226,7 @@ def _is_earlier_result(source: Path, given: Path, output: Path) -> bool:
 
 
 def _is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:
-    """Whether the result is done. Next to segments, which --resume continues, is an older one."""
+    """Return whether the result is done; one next to segments to resume is an older one."""
     if not output.keeps_existing or path == STREAM or is_pattern(path) or not path.exists():
         return False
     return not (output.resume and kind == "video" and locate_segments(path).exists())

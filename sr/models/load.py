@@ -43,7 +43,7 @@ def load_generator(path: Path) -> LoadedGenerator:
     if path.suffix.lower() == ".onnx":
         return read_onnx(path)
     if is_model_file(path):
-        return _load_ours(path)
+        return _load_model_file(path)
     state_dict = _read_weights(path)
     published = detect_published(state_dict)
     if published is not None:
@@ -56,7 +56,7 @@ def load_generator(path: Path) -> LoadedGenerator:
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
     if loaded is None:
-        raise ModelFileError(_unknown(path, state_dict, list_architectures()))
+        raise ModelFileError(_describe_unknown(path, state_dict, list_architectures()))
     return loaded
 
 
@@ -108,7 +108,7 @@ def load_initial_weights(
 
 def _load_what_fits(network: nn.Module, path: Path) -> tuple[str, ...]:
     theirs = read_model_file(path).state_dict if is_model_file(path) else _read_weights(path)
-    _refuse_odd_types(path, theirs)
+    _refuse_quantized(path, theirs)
     ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     fitting = {
         name: theirs[name]
@@ -156,11 +156,11 @@ def _refuse_other_neighbors(path: Path, ours: Mapping[str, Any] | None, theirs: 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     """Return the weights in a file of others, in the form that our networks take."""
     state_dict = read_weights(path)
-    _refuse_odd_types(path, state_dict)
+    _refuse_quantized(path, state_dict)
     return add_branches(state_dict)
 
 
-def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
+def _refuse_quantized(path: Path, state_dict: dict[str, Tensor]) -> None:
     """Quantized weights lack their factors, and would be taken as they are."""
     for name, tensor in state_dict.items():
         counts = name.rpartition(".")[2] in ("num_batches_tracked", "relative_position_index")
@@ -170,7 +170,7 @@ def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
             )
 
 
-def _load_ours(path: Path) -> LoadedGenerator:
+def _load_model_file(path: Path) -> LoadedGenerator:
     file = read_model_file(path)
     try:
         header = _Header.model_validate(file.metadata)
@@ -181,15 +181,15 @@ def _load_ours(path: Path) -> LoadedGenerator:
             radius = find_receptive_radius(header.generator, header.scale)
         return _describe(network, header.generator.type, "train.py", radius, file.metadata)
     except MissingBasicSRError as error:
-        return _without_basicsr(path, file, error)
+        return _try_spandrel(path, file, error)
     except (ValueError, RuntimeError) as error:  # of pydantic, the network, and the weights
         raise ModelFileError(
             f"{path}: its metadata and weights do not make a generator: {error}"
         ) from None
 
 
-def _without_basicsr(path: Path, file: ModelFile, error: MissingBasicSRError) -> LoadedGenerator:
-    """spandrel knows some of BasicSR's networks, too."""
+def _try_spandrel(path: Path, file: ModelFile, error: MissingBasicSRError) -> LoadedGenerator:
+    """Load a network of BasicSR with spandrel, which knows some of them, too."""
     from sr.models.spandrel_models import load_with_spandrel
 
     loaded = load_with_spandrel(file.state_dict)
@@ -242,7 +242,7 @@ def _describe(
     return loaded
 
 
-def _unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:
+def _describe_unknown(path: Path, state_dict: dict[str, Tensor], community: list[str]) -> str:
     return (
         f"{path}: no known network has these {len(state_dict)} weights "
         f"({preview_names(state_dict)}); known are "

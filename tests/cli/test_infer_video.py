@@ -14,7 +14,7 @@ import typer
 from PIL import Image
 from torch import Tensor, nn
 
-from sr.cli import progress as display
+from sr.cli import display
 from sr.cli.infer import upscale
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.video import upscale as video

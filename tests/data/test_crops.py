@@ -21,7 +21,7 @@ from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
-from sr.data.sources import DataError, Mixture, PairSource, count_pair_bytes
+from sr.data.sources import DataError, Mixture, Source, count_pair_bytes
 from sr.data.synthetic.fonts import Font
 from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import write_rgb8
@@ -67,7 +67,7 @@ class Repeated:
 
 def dataset(
     tmp_path: Path,
-    sources: Sequence[PairSource],
+    sources: Sequence[Source[Pair]],
     seed: int = 0,
     settings: CropSettings = SETTINGS,
     degradation: Degradation | None = None,

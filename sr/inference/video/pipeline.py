@@ -111,7 +111,7 @@ class Pipeline:
         return prefetch("network", self._count_frames(self.network.upscale(batches)), NUM_READY)
 
     def _is_wanted(self, number: int) -> bool:
-        """Whether a frame is from the first one on, or before it one that the filter looks at."""
+        """Return whether a frame is wanted, or one before the first that the filter needs."""
         if self._only is not None:
             return number in self._only
         return number >= self.first - (0 if self._filter is None else self._filter.radius)
