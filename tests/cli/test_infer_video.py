@@ -141,7 +141,7 @@ def test_all_options_of_a_video_work_together(
         ("--suffix _big", "--suffix _big: expected a folder as -o, got the file"),
         ("--reference none", "--reference none: expected a folder of original images or clips"),
         ("--lpips torchvision", "--lpips: needs --reference"),
-        ("--reference . --lpips none.pth", "--lpips: none.pth: no such file of weights"),
+        ("--reference . --lpips none.pth", "--lpips: none.pth: no such model file"),
         ("-o -", "-o -: expected a file for a video, got standard output"),
         ("-o out.avi", "-o out.avi: expected .mp4, .mkv or .webm, got .avi"),
         ("-o out.png", "-o out.png: expected .mp4, .mkv, .webm, or a pattern"),

@@ -54,7 +54,7 @@ def test_images_too_small_for_lpips_are_named(
 def test_a_dry_run_finds_missing_weights_of_lpips(
     tiny_options: MakeOptions, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"none\.pth: no such file of weights"):
+    with pytest.raises(UserError, match=r"none\.pth: no such model file"):
         report(tiny_options(f"validate.lpips.weights={tmp_path / 'none.pth'}"))
 
 
