@@ -18,7 +18,7 @@ from speed_table import Table
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from sr.device import DeviceError, precision_name, resolve_precision
+from sr.device import DeviceError, name_precision, resolve_precision
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import RuntimeOptions, UsageError
 from sr.io.model_file import ModelFileError
@@ -68,7 +68,7 @@ def backends_part(
 
 def fastest(device: torch.device) -> str:
     """Return the default precision of the engine."""
-    return precision_name(resolve_precision("auto", device))
+    return name_precision(resolve_precision("auto", device))
 
 
 def smooth_noise(num_channels: int, height: int, width: int) -> Tensor:

@@ -15,12 +15,12 @@ from speed_table import Row, Table
 from torch import Tensor, nn
 
 from sr.build import build_generator, find_receptive_radius
-from sr.device import precision_name
+from sr.device import name_precision
 from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
 from sr.networks.receptive import MAX_RADIUS
 from sr.options.generator import GeneratorOptions
-from sr.tiling.runner import forward, prepare
+from sr.tiling.runner import prepare_network, run_network
 
 GENERATORS: dict[str, dict[str, object]] = {
     "SPAN": {"type": "SPAN"},
@@ -76,10 +76,10 @@ def networks_part(
         flop = flop_of(subject.network, subject.num_channels, size**2)
         cells = subject.cells(flop / size**2)
         lr = torch.rand(1, subject.num_channels, size, size).to(device)
-        network = prepare(subject.network, device)
+        network = prepare_network(subject.network, device)
         entries += [
             Entry(
-                {**cells, "precision": precision_name(precision)},
+                {**cells, "precision": name_precision(precision)},
                 timed(_pass(network, lr, precision), device),
                 precision,
                 flop=flop,
@@ -110,4 +110,4 @@ def bundled(path: Path) -> Subject:
 
 
 def _pass(network: nn.Module, lr: Tensor, precision: torch.dtype) -> Callable[[], Tensor]:
-    return lambda: forward(network, lr, precision)
+    return lambda: run_network(network, lr, precision)

@@ -18,7 +18,7 @@ from speed_table import Row
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from sr.device import precision_name
+from sr.device import name_precision
 from sr.models.describe import measure_mflop_per_pixel
 
 Contestant = Callable[[], float]
@@ -191,7 +191,7 @@ def peak_rows(
     ]
     return [
         {
-            "precision": precision_name(peak.precision),
+            "precision": name_precision(peak.precision),
             "threads": peak.num_threads,
             "GFLOP/s": statistics.median(rates),
             "most GFLOP/s": round(max(rates), 1),

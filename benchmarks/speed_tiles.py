@@ -19,7 +19,7 @@ from speed_rounds import Contestant, Entry, compete, flop_of, timed
 from speed_table import Table
 from torch import Tensor
 
-from sr.device import keep_freed_memory, peak_gib, resolve_precision
+from sr.device import keep_freed_memory, measure_peak_gib, resolve_precision
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import RuntimeOptions
 from sr.models.load import load_generator
@@ -102,7 +102,7 @@ def most_gib(device_type: str) -> float:
     """Return the peak of this process; on Linux getrusage would include the parent's."""
     status = Path("/proc/self/status")
     if device_type == "cuda" or not status.is_file():
-        return peak_gib()
+        return measure_peak_gib()
     lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
     return int(lines["VmHWM"].split()[0]) / 2**20  # of kB
 

@@ -33,7 +33,7 @@ from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_pla
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import export_onnx, require_onnx
-from sr.tiling.runner import forward, prepare
+from sr.tiling.runner import prepare_network, run_network
 
 REAL_TIME = 25  # frames per second
 LAYOUT = Layout("yuv", 8, (1, 1))
@@ -113,8 +113,8 @@ def _making(
 
 
 def _alone(generator: LoadedGenerator, lr: Tensor, precision: torch.dtype) -> Callable[[], Tensor]:
-    network = prepare(generator.network, lr.device)
-    return lambda: forward(network, lr, precision)
+    network = prepare_network(generator.network, lr.device)
+    return lambda: run_network(network, lr, precision)
 
 
 def _ours(model: Path, device: torch.device) -> Enlarge:

@@ -45,7 +45,7 @@ import torch
 from image_memory import peak_memory
 from torch import Tensor, nn
 
-from sr.device import precision_name, resolve_precision
+from sr.device import name_precision, resolve_precision
 
 CPU = torch.device("cpu")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".webp")
@@ -87,7 +87,7 @@ def main() -> None:
     sys.stdout.write(
         f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, "
         f"{arguments.threads or torch.get_num_threads()} threads, ours by default in "
-        f"{precision_name(resolve_precision('auto', CPU))} where the network allows it, "
+        f"{name_precision(resolve_precision('auto', CPU))} where the network allows it, "
         f"s: median (least) of {arguments.rounds} interleaved rounds\n"
     )
     for model in arguments.model:

@@ -45,7 +45,7 @@ import torch
 from torch import Tensor, nn
 from upscale_images import SCALE, LeftOutError, load_realesrganer
 
-from sr.device import keep_freed_memory, precision_name
+from sr.device import keep_freed_memory, name_precision
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.run import run
@@ -134,7 +134,7 @@ def _load_ours(
     _loaded["ours"] = lambda: _ours(upscaler, clip, len(frames), choice, folder / "ours.mp4")
     return list(_loaded), (
         f"\n{model.name}, {clip.name}, {len(frames)} frames of {info.width}x{info.height} to "
-        f"{size[1]}x{size[0]}, {precision_name(upscaler.dtype)}, torch {torch.__version__}, "
+        f"{size[1]}x{size[0]}, {name_precision(upscaler.dtype)}, torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads, preset {choice['preset']}\n"
     )
 

@@ -41,7 +41,7 @@ from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import plan_video
 from sr.inference.video.prefetch import Prefetcher
 from sr.inference.video.source import open_source
-from sr.io.find_files import search_folder
+from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.losses.lpips import LPIPS
@@ -127,7 +127,7 @@ def _score_clip(
     lpips: LPIPS | None,
 ) -> Iterator[Row]:
     """Return a row for bicubic and for each model."""
-    files = search_folder(clip, False, READABLE_SUFFIXES).images[: convention.frames]
+    files = list_files(clip, False, READABLE_SUFFIXES).files[: convention.frames]
     hr = [_cut(read_rgb8(file), scale) for file in files]
 
     def row(way: str, results: Sequence[Image], seconds: float | None) -> Row:
@@ -158,7 +158,7 @@ def _upscale_clip(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]
     started = time.perf_counter()
     with open_source(source, options) as opened, Prefetcher() as prefetcher:
         pipeline = Pipeline(prefetcher, opened.frames(), plan, [upscaler])
-        results = [tensor_to_rgb8(sr) for _, sr in pipeline.results()]
+        results = [tensor_to_rgb8(sr) for _, sr in pipeline.run()]
     return results, (time.perf_counter() - started) / len(results)
 
 

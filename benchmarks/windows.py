@@ -46,7 +46,7 @@ from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
 from sr.motion.raft import RAFT
 from sr.networks.packed_window import PackedWindow, pack_window
 from sr.networks.rbpn import RBPN
-from sr.tiling.runner import forward, prepare
+from sr.tiling.runner import prepare_network, run_network
 
 CPU = torch.device("cpu")
 SCALE = 4
@@ -141,8 +141,8 @@ def _ways(
     torch.manual_seed(0)
     num_features = 8
     networks = [RBPN(SCALE, 64, num_features, 1, 2, num_frames) for _ in range(2)]
-    ours = prepare(PackedWindow(networks[0]), CPU)
-    naive = prepare(WithLastDecoder(networks[1], num_features), CPU)
+    ours = prepare_network(PackedWindow(networks[0]), CPU)
+    naive = prepare_network(WithLastDecoder(networks[1], num_features), CPU)
     window = Window(list_offsets(num_frames, "time"))
     return {
         "naive": lambda: _time_passes(lambda: _naive(frames, window, method), naive),
@@ -180,7 +180,7 @@ def _time_passes(source: WindowSource, network: nn.Module) -> tuple[float, float
     mark = time.perf_counter()
     for window in source():
         made = time.perf_counter()
-        forward(network, window, torch.float32)
+        run_network(network, window, torch.float32)
         windows.append(made - mark)
         mark = time.perf_counter()
         passes.append(mark - made)

@@ -13,7 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from sr.data.imresize import imresize
-from sr.io.rgb8 import ImageError, read_rgb8, write_rgb8
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import read_rgb8, write_rgb8
 
 
 def main() -> None:

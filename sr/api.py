@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sr.errors import UserError
 from sr.inference.channels import Channels
-from sr.inference.image import write_into
+from sr.inference.image import make_array_writer
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import RuntimeOptions
 from sr.models.bundled import choose_default_model, resolve_model
@@ -111,7 +111,7 @@ class Upscaler:
         channels = Channels(
             lambda box: pixels[box.rows, box.columns], height, width, num_bands, scale, "model"
         )
-        self._upscaler.upscale(height, width, channels.read, write_into(result, channels))
+        self._upscaler.upscale(height, width, channels.read, make_array_writer(result, channels))
         return result[..., 0] if image.ndim == 2 else result
 
     def _pil(self, image: Any) -> Any:
@@ -126,4 +126,4 @@ class Upscaler:
 
 
 def _ignore(*_: Any, **__: Any) -> None:
-    """Nobody listens."""
+    """Take an event and drop it."""

@@ -39,9 +39,11 @@ def resolve_device(name: str) -> torch.device:
     if name.startswith("cuda"):
         num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(name.removeprefix("cuda").removeprefix(":") or 0) >= num_devices:
-            raise DeviceError(f"device {name}: {num_devices} CUDA device(s) can be used here")
+            raise DeviceError(f"device: expected one of {num_devices} CUDA device(s), got {name!r}")
     if name == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("device mps: not on this machine, or not in this build of torch")
+        raise DeviceError(
+            "device: expected one that this machine and this build of torch have, got 'mps'"
+        )
     return torch.device(name)
 
 
@@ -53,18 +55,22 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     precision that the device cannot give.
     """
     if name == "auto":
-        return _fastest(device)
+        return _choose_fastest(device)
     if name not in _DTYPES:
         raise DeviceError(f"precision: expected auto, fp32, bf16 or fp16, got {name!r}")
     if name == "fp16" and device.type == "cpu":
         # 17x slower than bf16 in convolutions, measured on a CPU with bf16 instructions.
-        raise DeviceError("precision fp16: too slow on a CPU to be of use; take bf16 or fp32")
+        raise DeviceError(
+            "precision: expected bf16 or fp32 on a CPU, where fp16 is too slow, got fp16"
+        )
     if name == "bf16" and device.type != "cpu" and not _accelerator_has_bf16(device):
-        raise DeviceError(f"precision bf16: {device} is not made for it; take fp16 or fp32")
+        raise DeviceError(
+            f"precision: expected fp16 or fp32 on {device}, which is not made for bf16, got bf16"
+        )
     return _DTYPES[name]
 
 
-def precision_name(dtype: torch.dtype) -> str:
+def name_precision(dtype: torch.dtype) -> str:
     """Return the name that users know a floating-point type by."""
     return next(name for name, known in _DTYPES.items() if known == dtype)
 
@@ -87,7 +93,7 @@ def cpu_has_bf16() -> bool:
     return not _BF16_INSTRUCTIONS.isdisjoint(words)
 
 
-def _fastest(device: torch.device) -> torch.dtype:
+def _choose_fastest(device: torch.device) -> torch.dtype:
     if device.type == "cpu":
         return torch.bfloat16 if cpu_has_bf16() else torch.float32
     if _accelerator_has_bf16(device):
@@ -101,7 +107,7 @@ def _accelerator_has_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
 
 
-def peak_gib() -> float:
+def measure_peak_gib() -> float:
     """Return the most memory that was in use: the GPU's where one was used, else this process's."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**30

@@ -13,7 +13,7 @@ from sr.device import (
     DeviceError,
     cpu_has_bf16,
     keep_freed_memory,
-    precision_name,
+    name_precision,
     resolve_device,
     resolve_precision,
 )
@@ -73,7 +73,7 @@ def test_named_devices_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["cuda:2", "cuda:999"])
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     pretend_gpus(monkeypatch, 2, (8, 0))
-    with pytest.raises(DeviceError, match=f"{name}: 2 CUDA"):
+    with pytest.raises(DeviceError, match=f"one of 2 CUDA .*, got '{name}'"):
         resolve_device(name)
 
 
@@ -121,7 +121,7 @@ def test_named_precisions_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
 def test_precisions_are_called_what_the_user_calls_them(name: str) -> None:
-    assert precision_name(resolve_precision(name, CPU)) == name
+    assert name_precision(resolve_precision(name, CPU)) == name
 
 
 def test_precisions_that_a_device_is_not_made_for_are_refused(
@@ -129,7 +129,7 @@ def test_precisions_that_a_device_is_not_made_for_are_refused(
 ) -> None:
     pretend_gpus(monkeypatch, 1, (7, 0))
     for name, device in (("fp16", CPU), ("bf16", CUDA), ("bf16", MPS)):
-        with pytest.raises(DeviceError, match=f"precision {name}: .* take"):
+        with pytest.raises(DeviceError, match=f"precision: expected .* got {name}"):
             resolve_precision(name, device)
     with pytest.raises(DeviceError, match="expected auto, fp32, bf16 or fp16, got 'half'"):
         resolve_precision("half", CPU)

@@ -21,7 +21,7 @@ from sr.io.rgb8 import read_rgb8
 
 WIDTH, HEIGHT = 320, 180
 RATE, NUM_FRAMES = 24, 60
-FIRST = (650.0, 610.0, 4.0)  # centre and pixels of the photograph a pixel of the clip
+FIRST = (650.0, 610.0, 4.0)  # center and pixels of the photograph a pixel of the clip
 LAST = (1130.0, 590.0, 3.4)
 SAMPLE_RATE = 48_000
 TONES = ((220.0, 0.6), (330.0, 0.3), (440.0, 0.1))  # Hz, share

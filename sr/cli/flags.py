@@ -23,7 +23,7 @@ def make_command(
 
     It constructs the dataclass and passes it to `run`. text: the help. more: further parameters.
     """
-    parameters = [*_parameters(kind), *more]
+    parameters = [*_make_parameters(kind), *more]
     parameters.sort(key=lambda each: PANELS.index(get_args(each.annotation)[1].rich_help_panel))
 
     def command(**values: Any) -> None:
@@ -34,7 +34,7 @@ def make_command(
     return command
 
 
-def _flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
+def _list_flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
     """Fields with their types; without a flag those that are dataclasses themselves."""
     hints = get_type_hints(kind, include_extras=True)
     for each in fields(kind):
@@ -45,15 +45,15 @@ def _flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
             yield each, *get_args(hint)
 
 
-def _parameters(kind: type) -> Iterator[inspect.Parameter]:
-    helps = _docstrings(kind)
-    for each, hint, flag in _flags(kind):
+def _make_parameters(kind: type) -> Iterator[inspect.Parameter]:
+    helps = _read_docstrings(kind)
+    for each, hint, flag in _list_flags(kind):
         if flag is None:
-            yield from _parameters(hint)
+            yield from _make_parameters(hint)
             continue
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         option = typer.Option(
-            *_names(each, flag),
+            *_list_names(each, flag),
             metavar="|".join(choices) or flag.metavar,
             help=helps[each.name],
             rich_help_panel=flag.panel,
@@ -85,11 +85,11 @@ def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
     Raises UsageError that begins with the flag's name.
     """
     given = {}
-    for each, hint, flag in _flags(kind):
+    for each, hint, flag in _list_flags(kind):
         if flag is None:
             given[each.name] = _construct(hint, values)
         elif (value := values[each.name]) not in (None, []):
-            name = _names(each, flag)[0]
+            name = _list_names(each, flag)[0]
             try:
                 value = value if flag.parse is None else flag.parse(value)
             except ValueError as error:
@@ -101,11 +101,11 @@ def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
     return kind(**given)
 
 
-def _names(each: Field[Any], flag: Flag) -> tuple[str, ...]:
+def _list_names(each: Field[Any], flag: Flag) -> tuple[str, ...]:
     return flag.names or (f"--{each.name.replace('_', '-')}",)
 
 
-def _docstrings(kind: type) -> dict[str, str]:
+def _read_docstrings(kind: type) -> dict[str, str]:
     """Read the strings below the fields of a class from its source, each as one line."""
     (tree,) = ast.parse(dedent(inspect.getsource(kind))).body
     assert isinstance(tree, ast.ClassDef)

@@ -66,14 +66,14 @@ def upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None" = None
 
     Raises UserError where nothing could be done.
     """
-    from sr.cli.progress import Display
+    from sr.cli.display import Display
     from sr.device import keep_freed_memory
     from sr.inference.events import ignore_errors, limit_progress, send_to_all
     from sr.inference.run import run
 
     keep_freed_memory()
     with Display() as display, closing(_open_log(options.log)) as log:
-        write = limit_progress(ignore_errors(log, display.say), interval=1.0)
+        write = limit_progress(ignore_errors(log, display.print_line), interval=1.0)
         try:
             summary = run(options, send_to_all([write, display]), upscalers)
         except KeyboardInterrupt:

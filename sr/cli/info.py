@@ -24,7 +24,7 @@ def command(
         ),
     ],
 ) -> None:
-    """Describe model files: network, scale, size, work, training data, licence.
+    """Describe model files: network, scale, size, work, training data, license.
 
     Exit codes: 0 all described, 2 a file that is no model.
     """

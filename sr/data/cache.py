@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr.data.sources import ArraysT, DataError, Source, raise_faults
-from sr.io.rgb8 import ImageError
+from sr.io.image_formats import ImageError
 
 _ALIGNMENT = 8  # bytes; arrays of larger numbers begin at multiples of it
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sr.data.sources import DataError, Image, raise_faults
 from sr.io.find_files import find_images
-from sr.io.rgb8 import ImageError, read_rgb8, read_size
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import read_rgb8, read_size
 
 
 @dataclass(frozen=True)

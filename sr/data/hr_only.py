@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sr.data.imresize import imresize
 from sr.data.sources import Image, Pair, count_pair_bytes, list_images, raise_faults
-from sr.io.rgb8 import ImageError, read_rgb8, read_size
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import read_rgb8, read_size
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.data.sources import DataError, Pair, count_pair_bytes, list_images, raise_faults
-from sr.io.rgb8 import ImageError, read_rgb8, read_size
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import read_rgb8, read_size
 
 
 @dataclass(frozen=True)

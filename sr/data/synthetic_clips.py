@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr.data.sources import Image
-from sr.io.rgb8 import ImageError, read_rgb8
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import read_rgb8
 
 _VERSION = b"1"  # raise it with any change of the frames, so that cached flow is not used
 _OVERSAMPLING = 2

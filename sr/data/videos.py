@@ -11,7 +11,8 @@ from filelock import FileLock
 from sr.data.frame_folders import FrameFiles, cut_into_clips
 from sr.data.sources import DataError, raise_faults
 from sr.io.find_files import find_images
-from sr.io.rgb8 import ImageError, tensor_to_rgb8, write_rgb8
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 from sr.io.video.formats import VIDEO_SUFFIXES
 from sr.io.video.frame import VideoError
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors

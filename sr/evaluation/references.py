@@ -7,7 +7,7 @@ from sr.errors import UserError
 from sr.evaluation.scores import ScoreError
 from sr.io.find_files import find_images
 from sr.io.image_formats import READABLE_SUFFIXES
-from sr.io.video.formats import VIDEO_SUFFIXES, is_pattern, split_pattern
+from sr.io.video.formats import VIDEO_SUFFIXES, is_frames_pattern, split_pattern
 
 _SCALE = re.compile(r"[_-]?[xX]\d+$")  # at the end of LR files' names
 
@@ -73,11 +73,6 @@ class References:
                 f"expected one {kind} named {' or '.join(names)} in {self._given}, got {got}"
             )
         return matches[0]
-
-
-def is_frames_pattern(path: Path) -> bool:
-    """Whether a path stands for numbered files; a file may have such a name, too."""
-    return is_pattern(path) and not path.exists()
 
 
 def _list_names(source: Path) -> list[str]:

@@ -87,8 +87,8 @@ def check_scorable(path: Path, num_bands: int, depth: int) -> None:
     if num_bands in (2, 4) or depth != 8:
         alpha = ", with alpha" if num_bands in (2, 4) else ""
         raise ScoreError(
-            "--reference: expected images of 8 bits a channel without alpha, to be scored;"
-            f" {path} has {depth} bits{alpha}"
+            "--reference: expected images of 8 bits per channel without alpha, to be scored, got"
+            f" {path} of {depth} bits{alpha}"
         )
 
 

@@ -1,1 +1,1 @@
-"""Upscaling: tiles, the upscaler over them, and the engine that runs it over files."""
+"""Upscaling image and video files: options, tasks, and the run over them."""

@@ -25,7 +25,7 @@ ReadPixels = Callable[[Box], Pixels]
 """A box on the LR grid -> its pixels, (h, w, bands), of integers or float32 in [0, 1]."""
 
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
-INVISIBLE = 0.5 / 65535  # alpha that is written as 0, at 16 bits a channel
+INVISIBLE = 0.5 / 65535  # alpha that is written as 0, at 16 bits per channel
 MARGIN = 4  # LR pixels around a box; more than bicubic interpolation reads
 
 
@@ -55,8 +55,8 @@ class Channels:
 
         The second one is alpha, left out where it is the same all over the box.
         """
-        bands = self._bands(box)
-        colors, alpha = self._split(bands)
+        bands = self._read_bands(box)
+        colors, alpha = self._split_alpha(bands)
         if alpha is None or self.alpha != "model":
             return _repeat_gray(colors)
         if alpha.amin() == alpha.amax():
@@ -75,11 +75,11 @@ class Channels:
         if self.num_bands_out in (1, 3):
             return colors
         if self.alpha == "bicubic":
-            return torch.cat([colors, self._bicubic(core, alpha=True).to(sr.device)])
+            return torch.cat([colors, self._upscale_bicubic(core, alpha=True).to(sr.device)])
         if len(sr) == 2:
             alpha = sr[1].mean(0, keepdim=True)
         else:
-            corner = self._bands(Box(core.top, core.left, core.top + 1, core.left + 1))
+            corner = self._read_bands(Box(core.top, core.left, core.top + 1, core.left + 1))
             alpha = corner[-1:].to(sr.device).expand_as(colors[:1])
         return torch.cat([self._unpremultiply(core, colors, alpha), alpha])
 
@@ -88,10 +88,10 @@ class Channels:
         visible = alpha > INVISIBLE
         if visible.all():
             return (colors / alpha).clamp(0, 1)
-        hidden = self._bicubic(core, alpha=False).to(colors.device)
+        hidden = self._upscale_bicubic(core, alpha=False).to(colors.device)
         return torch.where(visible, (colors / alpha.clamp(min=INVISIBLE)).clamp(0, 1), hidden)
 
-    def _bicubic(self, core: Box, *, alpha: bool) -> Tensor:
+    def _upscale_bicubic(self, core: Box, *, alpha: bool) -> Tensor:
         """Upscale a box of the file's alpha, or of its colors; seamless between boxes."""
         around = Box(
             max(core.top - MARGIN, 0),
@@ -99,7 +99,7 @@ class Channels:
             min(core.bottom + MARGIN, self.height),
             min(core.right + MARGIN, self.width),
         )
-        bands = self._bands(around)
+        bands = self._read_bands(around)
         image = bands[-1:] if alpha else bands[:-1]
         if self.scale > 1:
             factor = float(self.scale)
@@ -107,13 +107,13 @@ class Channels:
         inner = core.relative_to(around).multiply(self.scale)
         return image[:, inner.rows, inner.columns].clamp(0, 1)
 
-    def _bands(self, box: Box) -> Tensor:
+    def _read_bands(self, box: Box) -> Tensor:
         """(num_bands, h, w), float32 in [0, 1]."""
         pixels = self.read_pixels(box)  # (h, w, bands)
         floats = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32))
         return floats / WHITE[pixels.dtype.name]
 
-    def _split(self, bands: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _split_alpha(self, bands: Tensor) -> tuple[Tensor, Tensor | None]:
         return (bands[:-1], bands[-1:]) if self.has_alpha else (bands, None)
 
 

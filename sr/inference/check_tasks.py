@@ -8,7 +8,7 @@ from pathlib import Path
 from sr.evaluation.references import References
 from sr.inference.options import STREAM, InferOptions, OutputOptions, UsageError
 from sr.inference.tasks import Task, is_file_name
-from sr.inference.video.resume import segments_folder
+from sr.inference.video.resume import locate_segments
 from sr.io.video.formats import (
     WRITABLE_CONTAINERS,
     format_frame_path,
@@ -36,7 +36,7 @@ def check_tasks(
     if references is not None:
         _check_scored(tasks, options.output)
     if not (options.output.overwrite or options.output.keeps_existing):
-        others = [] if references is None else [scores_path(options)]
+        others = [] if references is None else [locate_scores(options)]
         _check_existing([*chain(*(_list_files(task.output) for task in tasks)), *others])
     if not (options.output.overwrite or options.output.resume):
         _check_segments(tasks)
@@ -51,7 +51,7 @@ def check_tasks(
     return references
 
 
-def scores_path(options: InferOptions) -> Path:
+def locate_scores(options: InferOptions) -> Path:
     """Where scores are saved: next to the results."""
     output = options.output.path
     return (output.parent if is_file_name(output) else output) / "scores.json"
@@ -89,7 +89,7 @@ def _check_names(outputs: Iterable[Path]) -> None:
     """No name may be longer than file systems allow."""
     for output in outputs:
         is_video = output.suffix.lower() in WRITABLE_CONTAINERS
-        longest = segments_folder(output) if is_video else output
+        longest = locate_segments(output) if is_video else output
         if len(os.fsencode(longest.name)) > MAX_NAME_BYTES:
             raise UsageError(
                 f"{longest.name}: expected a name of at most {MAX_NAME_BYTES} bytes for the result."
@@ -112,7 +112,7 @@ def _check_existing(outputs: Sequence[Path]) -> None:
 
 def _check_segments(tasks: Sequence[Task]) -> None:
     for task in tasks:
-        folder = segments_folder(task.output)
+        folder = locate_segments(task.output)
         if task.kind == "video" and not task.skipped and folder.exists():
             raise UsageError(
                 f"{folder}: segments of {task.output.name} from a run that was interrupted. Add"
@@ -127,7 +127,7 @@ def _check_scored(tasks: Sequence[Task], output: OutputOptions) -> None:
     for task in tasks:
         if task.kind != "video" or task.skipped or not output.keeps_existing:
             continue
-        has_segments = output.resume and segments_folder(task.output).exists()
+        has_segments = output.resume and locate_segments(task.output).exists()
         if has_segments or (is_pattern(task.output) and _list_files(task.output)):
             raise UsageError(
                 f"--reference: expected to upscale all frames of {task.output.name}, which are"

@@ -56,15 +56,15 @@ def add_fields(listener: Emit, **more: Any) -> Emit:
     return emit
 
 
-def ignore_errors(log: EventLog, say: Callable[[str], None]) -> Emit:
-    """Write to a log until that fails, which is said once: the images matter more."""
+def ignore_errors(log: EventLog, print_line: Callable[[str], None]) -> Emit:
+    """Write to a log until that fails, which is reported once: the images matter more."""
 
     def emit(event: Event, **fields: Any) -> None:
         try:
             log.write(event, **fields)
         except OSError as error:
             log.abandon()
-            say(f"warning: --log: no more can be written ({error.strerror})")
+            print_line(f"warning: --log: no more can be written ({error.strerror})")
 
     return emit
 

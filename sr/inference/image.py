@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from sr.device import peak_gib, precision_name
+from sr.device import measure_peak_gib, name_precision
 from sr.inference.channels import Channels, ReadPixels, quantize
 from sr.inference.events import Emit
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import choose_size, count_megapixels, count_passes
-from sr.io.canvas import make_canvas
+from sr.io.canvas import allocate_canvas
 from sr.io.image_formats import check_writable, describe_losses, limit_depth
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
@@ -61,9 +61,9 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
     Raises ImageError for an image that cannot be read, or a result that its format cannot hold,
     and TargetError for a size that is out of reach.
     """
-    with _open(task, options) as image:
+    with _open_source(task, options) as image:
         header, bits, kinds = image.header, image.bits, image.metadata.kinds
-    suffix = _suffix(task, options)
+    suffix = _choose_suffix(task, options)
     depth = limit_depth(suffix, header.depth, name=task.output)
     size = choose_size(options.output, header.height, header.width, scale)
     passes = count_passes((header.height, header.width), size, scale)
@@ -89,29 +89,29 @@ def upscale_image(
     task: "Task",
     plan: ImagePlan,
     options: InferOptions,
-    devices: DevicePool,
+    pool: DevicePool,
     emit: Emit,
 ) -> dict[str, Any]:
     """Read, upscale and write one image. Returns the fields of its event `item_done`.
 
     Raises as `open_image`, `Upscaler.upscale` and `write_image`, and StoppedError at the next tile
-    once `devices` are stopped.
+    once `pool` is stopped.
     """
-    header, scale, alpha = plan.header, devices.scale, options.output.alpha
+    header, scale, alpha = plan.header, pool.scale, options.output.alpha
     levels = np.uint8 if plan.depth == 8 else np.uint16
     folder = Path(gettempdir()) if task.output == STREAM else task.output.parent
-    network = _NetworkRun(devices, emit, verify=options.runtime.verify_tiles)
-    with _open(task, options) as image:
-        frames: list[ReadPixels] = [partial(_read, image, i) for i in range(header.num_frames)]
+    network = _NetworkRun(pool, emit, verify=options.runtime.verify_tiles)
+    with _open_source(task, options) as image:
+        frames: list[ReadPixels] = [partial(_read_box, image, i) for i in range(header.num_frames)]
         height, width, num_bands = header.height, header.width, header.num_bands
         for number in range(1, plan.num_passes + 1):
             shape = (len(frames) * scale * height, scale * width, plan.num_bands)
             is_final = number == plan.num_passes and not plan.is_resampled
-            canvas = make_canvas(shape, levels if is_final else np.float32, folder=folder)
+            canvas = allocate_canvas(shape, levels if is_final else np.float32, folder=folder)
             for frame, read_pixels in enumerate(frames):
                 channels = Channels(read_pixels, height, width, num_bands, scale, alpha)
                 part = canvas[frame * scale * height : (frame + 1) * scale * height]
-                write = write_into(part, channels)
+                write = make_array_writer(part, channels)
                 network.upscale(height, width, channels.read, write)
                 del channels, read_pixels, write  # and what was read, before the next canvas
             height, width, num_bands = scale * height, scale * width, plan.num_bands
@@ -122,7 +122,7 @@ def upscale_image(
         write_image(
             sys.stdout.buffer if task.output == STREAM else task.output,
             canvas,
-            suffix=_suffix(task, options),
+            suffix=_choose_suffix(task, options),
             like=image,
             quality=options.output.quality,
             lossless=options.output.lossless,
@@ -137,8 +137,8 @@ def upscale_image(
     }
 
 
-def write_into(part: npt.NDArray[Any], channels: Channels) -> Write:
-    """Return what puts the network's results into an array (H, W, C) of the levels of its type."""
+def make_array_writer(part: npt.NDArray[Any], channels: Channels) -> Write:
+    """Make a `Write` that puts the network's results into an array (H, W, C) of any levels."""
 
     def write(box: Box, sr: Tensor) -> None:
         bands = channels.merge(box.divide(channels.scale), sr)
@@ -150,8 +150,8 @@ def write_into(part: npt.NDArray[Any], channels: Channels) -> Write:
 class _NetworkRun:
     """Runs the network of one task on devices as they become free, and counts what that takes."""
 
-    def __init__(self, devices: DevicePool, emit: Emit, *, verify: bool) -> None:
-        self._devices = devices
+    def __init__(self, pool: DevicePool, emit: Emit, *, verify: bool) -> None:
+        self._pool = pool
         self._emit = emit
         self._verify = verify
         self._seconds = self._seconds_waited = 0.0  # for a device that others used
@@ -163,7 +163,7 @@ class _NetworkRun:
     def upscale(self, height: int, width: int, read: Read, write: Write) -> None:
         """Upscale as `Upscaler.upscale` does, on all devices that are free at the start."""
         asked = time.perf_counter()
-        with self._devices.lend() as upscalers:
+        with self._pool.lend() as upscalers:
             started = time.perf_counter()
             if len(upscalers) == 1:
                 upscalers[0].upscale(height, width, read, write, self._on_tile)
@@ -174,7 +174,7 @@ class _NetworkRun:
             if self._verify:
                 self._verify_tiles(used, height, width, read)
         self._seconds_waited += started - asked
-        self._tile_size, self._precision = used.tile_size, precision_name(used.dtype)
+        self._tile_size, self._precision = used.tile_size, name_precision(used.dtype)
 
     def fields(self) -> dict[str, Any]:
         """Return the counts for an event."""
@@ -184,7 +184,7 @@ class _NetworkRun:
             "precision": self._precision,
             "network_seconds": round(self._seconds, 3),
             "seconds_waited": self._seconds_waited,
-            "peak_gib": peak_gib(),
+            "peak_gib": measure_peak_gib(),
         }
         if self._difference is not None:
             fields["tile_difference"] = self._difference
@@ -202,26 +202,26 @@ class _NetworkRun:
             self._difference = max(self._difference or 0.0, found.max_difference)
 
     def _on_tile(self, tile: int, tiles: int) -> None:
-        if self._devices.stopped.is_set():
+        if self._pool.stopped.is_set():
             raise StoppedError
         self._num_tiles += 1
         self._emit("progress", tile=tile, tiles=tiles)
 
 
-def _open(task: "Task", options: InferOptions) -> AbstractContextManager[ImageReader]:
+def _open_source(task: "Task", options: InferOptions) -> AbstractContextManager[ImageReader]:
     source = task.source if task.content is None else task.content
     max_pixels = options.runtime.max_pixels
     return open_image(source, max_pixels=max_pixels, frames=options.output.frames)
 
 
-def _suffix(task: "Task", options: InferOptions) -> str:
+def _choose_suffix(task: "Task", options: InferOptions) -> str:
     """Return the suffix of the result's format."""
     if task.output != STREAM:
         return task.output.suffix.lower()
     return ".png" if options.output.ext == "auto" else f".{options.output.ext}"
 
 
-def _read(image: ImageReader, frame: int, box: Box) -> npt.NDArray[Any]:
+def _read_box(image: ImageReader, frame: int, box: Box) -> npt.NDArray[Any]:
     return image.read(box.rows, box.columns, frame)
 
 

@@ -104,7 +104,7 @@ def _make_upscaler(
     warn_once: Callable[[str], None],
     on_warning: Callable[[str], None],
 ) -> Upscaler:
-    """num_sharing: upscalers that share the device's memory."""
+    """Make the upscaler of one device. num_sharing: upscalers that share the device's memory."""
     backend = runtime.backend
     if backend == "auto":
         backend = "onnxruntime" if generator.on_cpu_only else "torch"
@@ -167,10 +167,12 @@ def choose_batch_size(tile_size: int, device: torch.device) -> int:
 def _build_flow(
     name: str, generator: LoadedGenerator, flow: str, device: torch.device
 ) -> FlowMethod | None:
-    """Raises UsageError where the flow, or the model's own, cannot be had."""
+    """Build what measures the flow. Raises UsageError where that cannot be had."""
     if generator.flow is None:
         if flow != "auto":
-            raise UsageError(f"--flow {flow}: {name} looks at each frame alone; expected no flow")
+            raise UsageError(
+                f"--flow {flow}: expected no flow for {name}, which looks at each frame alone"
+            )
         return None
     try:
         return build_flow(generator.flow if flow == "auto" else parse_flow(flow), device)
@@ -187,7 +189,7 @@ def _resolve_precision(
     if dtype == torch.float32 or dtype in generator.reduced_precisions:
         return dtype
     if precision != "auto":
-        raise DeviceError(f"precision {precision}: {generator.architecture} needs fp32")
+        raise DeviceError(f"precision: expected fp32 for {generator.architecture}, got {precision}")
     return torch.float32
 
 

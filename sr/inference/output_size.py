@@ -47,7 +47,7 @@ def count_passes(size: tuple[int, int], target_size: tuple[int, int], scale: int
         if passes == MAX_PASSES:
             raise TargetError(
                 f"expected at most {scale**MAX_PASSES} times the input's size, {MAX_PASSES} passes "
-                f"of a model of scale {scale}; wanted: {target_size[1]}x{target_size[0]} from "
+                f"of a model of scale {scale}; got: {target_size[1]}x{target_size[0]} from "
                 f"{size[1]}x{size[0]}"
             )
         passes, reached = passes + 1, reached * scale

@@ -7,19 +7,17 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from sr.device import peak_gib, precision_name, resolve_device
+from sr.device import measure_peak_gib, name_precision, resolve_device
 from sr.evaluation.references import References
 from sr.evaluation.scores import (
     ScoreError,
-    average_clip_scores,
-    average_scores,
     check_scorable,
     read_scorable,
     score_against_file,
     write_scores,
 )
 from sr.evaluation.video_scorer import METRICS
-from sr.inference.check_tasks import check_tasks, scores_path
+from sr.inference.check_tasks import check_tasks, locate_scores
 from sr.inference.events import Emit, add_fields, send_one_at_a_time
 from sr.inference.image import ImagePlan, probe_image, upscale_image
 from sr.inference.load_upscaler import find_model, load_lpips, make_upscalers
@@ -30,7 +28,7 @@ from sr.inference.video.plan import VideoPlan, plan_video
 from sr.inference.video.resume import ManifestError
 from sr.inference.video.scoring import check_original, open_scorer
 from sr.inference.video.upscale import upscale_video
-from sr.io.rgb8 import ImageError
+from sr.io.image_formats import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError
 from sr.losses.lpips import LPIPS
@@ -82,7 +80,7 @@ def run(
     _make_folders(tasks)
     scheduler = _Scheduler(tasks, options, upscalers, references, lpips)
     scheduler.probe_tasks()
-    about = _describe(name, upscalers, options)
+    about = _describe_run(name, upscalers, options)
     emit(
         "start",
         pictures=len(tasks),
@@ -92,17 +90,17 @@ def run(
     )
     summary, ended = RunSummary(tasks), "aborted"
     try:
-        scheduler.do_tasks(send_one_at_a_time(emit))
+        scheduler.run_tasks(send_one_at_a_time(emit))
         if summary.scores or summary.clip_scores:
             about = {**about, "metrics": METRICS}
-            write_scores(scores_path(options), about, summary.scores, summary.clip_scores)
+            write_scores(locate_scores(options), about, summary.scores, summary.clip_scores)
         ended = "done"
     except KeyboardInterrupt:
         ended = "interrupted"
         raise
     finally:
         seconds = round(time.perf_counter() - started, 3)
-        emit("done", **_count(summary), seconds=seconds, ended=ended)
+        emit("done", **summary.as_fields(), seconds=seconds, ended=ended)
     return summary
 
 
@@ -124,7 +122,7 @@ class _Scheduler:
         self._lpips = lpips
         self._num_videos = sum(task.kind == "video" for task in tasks)
         share_images = len(tasks) - self._num_videos < len(upscalers)
-        self._devices = DevicePool(upscalers, share_images=share_images)
+        self._pool = DevicePool(upscalers, share_images=share_images)
 
     def probe_tasks(self) -> None:
         """Read all headers, so that what cannot be done is known before any work.
@@ -137,7 +135,7 @@ class _Scheduler:
         if videos and all(isinstance(task.error, EncoderError) for task in videos):
             raise UsageError(videos[0].describe_error())  # not of one odd file alone
 
-    def do_tasks(self, emit: Emit) -> None:
+    def run_tasks(self, emit: Emit) -> None:
         """Do all that can be done, and report each task as it ends.
 
         Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
@@ -150,7 +148,7 @@ class _Scheduler:
         num_threads = IMAGES_PER_DEVICE * len(self._upscalers)
         with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-image") as threads:
             futures = [
-                threads.submit(self._do_task, task, emit_task)
+                threads.submit(self._run_task, task, emit_task)
                 for task, emit_task in zip(self._tasks, emits, strict=True)
                 if task.kind == "image"
             ]
@@ -158,12 +156,12 @@ class _Scheduler:
                 for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                     future.result()
             except BaseException:
-                self._devices.stopped.set()
+                self._pool.stopped.set()
                 threads.shutdown(wait=True, cancel_futures=True)
                 raise
         for task, emit_task in zip(self._tasks, emits, strict=True):
             if task.kind == "video":
-                self._do_task(task, emit_task)
+                self._run_task(task, emit_task)
 
     def _probe(self, task: Task) -> None:
         """Set what a task needs, or why it cannot be done."""
@@ -173,9 +171,9 @@ class _Scheduler:
                 self._probe_video(task)
             elif references is None:
                 if not task.skipped:
-                    task.plan = probe_image(task, self._options, self._devices.scale)
+                    task.plan = probe_image(task, self._options, self._pool.scale)
             else:
-                plan = probe_image(task, self._options, self._devices.scale)
+                plan = probe_image(task, self._options, self._pool.scale)
                 task.original = references.find_image(task.source)
                 check_scorable(task.output, plan.num_bands, plan.depth)
                 task.plan = plan
@@ -191,7 +189,7 @@ class _Scheduler:
             task.output,
             options.video,
             options.output,
-            self._devices.scale,
+            self._pool.scale,
             takes_clips=self._upscalers[0].takes_clips,
         )
         if self._references is not None:
@@ -203,27 +201,27 @@ class _Scheduler:
         task.plan = plan
         task.warnings += notes
 
-    def _do_task(self, task: Task, emit: Emit) -> None:
+    def _run_task(self, task: Task, emit: Emit) -> None:
         """Do one task; record and report how it ended."""
-        if self._devices.stopped.is_set():
+        if self._pool.stopped.is_set():
             return
         started = time.perf_counter()
         fields: dict[str, Any] = {}
         try:
             if task.error is not None:
                 raise task.error
-            self._warn(task, emit)
+            self._emit_warnings(task, emit)
             if isinstance(task.plan, VideoPlan):
                 fields = self._upscale_video(task, task.plan, emit)
             elif isinstance(task.plan, ImagePlan):
                 if not task.skipped:
-                    fields = upscale_image(task, task.plan, self._options, self._devices, emit)
+                    fields = upscale_image(task, task.plan, self._options, self._pool, emit)
                 fields |= self._score_image(task, task.plan)
         except StoppedError:
             return  # whoever stopped the run has the cause
         except BaseException as error:
             if not (isinstance(error, TASK_ERRORS) or is_out_of_memory(error)):
-                self._devices.stopped.set()  # now, not when the main thread hears of it
+                self._pool.stopped.set()  # now, not when the main thread hears of it
                 raise
             task.error = error
             emit("item_failed", error=task.describe_error(), megapixels=task.megapixels)
@@ -239,7 +237,7 @@ class _Scheduler:
             **fields,
         )
 
-    def _warn(self, task: Task, emit: Emit) -> None:
+    def _emit_warnings(self, task: Task, emit: Emit) -> None:
         if not task.skipped:
             for warning in task.warnings:
                 emit("warning", message=f"{task.source}: {warning}")
@@ -259,14 +257,14 @@ class _Scheduler:
         options = self._options
         if task.original is None:
             fields = upscale_video(plan, options, self._upscalers, emit)
-            return {**fields, "peak_gib": peak_gib()}
+            return {**fields, "peak_gib": measure_peak_gib()}
         with open_scorer(task.original, plan, options.video, self._lpips) as scorer:
             fields = upscale_video(plan, options, self._upscalers, emit, scorer)
             try:
                 task.score = score = scorer.score()
             except ScoreError as error:
                 raise ScoreError(f"{task.output} is written, but {error}") from error
-        return {**fields, "peak_gib": peak_gib(), "scores": score.as_json()}
+        return {**fields, "peak_gib": measure_peak_gib(), "scores": score.as_json()}
 
 
 def _find_tasks(
@@ -286,7 +284,9 @@ def _make_folders(tasks: Sequence[Task]) -> None:
             raise UsageError(f"-o {folder}: expected a folder that may be written to")
 
 
-def _describe(name: str, upscalers: Sequence[Upscaler], options: InferOptions) -> dict[str, Any]:
+def _describe_run(
+    name: str, upscalers: Sequence[Upscaler], options: InferOptions
+) -> dict[str, Any]:
     first = upscalers[0]
     return {
         "model": name,
@@ -294,19 +294,6 @@ def _describe(name: str, upscalers: Sequence[Upscaler], options: InferOptions) -
         "tile_size": first.tile_size,
         "halo": first.halo,
         "device": ", ".join(str(upscaler.device) for upscaler in upscalers),
-        "precision": precision_name(first.dtype),
+        "precision": name_precision(first.dtype),
         "size": label_size(options.output, first.scale),
     }
-
-
-def _count(summary: RunSummary) -> dict[str, Any]:
-    counts: dict[str, Any] = {
-        "done": summary.num_done,
-        "skipped": summary.num_skipped,
-        "failed": len(summary.failures),
-    }
-    if summary.scores:
-        counts["scores"] = average_scores(list(summary.scores.values())).as_json()
-    if summary.clip_scores:
-        counts["clip_scores"] = average_clip_scores(list(summary.clip_scores.values())).as_json()
-    return counts

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sr.evaluation.scores import ClipScore, Score
+from sr.evaluation.scores import ClipScore, Score, average_clip_scores, average_scores
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.output_size import label_size
-from sr.inference.video.resume import segments_folder
+from sr.inference.video.resume import locate_segments
 from sr.inference.video.upscale import OutputMismatchError
-from sr.io.find_files import search_folder
+from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
 from sr.tiling.runner import is_out_of_memory
@@ -32,12 +32,12 @@ _UNWRITABLE_SUFFIXES = frozenset(
 
 @dataclass
 class Task:
-    """One image or video to upscale, what the probe found, and how it ended."""
+    """One image or video to upscale: its paths, what the probe found, and how it ended."""
 
     source: Path
-    """Of a video also a folder or a pattern: of its frames."""
+    """A file; for a video also the folder or the pattern of its frames."""
     output: Path
-    """Of a video also a pattern, for its frames."""
+    """A file; for a video also the pattern of its frames."""
     kind: Kind = "image"
     content: bytes | None = None
     """What standard input holds, where that is the source."""
@@ -71,7 +71,7 @@ class Task:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What became of a run's tasks."""
+    """How the tasks of a run ended."""
 
     tasks: Sequence[Task]
 
@@ -110,6 +110,19 @@ class RunSummary:
             return 0
         return 3 if any(task.is_done for task in self.tasks) else 4
 
+    def as_fields(self) -> dict[str, Any]:
+        """Return the counts and mean scores of the event `done`."""
+        fields: dict[str, Any] = {
+            "done": self.num_done,
+            "skipped": self.num_skipped,
+            "failed": len(self.failures),
+        }
+        if self.scores:
+            fields["scores"] = average_scores(list(self.scores.values())).as_json()
+        if self.clip_scores:
+            fields["clip_scores"] = average_clip_scores(list(self.clip_scores.values())).as_json()
+        return fields
+
 
 def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
     """Pair every input with its output, in the order given, each input once.
@@ -136,7 +149,7 @@ def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
 
 
 def is_file_name(output: Path) -> bool:
-    """Whether `-o` names a file, a pattern of files or standard output; else it is a folder."""
+    """Return whether `-o` names a file, a pattern or standard output; else it is a folder."""
     suffix = output.suffix.lower()
     if output == STREAM or is_pattern(output):
         return True
@@ -153,14 +166,14 @@ def is_file_name(output: Path) -> bool:
 
 
 def is_video_name(output: Path) -> bool:
-    """Whether `-o` names a video."""
+    """Return whether `-o` names a video."""
     return output.suffix.lower() in WRITABLE_CONTAINERS and is_file_name(output)
 
 
 def _find_sources(
     options: InferOptions, to_file: bool
 ) -> tuple[list[tuple[Path, Path, Kind]], int]:
-    """Each image and video with its folder's path below the input folder that it was found in."""
+    """Return each image and video, its folder relative to the input folder, and its kind."""
     inputs, output = options.inputs, options.output.path
     if STREAM in inputs:
         if len(inputs) > 1:
@@ -178,8 +191,8 @@ def _find_sources(
         files = [given]
         if is_folder:
             suffixes = READABLE_SUFFIXES | VIDEO_SUFFIXES
-            searched = search_folder(given, options.output.recursive, suffixes)
-            files = searched.images
+            searched = list_files(given, options.output.recursive, suffixes)
+            files = searched.files
             num_ignored += searched.num_others
         for source in files:
             below = source.parent.relative_to(given) if is_folder else Path()
@@ -206,21 +219,21 @@ def _exists(path: Path) -> bool:
 
 
 def _is_earlier_result(source: Path, given: Path, output: Path) -> bool:
-    """Whether a file lies in the output folder, where that is inside the input folder."""
+    """Return whether a file lies in the output folder, where that is inside the input folder."""
     results, searched = output.resolve(), given.resolve()
     inside = results != searched and results.is_relative_to(searched)
     return inside and source.parent.resolve().is_relative_to(results)
 
 
 def _is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:
-    """Whether the result is done. Next to segments, which --resume continues, is an older one."""
+    """Return whether the result is done; one next to segments to resume is an older one."""
     if not output.keeps_existing or path == STREAM or is_pattern(path) or not path.exists():
         return False
-    return not (output.resume and kind == "video" and segments_folder(path).exists())
+    return not (output.resume and kind == "video" and locate_segments(path).exists())
 
 
 def _name_output(source: Path, kind: Kind, output: OutputOptions, scale: int) -> str:
-    """The name of a result in a folder."""
+    """Return the name of a result in a folder."""
     suffix = f"_{label_size(output, scale)}" if output.suffix is None else output.suffix
     if Path(suffix).name != suffix:
         raise UsageError(f"--suffix: expected a part of a file name, got {suffix!r}")
@@ -229,13 +242,13 @@ def _name_output(source: Path, kind: Kind, output: OutputOptions, scale: int) ->
         extension = output.container
         if extension == "auto":
             extension = CONTAINERS.get(source.suffix.lower(), "mkv")
-    name = f"{_stem(source, kind)}{suffix}.{extension}"
+    name = f"{_find_stem(source, kind)}{suffix}.{extension}"
     # Names such as 50%discount.mp4 must not stand for numbered files.
     return name.replace("%", "_") if is_pattern(Path(name)) else name
 
 
-def _stem(source: Path, kind: Kind) -> str:
-    """Of a pattern the part before the number, or else the folder's name."""
+def _find_stem(source: Path, kind: Kind) -> str:
+    """Return the name without suffix; of a pattern what is before the number, or the folder."""
     if source == STREAM:
         return "stdin"
     is_file = kind == "image" or source.suffix.lower() in VIDEO_SUFFIXES
@@ -251,21 +264,24 @@ def _check_file(kind: Kind, num_inputs: int, output: OutputOptions) -> None:
     if num_inputs > 1:
         raise UsageError(f"-o {path}: expected a folder for {num_inputs} inputs, got a file")
     if output.suffix is not None:
-        raise UsageError(f"--suffix {output.suffix}: has no place when -o is a file ({path})")
+        raise UsageError(f"--suffix {output.suffix}: expected a folder as -o, got the file {path}")
     if path == STREAM:
         if kind == "video":
             raise UsageError("-o -: expected a file for a video, got standard output")
         return
     if is_pattern(path) and kind == "image":
-        raise UsageError(f"-o {path}: expected a video as input for a pattern of frames")
+        raise UsageError(f"-o {path}: expected a video for a pattern of frames, got an image")
     if is_pattern(path) and path.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise UsageError(f"-o {path}: expected frames as .png, .jpg, .webp, .tif or .avif")
+        raise UsageError(
+            f"-o {path}: expected frames as .png, .jpg, .webp, .tif or .avif, got {path.suffix}"
+        )
     if kind == "video" and not (is_pattern(path) or is_video_name(path)):
         raise UsageError(
-            f"-o {path}: expected .mp4, .mkv, .webm, or a pattern such as %05d.png for a video"
+            f"-o {path}: expected .mp4, .mkv, .webm, or a pattern such as %05d.png for a video,"
+            f" got {path.suffix}"
         )
     same = {"jpeg": "jpg", "tiff": "tif"}
     ext = path.suffix.lower().removeprefix(".")
     name, given = ("container", output.container) if is_video_name(path) else ("ext", output.ext)
     if given not in ("auto", same.get(ext, ext)):
-        raise UsageError(f"--{name} {given}: does not fit the output file {path}")
+        raise UsageError(f"--{name} {given}: expected what fits the output file, got -o {path}")

@@ -14,7 +14,7 @@ from sr.io.image_formats import ImageError
 MAX_IN_MEMORY = 256 * 2**20  # bytes
 
 
-def make_canvas(
+def allocate_canvas(
     shape: tuple[int, ...],
     dtype: npt.DTypeLike,
     *,

@@ -26,7 +26,7 @@ class EventLog:
         if self._stream is None:
             return
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"time": time, "event": event, **{key: _plain(v) for key, v in fields.items()}}
+        line = {"time": time, "event": event, **{key: _to_json(v) for key, v in fields.items()}}
         self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
 
@@ -43,12 +43,12 @@ class EventLog:
             self._stream = None
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     """Convert a value into what JSON can hold."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Path):

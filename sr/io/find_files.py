@@ -1,4 +1,4 @@
-"""Find the image files of folders, in the order in which people read names."""
+"""Find files of given kinds in folders, in the order in which people read names."""
 
 import os
 import re
@@ -11,12 +11,12 @@ TRAINING_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"
 
 
 @dataclass(frozen=True)
-class Found:
-    """The image files of a folder, and how many others there are."""
+class FolderFiles:
+    """The files of a folder that have a wanted suffix, and how many others there are."""
 
-    images: list[Path]
+    files: list[Path]
     num_others: int
-    """Hidden files and those without an image's suffix."""
+    """Hidden files and those with another suffix."""
 
 
 def find_images(
@@ -37,20 +37,20 @@ def find_images(
     found: dict[Path, Path] = {}
     for path in inputs:
         is_folder = path.is_dir()
-        images = search_folder(path, recursive, suffixes).images if is_folder else [path]
+        images = list_files(path, recursive, suffixes).files if is_folder else [path]
         for image in images:
             found.setdefault(image.parent.resolve() / image.name, image)
     return list(found.values())
 
 
-def search_folder(folder: Path, recursive: bool, suffixes: Collection[str]) -> Found:
-    """List the images of a folder, in natural order, with its sub-folders if `recursive`."""
-    files = _files_in(folder, recursive)
-    images = [path for path in files if _is_image_name(path.name, suffixes)]
-    return Found(sorted(images, key=_natural_order), len(files) - len(images))
+def list_files(folder: Path, recursive: bool, suffixes: Collection[str]) -> FolderFiles:
+    """List the files with these suffixes, in natural order, of sub-folders too if `recursive`."""
+    paths = _walk_files(folder, recursive)
+    files = [path for path in paths if _is_wanted(path.name, suffixes)]
+    return FolderFiles(sorted(files, key=_split_digits), len(paths) - len(files))
 
 
-def _files_in(folder: Path, recursive: bool) -> list[Path]:
+def _walk_files(folder: Path, recursive: bool) -> list[Path]:
     found: list[Path] = []
     seen: set[str] = set()  # a linked folder may lead back to one of its parents
     for root, folders, files in os.walk(folder, followlinks=True):
@@ -65,11 +65,11 @@ def _files_in(folder: Path, recursive: bool) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _is_image_name(name: str, suffixes: Collection[str]) -> bool:
+def _is_wanted(name: str, suffixes: Collection[str]) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in suffixes
 
 
-def _natural_order(path: Path) -> list[list[tuple[int, str]]]:
+def _split_digits(path: Path) -> list[list[tuple[int, str]]]:
     """Compare part by part, digits by their value: a2.png before a10.png."""
     return [
         [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces if piece]

@@ -120,7 +120,7 @@ def open_image(
     max_pixels: of all frames; images with more are refused by their header, because a small
     file can hold endless pixels. frames: what to do with animations and several pages.
     """
-    image = _open(source, max_pixels, frames)
+    image = _read_file(source, max_pixels, frames)
     try:
         yield image
     finally:
@@ -133,7 +133,7 @@ def read_header(source: Path | bytes, **options: Any) -> Header:
         return image.header
 
 
-def _open(source: Path | bytes, max_pixels: int, frames: str) -> ImageReader:
+def _read_file(source: Path | bytes, max_pixels: int, frames: str) -> ImageReader:
     pyvips.cache_set_max(0)  # its memory of operations would hold closed images
     name = str(source) if isinstance(source, Path) else "standard input"
     with (
@@ -149,7 +149,7 @@ def _open(source: Path | bytes, max_pixels: int, frames: str) -> ImageReader:
         if head[:2] == b"BM":
             image, num_frames, loader = _load_bitmap(file, name, max_pixels), 1, "bmp"
         else:
-            image, num_frames = _load(source, file, name, max_pixels, frames)
+            image, num_frames = _load_with_vips(source, file, name, max_pixels, frames)
             loader = image.get("vips-loader").removesuffix("_source")
         if image.bands not in _BANDS.get((image.format, image.interpretation), ()):
             raise ImageError(
@@ -190,7 +190,7 @@ def _has_animation_chunk(file: BinaryIO) -> bool:
     return False
 
 
-def _load(
+def _load_with_vips(
     source: Path | bytes, file: BinaryIO, name: str, max_pixels: int, frames: str
 ) -> tuple[pyvips.Image, int]:
     """Return the image, with all its frames in a column, and their number."""

@@ -15,7 +15,7 @@ import pyvips
 import torch
 from torch import Tensor
 
-from sr.io.image_formats import ImageError as ImageError
+from sr.io.image_formats import ImageError
 from sr.io.image_reader import ImageReader, open_image
 from sr.io.image_writer import write_image
 

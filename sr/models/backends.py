@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from sr.device import DeviceError, precision_name
+from sr.device import DeviceError, name_precision
 from sr.io.model_file import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, measure_difference
 from sr.models.onnx_model import OnnxNetwork, export_onnx, require_onnx
@@ -50,7 +50,7 @@ def use_backend(
 def _use_onnxruntime(generator: LoadedGenerator, precision: torch.dtype) -> LoadedGenerator:
     if precision != torch.float32:
         raise DeviceError(
-            f"backend onnxruntime: expected precision fp32, got {precision_name(precision)}"
+            f"backend onnxruntime: expected precision fp32, got {name_precision(precision)}"
         )
     if isinstance(generator.network, OnnxNetwork):
         return generator
@@ -68,7 +68,7 @@ def _use_openvino(generator: LoadedGenerator, precision: torch.dtype) -> LoadedG
     if precision != torch.float32 and precision not in reduced:
         allowed = "fp32 or bf16" if reduced else f"fp32, which {generator.architecture} needs"
         raise DeviceError(
-            f"backend openvino: expected precision {allowed}, got {precision_name(precision)}"
+            f"backend openvino: expected precision {allowed}, got {name_precision(precision)}"
         )
     name = f"backend openvino: {generator.architecture}"
     tolerance = TOLERANCE[precision]

@@ -43,7 +43,7 @@ def load_generator(path: Path) -> LoadedGenerator:
     if path.suffix.lower() == ".onnx":
         return read_onnx(path)
     if is_model_file(path):
-        return _load_ours(path)
+        return _load_model_file(path)
     state_dict = _read_weights(path)
     published = detect_published(state_dict)
     if published is not None:
@@ -108,7 +108,7 @@ def load_initial_weights(
 
 def _load_partial(network: nn.Module, path: Path) -> tuple[str, ...]:
     theirs = read_model_file(path).state_dict if is_model_file(path) else _read_weights(path)
-    _refuse_odd_types(path, theirs)
+    _refuse_quantized(path, theirs)
     ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     fitting = {
         name: theirs[name]
@@ -156,11 +156,11 @@ def _refuse_other_neighbors(path: Path, ours: Mapping[str, Any] | None, theirs: 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     """Return the weights in a file of others, in the form that our networks take."""
     state_dict = read_weights(path)
-    _refuse_odd_types(path, state_dict)
+    _refuse_quantized(path, state_dict)
     return add_branches(state_dict)
 
 
-def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
+def _refuse_quantized(path: Path, state_dict: dict[str, Tensor]) -> None:
     """Refuse quantized weights: they lack their factors, and would be taken as they are."""
     for name, tensor in state_dict.items():
         counts = name.rpartition(".")[2] in ("num_batches_tracked", "relative_position_index")
@@ -170,7 +170,7 @@ def _refuse_odd_types(path: Path, state_dict: dict[str, Tensor]) -> None:
             )
 
 
-def _load_ours(path: Path) -> LoadedGenerator:
+def _load_model_file(path: Path) -> LoadedGenerator:
     file = read_model_file(path)
     try:
         header = _Header.model_validate(file.metadata)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sr.device import DeviceError, precision_name
+from sr.device import DeviceError, name_precision
 from sr.io.model_file import ModelFileError
 from sr.models.quiet import silence_output
 
@@ -111,7 +111,7 @@ def _compile(program: Any, name: str, precision: torch.dtype) -> Any:
     if given != hint:
         raise DeviceError(
             f"backend openvino: expected precision {given}, all that this CPU has, got "
-            f"{precision_name(precision)}"
+            f"{name_precision(precision)}"
         )
     return compiled
 

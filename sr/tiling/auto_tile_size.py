@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sr.tiling.prefetch import NUM_WAITING
-from sr.tiling.runner import forward, prepare
+from sr.tiling.runner import prepare_network, run_network
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE
 
 SHARE = 0.5  # of the free memory; the rest is for images as files, and for other programs
@@ -47,7 +47,7 @@ def measure_bytes_per_pixel(
     known = _measured.setdefault(network, {})
     if (device, dtype) not in known:
         small, large = _PROBED_SIZES.get(device.type, _PROBED_SIZES_ELSEWHERE)
-        prepared = prepare(network, device)
+        prepared = prepare_network(network, device)
         patches = [_probe(side, device, num_channels) for side in (small, large)]
         peaks = [measure_peak_bytes(prepared, patch, dtype) for patch in patches]
         known[device, dtype] = (peaks[1] - peaks[0]) / (large**2 - small**2)
@@ -64,13 +64,13 @@ def measure_peak_bytes(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> in
         torch.cuda.synchronize(lr.device)
         torch.cuda.reset_peak_memory_stats(lr.device)
         before = torch.cuda.memory_allocated(lr.device) - lr.nbytes
-        forward(network, lr, dtype)
+        run_network(network, lr, dtype)
         torch.cuda.synchronize(lr.device)
         return torch.cuda.max_memory_allocated(lr.device) - before
     live = _LiveBytes([*network.parameters(), *network.buffers()])
     live.add(lr)
     with live:
-        forward(network, lr, dtype)
+        run_network(network, lr, dtype)
     return live.peak
 
 

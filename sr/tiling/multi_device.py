@@ -24,7 +24,7 @@ def upscale_on_devices(
     read and write are called from several threads at once, write never for the same pixels. A
     fault of one of them ends the others at their next tile, and is raised.
     """
-    queue = _TileQueue(find_smallest_tiles(upscalers).tiles(height, width), on_tile)
+    queue = _TileQueue(find_smallest_tiles(upscalers).list_tiles(height, width), on_tile)
 
     def work(upscaler: Upscaler) -> None:
         try:
@@ -83,20 +83,20 @@ class _TileQueue:
         self._on_tile = on_tile
 
     def __iter__(self) -> Iterator[Tile]:
-        while (tile := self._draw()) is not None:
+        while (tile := self._draw_tile()) is not None:
             yield tile
 
     def on_tile(self, *_: int) -> None:
-        """Some upscaler has done a tile."""
+        """Count a tile that one of the upscalers has done."""
         with self._lock:
             self._num_done += 1
             self._on_tile(self._num_done, self._num_tiles)
 
     def stop(self) -> None:
-        """No more tiles."""
+        """Drop the tiles that nobody has drawn."""
         with self._lock:
             self._waiting.clear()
 
-    def _draw(self) -> Tile | None:
+    def _draw_tile(self) -> Tile | None:
         with self._lock:
             return self._waiting.pop() if self._waiting else None

@@ -56,11 +56,11 @@ def read_ahead(
         for tile in tiles:
             under_way.append((tile, thread.submit(read_tile, tile)))
             if len(under_way) > num_ahead:
-                yield _first(under_way)
+                yield _wait_for_first(under_way)
         while under_way:
-            yield _first(under_way)
+            yield _wait_for_first(under_way)
 
-    with _thread("read") as thread:
+    with _start_thread("read") as thread:
         yield in_turn(thread)
 
 
@@ -78,7 +78,7 @@ def write_behind(write: Write, device: torch.device) -> Iterator[Write]:
             write(box, sr)
             is_broken = False
 
-    with _thread("write") as thread:
+    with _start_thread("write") as thread:
 
         def put(box: Box, sr: Tensor) -> None:
             while waiting and (len(waiting) >= NUM_WAITING or waiting[0].done()):
@@ -110,13 +110,13 @@ def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P,
     return on_stream
 
 
-def _first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:
+def _wait_for_first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:
     tile, future = under_way.popleft()
     return tile, future.result()
 
 
 @contextmanager
-def _thread(name: str) -> Iterator[ThreadPoolExecutor]:
+def _start_thread(name: str) -> Iterator[ThreadPoolExecutor]:
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sr-{name}")
     try:
         yield executor

@@ -4,12 +4,13 @@ n patches, h x w LR pixels, s scale.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from sr.device import DeviceError, precision_name, resolve_precision
+from sr.device import DeviceError, name_precision, resolve_precision
 from sr.errors import UserError
 
 Network = Callable[[Tensor], Tensor]
@@ -62,10 +63,11 @@ class NetworkRunner:
         self.device = device
         self.dtype = dtype
         self._on_warning = on_warning
-        self._compiled = compiled
-        self._network: Network = prepare(network, device)
+        self._explain_errors: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._network: Network = prepare_network(network, device)
         if compiled:  # dynamic: tiles come in a few sizes, and one program for all is enough
             self._network = torch.compile(self._network, dynamic=True)
+            self._explain_errors = _explain_compile_errors
 
     def __call__(self, lr: Tensor) -> Tensor:
         """Upscale patches. All of them are run again in the next wider precision if one is bad.
@@ -75,10 +77,11 @@ class NetworkRunner:
         NumericError for values that are not finite in float32 either. A constant result is
         taken in float32: a network may do that.
         """
-        run = _forward_compiled if self._compiled else forward
         lr = lr.to(self.device, non_blocking=True)
+        lr = lr.contiguous(memory_format=_choose_memory_format(self.device))
         while True:
-            sr = run(self._network, lr, self.dtype)
+            with use_precision(self.device, self.dtype), self._explain_errors():
+                sr: Tensor = self._network(lr)
             fault = _find_fault(lr, sr, self.scale)
             if fault is None or (fault == _CONSTANT and self.dtype == torch.float32):
                 return sr
@@ -89,47 +92,53 @@ class NetworkRunner:
         """Go over to the next wider precision, for good."""
         if not torch.isfinite(lr).all():
             raise NumericError("the image has values that are not finite; read or make it again")
-        narrow = precision_name(self.dtype)
+        narrow = name_precision(self.dtype)
         if self.dtype == torch.float32:
             raise NumericError(
                 f"the network gives {fault}, in {narrow} too, so its weights are damaged or belong "
                 "to another network; take another model file, or an earlier checkpoint"
             )
         self.dtype = _next_wider(self.dtype, self.device)
-        wide = precision_name(self.dtype)
+        wide = name_precision(self.dtype)
         self._on_warning(f"in {narrow} the network gives {fault}; from here on in {wide}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was no memory, be it the computer's or the device's."""
+    """Return whether there was no memory, be it the computer's or the device's."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
-def prepare(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network itself, in eval mode, on the device and in the layout that suits it."""
-    return network.eval().to(device).to(memory_format=_layout(device))
+def prepare_network(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network itself, in eval mode, on the device and in the layout that suits it."""
+    return network.eval().to(device).to(memory_format=_choose_memory_format(device))
 
 
-def forward(network: Network, lr: Tensor, dtype: torch.dtype) -> Tensor:
-    """One pass in inference mode, by autocast where `dtype` is not float32, without TF32.
-
-    network: as `prepare` returns it. lr: (n, 3, h, w), float32, on the network's device.
-    """
-    lr = lr.contiguous(memory_format=_layout(lr.device))
-    reduced = dtype != torch.float32
-    autocast = torch.autocast(lr.device.type, dtype=dtype, enabled=reduced)
+@contextmanager
+def use_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Run what is inside in inference mode, by autocast unless `dtype` is float32, without TF32."""
+    autocast = torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
     with torch.inference_mode(), autocast, _full_fp32:
-        sr: Tensor = network(lr)
-    return sr
+        yield
 
 
-def _forward_compiled(network: Network, lr: Tensor, dtype: torch.dtype) -> Tensor:
+def run_network(network: Network, lr: Tensor, dtype: torch.dtype) -> Tensor:
+    """Run one pass as `NetworkRunner` does, but never a second one; for measurements.
+
+    network: as `prepare_network` returns it. lr: (n, 3, h, w), float32, on the network's device.
+    """
+    lr = lr.contiguous(memory_format=_choose_memory_format(lr.device))
+    with use_precision(lr.device, dtype):
+        return network(lr)
+
+
+@contextmanager
+def _explain_compile_errors() -> Iterator[None]:
     from torch._dynamo.exc import TorchDynamoException  # seconds that others need not wait
 
     try:
-        return forward(network, lr, dtype)
+        yield
     except TorchDynamoException as error:
         reason = " ".join(str(error).split("\n")[:2])  # the first line names the backend only
         raise CompileError(
@@ -137,7 +146,7 @@ def _forward_compiled(network: Network, lr: Tensor, dtype: torch.dtype) -> Tenso
         ) from error
 
 
-def _layout(device: torch.device) -> torch.memory_format:
+def _choose_memory_format(device: torch.device) -> torch.memory_format:
     # Convolutions of CPUs and tensor cores are made for channels last; MPS is not.
     return torch.channels_last if device.type in ("cpu", "cuda") else torch.contiguous_format
 
@@ -165,20 +174,20 @@ def _find_fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
         raise ValueError(f"network of scale {scale}: expected {expected}, got {tuple(sr.shape)}")
     blocks = sr.view(n, 3, h, scale, w, scale)
     sum_is_finite = torch.isfinite(sr.sum(dtype=torch.float32))  # not if one value is not
-    sample_is_flat = _flat(blocks[:, :, ::8, :, ::8]).any()
+    sample_is_flat = _are_flat(blocks[:, :, ::8, :, ::8]).any()
     looks_finite, looks_flat = torch.stack([sum_is_finite, sample_is_flat]).tolist()  # one sync
     if not looks_finite and not torch.isfinite(sr).all():
         return _NOT_FINITE
     if looks_flat:
         image = lr[:, :3]  # of a packed window, whose flows differ in still images, too
         contrast = (image.amax((2, 3)) - image.amin((2, 3))).amax(1)  # (n,)
-        if (_flat(blocks) & (contrast > CONTRAST)).any():
+        if (_are_flat(blocks) & (contrast > CONTRAST)).any():
             return _CONSTANT
     return None
 
 
-def _flat(blocks: Tensor) -> Tensor:
-    """Whether a patch is constant. blocks: (n, 3, h, s, w, s). Returns: (n,), bool."""
+def _are_flat(blocks: Tensor) -> Tensor:
+    """Return which patches are constant. blocks: (n, 3, h, s, w, s). Returns: (n,), bool."""
     spread = blocks.amax((2, 4)).float() - blocks.amin((2, 4)).float()  # (n, 3, s, s)
     return (spread < FLATNESS).flatten(1).all(1)
 

@@ -98,8 +98,8 @@ def split_image(
     image = Box(0, 0, height, width)
     return [
         add_halo(Box(top, left, bottom, right), image, halo=halo, multiple=multiple)
-        for top, bottom in _spans(height, tile_size, multiple)
-        for left, right in _spans(width, tile_size, multiple)
+        for top, bottom in _cut_spans(height, tile_size, multiple)
+        for left, right in _cut_spans(width, tile_size, multiple)
     ]
 
 
@@ -131,7 +131,7 @@ def halve_box(box: Box, multiple: int = 1) -> tuple[Box, Box] | None:
     return replace(box, right=column), replace(box, left=column)
 
 
-def _spans(length: int, tile_size: int, multiple: int) -> list[tuple[int, int]]:
+def _cut_spans(length: int, tile_size: int, multiple: int) -> list[tuple[int, int]]:
     """Cut 0..length into spans of nearly the same number of multiples, as few as may be."""
     units = -(-length // multiple)
     num_spans = -(-units // max(tile_size // multiple, 1)) if tile_size else 1

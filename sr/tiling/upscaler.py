@@ -114,12 +114,8 @@ class Upscaler:
         """The precision in use: the one given, or a wider one that some tile needed."""
         return self._runner.dtype
 
-    def num_tiles(self, height: int, width: int) -> int:
-        """Return how many tiles an image of this size takes."""
-        return len(self.tiles(height, width))
-
-    def tiles(self, height: int, width: int) -> list[Tile]:
-        """Return the tiles of an image of this size, row by row."""
+    def list_tiles(self, height: int, width: int) -> list[Tile]:
+        """List the tiles of an image of this size, row by row."""
         return split_image(
             height, width, tile_size=self.tile_size, halo=self.halo, multiple=self.multiple
         )
@@ -184,7 +180,7 @@ class Upscaler:
         Raises MemoryError where the memory does not suffice for the smallest tiles either, and
         NumericError as `NetworkRunner`. Errors of read and write come out as they are.
         """
-        whole = self.tiles(height, width)
+        whole = self.list_tiles(height, width)
         num_done = 0
         with (
             write_behind(write, self.device) as put,
@@ -196,12 +192,12 @@ class Upscaler:
                 num_channels=self.num_channels,
             ) as patches,
         ):
-            for batch in self._batches(patches):
+            for batch in self._group_patches(patches):
                 waiting = [batch]
                 while waiting:
                     part = waiting.pop()
                     smaller = self._cut(part)
-                    if smaller and _area(part) > self._area_limit:
+                    if smaller and _measure_area(part) > self._area_limit:
                         waiting += reversed(smaller)
                         continue
                     try:
@@ -211,7 +207,7 @@ class Upscaler:
                             raise
                         cores = []
                     if not cores:  # out here, where no traceback holds the tensors any more
-                        self._lower(part, smaller)
+                        self._lower_tile_size(part, smaller)
                         waiting.append(part)
                     for (tile, _), core in zip(part, cores, strict=False):
                         put(tile.core.multiply(self.scale), core)
@@ -228,7 +224,7 @@ class Upscaler:
         (core,) = self._run_batch([patch])
         return core
 
-    def _batches(self, patches: Iterator[Patch]) -> Iterator[list[Patch]]:
+    def _group_patches(self, patches: Iterator[Patch]) -> Iterator[list[Patch]]:
         """Yield consecutive patches of one shape, `batch_size` at most."""
         batch: list[Patch] = []
         for tile, lr in patches:
@@ -271,7 +267,7 @@ class Upscaler:
             parts.append([(part, lr[:, :, box.rows, box.columns])])
         return parts
 
-    def _lower(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
+    def _lower_tile_size(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
         """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -279,7 +275,7 @@ class Upscaler:
         size = f"{haloed.width}x{haloed.height} LR pixels"
         if not smaller:
             raise MemoryError(f"not enough memory on {self.device} for a tile of {size} and halo")
-        self._area_limit = _TOO_MUCH * _area(batch)
+        self._area_limit = _TOO_MUCH * _measure_area(batch)
         if len(batch) > 1:
             self.batch_size = len(batch) // 2
             self._on_warning(
@@ -288,13 +284,13 @@ class Upscaler:
             )
             return
         # The square of the larger half's area, whose halo is no larger than the half's.
-        side = math.isqrt(_area(smaller[0])) // self.multiple * self.multiple
+        side = math.isqrt(_measure_area(smaller[0])) // self.multiple * self.multiple
         self.tile_size, self.batch_size = max(side, self.multiple), 1
         self._on_warning(
             f"not enough memory for a tile of {size}; from here on tiles of {self.tile_size}"
         )
 
 
-def _area(batch: list[Patch]) -> int:
+def _measure_area(batch: list[Patch]) -> int:
     """Return the LR pixels of the cores."""
     return sum(tile.core.area for tile, _ in batch)

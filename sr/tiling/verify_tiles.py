@@ -41,7 +41,7 @@ def verify_tiles(
 
     read: as in `Upscaler.upscale`, of an image of height x width LR pixels.
     """
-    tiles = upscaler.tiles(height, width)
+    tiles = upscaler.list_tiles(height, width)
     compared = _draw_tiles(tiles, num_tiles, seed) if len(tiles) > 1 else []
     worst, place = 0.0, None
     for tile in compared:

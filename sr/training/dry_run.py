@@ -17,9 +17,9 @@ from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
-from sr.device import peak_gib, precision_name, resolve_device, resolve_precision
+from sr.device import measure_peak_gib, name_precision, resolve_device, resolve_precision
 from sr.errors import UserError
-from sr.io.rgb8 import ImageError
+from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
@@ -89,14 +89,14 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         else _estimate_gan_run(state.gan, steps, time_step)
     )
     report(
-        f"steps: {seconds / steps:.3f} s each on {device} in {precision_name(dtype)},"
+        f"steps: {seconds / steps:.3f} s each on {device} in {name_precision(dtype)},"
         f" so {steps} take {format_duration(seconds)}, if workers keep up"
     )
     if sets:
         seconds = _time_validation(options, state, sets, accelerator)
         total = seconds * (steps // options.validate_.interval)
         report(f"validation: {seconds:.1f} s each, {format_duration(total)} in all")
-    report(f"memory: {peak_gib():.2f} GiB")
+    report(f"memory: {measure_peak_gib():.2f} GiB")
 
 
 def write_data_preview(options: Options, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
-from sr.device import precision_name, resolve_device, resolve_precision
+from sr.device import name_precision, resolve_device, resolve_precision
 from sr.models.load import preview_names
 from sr.models.teacher import Teacher
 from sr.options.clips import ClipSource
@@ -68,7 +68,7 @@ def train(
         if accelerator.is_main_process:
             with name_os_errors(folder):
                 write_run_description(
-                    folder, dump_options(options), options.seed, device, precision_name(dtype)
+                    folder, dump_options(options), options.seed, device, name_precision(dtype)
                 )
         if accelerator.is_local_main_process:
             stack.callback(delete_decoded, folder)
@@ -110,7 +110,7 @@ def _train_until_done(
         folder=folder,
         device=str(accelerator.device),
         processes=accelerator.num_processes,
-        precision=precision_name(dtype),
+        precision=name_precision(dtype),
         options=metadata["options"],
     )
     loss = make_loss(options, state, teacher, accelerator)
@@ -219,7 +219,7 @@ def describe_start(
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     if options.losses.teacher is not None:
         start += f", taught by {options.losses.teacher.model},"
-    where = f"{accelerator.device}, {precision_name(dtype)}"
+    where = f"{accelerator.device}, {name_precision(dtype)}"
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"
     return (

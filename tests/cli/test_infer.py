@@ -80,7 +80,7 @@ def test_tiles_do_not_change_the_result(
         (["-s", "nan"], "-s nan: expected a number above 0"),
         (["--overwrite", "--skip-existing"], "expected one of them, got both"),
         (["--device", "gpu"], "expected auto, cpu, cuda, cuda:N or mps, got 'gpu'"),
-        (["--device", "cpu", "--precision", "fp16"], "precision fp16: too slow on a CPU"),
+        (["--device", "cpu", "--precision", "fp16"], "precision: expected bf16 or fp32 on a CPU"),
         (["--precision", "int8"], "expected auto, fp32, bf16 or fp16"),
         (["--suffix", "a/b"], "--suffix: expected a part of a file name"),
         (["--reference", "none"], "--reference none: expected a folder"),

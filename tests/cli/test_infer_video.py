@@ -14,7 +14,7 @@ import typer
 from PIL import Image
 from torch import Tensor, nn
 
-from sr.cli import progress as display
+from sr.cli import display
 from sr.cli.infer import upscale
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.video import upscale as video
@@ -137,8 +137,8 @@ def test_all_options_of_a_video_work_together(
         ("--start 5f --end 3f", "--end: expected a time after 5f, got 3f"),
         ("--damaged x", "--damaged: expected continue or stop, got x"),
         ("--overwrite --resume", "--overwrite and --resume: expected one of them"),
-        ("--container mkv", "--container mkv: does not fit the output file"),
-        ("--suffix _big", "--suffix _big: has no place when -o is a file"),
+        ("--container mkv", "--container mkv: expected what fits the output file"),
+        ("--suffix _big", "--suffix _big: expected a folder as -o, got the file"),
         ("--reference none", "--reference none: expected a folder of original images or clips"),
         ("--lpips torchvision", "--lpips: needs --reference"),
         ("--reference . --lpips none.pth", "--lpips: none.pth: no such model file"),
@@ -184,8 +184,11 @@ def test_options_that_cannot_be_parsed_exit_with_2(call: Call, clip: Path, argum
     [
         ("--stream 9", "expected the index of a video stream (0: h264 32x24), got 9"),
         ("--stream 1", "expected the index of a video stream (0: h264 32x24), got 1"),
-        ("--start 100", "no frame between --start and --end; it has about 10 frames, 0.40 s"),
-        ("--start 10f", "no frame between --start and --end"),
+        (
+            "--start 100",
+            "expected frames between --start and --end, got none; it has about 10 frames, 0.40 s",
+        ),
+        ("--start 10f", "expected frames between --start and --end, got none"),
         ("--size 60000x60000", "60000"),
     ],
 )

@@ -7,7 +7,8 @@ import torch
 
 from sr.data.contact_sheet import make_contact_sheet, write_contact_sheet
 from sr.data.crops import Crop
-from sr.io.rgb8 import ImageError, read_rgb8
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import read_rgb8
 
 
 def batches(batch_size: int = 2, scale: int = 2, side: int = 3) -> Iterator[Crop]:

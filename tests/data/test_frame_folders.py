@@ -8,7 +8,8 @@ import pytest
 
 from sr.data.frame_folders import FrameFiles, cut_into_clips, find_frame_folders, find_septuplets
 from sr.data.sources import DataError
-from sr.io.rgb8 import ImageError, write_rgb8
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import write_rgb8
 
 
 def write(folder: Path, *names: str, size: tuple[int, int] = (4, 6)) -> list[Path]:

@@ -46,7 +46,7 @@ def response(kernel: Kernel, frequency: float) -> float:
         make_sinc_kernel(21, pi / 5),
     ],
 )
-def test_a_kernel_sums_to_one_and_is_symmetric_about_its_centre(kernel: Kernel) -> None:
+def test_a_kernel_sums_to_one_and_is_symmetric_about_its_center(kernel: Kernel) -> None:
     assert kernel.dtype == np.float32
     assert kernel.sum(dtype=np.float64) == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-7)

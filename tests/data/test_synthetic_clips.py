@@ -11,7 +11,8 @@ import pytest
 from sr.data.augment import measure_detail
 from sr.data.sources import Image
 from sr.data.synthetic_clips import MovingPhoto
-from sr.io.rgb8 import ImageError, write_rgb8
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import write_rgb8
 from sr.motion.methods import DIS
 from sr.motion.scene_cuts import measure_motion
 from sr.motion.warp import warp_image

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sr.data import videos as decoded_videos
 from sr.data.sources import DataError
 from sr.data.videos import decode_video, find_videos
-from sr.io.rgb8 import ImageError, write_rgb8
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import write_rgb8
 from sr.io.video.frame import VideoError
 from sr.io.video.read.reader import open_video
 

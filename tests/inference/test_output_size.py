@@ -53,7 +53,7 @@ def test_the_network_runs_until_no_side_is_short(
 
 
 def test_sizes_out_of_reach_are_refused() -> None:
-    with pytest.raises(TargetError, match=r"at most 16 times .* 4 passes .* wanted: 321x1 from"):
+    with pytest.raises(TargetError, match=r"at most 16 times .* 4 passes .* got: 321x1 from"):
         count_passes((10, 20), (1, 321), 2)
 
 

@@ -10,7 +10,7 @@ from sr.errors import UserError
 from sr.inference.check_tasks import check_tasks
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.tasks import Task, find_tasks, is_file_name, is_video_name
-from sr.inference.video.resume import segments_folder
+from sr.inference.video.resume import locate_segments
 
 
 def ask(
@@ -104,7 +104,7 @@ def test_results_inside_the_input_folder_are_no_inputs(mixed: Path) -> None:
 
 
 def test_segments_of_results_are_no_inputs(mixed: Path) -> None:
-    folder = segments_folder(mixed / "out.mp4")
+    folder = locate_segments(mixed / "out.mp4")
     folder.mkdir()
     (folder / "inner.mp4").touch()
     assert "inner.mp4" not in kinds_of(mixed)
@@ -209,16 +209,16 @@ def test_a_name_tells_files_from_folders(
     ("source", "output", "more", "message"),
     [
         ("a.png", "o.gif", {}, r"expected \.png, .* got \.gif"),
-        ("a.png", "o.png", {"suffix": "_big"}, "--suffix _big: has no place"),
-        ("a.png", "o.png", {"ext": "jpg"}, "--ext jpg: does not fit"),
-        ("a.png", "%d.png", {}, "expected a video as input for a pattern"),
+        ("a.png", "o.png", {"suffix": "_big"}, "--suffix _big: expected a folder as -o"),
+        ("a.png", "o.png", {"ext": "jpg"}, "--ext jpg: expected what fits"),
+        ("a.png", "%d.png", {}, "expected a video for a pattern of frames, got an image"),
         ("a.png", "notes", {}, "expected a folder, got a file"),
         ("a.png", "out", {"suffix": "x/y"}, "--suffix: expected a part of a file name"),
         ("v.mp4", "out.png", {}, "or a pattern such as %05d.png for a video"),
         ("v.mp4", "-", {}, "expected a file for a video, got standard output"),
         ("v.mp4", "%d.mkv", {}, r"expected frames as \.png"),
-        ("v.mp4", "out.mp4", {"container": "mkv"}, "--container mkv: does not fit"),
-        ("v.mp4", "%d.png", {"ext": "jpg"}, "--ext jpg: does not fit"),
+        ("v.mp4", "out.mp4", {"container": "mkv"}, "--container mkv: expected what fits"),
+        ("v.mp4", "%d.png", {"ext": "jpg"}, "--ext jpg: expected what fits"),
         ("v.mp4", "out.avi", {}, r"expected \.mp4, \.mkv or \.webm, got \.avi"),
         ("v.mp4", "out.mov", {}, r"expected \.mp4, \.mkv or \.webm, got \.mov"),
         (".", "o.png", {}, "expected a folder for 3 inputs"),
@@ -307,7 +307,7 @@ def test_segments_of_an_earlier_run_are_refused_unless_it_is_said_what_to_do(
 ) -> None:
     (tmp_path / "a.mp4").touch()
     output = tmp_path / "out.mp4"
-    segments_folder(output).mkdir()
+    locate_segments(output).mkdir()
     for more in ({}, {"skip_existing": True}):
         with pytest.raises(UsageError, match=r"--resume .*--overwrite"):
             tasks_of([tmp_path / "a.mp4"], output, **more)
@@ -325,7 +325,7 @@ def test_an_existing_video_is_left_as_it_is_whether_skipped_or_resumed(tmp_path:
         tasks_of([tmp_path / "a.mp4"], output)
     for more in ({"resume": True}, {"skip_existing": True}):
         assert tasks_of([tmp_path / "a.mp4"], output, **more)[0].skipped
-    segments_folder(output).mkdir()  # of a run with --overwrite that was interrupted
+    locate_segments(output).mkdir()  # of a run with --overwrite that was interrupted
     assert not tasks_of([tmp_path / "a.mp4"], output, resume=True)[0].skipped
 
 
@@ -343,7 +343,7 @@ def test_videos_may_be_scored_unless_a_segment_of_them_exists(tmp_path: Path) ->
     for output in ("out.mkv", "%d.png"):
         for resume in (False, True):
             assert tasks_of([source], tmp_path / output, reference=tmp_path, resume=resume)
-    segments_folder(tmp_path / "out.mkv").mkdir()
+    locate_segments(tmp_path / "out.mkv").mkdir()
     (tmp_path / "7.png").touch()
     for output in ("out.mkv", "%d.png"):
         with pytest.raises(UsageError, match="--reference: expected to upscale all frames of"):

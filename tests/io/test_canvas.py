@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr.io.canvas import make_canvas
+from sr.io.canvas import allocate_canvas
 from sr.io.image_formats import ImageError
 
 
 def test_a_small_canvas_is_in_memory(tmp_path: Path) -> None:
-    canvas = make_canvas((4, 5, 3), np.uint8, folder=tmp_path / "none")
+    canvas = allocate_canvas((4, 5, 3), np.uint8, folder=tmp_path / "none")
     assert not isinstance(canvas, np.memmap)
     assert (canvas.shape, canvas.dtype, canvas.any()) == ((4, 5, 3), np.uint8, False)
 
 
 def test_a_large_canvas_is_mapped_from_a_file_without_a_name(tmp_path: Path) -> None:
     shape = (4, 5, 3)
-    canvas = make_canvas(shape, np.uint16, folder=tmp_path, max_in_memory=119)
+    canvas = allocate_canvas(shape, np.uint16, folder=tmp_path, max_in_memory=119)
     assert isinstance(canvas, np.memmap)
     assert list(tmp_path.iterdir()) == []
     assert not canvas.any()
@@ -36,9 +36,9 @@ def test_a_disk_too_small_is_reported_before_any_work(
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(ImageError, match=r"expected 3\.00 GiB of free disk.*: No space left"):
-        make_canvas((1024, 1024, 1024, 3), np.uint8, folder=tmp_path)
+        allocate_canvas((1024, 1024, 1024, 3), np.uint8, folder=tmp_path)
 
 
 def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"none: expected .* No such file"):
-        make_canvas((9,), np.uint8, folder=tmp_path / "none", max_in_memory=0)
+        allocate_canvas((9,), np.uint8, folder=tmp_path / "none", max_in_memory=0)

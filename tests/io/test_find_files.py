@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sr.io.find_files import find_images, search_folder
+from sr.io.find_files import find_images, list_files
 
 
 def touch(*paths: Path) -> None:
@@ -39,12 +39,12 @@ def test_missing_inputs_are_all_named(tmp_path: Path) -> None:
 
 def test_files_that_are_no_images_are_counted(tmp_path: Path) -> None:
     touch(*(tmp_path / name for name in ("a.png", "b.avif", ".hidden.png", "notes.txt", "x/c.md")))
-    found = search_folder(tmp_path, False, {".png", ".avif"})
-    assert [path.name for path in found.images] == ["a.png", "b.avif"]
+    found = list_files(tmp_path, False, {".png", ".avif"})
+    assert [path.name for path in found.files] == ["a.png", "b.avif"]
     assert found.num_others == 2
-    assert search_folder(tmp_path, True, {".png"}).num_others == 4
+    assert list_files(tmp_path, True, {".png"}).num_others == 4
 
 
 def test_a_folder_named_like_a_image_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "x.png").mkdir()
-    assert search_folder(tmp_path, False, {".png"}).images == []
+    assert list_files(tmp_path, False, {".png"}).files == []

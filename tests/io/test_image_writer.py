@@ -12,7 +12,7 @@ import pyvips
 from helpers.images import noise, read_bytes, write_to_bytes
 from PIL import Image
 
-from sr.io.canvas import make_canvas
+from sr.io.canvas import allocate_canvas
 from sr.io.image_formats import ImageError
 from sr.io.image_reader import open_image
 from sr.io.image_writer import write_image
@@ -158,7 +158,7 @@ def test_a_mapped_image_is_written_without_a_copy(tmp_path: Path, suffix: str) -
         return int(re.findall(r"RssAnon:\s+(\d+)", status)[0]) // 1024
 
     shape = (4000, 5000, 3)  # 57 MiB
-    canvas = make_canvas(shape, np.uint8, folder=tmp_path, max_in_memory=0)
+    canvas = allocate_canvas(shape, np.uint8, folder=tmp_path, max_in_memory=0)
     canvas[::7] = 200
     peaks, finished = [anonymous_mib()], threading.Event()
 

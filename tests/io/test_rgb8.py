@@ -9,8 +9,8 @@ import pytest
 import pyvips
 import torch
 
+from sr.io.image_formats import ImageError
 from sr.io.rgb8 import (
-    ImageError,
     image_to_tensor,
     read_rgb8,
     read_size,

@@ -92,7 +92,7 @@ def test_it_is_frozen_and_stays_in_eval_mode_but_the_image_gets_a_gradient() -> 
     assert (gradient != 0).all()
 
 
-def test_the_normalisation_is_not_in_the_state_dict() -> None:
+def test_the_normalization_is_not_in_the_state_dict() -> None:
     assert set(ImageNetFeatures("VGG16", SMALL, "random").state_dict()) == set(small_weights())
 
 

@@ -36,7 +36,7 @@ def test_it_is_one_minus_torchmetrics_with_as_many_scales_as_fit(
 
 @pytest.mark.parametrize("side", [22, 44, 88])
 def test_one_more_scale_fits_from_this_side_on(side: int) -> None:
-    """A chequerboard that the last pooling makes flat is nearer to flat where that scale counts."""
+    """A checkerboard that the last pooling makes flat is nearer to flat where that scale counts."""
     square = torch.arange(side) // (side // 11 // 2)  # of 1, 2 and 4 pixels
     board = (square.view(-1, 1) + square) % 2
     hr = 0.4 + 0.2 * board.float().expand(1, 3, side, side)

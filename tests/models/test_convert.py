@@ -247,7 +247,7 @@ def test_flops_are_two_a_weight_and_pixel() -> None:
     assert measure_mflop_per_pixel(Compact(4, 8, 2)) == pytest.approx(2 * 9 * 536 / 1e6)
 
 
-def test_batch_normalisation_survives(tmp_path: Path) -> None:
+def test_batch_normalization_survives(tmp_path: Path) -> None:
     network = SRResNet(2, 4, 1)
     network(torch.rand(2, 3, 8, 8))  # moves its statistics
     options = {"type": "SRResNet", "num_features": 4, "num_blocks": 1}

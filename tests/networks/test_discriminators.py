@@ -97,7 +97,7 @@ def test_the_gradient_reaches_the_image_and_every_parameter(name: str) -> None:
     assert image.grad is not None
     assert image.grad.abs().amax(dim=(1, 2, 3)).min() > 1e-8
     without_effect = set()
-    if name == "SRGAN pooled batch":  # its normalisation takes them away again; as in iSeeBetter
+    if name == "SRGAN pooled batch":  # its normalization takes them away again; as in iSeeBetter
         _, *others = (layer for layer in find_layers(network) if layer.startswith("features"))
         without_effect = {f"{layer}.bias" for layer in others}
     for parameter_name, parameter in network.named_parameters():
@@ -149,7 +149,7 @@ def test_it_runs_in_bf16(name: str) -> None:
         ("UNet spectral", 8),  # the first and the last layer are free
     ],
 )
-def test_spectral_normalisation_holds_its_layers_at_norm_1(name: str, count: int) -> None:
+def test_spectral_normalization_holds_its_layers_at_norm_1(name: str, count: int) -> None:
     network = DISCRIMINATORS[name]()
     layers = {
         key: layer for key, layer in find_layers(network).items() if hasattr(layer, "weight_u")

@@ -8,7 +8,7 @@ from sr.networks.patchgan import PatchGAN
 
 Normalization = Literal["batch", "instance", "spectral", "none"]
 
-every_normalisation = pytest.mark.parametrize(
+every_normalization = pytest.mark.parametrize(
     "normalisation", ["batch", "instance", "spectral", "none"]
 )
 
@@ -59,7 +59,7 @@ def test_neighboring_patches_are_8_pixels_apart() -> None:
     assert torch.equal(here.roll(8, dims=1), beside)
 
 
-@every_normalisation
+@every_normalization
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("extra", [0, 1, 7, 16])
 def test_there_is_a_logit_for_every_patch(
@@ -78,7 +78,7 @@ def test_an_image_too_small_for_a_patch_is_refused(size: tuple[int, int]) -> Non
         PatchGAN(2)(torch.rand(1, 3, *size))
 
 
-@every_normalisation
+@every_normalization
 def test_the_initial_weights_have_the_papers_deviation_of_0_02(
     normalisation: Normalization,
 ) -> None:

@@ -39,7 +39,7 @@ def test_an_untrained_layer_has_norm_1_in_eval_mode(
 
 
 @every_layer
-def test_the_normalised_weight_is_a_positive_multiple_of_the_layers(
+def test_the_normalized_weight_is_a_positive_multiple_of_the_layers(
     make: Callable[[], nn.Module],
 ) -> None:
     torch.manual_seed(0)

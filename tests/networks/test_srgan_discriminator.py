@@ -7,7 +7,7 @@ from torch import nn
 from sr.networks.srgan_discriminator import SRGANDiscriminator
 
 Normalization = Literal["batch", "spectral", "none"]
-every_normalisation = pytest.mark.parametrize("normalisation", ["batch", "spectral", "none"])
+every_normalization = pytest.mark.parametrize("normalisation", ["batch", "spectral", "none"])
 
 
 def convolutions(network: nn.Module) -> list[nn.Conv2d]:
@@ -25,7 +25,7 @@ def test_the_convolutions_are_those_of_the_papers_figure() -> None:
     assert sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) == 7
 
 
-def test_the_pooled_biases_before_a_batch_normalisation_change_nothing() -> None:
+def test_the_pooled_biases_before_a_batch_normalization_change_nothing() -> None:
     torch.manual_seed(0)
     network = SRGANDiscriminator(num_features=4, head="pooled")
     images = torch.rand(4, 3, 24, 24)
@@ -38,7 +38,7 @@ def test_the_pooled_biases_before_a_batch_normalisation_change_nothing() -> None
     torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-5)
 
 
-@every_normalisation
+@every_normalization
 @pytest.mark.parametrize("crop_size", [16, 17, 31, 40])
 def test_the_dense_head_fits_every_crop_size(crop_size: int, normalisation: Normalization) -> None:
     network = SRGANDiscriminator(crop_size, 2, "dense", normalisation)

@@ -65,7 +65,7 @@ def check(upscale: Upscaler, network: Limited, lr: Tensor) -> None:
         written[box.rows, box.columns] += 1
         sr[:, :, box.rows, box.columns] = part
 
-    num_tiles = upscale.num_tiles(height, width)
+    num_tiles = len(upscale.list_tiles(height, width))
     upscale.upscale(height, width, read, write, lambda tile, tiles: told.append((tile, tiles)))
     assert (written == 1).all()
     assert (sr - whole).abs().max() < 1e-6

@@ -104,7 +104,7 @@ def test_each_tile_is_told_in_turn() -> None:
     upscale = upscaler(nn.Identity(), scale=1, tile_size=10)
     upscale(random_image(20, 25), lambda tile, tiles: told.append((tile, tiles)))
     assert told == [(number, 6) for number in range(1, 7)]
-    assert upscale.num_tiles(20, 25) == 6
+    assert len(upscale.list_tiles(20, 25)) == 6
 
 
 def test_no_gradient_and_no_training_mode() -> None:
@@ -154,7 +154,7 @@ def test_tiles_are_read_and_written_once_row_by_row() -> None:
 
     upscale = upscaler(nn.Identity(), scale=1, halo=3, tile_size=10)
     upscale.upscale(30, 25, read, lambda box, _: writes.append(box))
-    tiles = upscale.tiles(30, 25)
+    tiles = upscale.list_tiles(30, 25)
     assert reads == [tile.haloed for tile in tiles]
     assert writes == [tile.core for tile in tiles]
 
@@ -206,8 +206,8 @@ def test_a_batch_of_tiles_gives_what_they_give_one_by_one(
     told: list[int] = []
     batched = upscaler(network, batch_size=batch_size)
     assert (batched(lr, lambda tile, _: told.append(tile)) - one_by_one).abs().max() < 1e-6
-    assert told == list(range(1, batched.num_tiles(height, width) + 1))
-    assert sum(sizes) == batched.num_tiles(height, width)
+    assert told == list(range(1, len(batched.list_tiles(height, width)) + 1))
+    assert sum(sizes) == len(batched.list_tiles(height, width))
     assert max(sizes) <= batch_size
     if (height, width, batch_size) == (80, 96, 16):  # five rows, each of a tile, four and a tile
         assert sizes == [1, 4, 1, 1, 4, 2, 4, 2, 4, 1, 1, 4, 1]

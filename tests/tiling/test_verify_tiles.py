@@ -60,7 +60,7 @@ def test_without_a_halo_the_difference_is_at_a_tiles_border(
     place = verified.place
     assert place is not None
     assert (place.height, place.width) == (1, 1)
-    tiles = [tile.core.multiply(2) for tile in upscale.tiles(height, width)]
+    tiles = [tile.core.multiply(2) for tile in upscale.list_tiles(height, width)]
     (core,) = [
         core
         for core in tiles
@@ -82,7 +82,7 @@ def test_without_a_halo_the_difference_is_at_a_tiles_border(
 def test_the_difference_and_its_place_are_the_true_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     upscale = upscaler(compact(), 1)
     verified = verify_tiles(upscale, 70, 50, read, num_tiles=99)
-    assert verified.num_tiles == upscale.num_tiles(70, 50) == 9
+    assert verified.num_tiles == len(upscale.list_tiles(70, 50)) == 9
     whole = Upscaler(
         compact(), scale=2, halo=0, tile_size=0, device=upscale.device, dtype=torch.float32
     )

@@ -165,7 +165,7 @@ def test_row_5_a_batch_twice_over_has_the_same_loss(published: Published, batch:
     torch.testing.assert_close(twice, once)
 
 
-def test_row_6_features_are_vgg19s_before_the_activation_of_normalised_images(
+def test_row_6_features_are_vgg19s_before_the_activation_of_normalized_images(
     published: Published,
 ) -> None:
     """There: VGG16's last pooling, of images in [0, 1], with a graph for hr.

@@ -30,14 +30,14 @@ MAX_BATCH_SIZE = 8  # frames
 
 
 class FrameSink(Protocol):
-    """What is given each upscaled frame next to the encoder, such as a scorer."""
+    """Gets each upscaled frame as the encoder does, such as a scorer."""
 
     def process(self, sr: Tensor) -> None:
         """Take the next frame: (1, 3, H, W), RGB, not clamped, on any device."""
         ...
 
     def flush(self) -> None:
-        """Take note that no frame follows."""
+        """End: no frame follows."""
         ...
 
 
@@ -81,20 +81,20 @@ class Pipeline:
         self._conversion = Conversion(info.layout, info.color, info.siting)
         self._batch_size = choose_batch_size(info.height, info.width, self._devices[0])
 
-    def results(self) -> Iterator[tuple[Frame, Tensor]]:
+    def run(self) -> Iterator[tuple[Frame, Tensor]]:
         """Yield each frame from the first one on with its (1, 3, H, W), RGB, not clamped."""
         prefetch = self.prefetcher.prefetch
         results: Iterator[tuple[Frame, Tensor]]
         if self._filter is None:
-            results = ((frame, sr) for frame, _, sr in self.upscale())
+            results = ((frame, sr) for frame, _, sr in self.run_network())
         else:
-            filtered = prefetch("filter", self._filter.filter(self.upscale()), NUM_READY)
+            filtered = prefetch("filter", self._filter.filter(self.run_network()), NUM_READY)
             results = (pair for pair in filtered if pair[0].number >= self.first)
         if self._sink is not None:
-            results = prefetch("score", self._pass_on(results, self._sink), NUM_READY)
+            results = prefetch("score", self._give_to_sink(results, self._sink), NUM_READY)
         return results
 
-    def upscale(self) -> Iterator[Upscaled]:
+    def run_network(self) -> Iterator[Upscaled]:
         """Yield the frames as they come from the network, with those that the filter needs."""
         prefetch = self.prefetcher.prefetch
         frames = prefetch("decode", self._select_frames(), NUM_DECODED)
@@ -108,10 +108,10 @@ class Pipeline:
             )
             batches = stage.pack(prefetch("convert", convert, NUM_READY))
             batches = prefetch("windows", batches, NUM_WINDOWS)
-        return prefetch("network", self._count(self.network.upscale(batches)), NUM_READY)
+        return prefetch("network", self._count_frames(self.network.upscale(batches)), NUM_READY)
 
     def _is_wanted(self, number: int) -> bool:
-        """Whether a frame is from the first one on, or before it one that the filter looks at."""
+        """Return whether a frame is wanted, or one before the first that the filter needs."""
         if self._only is not None:
             return number in self._only
         return number >= self.first - (0 if self._filter is None else self._filter.radius)
@@ -129,7 +129,7 @@ class Pipeline:
         except DamageError as error:
             self.damage = error
 
-    def _count(self, upscaled: Iterable[Upscaled]) -> Iterator[Upscaled]:
+    def _count_frames(self, upscaled: Iterable[Upscaled]) -> Iterator[Upscaled]:
         last: Tensor | None = None
         for frame, lr, sr in upscaled:
             if frame.number >= self.first:
@@ -139,7 +139,7 @@ class Pipeline:
             yield frame, lr, sr
 
     @staticmethod
-    def _pass_on(
+    def _give_to_sink(
         results: Iterable[tuple[Frame, Tensor]], sink: FrameSink
     ) -> Iterator[tuple[Frame, Tensor]]:
         for frame, sr in results:

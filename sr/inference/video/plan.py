@@ -21,7 +21,7 @@ class VideoPlan:
     source: Path
     output: Path
     info: VideoInfo
-    """Of the frames that go through the network: cut and re-timed."""
+    """Of the frames that go through the network, after --start, --end and --fps."""
     height: int
     """Of the result, without the rows that an encoder may need."""
     width: int
@@ -47,7 +47,7 @@ def plan_video(
     source: Path,
     output: Path,
     options: VideoOptions,
-    size: OutputOptions,
+    output_options: OutputOptions,
     scale: int,
     *,
     takes_clips: bool = False,
@@ -60,11 +60,11 @@ def plan_video(
     """
     with open_source(source, options) as opened:
         info = opened.info
-    height, width, passes = choose_coded_size(info, size, scale)
+    height, width, passes = choose_coded_size(info, output_options, scale)
     if takes_clips and passes > 1:
         raise TargetError(
             f"a model that looks at several frames runs once: expected {scale} times the frames' "
-            f"size at most, such as -s {scale}; wanted: {width}x{height} from "
+            f"size at most, such as -s {scale}; got: {width}x{height} from "
             f"{info.width}x{info.height}"
         )
     suffix = output.suffix.lower()
@@ -96,14 +96,14 @@ def plan_video(
     return plan, notes
 
 
-def choose_coded_size(info: VideoInfo, size: OutputOptions, scale: int) -> tuple[int, int, int]:
+def choose_coded_size(info: VideoInfo, options: OutputOptions, scale: int) -> tuple[int, int, int]:
     """Return height and width of the result as it is coded, and the number of passes.
 
     Exact sizes are those that players show. Raises TargetError for a size out of reach.
     """
-    if size.size is not None and info.turned:
-        size = replace(size, size=size.size[::-1])
-    height, width = choose_size(size, info.height, info.width, scale)
+    if options.size is not None and info.is_turned:
+        options = replace(options, size=options.size[::-1])
+    height, width = choose_size(options, info.height, info.width, scale)
     return height, width, count_passes((info.height, info.width), (height, width), scale)
 
 

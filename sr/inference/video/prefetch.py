@@ -36,12 +36,12 @@ class Prefetcher:
         """
         queue: Queue[_Entry[T]] = Queue(size)
         thread = threading.Thread(
-            target=self._run, args=(items, queue), name=f"sr-{name}", daemon=True
+            target=self._fill_queue, args=(items, queue), name=f"sr-{name}", daemon=True
         )
         self._queues[name] = queue
         self._threads.append(thread)
         thread.start()
-        return self._take(queue)
+        return self._yield_entries(queue)
 
     @property
     def fills(self) -> dict[str, float]:
@@ -62,7 +62,7 @@ class Prefetcher:
             thread.join()
         torch.set_num_threads(self._num_threads)  # new threads take what was set last
 
-    def _take(self, queue: Queue[_Entry[T]]) -> Iterator[T]:
+    def _yield_entries(self, queue: Queue[_Entry[T]]) -> Iterator[T]:
         while not self.stopped.is_set():
             try:
                 entry = queue.get(timeout=_POLL)
@@ -74,7 +74,7 @@ class Prefetcher:
                 raise entry
             yield entry[0]
 
-    def _run(self, items: Iterable[T], queue: Queue[_Entry[T]]) -> None:
+    def _fill_queue(self, items: Iterable[T], queue: Queue[_Entry[T]]) -> None:
         # Small operations that are spread over threads wait for each other longer than they take
         # while the network and the codecs keep the cores busy. The setting is the thread's own.
         torch.set_num_threads(1)
@@ -84,14 +84,14 @@ class Prefetcher:
                 if isinstance(items, Generator):  # which may hold threads of its own
                     stack.enter_context(closing(items))
                 for item in items:
-                    if not self._put(queue, (item,)):
+                    if not self._put_entry(queue, (item,)):
                         break
                     del item  # not kept while the next one is made
         except BaseException as error:  # noqa: BLE001  # raised again in the thread that takes
             end = error
-        self._put(queue, end)
+        self._put_entry(queue, end)
 
-    def _put(self, queue: Queue[_Entry[T]], entry: _Entry[T]) -> bool:
+    def _put_entry(self, queue: Queue[_Entry[T]], entry: _Entry[T]) -> bool:
         """Return False if nobody takes items any more."""
         while not self.stopped.is_set():
             try:

@@ -36,7 +36,7 @@ def write_previews(
     folder, stem = plan.output.parent, plan.output.stem.replace("%", "")
     with open_source(plan.source, options) as source, Prefetcher() as prefetcher:
         pipeline = Pipeline(prefetcher, source.frames(), plan, upscalers, only=numbers)
-        for frame, lr, sr in pipeline.upscale():
+        for frame, lr, sr in pipeline.run_network():
             seconds = float(frame.pts * plan.info.time_base)
             path = name_preview(folder, stem, frame.number, seconds)
             write_preview(path, lr, sr)

@@ -1,4 +1,4 @@
-"""The segments of a result on disk, and which are complete: a killed job continues after them.
+"""The segments of a result on disk, and which are complete: a killed run continues after them.
 
 Next to the result NAME stands a folder `.NAME.parts` with the segments, closed video files of a
 fixed number of frames each, and `manifest.jsonl`: first a line with what the segments depend on,
@@ -53,7 +53,7 @@ class ManifestError(UserError):
     """Segments that cannot be continued; the message says what to do."""
 
 
-def segments_folder(output: Path) -> Path:
+def locate_segments(output: Path) -> Path:
     """Return where the segments of a result are until it is complete."""
     return output.with_name(f".{output.name}.parts")
 
@@ -77,7 +77,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
 
 
 def fingerprint_images(paths: Sequence[Path]) -> dict[str, Any]:
-    """Return the same of many files: their number, and a hash of names, sizes and times."""
+    """Return what identifies many files: their number, and a hash of names, sizes and times."""
     digest = hashlib.sha256()
     for path in paths:
         status = path.stat()
@@ -97,13 +97,13 @@ class SegmentManifest:
     def open(
         cls, output: Path, depends_on: Mapping[str, Any], *, resume: bool
     ) -> "SegmentManifest":
-        """Open the manifest of an earlier run of the same job, or begin one if there is none.
+        """Open the manifest of an earlier run with the same options, or begin one.
 
         depends_on: all that the segments depend on, as JSON values. resume: False to remove the
         segments of an earlier run. Raises ManifestError where they depend on something else, or are
         of another version, and VideoError where nothing can be written.
         """
-        folder = segments_folder(output)
+        folder = locate_segments(output)
         lines = _read_lines(folder / _MANIFEST) if resume else []
         if resume and not lines and any(folder.glob("*-00000")):
             raise ManifestError(
@@ -111,13 +111,13 @@ class SegmentManifest:
                 " version of this program. Add --overwrite, without --resume, to begin again"
             )
         if lines:
-            _check_same(folder, lines[0], json.loads(json.dumps(depends_on)))
+            _check_dependencies(folder, lines[0], json.loads(json.dumps(depends_on)))
         manifest = cls(folder, list(_find_complete(folder, lines[1:])))
         with _name_disk_errors(folder):
             if not lines:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-            manifest._write(depends_on)
+            manifest._write_manifest(depends_on)
         return manifest
 
     @property
@@ -135,7 +135,7 @@ class SegmentManifest:
         """The segments, in order."""
         return [self.folder / segment.name for segment in self.segments]
 
-    def origin(self, segment: Segment) -> int:
+    def find_origin(self, segment: Segment) -> int:
         """When the video's first frame shows, from which the times in all segments count."""
         return (self.segments or [segment])[0].first
 
@@ -153,7 +153,7 @@ class SegmentManifest:
                 with _name_disk_errors(self.folder):
                     segment.bytes = unfinished.stat().st_size
                     unfinished.replace(self.folder / segment.name)
-                    self._append(asdict(segment))
+                    self._append_line(asdict(segment))
                 self.segments.append(segment)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -162,13 +162,13 @@ class SegmentManifest:
         """Delete the segments and the manifest."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _write(self, depends_on: Mapping[str, Any]) -> None:
+    def _write_manifest(self, depends_on: Mapping[str, Any]) -> None:
         """Write the manifest without lines that are cut off or list segments that are gone."""
         lines = [json.dumps(line) + "\n" for line in (depends_on, *map(asdict, self.segments))]
         with atomic_write(self.folder / _MANIFEST) as unfinished:
             unfinished.write_text("".join(lines), encoding="utf-8")
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append_line(self, line: Mapping[str, Any]) -> None:
         with (self.folder / _MANIFEST).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
@@ -207,13 +207,14 @@ def _read_lines(manifest: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _check_same(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _check_dependencies(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if keys:
         changes = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in keys)
         raise ManifestError(
-            f"{folder}: holds segments of another job ({changes}). Give the same options to"
-            " continue, or leave out --resume and add --overwrite to begin again"
+            f"{folder}: expected segments of the same run, got those of another ({changes})."
+            " Give the same options to continue, or leave out --resume and add --overwrite to begin"
+            " again"
         )
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from sr.evaluation.references import is_frames_pattern
 from sr.evaluation.scores import RGB8, ScoreError, find_shared_size
 from sr.evaluation.video_scorer import ClipScorer
 from sr.inference.options import VideoOptions
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.source import Source, open_source
 from sr.io.rgb8 import tensor_to_rgb8
+from sr.io.video.formats import is_frames_pattern
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors
 from sr.losses.lpips import LPIPS
 
@@ -30,7 +30,7 @@ def check_original(
         info = opened.info
     size = (info.height, info.width)
     find_shared_size(
-        (plan.height, plan.width), size, _border(plan), name=original, with_lpips=with_lpips
+        (plan.height, plan.width), size, _choose_border(plan), name=original, with_lpips=with_lpips
     )
     expected, got = plan.info.num_frames, info.num_frames
     if expected == got or None in (expected, got):
@@ -49,7 +49,9 @@ def open_scorer(
 ) -> Iterator[ClipScorer]:
     """Open the scorer of one video. Raises VideoError for an original that cannot be read."""
     with open_source(original, _adapt_options(original, plan, options)) as opened:
-        yield ClipScorer(_read_frames(opened), border=_border(plan), name=original, lpips=lpips)
+        yield ClipScorer(
+            _read_frames(opened), border=_choose_border(plan), name=original, lpips=lpips
+        )
 
 
 def _adapt_options(original: Path, plan: VideoPlan, options: VideoOptions) -> VideoOptions:
@@ -61,11 +63,11 @@ def _adapt_options(original: Path, plan: VideoPlan, options: VideoOptions) -> Vi
 
 
 def _is_images(path: Path) -> bool:
-    """Whether each frame is a file: their number is known, while a video's header may be wrong."""
+    """Return whether each frame is a file, so that the number of frames is known for certain."""
     return path.is_dir() or is_frames_pattern(path)
 
 
-def _border(plan: VideoPlan) -> int:
+def _choose_border(plan: VideoPlan) -> int:
     return round(plan.height / plan.info.height)
 
 

@@ -51,7 +51,7 @@ class SegmentEncoder:
         plan, encoding = self._plan, self._encoding
         conversion = Conversion(encoding.layout, encoding.color, encoding.siting)
         pad = (encoding.height - plan.height, encoding.width - plan.width)
-        levels = convert_to_planes(pipeline.results(), conversion, encoding.layout, pad)
+        levels = convert_to_planes(pipeline.run(), conversion, encoding.layout, pad)
         frames = pipeline.prefetcher.prefetch("levels", levels, NUM_LEVELS)
         while (frame := next(frames, None)) is not None:
             rest = islice(frames, self._frames_per_segment - 1)
@@ -72,7 +72,7 @@ class SegmentEncoder:
                             time_base=info.time_base,
                             rate=info.rate,
                             sample_aspect_ratio=info.sample_aspect_ratio,
-                            origin=self._manifest.origin(segment),
+                            origin=self._manifest.find_origin(segment),
                         )
                     )
                 with _name_frame(frame):

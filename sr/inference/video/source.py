@@ -8,9 +8,9 @@ from itertools import chain
 from pathlib import Path
 
 from sr.inference.options import VideoOptions
-from sr.io.find_files import search_folder
+from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES
-from sr.io.video.formats import is_pattern
+from sr.io.video.formats import is_frames_pattern
 from sr.io.video.frame import Frame, VideoError, VideoInfo
 from sr.io.video.read.frame_rate import change_frame_rate, select_frames
 from sr.io.video.read.image_sequence import (
@@ -75,7 +75,9 @@ class Source:
             if original.num_frames is not None:
                 seconds = float(original.num_frames / original.rate)
                 length = f"; it has about {original.num_frames} frames, {seconds:.2f} s"
-            raise VideoError(f"{original.name}: no frame between --start and --end{length}")
+            raise VideoError(
+                f"{original.name}: expected frames between --start and --end, got none{length}"
+            )
 
     def _cut_info(self, info: VideoInfo) -> VideoInfo:
         rate, time_base, num_frames = info.rate, info.time_base, info.num_frames
@@ -99,10 +101,10 @@ def open_source(path: Path, options: VideoOptions) -> Iterator[Source]:
 
 
 def _open_reader(path: Path, options: VideoOptions) -> AbstractContextManager[VideoReader | Images]:
-    if is_pattern(path) and not path.exists():
+    if is_frames_pattern(path):
         return open_image_sequence(list_pattern_files(path), options.fps or USUAL_RATE)
     if path.is_dir():
-        images = search_folder(path, False, READABLE_SUFFIXES).images
+        images = list_files(path, False, READABLE_SUFFIXES).files
         if not images:
             raise VideoError(f"{path}: expected images as frames in this folder, got none")
         return open_image_sequence(images, options.fps or USUAL_RATE)

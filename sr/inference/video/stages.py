@@ -75,7 +75,7 @@ def convert_to_rgb(
 
 
 def are_equal(planes: Planes, others: Planes) -> bool:
-    """Whether two frames show the same."""
+    """Return whether two frames show the same."""
     return planes is others or all(map(np.array_equal, planes, others))
 
 
@@ -116,13 +116,13 @@ class NetworkStage:
                 for _ in self._upscalers
             ]
             for batch in batches:
-                waiting.append((batch, threads[batch.turn].submit(self._run, batch)))
+                waiting.append((batch, threads[batch.turn].submit(self._upscale_batch, batch)))
                 if len(waiting) > len(threads):
-                    last = yield from _unpack(*waiting.popleft(), last)
+                    last = yield from _wait_for_batch(*waiting.popleft(), last)
             while waiting:
-                last = yield from _unpack(*waiting.popleft(), last)
+                last = yield from _wait_for_batch(*waiting.popleft(), last)
 
-    def _run(self, batch: Batch) -> list[Tensor]:
+    def _upscale_batch(self, batch: Batch) -> list[Tensor]:
         """Return (1, 3, H, W), RGB, not clamped, on the device, of each new frame."""
         if not batch.lr:
             return []
@@ -170,7 +170,7 @@ def _start_network_thread(num_threads: int) -> ThreadPoolExecutor:
     )
 
 
-def _unpack(
+def _wait_for_batch(
     batch: Batch, future: Future[list[Tensor]], last: tuple[Tensor, Tensor] | None
 ) -> Generator[Upscaled, None, tuple[Tensor, Tensor] | None]:
     """Yield the frames of a batch. last: lr and sr of the last new frame; returned in turn."""

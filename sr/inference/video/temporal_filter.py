@@ -16,7 +16,7 @@ lr itself is in E(lr_t) and not averaged.
 E blurs before it enlarges: a plain enlargement is itself jagged in a way that changes with each
 frame, and detail that has been averaged no longer fixes that. The method and its constants are
 ours, tuned by benchmarks/flicker.py. Only unfiltered frames are averaged, 2r+1 for each result, so
-a frame does not depend on where a job began, but for the r frames next to the beginning.
+a frame does not depend on where a run began, but for the r frames next to the beginning.
 
 All of it runs on the CPU, for networks on a GPU too.
 
@@ -68,7 +68,7 @@ class TemporalFilter:
         for key, lr, sr in frames:
             new = _Frame(key, lr, sr)
             for old in window:
-                self._exchange(old, new)
+                self._add_to_each_other(old, new)
             window.append(new)
             if len(window) > self.radius:
                 done = window.popleft()
@@ -77,7 +77,7 @@ class TemporalFilter:
             done = window.popleft()
             yield done.key, done.result()
 
-    def _exchange(self, old: "_Frame[Key]", new: "_Frame[Key]") -> None:
+    def _add_to_each_other(self, old: "_Frame[Key]", new: "_Frame[Key]") -> None:
         """Add the detail of each of two frames to the other."""
         if np.array_equal(old.lr, new.lr):
             for frame, other in ((old, new), (new, old)):
@@ -105,7 +105,7 @@ class _Frame(Generic[Key]):
         self.luma = to_luma8(lr)  # (h, w)
         self.lr = _to_numpy(lr)  # (h, w, 3)
         self.detail = _to_numpy(sr)  # (H, W, 3)
-        self.detail -= self._base()
+        self.detail -= self._upscale_base()
         self._total = self.detail.copy()
         self._weights: Image = np.ones((1, 1, 1), np.float32)  # broadcast over _total
 
@@ -117,10 +117,10 @@ class _Frame(Generic[Key]):
     def result(self) -> Tensor:
         """Return the filtered frame, (1, 3, H, W)."""
         filtered = self._total / self._weights
-        filtered += self._base()
+        filtered += self._upscale_base()
         return torch.from_numpy(filtered.transpose(2, 0, 1)[None]).contiguous()
 
-    def _base(self) -> Image:
+    def _upscale_base(self) -> Image:
         """Return E(lr), (H, W, 3)."""
         blurred = cv2.GaussianBlur(self.lr, (0, 0), _BASE_BLUR, borderType=cv2.BORDER_REPLICATE)
         height, width = self.detail.shape[:2]

@@ -8,11 +8,11 @@ from typing import Any
 
 import av
 
-from sr.device import precision_name
+from sr.device import name_precision
 from sr.inference.events import Emit
 from sr.inference.load_upscaler import find_model
 from sr.inference.options import InferOptions, VideoOptions
-from sr.inference.video.image_sequence import count_existing, write_image_sequence
+from sr.inference.video.image_sequence_writer import count_existing, write_image_sequence
 from sr.inference.video.pipeline import FrameSink, Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetch import Prefetcher
@@ -86,7 +86,7 @@ def upscale_video(
         "fps": round(pipeline.num_frames / max(seconds, 1e-6), 3),
         "tiles": pipeline.network.num_tiles,
         "tile_size": min(upscaler.tile_size for upscaler in upscalers),
-        "precision": precision_name(upscalers[0].dtype),
+        "precision": name_precision(upscalers[0].dtype),
         "network_seconds": round(pipeline.network.seconds, 3),
     }
 
@@ -141,7 +141,7 @@ def _list_dependencies(
         "source": fingerprint_images(images) if images else fingerprint(plan.source),
         "model": model,
         "size": f"{plan.width}x{plan.height}",
-        "precision": precision_name(upscalers[0].dtype),
+        "precision": name_precision(upscalers[0].dtype),
         "stream": plan.info.stream,
         "start": str(video.start),
         "end": str(video.end),

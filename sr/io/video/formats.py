@@ -42,6 +42,11 @@ def is_pattern(path: Path) -> bool:
     return len(_NUMBER.findall(path.name)) == 1
 
 
+def is_frames_pattern(path: Path) -> bool:
+    """Return whether a path is a pattern, and not a file that has such a name."""
+    return is_pattern(path) and not path.exists()
+
+
 def split_pattern(pattern: Path) -> tuple[str, str]:
     """Return what a pattern's file names have before and after the number."""
     name = pattern.name

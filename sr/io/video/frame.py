@@ -142,8 +142,8 @@ class VideoInfo:
     """What was guessed and what will be lost, for the user; without the file's name."""
 
     @property
-    def turned(self) -> bool:
-        """Players show height as width: a quarter turn."""
+    def is_turned(self) -> bool:
+        """Whether players show height as width: a quarter turn."""
         matrix = self.display_matrix
         return matrix is not None and abs(matrix[0]) < abs(matrix[1])
 

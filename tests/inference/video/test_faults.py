@@ -17,7 +17,7 @@ from helpers.videos import CountingNetwork, Listener, Tone, make_clip, make_upsc
 from sr.cli import infer
 from sr.inference.options import VideoOptions
 from sr.inference.video import upscale as upscale_module
-from sr.inference.video.resume import segments_folder
+from sr.inference.video.resume import locate_segments
 from sr.io.video.time_range import Moment
 from sr.io.video.verify import verify_video
 
@@ -227,7 +227,7 @@ def test_damage_can_end_the_video_and_what_came_before_is_kept_with_its_sound(
     assert len(times) == 21
     end = times[-1] + 1 / RATE
     assert find_tone(output) == pytest.approx((find_tone(whole)[0], end), abs=0.14)  # a packet
-    assert not segments_folder(output).exists()
+    assert not locate_segments(output).exists()
 
 
 @pytest.mark.parametrize("start", [0, 10])
@@ -409,7 +409,7 @@ def test_a_network_that_fails_is_reported_with_the_frame(tmp_path: Path) -> None
     assert "--resume" in listener.warnings[-1]
     assert "frame 13: not enough memory" in summary.failures[source]
     assert names(output.parent) == [".out.mp4.parts"]
-    assert names(segments_folder(output)) == ["manifest.jsonl", "segment-00000"]
+    assert names(locate_segments(output)) == ["manifest.jsonl", "segment-00000"]
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_a_broken_or_cut_source_is_continued_to_the_very_same_packets(
     assert expected == (4 if options.get("damaged") == "stop" else 0)
     network = CountingNetwork(fault_at=14)
     assert upscale(source, output, video=video, network=network).exit_code == 4
-    assert len(names(segments_folder(output))) >= 2
+    assert len(names(locate_segments(output))) >= 2
     assert upscale(source, output, video=video, resume=True).exit_code == expected
     assert packets_of(output) == packets_of(whole)
 

@@ -22,7 +22,7 @@ from helpers.videos import (
 )
 
 from sr.inference.options import UsageError, VideoOptions
-from sr.inference.video.resume import segments_folder
+from sr.inference.video.resume import locate_segments
 
 SEGMENT = 4  # frames
 VIDEO = VideoOptions(crf=20, preset="fast", frames_per_segment=SEGMENT)
@@ -47,7 +47,7 @@ def test_a_resumed_job_gives_the_very_file_of_an_unbroken_one(
     (done,) = listener.fields("item_done")
     assert done["resumed_at"] % SEGMENT == 0
     assert done["frames"] == 14
-    assert not segments_folder(output).exists()
+    assert not locate_segments(output).exists()
 
 
 def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_segments_that_were_left_are_not_thrown_away_unasked(tmp_path: Path) -> 
     upscale(source, output, video=VIDEO, network=CountingNetwork(fault_at=9))
     with pytest.raises(UsageError, match=r"--resume.*--overwrite"):
         upscale(source, output, video=VIDEO)
-    assert segments_folder(output).exists()
+    assert locate_segments(output).exists()
     assert upscale(source, output, video=VIDEO, overwrite=True).exit_code == 0
 
 
@@ -72,7 +72,7 @@ def test_segments_made_with_other_options_are_refused(tmp_path: Path) -> None:
     upscale(source, output, video=VIDEO, network=CountingNetwork(fault_at=9))
     summary = upscale(source, output, video=VideoOptions(crf=30), resume=True)
     assert summary.exit_code == 4
-    assert "holds segments of another job" in summary.failures[source]
+    assert "expected segments of the same run, got those of another" in summary.failures[source]
     assert upscale(source, output, video=VIDEO, resume=True).exit_code == 0
 
 
@@ -102,7 +102,7 @@ def start_slowly(source: Path, output: Path) -> Iterator["subprocess.Popen[str]"
         text=True,
     ) as process:
         deadline = time.monotonic() + 120
-        while not (segments_folder(output) / "segment-00001").exists():
+        while not (locate_segments(output) / "segment-00001").exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -153,7 +153,7 @@ def test_a_result_that_was_to_be_replaced_stays_until_there_is_a_new_one(tmp_pat
     assert output.read_bytes() == b"old"
     upscale(source, output, video=VIDEO, resume=True)
     assert len(read_frames(output)) == 10
-    assert not segments_folder(output).exists()
+    assert not locate_segments(output).exists()
     listener = Listener()
     upscale(source, output, video=VIDEO, resume=True, listener=listener)
     assert [fields["skipped"] for fields in listener.fields("item_done")] == [True]
@@ -168,6 +168,6 @@ def test_frames_that_have_changed_are_not_mixed_with_those_before(tmp_path: Path
     kept = changed.stat()
     os.utime(changed, (1, 1))
     summary = upscale(pattern, output, video=VIDEO, resume=True)
-    assert "holds segments of another job (source was" in summary.failures[pattern]
+    assert "got those of another (source was" in summary.failures[pattern]
     os.utime(changed, ns=(kept.st_atime_ns, kept.st_mtime_ns))
     assert upscale(pattern, output, video=VIDEO, resume=True).exit_code == 0

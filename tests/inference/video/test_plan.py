@@ -12,7 +12,7 @@ from sr.inference.options import OutputOptions, VideoOptions
 from sr.inference.output_size import TargetError
 from sr.inference.video.plan import VideoPlan, choose_coded_size, plan_video
 from sr.inference.video.source import open_source
-from sr.io.rgb8 import ImageError
+from sr.io.image_formats import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError, VideoInfo
 from sr.io.video.time_range import Moment
@@ -103,7 +103,7 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path: Path) -> None:
 
 def test_a_network_that_runs_once_is_asked_for_no_more_than_its_scale(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 3)
-    with pytest.raises(TargetError, match=r"such as -s 2; wanted: 96x72 from 32x24"):
+    with pytest.raises(TargetError, match=r"such as -s 2; got: 96x72 from 32x24"):
         plan(source, "out.mkv", size={"outscale": 3}, takes_clips=True)
     for factor in (1, 2):
         assert (

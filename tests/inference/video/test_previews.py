@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sr.inference.video.previews import choose_preview_frames, name_preview, write_preview
-from sr.io.rgb8 import ImageError, read_rgb8
+from sr.io.image_formats import ImageError
+from sr.io.rgb8 import read_rgb8
 
 
 def test_numbers_are_the_middles_of_equal_spans() -> None:

@@ -9,7 +9,7 @@ from sr.inference.video.resume import (
     SegmentManifest,
     choose_frames_per_segment,
     fingerprint,
-    segments_folder,
+    locate_segments,
 )
 from sr.io.video.frame import VideoError
 
@@ -52,7 +52,7 @@ def test_a_manifest_continues_after_the_last_complete_segment(output: Path) -> N
 
 def test_without_an_earlier_run_resuming_begins(output: Path) -> None:
     assert open_manifest(output, resume=True).num_frames == 0
-    assert segments_folder(output).is_dir()
+    assert locate_segments(output).is_dir()
 
 
 def test_beginning_removes_what_an_earlier_run_left(output: Path) -> None:
@@ -112,7 +112,7 @@ def test_segments_of_another_job_are_refused_and_kept(output: Path) -> None:
 
 
 def test_segments_of_another_version_are_refused_and_kept(output: Path) -> None:
-    folder = segments_folder(output)
+    folder = locate_segments(output)
     folder.mkdir()
     (folder / "journal.jsonl").write_text("{}\n")
     (folder / "part-00000").touch()

@@ -73,7 +73,7 @@ def test_cut_and_rate_are_counted_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"start": "20f"}, {"start": "0.8"}, {"start": "9:00:00"}])
 def test_no_frames_are_told(tmp_path: Path, options: dict[str, Any]) -> None:
     path = make_clip(tmp_path / "in.mp4", 20)
-    expected = "in.mp4: no frame between --start and --end; it has about 20 frames, 0.80 s"
+    expected = "between --start and --end, got none; it has about 20 frames, 0.80 s"
     with pytest.raises(VideoError, match=expected):
         read_source(path, **options)
 

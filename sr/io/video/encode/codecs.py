@@ -104,7 +104,7 @@ _NVENC_PRESETS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7")
 _MP4, _MKV, _WEBM = ".mp4", ".mkv", ".webm"
 
 
-def _nvenc(
+def _describe_nvenc(
     encoder: str, suffixes: tuple[str, ...], highest: int, default: int, max_depth: int
 ) -> Codec:
     """Describe an encoder of NVIDIA's cards, most of which encode H.264 of 8 bits only."""
@@ -172,9 +172,9 @@ _ALL = (
         even=False,
     ),
     Codec("prores_ks", (_MKV,), rgb="444", segment_format="mov"),
-    _nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, max_depth=8),
-    _nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, max_depth=10),
-    _nvenc("av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, max_depth=10),
+    _describe_nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, max_depth=8),
+    _describe_nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, max_depth=10),
+    _describe_nvenc("av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, max_depth=10),
 )
 
 CODECS: Mapping[str, Codec] = {codec.encoder: codec for codec in _ALL}

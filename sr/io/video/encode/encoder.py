@@ -180,7 +180,9 @@ def _check_names(encoder: str, further: Mapping[str, str]) -> None:
     known = own + [option.name for option in supported.generic if option.flags & needed == needed]
     for name in further:
         if name in _SET_ELSEWHERE:
-            raise EncoderError(f"encoder option {name!r} cannot be given: {_SET_ELSEWHERE[name]}")
+            raise EncoderError(
+                f"expected no encoder option {name!r}, got one: {_SET_ELSEWHERE[name]}"
+            )
         if name not in known:
             raise EncoderError(
                 f"expected an option of the encoder {encoder}, "

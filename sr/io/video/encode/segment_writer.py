@@ -31,7 +31,7 @@ from av.video.stream import VideoStream
 
 from sr.io.video.encode.encoder import Encoding, configure_encoder
 from sr.io.video.frame import Planes, VideoError
-from sr.io.video.read.container import file_url
+from sr.io.video.read.container import make_file_url
 
 _MAX_DELAY = 64  # frames by which decoding runs ahead; no codec here needs as many
 # Bits by which FFmpeg shifts 10 of them to the top of 16.
@@ -66,7 +66,7 @@ class SegmentWriter:
         self._next_dts = -_MAX_DELAY
         try:
             self._container = av.open(
-                file_url(path),
+                make_file_url(path),
                 "w",
                 format=encoding.segment_format,
                 options=self._make_muxer_options(),

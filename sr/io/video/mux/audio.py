@@ -100,7 +100,7 @@ class AudioConverter:
         rest = self._waiting.read(0, partial=True)
         if rest is not None:
             yield from self._encode(rest)
-        yield from self._label(self._result.encode(None))
+        yield from self._set_stream(self._result.encode(None))
 
     def _convert(self, frame: AudioFrame) -> Iterator[Packet[Stream]]:
         for piece in self._timeline.put(frame):
@@ -114,7 +114,7 @@ class AudioConverter:
                 )
             assert self._resampler is not None
             for resampled in self._resampler.resample(piece):
-                self._queue(resampled)
+                self._queue_samples(resampled)
             size = self._result.codec_context.frame_size or _FRAME_SIZE
             while (full := self._waiting.read(size)) is not None:
                 yield from self._encode(full)
@@ -123,10 +123,10 @@ class AudioConverter:
         """Get the last samples out of the resampler, which cannot be used after that."""
         if self._resampler is not None:
             for frame in self._resampler.resample(None):
-                self._queue(frame)
+                self._queue_samples(frame)
         self._resampler = None
 
-    def _queue(self, frame: AudioFrame) -> None:
+    def _queue_samples(self, frame: AudioFrame) -> None:
         frame.pts = None  # those of a second resampler would start over
         self._waiting.write(frame)
 
@@ -136,9 +136,9 @@ class AudioConverter:
         frame.pts = round(self._timeline.start * rate) + self._num_encoded
         frame.time_base = Fraction(1, rate)
         self._num_encoded += frame.samples
-        yield from self._label(self._result.encode(frame))
+        yield from self._set_stream(self._result.encode(frame))
 
-    def _label(self, packets: list[Packet[Stream]]) -> Iterator[Packet[Stream]]:
+    def _set_stream(self, packets: list[Packet[Stream]]) -> Iterator[Packet[Stream]]:
         for packet in packets:
             packet.stream = self._result
             yield packet
@@ -169,7 +169,7 @@ class AudioTimeline:
         gap = round((first - self._end) * rate)
         if abs(gap) <= _JITTER * rate:
             gap = 0
-        for samples in _split(max(gap, 0), rate):
+        for samples in _split_number(max(gap, 0), rate):
             yield _make_silence(frame, samples)
         dropped = round((first - start) * rate) + max(-gap, 0)
         kept = frame.samples - dropped - round((end - last) * rate)
@@ -185,7 +185,7 @@ class AudioTimeline:
         return first, end if stop is None else min(end, stop - self._time_range.shift)
 
 
-def _split(num_samples: int, most: int) -> Iterator[int]:
+def _split_number(num_samples: int, most: int) -> Iterator[int]:
     """Split the number into pieces of at most `most`."""
     while num_samples > 0:
         yield min(num_samples, most)

@@ -63,10 +63,14 @@ def cut_chapters(container: InputContainer, time_range: TimeRange) -> list[Chapt
         if not time_range.overlaps(start, end):
             continue
         start, end = time_range.clip(start, end)
-        inside: Chapter = {**chapter, "start": _ticks(start, unit), "end": _ticks(end, unit)}
+        inside: Chapter = {
+            **chapter,
+            "start": _convert_to_ticks(start, unit),
+            "end": _convert_to_ticks(end, unit),
+        }
         chapters.append(inside)
     return chapters
 
 
-def _ticks(seconds: Fraction, unit: Fraction) -> int:
+def _convert_to_ticks(seconds: Fraction, unit: Fraction) -> int:
     return math.floor(seconds / unit + Fraction(1, 2))

@@ -25,7 +25,7 @@ from sr.io.video.mux.video_track import (
     add_video_track,
     open_segment,
 )
-from sr.io.video.read.container import file_url, open_container
+from sr.io.video.read.container import make_file_url, open_container
 from sr.io.video.time_range import WHOLE, TimeRange, set_clock_origin
 
 _MAX_REFUSED = 100
@@ -66,19 +66,19 @@ def mux_video(
         frames = SegmentPackets(segments, video, time_range.shift)
         passthrough = None
         try:
-            with _create(output, muxer, video) as result:
+            with _create_output(output, muxer, video) as result:
                 stream = _add_video(result, segments[0], video, output)
                 if source is not None and original is not None:
                     _copy_metadata(original, video, time_range, result)
                     passthrough = PassthroughPackets(source, original, plan, time_range, result)
                 result.start_encoding()
-                _write(result, frames.read_packets(stream), passthrough)
+                _mux_packets(result, frames.read_packets(stream), passthrough)
         except (OSError, av.FFmpegError) as error:
             raise VideoError(f"{output}: cannot be written: {error}") from error
     return () if passthrough is None else passthrough.notes
 
 
-def _create(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
+def _create_output(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
     options: dict[str, str] = {}
     if muxer == "mp4":
         # Only the tags that MP4 knows are kept. The way to keep all (use_metadata_tags) writes
@@ -89,7 +89,7 @@ def _create(output: Path, muxer: str, video: VideoTrack) -> OutputContainer:
             options["movie_timescale"] = str(unit * max(-(-1000 // unit), 1))
     else:
         options = {"default_mode": "passthrough"}  # dispositions as the source's, none inferred
-    return av.open(file_url(output), "w", format=muxer, container_options=options)
+    return av.open(make_file_url(output), "w", format=muxer, container_options=options)
 
 
 def _add_video(
@@ -118,7 +118,7 @@ def _copy_metadata(
     result.set_chapters(cut_chapters(source, time_range))
 
 
-def _write(
+def _mux_packets(
     result: OutputContainer,
     frames: Iterator[Packet[VideoStream]],
     passthrough: PassthroughPackets | None,
@@ -146,7 +146,9 @@ def _merge_by_time(
     """Merge both, so that the muxer has little to keep; True marks frames."""
     frame, other = next(frames, None), next(others, None)
     while frame is not None or other is not None:
-        if other is None or (frame is not None and _decode_time(frame) <= _decode_time(other)):
+        if other is None or (
+            frame is not None and _find_decode_time(frame) <= _find_decode_time(other)
+        ):
             assert frame is not None
             yield frame, True
             frame = next(frames, None)
@@ -155,7 +157,7 @@ def _merge_by_time(
             other = next(others, None)
 
 
-def _decode_time(packet: Packet[Any]) -> Fraction:
+def _find_decode_time(packet: Packet[Any]) -> Fraction:
     """Return seconds."""
     stamp = packet.dts if packet.dts is not None else packet.pts
     return (stamp or 0) * packet.time_base

@@ -58,7 +58,7 @@ class PacketCopier:
             start, end = self._time_range.clip(start, end)
         else:
             start, end = start - self._time_range.shift, end - self._time_range.shift
-        if self._stamp(packet, start, end):
+        if self._set_times(packet, start, end):
             yield packet
         else:
             self.num_faults += 1
@@ -83,7 +83,7 @@ class PacketCopier:
                 start = self._next
         return start, start + length
 
-    def _stamp(self, packet: Packet[Stream], start: Fraction, end: Fraction) -> bool:
+    def _set_times(self, packet: Packet[Stream], start: Fraction, end: Fraction) -> bool:
         """Write the times into the packet; return False where it lies too far back."""
         unit = self._result.time_base
         assert unit is not None

@@ -21,7 +21,7 @@ from sr.io.video.mux.streams import (
     PassthroughStream,
     StreamPlan,
     add_copied_stream,
-    codec_name,
+    read_codec_name,
 )
 from sr.io.video.mux.subtitles import SubtitleConverter, add_subtitles
 from sr.io.video.read.container import discard_other_streams, open_container
@@ -142,7 +142,7 @@ def _attach(stream: Stream, source: Path, output: OutputContainer) -> None:
         name, media_type = name or "attachment", media_type or "application/octet-stream"
     else:
         data = _read_cover(source, stream.index)
-        suffix, usual_type = IMAGE_TYPES[codec_name(stream)]
+        suffix, usual_type = IMAGE_TYPES[read_codec_name(stream)]
         # By this name players know cover art from other images.
         name, media_type = name or f"cover.{suffix}", media_type or usual_type
     attachment = output.add_attachment(name, media_type, data)

@@ -98,7 +98,7 @@ def has_streams(source: Path) -> bool:
     return source.is_file() and source.suffix.lower() not in _IMAGES
 
 
-def codec_name(stream: Stream) -> str:
+def read_codec_name(stream: Stream) -> str:
     """Return the name of the format, not of a decoder for it; `unknown` where there is none."""
     # None where no decoder is known, which the stubs deny.
     context: object = stream.codec_context
@@ -110,7 +110,7 @@ def codec_name(stream: Stream) -> str:
 
 def describe_stream(stream: Stream) -> str:
     """Format index, type, codec and language of a stream, for messages."""
-    words = [stream.type, codec_name(stream)]
+    words = [stream.type, read_codec_name(stream)]
     if isinstance(stream, VideoStream) and stream.codec_context is not None:
         words.append(f"{stream.codec_context.width}x{stream.codec_context.height}")
     if stream.language not in (None, "und"):
@@ -161,12 +161,12 @@ def _find_kind(stream: Stream) -> Kind | None:
 
 
 def _can_copy(stream: Stream, kind: Kind, suffix: str) -> bool:
-    if (suffix, codec_name(stream)) in _NOT_COPIED:
+    if (suffix, read_codec_name(stream)) in _NOT_COPIED:
         return False
     if kind == "attachment":
         return suffix == ".mkv"
     if kind == "image" and suffix == ".mkv":  # becomes an attachment
-        return codec_name(stream) in IMAGE_TYPES
+        return read_codec_name(stream) in IMAGE_TYPES
     return _can_mux(suffix, stream)
 
 
@@ -183,7 +183,7 @@ def _choose_encoder(stream: Stream, kind: Kind, suffix: str) -> str | None:
 def _can_mux(suffix: str, stream: Stream) -> bool:
     """Return whether the muxer writes a header for this stream."""
     # MP4 has the layout of PCM's channels in its index, which must be written on trial.
-    early = suffix == ".mp4" and codec_name(stream).startswith("pcm_")
+    early = suffix == ".mp4" and read_codec_name(stream).startswith("pcm_")
     options = {"movflags": "+empty_moov"} if early else {}
     try:
         with av.open(io.BytesIO(), "w", format=MUXERS[suffix], container_options=options) as trial:

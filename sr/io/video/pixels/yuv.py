@@ -36,7 +36,7 @@ _Rows = list[list[float]]
 
 
 class Conversion:
-    """Between the planes of one kind of video and RGB.
+    """Converts between the planes of one kind of video and RGB.
 
     From levels to RGB and back, every level is the same again: float32 errs by about 0.01 levels
     of 16 bits. Not for gradients: call it in inference mode.

@@ -16,7 +16,7 @@ _EXPECTED = "expected a video (MP4, MOV, MKV, WebM or AVI)"
 _MP4_STARTS = (b"ftyp", b"wide", b"mdat", b"free", b"skip", b"moov")  # kinds of a first box
 
 
-def file_url(path: Path) -> str:
+def make_file_url(path: Path) -> str:
     """Return FFmpeg's address of a file: bare, `12:30.mp4` would be one of a protocol named 12."""
     return f"file:{path}"
 
@@ -25,7 +25,7 @@ def file_url(path: Path) -> str:
 def open_container(path: Path) -> Iterator[InputContainer]:
     """Open a video file for reading; raises `VideoError` if FFmpeg cannot."""
     try:
-        container = av.open(file_url(path), metadata_errors="replace")
+        container = av.open(make_file_url(path), metadata_errors="replace")
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise VideoError(f"{path}: could not be read: {reason}") from error
@@ -63,7 +63,7 @@ def choose_stream(container: InputContainer, path: Path, index: int | None) -> V
         if chosen is None:
             known = "; ".join(_describe_stream(stream) for stream in streams) or "none"
             raise VideoError(f"{path}: expected the index of a video stream ({known}), got {index}")
-    if _codec_name(chosen) is None:
+    if _read_decoder_name(chosen) is None:
         raise VideoError(
             f"{path}: expected a codec that FFmpeg decodes,"
             f" got an unknown one in stream {chosen.index}"
@@ -72,17 +72,17 @@ def choose_stream(container: InputContainer, path: Path, index: int | None) -> V
 
 
 def _rank_stream(stream: VideoStream) -> tuple[bool, int, int]:
-    num_pixels = 0 if _codec_name(stream) is None else stream.width * stream.height
+    num_pixels = 0 if _read_decoder_name(stream) is None else stream.width * stream.height
     return bool(stream.disposition & Disposition.default), num_pixels, -stream.index
 
 
 def _describe_stream(stream: VideoStream) -> str:
-    codec = _codec_name(stream)
+    codec = _read_decoder_name(stream)
     size = "unknown codec" if codec is None else f"{codec} {stream.width}x{stream.height}"
     return f"{stream.index}: {size}"
 
 
-def _codec_name(stream: VideoStream) -> str | None:
+def _read_decoder_name(stream: VideoStream) -> str | None:
     """Return its name; None for one that FFmpeg does not know (the stub denies that there are)."""
     context: av.VideoCodecContext | None = stream.codec_context
     return None if context is None else context.name

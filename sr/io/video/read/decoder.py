@@ -57,9 +57,9 @@ class Decoder:
         A time is None where the file has none. Raises `DamageError` if damage is to stop.
         """
         for packet in self._read_packets():
-            for frame in self._decode(packet):
+            for frame in self._decode_packet(packet):
                 time = self._find_time(frame)
-                self._check(frame, time)
+                self._check_frame(frame, time)
                 self._num_frames += 1
                 yield frame, time
         self._check_end()
@@ -79,16 +79,18 @@ class Decoder:
                 break
             except av.FFmpegError as error:
                 faults += 1
-                self._errors.add(f"unreadable data after {self._where(None)} ({error.strerror})")
+                self._errors.add(
+                    f"unreadable data after {self._describe_place(None)} ({error.strerror})"
+                )
                 if faults >= _MAX_READ_FAULTS:
                     break
         yield None
 
-    def _decode(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
-        where = self._where(None)
+    def _decode_packet(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
+        where = self._describe_place(None)
         if packet is not None:
-            where = self._where(packet.pts)
-            self._note_times(packet)
+            where = self._describe_place(packet.pts)
+            self._record_times(packet)
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError as error:
@@ -102,7 +104,7 @@ class Decoder:
             self._errors.add(f"near {where}: a damaged packet")
         return frames
 
-    def _note_times(self, packet: "Packet[Stream]") -> None:
+    def _record_times(self, packet: "Packet[Stream]") -> None:
         self._num_packets += not packet.is_discard
         if not self._has_pts and packet.dts is not None:
             self._decoding_times.append(packet.dts)
@@ -122,13 +124,13 @@ class Decoder:
             times.popleft()  # a frame was lost without an error
         return times.popleft() if times else None
 
-    def _check(self, frame: av.VideoFrame, time: int | None) -> None:
+    def _check_frame(self, frame: av.VideoFrame, time: int | None) -> None:
         """Record what is wrong with a frame, and what is missing before it."""
         last, self._last = self._last, time if time is not None else self._last
         if self._first is None:
             self._first = time
         if frame.is_corrupt:
-            self._errors.add(f"{self._where(time, self._num_frames)} is damaged")
+            self._errors.add(f"{self._describe_place(time, self._num_frames)} is damaged")
         if time is None or not self._has_pts:
             self._pending.clear()
             return
@@ -138,7 +140,7 @@ class Decoder:
             return
         if lost or self._holes.has_hole(self._num_frames):
             number = len(lost) or max(round((time - last) / self._step) - 1, 1)
-            where = self._where(time, self._num_frames)
+            where = self._describe_place(time, self._num_frames)
             self._errors.add(f"{number} frame(s) missing before {where}")
 
     def _check_end(self) -> None:
@@ -156,7 +158,7 @@ class Decoder:
             if lost := sum(pts > end for pts in self._pending):
                 self._errors.add(f"{lost} frame(s) missing at the end")
 
-    def _where(self, time: int | None, number: int | None = None) -> str:
+    def _describe_place(self, time: int | None, number: int | None = None) -> str:
         """Describe a place for messages: frame and seconds since the first."""
         if number is None:
             # by bisection: many are pending where nothing can be decoded any more

@@ -25,8 +25,8 @@ def select_frames(
     Times are kept; the last frame ends with `end`, where that is a time. No frame after it
     is requested but one.
     """
-    start_pts = _first_tick(start, time_base, first_pts)
-    end_pts = _first_tick(end, time_base, first_pts)
+    start_pts = _find_first_tick(start, time_base, first_pts)
+    end_pts = _find_first_tick(end, time_base, first_pts)
     number = 0
     for frame in frames:
         if _is_before(frame, start, start_pts):
@@ -35,7 +35,7 @@ def select_frames(
             return
         duration = frame.duration
         if end_pts is not None:
-            last_tick = math.ceil(end_pts + _tolerance(time_base))
+            last_tick = math.ceil(end_pts + _find_tolerance(time_base))
             duration = min(duration, max(last_tick - frame.pts, 1))
         yield replace(frame, number=number, duration=duration)
         number += 1
@@ -59,7 +59,7 @@ def change_frame_rate(
             origin, first = frame.pts, round(frame.pts / ticks)
         else:
             # all new frames j with j * ticks before this one
-            end = math.ceil((frame.pts - origin - _tolerance(time_base)) / ticks)
+            end = math.ceil((frame.pts - origin - _find_tolerance(time_base)) / ticks)
             yield from _repeat_frame(held, first, number, end)
             number = max(number, end)
         held = frame
@@ -74,11 +74,11 @@ def _repeat_frame(frame: Frame, first: int, start: int, end: int) -> Iterator[Fr
         yield Frame(number, first + number, 1, frame.planes)
 
 
-def _first_tick(moment: Moment | None, time_base: Fraction, first_pts: int) -> Fraction | None:
+def _find_first_tick(moment: Moment | None, time_base: Fraction, first_pts: int) -> Fraction | None:
     """Return the first tick of frames at a moment, None if it is a frame's number."""
     if moment is None or moment.seconds is None:
         return None
-    return first_pts + moment.seconds / time_base - _tolerance(time_base)
+    return first_pts + moment.seconds / time_base - _find_tolerance(time_base)
 
 
 def _is_before(frame: Frame, moment: Moment | None, pts: Fraction | None) -> bool:
@@ -87,6 +87,6 @@ def _is_before(frame: Frame, moment: Moment | None, pts: Fraction | None) -> boo
     return moment is not None and moment.frame is not None and frame.number < moment.frame
 
 
-def _tolerance(time_base: Fraction) -> Fraction:
+def _find_tolerance(time_base: Fraction) -> Fraction:
     """Return how far time stamps may be rounded, in ticks: half of one; coarse ones are exact."""
     return min(Fraction(1, 2), _ROUNDING / time_base)

@@ -240,11 +240,11 @@ def test_the_note_on_an_odd_size_says_how_much_is_repeated() -> None:
 
 
 def test_chroma_between_columns_is_kept_where_the_stream_can_say_it() -> None:
-    centred = replace(INFO, siting="center")
-    assert encoding(info=centred).siting == "center"
-    assert encoding(info=centred).options["chroma_sample_location"] == "center"
-    assert encoding("av1", info=centred).siting == "left"
-    assert encoding(info=replace(centred, layout=RGB)).siting == "left"
+    centered = replace(INFO, siting="center")
+    assert encoding(info=centered).siting == "center"
+    assert encoding(info=centered).options["chroma_sample_location"] == "center"
+    assert encoding("av1", info=centered).siting == "left"
+    assert encoding(info=replace(centered, layout=RGB)).siting == "left"
 
 
 def test_more_frames_per_second_than_av1_takes_still_open() -> None:

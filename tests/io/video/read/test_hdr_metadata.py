@@ -74,7 +74,7 @@ def test_turns_are_read(
             *across,
             *along,
         ]
-        assert reader.info.turned == (a == 0)
+        assert reader.info.is_turned == (a == 0)
 
 
 def test_upright_frames_have_no_matrix(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_real_clips_are_read_in_full(shared_data: Path, name: str) -> None:
     assert (last.pts + last.duration) * info.time_base == pytest.approx(
         float(num_frames / rate), abs=0.002
     )
-    assert info.turned == (name == "torchcodec_nasa_rotated.mp4")
+    assert info.is_turned == (name == "torchcodec_nasa_rotated.mp4")
     assert info.color.full_range == (name == "torchcodec_bt709_full_range.mp4")
 
 
@@ -172,7 +172,7 @@ def test_the_header_is_read(tmp_path: Path) -> None:
     assert (info.rate, info.num_frames, info.siting, info.notes) == (50, 3, "left", ())
     assert info.display_matrix is not None
     assert info.display_matrix[:6] == (0, 65536, 0, -65536, 0, 0)
-    assert info.turned
+    assert info.is_turned
 
 
 def test_what_the_header_does_not_tell_is_guessed_and_said(tmp_path: Path) -> None:

@@ -23,13 +23,13 @@ def write_image_sequence(
     gray = plan.info.layout.kind == "gray"
     progress = Progress(pipeline.first, plan.info.num_frames)
     plan.output.parent.mkdir(parents=True, exist_ok=True)
-    for frame, sr in pipeline.results():
+    for frame, sr in pipeline.run():
         bands = sr[0].mean(0, keepdim=True) if gray else sr[0]
         pixels = quantize(bands.clamp(0, 1), dtype)
         path = format_frame_path(plan.output, frame.number)
         write_image(
             path,
-            _turn(pixels, plan.info.display_matrix),
+            _turn_upright(pixels, plan.info.display_matrix),
             suffix=path.suffix,
             like=None,
             quality=options.quality,
@@ -48,7 +48,7 @@ def count_existing(plan: VideoPlan) -> int:
     return count
 
 
-def _turn(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
+def _turn_upright(pixels: Pixels, matrix: tuple[int, ...] | None) -> Pixels:
     """Turn and mirror as players would, which images do not store; by quarter turns.
 
     pixels: (rows, columns, bands). matrix: `VideoInfo.display_matrix`; of [a b u; c d v; ...] a

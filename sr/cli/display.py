@@ -60,7 +60,7 @@ class Display:
     ) -> None:
         self._progress.stop()
 
-    def say(self, message: str) -> None:
+    def print_line(self, message: str) -> None:
         """Print a line of its own, not wrapped, brackets taken literally."""
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
@@ -70,7 +70,7 @@ class Display:
                 total = max(fields["megapixels"], TINY)
                 self._progress.update(self._images, total=total, visible=True)
                 self._show_count(fields["pictures"])
-                self.say(_describe(fields))
+                self.print_line(_format_start(fields))
             case "progress":
                 self._show_progress(fields)
             case "item_done" | "item_failed":
@@ -78,15 +78,15 @@ class Display:
                 self._progress.advance(self._images, fields.get("megapixels", 0.0))
                 self._show_count(fields["pictures"])
                 if self._progress.disable:
-                    self.say(_line(event, fields))
+                    self.print_line(_format_task(event, fields))
                 if "tile_difference" in fields:
-                    self.say(_compare(fields))
+                    self.print_line(_format_difference(fields))
             case "warning":
-                self.say(f"warning: {fields['message']}")
+                self.print_line(f"warning: {fields['message']}")
             case "done":
                 ended = "" if fields["ended"] == "done" else f"{fields['ended']}: "
-                counts = ", ".join(f"{fields[name]} {name}" for name in _count(fields))
-                self.say(f"{ended}{counts} in {fields['seconds']:.1f} s")
+                counts = ", ".join(f"{fields[name]} {name}" for name in _select_counts(fields))
+                self.print_line(f"{ended}{counts} in {fields['seconds']:.1f} s")
 
     def show_summary(self, summary: RunSummary) -> None:
         """Print scores on stdout, and what failed."""
@@ -95,23 +95,25 @@ class Display:
         if summary.clip_scores:
             show_clip_scores(summary.clip_scores)
         if summary.failures:
-            self.say(f"{len(summary.failures)} input(s) failed:")
+            self.print_line(f"{len(summary.failures)} input(s) failed:")
         for message in summary.failures.values():
-            self.say(f"  {message}")
+            self.print_line(f"  {message}")
 
     def _show_count(self, num_images: int) -> None:
         self._progress.update(self._images, count=f"{self._num_ended}/{num_images}")
 
     def _show_progress(self, fields: Mapping[str, Any]) -> None:
         if "preview" in fields:
-            self.say(f"preview: {fields['preview']}")
+            self.print_line(f"preview: {fields['preview']}")
         elif "frame" in fields:
             self._show_bar(fields, "frame")
             self._print_disk_space(fields)
             now = time.monotonic()
             if self._progress.disable and now - self._printed_at > LINE_INTERVAL:
                 self._printed_at = now
-                self.say(f"[{fields['picture']}/{fields['pictures']}] {_frame_line(fields)}")
+                self.print_line(
+                    f"[{fields['picture']}/{fields['pictures']}] {_format_frame(fields)}"
+                )
         else:
             self._show_bar(fields, "tile")
 
@@ -121,7 +123,9 @@ class Display:
         if gib is not None and source != self._disk_space_printed:
             self._disk_space_printed = source
             size = f"{gib:.1f} GiB" if gib >= 1 else f"{max(1024 * gib, 1):.0f} MiB"
-            self.say(f"{source}: segments and result will take about {size} of disk together")
+            self.print_line(
+                f"{source}: segments and result will take about {size} of disk together"
+            )
 
     def _show_bar(self, fields: Mapping[str, Any], unit: str) -> None:
         done, total, name = fields[unit], fields[f"{unit}s"], fields["source"].name
@@ -142,12 +146,12 @@ def show_scores(scores: Mapping[Path, Score]) -> None:
     mean = average_scores(list(scores.values()))
     table = Table()
     table.add_column("image", overflow="fold")
-    for title in _titles(mean):
+    for title in _list_titles(mean):
         table.add_column(title, justify="right")
     for source, score in scores.items():
-        table.add_row(_name(source), *_cells(score))
+        table.add_row(_format_name(source), *_format_score(score))
     table.add_section()
-    table.add_row("mean", *_cells(mean))
+    table.add_row("mean", *_format_score(mean))
     Console().print(table)
 
 
@@ -160,27 +164,27 @@ def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
         f" brackets the original's; tOF in pixels; both over {mean.pairs} pairs of frames",
     )
     table.add_column("clip", overflow="fold")
-    for title in ("frames", *_titles(mean.mean), "flicker", "tOF"):
+    for title in ("frames", *_list_titles(mean.mean), "flicker", "tOF"):
         table.add_column(title, justify="right", overflow="fold")
     for source, score in scores.items():
-        table.add_row(_name(source), *_clip_cells(score))
+        table.add_row(_format_name(source), *_format_clip_score(score))
     table.add_section()
-    table.add_row("mean", *_clip_cells(mean))
+    table.add_row("mean", *_format_clip_score(mean))
     Console().print(table)
 
 
-def _name(source: Path) -> Text:
+def _format_name(source: Path) -> Text:
     """Return the file name; of an image sequence that of its folder."""
     name = source.parent.name if is_pattern(source) and source.parent.name else source.name
     return Text(os.fsencode(name).decode(errors="backslashreplace"))
 
 
-def _titles(score: Score) -> list[str]:
+def _list_titles(score: Score) -> list[str]:
     titles = ["PSNR Y (dB)", "SSIM Y", "PSNR RGB (dB)", "SSIM RGB"]
     return titles if score.lpips is None else [*titles, "LPIPS"]
 
 
-def _cells(score: Score) -> list[str]:
+def _format_score(score: Score) -> list[str]:
     cells = [
         f"{score.psnr_y:.2f}",
         f"{score.ssim_y:.4f}",
@@ -190,14 +194,14 @@ def _cells(score: Score) -> list[str]:
     return cells if score.lpips is None else [*cells, f"{score.lpips:.4f}"]
 
 
-def _clip_cells(score: ClipScore) -> list[str]:
+def _format_clip_score(score: ClipScore) -> list[str]:
     temporal = ["", ""]
     if score.flicker is not None and score.original_flicker is not None and score.tof is not None:
         temporal = [f"{score.flicker:.2f} ({score.original_flicker:.2f})", f"{score.tof:.3f}"]
-    return [str(score.frames), *_cells(score.mean), *temporal]
+    return [str(score.frames), *_format_score(score.mean), *temporal]
 
 
-def _describe(fields: Mapping[str, Any]) -> str:
+def _format_start(fields: Mapping[str, Any]) -> str:
     tiles = f"tiles of {fields['tile_size']} px" if fields["tile_size"] else "no tiles"
     ignored = f" ({fields['ignored']} other files ignored)" if fields["ignored"] else ""
     return (
@@ -206,7 +210,7 @@ def _describe(fields: Mapping[str, Any]) -> str:
     )
 
 
-def _compare(fields: Mapping[str, Any]) -> str:
+def _format_difference(fields: Mapping[str, Any]) -> str:
     difference = fields["tile_difference"]
     return (
         f"{fields['source']}: with more around them, tiles differ by {difference:.2g} at most"
@@ -214,7 +218,7 @@ def _compare(fields: Mapping[str, Any]) -> str:
     )
 
 
-def _line(event: Event, fields: Mapping[str, Any]) -> str:
+def _format_task(event: Event, fields: Mapping[str, Any]) -> str:
     place = f"[{fields['picture']}/{fields['pictures']}]"
     if event == "item_failed":
         return f"{place} failed: {fields['source']}"
@@ -227,7 +231,7 @@ def _line(event: Event, fields: Mapping[str, Any]) -> str:
     return f"{place} {fields['source']} -> {fields['output']} ({size}, {fields['seconds']:.2f} s)"
 
 
-def _frame_line(fields: Mapping[str, Any]) -> str:
+def _format_frame(fields: Mapping[str, Any]) -> str:
     total = "" if fields["frames"] is None else f"/{fields['frames']}"
     words = [f"frame {fields['frame']}{total}", f"{fields['fps']:.2f} fps"]
     if "seconds_left" in fields:
@@ -235,5 +239,5 @@ def _frame_line(fields: Mapping[str, Any]) -> str:
     return ", ".join([*words, f"{fields['bottleneck']} is slowest"])
 
 
-def _count(fields: Mapping[str, Any]) -> list[str]:
+def _select_counts(fields: Mapping[str, Any]) -> list[str]:
     return [name for name in ("done", "skipped", "failed") if fields[name] or name == "done"]
