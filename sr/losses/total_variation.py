@@ -20,13 +20,13 @@ from torch import Tensor
 from sr.errors import UserError
 
 
-def squared(sr: Tensor) -> Tensor:
+def measure_squared(sr: Tensor) -> Tensor:
     """Return mean dh^2 + mean dw^2. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2."""
     dh, dw = _differences(sr)
     return dh.square().mean() + dw.square().mean()
 
 
-def absolute(sr: Tensor) -> Tensor:
+def measure_absolute(sr: Tensor) -> Tensor:
     """Return mean |dh| + mean |dw|. sr: (B, 3, H, W), RGB in [0, 1]; H, W at least 2.
 
     The anisotropic form; Rudin et al. 1992 have sqrt(dh^2 + dw^2) at each pixel.
