@@ -255,8 +255,8 @@ def test_frames_become_images_and_images_a_video(
         assert call("-i", given, "-o", output, "-m", model, "--fps", "12.5") == 0
     assert "left out" not in capsys.readouterr().err
     assert names(tmp_path / "folder") == ["f_x2.mkv"]
-    for output in ("one.mkv", "two.mp4", "folder/f_x2.mkv"):
-        frames = frames_of(tmp_path / output)
+    for name in ("one.mkv", "two.mp4", "folder/f_x2.mkv"):
+        frames = frames_of(tmp_path / name)
         assert [(frame.width, frame.height) for frame in frames] == [(128, 96)] * 4
         assert float(frames[1].time or 0) == pytest.approx(0.08, abs=0.001)
     again = tmp_path / "again" / "%d.jpg"

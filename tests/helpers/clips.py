@@ -64,7 +64,7 @@ def write_clip(
             setattr(stream.codec_context, name, value)
         if display_matrix is not None:
             stream.set_display_matrix(display_matrix)
-        packets = []
+        packets: list[Any] = []
         for number in range(num_frames):
             planes = tuple(
                 generator.integers(0, 2**layout.depth, shape, layout.dtype)
@@ -117,7 +117,8 @@ def _mux_sound(container: Any, stream: Any, num_samples: int, offset: int) -> No
     frame.sample_rate = context.sample_rate
     frame.time_base = Fraction(1, context.sample_rate)
     frame.pts = 0
-    for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+    pieces: list[Any] = [*resampler.resample(frame), *resampler.resample(None)]
+    for piece in pieces:
         piece.pts += offset
         container.mux(stream.encode(piece))
     container.mux(stream.encode(None))
@@ -219,7 +220,7 @@ def write_segments(
         "libx264": {"preset": "veryfast", "b-adapt": "0", "bf": "2"},
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
     }
-    paths = []
+    paths: list[Path] = []
     for first in range(0, len(times), frames_per_segment):
         path = folder / f"segment-{len(paths):05d}.nut"
         with av.open(

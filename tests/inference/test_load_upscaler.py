@@ -73,7 +73,7 @@ def test_very_deep_networks_get_a_halo_of_32_or_an_exact_one(model: Path) -> Non
 
 
 def test_a_network_that_needs_fp32_gets_it_or_says_so(model: Path) -> None:
-    facts = {"reduced_precisions": frozenset()}
+    facts: dict[str, Any] = {"reduced_precisions": frozenset()}
     assert make(model, Listener(), facts, precision="auto").dtype == torch.float32
     with pytest.raises(DeviceError, match=r"precision bf16: .* needs fp32"):
         make(model, Listener(), facts, precision="bf16")

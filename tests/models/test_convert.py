@@ -202,7 +202,7 @@ def test_a_pth_that_nobody_could_read_right_is_refused(
 
 def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
     network = Compact(2, 4, 1)
-    network.body[0].weight.data[0] = 1e6  # type: ignore[union-attr, index]  # a Conv2d
+    network.get_parameter("body.0.weight").data[0] = 1e6
     torch.save(network.state_dict(), tmp_path / "a.pth")
     for name in ("b.pth", "b.safetensors"):
         with pytest.raises(ModelFileError, match=r"body\.0\.weight has values too large"):

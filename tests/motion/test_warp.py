@@ -10,7 +10,9 @@ def texture(height: int, width: int) -> Image:
     """Smooth noise, in [0, 1]."""
     noise = np.random.default_rng(0).random((height, width), np.float32)
     blurred = cv2.GaussianBlur(noise, (0, 0), 2)
-    return np.asarray(cv2.normalize(blurred, None, 0, 1, cv2.NORM_MINMAX), np.float32)
+    return np.asarray(
+        cv2.normalize(blurred, np.empty_like(blurred), 0, 1, cv2.NORM_MINMAX), np.float32
+    )
 
 
 def test_warping_by_the_flow_brings_the_other_image_here() -> None:

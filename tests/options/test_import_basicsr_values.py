@@ -17,6 +17,7 @@ from helpers.basicsr_files import (
     load,
 )
 
+from sr.options.datasets import PairedFolders
 from sr.options.import_basicsr import Translation, import_basicsr
 
 
@@ -57,7 +58,9 @@ def test_data_sets_arrive(tmp_path: Path) -> None:
     assert data.train.flips
     assert data.train.transposes
     assert [found.name for found in data.validation] == ["five", "fourteen"]
-    assert data.validation[1].source.hr == (Path("fourteen/hr"),)
+    source = data.validation[1].source
+    assert isinstance(source, PairedFolders)
+    assert source.hr == (Path("fourteen/hr"),)
 
 
 def test_without_lr_folder_it_is_made_from_hr(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def check(upscale: Upscaler, network: Limited, lr: Tensor) -> None:
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("tile_size", [0, 64])
 def test_a_tile_too_large_is_cut_and_all_after_it(error: Exception, tile_size: int) -> None:
-    network, warnings = Limited(50 * 50, error), []
+    network = Limited(50 * 50, error)
+    warnings: list[str] = []
     upscale = upscaler(network, tile_size, on_warning=warnings.append)
     check(upscale, network, image(130, 150))
     assert network.num_failures == len(warnings) > 0  # none is tried that is known to be too large
@@ -109,7 +110,8 @@ def test_memory_may_run_out_in_the_middle_of_a_row(first_failure: int) -> None:
             self.max_pixels = 30 * 30 if len(self.shapes) + 1 >= first_failure else 10**9
             return super().forward(lr)
 
-    network, warnings = LimitedLater(0), []
+    network = LimitedLater(0)
+    warnings: list[str] = []
     upscale = upscaler(network, 48, on_warning=warnings.append)
     check(upscale, network, image(140, 140))  # 3 x 3 tiles
     assert len(network.shapes) > 9
@@ -119,7 +121,8 @@ def test_memory_may_run_out_in_the_middle_of_a_row(first_failure: int) -> None:
 
 @pytest.mark.parametrize(("max_pixels", "batch_size"), [(2 * 20 * 20, 2), (20 * 20, 1)])
 def test_memory_may_run_out_in_a_batch(max_pixels: int, batch_size: int) -> None:
-    network, warnings = Limited(max_pixels), []
+    network = Limited(max_pixels)
+    warnings: list[str] = []
     upscale = upscaler(network, 16, batch_size=4, on_warning=warnings.append)
     check(upscale, network, image(64, 160))
     assert upscale.batch_size == batch_size
@@ -129,7 +132,8 @@ def test_memory_may_run_out_in_a_batch(max_pixels: int, batch_size: int) -> None
 
 
 def test_a_batch_is_taken_apart_before_its_tiles_are_cut() -> None:
-    network, warnings = Limited(40 * 40), []
+    network = Limited(40 * 40)
+    warnings: list[str] = []
     upscale = upscaler(network, 37, batch_size=4, on_warning=warnings.append)
     check(upscale, network, image(111, 259))  # 3 x 7 tiles, 41 x 41 with the whole halo
     assert "for 4 tiles" in next(warning for warning in warnings if " tiles of 41x" in warning)
@@ -138,7 +142,8 @@ def test_a_batch_is_taken_apart_before_its_tiles_are_cut() -> None:
 
 
 def test_where_one_tile_is_too_large_no_batch_is_tried() -> None:
-    network, warnings = Limited(40 * 30), []
+    network = Limited(40 * 30)
+    warnings: list[str] = []
     upscale = upscaler(network, 40, batch_size=4, on_warning=warnings.append)
     check(upscale, network, image(120, 280))  # the first corner is alone in its batch
     assert (upscale.batch_size, upscale.tile_size) == (1, 28)
@@ -146,7 +151,8 @@ def test_where_one_tile_is_too_large_no_batch_is_tried() -> None:
 
 
 def test_memory_for_no_tile_at_all_names_the_size() -> None:
-    network, warnings = Limited(10), []
+    network = Limited(10)
+    warnings: list[str] = []
     upscale = upscaler(network, 64, on_warning=warnings.append)
     with pytest.raises(
         MemoryError, match=r"not enough memory on cpu for a tile of \d+x\d+ LR pixe"
@@ -167,7 +173,8 @@ def test_memory_that_a_precision_too_narrow_takes_twice_is_found_by_cutting() ->
             sr: Tensor = self.body(lr)
             return sr * float("nan") if reduced else sr
 
-    network, warnings = Widened(60 * 60), []
+    network = Widened(60 * 60)
+    warnings: list[str] = []
     upscale = Upscaler(
         network,
         scale=2,

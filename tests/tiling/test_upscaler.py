@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 RADIUS = 6  # LR pixels, of `convolutions`
 
 
-def convolutions(scale: int) -> nn.Module:
+def convolutions(scale: int) -> nn.Sequential:
     """Five layers that reach 1 + 2 + 1 + 1 + 1 pixels far, with zero padding."""
     torch.manual_seed(0)
     return nn.Sequential(

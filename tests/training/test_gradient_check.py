@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sr.losses.adversarial import AdversarialTerm, generator_loss
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
 from sr.losses.pixel import l1, mse
-from sr.losses.total_variation import squared
+from sr.losses.total_variation import measure_squared
 from sr.networks.patchgan import PatchGAN
 from sr.networks.srresnet import SRResNet
 from sr.networks.unet_discriminator import UNetDiscriminator
@@ -94,7 +94,7 @@ def test_the_published_weight_of_total_variation_is_seen_for_what_it_is(
     shares = measure(
         accelerator,
         mse=WeightedTerm(mse, 1.0),
-        total_variation=WeightedTerm(lambda sr, _hr: squared(sr), 2e-8),
+        total_variation=WeightedTerm(lambda sr, _hr: measure_squared(sr), 2e-8),
     )
     assert 0 < shares[1].share < 1e-5
 

@@ -35,9 +35,14 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
     plan = plan_streams(source, video_stream=info.stream, suffix=suffix)
     shown = [time - times[0] for time in times]
     output = mux_clip(tmp_path, suffix, shown, source=source, plan=plan, video=video)
-    times_of = {"first": times[0] * info.time_base, "last": times[-1] * info.time_base}
     faults = verify_video(
-        output, video=video, source=source, plan=plan, num_frames=len(times), **times_of
+        output,
+        video=video,
+        source=source,
+        plan=plan,
+        num_frames=len(times),
+        first=times[0] * info.time_base,
+        last=times[-1] * info.time_base,
     )
     assert faults == []
     with av.open(str(output)) as container:

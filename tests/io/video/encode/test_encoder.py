@@ -271,7 +271,8 @@ def test_mastering_metadata_is_in_the_stream(codec: str, tmp_path: Path) -> None
         segment.write(planes, 0, 1)
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
-        data = {one.type: bytes(one) for one in frame.side_data}  # type: ignore[attr-defined]  # its stub is too narrow
+        side_data: Any = frame.side_data  # its stub names keys, not blocks
+        data = {one.type: bytes(one) for one in side_data}
     numbers = struct.unpack("=20i", data[Type.MASTERING_DISPLAY_METADATA][:80])
     values = [a / b for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
     expected = [x for xy in HDR.primaries for x in xy] + [HDR.min_luminance, HDR.max_luminance]

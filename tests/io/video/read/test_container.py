@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -22,7 +23,7 @@ def write_streams(
         container.add_stream("aac", rate=8000)
         outputs = []
         for (width, height), disposition in streams:
-            output = container.add_stream(codec, rate=25)
+            output: Any = container.add_stream(codec, rate=25)
             output.width, output.height = width, height
             output.pix_fmt = "rgb24" if codec == "png" else "yuv420p"
             output.disposition = disposition

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import av
 import numpy as np
@@ -22,7 +23,7 @@ def read(path: Path, damaged: Damaged = "continue") -> tuple[list[Frame], list[s
 
 
 def read_until_stopped(path: Path) -> tuple[list[Frame], str]:
-    frames = []
+    frames: list[Frame] = []
     with (
         open_video(path, damaged="stop") as reader,
         pytest.raises(DamageError, match=rf"{path.name}: expected an undamaged video") as caught,
@@ -201,12 +202,12 @@ def test_a_rest_that_cannot_be_decoded_takes_time_in_proportion(tmp_path: Path) 
     write_clip(whole, 10)
     with av.open(str(whole)) as source, av.open(str(path), "w") as result:
         stream = result.add_stream_from_template(source.streams.video[0])
-        packets = [packet for packet in source.demux(video=0) if packet.size]
+        packets: list[av.Packet[Any]] = [packet for packet in source.demux(video=0) if packet.size]
         for number in range(num_lost):
-            packet = av.Packet(bytes.fromhex("000000021fff"))
-            packet.pts = packet.dts = 400 + 40 * number
-            packet.time_base = Fraction(1, 1000)
-            packets.append(packet)
+            lost: av.Packet[Any] = av.Packet(bytes.fromhex("000000021fff"))
+            lost.pts = lost.dts = 400 + 40 * number
+            lost.time_base = Fraction(1, 1000)
+            packets.append(lost)
         for packet in packets:
             packet.stream = stream
             result.mux(packet)
