@@ -206,7 +206,7 @@ def test_what_a_video_cannot_give_exits_with_4(
     assert names(output.parent) == []
 
 
-def test_long_videos_tell_on_the_way_where_there_are_no_bars(
+def test_long_videos_print_progress_lines_where_there_are_no_bars(
     call: Call,
     clip: Path,
     model: Path,
@@ -216,11 +216,11 @@ def test_long_videos_tell_on_the_way_where_there_are_no_bars(
 ) -> None:
     monkeypatch.setattr(display, "LINE_INTERVAL", 0.0)
     assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "[1/1] frame " in line]
-    assert len(told) == 10
-    assert told[0].startswith("[1/1] frame 1/10, ")
-    assert " fps, " in told[0]
-    assert told[0].endswith(" is slowest")
+    shown = [line for line in capsys.readouterr().err.splitlines() if "[1/1] frame " in line]
+    assert len(shown) == 10
+    assert shown[0].startswith("[1/1] frame 1/10, ")
+    assert " fps, " in shown[0]
+    assert shown[0].endswith(" is slowest")
 
 
 def test_bars_are_shown_on_a_terminal(
@@ -273,7 +273,7 @@ def test_frames_that_exist_are_kept(call: Call, clip: Path, model: Path, tmp_pat
     assert (pattern.parent / "0.png").read_bytes() == b"precious"
 
 
-def test_a_gap_in_the_numbers_is_told(
+def test_a_gap_in_the_numbers_is_reported(
     call: Call, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pattern = tmp_path / "in%02d.png"
@@ -340,7 +340,7 @@ def test_a_videos_name_may_look_like_a_pattern(call: Call, model: Path, tmp_path
     assert len(frames_of(tmp_path / "plain.mp4")) == 3
 
 
-def test_parts_of_an_earlier_run_are_told(
+def test_segments_of_an_earlier_run_are_reported(
     call: Call, clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".out.mp4.parts").mkdir()

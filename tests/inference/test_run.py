@@ -106,15 +106,15 @@ def test_all_images_are_upscaled_exactly(images: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), enlarged(images / "a.png"))
 
 
-def test_events_tell_the_whole_run(images: Path, tmp_path: Path) -> None:
+def test_events_describe_the_whole_run(images: Path, tmp_path: Path) -> None:
     listener = Listener()
     run(ask([images], tmp_path / "out"), listener, [upscaler()])
     (start,), (done,) = listener.fields("start"), listener.fields("done")
     assert (start["pictures"], start["model"], start["scale"]) == (3, "nearest", 2)
     assert (start["tile_size"], start["halo"], start["precision"]) == (16, 1, "fp32")
     for number in (1, 2, 3):
-        told = [fields for fields in listener.fields("progress") if fields["picture"] == number]
-        assert [fields["tile"] for fields in told] == [1, 2, 3, 4]
+        progress = [fields for fields in listener.fields("progress") if fields["picture"] == number]
+        assert [fields["tile"] for fields in progress] == [1, 2, 3, 4]
     (item,) = [fields for fields in listener.fields("item_done") if fields["picture"] == 2]
     assert (item["picture"], item["source"]) == (2, images / "b.png")
     assert (item["lr_size"], item["sr_size"], item["tiles"]) == ((31, 24), (62, 48), 4)
@@ -274,7 +274,7 @@ def originals(images: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_scores_are_told_and_saved(images: Path, originals: Path, tmp_path: Path) -> None:
+def test_scores_are_reported_and_saved(images: Path, originals: Path, tmp_path: Path) -> None:
     listener, output = Listener(), tmp_path / "out"
     request = ask([images], output, reference=originals)
     outcome = run(request, listener, [upscaler()])
@@ -355,7 +355,7 @@ def test_images_are_known_to_be_bad_before_any_work(images: Path, tmp_path: Path
     assert start["megapixels"] == pytest.approx((30 + 31) * 24 / 1e6, abs=1e-3)
 
 
-def test_what_a_result_cannot_keep_is_told(tmp_path: Path) -> None:
+def test_what_a_result_cannot_keep_is_reported(tmp_path: Path) -> None:
     deep = np.full((9, 8, 3), 40000, np.uint16)
     source = tmp_path / "deep.png"
     image = pyvips.Image.new_from_memory(deep.data, 8, 9, 3, "ushort")
@@ -402,7 +402,7 @@ def test_too_little_memory_next_to_the_network_fails_only_its_image(
     assert "not enough memory" in outcome.failures[images / "b.png"]
 
 
-def test_too_little_memory_to_verify_tiles_is_only_told(
+def test_too_little_memory_to_verify_tiles_is_only_reported(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:

@@ -83,7 +83,7 @@ def test_unlike_frames_are_refused(method: FlowMethod) -> None:
             method(other, other)
 
 
-def test_names_tell_methods_and_settings_apart() -> None:
+def test_names_differ_by_method_and_settings() -> None:
     assert DIS().name == "DIS (medium, finest scale 0)"
     assert Farneback().name == f"Farneback {methods._FARNEBACK}"
 

@@ -70,7 +70,7 @@ def test_a_flow_is_consistent_where_it_stays_inside_and_is_led_back() -> None:
     assert torch.equal(find_consistent(flow, -flow), expected)
     assert not find_consistent(flow, flow).any()
     backward = torch.zeros(9, 12, 2)
-    backward[3:5, 4:8] = 5  # what is there came from elsewhere
+    backward[3:5, 4:8] = 5  # what is there comes from elsewhere
     still = find_consistent(torch.zeros(9, 12, 2), backward)
     assert still.sum() == 9 * 12 - 2 * 4
     assert not still[3:5, 4:8].any()

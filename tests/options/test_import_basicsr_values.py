@@ -75,7 +75,7 @@ def test_a_validation_set_without_hr_is_listed(tmp_path: Path) -> None:
     assert "without hr" in find_line(text, "datasets.val.dataroot_lq")
 
 
-def test_validation_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_validation_sets_of_one_name_get_different_names(tmp_path: Path) -> None:
     loaded = load(change(EDSR, ("datasets", "val_2", "name"), "five"), tmp_path)
     assert [found.name for found in loaded.datasets.validation] == ["five", "five_2"]
 
@@ -244,7 +244,7 @@ def test_a_term_of_weight_0_is_left_out_and_listed(tmp_path: Path, term: str) ->
 
 
 @pytest.mark.parametrize(
-    ("hflip", "rot", "ours", "told"),
+    ("hflip", "rot", "ours", "note"),
     [
         (True, True, (True, True), ""),
         (False, False, (False, False), ""),
@@ -252,14 +252,14 @@ def test_a_term_of_weight_0_is_left_out_and_listed(tmp_path: Path, term: str) ->
         (False, True, (True, True), "upside down only"),
     ],
 )
-def test_flips(tmp_path: Path, hflip: bool, rot: bool, ours: tuple[bool, bool], told: str) -> None:
+def test_flips(tmp_path: Path, hflip: bool, rot: bool, ours: tuple[bool, bool], note: str) -> None:
     text = change(EDSR, ("datasets", "train", "use_hflip"), hflip)
     text = change(text, ("datasets", "train", "use_rot"), rot)
     train = load(text, tmp_path).datasets.train
     assert (train.flips, train.transposes) == ours
     lines = [find_line(text, f"datasets.train.{key}") for key in ("use_hflip", "use_rot")]
-    assert told in "".join(lines)
-    assert bool(told) == any(lines)
+    assert note in "".join(lines)
+    assert bool(note) == any(lines)
 
 
 def test_of_an_older_and_a_newer_key_the_newer_counts(tmp_path: Path) -> None:

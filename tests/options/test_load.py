@@ -80,7 +80,7 @@ def test_options_cannot_be_changed_after_loading(file: Path) -> None:
         options.train.steps = 3  # type: ignore[misc]  # that is the point
 
 
-def test_all_faults_are_told_at_once_with_the_file_and_their_keys(file: Path) -> None:
+def test_all_faults_are_reported_at_once_with_the_file_and_their_keys(file: Path) -> None:
     overrides = [
         "trian.steps=1",
         "seed=-1",
@@ -191,7 +191,7 @@ def test_a_misspelt_type_is_answered_with_the_nearest_one(file: Path) -> None:
         ),
     ],
 )
-def test_a_value_that_is_not_allowed_is_told_with_its_key(
+def test_a_value_that_is_not_allowed_is_reported_with_its_key(
     file: Path, override: str, fault: str
 ) -> None:
     (line,) = faults_of(file, override)

@@ -50,12 +50,12 @@ def image(height: int, width: int) -> Tensor:
 
 
 def check(upscale: Upscaler, network: Limited, lr: Tensor) -> None:
-    """The result is the whole one, each pixel of it written once, each tile told once."""
+    """The result is the whole one, each pixel of it written once, each tile reported once."""
     height, width = lr.shape[2:]
     with torch.inference_mode():
         whole = network.body(lr)
     written = torch.zeros(2 * height, 2 * width)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     sr = torch.full_like(whole, -9.0).clone()
 
     def read(box: Box) -> Tensor:
@@ -66,10 +66,10 @@ def check(upscale: Upscaler, network: Limited, lr: Tensor) -> None:
         sr[:, :, box.rows, box.columns] = part
 
     num_tiles = upscale.num_tiles(height, width)
-    upscale.upscale(height, width, read, write, lambda tile, tiles: told.append((tile, tiles)))
+    upscale.upscale(height, width, read, write, lambda tile, tiles: reported.append((tile, tiles)))
     assert (written == 1).all()
     assert (sr - whole).abs().max() < 1e-6
-    assert told == [(number, num_tiles) for number in range(1, num_tiles + 1)]
+    assert reported == [(number, num_tiles) for number in range(1, num_tiles + 1)]
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -195,6 +195,6 @@ def test_other_errors_are_not_taken_for_too_little_memory() -> None:
     assert network.num_failures == 1
 
 
-def test_without_a_listener_the_log_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_listener_the_log_gets_the_warning(caplog: pytest.LogCaptureFixture) -> None:
     upscaler(Limited(50 * 50), 64)(image(64, 64))
     assert "not enough memory for a tile of 64x64 LR pixels" in caplog.text

@@ -99,7 +99,7 @@ def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
     assert_equal(first, second)
 
 
-def test_a_run_leaves_a_model_that_tells_of_its_window(
+def test_the_model_of_a_run_has_its_window_in_the_metadata(
     clip_options: MakeOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = clip_options("datasets.window.flow={type: Farneback}")

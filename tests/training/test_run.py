@@ -211,7 +211,7 @@ def test_initial_weights_of_another_scale_or_network_are_refused(tiny_options: M
         run.train(tiny_options("name=other", SRRESNET, f"train.initial_generator={path}"))
 
 
-def test_a_run_of_another_scale_takes_what_fits_and_tells_what_does_not(
+def test_a_run_of_another_scale_takes_what_fits_and_lists_what_does_not(
     tiny_options: MakeOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = tiny_options("name=first", "train.steps=1")

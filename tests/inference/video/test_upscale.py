@@ -205,16 +205,16 @@ def test_the_temporal_filter_leaves_times_and_number_of_frames(tmp_path: Path) -
     assert len(read_times(output)) == 6
 
 
-def test_progress_tells_frames_speed_and_queues(tmp_path: Path) -> None:
+def test_progress_has_frames_speed_and_queues(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 4)
     listener = Listener()
     upscale(source, tmp_path / "out.mkv", listener=listener)
-    told = listener.fields("progress")
-    assert [each["frame"] for each in told] == [1, 2, 3, 4]
-    assert set(told[0]["queues"]) == {"decode", "convert", "network", "levels"}
-    assert told[0]["bottleneck"] in {*told[0]["queues"], "encode"}
-    assert told[0]["frames"] == 4
-    assert {"fps", "seconds_left"} <= told[0].keys()
+    progress = listener.fields("progress")
+    assert [each["frame"] for each in progress] == [1, 2, 3, 4]
+    assert set(progress[0]["queues"]) == {"decode", "convert", "network", "levels"}
+    assert progress[0]["bottleneck"] in {*progress[0]["queues"], "encode"}
+    assert progress[0]["frames"] == 4
+    assert {"fps", "seconds_left"} <= progress[0].keys()
 
 
 def test_nothing_is_left_beside_the_result(tmp_path: Path) -> None:

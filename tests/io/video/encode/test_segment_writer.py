@@ -91,7 +91,7 @@ def decoded(frame: av.VideoFrame, layout: Layout) -> Planes:
     if frame.format.name != layout.pix_fmt:
         frame = frame.reformat(format=layout.pix_fmt, threads=1)  # more err at small sizes
     planes = [
-        np.frombuffer(plane, layout.dtype).reshape(-1, plane.line_size // layout.dtype.itemsize)[  # type: ignore[call-overload]  # a buffer, which its stub does not tell
+        np.frombuffer(plane, layout.dtype).reshape(-1, plane.line_size // layout.dtype.itemsize)[  # type: ignore[call-overload]  # a buffer, which its stub does not say
             :h, :w
         ]
         for plane, (h, w) in zip(

@@ -176,7 +176,7 @@ def test_the_header_is_read(tmp_path: Path) -> None:
     assert info.turned
 
 
-def test_what_the_header_does_not_tell_is_guessed_and_said(tmp_path: Path) -> None:
+def test_what_the_header_does_not_say_is_guessed_and_noted(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     write_clip(path, 3)
     info, _ = read(path)
