@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from helpers.videos import LOSSLESS, CountingNetwork, Listener, make_clip, read_frames, upscale
+from helpers.clips import make_clip, read_frames
+from helpers.videos import LOSSLESS, CountingNetwork, Listener, upscale
 from torch import Tensor
 
 from sr.evaluation.scores import ClipScore, ScoreError

@@ -12,7 +12,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.videos import CountingNetwork, Listener, Tone, make_clip, make_upscaler, upscale
+from helpers.clips import Tone, make_clip
+from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 
 from sr.cli import infer
 from sr.inference.options import VideoOptions
@@ -45,8 +46,8 @@ def failure(capsys: pytest.CaptureFixture[str]) -> str:
 
 def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
     lines = capsys.readouterr().err.splitlines()
-    warnings = [line for line in lines if line.startswith("warning: ")]
-    return [line for line in warnings if "unknown, taken as" not in line]
+    found = [line for line in lines if line.startswith("warning: ")]
+    return [line for line in found if "unknown, taken as" not in line]
 
 
 def names(folder: Path) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.videos import Tone, make_clip
+from helpers.clips import Tone, make_clip
 
 from sr.inference.options import OutputOptions, VideoOptions
 from sr.inference.output_size import TargetError
@@ -143,9 +143,9 @@ def test_what_is_converted_is_reported(tmp_path: Path) -> None:
 
 
 def test_what_images_cannot_hold_is_reported(tmp_path: Path) -> None:
-    hdr = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
-    aspect = Fraction(4, 3)
-    source = make_clip(tmp_path / "in.mp4", 1, pix_fmt="yuv420p10le", tags=hdr, aspect=aspect)
+    hdr: dict[str, object] = {"colorspace": 9, "color_primaries": 9, "color_trc": 16}
+    hdr |= {"color_range": 1, "sample_aspect_ratio": Fraction(4, 3)}
+    source = make_clip(tmp_path / "in.mp4", 1, pix_fmt="yuv420p10le", context=hdr)
     notes = plan(source, "%d.png")[1]
     assert "pixels are 1.333 times as wide as high" in notes
     assert "have no HDR metadata" in notes

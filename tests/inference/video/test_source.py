@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.videos import make_clip
+from helpers.clips import make_clip
 from PIL import Image
 
 from sr.inference.options import VideoOptions

@@ -7,16 +7,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.videos import (
-    CountingNetwork,
-    Listener,
-    Tone,
-    assert_same_frames,
-    make_clip,
-    read_frames,
-    read_times,
-    upscale,
-)
+from helpers.clips import Tone, assert_same_frames, make_clip, read_frames, read_times
+from helpers.videos import CountingNetwork, Listener, upscale
 
 from sr.inference.options import VideoOptions
 from sr.io.rgb8 import read_rgb8
@@ -47,7 +39,9 @@ FULL = {"colorspace": 5, "color_primaries": 5, "color_trc": 6, "color_range": 2}
 def test_an_identity_network_gives_every_frame_back(
     tmp_path: Path, pix_fmt: str, tags: dict[str, int], size: tuple[int, int]
 ) -> None:
-    source = make_clip(tmp_path / "in.mkv", 3, pix_fmt=pix_fmt, tags=tags, size=size, codec="ffv1")
+    source = make_clip(
+        tmp_path / "in.mkv", 3, pix_fmt=pix_fmt, context=tags, size=size, codec="ffv1"
+    )
     output = tmp_path / "out.mkv"
     assert upscale(source, output).exit_code == 0
     assert_same_frames(source, output)

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import av
 import pytest
-from helpers.clips import mux_clip, write_clip, write_source
+from helpers.clips import make_clip
+from helpers.streams import mux_clip, write_source
 
 from sr.io.video.frame import Color
 from sr.io.video.mux.streams import plan_streams
@@ -52,6 +53,6 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
 
 def test_other_sources_keep_their_times(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, 3, offset=50)
+    make_clip(path, 3, offset=50)
     with av.open(str(path)) as container:
         assert set_clock_origin(TimeRange(), container).shift == 0

@@ -6,7 +6,7 @@ from typing import Any
 import av
 import pytest
 from av.stream import Discard
-from helpers.clips import mux_clip, write_source
+from helpers.streams import mux_clip, write_source
 
 from sr.io.video.frame import Color, VideoError
 from sr.io.video.mux.streams import StreamPlan, plan_streams

@@ -7,7 +7,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.clips import mux_clip, read_stamps, write_segments, write_source
+from helpers.streams import mux_clip, read_stamps, write_segments, write_source
 
 from sr.io.video.formats import keeps_aspect_ratio
 from sr.io.video.frame import Color

@@ -4,7 +4,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.clips import write_source
+from helpers.streams import write_source
 
 from sr.io.video.frame import VideoError
 from sr.io.video.mux.streams import PassthroughStream, StreamPlan, plan_streams

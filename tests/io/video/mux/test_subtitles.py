@@ -5,7 +5,7 @@ from typing import Any
 
 import av
 import pytest
-from helpers.clips import mux_clip, write_source
+from helpers.streams import mux_clip, write_source
 
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.time_range import WHOLE, TimeRange

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import pytest
 from av.stream import Disposition
-from helpers.clips import write_clip
+from helpers.clips import make_clip
 
 from sr.io.video.frame import VideoError
 from sr.io.video.read.container import choose_stream, open_container
@@ -63,7 +63,7 @@ def test_other_files_are_refused_with_a_reason(tmp_path: Path, content: bytes, r
 
 def test_an_mp4_file_cut_short_misses_its_index(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path)
+    make_clip(path, 20)
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(VideoError, match="cut short"), open_container(path):
         pass
@@ -72,7 +72,7 @@ def test_an_mp4_file_cut_short_misses_its_index(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.7, 0.95])
 def test_an_index_cut_short_is_no_video(tmp_path: Path, part: float) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, container_options={"movflags": "faststart"})
+    make_clip(path, 20, container_options={"movflags": "faststart"})
     content = path.read_bytes()
     start = content.index(b"moov") - 4
     size = int.from_bytes(content[start : start + 4])
@@ -103,7 +103,7 @@ def test_no_name_is_taken_for_an_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_clip(tmp_path / "clip.mkv", 2)
+    make_clip(tmp_path / "clip.mkv", 2)
     Path("clip.mkv").rename(name)
     assert chosen(Path(name)) == 0
 
