@@ -73,7 +73,9 @@ def make_clip(
             mux_tone(container, tone, round(8000 * sound.seconds), round(8000 * sound.start))
         packets: list[Any] = []
         if images:
-            frames = (av.VideoFrame.from_ndarray(i).reformat(format=pix_fmt) for i in images)
+            frames: Iterator[av.VideoFrame] = (
+                av.VideoFrame.from_ndarray(i).reformat(format=pix_fmt) for i in images
+            )
         elif planes:
             frames = (_fill_frame(each, pix_fmt) for each in planes)
         else:

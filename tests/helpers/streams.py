@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from helpers.clips import mux_tone
-from sr.io.video.frame import Color
+from sr.io.video.frame import Color, Layout, VideoInfo
 from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.mux.video_track import VideoTrack
@@ -157,6 +157,24 @@ def write_segments(
         paths.append(path)
     return paths
 
+
+INFO = VideoInfo(
+    name="clip.mp4",
+    stream=0,
+    width=32,
+    height=24,
+    layout=Layout("yuv", 8, (1, 1)),
+    color=Color(1, 1, 1, False),
+    siting="left",
+    time_base=Fraction(1, 90000),
+    rate=Fraction(25),
+    num_frames=None,
+    sample_aspect_ratio=Fraction(1),
+    display_matrix=None,
+    mastering=None,
+    notes=(),
+)
+"""Of a plain video, as `plan_encoding` takes it."""
 
 UNIT = Fraction(1, 12800)
 TIMES = [512 * number for number in range(50)]  # 25 frames per second

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pyvips
 import torch
+from helpers.videos import Listener
 from torch import Tensor, nn
 
 from sr.errors import UserError
@@ -24,23 +25,11 @@ from sr.inference.options import (
     UsageError,
 )
 from sr.inference.run import run
-from sr.io.event_log import Event
 from sr.io.image_reader import open_image, read_header
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.heard: list[tuple[Event, dict[str, Any]]] = []
-
-    def __call__(self, event: Event, **fields: Any) -> None:
-        self.heard.append((event, fields))
-
-    def fields(self, event: Event) -> list[dict[str, Any]]:
-        return [fields for name, fields in self.heard if name == event]
 
 
 class Fault(nn.Module):

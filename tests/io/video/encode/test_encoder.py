@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from av.sidedata.sidedata import Type
+from helpers.streams import INFO
 
 from sr.io.video.encode.codecs import CODECS, Codec, EncoderError
 from sr.io.video.encode.encoder import Encoding, plan_encoding, try_encoder
@@ -19,23 +20,6 @@ YUV420 = Layout("yuv", 8, (1, 1))
 YUV422_10 = Layout("yuv", 10, (1, 0))
 RGB = Layout("rgb", 8)
 HERE = [name for name, codec in CODECS.items() if not codec.on_gpu]
-
-INFO = VideoInfo(
-    name="clip.mp4",
-    stream=0,
-    width=32,
-    height=24,
-    layout=YUV420,
-    color=Color(1, 1, 1, False),
-    siting="left",
-    time_base=Fraction(1, 90000),
-    rate=Fraction(25),
-    num_frames=None,
-    sample_aspect_ratio=Fraction(1),
-    display_matrix=None,
-    mastering=None,
-    notes=(),
-)
 
 
 def encoding(

@@ -7,10 +7,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from helpers.streams import INFO
 
 from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
-from sr.io.video.frame import Color, Layout, Planes, VideoError, VideoInfo
+from sr.io.video.frame import Color, Layout, Planes, VideoError
 
 HD = Color(1, 1, 1, False)
 
@@ -24,22 +25,7 @@ def encoding(
 ) -> Encoding:
     layout = Layout.parse(pix_fmt)
     assert layout is not None
-    info = VideoInfo(
-        name="clip.mkv",
-        stream=0,
-        width=size[0],
-        height=size[1],
-        layout=layout,
-        color=color,
-        siting="left",
-        time_base=Fraction(1, 90000),
-        rate=Fraction(25),
-        num_frames=None,
-        sample_aspect_ratio=Fraction(1),
-        display_matrix=None,
-        mastering=None,
-        notes=(),
-    )
+    info = replace(INFO, width=size[0], height=size[1], layout=layout, color=color)
     return plan_encoding(
         info,
         width=size[0],
