@@ -224,7 +224,7 @@ def _has_onednn_blocks(precision: torch.dtype) -> bool:
     """Whether oneDNN's own layout runs here; in bf16 only on CPUs with AVX-512 or better."""
     if precision == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call, no-any-return]  # torch's own
+    return torch.backends.mkldnn.is_available()  # type: ignore[no-any-return]  # torch's own
 
 
 def _convolution(lr: Tensor, weight: Tensor) -> Callable[[], Tensor]:

@@ -158,7 +158,7 @@ def _plain(options: Options, pairs: SourceCache[Pair]) -> Block:
                     logits = discriminator(sr)
                 loss = loss + 0.01 * functional.softplus(-logits.float()).mean()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            loss.backward()
             optimizer.step()
             if discriminator is not None:
                 discriminator.requires_grad_(True)
@@ -167,7 +167,7 @@ def _plain(options: Options, pairs: SourceCache[Pair]) -> Block:
                 d_loss = functional.softplus(-d_hr.float()).mean()
                 d_loss = d_loss + functional.softplus(d_sr.float()).mean()
                 discriminator_optimizer.zero_grad()
-                d_loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+                d_loss.backward()
                 discriminator_optimizer.step()
 
     return block

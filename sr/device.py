@@ -81,7 +81,7 @@ def cpu_has_bf16() -> bool:
     Without such instructions, oneDNN still computes in bf16, but three times slower than
     in fp32. Without oneDNN, torch has no fast bf16 convolution at all.
     """
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's own
+    if not torch.backends.mkldnn.is_available():
         return False
     capabilities = getattr(torch.cpu, "get_capabilities", None)  # not in every torch from 2.11 on
     if capabilities is not None:

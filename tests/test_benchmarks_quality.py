@@ -94,7 +94,7 @@ def test_rows_are_the_means_of_the_images(written: Path) -> None:
         assert float(row["psnr_rgb"]) == pytest.approx(mean)
 
 
-def test_the_text_tells_where_its_numbers_come_from(written: Path) -> None:
+def test_the_text_says_where_its_numbers_come_from(written: Path) -> None:
     text = written.with_name("out.md").read_text(encoding="utf-8")
     for label in ("date", "command", "commit", "versions", "CPU", "files", "LR"):
         assert f"- {label}: " in text
@@ -182,7 +182,7 @@ def test_a_model_given_twice_is_one_way(
         (["--no-reference", "niqe"], "a.png: 40x30 (width x height)"),
     ],
 )
-def test_what_cannot_be_had_is_told(
+def test_what_cannot_be_had_is_reported(
     quality: ModuleType,
     folder: Path,
     model: Path,
@@ -206,7 +206,7 @@ def test_models_of_clips_are_refused(
     assert "expected one of single images" in capsys.readouterr().err
 
 
-def test_a_missing_package_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     import no_reference
 
     monkeypatch.setattr(no_reference, "find_spec", lambda _name: None)

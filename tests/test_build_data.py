@@ -1,4 +1,4 @@
-"""Options of clips -> sources, windows, and what a model file tells of them."""
+"""Options of clips -> sources, windows, and what a model file says of them."""
 
 import json
 from collections.abc import Callable
@@ -204,7 +204,7 @@ def test_the_window_is_that_of_the_options(
     assert build_window(make(SINGLE, NO_WINDOW)) is None
 
 
-def test_what_is_taken_of_a_clip_is_told_by_window_and_losses(make: MakeOptions) -> None:
+def test_window_and_losses_decide_what_is_taken_of_a_clip(make: MakeOptions) -> None:
     window = Window((-1, 1, -2, 2))
     assert build_window_settings(make()) == WindowSettings(window, False, 1, reversal=True)
     overrides = "datasets.window={whole_windows: true, reversal: false}"
@@ -216,7 +216,7 @@ def test_what_is_taken_of_a_clip_is_told_by_window_and_losses(make: MakeOptions)
     assert build_window_settings(make(SINGLE, NO_WINDOW)) == WindowSettings(None, reversal=False)
 
 
-def test_a_model_file_tells_of_the_window_what_inference_needs(make: MakeOptions) -> None:
+def test_a_model_file_has_what_inference_needs_of_the_window(make: MakeOptions) -> None:
     options = make("datasets.window={order: time, alignment: nearest, flow: {type: Farneback}}")
     metadata = build_clips_metadata(options)
     assert metadata == {
@@ -227,8 +227,8 @@ def test_a_model_file_tells_of_the_window_what_inference_needs(make: MakeOptions
             "flow": {"type": "Farneback"},
         }
     }
-    told = json.loads(json.dumps(metadata))["clips"]
+    clips = json.loads(json.dumps(metadata))["clips"]
     adapter: TypeAdapter[FlowOptions] = TypeAdapter(FlowOptions)
-    assert adapter.validate_python(told["flow"]) == FarnebackOptions(type="Farneback")
+    assert adapter.validate_python(clips["flow"]) == FarnebackOptions(type="Farneback")
     assert build_clips_metadata(make(SINGLE, TEMPORAL)) == {}
     assert build_clips_metadata(make(SINGLE, NO_WINDOW)) == {}

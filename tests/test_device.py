@@ -152,7 +152,7 @@ def test_bf16_instructions_are_read_from_torch(
 @pytest.mark.parametrize(
     ("text", "expected"), [("flags : avx512_bf16 x", True), ("flags : avx2", False), (None, False)]
 )
-def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_tell(
+def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_say(
     monkeypatch: pytest.MonkeyPatch, text: str | None, expected: bool
 ) -> None:
     def read(path: Path, **_: str) -> str:

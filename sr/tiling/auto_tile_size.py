@@ -123,7 +123,7 @@ def _probe(side: int, device: torch.device, num_channels: int) -> Tensor:
     return torch.rand(1, num_channels, side, side, generator=generator).to(device)
 
 
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own
+class _LiveBytes(TorchDispatchMode):
     """Counts the bytes of tensors that operations return while they live."""
 
     def __init__(self, ignored: Iterable[Tensor]) -> None:

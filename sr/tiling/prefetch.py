@@ -99,7 +99,7 @@ def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P,
     """
     if device.type != "cuda":
         return function
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
+    stream = torch.cuda.Stream(device)
 
     def on_stream(*args: P.args, **kwargs: P.kwargs) -> R:
         with torch.cuda.stream(stream):

@@ -109,7 +109,7 @@ def test_a_missing_file_and_an_unwritable_place_are_named(
     assert names(theirs.parent) == ["folder.yml", "theirs.yml"]
 
 
-def test_an_existing_file_is_kept_unless_told(
+def test_an_existing_file_is_kept_without_overwrite(
     theirs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours = theirs.with_name("ours.yml")

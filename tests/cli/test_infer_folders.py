@@ -170,7 +170,7 @@ def test_results_have_the_size_that_is_asked_for(
     assert (header.height, header.width) == expected
 
 
-def test_the_largest_difference_of_tiles_is_told(
+def test_the_largest_difference_of_tiles_is_reported(
     call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["-i", images / "0.png", "-m", model, "-t", "8", "--verify-tiles"]

@@ -1,4 +1,4 @@
-"""Which model infer.py takes, what is told of the bundled ones, and what is checked before."""
+"""Which model infer.py takes, what is said of the bundled ones, and what is checked before."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_a_file_goes_before_a_bundled_model_and_a_folder_does_not(
         (["--reference", "none"], 2, "--reference none: expected a folder"),
     ],
 )
-def test_wrong_inputs_are_told_before_the_network_is_made_ready(
+def test_wrong_inputs_are_reported_before_the_network_is_made_ready(
     call: Call,
     images: Path,
     model: Path,
@@ -98,7 +98,7 @@ def test_the_bundled_models_are_listed_without_inputs(
         assert word in shown.out
 
 
-def test_a_listed_file_that_is_not_there_is_told(
+def test_a_listed_file_that_is_not_there_is_reported(
     call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sr.models.bundled.WEIGHTS", tmp_path)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from helpers.clips import Tone, make_clip
 from PIL import Image
 from torch import Tensor, nn
 
@@ -23,37 +24,16 @@ from sr.tiling.upscaler import Upscaler
 
 Call = Callable[..., Any]
 
-RATE = 25
 
-
-def write_clip(path: Path, num_frames: int = 10, codec: str = "libx264") -> Path:
-    """Noise, 32x24, 25 frames a second, and a tone where the container takes AAC."""
-    random = np.random.default_rng(0)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=RATE)
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
-        tone = (
-            None
-            if path.suffix == ".webm"
-            else container.add_stream("aac", rate=8000, layout="mono")
-        )
-        for _ in range(num_frames):
-            pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
-        container.mux(stream.encode(None))
-        if tone is not None:
-            silence = np.zeros((1, 8000 * num_frames // RATE), np.float32)
-            frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = 8000, 0
-            container.mux(tone.encode(frame))
-            container.mux(tone.encode(None))
-    return path
+def make_clip_with_sound(path: Path, num_frames: int = 10, codec: str = "libx264") -> Path:
+    """A tone where the container takes AAC."""
+    sound = None if path.suffix == ".webm" else Tone(num_frames / 25)
+    return make_clip(path, num_frames, codec=codec, sound=sound)
 
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    return write_clip(tmp_path / "in.mp4")
+    return make_clip_with_sound(tmp_path / "in.mp4")
 
 
 def names(folder: Path) -> list[str]:
@@ -209,7 +189,7 @@ def test_what_a_video_cannot_give_exits_with_4(
     assert names(output.parent) == []
 
 
-def test_long_videos_tell_on_the_way_where_there_are_no_bars(
+def test_long_videos_print_progress_lines_where_there_are_no_bars(
     call: Call,
     clip: Path,
     model: Path,
@@ -219,11 +199,11 @@ def test_long_videos_tell_on_the_way_where_there_are_no_bars(
 ) -> None:
     monkeypatch.setattr(display, "LINE_INTERVAL", 0.0)
     assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if "[1/1] frame " in line]
-    assert len(told) == 10
-    assert told[0].startswith("[1/1] frame 1/10, ")
-    assert " fps, " in told[0]
-    assert told[0].endswith(" is slowest")
+    shown = [line for line in capsys.readouterr().err.splitlines() if "[1/1] frame " in line]
+    assert len(shown) == 10
+    assert shown[0].startswith("[1/1] frame 1/10, ")
+    assert " fps, " in shown[0]
+    assert shown[0].endswith(" is slowest")
 
 
 def test_bars_are_shown_on_a_terminal(
@@ -258,8 +238,8 @@ def test_frames_become_images_and_images_a_video(
         assert call("-i", given, "-o", output, "-m", model, "--fps", "12.5") == 0
     assert "left out" not in capsys.readouterr().err
     assert names(tmp_path / "folder") == ["f_x2.mkv"]
-    for output in ("one.mkv", "two.mp4", "folder/f_x2.mkv"):
-        frames = frames_of(tmp_path / output)
+    for name in ("one.mkv", "two.mp4", "folder/f_x2.mkv"):
+        frames = frames_of(tmp_path / name)
         assert [(frame.width, frame.height) for frame in frames] == [(128, 96)] * 4
         assert float(frames[1].time or 0) == pytest.approx(0.08, abs=0.001)
     again = tmp_path / "again" / "%d.jpg"
@@ -276,7 +256,7 @@ def test_frames_that_exist_are_kept(call: Call, clip: Path, model: Path, tmp_pat
     assert (pattern.parent / "0.png").read_bytes() == b"precious"
 
 
-def test_a_gap_in_the_numbers_is_told(
+def test_a_gap_in_the_numbers_is_reported(
     call: Call, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pattern = tmp_path / "in%02d.png"
@@ -313,8 +293,8 @@ def test_a_folder_of_all_kinds_is_done_as_a_whole(
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)
     for name, codec in (("a.mp4", "libx264"), ("b.MOV", "libx264"), ("c.webm", "libvpx-vp9")):
-        write_clip(folder / name, 3, codec)
-    write_clip(folder / "deep" / "d.avi", 3, "mpeg4")
+        make_clip_with_sound(folder / name, 3, codec)
+    make_clip_with_sound(folder / "deep" / "d.avi", 3, "mpeg4")
     write_rgb8(folder / "image.png", np.zeros((8, 8, 3), np.uint8))
     write_rgb8(folder / "100%done.png", np.zeros((8, 8, 3), np.uint8))  # no pattern: it is there
     (folder / "bad.mp4").write_text("only words")
@@ -336,14 +316,14 @@ def test_a_folder_of_all_kinds_is_done_as_a_whole(
 
 
 def test_a_videos_name_may_look_like_a_pattern(call: Call, model: Path, tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "50%discount.mp4", 3)
+    source = make_clip_with_sound(tmp_path / "50%discount.mp4", 3)
     assert call("-i", source, "-o", tmp_path / "out", "-m", model) == 0
     assert names(tmp_path / "out") == ["50_discount_x2.mp4"]
     assert call("-i", source, "-o", tmp_path / "plain.mp4", "-m", model) == 0
     assert len(frames_of(tmp_path / "plain.mp4")) == 3
 
 
-def test_parts_of_an_earlier_run_are_told(
+def test_segments_of_an_earlier_run_are_reported(
     call: Call, clip: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".out.mp4.parts").mkdir()

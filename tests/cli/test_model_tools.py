@@ -19,7 +19,7 @@ def theirs(tmp_path: Path) -> Path:
     return path
 
 
-def test_info_tells_of_each_file_and_of_what_is_none(theirs: Path, tmp_path: Path) -> None:
+def test_info_describes_each_file_and_reports_what_is_none(theirs: Path, tmp_path: Path) -> None:
     (tmp_path / "odd.pth").write_bytes(b"odd")
     done = CliRunner().invoke(info.app, [str(theirs), str(tmp_path / "odd.pth"), str(theirs)])
     assert done.exit_code == 2

@@ -178,7 +178,7 @@ def test_losses_that_are_not_finite_are_one_clear_message_and_code_1(
     assert "Traceback" not in shown
 
 
-def test_check_and_preview_tell_show_and_leave(
+def test_check_and_preview_report_show_and_leave(
     option_file: Path, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sheets = tmp_path / "sheets"

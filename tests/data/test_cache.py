@@ -114,7 +114,7 @@ def test_images_that_cannot_be_decoded_are_all_named(tmp_path: Path) -> None:
     assert "b.png" not in str(caught.value)
 
 
-def test_a_disk_without_room_is_told_with_the_option_to_lower(tmp_path: Path) -> None:
+def test_a_disk_without_room_is_reported_with_the_option_to_lower(tmp_path: Path) -> None:
     huge = [Counted(0, (2**24, 2**24))]
     with pytest.raises(DataError, match=r"GiB; lower datasets\.train\.cache_gib"):
         fill_cache(huge, tmp_path / "cache.bin", 2**60)

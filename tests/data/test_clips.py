@@ -41,7 +41,7 @@ class Given:
 
 
 class LevelFlow:
-    """Tells by how much the second frame is brighter, across, and the half of it, down."""
+    """Says by how much the second frame is brighter, across, and the half of it, down."""
 
     def __init__(self, name: str = "levels") -> None:
         self.name = name
@@ -102,7 +102,7 @@ def test_frames_are_cut_to_a_multiple_of_the_scale_after_their_own_downscaling(
     np.testing.assert_array_equal(arrays.lr[1], imresize(arrays.hr[1], Fraction(1, 4)))
 
 
-def test_a_clips_name_tells_its_size() -> None:
+def test_a_clips_name_has_its_size() -> None:
     assert Clip(rising(), Downscaling(4)).name == "given"
     assert Clip(rising(), Downscaling(4), 0.5).name == "given at 0.5 of its size"
 
@@ -218,7 +218,7 @@ def test_flow_is_measured_again_where_a_frames_file_has_changed(tmp_path: Path) 
     ],
     ids=["half", "end", "empty", "other", "name", "inside"],
 )
-def test_a_damaged_file_of_flow_is_measured_anew(
+def test_a_damaged_file_of_flow_is_measured_again(
     damage: Callable[[bytes], bytes], tmp_path: Path
 ) -> None:
     good = Clip(noise(4), Downscaling(4), flow=FlowStore(LevelFlow(), tmp_path)).load()
@@ -231,7 +231,7 @@ def test_a_damaged_file_of_flow_is_measured_anew(
         assert same(arrays, good)
 
 
-def test_flow_of_another_size_is_measured_anew(tmp_path: Path) -> None:
+def test_flow_of_another_size_is_measured_again(tmp_path: Path) -> None:
     Clip(noise(4), Downscaling(4), flow=FlowStore(LevelFlow(), tmp_path)).load()
     method = LevelFlow()
     longer = Clip(noise(5), Downscaling(4), flow=FlowStore(method, tmp_path))

@@ -232,7 +232,7 @@ def test_images_that_a_crop_just_fits_into_are_taken(tmp_path: Path) -> None:
 
 
 def smooth(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """An image whose value tells the place: red across, green down, so that scale is seen."""
+    """An image whose value is its place: red across, green down, so that scale is seen."""
     across, down = np.meshgrid(np.arange(width), np.arange(height))
     return np.stack([across, down, across], axis=2).astype(np.uint8)
 

@@ -79,7 +79,7 @@ def test_folders_are_chosen_and_left_out_by_name(tmp_path: Path) -> None:
         find(tmp_path, only=("calendar",))
 
 
-def test_frames_lie_in_a_subfolder_where_told(tmp_path: Path) -> None:
+def test_frames_may_lie_in_a_subfolder(tmp_path: Path) -> None:
     for name in ("car05_001", "hdclub_003"):
         numbered(tmp_path / name / "truth", 2)
         numbered(tmp_path / name / "input4", 2)
@@ -120,7 +120,7 @@ def test_longer_clips_are_cut_into_pieces_and_a_rest_too_short_is_left_out(
     assert len({clip.name for clip in clips}) == len(clips)
 
 
-def test_all_faults_are_told_at_once_with_the_folders_and_files(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once_with_the_folders_and_files(tmp_path: Path) -> None:
     numbered(tmp_path / "good", 3)
     numbered(tmp_path / "short", 2)
     numbered(tmp_path / "uneven", 2)

@@ -108,7 +108,7 @@ def test_a_rest_of_hr_below_the_scale_is_cut_off(folders: tuple[Path, Path]) -> 
 
 
 @pytest.mark.parametrize("size", [(24, 24), (20, 28), (19, 24), (20, 23), (24, 20)])
-def test_a_wrong_size_is_told_with_both_files(
+def test_a_wrong_size_is_reported_with_both_files(
     folders: tuple[Path, Path], size: tuple[int, int]
 ) -> None:
     lr, hr = folders
@@ -146,7 +146,7 @@ def test_names_that_occur_twice_are_named(folders: tuple[Path, Path]) -> None:
     assert all("a.png" in fault for fault in faults)
 
 
-def test_faults_of_all_kinds_are_told_together(folders: tuple[Path, Path]) -> None:
+def test_faults_of_all_kinds_are_reported_together(folders: tuple[Path, Path]) -> None:
     lr, hr = folders
     write(lr / "a.png", 2, 2)
     write(hr / "a.png", 9, 99)

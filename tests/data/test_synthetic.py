@@ -157,11 +157,8 @@ def test_folders_without_fonts_or_drawings_are_refused(tmp_path: Path) -> None:
         find_synthetic(4, {"svg": 1.0}, (9, 40), (), [tmp_path], 32)
 
 
-def test_a_system_without_fonts_has_pillows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sr.data.synthetic.fonts._system_folders", lambda: [tmp_path])
-    assert find_fonts([]) == [*OWN_FONT]
+def test_a_system_without_fonts_has_pillows(tmp_path: Path) -> None:
+    assert find_fonts([], [tmp_path]) == [*OWN_FONT]
 
 
 def test_a_pickled_source_draws_the_same() -> None:

@@ -8,7 +8,7 @@ from sr.data.sampler import Draw
 
 
 class Ramps(Dataset[Crop]):
-    """hr whose values tell their place; leading axes as clips have them, if wanted."""
+    """hr whose values are their place; leading axes as clips have them, if wanted."""
 
     def __init__(self, *leading: int) -> None:
         self.leading = leading

@@ -22,7 +22,7 @@ def test_the_full_name_goes_before_the_one_without_scale(tmp_path: Path) -> None
     assert References(tmp_path).find_image(Path("a_x4.png")).name == "a_x4.png"
 
 
-def test_missing_and_ambiguous_originals_are_told(tmp_path: Path) -> None:
+def test_missing_and_ambiguous_originals_are_reported(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg"):
         (tmp_path / name).touch()
     references = References(tmp_path)
@@ -67,7 +67,7 @@ def test_the_only_clips_frames_may_lie_in_the_folder_itself(tmp_path: Path) -> N
         references.find_clip(source, is_only=False)
 
 
-def test_missing_and_ambiguous_clips_are_told(tmp_path: Path) -> None:
+def test_missing_and_ambiguous_clips_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for name in ("a.mp4", "b.png", ".b"):
         (tmp_path / name).touch()

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from helpers.videos import LOSSLESS, CountingNetwork, Listener, make_clip, read_frames, upscale
+from helpers.clips import make_clip, read_frames
+from helpers.videos import LOSSLESS, CountingNetwork, Listener, upscale
 from torch import Tensor
 
 from sr.evaluation.scores import ClipScore, ScoreError
@@ -120,7 +121,7 @@ def test_frames_at_the_ends_may_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(("num_originals", "got"), [(2, "of 2"), (4, "of 4 or more")])
-def test_another_number_of_frames_is_told_at_the_end(num_originals: int, got: str) -> None:
+def test_another_number_of_frames_is_reported_at_the_end(num_originals: int, got: str) -> None:
     scoring = scorer([scene(t) for t in range(num_originals)])
     with pytest.raises(ScoreError, match=f"expected an original of 3 frames, .* hr {got}$"):
         score_all(scoring, map(noisy, range(3)))
@@ -201,7 +202,7 @@ def test_the_original_is_cut_and_retimed_like_the_source(tmp_path: Path) -> None
     assert (score.frames, score.mean.psnr_y) == (10, float("inf"))
 
 
-def test_what_the_headers_tell_is_refused_before_the_work(tmp_path: Path, originals: Path) -> None:
+def test_faults_in_the_headers_are_refused_before_the_work(tmp_path: Path, originals: Path) -> None:
     lr = write_frames(tmp_path / "clip", 3, step=2)
     output, network = tmp_path / "out.mkv", CountingNetwork(2)
     request: dict[str, Any] = {"network": network, "reference": originals.parent}
@@ -219,7 +220,7 @@ def test_what_the_headers_tell_is_refused_before_the_work(tmp_path: Path, origin
     assert upscale(lr, output, **request).exit_code == 0
 
 
-def test_a_videos_number_of_frames_is_doubted_first_and_told_at_last(
+def test_a_videos_number_of_frames_is_doubted_first_and_reported_at_last(
     tmp_path: Path, originals: Path
 ) -> None:
     source = make_clip(tmp_path / "clip.mp4", 3, size=(20, 24))

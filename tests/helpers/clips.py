@@ -1,21 +1,115 @@
-"""Small clips, and videos with streams next to them."""
+"""Clips of a few small frames, made with PyAV, and what is read of videos."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
+import numpy.typing as npt
 
-from sr.io.video.frame import Color, Layout, Planes
-from sr.io.video.mux.mux import mux_video
-from sr.io.video.mux.streams import StreamPlan, plan_streams
-from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.time_range import WHOLE, TimeRange
+from sr.io.video.frame import Frame, Layout, Planes
+from sr.io.video.read.reader import open_video
 
 
-def _frame(planes: Planes, layout: Layout, pix_fmt: str) -> av.VideoFrame:
+@dataclass(frozen=True)
+class Tone:
+    """Sound of 440 Hz next to the frames."""
+
+    seconds: float
+    start: float = 0.0
+
+
+def make_clip(
+    path: Path,
+    num_frames: int = 10,
+    *,
+    size: tuple[int, int] = (24, 32),
+    pix_fmt: str = "yuv420p",
+    codec: str = "libx264",
+    rate: int | None = None,
+    pts: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    offset: int = 0,
+    sound: Tone | None = None,
+    still: Sequence[int] = (),
+    images: Sequence[npt.NDArray[np.uint8]] = (),
+    planes: Sequence[Planes] = (),
+    context: dict[str, Any] | None = None,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+    display_matrix: Sequence[int] | None = None,
+) -> Path:
+    """Write noise that differs in each frame, at 25 frames per second, and without loss in H.264.
+
+    size: (height, width). pts: of the frames, in `time_base`. offset: that is added to the times
+    of the packets. still: frames like the one before. images: (height, width, 3) each, in the
+    place of noise; planes: likewise, as in `pix_fmt`. context: attributes of the codec's context.
+    options: of the encoder; {} has its own defaults.
+    """
+    if images or planes:
+        given: Sequence[npt.NDArray[Any]] = images or [each[0] for each in planes]
+        num_frames, size = len(given), given[0].shape[:2]
+    rate = rate or (25 if time_base is None else round(1 / time_base))
+    time_base = time_base or Fraction(1, rate)
+    times = list(range(num_frames)) if pts is None else list(pts)
+    if options is None:
+        options = {"qp": "0", "g": "5"} if codec == "libx264" else {}
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        stream: Any = container.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width = size
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.gop_size = 6
+        stream.time_base = stream.codec_context.time_base = time_base
+        for name, value in (context or {}).items():
+            setattr(stream.codec_context, name, value)
+        if display_matrix is not None:
+            stream.set_display_matrix(display_matrix)
+        if sound is not None:
+            tone: Any = container.add_stream("aac", rate=8000, layout="mono")
+            mux_tone(container, tone, round(8000 * sound.seconds), round(8000 * sound.start))
+        packets: list[Any] = []
+        if images:
+            frames: Iterator[av.VideoFrame] = (
+                av.VideoFrame.from_ndarray(i).reformat(format=pix_fmt) for i in images
+            )
+        elif planes:
+            frames = (_fill_frame(each, pix_fmt) for each in planes)
+        else:
+            frames = _make_noise(num_frames, size, pix_fmt, still)
+        for frame, time in zip(frames, times, strict=True):
+            frame.pts, frame.time_base = time, time_base
+            packets += stream.encode(frame)
+        for packet in [*packets, *stream.encode(None)]:
+            packet.pts += offset
+            packet.dts += offset
+            container.mux(packet)
+    return path
+
+
+def _make_noise(
+    num_frames: int, size: tuple[int, int], pix_fmt: str, still: Sequence[int]
+) -> Iterator[av.VideoFrame]:
+    random = np.random.default_rng(0)
+    height, width = size
+    for number in range(num_frames):
+        if number not in still:
+            frame = av.VideoFrame(width, height, pix_fmt)
+            depth = max(part.bits for part in frame.format.components)
+            for plane in frame.planes:
+                dtype = np.dtype(np.uint8 if depth == 8 else np.uint16)
+                memory: Any = plane
+                rows = np.frombuffer(memory, dtype).reshape(-1, plane.line_size // dtype.itemsize)
+                rows[:] = random.integers(0, 2**depth, rows.shape, dtype=dtype)
+        yield frame
+
+
+def _fill_frame(planes: Planes, pix_fmt: str) -> av.VideoFrame:
+    layout = Layout.parse(pix_fmt)
+    assert layout is not None
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, pix_fmt)
     if layout.kind == "rgb":
@@ -28,261 +122,66 @@ def _frame(planes: Planes, layout: Layout, pix_fmt: str) -> av.VideoFrame:
     return frame
 
 
-def write_clip(
-    path: Path,
-    num_frames: int = 20,
-    *,
-    size: tuple[int, int] = (32, 24),
-    codec: str = "libx264",
-    pix_fmt: str = "yuv420p",
-    rate: int = 25,
-    times: Sequence[int] | None = None,
-    time_base: Fraction | None = None,
-    offset: int = 0,
-    context: dict[str, Any] | None = None,
-    options: dict[str, str] | None = None,
-    container_options: dict[str, str] | None = None,
-    display_matrix: Sequence[int] | None = None,
-) -> list[Planes]:
-    """Write a clip of noise that differs in each frame; returns the planes that were written.
-
-    size: width, height. times: of the frames in `time_base`, both 1/rate if not given. offset:
-    that is added to the times of the packets. context: attributes of the codec's context.
-    """
-    generator = np.random.default_rng(0)
-    layout = Layout.parse(pix_fmt)
-    assert layout is not None
-    time_base = time_base or Fraction(1, rate)
-    written: list[Planes] = []
-    with av.open(str(path), "w", options=container_options or {}) as container:
-        stream: Any = container.add_stream(codec, rate=rate, options=options or {})
-        stream.width, stream.height = size
-        stream.pix_fmt = pix_fmt
-        stream.codec_context.gop_size = 6
-        stream.codec_context.time_base = time_base
-        for name, value in (context or {}).items():
-            setattr(stream.codec_context, name, value)
-        if display_matrix is not None:
-            stream.set_display_matrix(display_matrix)
-        packets = []
-        for number in range(num_frames):
-            planes = tuple(
-                generator.integers(0, 2**layout.depth, shape, layout.dtype)
-                for shape in layout.shapes(size[1], size[0])
-            )
-            written.append(planes)
-            frame = _frame(planes, layout, pix_fmt)
-            frame.pts = number if times is None else times[number]
-            frame.time_base = time_base
-            packets += stream.encode(frame)
-        packets += stream.encode()
-        for packet in packets:
-            packet.pts += offset
-            packet.dts += offset
-            container.mux(packet)
-    return written
-
-
-_STYLES = b"""[Script Info]
-ScriptType: v4.00+
-
-[V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColor, SecondaryColor, OutlineColor, BackColor, \
-Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
-Alignment, MarginL, MarginR, MarginV, Encoding
-Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
-
-[Events]
-Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""
-
-
-def _cover() -> bytes:
-    encoder: Any = av.CodecContext.create("mjpeg", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = 16, 16, "yuvj420p"
-    encoder.time_base = Fraction(1, 25)
-    image = av.VideoFrame.from_ndarray(np.zeros((24, 16), np.uint8), "yuvj420p")
-    return b"".join(bytes(packet) for packet in [*encoder.encode(image), *encoder.encode(None)])
-
-
-def _mux_sound(container: Any, stream: Any, num_samples: int, offset: int) -> None:
-    """A tone at 440 Hz from sample `offset` on, left and right."""
+def mux_tone(container: Any, stream: Any, num_samples: int, offset: int) -> None:
+    """Write 440 Hz from sample `offset` on, the same in all channels."""
     context = stream.codec_context
+    layout, num_channels = context.layout.name, len(context.layout.channels)
     resampler = av.AudioResampler(
-        context.format.name, "stereo", context.sample_rate, context.frame_size or 1024
+        context.format.name, layout, context.sample_rate, context.frame_size or 1024
     )
     times = np.arange(num_samples) / context.sample_rate
     tone = (0.5 * np.sin(2 * np.pi * 440 * times)).astype(np.float32)
-    frame = av.AudioFrame.from_ndarray(np.stack([tone, tone]), "fltp", "stereo")
+    frame = av.AudioFrame.from_ndarray(np.stack([tone] * num_channels), "fltp", layout)
     frame.sample_rate = context.sample_rate
     frame.time_base = Fraction(1, context.sample_rate)
     frame.pts = 0
-    for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+    pieces: list[Any] = [*resampler.resample(frame), *resampler.resample(None)]
+    for piece in pieces:
         piece.pts += offset
         container.mux(stream.encode(piece))
     container.mux(stream.encode(None))
 
 
-_CHAPTERS: list[Any] = [
-    {"id": i, "start": 1000 * i, "end": 1000 * i + 1000, "time_base": Fraction(1, 1000)}
-    | {"metadata": {"title": f"Chapter {i}"}}
-    for i in range(2)
-]
-
-
-def _add_text(container: Any, codec: str) -> Any:
-    text = container.add_stream(codec)
-    text.codec_context.subtitle_header = _STYLES
-    text.time_base = Fraction(1, 1000)
-    text.metadata["language"] = "fra"
-    text.disposition = 1 | 64  # default, forced
-    return text
-
-
-def _text_packet(text: Any, start: int, length: int, words: str) -> Any:
-    """start, length: milliseconds."""
-    ass = f"0,0,Default,,0,0,0,,{words}".encode()
-    event = av.subtitles.subtitle.SubtitleSet.create(ass, 0, length)
-    packet = text.codec_context.encode_subtitle(event)
-    packet.stream, packet.time_base = text, Fraction(1, 1000)
-    packet.pts = packet.dts = start
-    packet.duration = length
-    return packet
-
-
-def write_source(
-    path: Path,
-    *,
-    num_frames: int = 50,
-    sounds: Sequence[str] = ("aac", "aac"),
-    subtitle: str | None = None,
-    texts: Sequence[tuple[int, int, str]] = ((200, 500, "Hello"), (1000, 500, "Bye")),
-    attached: bool = False,
-    chapters: bool = False,
-    sound_seconds: Fraction | None = None,
-    sound_offset: Fraction = Fraction(0),
-) -> Path:
-    """Write a video of 25 frames a second with streams next to it.
-
-    sounds: encoders. texts: start and length in milliseconds, and the text in ASS's notation.
-    attached: a font and cover art.
-    """
-    with av.open(str(path), "w") as container:
-        codec = "libvpx-vp9" if path.suffix == ".webm" else "libx264"
-        options = {"libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"}}
-        video: Any = container.add_stream(
-            codec, rate=25, options=options.get(codec, {"preset": "ultrafast"})
+def draw_planes(num_frames: int, size: tuple[int, int], pix_fmt: str) -> list[Planes]:
+    """Return the planes of frames of noise. size: (height, width)."""
+    random = np.random.default_rng(0)
+    layout = Layout.parse(pix_fmt)
+    assert layout is not None
+    return [
+        tuple(
+            random.integers(0, 2**layout.depth, shape, layout.dtype)
+            for shape in layout.shapes(*size)
         )
-        video.width, video.height, video.pix_fmt = 32, 24, "yuv420p"
-        video.metadata.update(language="jpn", title="Main")
-        tracks: list[Any] = []
-        for number, name in enumerate(sounds):
-            track: Any = container.add_stream(name, rate=48000)
-            track.codec_context.layout = "stereo"
-            track.metadata.update(language=("eng", "deu")[number % 2], title=f"Sound {number}")
-            track.disposition = number % 2  # the second is the default
-            tracks.append(track)
-        text = _add_text(container, subtitle) if subtitle else None
-        if attached:
-            container.add_attachment("a.ttf", "application/x-truetype-font", b"a font")
-            container.add_attachment("cover.jpg", "image/jpeg", _cover())
-        container.metadata.update(title="A title", comment="A comment", encoder="old")
-        if chapters:
-            container.set_chapters(_CHAPTERS)
-        container.start_encoding()
-        for shown in texts if subtitle else ():
-            container.mux(_text_packet(text, *shown))
-        for number in range(num_frames):
-            gray = np.full((36, 32), number * 5 % 256, np.uint8)
-            frame = av.VideoFrame.from_ndarray(gray, "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-        seconds = Fraction(num_frames, 25) if sound_seconds is None else sound_seconds
-        for track in tracks if seconds else ():
-            _mux_sound(container, track, int(seconds * 48000), int(sound_offset * 48000))
-    return path
+        for _ in range(num_frames)
+    ]
 
 
-def write_segments(
-    folder: Path,
-    times: Sequence[int],
-    *,
-    time_base: Fraction,
-    codec: str = "libx264",
-    frames_per_segment: int = 20,
-    context: dict[str, Any] | None = None,
-    options: dict[str, str] | None = None,
-) -> list[Path]:
-    """Segments with gray frames of 64 x 48 at these times, each from an encoder of its own."""
-    presets = {
-        "libx264": {"preset": "veryfast", "b-adapt": "0", "bf": "2"},
-        "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
-    }
-    paths = []
-    for first in range(0, len(times), frames_per_segment):
-        path = folder / f"segment-{len(paths):05d}.nut"
-        with av.open(
-            str(path), "w", container_options={"avoid_negative_ts": "disabled"}
-        ) as segment:
-            stream: Any = segment.add_stream(
-                codec, rate=25, options=options or presets.get(codec, {})
-            )
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-            stream.codec_context.time_base = time_base
-            stream.codec_context.flags |= 1 << 22  # headers apart from the frames
-            stream.codec_context.thread_count = 1
-            for name, value in (context or {}).items():
-                setattr(stream.codec_context, name, value)
-            for number, time in enumerate(times[first : first + frames_per_segment]):
-                gray = np.full((72, 64), (first + number) * 5 % 256, np.uint8)
-                frame = av.VideoFrame.from_ndarray(gray, "yuv420p")
-                frame.pts, frame.time_base = time, time_base
-                segment.mux(stream.encode(frame))
-            segment.mux(stream.encode(None))
-        paths.append(path)
-    return paths
+def draw_scene(scene: int, step: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Return (height, width, 3): a smooth scene, 0 dark or 1 bright, that moves each step."""
+    noise = np.random.default_rng(scene).random((height + 60, width + 60, 3))
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5)
+    # 0 to 110, or 145 to 255.
+    smooth = 110 * (smooth - smooth.min()) / np.ptp(smooth) + 145 * scene
+    part = smooth[20 + step : 20 + step + height, 20 + 2 * step : 20 + 2 * step + width]
+    return np.ascontiguousarray(part.round(), np.uint8)
 
 
-UNIT = Fraction(1, 12800)
-TIMES = [512 * number for number in range(50)]  # 25 frames per second
+def read_frames(path: Path, stream: int | None = None) -> list[Frame]:
+    """Return all frames of a video."""
+    with open_video(path, stream=stream) as reader:
+        return list(reader.frames())
 
 
-def mux_clip(
-    folder: Path,
-    suffix: str,
-    times: Sequence[int] = TIMES,
-    *,
-    source: Path | None = None,
-    plan: StreamPlan | None = None,
-    time_range: TimeRange = WHOLE,
-    video: VideoTrack | None = None,
-    codec: str | None = None,
-    name: str = "out",
-) -> Path:
-    """Segments with frames at these times, muxed with all of the source; nothing may be lost."""
-    video = video or VideoTrack(UNIT, Fraction(25), Fraction(1), Color(1, 1, 1, False))
-    codec = codec or ("libvpx-vp9" if suffix == ".webm" else "libx264")
-    ratio = {"sample_aspect_ratio": video.sample_aspect_ratio}
-    segments = write_segments(folder, times, time_base=video.time_base, codec=codec, context=ratio)
-    if plan is None and source is not None:
-        plan = plan_streams(source, video_stream=0, suffix=suffix)
-    output = folder / f"{name}{suffix}"
-    notes = mux_video(
-        segments,
-        output,
-        video=video,
-        source=source,
-        plan=plan or StreamPlan(),
-        time_range=time_range,
-    )
-    assert notes == ()
-    return output
+def read_times(path: Path) -> list[Fraction]:
+    """Return when the frames show, in seconds."""
+    with open_video(path) as reader:
+        return [frame.pts * reader.info.time_base for frame in reader.frames()]
 
 
-def read_stamps(path: Path, kind: str = "video", number: int = 0) -> list[float]:
-    """Time stamps of a stream in seconds, in order of time."""
-    with av.open(str(path)) as container:
-        stream = [one for one in container.streams if one.type == kind][number]
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        return sorted(float((packet.pts or 0) * packet.time_base) for packet in packets)
+def assert_same_frames(path: Path, other: Path) -> None:
+    """Both show the very same samples."""
+    one, two = read_frames(path), read_frames(other)
+    assert len(one) == len(two)
+    for frame, twin in zip(one, two, strict=True):
+        for plane, same in zip(frame.planes, twin.planes, strict=True):
+            np.testing.assert_array_equal(plane, same, err_msg=f"frame {frame.number}")

@@ -3,6 +3,7 @@
 import io
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -16,6 +17,15 @@ Pixels = npt.NDArray[Any]
 
 def noise(*shape: int, dtype: str = "uint8") -> Pixels:
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def draw_texture(height: int, width: int) -> npt.NDArray[np.float32]:
+    """Smooth noise, in [0, 1]."""
+    noise = np.random.default_rng(0).random((height, width), np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), 2)
+    return np.asarray(
+        cv2.normalize(blurred, np.empty_like(blurred), 0, 1, cv2.NORM_MINMAX), np.float32
+    )
 
 
 def encode_image(image: Image.Image, kind: str, **options: Any) -> bytes:

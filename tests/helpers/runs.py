@@ -1,13 +1,16 @@
-"""Read what a run of training left in its folder."""
+"""Runs of training, and what they left in their folders."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sr.options.schema import Options
+from sr.training import run
 from sr.training.checkpoint import model_path, read_state, state_path
+from sr.training.run import CatchInterruption
 
 
 def run_folder(options: Options) -> Path:
@@ -47,3 +50,18 @@ def assert_equal(first: Any, second: Any, path: str = "") -> None:
             assert_equal(one, other, f"{path}/{index}")
     else:
         assert first == second, path
+
+
+def assert_a_resumed_run_equals_an_unbroken_one(
+    make_options: Callable[..., Options], *overrides: str, interruption: CatchInterruption
+) -> None:
+    """Runs with these overrides have the same last state, to the bit."""
+    whole = make_options("name=whole", *overrides)
+    assert run.train(whole)
+    halves = make_options("name=halves", *overrides)
+    assert not run.train(halves, catch_interruption=interruption)
+    torch.manual_seed(123)  # whatever the process did meanwhile must not matter
+    assert run.train(halves)
+    first, second = (load_state(options, whole.train.steps) for options in (whole, halves))
+    del first["options"], second["options"]
+    assert_equal(first, second)

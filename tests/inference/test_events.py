@@ -1,24 +1,15 @@
 """Events reach every listener, with progress thinned out."""
 
-from typing import Any
+from helpers.videos import Listener
 
 from sr.inference.events import add_fields, limit_progress, send_to_all
-from sr.io.event_log import Event
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.heard: list[tuple[Event, dict[str, Any]]] = []
-
-    def __call__(self, event: Event, **fields: Any) -> None:
-        self.heard.append((event, fields))
 
 
 def test_all_listeners_hear_each_event_with_its_fields() -> None:
     first, second = Listener(), Listener()
     emit = add_fields(send_to_all([first, second]), picture=3)
     emit("item_done", output="x")
-    assert first.heard == second.heard == [("item_done", {"picture": 3, "output": "x"})]
+    assert first.events == second.events == [("item_done", {"picture": 3, "output": "x"})]
 
 
 def test_only_progress_is_thinned_out() -> None:
@@ -27,4 +18,4 @@ def test_only_progress_is_thinned_out() -> None:
     for tile in range(5):
         emit("progress", tile=tile)
         emit("item_done", tile=tile)
-    assert [event for event, _ in listener.heard] == ["progress"] + ["item_done"] * 5
+    assert [event for event, _ in listener.events] == ["progress"] + ["item_done"] * 5

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.videos import Listener
 
 from sr.device import DeviceError
 from sr.inference.load_upscaler import choose_batch_size, load_upscalers, make_upscalers
 from sr.inference.options import RuntimeOptions, UsageError
-from sr.io.event_log import Event
 from sr.models.load import load_generator
 from sr.motion.frame_window import Window
 from sr.tiling.auto_tile_size import MIN_TILE_SIZE
@@ -18,17 +18,6 @@ from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE, Upscaler
 
 CPU = torch.device("cpu")
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.heard: list[tuple[Event, dict[str, Any]]] = []
-
-    def __call__(self, event: Event, **fields: Any) -> None:
-        self.heard.append((event, fields))
-
-    def fields(self, event: Event) -> list[dict[str, Any]]:
-        return [fields for name, fields in self.heard if name == event]
 
 
 def load(model: Path, listener: Listener, flow: str = "auto", **runtime: Any) -> Upscaler:
@@ -49,7 +38,7 @@ def test_a_model_files_own_halo_is_the_default(model: Path) -> None:
     listener = Listener()
     loaded = load(model, listener, precision="fp32")
     assert (loaded.scale, loaded.halo, loaded.tile_size) == (2, 3, 512)
-    assert listener.heard == []
+    assert listener.events == []
 
 
 def test_a_halo_below_the_networks_reach_is_warned_of(model: Path) -> None:
@@ -73,7 +62,7 @@ def test_very_deep_networks_get_a_halo_of_32_or_an_exact_one(model: Path) -> Non
 
 
 def test_a_network_that_needs_fp32_gets_it_or_says_so(model: Path) -> None:
-    facts = {"reduced_precisions": frozenset()}
+    facts: dict[str, Any] = {"reduced_precisions": frozenset()}
     assert make(model, Listener(), facts, precision="auto").dtype == torch.float32
     with pytest.raises(DeviceError, match=r"precision: expected fp32 .* got bf16"):
         make(model, Listener(), facts, precision="bf16")

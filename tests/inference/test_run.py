@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pyvips
 import torch
+from helpers.videos import Listener
 from torch import Tensor, nn
 
 from sr.errors import UserError
@@ -24,23 +25,11 @@ from sr.inference.options import (
     UsageError,
 )
 from sr.inference.run import run
-from sr.io.event_log import Event
 from sr.io.image_reader import open_image, read_header
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.heard: list[tuple[Event, dict[str, Any]]] = []
-
-    def __call__(self, event: Event, **fields: Any) -> None:
-        self.heard.append((event, fields))
-
-    def fields(self, event: Event) -> list[dict[str, Any]]:
-        return [fields for name, fields in self.heard if name == event]
 
 
 class Fault(nn.Module):
@@ -106,15 +95,15 @@ def test_all_images_are_upscaled_exactly(images: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_rgb8(output / "a_x2.png"), enlarged(images / "a.png"))
 
 
-def test_events_tell_the_whole_run(images: Path, tmp_path: Path) -> None:
+def test_events_describe_the_whole_run(images: Path, tmp_path: Path) -> None:
     listener = Listener()
     run(ask([images], tmp_path / "out"), listener, [upscaler()])
     (start,), (done,) = listener.fields("start"), listener.fields("done")
     assert (start["pictures"], start["model"], start["scale"]) == (3, "nearest", 2)
     assert (start["tile_size"], start["halo"], start["precision"]) == (16, 1, "fp32")
     for number in (1, 2, 3):
-        told = [fields for fields in listener.fields("progress") if fields["picture"] == number]
-        assert [fields["tile"] for fields in told] == [1, 2, 3, 4]
+        progress = [fields for fields in listener.fields("progress") if fields["picture"] == number]
+        assert [fields["tile"] for fields in progress] == [1, 2, 3, 4]
     (item,) = [fields for fields in listener.fields("item_done") if fields["picture"] == 2]
     assert (item["picture"], item["source"]) == (2, images / "b.png")
     assert (item["lr_size"], item["sr_size"], item["tiles"]) == ((31, 24), (62, 48), 4)
@@ -274,7 +263,7 @@ def originals(images: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_scores_are_told_and_saved(images: Path, originals: Path, tmp_path: Path) -> None:
+def test_scores_are_reported_and_saved(images: Path, originals: Path, tmp_path: Path) -> None:
     listener, output = Listener(), tmp_path / "out"
     request = ask([images], output, reference=originals)
     outcome = run(request, listener, [upscaler()])
@@ -355,7 +344,7 @@ def test_images_are_known_to_be_bad_before_any_work(images: Path, tmp_path: Path
     assert start["megapixels"] == pytest.approx((30 + 31) * 24 / 1e6, abs=1e-3)
 
 
-def test_what_a_result_cannot_keep_is_told(tmp_path: Path) -> None:
+def test_what_a_result_cannot_keep_is_reported(tmp_path: Path) -> None:
     deep = np.full((9, 8, 3), 40000, np.uint16)
     source = tmp_path / "deep.png"
     image = pyvips.Image.new_from_memory(deep.data, 8, 9, 3, "ushort")
@@ -402,7 +391,7 @@ def test_too_little_memory_next_to_the_network_fails_only_its_image(
     assert "not enough memory" in outcome.failures[images / "b.png"]
 
 
-def test_too_little_memory_to_verify_tiles_is_only_told(
+def test_too_little_memory_to_verify_tiles_is_only_reported(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:

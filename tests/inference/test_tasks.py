@@ -193,7 +193,7 @@ def test_one_input_may_go_into_a_file(images: Path, tmp_path: Path) -> None:
         ("out.dir", False, False),
     ],
 )
-def test_a_name_tells_files_from_folders(
+def test_a_name_distinguishes_files_from_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_file: bool, is_video: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -100,7 +100,7 @@ def test_a_dark_16_bit_tiff_keeps_its_values(options: dict[str, Any]) -> None:
     dark = noise(24, 17, 3, dtype="uint16") % 200
     header, pixels = read(encode_tiff(dark, photometric="rgb", **options))
     np.testing.assert_array_equal(pixels, dark)
-    assert (header.depth, pixels.dtype) == (16, np.uint16)
+    assert (header.depth, pixels.dtype) == (16, np.dtype(np.uint16))
 
 
 def test_white_of_12_bits_is_white_of_16(tmp_path: Path) -> None:

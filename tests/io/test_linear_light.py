@@ -1,6 +1,9 @@
 """Resampling mixes light, not code values, and colors only as far as they are seen."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import pyvips
 
@@ -8,13 +11,11 @@ from sr.io.linear_light import resample_in_linear_light
 
 
 def shrunk(
-    pixels: np.ndarray, size: tuple[int, int], max_value: float, *, alpha: bool = False
-) -> np.ndarray:
+    pixels: npt.NDArray[Any], size: tuple[int, int], max_value: float, *, alpha: bool = False
+) -> npt.NDArray[Any]:
     image = pyvips.Image.new_from_array(pixels)
-    result = resample_in_linear_light(
-        image, size, max_value=max_value, alpha=alpha, num_frames=1
-    ).numpy()
-    return result.reshape(*size, pixels.shape[2])
+    result = resample_in_linear_light(image, size, max_value=max_value, alpha=alpha, num_frames=1)
+    return np.reshape(result.numpy(), (*size, pixels.shape[2]))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (31, 5), (70, 41)])

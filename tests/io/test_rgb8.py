@@ -74,10 +74,10 @@ def test_the_content_decides_the_format_not_the_suffix(tmp_path: Path, image: Im
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
 def test_exif_orientation_is_applied(tmp_path: Path, image: Image, suffix: str) -> None:
-    image = as_vips(image).copy()
-    image.set_type(pyvips.GValue.gint_type, "orientation", 6)  # the camera was held upright
+    turned = as_vips(image).copy()
+    turned.set_type(pyvips.GValue.gint_type, "orientation", 6)  # the camera was held upright
     options = {"lossless": True} if suffix == ".webp" else {}
-    image.write_to_file(str(tmp_path / f"a{suffix}"), **options)
+    turned.write_to_file(str(tmp_path / f"a{suffix}"), **options)
     read = read_rgb8(tmp_path / f"a{suffix}")
     np.testing.assert_array_equal(read, np.rot90(image, -1))
     assert read_size(tmp_path / f"a{suffix}") == read.shape[:2]

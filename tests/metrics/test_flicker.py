@@ -75,7 +75,7 @@ def test_covered_pixels_do_not_count() -> None:
     still = torch.zeros(32, 40, 2)
     assert warping_error([frames[0], following], [(still, still)]) > 1e-3
     backward = still.clone()
-    backward[10:20, 10:20] = 5  # what is there came from elsewhere
+    backward[10:20, 10:20] = 5  # what is there comes from elsewhere
     assert warping_error([frames[0], following], [(still, backward)]) < 1e-10
 
 
@@ -83,7 +83,7 @@ def test_pixels_where_motion_changes_abruptly_do_not_count() -> None:
     (frame,), _ = moving(1)
     still = torch.zeros(32, 40, 2)
     forward = still.clone()
-    forward[:, 20:, 0] = 0.4  # too little for the way back to tell
+    forward[:, 20:, 0] = 0.4  # too little for the way back to show
     damaged = frame.clone()
     damaged[..., 19] = 0
     expected = warping_error([frame, frame], [(forward, still)])

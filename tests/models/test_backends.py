@@ -165,7 +165,7 @@ def test_openvino_reports_nothing_to_its_makers() -> None:
 
 
 @needs_openvino
-def test_memory_that_openvino_could_not_get_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_openvino_could_not_get_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Request:
         def infer(self, *_: object, **__: object) -> dict[int, object]:
             return {0: torch.empty(0, 3, 0, 0).numpy()}  # as OpenVINO 2026.4 does then

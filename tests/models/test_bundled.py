@@ -30,7 +30,7 @@ def test_every_listed_model_has_a_file_and_a_card_and_the_reverse() -> None:
 
 
 @pytest.mark.parametrize("bundled", BUNDLED, ids=NAMES)
-def test_what_a_header_tells_is_what_is_loaded(bundled: BundledModel) -> None:
+def test_what_a_header_says_is_what_is_loaded(bundled: BundledModel) -> None:
     facts = bundled.read_facts()
     loaded = load_generator(bundled.file)
     assert facts.network == loaded.architecture
@@ -106,7 +106,7 @@ def test_other_names_are_refused_with_what_there_is(
         resolve_model(given)
 
 
-def test_a_bundled_file_that_is_missing_or_cut_off_is_told(
+def test_a_bundled_file_that_is_missing_or_cut_off_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sr.models.bundled.WEIGHTS", tmp_path)

@@ -1,4 +1,4 @@
-"""Networks that see several frames: files of train.py and published ones, told about, converted."""
+"""Networks that see several frames: files of train.py and published ones, described, converted."""
 
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ def ours(folder: Path, **metadata: Any) -> Path:
     """A file as train.py writes it. metadata: a value of None leaves the key out."""
     path = folder / "rbpn.safetensors"
     known = {"generator": OPTIONS, "scale": 2, "receptive_radius": 13, "clips": CLIPS, **metadata}
-    told = {key: value for key, value in known.items() if value is not None}
-    write_model_file(path, tiny().state_dict(), told)
+    kept = {key: value for key, value in known.items() if value is not None}
+    write_model_file(path, tiny().state_dict(), kept)
     return path
 
 
@@ -63,7 +63,7 @@ def assert_is_tiny(network: torch.nn.Module) -> None:
         assert torch.equal(network(window), PackedWindow(tiny())(window))
 
 
-def test_a_file_tells_its_window(tmp_path: Path) -> None:
+def test_a_file_has_its_window(tmp_path: Path) -> None:
     loaded = load_generator(ours(tmp_path))
     assert loaded.window == Window((1, -1), "reflect", "nearest")
     assert loaded.flow == FarnebackOptions(type="Farneback")
@@ -112,14 +112,14 @@ def test_a_window_that_is_missing_or_does_not_fit_is_refused(
         load_generator(ours(tmp_path, clips=clips))
 
 
-def test_all_is_told_of_it(tmp_path: Path) -> None:
-    told = describe_model(ours(tmp_path))
-    assert told["frames"] == (
+def test_all_its_facts_are_listed(tmp_path: Path) -> None:
+    metadata = describe_model(ours(tmp_path))
+    assert metadata["frames"] == (
         "3: the one enlarged, +1, -1; beyond ends and cuts: reflect; alignment: nearest; "
         "flow: Farneback"
     )
-    assert told["parameters"] == f"{sum(x.numel() for x in tiny().parameters()):,}"
-    assert float(told["work"].split()[0]) > 0
+    assert metadata["parameters"] == f"{sum(x.numel() for x in tiny().parameters()):,}"
+    assert float(metadata["work"].split()[0]) > 0
 
 
 def test_published_weights_become_a_file_of_ours_and_back(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_published_weights_become_a_file_of_ours_and_back(tmp_path: Path) -> Non
     assert_is_tiny(load_generator(tmp_path / "b.pth").network)
 
 
-def test_what_weights_alone_do_not_tell_is_refused_as_pth(tmp_path: Path) -> None:
+def test_what_weights_alone_cannot_hold_is_refused_as_pth(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"b\.pth: .*reflect.* cannot be detected"):
         convert_model(ours(tmp_path), tmp_path / "b.pth")
     convert_model(ours(tmp_path), tmp_path / "b.safetensors")

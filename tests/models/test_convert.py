@@ -63,8 +63,8 @@ def test_a_round_trip_through_pth_changes_no_weight(ours: Path, tmp_path: Path) 
 
 def test_what_a_file_says_of_itself_is_kept(ours: Path, tmp_path: Path) -> None:
     convert_model(ours, tmp_path / "copy.safetensors")
-    told = read_model_file(tmp_path / "copy.safetensors").metadata
-    assert (told["step"], told["licence"]) == (7, "CC0-1.0")
+    facts = read_model_file(tmp_path / "copy.safetensors").metadata
+    assert (facts["step"], facts["licence"]) == (7, "CC0-1.0")
 
 
 def test_spandrel_reads_what_is_written_for_others(ours: Path, tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
     network, options = SMALL["compact"]
     ours = tmp_path / "ours.safetensors"
     write_model_file(ours, network.state_dict(), {"generator": options, "scale": 4})
-    told = convert_model(ours, tmp_path / "a.onnx", half=half)
-    assert "onnxruntime's result differs from torch's by" in told
+    facts = convert_model(ours, tmp_path / "a.onnx", half=half)
+    assert "onnxruntime's result differs from torch's by" in facts
     loaded = load_generator(tmp_path / "a.onnx")
     assert (loaded.scale, loaded.receptive_radius, loaded.architecture) == (4, 4, "Compact")
     lr = torch.rand(3, 3, 9, 14)
@@ -170,9 +170,9 @@ def test_an_onnx_program_of_another_kind_is_refused(
         load_generator(tmp_path / "a.onnx")
 
 
-@pytest.mark.parametrize("told", ["{", "[]", '{"receptive_radius": -5}', '{"generator": "x"}'])
-def test_odd_metadata_of_an_onnx_program_is_refused(told: str, tmp_path: Path) -> None:
-    write_identity(tmp_path / "a.onnx", ["n", 3, "h", "w"], 1, {"sr": told})
+@pytest.mark.parametrize("facts", ["{", "[]", '{"receptive_radius": -5}', '{"generator": "x"}'])
+def test_odd_metadata_of_an_onnx_program_is_refused(facts: str, tmp_path: Path) -> None:
+    write_identity(tmp_path / "a.onnx", ["n", 3, "h", "w"], 1, {"sr": facts})
     with pytest.raises(ModelFileError, match=r"a\.onnx: its metadata cannot be read"):
         load_generator(tmp_path / "a.onnx")
 
@@ -202,7 +202,7 @@ def test_a_pth_that_nobody_could_read_right_is_refused(
 
 def test_weights_too_large_for_float16_are_refused(tmp_path: Path) -> None:
     network = Compact(2, 4, 1)
-    network.body[0].weight.data[0] = 1e6  # type: ignore[union-attr, index]  # a Conv2d
+    network.get_parameter("body.0.weight").data[0] = 1e6
     torch.save(network.state_dict(), tmp_path / "a.pth")
     for name in ("b.pth", "b.safetensors"):
         with pytest.raises(ModelFileError, match=r"body\.0\.weight has values too large"):
@@ -232,14 +232,14 @@ def test_a_failed_conversion_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_is_described(ours: Path) -> None:
-    told = describe_model(ours)
-    assert told["parameters"].replace(",", "").isdigit()
-    assert told["licence"] == "CC0-1.0"
-    assert told["training data"] == "two photographs"
-    assert told["step"] == "7, averaged weights"
-    assert told["network"].endswith("(train.py)")
-    assert told["precisions"] == "float32, bfloat16, float16"
-    assert told["work"].endswith("MFLOP per LR pixel")
+    facts = describe_model(ours)
+    assert facts["parameters"].replace(",", "").isdigit()
+    assert facts["licence"] == "CC0-1.0"
+    assert facts["training data"] == "two photographs"
+    assert facts["step"] == "7, averaged weights"
+    assert facts["network"].endswith("(train.py)")
+    assert facts["precisions"] == "float32, bfloat16, float16"
+    assert facts["work"].endswith("MFLOP per LR pixel")
 
 
 def test_flops_are_two_a_weight_and_pixel() -> None:

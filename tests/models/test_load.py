@@ -55,7 +55,7 @@ def test_a_generator_comes_back_from_its_model_file(tmp_path: Path) -> None:
     assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
 
 
-def test_a_radius_that_the_file_does_not_tell_is_measured(tmp_path: Path) -> None:
+def test_a_radius_that_the_file_does_not_have_is_measured(tmp_path: Path) -> None:
     path = small_model(tmp_path / "a.safetensors", receptive_radius=None)
     assert load_generator(path).receptive_radius == 4
 

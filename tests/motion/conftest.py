@@ -22,7 +22,7 @@ def moved() -> Moved:
         noise = np.random.default_rng(seed).random((4 * height + 160, 4 * width + 160, 3))
         # Made four times as large, moved by whole pixels and made smaller again.
         scene = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 8)
-        scene = cv2.normalize(scene, None, 0, 255, cv2.NORM_MINMAX)
+        scene = cv2.normalize(scene, np.empty_like(scene), 0, 255, cv2.NORM_MINMAX)
         top, left = 80 - round(4 * down), 80 - round(4 * right)
         part = scene[top : top + 4 * height, left : left + 4 * width]
         return np.asarray(

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -7,8 +8,8 @@ import torch
 
 from sr.build import build_flow
 from sr.motion import methods
-from sr.motion.flow import measure_flow
-from sr.motion.methods import DIS, RGB8, Farneback, FlowMethod, to_luma
+from sr.motion.flow import measure_flow, to_luma
+from sr.motion.methods import DIS, RGB8, Farneback, FlowMethod
 from sr.options.flow import DISOptions, FarnebackOptions
 
 Moved = Callable[..., RGB8]
@@ -74,14 +75,15 @@ def test_unlike_frames_are_refused(method: FlowMethod) -> None:
     frame = np.zeros((20, 30, 3), np.uint8)
     with pytest.raises(ValueError, match=r"one size, got uint8 \(20, 30, 3\) and uint8 \(10, 3"):
         method(frame, frame[:10])
-    for other in (frame[..., 0], frame.astype(np.float32), frame[:0], frame[..., :2]):
+    others: list[Any] = [frame[..., 0], frame.astype(np.float32), frame[:0], frame[..., :2]]
+    for other in others:
         with pytest.raises(ValueError, match="expected two uint8 frames"):
             method(frame, other)
         with pytest.raises(ValueError, match="expected two uint8 frames"):
             method(other, other)
 
 
-def test_names_tell_methods_and_settings_apart() -> None:
+def test_names_differ_by_method_and_settings() -> None:
     assert DIS().name == "DIS (medium, finest scale 0)"
     assert Farneback().name == f"Farneback {methods._FARNEBACK}"
 

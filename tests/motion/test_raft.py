@@ -114,7 +114,7 @@ def test_weights_come_from_files_of_torch_and_safetensors(suffix: str, tmp_path:
     assert not network.training
 
 
-def test_the_name_tells_size_and_weights_apart(path: Path, tmp_path: Path) -> None:
+def test_the_name_differs_by_size_and_weights(path: Path, tmp_path: Path) -> None:
     copy, other = tmp_path / "copy.pth", tmp_path / "other.pth"
     copy.write_bytes(path.read_bytes())
     torch.save(random_weights(seed=1), other)

@@ -11,9 +11,13 @@ from sr.motion.scene_cuts import is_cut, measure_agreement, measure_motion
 Moved = Callable[..., RGB8]
 
 
+def to_float(frame: RGB8) -> Image:
+    return np.divide(frame, 255, dtype=np.float32)
+
+
 def agreements(a: RGB8, b: RGB8) -> tuple[Image, Image]:
     forward, backward = DIS()(a, b), DIS()(b, a)
-    first, second = (frame.astype(np.float32) / 255 for frame in (a, b))
+    first, second = (to_float(frame) for frame in (a, b))
     return measure_agreement(first, second, forward, backward), measure_agreement(
         second, first, backward, forward
     )
@@ -26,12 +30,12 @@ def noisy(frame: RGB8, levels: float, seed: int) -> RGB8:
 
 def test_a_frame_agrees_with_itself(moved: Moved) -> None:
     still = np.zeros((64, 112, 2), np.float32)
-    frame = moved(0, 0).astype(np.float32) / 255
+    frame = to_float(moved(0, 0))
     assert np.allclose(measure_agreement(frame, frame, still, still), 1)
 
 
 def test_frames_agree_along_their_motion_alone(moved: Moved) -> None:
-    first, second = (frame.astype(np.float32) / 255 for frame in (moved(0, 0), moved(3, 1)))
+    first, second = (to_float(frame) for frame in (moved(0, 0), moved(3, 1)))
     flow = np.full((64, 112, 2), [3, 1], np.float32)
     inside = (slice(8, -8), slice(8, -8))
     assert measure_agreement(first, second, flow, -flow)[inside].min() > 0.9

@@ -1,20 +1,12 @@
-import cv2
 import numpy as np
 import torch
+from helpers.images import draw_texture
 
-from sr.motion.flow import Image
 from sr.motion.warp import find_consistent, locate_pixels, sample, warp, warp_image
 
 
-def texture(height: int, width: int) -> Image:
-    """Smooth noise, in [0, 1]."""
-    noise = np.random.default_rng(0).random((height, width), np.float32)
-    blurred = cv2.GaussianBlur(noise, (0, 0), 2)
-    return np.asarray(cv2.normalize(blurred, None, 0, 1, cv2.NORM_MINMAX), np.float32)
-
-
 def test_warping_by_the_flow_brings_the_other_image_here() -> None:
-    wide = texture(80, 100)
+    wide = draw_texture(80, 100)
     a, b = wide[10:70, 10:90], wide[8:68, 7:87]
     flow = np.full((60, 80, 2), [3, 2], np.float32)
     assert np.allclose(warp_image(b, flow)[:-2, :-3], a[:-2, :-3], atol=1e-6)
@@ -28,7 +20,7 @@ def test_warping_by_half_a_pixel_keeps_a_ramp() -> None:
 
 
 def test_channels_are_warped_alike() -> None:
-    image = texture(24, 32)
+    image = draw_texture(24, 32)
     flow = np.random.default_rng(1).normal(0, 2, (24, 32, 2)).astype(np.float32)
     both = warp_image(np.stack([image, image[::-1]], axis=-1), flow)
     assert np.allclose(both[..., 0], warp_image(image, flow), atol=1e-6)
@@ -36,7 +28,7 @@ def test_channels_are_warped_alike() -> None:
 
 
 def test_tensors_and_arrays_are_warped_alike() -> None:
-    image = texture(24, 32)
+    image = draw_texture(24, 32)
     flow = np.random.default_rng(1).normal(0, 2, (24, 32, 2)).astype(np.float32)
     moved, inside = warp(
         torch.from_numpy(image)[None, None],
@@ -68,7 +60,7 @@ def test_a_flow_is_consistent_where_it_stays_inside_and_is_led_back() -> None:
     assert torch.equal(find_consistent(flow, -flow), expected)
     assert not find_consistent(flow, flow).any()
     backward = torch.zeros(9, 12, 2)
-    backward[3:5, 4:8] = 5  # what is there came from elsewhere
+    backward[3:5, 4:8] = 5  # what is there comes from elsewhere
     still = find_consistent(torch.zeros(9, 12, 2), backward)
     assert still.sum() == 9 * 12 - 2 * 4
     assert not still[3:5, 4:8].any()

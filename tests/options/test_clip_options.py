@@ -102,7 +102,7 @@ def test_a_window_has_the_documented_defaults(file: Path) -> None:
         ),
     ],
 )
-def test_sources_of_clips_are_told_by_their_type(
+def test_the_type_selects_the_source_of_clips(
     file: Path, source: str, expected: FrameFolders | Vimeo90K | VideoFiles | MovingPhotos
 ) -> None:
     overrides = [f"datasets.train.source={source}", "datasets.train.flips=false"]
@@ -142,7 +142,7 @@ def test_dumped_options_of_clips_load_to_the_same_options(file: Path, tmp_path: 
         ("datasets.train.source.subfolders=x", "datasets.train.source.subfolders: unknown key"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_key(file: Path, override: str, fault: str) -> None:
+def test_a_wrong_value_is_reported_with_its_key(file: Path, override: str, fault: str) -> None:
     with pytest.raises(OptionsError, match=fault):
         load_options(file, [override])
 

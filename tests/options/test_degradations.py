@@ -119,7 +119,7 @@ def test_a_replaced_field_leaves_the_others_of_its_preset() -> None:
         ({"type": "Real", "clean_probability": 1.1}, "degradation.clean_probability: Input should"),
     ],
 )
-def test_a_wrong_section_is_told_with_its_key(
+def test_a_wrong_section_is_reported_with_its_key(
     tmp_path: Path, part: dict[str, Any], fault: str
 ) -> None:
     assert fault_of(tmp_path, part).startswith(fault)
@@ -147,7 +147,7 @@ def test_a_wrong_section_is_told_with_its_key(
         ("blur_probability", 1.5, ": Input should be less than or equal to 1"),
     ],
 )
-def test_a_wrong_range_is_told_with_its_key(
+def test_a_wrong_range_is_reported_with_its_key(
     tmp_path: Path, field: str, value: Any, fault: str
 ) -> None:
     line = fault_of(tmp_path, {"type": "RealESRGAN", "second": {field: value}})

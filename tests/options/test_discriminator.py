@@ -57,7 +57,7 @@ def test_every_field_is_described(options: type[Section]) -> None:
         ("UNet", UNetDiscriminatorOptions),
     ],
 )
-def test_the_type_tells_the_discriminator(name: str, options: type[Section]) -> None:
+def test_the_type_selects_the_discriminator(name: str, options: type[Section]) -> None:
     assert type(adapter.validate_python({"type": name})) is options
 
 

@@ -15,7 +15,7 @@ def page() -> str:
 
 
 def rows(page: str) -> list[list[str]]:
-    """Cells of the rows that tell about a key."""
+    """Cells of the rows about a key."""
     lines = [line for line in page.splitlines() if line.startswith("| `")]
     return [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in lines]
 
@@ -25,12 +25,12 @@ def test_the_page_in_the_repository_is_fresh(repository: Path, page: str) -> Non
     assert kept == page, "run: python -m sr.options.generate_docs > docs/options.md"
 
 
-def test_every_key_of_the_schema_is_told(page: str) -> None:
+def test_every_key_of_the_schema_is_documented(page: str) -> None:
     schema = json.loads(generate_schema())
-    told = {row[0].strip("`").rpartition(".")[2] for row in rows(page)}
+    documented = {row[0].strip("`").rpartition(".")[2] for row in rows(page)}
     for part in (schema, *schema["$defs"].values()):
         selectors = {key for key, option in part["properties"].items() if "const" in option}
-        assert set(part["properties"]) - selectors <= told, part["title"]
+        assert set(part["properties"]) - selectors <= documented, part["title"]
 
 
 def test_every_key_has_a_text_or_leads_to_a_section(page: str) -> None:
@@ -45,7 +45,7 @@ def test_every_kind_has_a_heading(page: str) -> None:
         assert kind is None or re.search(rf"^### `[a-z_.]+`: {kind}$", page, re.MULTILINE), kind
 
 
-def test_bounds_defaults_and_choices_are_told(page: str) -> None:
+def test_bounds_defaults_and_choices_are_documented(page: str) -> None:
     assert "| `scale` | `2`, `3`, `4`, `8` | - | Upscaling factor. |" in page
     assert "| `train.steps` | integer above 0 | - | Optimizer updates of the whole run. |" in page
     assert "| `train.ema_decay` | number at least 0 and below 1 | `0.999` | " in page

@@ -17,6 +17,7 @@ from helpers.basicsr_files import (
     load,
 )
 
+from sr.options.datasets import PairedFolders
 from sr.options.import_basicsr import Translation, import_basicsr
 
 
@@ -57,7 +58,9 @@ def test_data_sets_arrive(tmp_path: Path) -> None:
     assert data.train.flips
     assert data.train.transposes
     assert [found.name for found in data.validation] == ["five", "fourteen"]
-    assert data.validation[1].source.hr == (Path("fourteen/hr"),)
+    source = data.validation[1].source
+    assert isinstance(source, PairedFolders)
+    assert source.hr == (Path("fourteen/hr"),)
 
 
 def test_without_lr_folder_it_is_made_from_hr(tmp_path: Path) -> None:
@@ -72,7 +75,7 @@ def test_a_validation_set_without_hr_is_listed(tmp_path: Path) -> None:
     assert "without hr" in find_line(text, "datasets.val.dataroot_lq")
 
 
-def test_validation_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_validation_sets_of_one_name_get_different_names(tmp_path: Path) -> None:
     loaded = load(change(EDSR, ("datasets", "val_2", "name"), "five"), tmp_path)
     assert [found.name for found in loaded.datasets.validation] == ["five", "five_2"]
 
@@ -241,7 +244,7 @@ def test_a_term_of_weight_0_is_left_out_and_listed(tmp_path: Path, term: str) ->
 
 
 @pytest.mark.parametrize(
-    ("hflip", "rot", "ours", "told"),
+    ("hflip", "rot", "ours", "note"),
     [
         (True, True, (True, True), ""),
         (False, False, (False, False), ""),
@@ -249,14 +252,14 @@ def test_a_term_of_weight_0_is_left_out_and_listed(tmp_path: Path, term: str) ->
         (False, True, (True, True), "upside down only"),
     ],
 )
-def test_flips(tmp_path: Path, hflip: bool, rot: bool, ours: tuple[bool, bool], told: str) -> None:
+def test_flips(tmp_path: Path, hflip: bool, rot: bool, ours: tuple[bool, bool], note: str) -> None:
     text = change(EDSR, ("datasets", "train", "use_hflip"), hflip)
     text = change(text, ("datasets", "train", "use_rot"), rot)
     train = load(text, tmp_path).datasets.train
     assert (train.flips, train.transposes) == ours
     lines = [find_line(text, f"datasets.train.{key}") for key in ("use_hflip", "use_rot")]
-    assert told in "".join(lines)
-    assert bool(told) == any(lines)
+    assert note in "".join(lines)
+    assert bool(note) == any(lines)
 
 
 def test_of_an_older_and_a_newer_key_the_newer_counts(tmp_path: Path) -> None:

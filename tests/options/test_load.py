@@ -69,7 +69,9 @@ def test_a_number_written_as_1e_minus_4_is_a_number(file: Path) -> None:
     optimizer = load_options(file).train.optimizer
     assert isinstance(optimizer, AdamOptions)
     assert optimizer.learning_rate == 0.0001
-    assert load_options(file, ["losses.pixel.weight=2e-3"]).losses.pixel.weight == 0.002
+    pixel = load_options(file, ["losses.pixel.weight=2e-3"]).losses.pixel
+    assert pixel is not None
+    assert pixel.weight == 0.002
 
 
 def test_options_cannot_be_changed_after_loading(file: Path) -> None:
@@ -78,7 +80,7 @@ def test_options_cannot_be_changed_after_loading(file: Path) -> None:
         options.train.steps = 3  # type: ignore[misc]  # that is the point
 
 
-def test_all_faults_are_told_at_once_with_the_file_and_their_keys(file: Path) -> None:
+def test_all_faults_are_reported_at_once_with_the_file_and_their_keys(file: Path) -> None:
     overrides = [
         "trian.steps=1",
         "seed=-1",
@@ -189,7 +191,7 @@ def test_a_misspelt_type_is_answered_with_the_nearest_one(file: Path) -> None:
         ),
     ],
 )
-def test_a_value_that_is_not_allowed_is_told_with_its_key(
+def test_a_value_that_is_not_allowed_is_reported_with_its_key(
     file: Path, override: str, fault: str
 ) -> None:
     (line,) = faults_of(file, override)
@@ -219,7 +221,9 @@ def test_an_overrides_value_is_read_as_yaml(file: Path) -> None:
         ],
     )
     assert options.train.schedule == MultiStepOptions(type="multi_step", milestones=(3, 5))
-    assert options.datasets.train.source.hr == (Path("a"), Path("b/c"))
+    source = options.datasets.train.source
+    assert isinstance(source, HRFolders)
+    assert source.hr == (Path("a"), Path("b/c"))
     assert options.datasets.train.flips is False
     assert options.datasets.train.description == "x=1, y"
 
@@ -250,8 +254,9 @@ def test_an_override_of_an_anchored_section_leaves_its_aliases_alone(tmp_path: P
         text.replace("\ntrain:", "\n  validation: [{name: a, source: *photos}]\ntrain:"), "utf-8"
     )
     options = load_options(path, ["datasets.train.source.hr=[others]"])
-    assert options.datasets.train.source.hr == (Path("others"),)
-    assert options.datasets.validation[0].source.hr == (Path("photos"),)
+    sources = (options.datasets.train.source, options.datasets.validation[0].source)
+    folders = [source.hr for source in sources if isinstance(source, HRFolders)]
+    assert folders == [(Path("others"),), (Path("photos"),)]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ PAIRED = {"type": "PairedFolders", "hr": ["a"], "lr": ["b"]}
 CLIPS = {"type": "FrameFolders", "hr": ["clips"]}
 
 
-def mix(*sources: dict[str, object], share: float = 1.0) -> dict[str, object]:
+def mix(*sources: Mapping[str, object], share: float = 1.0) -> dict[str, object]:
     parts = [{"share": share if index else 1.0, "source": s} for index, s in enumerate(sources)]
     return {"type": "Mixed", "sources": parts}
 

@@ -40,7 +40,7 @@ def test_every_tile_is_done_once_whoever_does_it(num_devices: int) -> None:
     counts = torch.zeros(80, 100)
     sr = torch.zeros(1, 3, 80, 100)
     networks = [Doubling() for _ in range(num_devices)]
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def write(box: Box, part: Tensor) -> None:
         counts[box.rows, box.columns] += 1
@@ -52,11 +52,11 @@ def test_every_tile_is_done_once_whoever_does_it(num_devices: int) -> None:
         50,
         lambda box: lr[:, :, box.rows, box.columns],
         write,
-        lambda tile, tiles: told.append((tile, tiles)),
+        lambda tile, tiles: reported.append((tile, tiles)),
     )
     assert (counts == 1).all()
     assert torch.equal(sr, Doubling()(lr))
-    assert told == [(number, 35) for number in range(1, 36)]
+    assert reported == [(number, 35) for number in range(1, 36)]
     assert all(network.num_calls > 3 for network in networks)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("sr-")]
 

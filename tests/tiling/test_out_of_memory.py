@@ -50,12 +50,12 @@ def image(height: int, width: int) -> Tensor:
 
 
 def check(upscale: Upscaler, network: Limited, lr: Tensor) -> None:
-    """The result is the whole one, each pixel of it written once, each tile told once."""
+    """The result is the whole one, each pixel of it written once, each tile reported once."""
     height, width = lr.shape[2:]
     with torch.inference_mode():
         whole = network.body(lr)
     written = torch.zeros(2 * height, 2 * width)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     sr = torch.full_like(whole, -9.0).clone()
 
     def read(box: Box) -> Tensor:
@@ -66,16 +66,17 @@ def check(upscale: Upscaler, network: Limited, lr: Tensor) -> None:
         sr[:, :, box.rows, box.columns] = part
 
     num_tiles = len(upscale.list_tiles(height, width))
-    upscale.upscale(height, width, read, write, lambda tile, tiles: told.append((tile, tiles)))
+    upscale.upscale(height, width, read, write, lambda tile, tiles: reported.append((tile, tiles)))
     assert (written == 1).all()
     assert (sr - whole).abs().max() < 1e-6
-    assert told == [(number, num_tiles) for number in range(1, num_tiles + 1)]
+    assert reported == [(number, num_tiles) for number in range(1, num_tiles + 1)]
 
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("tile_size", [0, 64])
 def test_a_tile_too_large_is_cut_and_all_after_it(error: Exception, tile_size: int) -> None:
-    network, warnings = Limited(50 * 50, error), []
+    network = Limited(50 * 50, error)
+    warnings: list[str] = []
     upscale = upscaler(network, tile_size, on_warning=warnings.append)
     check(upscale, network, image(130, 150))
     assert network.num_failures == len(warnings) > 0  # none is tried that is known to be too large
@@ -109,7 +110,8 @@ def test_memory_may_run_out_in_the_middle_of_a_row(first_failure: int) -> None:
             self.max_pixels = 30 * 30 if len(self.shapes) + 1 >= first_failure else 10**9
             return super().forward(lr)
 
-    network, warnings = LimitedLater(0), []
+    network = LimitedLater(0)
+    warnings: list[str] = []
     upscale = upscaler(network, 48, on_warning=warnings.append)
     check(upscale, network, image(140, 140))  # 3 x 3 tiles
     assert len(network.shapes) > 9
@@ -119,7 +121,8 @@ def test_memory_may_run_out_in_the_middle_of_a_row(first_failure: int) -> None:
 
 @pytest.mark.parametrize(("max_pixels", "batch_size"), [(2 * 20 * 20, 2), (20 * 20, 1)])
 def test_memory_may_run_out_in_a_batch(max_pixels: int, batch_size: int) -> None:
-    network, warnings = Limited(max_pixels), []
+    network = Limited(max_pixels)
+    warnings: list[str] = []
     upscale = upscaler(network, 16, batch_size=4, on_warning=warnings.append)
     check(upscale, network, image(64, 160))
     assert upscale.batch_size == batch_size
@@ -129,7 +132,8 @@ def test_memory_may_run_out_in_a_batch(max_pixels: int, batch_size: int) -> None
 
 
 def test_a_batch_is_taken_apart_before_its_tiles_are_cut() -> None:
-    network, warnings = Limited(40 * 40), []
+    network = Limited(40 * 40)
+    warnings: list[str] = []
     upscale = upscaler(network, 37, batch_size=4, on_warning=warnings.append)
     check(upscale, network, image(111, 259))  # 3 x 7 tiles, 41 x 41 with the whole halo
     assert "for 4 tiles" in next(warning for warning in warnings if " tiles of 41x" in warning)
@@ -138,7 +142,8 @@ def test_a_batch_is_taken_apart_before_its_tiles_are_cut() -> None:
 
 
 def test_where_one_tile_is_too_large_no_batch_is_tried() -> None:
-    network, warnings = Limited(40 * 30), []
+    network = Limited(40 * 30)
+    warnings: list[str] = []
     upscale = upscaler(network, 40, batch_size=4, on_warning=warnings.append)
     check(upscale, network, image(120, 280))  # the first corner is alone in its batch
     assert (upscale.batch_size, upscale.tile_size) == (1, 28)
@@ -146,7 +151,8 @@ def test_where_one_tile_is_too_large_no_batch_is_tried() -> None:
 
 
 def test_memory_for_no_tile_at_all_names_the_size() -> None:
-    network, warnings = Limited(10), []
+    network = Limited(10)
+    warnings: list[str] = []
     upscale = upscaler(network, 64, on_warning=warnings.append)
     with pytest.raises(
         MemoryError, match=r"not enough memory on cpu for a tile of \d+x\d+ LR pixe"
@@ -167,7 +173,8 @@ def test_memory_that_a_precision_too_narrow_takes_twice_is_found_by_cutting() ->
             sr: Tensor = self.body(lr)
             return sr * float("nan") if reduced else sr
 
-    network, warnings = Widened(60 * 60), []
+    network = Widened(60 * 60)
+    warnings: list[str] = []
     upscale = Upscaler(
         network,
         scale=2,
@@ -188,6 +195,6 @@ def test_other_errors_are_not_taken_for_too_little_memory() -> None:
     assert network.num_failures == 1
 
 
-def test_without_a_listener_the_log_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_listener_the_log_gets_the_warning(caplog: pytest.LogCaptureFixture) -> None:
     upscaler(Limited(50 * 50), 64)(image(64, 64))
     assert "not enough memory for a tile of 64x64 LR pixels" in caplog.text

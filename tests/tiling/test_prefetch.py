@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -128,7 +129,8 @@ def test_an_error_of_reading_comes_out_in_the_caller(error: BaseException, at: i
 def test_an_error_of_writing_comes_out_in_the_caller_and_stops_it(
     error: BaseException, at: int
 ) -> None:
-    written, computed = [], []
+    written: list[int] = []
+    computed: list[Any] = []
 
     def write(box: Box, sr: Tensor) -> None:
         if number(box) == at:

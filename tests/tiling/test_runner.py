@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.tiling import runner as runner_module
 from sr.tiling.runner import CompileError, NetworkRunner, NumericError, is_out_of_memory
 
 CPU = torch.device("cpu")
@@ -116,8 +115,10 @@ def test_a_signal_lost_beside_a_large_constant_is_found_behind_a_pixel_shuffle()
     layers = [nn.Conv2d(3, 3, 1), nn.Conv2d(3, 12, 1)]
     for layer, bias in zip(layers, (1e4, -1e4), strict=True):
         nn.init.dirac_(layer.weight)
-        nn.init.constant_(layer.bias, bias)
-    layers[1].bias.data[:] = torch.linspace(-1, 1, 12)  # another constant in each subpixel
+        nn.init.constant_(layer.get_parameter("bias"), bias)
+    layers[1].get_parameter("bias").data[:] = torch.linspace(
+        -1, 1, 12
+    )  # another constant in each subpixel
     warnings: list[str] = []
     runner(nn.Sequential(*layers, nn.PixelShuffle(2)), BF16, warnings)(patches(0.1))
     assert len(warnings) == 1
@@ -242,7 +243,7 @@ def test_errors_that_mean_too_little_memory(error: BaseException, expected: bool
 def use_backend(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:
     """One that is fast and needs no C++ compiler."""
     compile_with = functools.partial(torch.compile, backend=backend)
-    monkeypatch.setattr(runner_module.torch, "compile", compile_with)
+    monkeypatch.setattr(torch, "compile", compile_with)
 
 
 def test_a_compiled_network_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

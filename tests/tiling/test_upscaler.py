@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 RADIUS = 6  # LR pixels, of `convolutions`
 
 
-def convolutions(scale: int) -> nn.Module:
+def convolutions(scale: int) -> nn.Sequential:
     """Five layers that reach 1 + 2 + 1 + 1 + 1 pixels far, with zero padding."""
     torch.manual_seed(0)
     return nn.Sequential(
@@ -99,11 +99,11 @@ def test_bf16_stays_near_fp32_and_returns_fp32() -> None:
     assert 0 < (rounded - exact).abs().max() < 0.02
 
 
-def test_each_tile_is_told_in_turn() -> None:
-    told: list[tuple[int, int]] = []
+def test_each_tile_is_reported_in_turn() -> None:
+    reported: list[tuple[int, int]] = []
     upscale = upscaler(nn.Identity(), scale=1, tile_size=10)
-    upscale(random_image(20, 25), lambda tile, tiles: told.append((tile, tiles)))
-    assert told == [(number, 6) for number in range(1, 7)]
+    upscale(random_image(20, 25), lambda tile, tiles: reported.append((tile, tiles)))
+    assert reported == [(number, 6) for number in range(1, 7)]
     assert len(upscale.list_tiles(20, 25)) == 6
 
 
@@ -203,10 +203,10 @@ def test_a_batch_of_tiles_gives_what_they_give_one_by_one(
     lr = random_image(height, width)
     one_by_one = upscaler(network)(lr)
     sizes.clear()
-    told: list[int] = []
+    reported: list[int] = []
     batched = upscaler(network, batch_size=batch_size)
-    assert (batched(lr, lambda tile, _: told.append(tile)) - one_by_one).abs().max() < 1e-6
-    assert told == list(range(1, len(batched.list_tiles(height, width)) + 1))
+    assert (batched(lr, lambda tile, _: reported.append(tile)) - one_by_one).abs().max() < 1e-6
+    assert reported == list(range(1, len(batched.list_tiles(height, width)) + 1))
     assert sum(sizes) == len(batched.list_tiles(height, width))
     assert max(sizes) <= batch_size
     if (height, width, batch_size) == (80, 96, 16):  # five rows, each of a tile, four and a tile

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.runs import assert_equal, find_model, load_state, read_events, read_progress
+from helpers.runs import (
+    assert_a_resumed_run_equals_an_unbroken_one,
+    assert_equal,
+    find_model,
+    load_state,
+    read_events,
+    read_progress,
+)
 from torch import Tensor
 
 from sr.build_data import build_window, find_training_sources, find_validation_sources
@@ -88,18 +95,12 @@ def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
     stop_after: Callable[[int], CatchInterruption],
     overrides: tuple[str, ...],
 ) -> None:
-    whole = clip_options("name=whole", *overrides)
-    assert run.train(whole)
-    halves = clip_options("name=halves", *overrides)
-    assert not run.train(halves, catch_interruption=stop_after(2))
-    torch.manual_seed(123)  # whatever the process did meanwhile must not matter
-    assert run.train(halves)
-    first, second = load_state(whole, 4), load_state(halves, 4)
-    del first["options"], second["options"]
-    assert_equal(first, second)
+    assert_a_resumed_run_equals_an_unbroken_one(
+        clip_options, *overrides, interruption=stop_after(2)
+    )
 
 
-def test_a_run_leaves_a_model_that_tells_of_its_window(
+def test_the_model_of_a_run_has_its_window_in_the_metadata(
     clip_options: MakeOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = clip_options("datasets.window.flow={type: Farneback}")

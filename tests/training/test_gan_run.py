@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from helpers.runs import (
-    assert_equal,
+    assert_a_resumed_run_equals_an_unbroken_one,
     find_model,
     load_state,
     read_events,
@@ -46,15 +46,7 @@ def test_k_steps_and_resume_and_k_steps_equal_2k_steps_with_a_discriminator(
     stop_after: Callable[[int], CatchInterruption],
     overrides: tuple[str, ...],
 ) -> None:
-    whole = gan_options("name=whole", *overrides)
-    assert run.train(whole)
-    halves = gan_options("name=halves", *overrides)
-    assert not run.train(halves, catch_interruption=stop_after(3))
-    torch.manual_seed(123)  # whatever the process did meanwhile must not matter
-    assert run.train(halves)
-    first, second = (load_state(options, 6) for options in (whole, halves))
-    del first["options"], second["options"]
-    assert_equal(first, second)
+    assert_a_resumed_run_equals_an_unbroken_one(gan_options, *overrides, interruption=stop_after(3))
 
 
 def test_the_log_holds_each_term_unweighted_and_weighted(gan_options: MakeOptions) -> None:

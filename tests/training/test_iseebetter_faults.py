@@ -55,8 +55,8 @@ ELSEWHERE = {
     10: ("training/test_run", "a_run_leaves_options_environment_log_and_usable_models"),
     # `--residual False` is true.
     11: ("options/test_clip_options", "a_switch_that_is_set_to_false_is_off"),
-    # File names say 4 at every scale; ours leave it to what the file tells of itself.
-    12: ("training/test_clip_run", "a_run_leaves_a_model_that_tells_of_its_window"),
+    # File names say 4 at every scale; ours leave it to what the file says of itself.
+    12: ("training/test_clip_run", "the_model_of_a_run_has_its_window_in_the_metadata"),
     # No seed, no averaged weights, no state of D and of the optimizers to go on from.
     13: (
         "training/test_gan_run",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.runs import (
+    assert_a_resumed_run_equals_an_unbroken_one,
     assert_equal,
     find_model,
     load_state,
@@ -47,17 +48,7 @@ def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
     precision: str,
 ) -> None:
     common = (optimizer, generator, f"train.precision={precision}")
-    whole = tiny_options("name=whole", *common)
-    assert run.train(whole)
-
-    halves = tiny_options("name=halves", *common)
-    assert not run.train(halves, catch_interruption=stop_after(3))
-    torch.manual_seed(123)  # whatever the process did meanwhile must not matter
-    assert run.train(halves)
-
-    first, second = load_state(whole, 6), load_state(halves, 6)
-    del first["options"], second["options"]
-    assert_equal(first, second)
+    assert_a_resumed_run_equals_an_unbroken_one(tiny_options, *common, interruption=stop_after(3))
 
 
 def test_workers_that_read_beyond_the_cache_give_the_batches_of_a_run_without(
@@ -211,7 +202,7 @@ def test_initial_weights_of_another_scale_or_network_are_refused(tiny_options: M
         run.train(tiny_options("name=other", SRRESNET, f"train.initial_generator={path}"))
 
 
-def test_a_run_of_another_scale_takes_what_fits_and_tells_what_does_not(
+def test_a_run_of_another_scale_takes_what_fits_and_lists_what_does_not(
     tiny_options: MakeOptions, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = tiny_options("name=first", "train.steps=1")

@@ -48,7 +48,7 @@ def taught(path: Path | str, inputs: str = "lr") -> tuple[str, ...]:
     return ("losses.pixel=null", f"losses.teacher={term}")
 
 
-def assert_same_weights(first: Options, second: Options, **tolerance: float) -> None:
+def assert_same_weights(first: Options, second: Options, **tolerance: Any) -> None:
     for part in ("generator", "ema"):
         theirs = load_state(second, 6)[part]
         for name, value in load_state(first, 6)[part].items():

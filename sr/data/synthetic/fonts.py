@@ -35,17 +35,21 @@ class Font:
     scripts: tuple[str, ...]
 
 
-def find_fonts(folders: Sequence[Path]) -> list[Font]:
+def find_fonts(folders: Sequence[Path], system_folders: Sequence[Path] | None = None) -> list[Font]:
     """Fonts with Latin letters, in the order of their paths; no folders: those of the system.
+
+    system_folders: where the system keeps them; None: where it does by custom.
 
     Raises DataError for a folder that does not exist or holds no such font.
     """
     missing = ", ".join(str(folder) for folder in folders if not folder.is_dir())
     if missing:
         raise DataError(f"no such folder of fonts: {missing}")
+    if system_folders is None:
+        system_folders = _system_folders()
     fonts = [
         font
-        for folder in folders or _system_folders()
+        for folder in folders or system_folders
         for path in _list_files(folder)
         if (font := _probe(path)) is not None
     ]

@@ -51,7 +51,7 @@ CLIPS = [
 
 @dataclass
 class Probe:
-    """What PyAV tells of a file."""
+    """What PyAV reads of a file."""
 
     kinds: list[tuple[str, str, str | None, int]]
     """Type, codec, language and disposition of each stream."""
@@ -181,8 +181,8 @@ def test_of_several_videos_one_is_chosen_and_all_else_is_kept(
     chosen = 3 if stream is None else stream  # both are default, this one is larger
     source = probe(path, chosen, hidden=suffix == ".mp4")  # others cannot hide
     result = probe(output)
-    told = [each["message"] for each in listener.fields("warning")]
-    (left_out,) = [message for message in told if "left out" in message]
+    messages = [each["message"] for each in listener.fields("warning")]
+    (left_out,) = [message for message in messages if "left out" in message]
     assert f"stream {3 - chosen} (video, h264" in left_out
     languages = [language for _, _, language, _ in result.kinds]
     assert languages == ["eng"] * 5
@@ -190,7 +190,8 @@ def test_of_several_videos_one_is_chosen_and_all_else_is_kept(
     sound, text = codecs[suffix]
     assert [codec for _, codec, _, _ in result.kinds[1:]] == [sound, text] * 2
     assert (
-        sum("becomes" in message for message in told) == {".mp4": 0, ".mkv": 2, ".webm": 4}[suffix]
+        sum("becomes" in message for message in messages)
+        == {".mp4": 0, ".mkv": 2, ".webm": 4}[suffix]
     )
     if suffix == ".webm":  # sound that is encoded again: begins and ends where it did
         for ends, wanted in zip(result.sound_times, source.sound_times, strict=True):

@@ -12,7 +12,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.videos import CountingNetwork, Listener, Tone, make_clip, make_upscaler, upscale
+from helpers.clips import Tone, make_clip
+from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 
 from sr.cli import infer
 from sr.inference.options import VideoOptions
@@ -36,7 +37,7 @@ def call(*arguments: object, network: CountingNetwork | None = None) -> int:
 
 
 def failure(capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that tells why the one input failed."""
+    """The one line that says why the one input failed."""
     lines = capsys.readouterr().err.splitlines()
     assert not any("Traceback" in line for line in lines)
     (line,) = lines[lines.index("1 input(s) failed:") + 1 :]
@@ -45,8 +46,8 @@ def failure(capsys: pytest.CaptureFixture[str]) -> str:
 
 def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
     lines = capsys.readouterr().err.splitlines()
-    told = [line for line in lines if line.startswith("warning: ")]
-    return [line for line in told if "unknown, taken as" not in line]
+    found = [line for line in lines if line.startswith("warning: ")]
+    return [line for line in found if "unknown, taken as" not in line]
 
 
 def names(folder: Path) -> list[str]:
@@ -198,7 +199,7 @@ def test_an_mp4_whose_index_comes_first_is_read_as_far_as_it_goes(
 # Damage in the middle.
 
 
-def test_damaged_packets_are_passed_over_and_told_and_all_stays_in_time(
+def test_damaged_packets_are_skipped_and_reported_and_all_stays_in_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = make_clip(tmp_path / "in.mp4", 50, size=SIZE, sound=Tone(2.0))
@@ -213,7 +214,7 @@ def test_damaged_packets_are_passed_over_and_told_and_all_stays_in_time(
     assert find_tone(output) == pytest.approx(find_tone(whole), abs=0.005)
 
 
-def test_damage_can_end_the_video_and_what_came_before_is_kept_with_its_sound(
+def test_damage_can_end_the_video_and_what_is_before_it_is_kept_with_its_sound(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = make_clip(tmp_path / "in.mp4", 50, size=SIZE, sound=Tone(2.0))
@@ -263,7 +264,7 @@ def test_one_damaged_video_of_a_folder_does_not_keep_the_others(
     assert names(tmp_path / "out") == ["a_x1.mp4", "bad_x1.mp4"]
 
 
-def test_damaged_sound_is_told_and_the_rest_stays_in_time(
+def test_damaged_sound_is_reported_and_the_rest_stays_in_time(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = make_clip(tmp_path / "in.mp4", 50, size=SIZE, sound=Tone(2.0))
@@ -340,7 +341,7 @@ def test_sound_of_any_length_keeps_its_time(
 
 
 @pytest.mark.parametrize("output", ["notes/out.mp4", "notes/below", "/proc/none/out.mp4"])
-def test_a_folder_that_cannot_be_made_is_told_before_any_work(
+def test_a_folder_that_cannot_be_made_is_reported_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
 ) -> None:
     (tmp_path / "notes").touch()

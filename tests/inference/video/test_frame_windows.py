@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.videos import draw_scene
+from helpers.clips import draw_scene
 from torch import Tensor
 
 from sr.inference.video import frame_windows as stage

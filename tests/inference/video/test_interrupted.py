@@ -11,15 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.videos import (
-    CountingNetwork,
-    Listener,
-    Tone,
-    make_clip,
-    read_frames,
-    read_times,
-    upscale,
-)
+from helpers.clips import Tone, make_clip, read_frames, read_times
+from helpers.videos import CountingNetwork, Listener, upscale
 
 from sr.inference.options import UsageError, VideoOptions
 from sr.inference.video.resume import locate_segments

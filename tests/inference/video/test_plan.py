@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.videos import Tone, make_clip
+from helpers.clips import Tone, make_clip
 
 from sr.inference.options import OutputOptions, VideoOptions
 from sr.inference.output_size import TargetError
@@ -129,12 +129,12 @@ def test_images_have_the_depth_that_keeps_the_videos(
     assert "sound" not in notes
 
 
-def test_sound_that_images_cannot_hold_is_told(tmp_path: Path) -> None:
+def test_sound_that_images_cannot_hold_is_reported(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 5, sound=Tone(0.2))
     assert "sound and other streams are left out" in plan(source, "%d.png")[1]
 
 
-def test_what_is_converted_is_told(tmp_path: Path) -> None:
+def test_what_is_converted_is_reported(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 5, sound=Tone(0.2), size=(23, 31), pix_fmt="yuv444p")
     found, notes = plan(source, "out.webm", size={"long_side": 31})
     assert "stream 1 (audio, aac): becomes Opus" in notes
@@ -142,10 +142,10 @@ def test_what_is_converted_is_told(tmp_path: Path) -> None:
     assert found.encoding.encoder == "libvpx-vp9"
 
 
-def test_what_images_cannot_tell_is_told(tmp_path: Path) -> None:
-    hdr = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
-    aspect = Fraction(4, 3)
-    source = make_clip(tmp_path / "in.mp4", 1, pix_fmt="yuv420p10le", tags=hdr, aspect=aspect)
+def test_what_images_cannot_hold_is_reported(tmp_path: Path) -> None:
+    hdr: dict[str, object] = {"colorspace": 9, "color_primaries": 9, "color_trc": 16}
+    hdr |= {"color_range": 1, "sample_aspect_ratio": Fraction(4, 3)}
+    source = make_clip(tmp_path / "in.mp4", 1, pix_fmt="yuv420p10le", context=hdr)
     notes = plan(source, "%d.png")[1]
     assert "pixels are 1.333 times as wide as high" in notes
     assert "have no HDR metadata" in notes

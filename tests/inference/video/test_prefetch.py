@@ -57,7 +57,7 @@ def test_leaving_ends_all_threads_though_nobody_takes_their_items() -> None:
     assert threading.active_count() == before
 
 
-def test_fill_tells_how_many_items_wait() -> None:
+def test_fill_says_how_many_items_wait() -> None:
     with Prefetcher() as prefetcher:
         prefetcher.prefetch("items", numbers(2), 4)
         deadline = time.monotonic() + 5  # for two items and the end

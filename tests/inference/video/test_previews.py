@@ -34,7 +34,7 @@ def test_counts_below_one_are_refused() -> None:
         choose_preview_frames(0, 3)
 
 
-def test_the_name_tells_frame_and_time(tmp_path: Path) -> None:
+def test_the_name_has_frame_and_time(tmp_path: Path) -> None:
     path = name_preview(tmp_path, "clip", 123, 4.92)
     assert path == tmp_path / "clip_preview_00123_4.920s.png"
 

@@ -18,15 +18,15 @@ def test_the_bottleneck_has_a_full_queue_before_it_and_an_empty_one_behind(
     assert find_bottleneck(fills) == expected
 
 
-def test_progress_counts_on_from_an_earlier_run_and_tells_what_is_left() -> None:
+def test_progress_counts_on_from_an_earlier_run_and_says_what_is_left() -> None:
     progress = Progress(10, 13)
-    told = [progress.advance({"decode": 0.123}) for _ in range(3)]
-    assert [each["frame"] for each in told] == [11, 12, 13]
-    assert told[-1]["frames"] == 13
-    assert told[-1]["seconds_left"] == 0
-    assert told[0]["seconds_left"] >= 0
-    assert told[0]["fps"] > 0
-    assert told[0]["queues"] == {"decode": 0.12}
+    reports = [progress.advance({"decode": 0.123}) for _ in range(3)]
+    assert [each["frame"] for each in reports] == [11, 12, 13]
+    assert reports[-1]["frames"] == 13
+    assert reports[-1]["seconds_left"] == 0
+    assert reports[0]["seconds_left"] >= 0
+    assert reports[0]["fps"] > 0
+    assert reports[0]["queues"] == {"decode": 0.12}
 
 
 def test_without_a_known_end_nothing_is_said_of_what_is_left() -> None:

@@ -1,4 +1,4 @@
-"""Videos from any kind of source, cut and re-timed: what is told beforehand is what comes."""
+"""Videos from any kind of source, cut and re-timed: what is announced beforehand is what comes."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.videos import make_clip
+from helpers.clips import make_clip
 from PIL import Image
 
 from sr.inference.options import VideoOptions
@@ -54,7 +54,7 @@ def test_what_is_wanted_comes_with_its_time_and_number_of_frames(
 
 
 @pytest.mark.parametrize(("fps", "count"), [(50, 40), (25, 20), ("25/2", 10), (10, 8), (1, 1)])
-def test_another_rate_has_its_own_ticks_and_as_many_frames_as_told(
+def test_another_rate_has_its_own_ticks_and_as_many_frames_as_promised(
     tmp_path: Path, fps: Any, count: int
 ) -> None:
     info, frames = read_source(make_clip(tmp_path / "in.mp4", 20), fps=Fraction(fps))
@@ -71,7 +71,7 @@ def test_cut_and_rate_are_counted_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"start": "20f"}, {"start": "0.8"}, {"start": "9:00:00"}])
-def test_no_frames_are_told(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_no_frames_are_reported(tmp_path: Path, options: dict[str, Any]) -> None:
     path = make_clip(tmp_path / "in.mp4", 20)
     expected = "between --start and --end, got none; it has about 20 frames, 0.80 s"
     with pytest.raises(VideoError, match=expected):

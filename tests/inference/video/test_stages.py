@@ -181,7 +181,7 @@ def test_a_fault_comes_out_with_the_number_of_its_frame(
         run_network(range(9), networks)
 
 
-def test_a_result_that_is_no_number_is_told_with_its_frame() -> None:
+def test_a_result_that_is_no_number_is_reported_with_its_frame() -> None:
     class Broken(nn.Module):
         def forward(self, lr: Tensor) -> Tensor:
             sr = lr.repeat_interleave(2, 2).repeat_interleave(2, 3)

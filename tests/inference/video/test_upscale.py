@@ -7,16 +7,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.videos import (
-    CountingNetwork,
-    Listener,
-    Tone,
-    assert_same_frames,
-    make_clip,
-    read_frames,
-    read_times,
-    upscale,
-)
+from helpers.clips import Tone, assert_same_frames, make_clip, read_frames, read_times
+from helpers.videos import CountingNetwork, Listener, upscale
 
 from sr.inference.options import VideoOptions
 from sr.io.rgb8 import read_rgb8
@@ -47,7 +39,9 @@ FULL = {"colorspace": 5, "color_primaries": 5, "color_trc": 6, "color_range": 2}
 def test_an_identity_network_gives_every_frame_back(
     tmp_path: Path, pix_fmt: str, tags: dict[str, int], size: tuple[int, int]
 ) -> None:
-    source = make_clip(tmp_path / "in.mkv", 3, pix_fmt=pix_fmt, tags=tags, size=size, codec="ffv1")
+    source = make_clip(
+        tmp_path / "in.mkv", 3, pix_fmt=pix_fmt, context=tags, size=size, codec="ffv1"
+    )
     output = tmp_path / "out.mkv"
     assert upscale(source, output).exit_code == 0
     assert_same_frames(source, output)
@@ -205,16 +199,16 @@ def test_the_temporal_filter_leaves_times_and_number_of_frames(tmp_path: Path) -
     assert len(read_times(output)) == 6
 
 
-def test_progress_tells_frames_speed_and_queues(tmp_path: Path) -> None:
+def test_progress_has_frames_speed_and_queues(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 4)
     listener = Listener()
     upscale(source, tmp_path / "out.mkv", listener=listener)
-    told = listener.fields("progress")
-    assert [each["frame"] for each in told] == [1, 2, 3, 4]
-    assert set(told[0]["queues"]) == {"decode", "convert", "network", "levels"}
-    assert told[0]["bottleneck"] in {*told[0]["queues"], "encode"}
-    assert told[0]["frames"] == 4
-    assert {"fps", "seconds_left"} <= told[0].keys()
+    progress = listener.fields("progress")
+    assert [each["frame"] for each in progress] == [1, 2, 3, 4]
+    assert set(progress[0]["queues"]) == {"decode", "convert", "network", "levels"}
+    assert progress[0]["bottleneck"] in {*progress[0]["queues"], "encode"}
+    assert progress[0]["frames"] == 4
+    assert {"fps", "seconds_left"} <= progress[0].keys()
 
 
 def test_nothing_is_left_beside_the_result(tmp_path: Path) -> None:

@@ -10,16 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from helpers.videos import (
-    Listener,
-    Tone,
-    draw_scene,
-    make_clip,
-    make_upscaler,
-    read_frames,
-    read_times,
-    upscale,
-)
+from helpers.clips import Tone, draw_scene, make_clip, read_frames, read_times
+from helpers.videos import Listener, make_upscaler, upscale
 from torch import Tensor, nn
 
 from sr.cli.infer import main

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import av
 import pytest
-from helpers.clips import mux_clip, write_clip, write_source
+from helpers.clips import make_clip
+from helpers.streams import mux_clip, write_source
 
 from sr.io.video.frame import Color
 from sr.io.video.mux.streams import plan_streams
@@ -35,9 +36,14 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
     plan = plan_streams(source, video_stream=info.stream, suffix=suffix)
     shown = [time - times[0] for time in times]
     output = mux_clip(tmp_path, suffix, shown, source=source, plan=plan, video=video)
-    times_of = {"first": times[0] * info.time_base, "last": times[-1] * info.time_base}
     faults = verify_video(
-        output, video=video, source=source, plan=plan, num_frames=len(times), **times_of
+        output,
+        video=video,
+        source=source,
+        plan=plan,
+        num_frames=len(times),
+        first=times[0] * info.time_base,
+        last=times[-1] * info.time_base,
     )
     assert faults == []
     with av.open(str(output)) as container:
@@ -47,6 +53,6 @@ def test_a_broadcast_begins_at_0_whatever_its_clock_shows(
 
 def test_other_sources_keep_their_times(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, 3, offset=50)
+    make_clip(path, 3, offset=50)
     with av.open(str(path)) as container:
         assert set_clock_origin(TimeRange(), container).shift == 0

@@ -6,7 +6,7 @@ from typing import Any
 import av
 import pytest
 from av.stream import Discard
-from helpers.clips import mux_clip, write_source
+from helpers.streams import mux_clip, write_source
 
 from sr.io.video.frame import Color, VideoError
 from sr.io.video.mux.streams import StreamPlan, plan_streams
@@ -31,7 +31,7 @@ def _verify(
     video: VideoTrack = TRACK,
     **changes: Any,
 ) -> list[str]:
-    expected = {
+    expected: dict[str, Any] = {
         "plan": plan_streams(source, video_stream=0, suffix=output.suffix),
         "num_frames": len(times),
         "first": times[0] * video.time_base - time_range.shift,
@@ -216,9 +216,9 @@ def _read_video_times(source: Path, time_range: TimeRange) -> StreamTimes:
 def test_times_of_frames_are_those_of_the_time_range(tmp_path: Path) -> None:
     source = write_source(tmp_path / "in.mp4", sounds=())
     whole = _read_video_times(source, WHOLE)
-    assert (whole.count, whole.start, whole.last) == (50, 0, Fraction(49, 25))
+    assert (whole.count, whole.start, whole.last) == (50, Fraction(0), Fraction(49, 25))
     inside = _read_video_times(source, TimeRange(Fraction(1, 5), Fraction(2, 5)))
-    assert (inside.count, inside.start, inside.last) == (5, 0, Fraction(4, 25))
+    assert (inside.count, inside.start, inside.last) == (5, Fraction(0), Fraction(4, 25))
 
 
 def test_streams_that_are_not_asked_for_are_not_read(tmp_path: Path) -> None:

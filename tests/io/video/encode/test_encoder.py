@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from av.sidedata.sidedata import Type
+from helpers.streams import INFO
 
 from sr.io.video.encode.codecs import CODECS, Codec, EncoderError
 from sr.io.video.encode.encoder import Encoding, plan_encoding, try_encoder
@@ -19,23 +20,6 @@ YUV420 = Layout("yuv", 8, (1, 1))
 YUV422_10 = Layout("yuv", 10, (1, 0))
 RGB = Layout("rgb", 8)
 HERE = [name for name, codec in CODECS.items() if not codec.on_gpu]
-
-INFO = VideoInfo(
-    name="clip.mp4",
-    stream=0,
-    width=32,
-    height=24,
-    layout=YUV420,
-    color=Color(1, 1, 1, False),
-    siting="left",
-    time_base=Fraction(1, 90000),
-    rate=Fraction(25),
-    num_frames=None,
-    sample_aspect_ratio=Fraction(1),
-    display_matrix=None,
-    mastering=None,
-    notes=(),
-)
 
 
 def encoding(
@@ -271,7 +255,8 @@ def test_mastering_metadata_is_in_the_stream(codec: str, tmp_path: Path) -> None
         segment.write(planes, 0, 1)
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
-        data = {one.type: bytes(one) for one in frame.side_data}  # type: ignore[attr-defined]  # its stub is too narrow
+        side_data: Any = frame.side_data  # its stub names keys, not blocks
+        data = {one.type: bytes(one) for one in side_data}
     numbers = struct.unpack("=20i", data[Type.MASTERING_DISPLAY_METADATA][:80])
     values = [a / b for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
     expected = [x for xy in HDR.primaries for x in xy] + [HDR.min_luminance, HDR.max_luminance]

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
-from helpers.clips import mux_clip, write_source
+from helpers.streams import mux_clip, write_source
 
 from sr.io.video.mux.audio import AudioTimeline
 from sr.io.video.mux.streams import plan_streams

@@ -7,7 +7,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.clips import mux_clip, read_stamps, write_segments, write_source
+from helpers.streams import mux_clip, read_stamps, write_segments, write_source
 
 from sr.io.video.formats import keeps_aspect_ratio
 from sr.io.video.frame import Color
@@ -186,9 +186,9 @@ def test_color_shape_of_pixels_and_turn_reach_the_player(
         if keeps_aspect_ratio(context.codec.canonical_name, suffix):
             assert stream.sample_aspect_ratio == Fraction(4, 3)
         frame = next(container.decode(video=0))
-        assert np.frombuffer(frame.side_data["DISPLAYMATRIX"], np.int32)[:5].tolist() == [
-            *TURNED[:5]
-        ]
+        side_data: Any = frame.side_data  # its stub lacks this key
+        matrix = np.frombuffer(side_data["DISPLAYMATRIX"], np.int32)
+        assert matrix[:5].tolist() == [*TURNED[:5]]
 
 
 def test_hevc_in_mp4_has_the_tag_that_apple_plays(tmp_path: Path) -> None:

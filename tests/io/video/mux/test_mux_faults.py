@@ -5,7 +5,7 @@ from typing import Any
 
 import av
 import pytest
-from helpers.clips import mux_clip, read_stamps, write_segments, write_source
+from helpers.streams import mux_clip, read_stamps, write_segments, write_source
 
 from sr.io.video.frame import Color, VideoError
 from sr.io.video.mux.mux import mux_video

@@ -4,7 +4,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.clips import write_source
+from helpers.streams import write_source
 
 from sr.io.video.frame import VideoError
 from sr.io.video.mux.streams import PassthroughStream, StreamPlan, plan_streams
@@ -79,12 +79,12 @@ def test_vorbis_is_not_put_into_mp4_where_few_could_play_it(shared_data: Path) -
 def test_another_video_stream_is_left_out_with_the_way_to_get_it(tmp_path: Path) -> None:
     source = tmp_path / "two.mkv"
     with av.open(str(source), "w") as container:
-        for _ in range(2):
-            stream: Any = container.add_stream("libx264", rate=25)
+        outputs: list[Any] = [container.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream in outputs:
             stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
-        for stream in container.streams:
+        for stream in outputs:
             frame = av.VideoFrame.from_ndarray(np.zeros((36, 32), np.uint8), "yuv420p")
-            container.mux([*stream.encode(frame), *stream.encode(None)])  # type: ignore[attr-defined]  # both are video
+            container.mux([*stream.encode(frame), *stream.encode(None)])
     plan = plan_streams(source, video_stream=1, suffix=".mp4")
     note = "stream 0 (video, h264, 32x24): left out; --stream 0 upscales it instead"
     assert plan == StreamPlan((), (note,))

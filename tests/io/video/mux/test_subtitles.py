@@ -1,10 +1,11 @@
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
-from helpers.clips import mux_clip, write_source
+from helpers.streams import mux_clip, write_source
 
 from sr.io.video.mux.streams import plan_streams
 from sr.io.video.time_range import WHOLE, TimeRange
@@ -38,8 +39,8 @@ def convert(
         copied = plan.passthrough[0].codec is None
         assert stream.codec_context.codec.canonical_name == (kind if copied else KINDS[suffix])
         for packet in container.demux(stream):
-            shown = packet.decode() if packet.size else []
-            text = b" ".join(item.dialogue for item in shown).decode()  # type: ignore[union-attr]  # no images
+            items: Any = packet.decode() if packet.size else []  # no images
+            text = b" ".join(item.dialogue for item in items).decode()
             if text:
                 assert packet.pts is not None
                 start = packet.pts * packet.time_base

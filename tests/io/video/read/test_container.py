@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 from av.stream import Disposition
-from helpers.clips import write_clip
+from helpers.clips import make_clip
 
 from sr.io.video.frame import VideoError
 from sr.io.video.read.container import choose_stream, open_container
@@ -22,7 +23,7 @@ def write_streams(
         container.add_stream("aac", rate=8000)
         outputs = []
         for (width, height), disposition in streams:
-            output = container.add_stream(codec, rate=25)
+            output: Any = container.add_stream(codec, rate=25)
             output.width, output.height = width, height
             output.pix_fmt = "rgb24" if codec == "png" else "yuv420p"
             output.disposition = disposition
@@ -62,7 +63,7 @@ def test_other_files_are_refused_with_a_reason(tmp_path: Path, content: bytes, r
 
 def test_an_mp4_file_cut_short_misses_its_index(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path)
+    make_clip(path, 20)
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(VideoError, match="cut short"), open_container(path):
         pass
@@ -71,7 +72,7 @@ def test_an_mp4_file_cut_short_misses_its_index(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.7, 0.95])
 def test_an_index_cut_short_is_no_video(tmp_path: Path, part: float) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, container_options={"movflags": "faststart"})
+    make_clip(path, 20, container_options={"movflags": "faststart"})
     content = path.read_bytes()
     start = content.index(b"moov") - 4
     size = int.from_bytes(content[start : start + 4])
@@ -102,7 +103,7 @@ def test_no_name_is_taken_for_an_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_clip(tmp_path / "clip.mkv", 2)
+    make_clip(tmp_path / "clip.mkv", 2)
     Path("clip.mkv").rename(name)
     assert chosen(Path(name)) == 0
 

@@ -3,11 +3,12 @@
 from fractions import Fraction
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import av
 import numpy as np
 import pytest
-from helpers.clips import write_clip
+from helpers.clips import make_clip
 
 from sr.io.video.frame import Frame, VideoError
 from sr.io.video.read.decode_errors import Damaged, DamageError
@@ -22,7 +23,7 @@ def read(path: Path, damaged: Damaged = "continue") -> tuple[list[Frame], list[s
 
 
 def read_until_stopped(path: Path) -> tuple[list[Frame], str]:
-    frames = []
+    frames: list[Frame] = []
     with (
         open_video(path, damaged="stop") as reader,
         pytest.raises(DamageError, match=rf"{path.name}: expected an undamaged video") as caught,
@@ -69,7 +70,7 @@ def seconds(frames: list[Frame], path: Path) -> list[float]:
 )
 def test_an_undamaged_video_has_no_faults(tmp_path: Path, name: str, codec: str) -> None:
     path = tmp_path / name
-    write_clip(path, NUM_FRAMES, codec=codec)
+    make_clip(path, NUM_FRAMES, codec=codec)
     for damaged in ("continue", "stop"):
         frames, damage = read(path, damaged)
         assert len(frames) == NUM_FRAMES
@@ -83,7 +84,7 @@ def test_frames_after_a_packet_that_cannot_be_decoded_keep_their_times(
 ) -> None:
     path = tmp_path / name
     options = {"bf": "0", "x264-params": "threads=1"}
-    write_clip(path, NUM_FRAMES, options=options)
+    make_clip(path, NUM_FRAMES, options=options)
     spoil(path, bad, b"\xff\xff\xff\xff")  # the length of the first part of the packet
     frames, damage = read(path)
     assert seconds(frames, path) == [round(n / 25, 3) for n in range(NUM_FRAMES) if n != bad]
@@ -96,7 +97,7 @@ def test_frames_after_a_packet_that_cannot_be_decoded_keep_their_times(
 @pytest.mark.parametrize("bad", [6, 20, NUM_FRAMES - 1])
 def test_damage_stops_the_reading_on_request(tmp_path: Path, bad: int) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, NUM_FRAMES, options={"bf": "0"})
+    make_clip(path, NUM_FRAMES, options={"bf": "0"})
     spoil(path, bad, b"\xff\xff\xff\xff")
     frames, message = read_until_stopped(path)
     assert f"frame {bad} ({bad / 25:.2f} s)" in message
@@ -105,7 +106,7 @@ def test_damage_stops_the_reading_on_request(tmp_path: Path, bad: int) -> None:
 
 def test_concealed_frames_are_kept_and_recorded(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, NUM_FRAMES, codec="mpeg4", size=(128, 96))
+    make_clip(path, NUM_FRAMES, codec="mpeg4", size=(96, 128))
     spoil(path, 17)
     frames, damage = read(path)
     assert len(frames) == NUM_FRAMES
@@ -117,7 +118,7 @@ def test_concealed_frames_are_kept_and_recorded(tmp_path: Path) -> None:
 def test_frames_that_go_with_a_bad_key_frame_are_recorded(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "clip.mp4"
     options = {"x265-params": "log-level=none:scenecut=0"} if codec == "libx265" else {}
-    write_clip(path, NUM_FRAMES, codec=codec, options=options)
+    make_clip(path, NUM_FRAMES, codec=codec, options=options)
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux() if packet.size]
     key = next(n for n, packet in enumerate(packets) if packet.is_keyframe and n > 10)
@@ -144,7 +145,7 @@ def test_a_video_that_is_cut_short_is_recorded(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     path = tmp_path / name
-    write_clip(path, NUM_FRAMES, codec=codec, container_options=options)
+    make_clip(path, NUM_FRAMES, codec=codec, options={}, container_options=options)
     start, size = positions(path)[25]
     path.write_bytes(path.read_bytes()[: start + size // 2])
     frames, damage = read(path)
@@ -158,7 +159,7 @@ def test_a_video_that_is_cut_short_is_recorded(
 def test_what_a_demuxer_passes_over_in_silence_is_found(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     codec = "libvpx" if name.endswith("webm") else "ffv1"
-    write_clip(path, NUM_FRAMES, codec=codec, container_options={"cluster_time_limit": "200"})
+    make_clip(path, NUM_FRAMES, codec=codec, container_options={"cluster_time_limit": "200"})
     start, _ = positions(path)[17]
     data = bytearray(path.read_bytes())
     data[start - 12 : start] = b"\x00" * 12  # no block any more
@@ -177,7 +178,7 @@ def test_what_a_demuxer_passes_over_in_silence_is_found(tmp_path: Path, name: st
 def test_gaps_in_time_alone_are_no_damage(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     times = [0, 1, 2, 30, 31, 32, 33, 60, 1000]  # and the last is shown for long
-    write_clip(path, len(times), times=times, codec="mpeg4")
+    make_clip(path, len(times), pts=times, codec="mpeg4")
     frames, damage = read(path, "stop")
     assert seconds(frames, path) == [round(time / 25, 3) for time in times]
     assert damage == []
@@ -185,7 +186,7 @@ def test_gaps_in_time_alone_are_no_damage(tmp_path: Path, name: str) -> None:
 
 def test_a_video_without_one_good_frame_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, 3, options={"bf": "0"})
+    make_clip(path, 3, options={"bf": "0"})
     for number in range(3):
         spoil(path, number, b"\xff\xff\xff\xff")
     with (
@@ -198,15 +199,15 @@ def test_a_video_without_one_good_frame_is_refused(tmp_path: Path) -> None:
 def test_a_rest_that_cannot_be_decoded_takes_time_in_proportion(tmp_path: Path) -> None:
     whole, path = tmp_path / "whole.mkv", tmp_path / "clip.mkv"
     num_lost = 12_000
-    write_clip(whole, 10)
+    make_clip(whole, 10)
     with av.open(str(whole)) as source, av.open(str(path), "w") as result:
         stream = result.add_stream_from_template(source.streams.video[0])
-        packets = [packet for packet in source.demux(video=0) if packet.size]
+        packets: list[av.Packet[Any]] = [packet for packet in source.demux(video=0) if packet.size]
         for number in range(num_lost):
-            packet = av.Packet(bytes.fromhex("000000021fff"))
-            packet.pts = packet.dts = 400 + 40 * number
-            packet.time_base = Fraction(1, 1000)
-            packets.append(packet)
+            lost: av.Packet[Any] = av.Packet(bytes.fromhex("000000021fff"))
+            lost.pts = lost.dts = 400 + 40 * number
+            lost.time_base = Fraction(1, 1000)
+            packets.append(lost)
         for packet in packets:
             packet.stream = stream
             result.mux(packet)

@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from helpers.clips import write_clip
+from helpers.clips import make_clip
 
 from sr.io.video.frame import Mastering
 from sr.io.video.read.reader import open_video
@@ -19,7 +19,7 @@ def mastering(path: Path) -> Mastering | None:
 
 
 def write_hdr(path: Path, extra: str) -> None:
-    write_clip(
+    make_clip(
         path,
         2,
         size=(64, 64),
@@ -66,7 +66,7 @@ def test_turns_are_read(
     path = tmp_path / name
     (a, b), (c, d) = across, along
     one = 1 << 16
-    write_clip(path, 2, display_matrix=(a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30))
+    make_clip(path, 2, display_matrix=(a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30))
     with open_video(path) as reader:
         matrix = reader.info.display_matrix
         assert matrix is not None
@@ -79,7 +79,7 @@ def test_turns_are_read(
 
 def test_upright_frames_have_no_matrix(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, 2)
+    make_clip(path, 2)
     with open_video(path) as reader:
         assert reader.info.display_matrix is None
         assert reader.info.mastering is None

@@ -4,7 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from helpers.clips import write_clip
+from helpers.clips import make_clip
 
 from sr.io.video.read.container import choose_stream, open_container
 from sr.io.video.read.probe import Probe, probe_stream
@@ -19,7 +19,7 @@ def probe(path: Path) -> Probe:
 @pytest.mark.parametrize("offset", [0, 25])
 def test_rate_and_number_of_frames_are_read(tmp_path: Path, name: str, offset: int) -> None:
     path = tmp_path / name
-    write_clip(path, 21, codec="mpeg4", offset=0 if name.endswith("avi") else offset)
+    make_clip(path, 21, codec="mpeg4", offset=0 if name.endswith("avi") else offset)
     probed = probe(path)
     assert probed.rate == 25
     assert probed.num_frames == 21
@@ -28,13 +28,13 @@ def test_rate_and_number_of_frames_are_read(tmp_path: Path, name: str, offset: i
 
 def test_an_index_counts_what_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    write_clip(path, 20, options={"bf": "0"}, offset=-7)
+    make_clip(path, 20, options={"bf": "0"}, offset=-7)
     assert probe(path).num_frames == 13
 
 
 def test_a_bare_stream_declares_nothing(tmp_path: Path) -> None:
     path = tmp_path / "clip.h264"
-    write_clip(path, 5)
+    make_clip(path, 5)
     probed = probe(path)
     assert probed.rate == Fraction(25)
     assert (probed.num_frames, probed.is_cut_short) == (None, False)
