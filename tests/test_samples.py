@@ -10,7 +10,7 @@ from sr.io.image_formats import READABLE_SUFFIXES
 
 def test_the_samples_are_small_images_and_a_clip_with_sound(repository: Path) -> None:
     samples = repository / "datasets" / "samples"
-    assert len(list_files(samples, False, READABLE_SUFFIXES).images) == 4
+    assert len(list_files(samples, False, READABLE_SUFFIXES).files) == 4
     clip = samples / "otters.mp4"
     assert clip.stat().st_size < 1_000_000
     with av.open(str(clip)) as container:
