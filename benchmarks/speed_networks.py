@@ -18,7 +18,7 @@ from sr.build import build_generator, find_receptive_radius
 from sr.device import name_precision
 from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
-from sr.networks.receptive import MAX_RADIUS
+from sr.networks.receptive_radius import MAX_RADIUS
 from sr.options.generator import GeneratorOptions
 from sr.tiling.runner import prepare_network, run_network
 

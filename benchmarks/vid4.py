@@ -33,13 +33,13 @@ from speed_engine import print_warning
 from sr.data.imresize import imresize
 from sr.data.sources import Image
 from sr.device import resolve_device
-from sr.evaluation.scores import ClipScore, average_clip_scores
-from sr.evaluation.video_scorer import METRICS, ClipScorer
+from sr.evaluation.scores import VideoScore, average_video_scores
+from sr.evaluation.video_scorer import METRICS, VideoScorer
 from sr.inference.load_upscaler import load_lpips, load_upscalers
 from sr.inference.options import OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import plan_video
-from sr.inference.video.prefetch import Prefetcher
+from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.source import open_source
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES
@@ -73,7 +73,7 @@ class Row:
 
     clip: str
     way: str
-    score: ClipScore
+    score: VideoScore
     seconds: float | None
 
 
@@ -131,7 +131,7 @@ def _score_clip(
     hr = [_cut(read_rgb8(file), scale) for file in files]
 
     def row(way: str, results: Sequence[Image], seconds: float | None) -> Row:
-        scorer = ClipScorer(hr, border=convention.border, name=clip, lpips=lpips)
+        scorer = VideoScorer(hr, border=convention.border, name=clip, lpips=lpips)
         for sr in results:
             scorer.process(image_to_tensor(sr))
         scorer.flush()
@@ -168,7 +168,7 @@ def _mean(way: str, rows: Sequence[Row]) -> Row:
     return Row(
         "mean",
         way,
-        average_clip_scores([row.score for row in of_way]),
+        average_video_scores([row.score for row in of_way]),
         sum(seconds) / len(seconds) if seconds else None,
     )
 

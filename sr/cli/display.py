@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from sr.evaluation.scores import ClipScore, Score, average_clip_scores, average_scores
+from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
 from sr.inference.tasks import RunSummary
 from sr.io.event_log import Event
 from sr.io.video.formats import is_pattern
@@ -92,8 +92,8 @@ class Display:
         """Print scores on stdout, and what failed."""
         if summary.scores:
             show_scores(summary.scores)
-        if summary.clip_scores:
-            show_clip_scores(summary.clip_scores)
+        if summary.video_scores:
+            show_video_scores(summary.video_scores)
         if summary.failures:
             self.print_line(f"{len(summary.failures)} input(s) failed:")
         for message in summary.failures.values():
@@ -155,9 +155,9 @@ def show_scores(scores: Mapping[Path, Score]) -> None:
     Console().print(table)
 
 
-def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
+def show_video_scores(scores: Mapping[Path, VideoScore]) -> None:
     """Print a table on stdout: a row per clip, then the mean."""
-    mean = average_clip_scores(list(scores.values()))
+    mean = average_video_scores(list(scores.values()))
     table = Table(
         padding=0,  # so that 80 columns hold it
         caption="means over the frames in 8 bits, before encoding; flicker in 8-bit levels, in"
@@ -167,9 +167,9 @@ def show_clip_scores(scores: Mapping[Path, ClipScore]) -> None:
     for title in ("frames", *_list_titles(mean.mean), "flicker", "tOF"):
         table.add_column(title, justify="right", overflow="fold")
     for source, score in scores.items():
-        table.add_row(_format_name(source), *_format_clip_score(score))
+        table.add_row(_format_name(source), *_format_video_score(score))
     table.add_section()
-    table.add_row("mean", *_format_clip_score(mean))
+    table.add_row("mean", *_format_video_score(mean))
     Console().print(table)
 
 
@@ -194,7 +194,7 @@ def _format_score(score: Score) -> list[str]:
     return cells if score.lpips is None else [*cells, f"{score.lpips:.4f}"]
 
 
-def _format_clip_score(score: ClipScore) -> list[str]:
+def _format_video_score(score: VideoScore) -> list[str]:
     temporal = ["", ""]
     if score.flicker is not None and score.original_flicker is not None and score.tof is not None:
         temporal = [f"{score.flicker:.2f} ({score.original_flicker:.2f})", f"{score.tof:.3f}"]

@@ -50,7 +50,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class ClipScore:
+class VideoScore:
     """How a clip's frames are, and how they follow each other.
 
     mean: over the frames. pairs: consecutive frames without a scene cut between them, which the
@@ -167,9 +167,9 @@ def average_scores(scores: Sequence[Score]) -> Score:
     )
 
 
-def average_clip_scores(scores: Sequence[ClipScore]) -> ClipScore:
+def average_video_scores(scores: Sequence[VideoScore]) -> VideoScore:
     """Average each number over clips, each clip counting alike; sum frames and pairs."""
-    return ClipScore(
+    return VideoScore(
         frames=sum(score.frames for score in scores),
         mean=average_scores([score.mean for score in scores]),
         pairs=sum(score.pairs for score in scores),
@@ -189,7 +189,7 @@ def write_scores(
     path: Path,
     about: Mapping[str, object],
     scores: Mapping[Path, Score],
-    clips: Mapping[Path, ClipScore],
+    clips: Mapping[Path, VideoScore],
 ) -> None:
     """Write a JSON file of `about`, the means and all scores, whole or not at all."""
     content = dict(about)
@@ -197,7 +197,7 @@ def write_scores(
         content["mean"] = average_scores(list(scores.values())).as_json()
         content["pictures"] = {str(source): score.as_json() for source, score in scores.items()}
     if clips:
-        content["mean_of_clips"] = average_clip_scores(list(clips.values())).as_json()
+        content["mean_of_clips"] = average_video_scores(list(clips.values())).as_json()
         content["clips"] = {str(source): score.as_json() for source, score in clips.items()}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -15,9 +15,9 @@ from torch import Tensor
 from sr.errors import UserError
 from sr.evaluation.scores import (
     RGB8,
-    ClipScore,
     Score,
     ScoreError,
+    VideoScore,
     average_scores,
     find_shared_size,
     score_image,
@@ -45,7 +45,7 @@ _Pair = tuple[float, float, float]
 [0, 1], and tOF."""
 
 
-class ClipScorer:
+class VideoScorer:
     """Takes a video's results in order, and scores each as it comes.
 
     Whatever is wrong with the original does not stop the video: `score` raises it.
@@ -94,7 +94,7 @@ class ClipScorer:
                 f" has, got {self._name} of {num_frames + is_longer}{more}"
             )
 
-    def score(self, leave_out: int = 0) -> ClipScore:
+    def score(self, leave_out: int = 0) -> VideoScore:
         """Return the score of all frames but `leave_out` of the first and of the last ones.
 
         To be called after `flush`. Raises ScoreError where the original could not be read, or has
@@ -112,9 +112,9 @@ class ClipScorer:
         pairs = [pair for pair in self._pairs[leave_out + 1 : end] if pair is not None]
         frames, mean = end - leave_out, average_scores(self._scores[leave_out:end])
         if not pairs:
-            return ClipScore(frames, mean, 0, None, None, None)
+            return VideoScore(frames, mean, 0, None, None, None)
         error, original_error, distance = (fmean(values) for values in zip(*pairs, strict=True))
-        return ClipScore(
+        return VideoScore(
             frames=frames,
             mean=mean,
             pairs=len(pairs),

@@ -14,11 +14,11 @@ Events and their fields:
                precision, network_seconds, peak_gib (of memory, of the run so far), with
                --verify-tiles tile_difference; of a video also frames, resumed_at (the first frame
                of this run), repeated (equal to the one before, not computed), fps; when scored:
-               scores (of a video: `sr.evaluation.scores.ClipScore`)
+               scores (of a video: `sr.evaluation.scores.VideoScore`)
   item_failed  error, megapixels
   warning      message
   done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a
-               fault of the program); when scored: scores (the images' mean), clip_scores (the
+               fault of the program); when scored: scores (the images' mean), video_scores (the
                videos')
 progress, item_done and item_failed also have `picture` (counted from 1), `pictures`, source.
 """

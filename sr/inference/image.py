@@ -27,7 +27,7 @@ from sr.io.image_formats import check_writable, describe_losses, limit_depth
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
 from sr.tiling.multi_device import DevicePool, find_smallest_tiles, upscale_on_devices
-from sr.tiling.prefetch import Read, Write
+from sr.tiling.read_ahead import Read, Write
 from sr.tiling.runner import is_out_of_memory
 from sr.tiling.tiles import Box
 from sr.tiling.upscaler import StoppedError, Upscaler
@@ -100,7 +100,7 @@ def upscale_image(
     header, scale, alpha = plan.header, pool.scale, options.output.alpha
     levels = np.uint8 if plan.depth == 8 else np.uint16
     folder = Path(gettempdir()) if task.output == STREAM else task.output.parent
-    network = _NetworkRun(pool, emit, verify=options.runtime.verify_tiles)
+    upscaler = _PoolUpscaler(pool, emit, verify=options.runtime.verify_tiles)
     with _open_source(task, options) as image:
         frames: list[ReadPixels] = [partial(_read_box, image, i) for i in range(header.num_frames)]
         height, width, num_bands = header.height, header.width, header.num_bands
@@ -112,7 +112,7 @@ def upscale_image(
                 channels = Channels(read_pixels, height, width, num_bands, scale, alpha)
                 part = canvas[frame * scale * height : (frame + 1) * scale * height]
                 write = make_array_writer(part, channels)
-                network.upscale(height, width, channels.read, write)
+                upscaler.upscale(height, width, channels.read, write)
                 del channels, read_pixels, write  # and what was read, before the next canvas
             height, width, num_bands = scale * height, scale * width, plan.num_bands
             frames = [
@@ -133,7 +133,7 @@ def upscale_image(
         "lr_size": (header.width, header.height),
         "sr_size": (plan.size[1], plan.size[0]),
         "passes": plan.num_passes,
-        **network.fields(),
+        **upscaler.fields(),
     }
 
 
@@ -147,7 +147,7 @@ def make_array_writer(part: npt.NDArray[Any], channels: Channels) -> Write:
     return write
 
 
-class _NetworkRun:
+class _PoolUpscaler:
     """Runs the network of one task on devices as they become free, and counts what that takes."""
 
     def __init__(self, pool: DevicePool, emit: Emit, *, verify: bool) -> None:

@@ -91,9 +91,9 @@ def run(
     summary, ended = RunSummary(tasks), "aborted"
     try:
         scheduler.run_tasks(send_one_at_a_time(emit))
-        if summary.scores or summary.clip_scores:
+        if summary.scores or summary.video_scores:
             about = {**about, "metrics": METRICS}
-            write_scores(locate_scores(options), about, summary.scores, summary.clip_scores)
+            write_scores(locate_scores(options), about, summary.scores, summary.video_scores)
         ended = "done"
     except KeyboardInterrupt:
         ended = "interrupted"

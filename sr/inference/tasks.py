@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sr.evaluation.scores import ClipScore, Score, average_clip_scores, average_scores
+from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.output_size import label_size
 from sr.inference.video.resume import locate_segments
@@ -53,7 +53,7 @@ class Task:
     """What the result is scored against."""
     is_done: bool = False
     """The result is there, as it should be."""
-    score: Score | ClipScore | None = None
+    score: Score | VideoScore | None = None
 
     @property
     def megapixels(self) -> float:
@@ -97,9 +97,11 @@ class RunSummary:
         return {task.source: task.score for task in self.tasks if isinstance(task.score, Score)}
 
     @property
-    def clip_scores(self) -> dict[Path, ClipScore]:
+    def video_scores(self) -> dict[Path, VideoScore]:
         """Scores of videos, by source."""
-        return {task.source: task.score for task in self.tasks if isinstance(task.score, ClipScore)}
+        return {
+            task.source: task.score for task in self.tasks if isinstance(task.score, VideoScore)
+        }
 
     @property
     def exit_code(self) -> int:
@@ -119,8 +121,9 @@ class RunSummary:
         }
         if self.scores:
             fields["scores"] = average_scores(list(self.scores.values())).as_json()
-        if self.clip_scores:
-            fields["clip_scores"] = average_clip_scores(list(self.clip_scores.values())).as_json()
+        if self.video_scores:
+            mean = average_video_scores(list(self.video_scores.values()))
+            fields["clip_scores"] = mean.as_json()
         return fields
 
 

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
-from sr.networks.receptive import MAX_RADIUS
+from sr.networks.receptive_radius import MAX_RADIUS
 from sr.networks.span import Conv3XC
 
 PROBED_SIDE = 64  # LR pixels

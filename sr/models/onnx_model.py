@@ -20,7 +20,7 @@ from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, Tiling, measure_difference
 from sr.models.quiet import silence_output
-from sr.networks.receptive import MAX_RADIUS
+from sr.networks.receptive_radius import MAX_RADIUS
 
 OPSET = 20
 PROBED_SIDE = 32  # LR pixels

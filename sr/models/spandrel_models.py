@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, Tiling
-from sr.networks.receptive import MAX_RADIUS
+from sr.networks.receptive_radius import MAX_RADIUS
 
 _FAULTS_OF_BUILDING = (
     AssertionError,

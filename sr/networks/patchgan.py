@@ -17,7 +17,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sr.errors import UserError
-from sr.networks.spectral import normalize_spectrally
+from sr.networks.spectral_norm import normalize_spectrally
 
 Normalization = Literal["batch", "instance", "spectral", "none"]
 

@@ -8,15 +8,15 @@ UNetDiscriminatorSN (`conv1.weight_orig`, `conv1.weight_u`, ...), so published f
 
 Deviations: the way up enlarges to the size of the skip instead of by 2, which is the same where
 the sides are multiples of 8 and makes other sizes work; spectral normalization holds from the
-first pass on (see spectral.py) and can be left out. The paper names no initialization: PyTorch's
-default, as in its code.
+first pass on (see spectral_norm.py) and can be left out. The paper names no initialization:
+PyTorch's default, as in its code.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sr.errors import UserError
-from sr.networks.spectral import normalize_spectrally
+from sr.networks.spectral_norm import normalize_spectrally
 
 LEAKY_SLOPE = 0.2  # UNetDiscriminatorSN of the paper's repository
 MIN_SIZE = 8  # pixels; three halvings leave one

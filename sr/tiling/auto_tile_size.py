@@ -12,7 +12,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sr.tiling.prefetch import NUM_WAITING
+from sr.tiling.read_ahead import NUM_WAITING
 from sr.tiling.runner import prepare_network, run_network
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
-from sr.tiling.prefetch import Read, Write
+from sr.tiling.read_ahead import Read, Write
 from sr.tiling.tiles import Tile
 from sr.tiling.upscaler import OnTile, Upscaler
 

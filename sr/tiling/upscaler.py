@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sr.motion.frame_window import Window
 from sr.motion.methods import FlowMethod
 from sr.networks.packed_window import num_packed_channels
-from sr.tiling.prefetch import Read, Write, read_ahead, write_behind
+from sr.tiling.read_ahead import Read, Write, read_ahead, write_behind
 from sr.tiling.runner import NetworkRunner, OnWarning, is_out_of_memory
 from sr.tiling.tiles import Box, Tile, add_halo, halve_box, split_image
 

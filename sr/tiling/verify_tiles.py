@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from sr.tiling.prefetch import Read
+from sr.tiling.read_ahead import Read
 from sr.tiling.tiles import Box, Tile, add_halo
 from sr.tiling.upscaler import Upscaler
 

@@ -10,11 +10,11 @@ import pytest
 import pyvips
 
 from sr.evaluation.scores import (
-    ClipScore,
     Score,
     ScoreError,
-    average_clip_scores,
+    VideoScore,
     average_scores,
+    average_video_scores,
     score_against_file,
     write_scores,
 )
@@ -96,10 +96,10 @@ def test_means_are_taken_number_by_number() -> None:
 
 
 def test_clips_count_alike_and_those_without_pairs_only_as_images() -> None:
-    long = ClipScore(40, Score(30, 0.8, 28, 0.7), 39, 6.0, 5.0, 0.5)
-    short = ClipScore(2, Score(32, 0.8, 28, 0.7), 1, 4.0, 3.0, 0.3)
-    cut = ClipScore(2, Score(34, 0.8, 28, 0.7), 0, None, None, None)
-    mean = average_clip_scores([long, short, cut])
+    long = VideoScore(40, Score(30, 0.8, 28, 0.7), 39, 6.0, 5.0, 0.5)
+    short = VideoScore(2, Score(32, 0.8, 28, 0.7), 1, 4.0, 3.0, 0.3)
+    cut = VideoScore(2, Score(34, 0.8, 28, 0.7), 0, None, None, None)
+    mean = average_video_scores([long, short, cut])
     assert (mean.frames, mean.pairs, mean.mean.psnr_y) == (44, 40, 32)
     assert (mean.flicker, mean.original_flicker, mean.tof) == (5, 4, 0.4)
     assert list(cut.as_json()) == ["frames", "psnr_y", "ssim_y", "psnr_rgb", "ssim_rgb", "pairs"]
@@ -118,7 +118,7 @@ def test_scores_are_saved_as_valid_json(tmp_path: Path) -> None:
     assert saved["mean"]["ssim_y"] == pytest.approx(0.9)
     assert "clips" not in saved
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
-    clip = ClipScore(40, Score(30, 0.8, 28, 0.7), 39, 6.0, 5.0, 0.5)
+    clip = VideoScore(40, Score(30, 0.8, 28, 0.7), 39, 6.0, 5.0, 0.5)
     write_scores(tmp_path / "scores.json", {"scale": 4}, {}, {Path("c.mp4"): clip})
     saved = json.loads((tmp_path / "scores.json").read_text())
     assert saved["clips"] == {"c.mp4": clip.as_json()}

@@ -15,8 +15,8 @@ from helpers.clips import make_clip, read_frames
 from helpers.videos import LOSSLESS, CountingNetwork, Listener, upscale
 from torch import Tensor
 
-from sr.evaluation.scores import ClipScore, ScoreError
-from sr.evaluation.video_scorer import ClipScorer
+from sr.evaluation.scores import ScoreError, VideoScore
+from sr.evaluation.video_scorer import VideoScorer
 from sr.inference.options import UsageError, VideoOptions
 from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
 from sr.io.video.time_range import Moment
@@ -46,11 +46,11 @@ def noisy(frame: int) -> Tensor:
     return image_to_tensor(scene(frame)) + 0.1 * noise
 
 
-def scorer(originals: list[RGB8], **more: Any) -> ClipScorer:
-    return ClipScorer(originals, border=2, name=NAME, **more)
+def scorer(originals: list[RGB8], **more: Any) -> VideoScorer:
+    return VideoScorer(originals, border=2, name=NAME, **more)
 
 
-def score_all(scoring: ClipScorer, results: Iterable[Tensor]) -> ClipScore:
+def score_all(scoring: VideoScorer, results: Iterable[Tensor]) -> VideoScore:
     for sr in results:
         scoring.process(sr)
     scoring.flush()
@@ -167,7 +167,7 @@ def test_frames_are_scored_before_they_are_encoded(tmp_path: Path, originals: Pa
             reference=originals.parent,
             overwrite=True,
         )
-        (score,) = summary.clip_scores.values()
+        (score,) = summary.video_scores.values()
         found.append(score)
         assert listener.fields("item_done")[0]["scores"] == score.as_json()
         assert listener.fields("done")[0]["clip_scores"]["frames"] == 4
@@ -188,7 +188,7 @@ def test_frames_are_scored_before_they_are_encoded(tmp_path: Path, originals: Pa
 def test_other_sources_are_compared_by_the_same_conversion(tmp_path: Path, pix_fmt: str) -> None:
     source = make_clip(tmp_path / "in.mkv", 3, pix_fmt=pix_fmt, codec="ffv1")
     summary = upscale(source, tmp_path / "out.mkv", reference=source)
-    (score,) = summary.clip_scores.values()
+    (score,) = summary.video_scores.values()
     assert (score.frames, score.mean.psnr_rgb) == (3, float("inf"))
 
 
@@ -198,7 +198,7 @@ def test_the_original_is_cut_and_retimed_like_the_source(tmp_path: Path) -> None
         codec="ffv1", start=Moment(Fraction(1, 8)), end=Moment(frame=9), fps=Fraction(50)
     )
     summary = upscale(source, tmp_path / "out.mkv", video=video, reference=source)
-    (score,) = summary.clip_scores.values()
+    (score,) = summary.video_scores.values()
     assert (score.frames, score.mean.psnr_y) == (10, float("inf"))
 
 
@@ -253,7 +253,7 @@ def test_videos_that_are_partly_made_are_not_scored(tmp_path: Path) -> None:
     listener = Listener()
     upscale(source, output)
     summary = upscale(source, output, listener=listener, **request)
-    assert (summary.num_skipped, summary.clip_scores) == (1, {})
+    assert (summary.num_skipped, summary.video_scores) == (1, {})
     assert "out.mkv: exists, and is not scored" in listener.fields("warning")[0]["message"]
     assert not (tmp_path / "scores.json").exists()
 

@@ -16,7 +16,7 @@ from sr.metrics.psnr import psnr
 from sr.models.load import load_generator, load_initial_weights
 from sr.networks.compact import Compact
 from sr.networks.msrresnet import MSRResNet
-from sr.networks.receptive import MAX_RADIUS, measure_receptive_radius
+from sr.networks.receptive_radius import MAX_RADIUS, measure_receptive_radius
 from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN

@@ -17,7 +17,7 @@ from sr.networks.iseebetter_srresnet import ISeeBetterSRResNet
 from sr.networks.msrresnet import MSRResNet
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
-from sr.networks.receptive import MAX_RADIUS, measure_receptive_radius
+from sr.networks.receptive_radius import MAX_RADIUS, measure_receptive_radius
 from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN

@@ -3,7 +3,7 @@ import torch
 
 from sr.networks.packed_window import PackedWindow, num_packed_channels, pack_window
 from sr.networks.rbpn import RBPN
-from sr.networks.receptive import measure_receptive_radius
+from sr.networks.receptive_radius import measure_receptive_radius
 
 
 @pytest.mark.parametrize("num_frames", [3, 5])

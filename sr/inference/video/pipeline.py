@@ -15,7 +15,7 @@ from torch import Tensor
 from sr.inference.load_upscaler import FILLING_SIZE
 from sr.inference.video.frame_windows import WindowStage, with_neighbors
 from sr.inference.video.plan import VideoPlan
-from sr.inference.video.prefetch import Prefetcher
+from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.stages import NetworkStage, Upscaled, convert_to_rgb
 from sr.inference.video.temporal_filter import TemporalFilter
 from sr.io.video.frame import Frame

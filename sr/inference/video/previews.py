@@ -11,7 +11,7 @@ from sr.inference.events import Emit
 from sr.inference.options import VideoOptions
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
-from sr.inference.video.prefetch import Prefetcher
+from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.source import open_source
 from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from sr.evaluation.scores import RGB8, ScoreError, find_shared_size
-from sr.evaluation.video_scorer import ClipScorer
+from sr.evaluation.video_scorer import VideoScorer
 from sr.inference.options import VideoOptions
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.source import Source, open_source
@@ -46,10 +46,10 @@ def check_original(
 @contextmanager
 def open_scorer(
     original: Path, plan: VideoPlan, options: VideoOptions, lpips: LPIPS | None
-) -> Iterator[ClipScorer]:
+) -> Iterator[VideoScorer]:
     """Open the scorer of one video. Raises VideoError for an original that cannot be read."""
     with open_source(original, _adapt_options(original, plan, options)) as opened:
-        yield ClipScorer(
+        yield VideoScorer(
             _read_frames(opened), border=_choose_border(plan), name=original, lpips=lpips
         )
 

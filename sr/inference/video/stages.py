@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from sr.io.video.frame import Frame, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
-from sr.tiling.prefetch import on_own_stream
+from sr.tiling.read_ahead import on_own_stream
 from sr.tiling.runner import NumericError, is_out_of_memory
 from sr.tiling.upscaler import StoppedError, Upscaler
 

@@ -15,7 +15,7 @@ from sr.inference.options import InferOptions, VideoOptions
 from sr.inference.video.image_sequence_writer import count_existing, write_image_sequence
 from sr.inference.video.pipeline import FrameSink, Pipeline
 from sr.inference.video.plan import VideoPlan
-from sr.inference.video.prefetch import Prefetcher
+from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.previews import write_previews
 from sr.inference.video.resume import SegmentManifest, fingerprint, fingerprint_images
 from sr.inference.video.segment_encoder import SegmentEncoder

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.networks.receptive import measure_receptive_radius
+from sr.networks.receptive_radius import measure_receptive_radius
 
 
 def convs(count: int, kernel: int = 3, dilation: int = 1, features: int = 3) -> nn.Sequential:

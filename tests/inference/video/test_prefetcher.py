@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sr.inference.video.prefetch import Prefetcher
+from sr.inference.video.prefetcher import Prefetcher
 
 
 def numbers(count: int, *, fault_at: int | None = None) -> Iterator[int]:

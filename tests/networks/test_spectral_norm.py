@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sr.networks.spectral import normalize_spectrally
+from sr.networks.spectral_norm import normalize_spectrally
 
 LAYERS: list[Callable[[], nn.Module]] = [
     lambda: nn.Conv2d(4, 6, 3, bias=False),
