@@ -7,8 +7,9 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 Event = Literal["start", "progress", "item_done", "item_failed", "warning", "done"]
 
@@ -18,12 +19,12 @@ class EventLog:
 
     def __init__(self, path: Path | None) -> None:
         """path: the file, made with its folders; None writes nothing."""
-        self._stream: TextIO | None = None
+        self._stream: FileIO | None = None  # without a buffer, which would try again at the end
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = path.open("a", encoding="utf-8")
+            self._stream = path.open("ab", buffering=0)
             if _is_cut_off(path):
-                self._stream.write("\n")
+                self._stream.write(b"\n")
 
     def write(self, event: Event, **fields: Any) -> None:
         """Append one event. Infinite and NaN numbers are written as strings, paths as text."""
@@ -31,11 +32,11 @@ class EventLog:
             return
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": time, "event": event, **{key: _to_json(v) for key, v in fields.items()}}
-        content = json.dumps(line) + "\n"
+        content = json.dumps(line).encode() + b"\n"
         position = self._get_size()
         try:
-            self._stream.write(content)
-            self._stream.flush()
+            while content:  # in one go, but for the last bytes that a disk has room for
+                content = content[self._stream.write(content) :]
         except OSError:
             with suppress(OSError):  # no part of a line stays, where that can be helped
                 if position is not None:

@@ -7,46 +7,20 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.locks import hold_elsewhere
 
 from sr.io import process_lock
 from sr.io.process_lock import LockedError, check_unlocked, hold_lock, is_lock, locate_lock
-
-HOLDER = """
-import sys
-from pathlib import Path
-from sr.io.process_lock import hold_lock
-with hold_lock(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextmanager
-def held_elsewhere(path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that holds the lock until it is killed."""
-    command = [sys.executable, "-c", HOLDER, str(path)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def test_a_lock_of_a_living_process_is_refused_with_its_name_and_freed_by_its_death(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "out.mp4"
-    with held_elsewhere(path) as process:
+    with hold_elsewhere(path) as process:
         who = rf"process {process.pid} on {re.escape(socket.gethostname())}, started \d{{4}}-"
         with pytest.raises(LockedError, match=who):
             check_unlocked(path)
