@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from sr.errors import UserError
-from sr.io.atomic_write import atomic_write
+from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
 from sr.models.convert import convert_model
@@ -67,6 +67,7 @@ def command(
             raise ModelFileError(f"{target}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
             raise ModelFileError(f"{target.parent}: expected a folder")
+        remove_abandoned(target.parent)
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
             typer.echo(_translate(Path(source), target, half=half))
         else:
