@@ -116,7 +116,7 @@ def _open_log(path: Path | None) -> "EventLog":
 
 
 def _lock_log(path: Path | None) -> AbstractContextManager[None]:
-    """Keep the log to one run: lines of two could not be told apart. Pipes and devices are free."""
+    """Keep the log to one run: lines of two would be mixed. Pipes and devices are free."""
     from sr.io.process_lock import hold_lock
 
     if path is None or (path.exists() and not path.is_file()):
