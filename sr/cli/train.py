@@ -59,11 +59,12 @@ def command(
 ) -> None:
     """Train a super-resolution network as an option file says.
 
-    Checkpoints, logs and the resolved options are written to runs/NAME. Ctrl-C saves and leaves;
-    the same command goes on.
+    Checkpoints, logs and the resolved options are written to runs/NAME. Ctrl-C and SIGTERM save and
+    leave; the same command goes on.
 
-    Exit codes: 0 done, 1 a fault of the program, losses that are not finite or an alarm that stops
-    the run, 2 bad options, data, state file or folder, 130 interrupted.
+    Exit codes: 0 done, now or before, 1 a fault of the program, losses that are not finite or an
+    alarm that stops the run, 2 bad options, data, state file or folder, a full disk, or another
+    process in the same folder, 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
     """
     try:
         options = load_options(option_file, overrides or [])
