@@ -1,4 +1,4 @@
-"""The command line that describes model files."""
+"""The command line that describes model files. Torch is imported when there is one to read."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -7,8 +7,6 @@ import typer
 from rich.console import Console
 
 from sr.errors import UserError
-from sr.models.bundled import resolve_model
-from sr.models.describe import describe_model
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -28,6 +26,9 @@ def command(
 
     Exit codes: 0 all described, 2 a file that is no model.
     """
+    from sr.models.bundled import resolve_model
+    from sr.models.describe import describe_model
+
     wrong = False
     for number, file in enumerate(files):
         try:

@@ -119,7 +119,9 @@ def prepare_network(network: nn.Module, device: torch.device) -> nn.Module:
 def use_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Run what is inside in inference mode, by autocast unless `dtype` is float32, without TF32."""
     autocast = torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
-    with torch.inference_mode(), autocast, _full_fp32:
+    # Elsewhere there is no TF32; and the setting's first use costs seconds of imports of torch.
+    full_fp32 = _full_fp32 if device.type == "cuda" else nullcontext()
+    with torch.inference_mode(), autocast, full_fp32:
         yield
 
 
