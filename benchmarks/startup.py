@@ -47,7 +47,7 @@ def main() -> None:
         commands = make_commands(Path(folder))
         times = time_commands(commands, trees, arguments.rounds)
     text = f"{as_markdown(provenance(sys.argv))}\n{format_table(times, list(trees))}"
-    print(text)
+    sys.stdout.write(text)
     if arguments.out is not None:
         arguments.out.write_text(text, encoding="utf-8")
 
@@ -95,7 +95,9 @@ def format_table(times: Times, trees: Sequence[str]) -> str:
     for command in dict.fromkeys(command for command, _ in times):
         cells = []
         for tree in trees:
-            wall, cpu = (statistics.median(column) for column in zip(*times[command, tree]))
+            wall, cpu = (
+                statistics.median(column) for column in zip(*times[command, tree], strict=True)
+            )
             reference = statistics.median(wall for wall, _ in times[REFERENCE, tree])
             cells.append(f"{wall:.2f} | {cpu:.2f} | {wall / reference:.2f}")
         lines.append(f"| {command} | {' | '.join(cells)} |")
