@@ -1,4 +1,7 @@
-"""The command line that converts model files, and option files of BasicSR."""
+"""The command line that converts model files, and option files of BasicSR.
+
+Torch is imported when there is a model to convert.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +12,6 @@ from rich.console import Console
 
 from sr.errors import UserError
 from sr.io.atomic_write import atomic_write
-from sr.io.model_file import ModelFileError
-from sr.models.bundled import resolve_model
-from sr.models.convert import convert_model
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import OptionsError
 
@@ -64,12 +64,15 @@ def command(
     """
     try:
         if target.exists() and not overwrite:
-            raise ModelFileError(f"{target}: exists; --overwrite replaces it")
+            raise UserError(f"{target}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
-            raise ModelFileError(f"{target.parent}: expected a folder")
+            raise UserError(f"{target.parent}: expected a folder")
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
             typer.echo(_translate(Path(source), target, half=half))
         else:
+            from sr.models.bundled import resolve_model
+            from sr.models.convert import convert_model
+
             other = None if blend is None else (resolve_model(blend), blend_share)
             typer.echo(convert_model(resolve_model(source), target, half=half, blend=other))
     except (UserError, OSError) as error:

@@ -129,9 +129,7 @@ def prepare_network(network: nn.Module, device: torch.device) -> nn.Module:
 def use_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Run what is inside in inference mode, by autocast unless `dtype` is float32, without TF32."""
     autocast = torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
-    # Elsewhere there is no TF32; and the setting's first use costs seconds of imports of torch.
-    full_fp32 = _full_fp32 if device.type == "cuda" else nullcontext()
-    with torch.inference_mode(), autocast, full_fp32:
+    with torch.inference_mode(), autocast, _full_fp32:
         yield
 
 
@@ -208,25 +206,26 @@ class _FullFp32:
     """Keeps cuDNN from TF32, its default, whose 10-bit mantissa would make fp32 a promise unkept.
 
     The setting is one for all threads: the first pass switches it, the last one switches it back.
+    The older name of it, `cudnn.allow_tf32`, costs seconds of imports when it is set.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._num_passes = 0
-        self._before = False
+        self._before = ""
 
     def __enter__(self) -> None:
         with self._lock:
             if self._num_passes == 0:
-                self._before = torch.backends.cudnn.allow_tf32
-                torch.backends.cudnn.allow_tf32 = False
+                self._before = torch.backends.cudnn.conv.fp32_precision
+                torch.backends.cudnn.conv.fp32_precision = "ieee"
             self._num_passes += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._num_passes -= 1
             if self._num_passes == 0:
-                torch.backends.cudnn.allow_tf32 = self._before
+                torch.backends.cudnn.conv.fp32_precision = self._before
 
 
 _full_fp32 = _FullFp32()
