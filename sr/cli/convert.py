@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from sr.errors import UserError
-from sr.io.atomic_write import atomic_write
+from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import OptionsError
 
@@ -67,6 +67,7 @@ def command(
             raise UserError(f"{target}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
             raise UserError(f"{target.parent}: expected a folder")
+        remove_abandoned(target.parent)
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
             typer.echo(_translate(Path(source), target, half=half))
         else:
