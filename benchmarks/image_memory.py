@@ -65,7 +65,9 @@ def main() -> None:
     """Print a table with a row for each size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 4000, 8000, 20000])
-    parser.add_argument("--folder", type=Path, required=True, help="for temporary files; created if it is missing")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="for temporary files; created if it is missing"
+    )
     parser.add_argument("--format", choices=("tif", "png"), default="tif", help="of the inputs")
     parser.add_argument("--output-format", choices=("png", "tif"), default="png")
     parser.add_argument("--tile", type=int, default=512, help="side in LR pixels")
