@@ -34,9 +34,8 @@ def command(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="Its new name: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel"
-            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .yml for"
-            " options.",
+            help="File to write: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel"
+            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .yml for option files.",
         ),
     ],
     half: Annotated[bool, typer.Option("--fp16", help="Write the weights as float16.")] = False,
@@ -44,23 +43,23 @@ def command(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Take the weighted mean with the weights of this model of the same network: the"
-            " one that a GAN model was trained from takes grain away.",
+            help="Interpolate with the weights of this model of the same network. For a GAN model:"
+            " with the model that it was trained from, this reduces grain.",
         ),
     ] = None,
     blend_share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of the model to blend with, between 0 and 1.")
+        float, typer.Option(metavar="SHARE", help="Share of the --blend model, between 0 and 1.")
     ] = 0.3,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = (
         False
     ),
 ) -> None:
-    """Convert a model file, or an option file of BasicSR into one of ours.
+    """Convert a model file to another format, or an option file of BasicSR to one of this program.
 
-    An ONNX file is run in onnxruntime and compared with torch before it appears. Of an option file
-    it is reported, here and in its head, what was not taken over.
+    ONNX files are verified against PyTorch in onnxruntime before they are saved. Options of BasicSR
+    without an equivalent are printed, and added to the new file as comments.
 
-    Exit codes: 0 converted, 2 a file that is neither or cannot be had in that format.
+    Exit codes: 0 success, 2 IN cannot be read or converted, or OUT cannot be written.
     """
     try:
         if target.exists() and not overwrite:

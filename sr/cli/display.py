@@ -236,7 +236,7 @@ def _format_end(fields: Mapping[str, Any]) -> str:
 def _format_difference(fields: Mapping[str, Any]) -> str:
     difference = fields["tile_difference"]
     return (
-        f"{fields['source']}: with more around them, tiles differ by {difference:.2g} at most"
+        f"{fields['source']}: with a wider halo, tiles differ by at most {difference:.2g}"
         f" ({difference * 255:.2g} of 255)"
     )
 

@@ -16,15 +16,15 @@ def command(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Model files of any origin, or names of bundled models"
             " (`infer.py --list-models`).",
         ),
     ],
 ) -> None:
-    """Describe model files: network, scale, size, work, training data, license.
+    """Describe model files: network, scale, size, cost, training data, license.
 
-    Exit codes: 0 all described, 2 a file that is no model.
+    Exit codes: 0 success, 2 a file is not a model.
     """
     from sr.models.bundled import resolve_model
     from sr.models.describe import describe_model

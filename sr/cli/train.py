@@ -12,7 +12,7 @@ from sr.errors import UserError
 from sr.options.load import load_options
 from sr.options.schema import Options
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,42 +26,42 @@ def command(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY.SUB=VALUE]...",
-            help="Options that replace those of the file, e.g. train.steps=1000.",
+            metavar="KEY.SUB=VALUE",
+            help="Options that override those of the file, e.g. train.steps=1000.",
         ),
     ] = None,
     resume: Annotated[
         str,
         typer.Option(
             metavar="auto|never|PATH",
-            help="auto: go on from the run's last state file, if any. never: move an existing run "
-            "aside and start again. PATH: go on from this .state file.",
+            help="auto: resume from the run's last state file, if there is one. never: move an "
+            "existing run aside and start again. PATH: resume from this .state file.",
         ),
     ] = "auto",
     check_only: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Rehearse: open every image, build everything, make a few steps and one "
-            "validation, report parameters, memory and time. Writes nothing but what clips leave in"
-            " datasets.cache_folder: decoded videos and measured flow.",
+            help="Dry run: open every image, run a few steps and one validation, report"
+            " parameters, memory and time, and exit. Writes nothing except the cache of clips in"
+            " datasets.cache_folder: decoded videos and optical flow.",
         ),
     ] = False,
     preview_data: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Write a sheet of lr/hr pairs as the network will see them, and leave.",
+            help="Save an image of LR/HR pairs as the network gets them, and exit.",
         ),
     ] = None,
 ) -> None:
-    """Train a super-resolution network as an option file says.
+    """Train a super-resolution network from an option file.
 
-    Checkpoints, logs and the resolved options are written to runs/NAME. Ctrl-C saves and leaves;
-    the same command goes on.
+    Checkpoints, logs and all options with their defaults are written to runs/NAME. Ctrl-C saves a
+    checkpoint and exits; the same command resumes.
 
-    Exit codes: 0 done, 1 a fault of the program, losses that are not finite or an alarm that stops
-    the run, 2 bad options, data, state file or folder, 130 interrupted.
+    Exit codes: 0 success, 1 internal error, too many non-finite steps, or stopped by the GAN
+    monitor, 2 invalid options, data, state file or folder, 130 interrupted.
     """
     try:
         options = load_options(option_file, overrides or [])
