@@ -84,7 +84,10 @@ def parse_rate(text: str) -> Fraction:
 
 def parse_damaged(text: str) -> str:
     """Parse what to do about damage; `go-on` is an older name of `continue`."""
-    return "continue" if text == "go-on" else text
+    text = "continue" if text == "go-on" else text
+    if text not in ("continue", "stop"):
+        raise UsageError(f"expected continue or stop, got {text}")
+    return text
 
 
 def parse_encoder_options(pairs: Sequence[str]) -> dict[str, str]:
@@ -118,7 +121,10 @@ class OutputOptions:
     """Transparency: upscaled by the network, by bicubic interpolation, or left out."""
     frames: Annotated[Literal["refuse", "each"], Flag(RESULT)] = "refuse"
     """Animations and files of several pages: refused, or each frame upscaled (into .webp or
-    .tif)."""
+    .tif). Reduced copies in a TIFF are no pages."""
+    page: Annotated[int | None, Flag(RESULT, "N", default="none", min=1)] = None
+    """Upscale this page or frame alone of files of several, which may differ in size; 1 is the
+    first."""
     ext: Annotated[Extension, Flag(RESULT)] = "auto"
     """Format of the results; jpg, webp and avif are lossy. auto: the one of the output file, or png
     in a folder and on standard output."""
@@ -150,6 +156,8 @@ class OutputOptions:
             raise UsageError(
                 f"-s {self.outscale:g}: expected a number above 0, at most {MAX_FACTOR:g}"
             )
+        if self.page is not None and self.frames == "each":
+            raise UsageError("--page and --frames each: expected one of them, got both")
         if self.lossless and (self.ext == "jpg" or self.path.suffix.lower() in (".jpg", ".jpeg")):
             raise UsageError("--lossless: JPEG is always lossy; take webp, avif, png or tif")
         if self.overwrite and self.keeps_existing:
@@ -201,9 +209,18 @@ class VideoOptions:
     """Start there: seconds, [hh:]mm:ss, or a frame such as 120f."""
     end: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
     """End before that time."""
-    damaged: Annotated[Literal["continue", "stop"], Flag(VIDEO, parse=parse_damaged)] = "continue"
-    """Damage in the source: continue with what the decoder conceals, and report it; or stop: the
-    result ends there, audio, too, and counts as failed."""
+    damaged: Annotated[
+        Literal["continue", "stop"] | None,
+        Flag(
+            VIDEO,
+            "continue|stop",
+            default="continue for videos, stop for images",
+            parse=parse_damaged,
+        ),
+    ] = None
+    """Damage in the source: continue with what the decoder conceals, or leaves empty of an image,
+    and report it; or stop: a video's result ends there, audio, too, an image has none, and it
+    counts as failed."""
     temporal_filter: Annotated[bool, Flag(VIDEO)] = False
     """Less flicker: what the network adds is averaged over neighboring frames along the motion, but
     not across scene cuts."""

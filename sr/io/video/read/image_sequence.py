@@ -33,11 +33,14 @@ class ImageSequence:
         if not paths:
             raise VideoError("expected at least one image, got none")
         first = _read_header(paths[0])
-        depth, has_alpha = first.depth, False
+        depth, has_alpha = min(first.depth, 16), False
         for path in paths:
             header = _read_header(path)
             _check_like(path, header, paths[0], first)
-            depth, has_alpha = max(depth, header.depth), has_alpha or header.num_bands in (2, 4)
+            depth, has_alpha = (
+                max(depth, min(header.depth, 16)),
+                has_alpha or header.num_bands in (2, 4),
+            )
         self.damage: list[str] = []
         self.info = _make_info(
             str(paths[0].parent), first, depth, has_alpha, 1 / rate, rate, len(paths)
@@ -70,7 +73,7 @@ class Animation:
         self.info = _make_info(
             str(path),
             header,
-            header.depth,
+            min(header.depth, 16),
             header.num_bands in (2, 4),
             Fraction(1, 1000),
             Fraction(1000 * header.num_frames, sum(self._durations)),
@@ -184,7 +187,9 @@ def _make_info(
 
 
 def _split_planes(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
-    """pixels: (h, w, bands), uint8 or uint16; maybe of fewer bits than `layout` has."""
+    """pixels: (h, w, bands), as `ImageReader.read` has them; maybe of fewer bits than `layout`."""
+    if pixels.dtype == np.float32:
+        pixels = (pixels * 65535 + 0.5).astype(np.uint16)
     num_colors = pixels.shape[2] - (pixels.shape[2] in (2, 4))
     colors = pixels[..., :num_colors]
     if num_colors != pixels.shape[2]:
