@@ -6,6 +6,7 @@ from typing import Annotated
 import torch
 import typer
 
+from sr.cli.terminal import print_line
 from sr.device import keep_freed_memory
 from sr.errors import UserError
 from sr.options.load import load_options
@@ -68,20 +69,20 @@ def command(
     try:
         options = load_options(option_file, overrides or [])
         if preview_data is not None:
-            typer.echo(f"saved {write_data_preview(options, preview_data)}")
+            print_line(f"saved {write_data_preview(options, preview_data)}")
         if check_only:
-            dry_run(options, typer.echo)
+            dry_run(options, print_line)
         if check_only or preview_data is not None:
             return
         finished = train(options, resume)
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     except (NonFiniteStepError, GANDivergedError) as error:
-        typer.echo(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except torch.OutOfMemoryError as error:
-        typer.echo(f"error: {error}; lower batch_size or crop_size", err=True)
+        print_line(f"error: {error}; lower batch_size or crop_size", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

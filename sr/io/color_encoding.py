@@ -36,6 +36,8 @@ _CURVES: dict[int, tuple[float, ...]] = {  # H.273, table 3, as parameters of IC
     8: (1.0,),
     13: _SRGB_CURVE,
 }
+_SD_PRIMARIES, _SD_TRANSFERS = (1, 2, 5, 6, 7), (1, 2, 6, 13, 14, 15)
+_NEAR, _USUAL_GAMMAS = 0.02, (0.4, 0.6)
 _D50 = (0.9642, 1.0, 0.8249)  # XYZ of the profile connection space
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -76,6 +78,16 @@ def make_encoding(
     if gamma is None and chromaticities is None:
         return None
     return ColorEncoding(None, gamma, chromaticities)
+
+
+def is_like_srgb(encoding: ColorEncoding) -> bool:
+    """Return whether colors look much the same as sRGB: as those of most videos do."""
+    if encoding.codes is not None:
+        primaries, transfer = encoding.codes
+        return primaries in _SD_PRIMARIES and transfer in _SD_TRANSFERS
+    chromaticities = encoding.chromaticities or _PRIMARIES[_SRGB_PRIMARIES]
+    near = np.abs(np.subtract(chromaticities, _PRIMARIES[_SRGB_PRIMARIES])).max() < _NEAR
+    return bool(near) and _USUAL_GAMMAS[0] < (encoding.gamma or 1 / 2.2) < _USUAL_GAMMAS[1]
 
 
 def make_profile(encoding: ColorEncoding, *, gray: bool) -> bytes | None:

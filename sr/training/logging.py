@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
+from sr.io.escape_controls import escape_controls
 from sr.io.event_log import EventLog
 from sr.training.gradient_check import GradientShare, format_gradients
 from sr.training.validate import Scores
@@ -67,6 +68,7 @@ class RunLog:
 
     def print(self, message: str) -> None:
         """Print a line on the terminal, above the progress line."""
+        message = escape_controls(message)
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def write_start(self, **fields: Any) -> None:
