@@ -19,6 +19,7 @@ _BANDS = {  # of the pixel kinds that are read, by libvips' format and interpret
     ("ushort", "rgb16"): (3, 4),
     ("ushort", "cmyk"): (4,),
     ("float", "b-w"): (1, 2),
+    ("float", "grey16"): (1, 2),  # of 16 bits
     ("float", "scrgb"): (3, 4),
     ("float", "lab"): (3,),
     ("short", "labs"): (3,),

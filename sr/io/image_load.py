@@ -17,6 +17,7 @@ from sr.io.bmp import load_bitmap, read_bitmap_size
 from sr.io.image_facts import EXPECTED, ImageFacts
 from sr.io.image_formats import ImageError, get_first_line
 from sr.io.jpeg_segments import END
+from sr.io.png_chunks import repair
 
 Frames = Literal["refuse", "each"]
 Damaged = Literal["stop", "continue"]
@@ -77,6 +78,9 @@ def load_image(
         notes = [
             f"damaged or cut short: what cannot be decoded stays empty ({get_first_line(error)})"
         ]
+        if facts.kind == "png":  # libvips gives nothing of one
+            file.seek(0)
+            opener = _Opener(repair(file.read()), file)
         opener.fail_on = "none"
         loaded = _load_with_vips(opener, name, facts, options)
     return LoadedImage(loaded.images, loaded.num_frames, loaded.loader, notes)
@@ -218,11 +222,11 @@ def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions
         with Image.open(io.BytesIO(file.read())) as image:
             image.seek(page)
             _check_num_pixels(name, [(image.height, image.width)], options.max_pixels)
-            lab = np.asarray(image, np.float32)  # (h, w, 3); a and b from 0 to 255
+            levels = np.asarray(image)  # (h, w, 3), uint8; a and b are signed
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{name}: {EXPECTED}, got 8-bit Lab that is damaged ({error})") from error
-    lab = lab * (100 / 255, 1, 1) - (0, 128, 128)
-    height, width, _ = lab.shape
+    height, width, _ = levels.shape
+    lab = np.dstack([levels[..., :1] * (100 / 255), levels[..., 1:].view(np.int8)])
     content = np.ascontiguousarray(lab, np.float32).data
     loaded = pyvips.Image.new_from_memory(content, width, height, 3, "float")
     return LoadedImage([loaded.copy(interpretation="lab")], 1, "tiffload")
@@ -231,10 +235,10 @@ def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions
 def _has_all_pixels(content: bytes) -> bool:
     """Return whether a JPEG without its end has all pixels: what follows then changes none."""
     content = content.rstrip(b"\xff")  # the first half of the marker
-    followed = [content + filler * 32 + END for filler in (b"\x55", b"\xaa")]
+    followed = [content + filler * 4096 + END for filler in (b"\0", b"\x55", b"\xc6")]
     try:
-        one, other = (pyvips.Image.jpegload_buffer(each, fail_on="none") for each in followed)
-        return bool((one != other).max() == 0)
+        first, *others = (pyvips.Image.jpegload_buffer(each, fail_on="none") for each in followed)
+        return all((first != other).max() == 0 for other in others)
     except pyvips.Error:
         return False
 

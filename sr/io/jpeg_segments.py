@@ -12,7 +12,7 @@ END = b"\xff\xd9"
 
 _SCAN, _APP1, _APP2 = 0xDA, 0xE1, 0xE2
 _STANDALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
-_GAIN_MAP_XMP = b"http://ns.adobe.com/hdr-gain-map/1.0/"
+_GAIN_MAP_XMP = b"hdrgm:Version"
 _GAIN_MAP_ISO = b"urn:iso:std:iso:ts:21496:-1\0"
 _MOTION_PHOTO = (b'MotionPhoto="1"', b'MicroVideo="1"')
 _MPF, _MP_ENTRIES = b"MPF\0", 0xB002

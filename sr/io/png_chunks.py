@@ -16,6 +16,8 @@ LIGHT_CHUNKS = (b"mDCV", b"cLLI")  # mastering display, content light level
 _WANTED = (b"cICP", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"acTL", *LIGHT_CHUNKS)
 _HEAD_BYTES = 33  # signature and IHDR, which comes first
 _UNIT = 100_000  # of gAMA and cHRM
+_CHANNELS = {2: 3, 4: 2, 6: 4}  # by color type; 1 of the others
+_PIECE_BYTES = 1024  # that are decompressed at once; those before damage count
 _MAX_BYTES = 64  # of the chunks that are read
 
 
@@ -61,11 +63,50 @@ def pack_chunks(encoding: ColorEncoding | None, light: Mapping[bytes, bytes]) ->
         if encoding.chromaticities is not None:
             numbers = [round(each * _UNIT) for each in encoding.chromaticities]
             chunks[b"cHRM"] = struct.pack(">8I", *numbers)
-    packed = b""
-    for kind, content in chunks.items():
-        packed += struct.pack(">I4s", len(content), kind) + content
-        packed += struct.pack(">I", zlib.crc32(kind + content))
-    return packed
+    return b"".join(_pack_chunk(kind, content) for kind, content in chunks.items())
+
+
+def repair(content: bytes) -> bytes:
+    """Return a damaged PNG with the rows that can be decompressed, the rest 0; or as it was."""
+    kept, compressed, place = b"", b"", len(SIGNATURE)
+    while place + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        if kind == b"IDAT":
+            compressed += content[place + 8 : place + 8 + length]
+        elif not compressed:
+            kept += content[place : place + 12 + length]
+        place += 12 + length
+    if len(kept) < _HEAD_BYTES - len(SIGNATURE):
+        return content
+    width, height, depth, color, *_, interlace = struct.unpack_from(">IIBBBBB", kept, 8)
+    row = 1 + -(-width * depth * _CHANNELS.get(color, 1) // 8)
+    size = row * height * (2 if interlace else 1)  # seven smaller images have more rows
+    pixels = _decompress(compressed, size)
+    return b"".join(
+        (
+            *(SIGNATURE, kept),
+            _pack_chunk(b"IDAT", zlib.compress(pixels.ljust(size, b"\0"), level=1)),
+            _pack_chunk(b"IEND", b""),
+        )
+    )
+
+
+def _decompress(compressed: bytes, limit: int) -> bytes:
+    """Return at most `limit` bytes, up to where the stream is damaged."""
+    stream, found = zlib.decompressobj(), bytearray()
+    for start in range(0, len(compressed), _PIECE_BYTES):
+        try:
+            found += stream.decompress(compressed[start : start + _PIECE_BYTES])
+        except zlib.error:
+            break
+        if len(found) >= limit:
+            break
+    return bytes(found[:limit])
+
+
+def _pack_chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I4s", len(content), kind) + content + checksum
 
 
 def write_chunks(file: BinaryIO, chunks: bytes) -> None:

@@ -129,7 +129,7 @@ def _list_conversions(header: Header) -> list[str]:
 def _check_color(image: ImageReader) -> None:
     profile, encoding = image.metadata.profile, image.metadata.encoding
     got = None
-    if profile and not _is_srgb(profile, image.header.num_bands):
+    if profile and not is_srgb(profile, image.header.num_bands):
         got = "an embedded color profile that is not sRGB"
     elif encoding is not None and not is_like_srgb(encoding):
         got = "others (chunks cICP, gAMA, cHRM)"
@@ -151,7 +151,7 @@ def _convert_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
-def _is_srgb(profile: bytes, num_bands: int) -> bool:
+def is_srgb(profile: bytes, num_bands: int) -> bool:
     """Return whether a color profile maps a grid of colors onto themselves in sRGB."""
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     axes = np.meshgrid(*[levels] * num_bands, indexing="ij")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pyvips
 import tifffile
-from helpers.images import Pixels, encode_image, encode_tiff, noise
+from helpers.images import Pixels, encode_image, encode_tiff, noise, png_chunk
 from PIL import Image
 
 from sr.io.image_formats import ImageError
@@ -32,22 +32,13 @@ def test_pages_of_different_sizes_are_refused(rgb: Pixels) -> None:
         read_header(file.getvalue(), frames="each")
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
-
-
 def bomb_png(width: int, height: int) -> bytes:
     size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", size)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
+        + png_chunk(b"IHDR", size)
+        + png_chunk(b"IDAT", zlib.compress(b""))
+        + png_chunk(b"IEND", b"")
     )
 
 
