@@ -124,7 +124,7 @@ def test_gray_is_repeated_in_three_channels_on_request(tmp_path: Path, image: Im
 
 def test_more_bits_and_alpha_are_converted_on_request(tmp_path: Path, image: Image) -> None:
     path = tmp_path / "a.png"
-    deep = np.minimum(image.astype(np.uint16) * 257 + 128, 65535).astype(np.uint16)
+    deep = np.minimum(image.astype(np.uint32) * 257 + 128, 65535).astype(np.uint16)
     as_vips(deep, "rgb16").write_to_file(str(path))
     np.testing.assert_array_equal(read_rgb8(path, convert=True), image)
     assert read_kind(path).conversions == ("16 bits per channel become 8",)
