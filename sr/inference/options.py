@@ -291,10 +291,10 @@ class InferOptions:
     """What one run of `infer.py` is to do."""
 
     inputs: Annotated[Sequence[Path], Flag(INPUT, "PATH...", ("-i", "--input"))]
-    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, gray, RGB, CMYK, with or without
-    alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image sequences as a
-    pattern (frames/%05d.png). Takes several paths, and may be given several times. `-` alone: one
-    image from standard input."""
+    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, float TIFF, gray, RGB, CMYK,
+    Lab, with or without alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image
+    sequences as a pattern (frames/%05d.png). Takes several paths, and may be given several times.
+    `-` alone: one image from standard input."""
     output: OutputOptions
     model: Annotated[
         str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)

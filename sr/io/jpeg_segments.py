@@ -1,6 +1,6 @@
 """Segments of JPEG that libvips does not read: more images behind the first, and a missing end.
 
-ITU-T T.81, annex B; CIPA DC-007 (multi-picture format); Ultra HDR image format 1.1.
+ITU-T T.81, annex B; CIPA DC-007 (MPF); Ultra HDR image format 1.1.
 """
 
 import struct
