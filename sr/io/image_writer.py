@@ -170,7 +170,7 @@ def _save(
     metadata: Metadata,
 ) -> None:
     if isinstance(target, Path):
-        with atomic_write(target) as temporary, temporary.open("x+b") as file:
+        with atomic_write(target) as temporary, temporary.open("r+b") as file:
             _save_to_file(image, file, suffix, options, metadata)
         return
     with tempfile.TemporaryFile() as file:  # TIFF is not written in order, a pipe must be
