@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from sr.cli.terminal import print_line
 from sr.errors import UserError
 from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.options.import_basicsr import import_basicsr
@@ -68,18 +68,18 @@ def command(
             raise UserError(f"{target.parent}: expected a folder")
         remove_abandoned(target.parent)
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
-            typer.echo(_translate(Path(source), target, half=half))
+            print_line(_translate(Path(source), target, half=half))
         else:
             from sr.models.bundled import resolve_model
             from sr.models.convert import convert_model
 
             other = None if blend is None else (resolve_model(blend), blend_share)
-            typer.echo(convert_model(resolve_model(source), target, half=half, blend=other))
+            print_line(convert_model(resolve_model(source), target, half=half, blend=other))
     except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):
             message = f"{target}: cannot be written ({error.strerror})"
-        Console(stderr=True).print(f"error: {message}", markup=False, soft_wrap=True)
+        print_line(f"error: {message}", err=True)
         raise typer.Exit(2) from None
 
 

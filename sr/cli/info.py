@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from sr.cli.terminal import print_line
 from sr.errors import UserError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -35,13 +35,13 @@ def command(
             lines = describe_model(resolve_model(file))
         except UserError as error:
             wrong = True
-            Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+            print_line(f"error: {error}", err=True)
             continue
         if number:
-            typer.echo()
+            print_line()
         width = max(map(len, lines))
         for label, text in lines.items():
-            typer.echo(f"{label:{width}}  {text}")
+            print_line(f"{label:{width}}  {text}")
     raise typer.Exit(2 if wrong else 0)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sr.cli.terminal import print_line
 from sr.errors import UserError
 from sr.options.load import load_options
 from sr.options.schema import Options
@@ -67,7 +68,7 @@ def command(
         options = load_options(option_file, overrides or [])
         finished = _run(options, resume, check_only=check_only, preview_data=preview_data)
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -88,15 +89,15 @@ def _run(options: Options, resume: str, *, check_only: bool, preview_data: Path 
     keep_freed_memory()
     try:
         if preview_data is not None:
-            typer.echo(f"saved {write_data_preview(options, preview_data)}")
+            print_line(f"saved {write_data_preview(options, preview_data)}")
         if check_only:
-            dry_run(options, typer.echo)
+            dry_run(options, print_line)
         return check_only or preview_data is not None or train(options, resume)
     except (NonFiniteStepError, GANDivergedError) as error:
-        typer.echo(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except torch.OutOfMemoryError as error:
-        typer.echo(f"error: {error}; lower batch_size or crop_size", err=True)
+        print_line(f"error: {error}; lower batch_size or crop_size", err=True)
         raise typer.Exit(2) from None
 
 

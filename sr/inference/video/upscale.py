@@ -149,7 +149,7 @@ def _list_dependencies(
         "start": str(video.start),
         "end": str(video.end),
         "fps": str(video.fps),
-        "damaged": "go-on" if video.damaged == "continue" else video.damaged,  # its older name
+        "damaged": "stop" if video.damaged == "stop" else "go-on",  # an older name of continue
         "temporal_filter": video.temporal_filter,
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,
