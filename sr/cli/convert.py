@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sr.cli.escape import escape_control
 from sr.errors import UserError
 from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
 from sr.models.bundled import resolve_model
 from sr.models.convert import convert_model
 from sr.options.import_basicsr import import_basicsr
-from sr.options.load import OptionsError
+from sr.options.read_yaml import OptionsError, read_option_text
 
 OPTION_FILES = (".yml", ".yaml")
 
@@ -68,7 +69,7 @@ def command(
         if not target.parent.is_dir():
             raise ModelFileError(f"{target.parent}: expected a folder")
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
-            typer.echo(_translate(Path(source), target, half=half))
+            typer.echo(escape_control(_translate(Path(source), target, half=half)))
         else:
             other = None if blend is None else (resolve_model(blend), blend_share)
             typer.echo(convert_model(resolve_model(source), target, half=half, blend=other))
@@ -76,7 +77,9 @@ def command(
         message = str(error)
         if isinstance(error, OSError):
             message = f"{target}: cannot be written ({error.strerror})"
-        Console(stderr=True).print(f"error: {message}", markup=False, soft_wrap=True)
+        Console(stderr=True).print(
+            escape_control(f"error: {message}"), markup=False, soft_wrap=True
+        )
         raise typer.Exit(2) from None
 
 
@@ -89,14 +92,11 @@ def _translate(source: Path, target: Path, *, half: bool) -> str:
         )
     if half:
         raise OptionsError(f"{source}: --fp16 is for model files, this is an option file")
+    text = read_option_text(source)
     try:
-        imported = import_basicsr(source.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise OptionsError(f"{source}: cannot be read as a text file ({error})") from None
-    except ValueError as error:
+        imported = import_basicsr(text)
+    except UserError as error:
         raise OptionsError(f"{source}: {error}") from None
-    except OSError as error:
-        raise OptionsError(f"{source}: cannot be read ({error.strerror})") from None
     with atomic_write(target) as temporary:
         temporary.write_text(imported.text, encoding="utf-8")
     title = "not taken over, or not quite:" if imported.unused else "all taken over"

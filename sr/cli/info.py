@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sr.cli.escape import escape_control
 from sr.errors import UserError
 from sr.models.bundled import resolve_model
 from sr.models.describe import describe_model
@@ -34,13 +35,15 @@ def command(
             lines = describe_model(resolve_model(file))
         except UserError as error:
             wrong = True
-            Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+            Console(stderr=True).print(
+                escape_control(f"error: {error}"), markup=False, soft_wrap=True
+            )
             continue
         if number:
             typer.echo()
         width = max(map(len, lines))
         for label, text in lines.items():
-            typer.echo(f"{label:{width}}  {text}")
+            typer.echo(escape_control(f"{label:{width}}  {text}"))
     raise typer.Exit(2 if wrong else 0)
 
 

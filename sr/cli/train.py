@@ -6,6 +6,7 @@ from typing import Annotated
 import torch
 import typer
 
+from sr.cli.escape import escape_control
 from sr.device import keep_freed_memory
 from sr.errors import UserError
 from sr.options.load import load_options
@@ -75,7 +76,7 @@ def command(
             return
         finished = train(options, resume)
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(escape_control(f"error: {error}"), err=True)
         raise typer.Exit(2) from None
     except (NonFiniteStepError, GANDivergedError) as error:
         typer.echo(f"error: {error}", err=True)
