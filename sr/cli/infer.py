@@ -3,9 +3,10 @@
 Torch and codecs are imported when there is work to do, so that --help is quick.
 """
 
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.cli.list_models import LIST_MODELS
+from sr.cli.stop_signals import get_exit_code, raise_stop_signals
 from sr.errors import UserError
 from sr.inference.options import InferOptions, NoInputError, UsageError
 
@@ -32,8 +34,9 @@ cut off is continued with --resume. A folder or a pattern (frames/%05d.png) is a
 is one, and -o out/%05d.png gives the frames of one.
 
 Exit codes: 0 all done, 1 a fault of the program, or a video that is not as it should be, 2 a wrong
-option, model or use, 3 some inputs failed and the others are done, 4 no usable input, 130
-interrupted.
+option, model or use, or another process that writes the same results, 3 some inputs failed and the
+others are done, 4 no usable input, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP; the
+same command with --resume, and without --overwrite, goes on.
 """
 
 
@@ -66,20 +69,26 @@ def upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None" = None
 
     Raises UserError where nothing could be done.
     """
+    try:
+        with raise_stop_signals():
+            raise typer.Exit(_upscale(options, upscalers))
+    except KeyboardInterrupt as stop:
+        raise typer.Exit(get_exit_code(stop)) from None
+
+
+def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> int:
+    """Return the exit code."""
     from sr.cli.display import Display
     from sr.device import keep_freed_memory
     from sr.inference.events import ignore_errors, limit_progress, send_to_all
     from sr.inference.run import run
 
     keep_freed_memory()
-    with Display() as display, closing(_open_log(options.log)) as log:
+    with Display() as display, _lock_log(options.log), closing(_open_log(options.log)) as log:
         write = limit_progress(ignore_errors(log, display.print_line), interval=1.0)
-        try:
-            summary = run(options, send_to_all([write, display]), upscalers)
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+        summary = run(options, send_to_all([write, display]), upscalers)
     display.show_summary(summary)
-    raise typer.Exit(summary.exit_code)
+    return summary.exit_code
 
 
 def repeat_inputs(arguments: Sequence[str]) -> list[str]:
@@ -104,3 +113,14 @@ def _open_log(path: Path | None) -> "EventLog":
         return EventLog(path)
     except OSError as error:
         raise UsageError(f"--log {path}: cannot be written: {error.strerror}") from error
+
+
+def _lock_log(path: Path | None) -> AbstractContextManager[None]:
+    """Keep the log to one run: lines of two could not be told apart. Pipes and devices are free."""
+    from sr.io.process_lock import hold_lock
+
+    if path is None or (path.exists() and not path.is_file()):
+        return nullcontext()
+    with suppress(OSError):  # which opening it reports
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return hold_lock(path) if os.access(path.parent, os.W_OK) else nullcontext()

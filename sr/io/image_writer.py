@@ -159,7 +159,7 @@ def _save(
     image: pyvips.Image, target: Path | BinaryIO, suffix: str, options: dict[str, object]
 ) -> None:
     if isinstance(target, Path):
-        with atomic_write(target) as temporary, temporary.open("x+b") as file:
+        with atomic_write(target) as temporary, temporary.open("r+b") as file:
             _save_to_descriptor(image, file.fileno(), suffix, options)
         return
     with tempfile.TemporaryFile() as file:  # TIFF is not written in order, a pipe must be

@@ -36,6 +36,10 @@ class NumericError(UserError):
     """A result that is no image in any precision; the message says what to do."""
 
 
+class NetworkError(RuntimeError):
+    """A network that raised something else than that there is no memory; it would for any input."""
+
+
 class CompileError(UserError):
     """A network that torch cannot compile here; the message says what to do."""
 
@@ -75,14 +79,20 @@ class NetworkRunner:
         lr: (n, 3, h, w), float32, RGB in [0, 1], on any device.
         Returns: (n, 3, s*h, s*w), in the precision's type, not clamped, on the device. Raises
         NumericError for values that are not finite in float32 either. A constant result is
-        taken in float32: a network may do that.
+        taken in float32: a network may do that. NetworkError for whatever else goes wrong in it.
         """
         lr = lr.to(self.device, non_blocking=True)
         lr = lr.contiguous(memory_format=_choose_memory_format(self.device))
         while True:
-            with use_precision(self.device, self.dtype), self._explain_errors():
-                sr: Tensor = self._network(lr)
-            fault = _find_fault(lr, sr, self.scale)
+            try:
+                with use_precision(self.device, self.dtype), self._explain_errors():
+                    sr: Tensor = self._network(lr)
+                fault = _find_fault(lr, sr, self.scale)
+            except Exception as error:
+                known = isinstance(error, UserError | NetworkError | AssertionError)
+                if known or is_out_of_memory(error):
+                    raise
+                raise NetworkError(f"{type(error).__name__} in the network: {error}") from error
             if fault is None or (fault == _CONSTANT and self.dtype == torch.float32):
                 return sr
             del sr  # before the next pass wants the memory
@@ -171,7 +181,7 @@ def _find_fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
     n, _, h, w = lr.shape
     expected = (n, 3, scale * h, scale * w)
     if sr.shape != expected:
-        raise ValueError(f"network of scale {scale}: expected {expected}, got {tuple(sr.shape)}")
+        raise NetworkError(f"network of scale {scale}: expected {expected}, got {tuple(sr.shape)}")
     blocks = sr.view(n, 3, h, scale, w, scale)
     sum_is_finite = torch.isfinite(sr.sum(dtype=torch.float32))  # not if one value is not
     sample_is_flat = _are_flat(blocks[:, :, ::8, :, ::8]).any()

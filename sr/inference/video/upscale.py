@@ -17,7 +17,12 @@ from sr.inference.video.pipeline import FrameSink, Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.previews import write_previews
-from sr.inference.video.resume import SegmentManifest, fingerprint, fingerprint_images
+from sr.inference.video.resume import (
+    Segment,
+    SegmentManifest,
+    fingerprint,
+    fingerprint_images,
+)
 from sr.inference.video.segment_encoder import SegmentEncoder
 from sr.inference.video.source import Source, open_source
 from sr.io.atomic_write import atomic_write
@@ -49,6 +54,7 @@ def upscale_video(
 
     Whatever ends it early leaves the segments that are complete, for --resume. Raises VideoError,
     OutputMismatchError, ManifestError, ImageError of images, NumericError and MemoryError.
+    The caller holds the lock of the result.
     """
     if options.video.preview:
         write_previews(plan, options.video, upscalers, emit)
@@ -59,6 +65,7 @@ def upscale_video(
             depends_on = _list_dependencies(plan, options, upscalers, source)
             manifest = SegmentManifest.open(plan.output, depends_on, resume=options.output.resume)
             first = manifest.num_frames
+            _warn_of_rejected(manifest, emit)
         elif options.output.keeps_existing:
             first = count_existing(plan)
         pipeline = Pipeline(
@@ -208,6 +215,16 @@ def _mux_segments(
     for note in notes:
         emit("warning", message=f"{plan.source}: {note}")
     return faults
+
+
+def _warn_of_rejected(manifest: SegmentManifest, emit: Emit) -> None:
+    if manifest.num_rejected:
+        damaged = manifest.folder / Segment(len(manifest.segments)).name
+        emit(
+            "warning",
+            message=f"{damaged}: expected the segment that the manifest lists, got another or none;"
+            f" computed again from there on ({manifest.num_rejected} segments)",
+        )
 
 
 def _warn_of_damage(source: Source, plan: VideoPlan, emit: Emit) -> None:
