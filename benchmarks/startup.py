@@ -6,7 +6,7 @@ Each command is a process of its own; rounds alternate between all commands and 
 other load affects all equally, and the first round, which reads files into the cache of the
 system, does not count. Medians of wall-clock time and of CPU time (of all threads), as seconds and
 as multiples of `python -c "import torch"`. --tree measures another checkout of this repository
-beside this one.
+as well.
 """
 
 import argparse

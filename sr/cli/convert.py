@@ -13,7 +13,7 @@ from sr.cli.terminal import print_line
 from sr.errors import UserError
 from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.options.import_basicsr import import_basicsr
-from sr.options.load import OptionsError
+from sr.options.read_yaml import OptionsError, read_option_text
 
 OPTION_FILES = (".yml", ".yaml")
 
@@ -92,14 +92,11 @@ def _translate(source: Path, target: Path, *, half: bool) -> str:
         )
     if half:
         raise OptionsError(f"{source}: --fp16 is for model files, this is an option file")
+    text = read_option_text(source)
     try:
-        imported = import_basicsr(source.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise OptionsError(f"{source}: cannot be read as a text file ({error})") from None
-    except ValueError as error:
+        imported = import_basicsr(text)
+    except UserError as error:
         raise OptionsError(f"{source}: {error}") from None
-    except OSError as error:
-        raise OptionsError(f"{source}: cannot be read ({error.strerror})") from None
     with atomic_write(target) as temporary:
         temporary.write_text(imported.text, encoding="utf-8")
     title = "not taken over, or not quite:" if imported.unused else "all taken over"
