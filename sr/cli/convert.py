@@ -1,17 +1,17 @@
-"""The command line that converts model files, and option files of BasicSR."""
+"""The command line that converts model files, and option files of BasicSR.
+
+Torch is imported when there is a model to convert.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from sr.cli.terminal import print_line
 from sr.errors import UserError
-from sr.io.atomic_write import atomic_write
-from sr.io.model_file import ModelFileError
-from sr.models.bundled import resolve_model
-from sr.models.convert import convert_model
+from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import OptionsError
 
@@ -63,19 +63,23 @@ def command(
     """
     try:
         if target.exists() and not overwrite:
-            raise ModelFileError(f"{target}: exists; --overwrite replaces it")
+            raise UserError(f"{target}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
-            raise ModelFileError(f"{target.parent}: expected a folder")
+            raise UserError(f"{target.parent}: expected a folder")
+        remove_abandoned(target.parent)
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
-            typer.echo(_translate(Path(source), target, half=half))
+            print_line(_translate(Path(source), target, half=half))
         else:
+            from sr.models.bundled import resolve_model
+            from sr.models.convert import convert_model
+
             other = None if blend is None else (resolve_model(blend), blend_share)
-            typer.echo(convert_model(resolve_model(source), target, half=half, blend=other))
+            print_line(convert_model(resolve_model(source), target, half=half, blend=other))
     except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):
             message = f"{target}: cannot be written ({error.strerror})"
-        Console(stderr=True).print(f"error: {message}", markup=False, soft_wrap=True)
+        print_line(f"error: {message}", err=True)
         raise typer.Exit(2) from None
 
 

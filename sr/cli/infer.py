@@ -15,6 +15,7 @@ import typer
 from sr.cli.flags import make_command
 from sr.cli.list_models import LIST_MODELS
 from sr.cli.stop_signals import get_exit_code, raise_stop_signals
+from sr.cli.terminal import print_line
 from sr.errors import UserError
 from sr.inference.options import InferOptions, NoInputError, UsageError
 
@@ -48,7 +49,7 @@ def main(
         app = make_app(upscalers)
         app(args=repeat_inputs(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         raise SystemExit(4 if isinstance(error, NoInputError) else 2) from None
 
 

@@ -1,18 +1,17 @@
-"""The command line of training."""
+"""The command line of training.
+
+Torch is imported when there is something to train, so that --help is quick.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
-from sr.device import keep_freed_memory
+from sr.cli.terminal import print_line
 from sr.errors import UserError
 from sr.options.load import load_options
-from sr.training.dry_run import dry_run, write_data_preview
-from sr.training.gan_monitor import GANDivergedError
-from sr.training.loop import NonFiniteStepError
-from sr.training.run import train
+from sr.options.schema import Options
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -67,21 +66,9 @@ def command(
     """
     try:
         options = load_options(option_file, overrides or [])
-        if preview_data is not None:
-            typer.echo(f"saved {write_data_preview(options, preview_data)}")
-        if check_only:
-            dry_run(options, typer.echo)
-        if check_only or preview_data is not None:
-            return
-        finished = train(options, resume)
+        finished = _run(options, resume, check_only=check_only, preview_data=preview_data)
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    except (NonFiniteStepError, GANDivergedError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-    except torch.OutOfMemoryError as error:
-        typer.echo(f"error: {error}; lower batch_size or crop_size", err=True)
+        print_line(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -89,7 +76,31 @@ def command(
         raise typer.Exit(130)
 
 
+def _run(options: Options, resume: str, *, check_only: bool, preview_data: Path | None) -> bool:
+    """Do what is asked for. Returns False where it was stopped before its end."""
+    import torch
+
+    from sr.device import keep_freed_memory
+    from sr.training.dry_run import dry_run, write_data_preview
+    from sr.training.gan_monitor import GANDivergedError
+    from sr.training.loop import NonFiniteStepError
+    from sr.training.run import train
+
+    keep_freed_memory()
+    try:
+        if preview_data is not None:
+            print_line(f"saved {write_data_preview(options, preview_data)}")
+        if check_only:
+            dry_run(options, print_line)
+        return check_only or preview_data is not None or train(options, resume)
+    except (NonFiniteStepError, GANDivergedError) as error:
+        print_line(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except torch.OutOfMemoryError as error:
+        print_line(f"error: {error}; lower batch_size or crop_size", err=True)
+        raise typer.Exit(2) from None
+
+
 def main() -> None:
     """Entry point of train.py and sr-train."""
-    keep_freed_memory()
     app()

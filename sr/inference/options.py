@@ -84,7 +84,10 @@ def parse_rate(text: str) -> Fraction:
 
 def parse_damaged(text: str) -> str:
     """Parse what to do about damage; `go-on` is an older name of `continue`."""
-    return "continue" if text == "go-on" else text
+    text = "continue" if text == "go-on" else text
+    if text not in ("continue", "stop"):
+        raise UsageError(f"expected continue or stop, got {text}")
+    return text
 
 
 def parse_encoder_options(pairs: Sequence[str]) -> dict[str, str]:
@@ -118,7 +121,10 @@ class OutputOptions:
     """Alpha channel: upscaled by the network, by bicubic interpolation, or dropped."""
     frames: Annotated[Literal["refuse", "each"], Flag(RESULT)] = "refuse"
     """Animations and files with several pages: refused, or each frame is upscaled (to .webp or
-    .tif)."""
+    .tif). Reduced copies in a TIFF do not count as pages."""
+    page: Annotated[int | None, Flag(RESULT, "N", default="none", min=1)] = None
+    """Upscale only this page or frame of a file with several, which may differ in size; 1 is the
+    first."""
     ext: Annotated[Extension, Flag(RESULT)] = "auto"
     """Format of the results; jpg, webp and avif are lossy. auto: that of the output file; png in a
     folder and on standard output."""
@@ -149,6 +155,8 @@ class OutputOptions:
             raise UsageError(
                 f"-s {self.outscale:g}: expected a number above 0, at most {MAX_FACTOR:g}"
             )
+        if self.page is not None and self.frames == "each":
+            raise UsageError("--page and --frames each: expected one of them, got both")
         if self.lossless and (self.ext == "jpg" or self.path.suffix.lower() in (".jpg", ".jpeg")):
             raise UsageError("--lossless: JPEG is always lossy; take webp, avif, png or tif")
         if self.overwrite and self.keeps_existing:
@@ -200,9 +208,18 @@ class VideoOptions:
     """Start at this time: seconds, [hh:]mm:ss, or a frame such as 120f."""
     end: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
     """End before this time."""
-    damaged: Annotated[Literal["continue", "stop"], Flag(VIDEO, parse=parse_damaged)] = "continue"
-    """Damaged source. continue: use the decoder's error concealment, and report the damage; stop:
-    the result ends there, its audio too, and counts as failed."""
+    damaged: Annotated[
+        Literal["continue", "stop"] | None,
+        Flag(
+            VIDEO,
+            "continue|stop",
+            default="continue for videos, stop for images",
+            parse=parse_damaged,
+        ),
+    ] = None
+    """Damaged source. continue: use the decoder's error concealment (in an image, what is missing
+    stays empty), and report the damage; stop: a video's result ends there, its audio too, and
+    counts as failed, an image has none."""
     temporal_filter: Annotated[bool, Flag(VIDEO)] = False
     """Reduce flicker: average the detail added by the network over neighboring frames along the
     motion, but not across scene cuts."""
@@ -274,10 +291,10 @@ class InferOptions:
     """What one run of `infer.py` is to do."""
 
     inputs: Annotated[Sequence[Path], Flag(INPUT, "PATH...", ("-i", "--input"))]
-    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, gray, RGB, CMYK, with or without
-    alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image sequences as a
-    pattern (frames/%05d.png). Accepts several paths, and can be repeated. `-` alone: one image from
-    standard input."""
+    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, float TIFF, gray, RGB, CMYK,
+    Lab, with or without alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image
+    sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated. `-` alone:
+    one image from standard input."""
     output: OutputOptions
     model: Annotated[
         str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)
