@@ -452,7 +452,7 @@ def test_a_result_grows_among_its_segments_where_a_later_run_clears_up_after_a_k
 
     monkeypatch.setattr(upscale_module, "verify_video", watch)
     assert call("-i", source, "-o", output) == 0
-    assert seen == [[".out.mp4.parts"]]
+    assert seen == [[".out.mp4.lock", ".out.mp4.parts"]]
     assert names(output.parent) == ["out.mp4"]
 
 
