@@ -67,7 +67,7 @@ def load_image(
             notes.append("the end of the JPEG is missing, all pixels are there")
             opener = _Opener(content + END, file)
         elif options.damaged == "stop":
-            raise ImageError(f"{name}: {EXPECTED}, got a JPEG cut short{DAMAGE_HINT}")
+            raise ImageError(f"{name}: {EXPECTED}, got a JPEG damaged or cut short{DAMAGE_HINT}")
     if options.damaged == "stop":
         loaded = _load_with_vips(opener, name, facts, options)
         return LoadedImage(loaded.images, loaded.num_frames, loaded.loader, notes)
