@@ -1,6 +1,5 @@
 """How a run over images and videos looks on the terminal."""
 
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
 from sr.inference.tasks import RunSummary, is_foreseen
+from sr.io.escape_controls import escape_controls
 from sr.io.event_log import Event
 from sr.io.video.formats import is_pattern
 
@@ -69,7 +69,8 @@ class Display:
         self._progress.stop()
 
     def print_line(self, message: str) -> None:
-        """Print a line of its own, not wrapped, brackets taken literally."""
+        """Print a line of its own, not wrapped, brackets taken literally, controls escaped."""
+        message = escape_controls(message)
         with suppress(OSError):  # of a full disk that stderr goes to, or a terminal that is gone
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
@@ -141,7 +142,7 @@ class Display:
             )
 
     def _show_bar(self, fields: Mapping[str, Any], unit: str) -> None:
-        done, total, name = fields[unit], fields[f"{unit}s"], fields["source"].name
+        done, total, name = fields[unit], fields[f"{unit}s"], escape_controls(fields["source"].name)
         shown = (fields["picture"], unit)
         if self._shown != shown:  # a new one: the old one's speed says nothing of it
             self._shown = shown
@@ -189,7 +190,7 @@ def show_video_scores(scores: Mapping[Path, VideoScore]) -> None:
 def _format_name(source: Path) -> Text:
     """Return the file name; of an image sequence that of its folder."""
     name = source.parent.name if is_pattern(source) and source.parent.name else source.name
-    return Text(os.fsencode(name).decode(errors="backslashreplace"))
+    return Text(escape_controls(name))
 
 
 def _list_titles(score: Score) -> list[str]:
@@ -236,7 +237,7 @@ def _format_end(fields: Mapping[str, Any]) -> str:
 def _format_difference(fields: Mapping[str, Any]) -> str:
     difference = fields["tile_difference"]
     return (
-        f"{fields['source']}: with more around them, tiles differ by {difference:.2g} at most"
+        f"{fields['source']}: with a wider halo, tiles differ by at most {difference:.2g}"
         f" ({difference * 255:.2g} of 255)"
     )
 

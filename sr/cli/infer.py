@@ -15,6 +15,7 @@ import typer
 from sr.cli.flags import make_command
 from sr.cli.list_models import LIST_MODELS
 from sr.cli.stop_signals import get_exit_code, raise_stop_signals
+from sr.cli.terminal import print_line
 from sr.errors import UserError
 from sr.inference.options import InferOptions, NoInputError, UsageError
 
@@ -24,19 +25,19 @@ if TYPE_CHECKING:
 
 HELP = """Upscale images and videos.
 
-Results are called NAME_x4.png and are written whole or not at all; those that exist are kept unless
---overwrite is given. Depth (8 or 16 bit), gray, transparency, color profile, EXIF, XMP and
-resolution of an image are kept where the format holds them; what is lost is reported.
+Results are named NAME_x4.png and are written completely or not at all; existing files are kept
+unless --overwrite is given. Images keep bit depth (8 or 16), gray, alpha, ICC profile, EXIF, XMP,
+IPTC and resolution; what the format cannot store is reported.
 
-Of a video the times of frames, audio, subtitles, chapters, fonts, tags, rotation, colors and depth
-are kept; what the container cannot hold is converted or left out, and reported. A video that was
-cut off is continued with --resume. A folder or a pattern (frames/%05d.png) is a video, too, if -o
-is one, and -o out/%05d.png gives the frames of one.
+Videos keep timestamps, audio, subtitles, chapters, fonts, metadata, rotation, colors and bit depth;
+what the container cannot store is converted or dropped, and reported. --resume continues an
+interrupted run. A folder or a pattern (frames/%05d.png) is read as a video if -o is a video, and -o
+out/%05d.png writes a video as numbered images.
 
-Exit codes: 0 all done, 1 a fault of the program, or a video that is not as it should be, 2 a wrong
-option, model or use, or another process that writes the same results, 3 some inputs failed and the
-others are done, 4 no usable input, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP; the
-same command with --resume, and without --overwrite, goes on.
+Exit codes: 0 success, 1 internal error, or a video failed verification, 2 invalid option, model or
+usage, or another process writes the same results, 3 some inputs failed, the others are done, 4 no
+usable input, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP; the same command with
+--resume, and without --overwrite, continues.
 """
 
 
@@ -48,7 +49,7 @@ def main(
         app = make_app(upscalers)
         app(args=repeat_inputs(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         raise SystemExit(4 if isinstance(error, NoInputError) else 2) from None
 
 
@@ -116,7 +117,7 @@ def _open_log(path: Path | None) -> "EventLog":
 
 
 def _lock_log(path: Path | None) -> AbstractContextManager[None]:
-    """Keep the log to one run: lines of two would be mixed. Pipes and devices are free."""
+    """Keep the log to one run: lines of two would be mixed. Pipes and devices are not locked."""
     from sr.io.process_lock import hold_lock
 
     if path is None or (path.exists() and not path.is_file()):

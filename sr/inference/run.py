@@ -10,7 +10,6 @@ from typing import Any
 from sr.device import name_precision, resolve_device
 from sr.evaluation.references import References
 from sr.evaluation.scores import write_scores
-from sr.evaluation.video_scorer import METRICS
 from sr.inference.check_tasks import check_tasks, locate_scores
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_upscaler import find_model, load_lpips, make_upscalers
@@ -68,6 +67,8 @@ def run(
         try:
             scheduler.run_tasks(send_one_at_a_time(emit))
             if summary.scores or summary.video_scores:
+                from sr.evaluation.video_scorer import METRICS  # OpenCV, which others need not
+
                 about = {**about, "metrics": METRICS}
                 write_scores(locate_scores(options), about, summary.scores, summary.video_scores)
             ended = "done"

@@ -2,7 +2,8 @@
 
 Whatever a reader, decoder, network stage, encoder or writer raises costs the one input that it is
 raised for: it is reported by its type, with the traceback in the log, and the others are done.
-What says that no other input would fare better ends the run: see `ENDS_RUN`.
+What says that no other input would fare better ends the run: see `ENDS_RUN`. The code of videos is
+imported when there is one.
 """
 
 import time
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sr.device import measure_peak_gib
 from sr.errors import UserError
@@ -20,16 +21,15 @@ from sr.inference.events import Emit, add_fields
 from sr.inference.image import ImagePlan, probe_image, upscale_image
 from sr.inference.options import STREAM, InferOptions, UsageError
 from sr.inference.tasks import Task, is_foreseen, is_skipped
-from sr.inference.video.plan import VideoPlan, plan_video
-from sr.inference.video.scoring import check_original, open_scorer
-from sr.inference.video.upscale import upscale_video
 from sr.io.process_lock import LockedError, check_unlocked, hold_lock
-from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.formats import is_pattern
 from sr.losses.lpips import LPIPS
 from sr.tiling.multi_device import DevicePool
 from sr.tiling.runner import CompileError, NetworkError
 from sr.tiling.upscaler import StoppedError, Upscaler
+
+if TYPE_CHECKING:
+    from sr.inference.video.plan import VideoPlan
 
 NUM_PROBES = 4  # headers read at a time; those of BMPs come with the whole image
 IMAGES_PER_DEVICE = 2  # one is read or written while the other goes through the network
@@ -68,8 +68,11 @@ class Scheduler:
         with ThreadPoolExecutor(NUM_PROBES, thread_name_prefix="sr-probe") as threads:
             list(threads.map(self._probe, self._tasks))
         videos = [task for task in self._tasks if task.kind == "video" and not task.skipped]
-        if videos and all(isinstance(task.error, EncoderError) for task in videos):
-            raise UsageError(videos[0].describe_error())  # not of one odd file alone
+        if videos:
+            from sr.io.video.encode.codecs import EncoderError
+
+            if all(isinstance(task.error, EncoderError) for task in videos):
+                raise UsageError(videos[0].describe_error())  # not of one odd file alone
         if self._tasks and all(isinstance(task.error, LockedError) for task in self._tasks):
             raise UsageError(self._tasks[0].describe_error())
 
@@ -123,6 +126,9 @@ class Scheduler:
             task.error = error
 
     def _probe_video(self, task: Task) -> None:
+        from sr.inference.video.plan import plan_video
+        from sr.inference.video.scoring import check_original
+
         if task.skipped:
             return
         options = self._options
@@ -202,13 +208,12 @@ class Scheduler:
         """Upscale and score what there is to; return the fields of the event."""
         fields: dict[str, Any] = {}
         self._emit_warnings(task, emit)
-        if isinstance(task.plan, VideoPlan):
-            if not task.skipped:
-                fields = self._upscale_video(task, task.plan, emit)
-        elif isinstance(task.plan, ImagePlan):
+        if isinstance(task.plan, ImagePlan):
             if not task.skipped:
                 fields = upscale_image(task, task.plan, self._options, self._pool, emit)
             fields |= self._score_image(task, task.plan)
+        elif task.plan is not None and not task.skipped:
+            fields = self._upscale_video(task, task.plan, emit)
         return fields
 
     def _emit_warnings(self, task: Task, emit: Emit) -> None:
@@ -227,7 +232,10 @@ class Scheduler:
         task.score = score
         return {"scores": score.as_json()}
 
-    def _upscale_video(self, task: Task, plan: VideoPlan, emit: Emit) -> dict[str, Any]:
+    def _upscale_video(self, task: Task, plan: "VideoPlan", emit: Emit) -> dict[str, Any]:
+        from sr.inference.video.scoring import open_scorer
+        from sr.inference.video.upscale import upscale_video
+
         options = self._options
         if task.original is None:
             fields = upscale_video(plan, options, self._upscalers, emit)

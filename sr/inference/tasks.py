@@ -14,10 +14,10 @@ from sr.evaluation.scores import Score, VideoScore, average_scores, average_vide
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.output_size import label_size
 from sr.inference.video.resume import locate_segments
-from sr.inference.video.upscale import OutputMismatchError
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
+from sr.io.video.frame import OutputMismatchError
 from sr.tiling.runner import is_out_of_memory
 
 if TYPE_CHECKING:

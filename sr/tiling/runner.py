@@ -6,6 +6,7 @@ n patches, h x w LR pixels, s scale.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -202,29 +203,33 @@ def _are_flat(blocks: Tensor) -> Tensor:
     return (spread < FLATNESS).flatten(1).all(1)
 
 
+_CONV: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # not in torch's own types
+
+
 class _FullFp32:
     """Keeps cuDNN from TF32, its default, whose 10-bit mantissa would make fp32 a promise unkept.
 
     The setting is one for all threads: the first pass switches it, the last one switches it back.
+    The older name of it, `cudnn.allow_tf32`, costs seconds of imports when it is set.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._num_passes = 0
-        self._before = False
+        self._before = ""
 
     def __enter__(self) -> None:
         with self._lock:
             if self._num_passes == 0:
-                self._before = torch.backends.cudnn.allow_tf32
-                torch.backends.cudnn.allow_tf32 = False
+                self._before = _CONV.fp32_precision
+                _CONV.fp32_precision = "ieee"
             self._num_passes += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._num_passes -= 1
             if self._num_passes == 0:
-                torch.backends.cudnn.allow_tf32 = self._before
+                _CONV.fp32_precision = self._before
 
 
 _full_fp32 = _FullFp32()

@@ -21,6 +21,7 @@ from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
 from sr.errors import UserError
+from sr.io.escape_controls import escape_controls
 from sr.io.event_log import Event, EventLog
 from sr.training.gradient_check import GradientShare, format_gradients
 from sr.training.run_folder import name_os_errors
@@ -84,6 +85,7 @@ class RunLog:
 
     def print(self, message: str) -> None:
         """Print a line on the terminal, above the progress line."""
+        message = escape_controls(message)
         with suppress(OSError):  # of a terminal that is gone
             self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 

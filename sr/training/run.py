@@ -260,7 +260,8 @@ def describe_start(
     elif options.train.initial_generator is not None:
         start = f"from {options.train.initial_generator}"
         if missing_keys:
-            start += f" ({len(missing_keys)} tensors again: {preview_names(missing_keys)})"
+            names = preview_names(missing_keys)
+            start += f" ({len(missing_keys)} tensors initialized randomly: {names})"
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"

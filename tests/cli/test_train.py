@@ -164,7 +164,7 @@ def test_a_fault_of_the_program_is_not_hidden(
     def crash(*_: object) -> bool:
         raise kind("a fault of ours")
 
-    monkeypatch.setattr(train, "train", crash)
+    monkeypatch.setattr("sr.training.run.train", crash)
     with pytest.raises(kind, match="a fault of ours"):  # of which Python makes code 1
         call(option_file)
 

@@ -222,7 +222,7 @@ def test_a_run_of_another_scale_takes_what_fits_and_lists_what_does_not(
     of_first = (f"train.initial_generator={path}", "train.initial_partial=true")
     run.train(tiny_options("name=x4", "scale=4", "train.steps=1", *of_first))
     shown = " ".join(capsys.readouterr().err.split())
-    assert "(2 tensors again: body.6.weight, body.6.bias)" in shown
+    assert "(2 tensors initialized randomly: body.6.weight, body.6.bias)" in shown
 
 
 def test_going_back_to_an_earlier_state_keeps_the_later_ones_aside(

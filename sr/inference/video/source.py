@@ -110,7 +110,7 @@ def _open_reader(path: Path, options: VideoOptions) -> AbstractContextManager[Vi
         return open_image_sequence(images, options.fps or USUAL_RATE)
     if path.suffix.lower() in _ANIMATION_SUFFIXES:
         return open_animation(path)
-    return open_video(path, stream=options.stream, damaged=options.damaged)
+    return open_video(path, stream=options.stream, damaged=options.damaged or "continue")
 
 
 def _count_frames_until(moment: Moment | None, rate: Fraction, default: int) -> int:

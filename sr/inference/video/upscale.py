@@ -27,7 +27,7 @@ from sr.inference.video.segment_encoder import SegmentEncoder
 from sr.inference.video.source import Source, open_source
 from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
-from sr.io.video.frame import VideoError
+from sr.io.video.frame import OutputMismatchError, VideoError
 from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.time_range import TimeRange
@@ -35,10 +35,6 @@ from sr.io.video.verify import verify_video
 from sr.tiling.upscaler import Upscaler
 
 _NUM_NAMED = 4  # kinds of damage in a message; the rest are counted
-
-
-class OutputMismatchError(VideoError):
-    """A result that is written, but is not in time with its source, or lacks something of it."""
 
 
 def upscale_video(
@@ -153,7 +149,7 @@ def _list_dependencies(
         "start": str(video.start),
         "end": str(video.end),
         "fps": str(video.fps),
-        "damaged": "go-on" if video.damaged == "continue" else video.damaged,  # its older name
+        "damaged": "stop" if video.damaged == "stop" else "go-on",  # an older name of continue
         "temporal_filter": video.temporal_filter,
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,

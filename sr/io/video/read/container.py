@@ -49,8 +49,9 @@ def is_cover(stream: Stream) -> bool:
 def choose_stream(container: InputContainer, path: Path, index: int | None) -> VideoStream:
     """Return the video stream at `index` of the file; for None the one that players would show.
 
-    That is, cover images left out, of those marked as default, or of all where none is, the
-    one with the most pixels, the first of equals. Raises `VideoError` where there is none.
+    That is, cover images left out, of those marked as default, or of all where none is, and of
+    those with more than the one frame that an animated AVIF has as its still image, the one with
+    the most pixels, the first of equals. Raises `VideoError` where there is none.
     """
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if index is None:
@@ -71,9 +72,10 @@ def choose_stream(container: InputContainer, path: Path, index: int | None) -> V
     return chosen
 
 
-def _rank_stream(stream: VideoStream) -> tuple[bool, int, int]:
+def _rank_stream(stream: VideoStream) -> tuple[bool, bool, int, int]:
     num_pixels = 0 if _read_decoder_name(stream) is None else stream.width * stream.height
-    return bool(stream.disposition & Disposition.default), num_pixels, -stream.index
+    is_default = bool(stream.disposition & Disposition.default)
+    return is_default, stream.frames != 1, num_pixels, -stream.index
 
 
 def _describe_stream(stream: VideoStream) -> str:

@@ -9,6 +9,7 @@ import av
 import pytest
 from av.stream import Disposition
 from helpers.clips import make_clip
+from PIL import Image
 
 from sr.io.video.frame import VideoError
 from sr.io.video.read.container import choose_stream, open_container
@@ -142,3 +143,11 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         container.mux([*sound.encode(frame), *sound.encode()])
     with pytest.raises(VideoError, match=r"song\.mkv: expected a video stream, got .* none$"):
         chosen(path)
+
+
+def test_the_moving_stream_of_an_animated_avif_is_chosen(tmp_path: Path) -> None:
+    first = Image.new("RGB", (32, 24), "red")
+    path = tmp_path / "a.avif"
+    first.save(path, save_all=True, append_images=[Image.new("RGB", (32, 24), "blue")])
+    with open_video(path) as reader:
+        assert len(list(reader.frames())) == 2
