@@ -18,7 +18,7 @@ from sr.device import (
     resolve_precision,
 )
 
-PAGE_FAULTS_OF_10_BLOCKS = """
+PAGE_FAULTS_OF_40_BLOCKS = """
 import resource, sys, threading
 import torch
 from sr.device import keep_freed_memory
@@ -29,8 +29,8 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def work():
-    for _ in range(10):
-        torch.ones(9 * 2**20)  # 36 MiB, freed at once
+    for _ in range(40):
+        torch.empty(9 * 2**20)[:: 4 * 2**10].fill_(1)  # each 4th page of 36 MiB, freed at once
 
 
 if sys.argv[2] == "thread":  # which has memory of its own by default
@@ -167,7 +167,7 @@ def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_say(
 
 
 def page_faults(how: str, where: str) -> int:
-    command = [sys.executable, "-c", PAGE_FAULTS_OF_10_BLOCKS, how, where]
+    command = [sys.executable, "-c", PAGE_FAULTS_OF_40_BLOCKS, how, where]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
