@@ -211,7 +211,7 @@ class _PoolUpscaler:
 def _open_source(task: "Task", options: InferOptions) -> AbstractContextManager[ImageReader]:
     source = task.source if task.content is None else task.content
     max_pixels = options.runtime.max_pixels
-    return open_image(source, max_pixels=max_pixels, frames=options.output.frames)
+    return open_image(source, max_pixels=max_pixels, frames=options.output.frames, name=task.name)
 
 
 def _choose_suffix(task: "Task", options: InferOptions) -> str:

@@ -115,7 +115,8 @@ class OutputOptions:
     long_side: Annotated[int | None, Flag(SIZE, "PIXELS", min=1)] = None
     """Length of the longer side; proportions are kept."""
     alpha: Annotated[Alpha, Flag(RESULT)] = "model"
-    """Transparency: upscaled by the network, by bicubic interpolation, or left out."""
+    """Transparency, of videos too: upscaled by the network, by bicubic interpolation, or left
+    out."""
     frames: Annotated[Literal["refuse", "each"], Flag(RESULT)] = "refuse"
     """Animations and files of several pages: refused, or each frame upscaled (into .webp or
     .tif)."""
@@ -266,7 +267,8 @@ class RuntimeOptions:
     """Mean over eight flips and transposes of the image (self-ensemble): eight times the work, a
     little better."""
     max_pixels: Annotated[int, Flag(FILES, "PIXELS", min=1)] = DEFAULT_MAX_PIXELS
-    """Images that claim to have more are refused: small files can hold endless pixels."""
+    """Images and frames of videos that claim to have more are refused: small files can hold endless
+    pixels."""
 
 
 @dataclass(frozen=True)
@@ -276,8 +278,8 @@ class InferOptions:
     inputs: Annotated[Sequence[Path], Flag(INPUT, "PATH...", ("-i", "--input"))]
     """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, gray, RGB, CMYK, with or without
     alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image sequences as a
-    pattern (frames/%05d.png). Takes several paths, and may be given several times. `-` alone: one
-    image from standard input."""
+    pattern (frames/%05d.png). Takes several paths, and may be given several times. A pipe may hold
+    an image; `-` alone: one image from standard input."""
     output: OutputOptions
     model: Annotated[
         str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)

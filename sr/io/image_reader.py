@@ -27,6 +27,7 @@ import pyvips
 
 from sr.io.image_formats import ImageError, get_first_line
 from sr.io.image_metadata import Metadata, profile_fits, read_metadata
+from sr.io.pipe import is_pipe
 
 DEFAULT_MAX_PIXELS = 1_000_000_000
 
@@ -114,13 +115,15 @@ def open_image(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     frames: Literal["refuse", "each"] = "refuse",
+    name: str = "standard input",
 ) -> Iterator[ImageReader]:
     """Open an image file, or the content of one; nothing is decoded yet, except BMP.
 
     max_pixels: of all frames; images with more are refused by their header, because a small
-    file can hold endless pixels. frames: what to do with animations and several pages.
+    file can hold endless pixels. frames: what to do with animations and several pages. name: of
+    content, for messages.
     """
-    image = _read_file(source, max_pixels, frames)
+    image = _read_file(source, max_pixels, frames, name)
     try:
         yield image
     finally:
@@ -133,9 +136,13 @@ def read_header(source: Path | bytes, **options: Any) -> Header:
         return image.header
 
 
-def _read_file(source: Path | bytes, max_pixels: int, frames: str) -> ImageReader:
+def _read_file(
+    source: Path | bytes, max_pixels: int, frames: str, content_name: str
+) -> ImageReader:
     pyvips.cache_set_max(0)  # its memory of operations would hold closed images
-    name = str(source) if isinstance(source, Path) else "standard input"
+    name = str(source) if isinstance(source, Path) else content_name
+    if isinstance(source, Path) and is_pipe(source):
+        raise ImageError(f"{name}: {_EXPECTED} in a file, got a pipe")
     with (
         _convert_errors(name),
         source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file,
