@@ -65,7 +65,9 @@ def main() -> None:
     """Print a table with a row for each size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 4000, 8000, 20000])
-    parser.add_argument("--folder", type=Path, required=True, help="for the files, with room")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="for temporary files; created if it is missing"
+    )
     parser.add_argument("--format", choices=("tif", "png"), default="tif", help="of the inputs")
     parser.add_argument("--output-format", choices=("png", "tif"), default="png")
     parser.add_argument("--tile", type=int, default=512, help="side in LR pixels")
@@ -73,6 +75,7 @@ def main() -> None:
     if not STATUS.exists():
         parser.error(f"{STATUS} is missing: this is for Linux only")
     needed = DISK_BYTES * max(arguments.sizes) ** 2
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(arguments.folder).free
     sys.stdout.write(
         f"disk: {needed / 2**30:.1f} GiB are needed at most, {free / 2**30:.1f} GiB are free\n"

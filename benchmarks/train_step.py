@@ -123,7 +123,7 @@ def _ours(options: Options, pairs: SourceCache[Pair]) -> Block:
             max_nonfinite_steps=options.train.max_nonfinite_steps,
             validate_interval=options.validate_.interval,
             checkpoint_interval=options.train.checkpoint_interval,
-            validate=lambda: None,
+            validate=lambda: True,
             save=lambda: None,
             interrupted=lambda: False,
         )

@@ -1,19 +1,19 @@
-"""The command line that converts model files, and option files of BasicSR."""
+"""The command line that converts model files, and option files of BasicSR.
+
+Torch is imported when there is a model to convert.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from sr.cli.terminal import print_line
 from sr.errors import UserError
-from sr.io.atomic_write import atomic_write
-from sr.io.model_file import ModelFileError
-from sr.models.bundled import resolve_model
-from sr.models.convert import convert_model
+from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.options.import_basicsr import import_basicsr
-from sr.options.load import OptionsError
+from sr.options.read_yaml import OptionsError, read_option_text
 
 OPTION_FILES = (".yml", ".yaml")
 
@@ -34,9 +34,8 @@ def command(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="Its new name: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel"
-            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .yml for"
-            " options.",
+            help="File to write: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel"
+            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .yml for option files.",
         ),
     ],
     half: Annotated[bool, typer.Option("--fp16", help="Write the weights as float16.")] = False,
@@ -44,39 +43,43 @@ def command(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Take the weighted mean with the weights of this model of the same network: the"
-            " one that a GAN model was trained from takes grain away.",
+            help="Interpolate with the weights of this model of the same network. For a GAN model:"
+            " with the model that it was trained from, this reduces grain.",
         ),
     ] = None,
     blend_share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of the model to blend with, between 0 and 1.")
+        float, typer.Option(metavar="SHARE", help="Share of the --blend model, between 0 and 1.")
     ] = 0.3,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it exists.")] = (
         False
     ),
 ) -> None:
-    """Convert a model file, or an option file of BasicSR into one of ours.
+    """Convert a model file to another format, or an option file of BasicSR to one of this program.
 
-    An ONNX file is run in onnxruntime and compared with torch before it appears. Of an option file
-    it is reported, here and in its head, what was not taken over.
+    ONNX files are verified against PyTorch in onnxruntime before they are saved. Options of BasicSR
+    without an equivalent are printed, and added to the new file as comments.
 
-    Exit codes: 0 converted, 2 a file that is neither or cannot be had in that format.
+    Exit codes: 0 success, 2 IN cannot be read or converted, or OUT cannot be written.
     """
     try:
         if target.exists() and not overwrite:
-            raise ModelFileError(f"{target}: exists; --overwrite replaces it")
+            raise UserError(f"{target}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
-            raise ModelFileError(f"{target.parent}: expected a folder")
+            raise UserError(f"{target.parent}: expected a folder")
+        remove_abandoned(target.parent)
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
-            typer.echo(_translate(Path(source), target, half=half))
+            print_line(_translate(Path(source), target, half=half))
         else:
+            from sr.models.bundled import resolve_model
+            from sr.models.convert import convert_model
+
             other = None if blend is None else (resolve_model(blend), blend_share)
-            typer.echo(convert_model(resolve_model(source), target, half=half, blend=other))
+            print_line(convert_model(resolve_model(source), target, half=half, blend=other))
     except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):
             message = f"{target}: cannot be written ({error.strerror})"
-        Console(stderr=True).print(f"error: {message}", markup=False, soft_wrap=True)
+        print_line(f"error: {message}", err=True)
         raise typer.Exit(2) from None
 
 
@@ -89,14 +92,11 @@ def _translate(source: Path, target: Path, *, half: bool) -> str:
         )
     if half:
         raise OptionsError(f"{source}: --fp16 is for model files, this is an option file")
+    text = read_option_text(source)
     try:
-        imported = import_basicsr(source.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise OptionsError(f"{source}: cannot be read as a text file ({error})") from None
-    except ValueError as error:
+        imported = import_basicsr(text)
+    except UserError as error:
         raise OptionsError(f"{source}: {error}") from None
-    except OSError as error:
-        raise OptionsError(f"{source}: cannot be read ({error.strerror})") from None
     with atomic_write(target) as temporary:
         temporary.write_text(imported.text, encoding="utf-8")
     title = "not taken over, or not quite:" if imported.unused else "all taken over"

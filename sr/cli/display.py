@@ -1,8 +1,8 @@
 """How a run over images and videos looks on the terminal."""
 
-import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,12 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
-from sr.inference.tasks import RunSummary
+from sr.inference.tasks import RunSummary, is_foreseen
+from sr.io.escape_controls import escape_controls
 from sr.io.event_log import Event
 from sr.io.video.formats import is_pattern
 
 TINY = 1e-6  # megapixels; a bar needs a total above 0
 LINE_INTERVAL = 30.0  # seconds between lines on a video's progress where there are no bars
+
+
+class _Console(Console):
+    """Goes quiet when nobody reads any more; the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 class Display:
@@ -30,7 +38,7 @@ class Display:
     """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
+        self._console = _Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -61,8 +69,10 @@ class Display:
         self._progress.stop()
 
     def print_line(self, message: str) -> None:
-        """Print a line of its own, not wrapped, brackets taken literally."""
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        """Print a line of its own, not wrapped, brackets taken literally, controls escaped."""
+        message = escape_controls(message)
+        with suppress(OSError):  # of a full disk that stderr goes to, or a terminal that is gone
+            self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def __call__(self, event: Event, **fields: Any) -> None:
         match event:
@@ -86,7 +96,9 @@ class Display:
             case "done":
                 ended = "" if fields["ended"] == "done" else f"{fields['ended']}: "
                 counts = ", ".join(f"{fields[name]} {name}" for name in _select_counts(fields))
-                self.print_line(f"{ended}{counts} in {fields['seconds']:.1f} s")
+                self.print_line(
+                    f"{ended}{counts} in {fields['seconds']:.1f} s{_format_end(fields)}"
+                )
 
     def show_summary(self, summary: RunSummary) -> None:
         """Print scores on stdout, and what failed."""
@@ -98,6 +110,8 @@ class Display:
             self.print_line(f"{len(summary.failures)} input(s) failed:")
         for message in summary.failures.values():
             self.print_line(f"  {message}")
+        if any(task.error and not is_foreseen(task.error) for task in summary.tasks):
+            self.print_line("--log FILE keeps the tracebacks of unforeseen errors")
 
     def _show_count(self, num_images: int) -> None:
         self._progress.update(self._images, count=f"{self._num_ended}/{num_images}")
@@ -128,7 +142,7 @@ class Display:
             )
 
     def _show_bar(self, fields: Mapping[str, Any], unit: str) -> None:
-        done, total, name = fields[unit], fields[f"{unit}s"], fields["source"].name
+        done, total, name = fields[unit], fields[f"{unit}s"], escape_controls(fields["source"].name)
         shown = (fields["picture"], unit)
         if self._shown != shown:  # a new one: the old one's speed says nothing of it
             self._shown = shown
@@ -176,7 +190,7 @@ def show_video_scores(scores: Mapping[Path, VideoScore]) -> None:
 def _format_name(source: Path) -> Text:
     """Return the file name; of an image sequence that of its folder."""
     name = source.parent.name if is_pattern(source) and source.parent.name else source.name
-    return Text(os.fsencode(name).decode(errors="backslashreplace"))
+    return Text(escape_controls(name))
 
 
 def _list_titles(score: Score) -> list[str]:
@@ -210,10 +224,20 @@ def _format_start(fields: Mapping[str, Any]) -> str:
     )
 
 
+def _format_end(fields: Mapping[str, Any]) -> str:
+    """Return what was cleared up, and how an interrupted run is continued."""
+    words = ""
+    if fields.get("removed"):
+        words = f"; {fields['removed']} unfinished file(s) of runs that were killed removed"
+    if fields["ended"] == "interrupted":
+        words += "; the same command with --resume, and without --overwrite, goes on"
+    return words
+
+
 def _format_difference(fields: Mapping[str, Any]) -> str:
     difference = fields["tile_difference"]
     return (
-        f"{fields['source']}: with more around them, tiles differ by {difference:.2g} at most"
+        f"{fields['source']}: with a wider halo, tiles differ by at most {difference:.2g}"
         f" ({difference * 255:.2g} of 255)"
     )
 

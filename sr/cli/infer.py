@@ -3,9 +3,10 @@
 Torch and codecs are imported when there is work to do, so that --help is quick.
 """
 
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.cli.list_models import LIST_MODELS
+from sr.cli.stop_signals import get_exit_code, raise_stop_signals
+from sr.cli.terminal import print_line
 from sr.errors import UserError
 from sr.inference.options import InferOptions, NoInputError, UsageError
 
@@ -22,18 +25,19 @@ if TYPE_CHECKING:
 
 HELP = """Upscale images and videos.
 
-Results are called NAME_x4.png and are written whole or not at all; those that exist are kept unless
---overwrite is given. Depth (8 or 16 bit), gray, transparency, color profile, EXIF, XMP and
-resolution of an image are kept where the format holds them; what is lost is reported.
+Results are named NAME_x4.png and are written completely or not at all; existing files are kept
+unless --overwrite is given. Images keep bit depth (8 or 16), gray, alpha, ICC profile, EXIF, XMP,
+IPTC and resolution; what the format cannot store is reported.
 
-Of a video the times of frames, audio, subtitles, chapters, fonts, tags, rotation, colors and depth
-are kept; what the container cannot hold is converted or left out, and reported. A video that was
-cut off is continued with --resume. A folder or a pattern (frames/%05d.png) is a video, too, if -o
-is one, and -o out/%05d.png gives the frames of one.
+Videos keep timestamps, audio, subtitles, chapters, fonts, metadata, rotation, colors and bit depth;
+what the container cannot store is converted or dropped, and reported. --resume continues an
+interrupted run. A folder or a pattern (frames/%05d.png) is read as a video if -o is a video, and -o
+out/%05d.png writes a video as numbered images.
 
-Exit codes: 0 all done, 1 a fault of the program, or a video that is not as it should be, 2 a wrong
-option, model or use, 3 some inputs failed and the others are done, 4 no usable input, 130
-interrupted.
+Exit codes: 0 success, 1 internal error, or a video failed verification, 2 invalid option, model or
+usage, or another process writes the same results, 3 some inputs failed, the others are done, 4 no
+usable input, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP; the same command with
+--resume, and without --overwrite, continues.
 """
 
 
@@ -45,7 +49,7 @@ def main(
         app = make_app(upscalers)
         app(args=repeat_inputs(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
-        typer.echo(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         raise SystemExit(4 if isinstance(error, NoInputError) else 2) from None
 
 
@@ -66,20 +70,26 @@ def upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None" = None
 
     Raises UserError where nothing could be done.
     """
+    try:
+        with raise_stop_signals():
+            raise typer.Exit(_upscale(options, upscalers))
+    except KeyboardInterrupt as stop:
+        raise typer.Exit(get_exit_code(stop)) from None
+
+
+def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> int:
+    """Return the exit code."""
     from sr.cli.display import Display
     from sr.device import keep_freed_memory
     from sr.inference.events import ignore_errors, limit_progress, send_to_all
     from sr.inference.run import run
 
     keep_freed_memory()
-    with Display() as display, closing(_open_log(options.log)) as log:
+    with Display() as display, _lock_log(options.log), closing(_open_log(options.log)) as log:
         write = limit_progress(ignore_errors(log, display.print_line), interval=1.0)
-        try:
-            summary = run(options, send_to_all([write, display]), upscalers)
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+        summary = run(options, send_to_all([write, display]), upscalers)
     display.show_summary(summary)
-    raise typer.Exit(summary.exit_code)
+    return summary.exit_code
 
 
 def repeat_inputs(arguments: Sequence[str]) -> list[str]:
@@ -104,3 +114,14 @@ def _open_log(path: Path | None) -> "EventLog":
         return EventLog(path)
     except OSError as error:
         raise UsageError(f"--log {path}: cannot be written: {error.strerror}") from error
+
+
+def _lock_log(path: Path | None) -> AbstractContextManager[None]:
+    """Keep the log to one run: lines of two would be mixed. Pipes and devices are not locked."""
+    from sr.io.process_lock import hold_lock
+
+    if path is None or (path.exists() and not path.is_file()):
+        return nullcontext()
+    with suppress(OSError):  # which opening it reports
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return hold_lock(path) if os.access(path.parent, os.W_OK) else nullcontext()

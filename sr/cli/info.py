@@ -1,14 +1,12 @@
-"""The command line that describes model files."""
+"""The command line that describes model files. Torch is imported when there is one to read."""
 
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from sr.cli.terminal import print_line
 from sr.errors import UserError
-from sr.models.bundled import resolve_model
-from sr.models.describe import describe_model
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -18,29 +16,32 @@ def command(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Model files of any origin, or names of bundled models"
             " (`infer.py --list-models`).",
         ),
     ],
 ) -> None:
-    """Describe model files: network, scale, size, work, training data, license.
+    """Describe model files: network, scale, size, cost, training data, license.
 
-    Exit codes: 0 all described, 2 a file that is no model.
+    Exit codes: 0 success, 2 a file is not a model.
     """
+    from sr.models.bundled import resolve_model
+    from sr.models.describe import describe_model
+
     wrong = False
     for number, file in enumerate(files):
         try:
             lines = describe_model(resolve_model(file))
         except UserError as error:
             wrong = True
-            Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+            print_line(f"error: {error}", err=True)
             continue
         if number:
-            typer.echo()
+            print_line()
         width = max(map(len, lines))
         for label, text in lines.items():
-            typer.echo(f"{label:{width}}  {text}")
+            print_line(f"{label:{width}}  {text}")
     raise typer.Exit(2 if wrong else 0)
 
 

@@ -1,4 +1,4 @@
-"""The bundled models as a table: what --list-models shows."""
+"""The bundled models as a table: what --list-models prints."""
 
 import inspect
 from typing import TYPE_CHECKING, Annotated
@@ -52,7 +52,7 @@ def show_models() -> None:
         table.add_row(*_cells(bundled))
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"How each was made: NAME.md in {WEIGHTS}", markup=False, soft_wrap=True)
+    console.print(f"Model cards: NAME.md in {WEIGHTS}", markup=False, soft_wrap=True)
 
 
 def _cells(bundled: "BundledModel") -> list[str]:

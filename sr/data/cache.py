@@ -7,8 +7,9 @@ the system drops pages when memory is short.
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, cast
 
@@ -82,7 +83,11 @@ def fill_cache(
         )
     blocks: list[list[_Block]] = []
     faults: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool, file.open("wb") as stream:
+    with (
+        _name_disk_errors(file),
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        file.open("wb") as stream,
+    ):
         for result in pool.map(_load, sources[:fitting]):
             if isinstance(result, str):
                 faults.append(result)
@@ -94,7 +99,9 @@ def fill_cache(
 
 def write_index(cached: SourceCache[ArraysT]) -> None:
     """Write the index of a cache, for other processes on this machine; see `open_cache`."""
-    get_index_path(cached.file).write_text(json.dumps(cached.blocks), encoding="utf-8")
+    index = get_index_path(cached.file)
+    with _name_disk_errors(index):
+        index.write_text(json.dumps(cached.blocks), encoding="utf-8")
 
 
 def open_cache(sources: Sequence[Source[ArraysT]], file: Path) -> SourceCache[ArraysT]:
@@ -107,6 +114,17 @@ def open_cache(sources: Sequence[Source[ArraysT]], file: Path) -> SourceCache[Ar
 def get_index_path(file: Path) -> Path:
     """Return the path of the index of a cache file."""
     return file.with_suffix(".json")
+
+
+@contextmanager
+def _name_disk_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{file}: decoded images cannot be written: {error.strerror}; make room, or lower "
+            "datasets.train.cache_gib"
+        ) from error
 
 
 def _load(source: Source[ArraysT]) -> ArraysT | tuple[()] | str:

@@ -26,7 +26,7 @@ from torch import Tensor
 from sr.data.hr_only import compute_hr_size, downscale_hr, format_name
 from sr.data.imresize import imresize
 from sr.data.sources import DataError, Image, Source
-from sr.io.atomic_write import atomic_write
+from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.io.rgb8 import image_to_tensor
 from sr.motion.frame_window import Scene, Window, gather_window
 from sr.motion.methods import FlowMethod
@@ -147,6 +147,7 @@ class Clip:
         arrays = _stack_motion(pairs, lr[0].shape[:2])
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(path.parent)
             with atomic_write(path) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, to_next=arrays[0], to_previous=arrays[1], cuts=arrays[2])
         except OSError as error:

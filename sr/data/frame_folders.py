@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from sr.data.sources import DataError, Image, raise_faults
+from sr.data.sources import DataError, Image, raise_faults, warn_of_conversions
 from sr.io.find_files import find_images
 from sr.io.image_formats import ImageError
-from sr.io.rgb8 import read_rgb8, read_size
+from sr.io.rgb8 import read_kind, read_rgb8, read_size
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FrameFiles:
 
     def read(self) -> list[Image]:
         """Read the frames, (H, W, 3) each, uint8 RGB. Raises ImageError."""
-        frames = [read_rgb8(path, gray_to_rgb=True) for path in self.paths]
+        frames = [read_rgb8(path, convert=True) for path in self.paths]
         for path, frame in zip(self.paths, frames, strict=True):
             if frame.shape[:2] != self.size:
                 raise ImageError(f"{path}: {_describe_sizes(frame.shape[:2], self.size)}")
@@ -63,16 +63,18 @@ def find_frame_folders(
     if missing:
         raise DataError(f"no such folder of clips: {missing}")
     clips, faults, num_left_out = [], [], 0
+    conversions: dict[Path, Sequence[str]] = {}
     for folder, paths in _list_folders(roots, subfolder):
         wanted = not only or any(fnmatch(folder.name, rule) for rule in only)
         if not wanted or any(fnmatch(folder.name, rule) for rule in exclude):
             num_left_out += 1
             continue
         try:
-            clips += cut_into_clips(paths, clip_frames, min_frames)
+            clips += cut_into_clips(paths, clip_frames, min_frames, conversions)
         except (DataError, ImageError) as error:
             faults.append(str(error))
     raise_faults("clips", faults)
+    warn_of_conversions(conversions)
     if not clips:
         names = ", ".join(map(str, roots))
         raise DataError(f"{names}: no folder of frames found ({num_left_out} left out by name)")
@@ -91,29 +93,39 @@ def find_septuplets(root: Path, list_file: Path, min_frames: int) -> list[FrameF
     if not names:
         raise DataError(f"{list_file}: expected names such as 00001/0001, one per line, got none")
     clips, faults = [], []
+    conversions: dict[Path, Sequence[str]] = {}
     for name in names:
         folder = root / "sequences" / name
         try:
             paths = find_images([folder], recursive=False) if folder.is_dir() else []
             if not paths:
                 raise DataError(f"{folder}: no such folder with frames")
-            clips += cut_into_clips(paths, len(paths), min_frames)
+            clips += cut_into_clips(paths, len(paths), min_frames, conversions)
         except (DataError, ImageError) as error:
             faults.append(str(error))
     raise_faults(f"clips of {list_file}", faults)
+    warn_of_conversions(conversions)
     return clips
 
 
-def cut_into_clips(paths: Sequence[Path], clip_frames: int, min_frames: int) -> list[FrameFiles]:
+def cut_into_clips(
+    paths: Sequence[Path],
+    clip_frames: int,
+    min_frames: int,
+    conversions: dict[Path, Sequence[str]] | None = None,
+) -> list[FrameFiles]:
     """Cut consecutive frames into clips of `clip_frames`, the last one may be shorter.
 
+    conversions: gets those of the first frame, for the others are usually alike.
     Raises DataError where all of them are fewer than `min_frames`.
     """
     if len(paths) < min_frames:
         raise DataError(
             f"{paths[0].parent}: expected at least {min_frames} frames, got {len(paths)}"
         )
-    size = read_size(paths[0])
+    size, found = read_kind(paths[0])
+    if conversions is not None:
+        conversions[paths[0]] = found
     for path in (paths[len(paths) // 2], paths[-1]):  # the others when they are read
         if read_size(path) != size:
             raise DataError(f"{path}: {_describe_sizes(read_size(path), size)}")

@@ -6,9 +6,16 @@ from fractions import Fraction
 from pathlib import Path
 
 from sr.data.imresize import imresize
-from sr.data.sources import Image, Pair, count_pair_bytes, list_images, raise_faults
+from sr.data.sources import (
+    Image,
+    Pair,
+    count_pair_bytes,
+    list_images,
+    raise_faults,
+    warn_of_conversions,
+)
 from sr.io.image_formats import ImageError
-from sr.io.rgb8 import read_rgb8, read_size
+from sr.io.rgb8 import read_kind, read_rgb8
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class HRImage:
 
     def load(self) -> Pair:
         """Return lr (H, W, 3) and hr (scale*H, scale*W, 3), both uint8 RGB."""
-        hr = downscale_hr(read_rgb8(self.path, gray_to_rgb=True), self.downscale, self.scale)
+        hr = downscale_hr(read_rgb8(self.path, convert=True), self.downscale, self.scale)
         return imresize(hr, Fraction(1, self.scale)), hr
 
 
@@ -73,9 +80,10 @@ def find_hr_images(
     Raises DataError naming all files that are unreadable or too small for one lr pixel.
     """
     images, faults = [], []
+    conversions: dict[Path, Sequence[str]] = {}
     for path in list_images(folders, exclude):
         try:
-            size = read_size(path)
+            size, conversions[path] = read_kind(path)
         except ImageError as error:
             faults.append(str(error))
             continue
@@ -88,4 +96,5 @@ def find_hr_images(
                     f"at {factor} of its size"
                 )
     raise_faults("HR images", faults)
+    warn_of_conversions(conversions)
     return images

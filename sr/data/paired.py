@@ -5,9 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr.data.sources import DataError, Pair, count_pair_bytes, list_images, raise_faults
+from sr.data.sources import (
+    DataError,
+    Pair,
+    count_pair_bytes,
+    list_images,
+    raise_faults,
+    warn_of_conversions,
+)
 from sr.io.image_formats import ImageError
-from sr.io.rgb8 import read_rgb8, read_size
+from sr.io.rgb8 import read_kind, read_rgb8
 
 
 @dataclass(frozen=True)
@@ -34,8 +41,8 @@ class PairedImage:
     def load(self) -> Pair:
         """Return lr (H, W, 3) and hr (scale*H, scale*W, 3), both uint8 RGB."""
         height, width = self.hr_size
-        hr = read_rgb8(self.hr_path, gray_to_rgb=True)
-        return read_rgb8(self.lr_path, gray_to_rgb=True), hr[:height, :width]
+        hr = read_rgb8(self.hr_path, convert=True)
+        return read_rgb8(self.lr_path, convert=True), hr[:height, :width]
 
 
 def find_paired_images(
@@ -61,14 +68,16 @@ def find_paired_images(
     faults += [f"{path}: no HR partner" for key, path in lr_paths.items() if key not in hr_paths]
     faults += [f"{path}: no LR partner" for key, path in hr_paths.items() if key not in lr_paths]
     pairs = []
+    conversions: dict[Path, Sequence[str]] = {}
     for key, hr_path in hr_paths.items():
         if key not in lr_paths:
             continue
         try:
-            pairs.append(_make_pair(lr_paths[key], hr_path, scale))
+            pairs.append(_make_pair(lr_paths[key], hr_path, scale, conversions))
         except (ImageError, DataError) as error:
             faults.append(str(error))
     raise_faults(f"{len(lr_files)} LR and {len(hr_files)} HR images do not match", faults)
+    warn_of_conversions(conversions)
     return pairs
 
 
@@ -86,8 +95,12 @@ def _index_by_name(
     return by_key, faults
 
 
-def _make_pair(lr_path: Path, hr_path: Path, scale: int) -> PairedImage:
-    lr_size, hr_size = read_size(lr_path), read_size(hr_path)
+def _make_pair(
+    lr_path: Path, hr_path: Path, scale: int, conversions: dict[Path, Sequence[str]]
+) -> PairedImage:
+    """Make a pair, and note of both images what will be converted."""
+    lr_size, conversions[lr_path] = read_kind(lr_path)
+    hr_size, conversions[hr_path] = read_kind(hr_path)
     excess = [hr - scale * lr for lr, hr in zip(lr_size, hr_size, strict=True)]
     if not all(0 <= pixels < scale for pixels in excess):
         raise DataError(

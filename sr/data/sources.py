@@ -1,6 +1,8 @@
 """Sources of training images and clips, and the faults found in them before training."""
 
-from collections.abc import Sequence
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
@@ -9,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr.errors import UserError
+from sr.io.escape_controls import escape_controls
 from sr.io.find_files import find_images
 
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 Pair = tuple[Image, Image]  # lr, hr
+
+logger = logging.getLogger(__name__)
 
 LISTED_FAULTS = 20  # faults per message; the rest is counted
 
@@ -92,6 +97,22 @@ def list_images(folders: Sequence[Path], exclude: Sequence[str]) -> list[Path]:
         names = ", ".join(str(folder) for folder in folders)
         raise DataError(f"{names}: no images found ({len(found)} excluded by name)")
     return kept
+
+
+def warn_of_conversions(conversions: Mapping[Path, Sequence[str]]) -> None:
+    """Log one warning on all images that are not 8-bit RGB, with a count of each conversion.
+
+    conversions: of every image that was looked at, none of most.
+    """
+    converted = [path for path, found in conversions.items() if found]
+    if not converted:
+        return
+    counts = Counter(text for found in conversions.values() for text in found)
+    kinds = "; ".join(f"{text} ({count})" for text, count in counts.most_common(LISTED_FAULTS))
+    logger.warning(
+        f"warning: {len(converted)} of {len(conversions)} images are converted to 8-bit RGB:"
+        f" {kinds}. The first is {escape_controls(converted[0])}"
+    )
 
 
 def raise_faults(title: str, faults: Sequence[str]) -> None:

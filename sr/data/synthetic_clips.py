@@ -135,7 +135,7 @@ class MovingPhoto:
 
 
 def _read_photo(path: Path) -> Image:
-    photo = read_rgb8(path, gray_to_rgb=True)
+    photo = read_rgb8(path, convert=True)
     height, width, _ = photo.shape
     if min(height, width) < 2:  # OpenCV would never finish mirroring it
         raise ImageError(

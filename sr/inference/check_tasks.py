@@ -9,6 +9,7 @@ from sr.evaluation.references import References
 from sr.inference.options import STREAM, InferOptions, OutputOptions, UsageError
 from sr.inference.tasks import Task, is_file_name
 from sr.inference.video.resume import locate_segments
+from sr.io.process_lock import MAX_NAME_BYTES, LockedError, check_unlocked
 from sr.io.video.formats import (
     WRITABLE_CONTAINERS,
     format_frame_path,
@@ -17,7 +18,6 @@ from sr.io.video.formats import (
 )
 from sr.tiling.upscaler import ONLY_VIDEOS
 
-MAX_NAME_BYTES = 255  # of all usual file systems
 _NUM_NAMED = 5  # files named in a message; the rest are counted
 
 
@@ -114,10 +114,20 @@ def _check_segments(tasks: Sequence[Task]) -> None:
     for task in tasks:
         folder = locate_segments(task.output)
         if task.kind == "video" and not task.skipped and folder.exists():
+            if _is_locked(task.output):
+                continue  # of a run that goes on; the probe names it
             raise UsageError(
                 f"{folder}: segments of {task.output.name} from a run that was interrupted. Add"
                 " --resume to continue them, or --overwrite to start again"
             )
+
+
+def _is_locked(output: Path) -> bool:
+    try:
+        check_unlocked(output)
+    except LockedError:
+        return True
+    return False
 
 
 def _check_scored(tasks: Sequence[Task], output: OutputOptions) -> None:

@@ -15,9 +15,10 @@ Events and their fields:
                --verify-tiles tile_difference; of a video also frames, resumed_at (the first frame
                of this run), repeated (equal to the one before, not computed), fps; when scored:
                scores (of a video: `sr.evaluation.scores.VideoScore`)
-  item_failed  error, megapixels
+  item_failed  error, megapixels; of an error that is not foreseen also its traceback
   warning      message
-  done         done, skipped, failed, seconds, ended ("done", "interrupted", or "aborted" by a
+  done         done, skipped, failed, removed (unfinished files that killed runs had left in the
+               folders of the results), seconds, ended ("done", "interrupted", or "aborted" by a
                fault of the program); when scored: scores (the images' mean), video_scores (the
                videos')
 progress, item_done and item_failed also have `picture` (counted from 1), `pictures`, source.

@@ -24,6 +24,7 @@ from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import choose_size, count_megapixels, count_passes
 from sr.io.canvas import allocate_canvas
 from sr.io.image_formats import check_writable, describe_losses, limit_depth
+from sr.io.image_metadata import fit_encoding
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
 from sr.tiling.multi_device import DevicePool, find_smallest_tiles, upscale_on_devices
@@ -48,7 +49,7 @@ class ImagePlan:
     num_bands: int
     """Of the result."""
     depth: int
-    """Bits per channel of the result: 8, or more."""
+    """Bits per channel of the result: 8, or more; 32 of float."""
     is_resampled: bool
     """The result of the last pass is not of this size yet."""
     megapixels: float
@@ -62,7 +63,7 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
     and TargetError for a size that is out of reach.
     """
     with _open_source(task, options) as image:
-        header, bits, kinds = image.header, image.bits, image.metadata.kinds
+        header, bits, metadata = image.header, image.bits, image.metadata
     suffix = _choose_suffix(task, options)
     depth = limit_depth(suffix, header.depth, name=task.output)
     size = choose_size(options.output, header.height, header.width, scale)
@@ -71,6 +72,7 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
     num_bands = header.num_bands - (has_alpha and options.output.alpha == "drop")
     shape = {"num_bands": num_bands, "num_frames": header.num_frames}
     check_writable(suffix, height=size[0], width=size[1], name=task.output, **shape)
+    kinds = fit_encoding(metadata, suffix, num_bands).kinds
     task.warnings += [*header.notes, *describe_losses(suffix, depth=bits, kinds=kinds, **shape)]
     return ImagePlan(
         header,
@@ -98,7 +100,7 @@ def upscale_image(
     once `pool` is stopped.
     """
     header, scale, alpha = plan.header, pool.scale, options.output.alpha
-    levels = np.uint8 if plan.depth == 8 else np.uint16
+    levels = np.uint8 if plan.depth == 8 else np.uint16 if plan.depth <= 16 else np.float32
     folder = Path(gettempdir()) if task.output == STREAM else task.output.parent
     upscaler = _PoolUpscaler(pool, emit, verify=options.runtime.verify_tiles)
     with _open_source(task, options) as image:
@@ -210,8 +212,14 @@ class _PoolUpscaler:
 
 def _open_source(task: "Task", options: InferOptions) -> AbstractContextManager[ImageReader]:
     source = task.source if task.content is None else task.content
-    max_pixels = options.runtime.max_pixels
-    return open_image(source, max_pixels=max_pixels, frames=options.output.frames, name=task.name)
+    return open_image(
+        source,
+        max_pixels=options.runtime.max_pixels,
+        frames=options.output.frames,
+        page=options.output.page,
+        damaged=options.video.damaged or "stop",
+        name=task.name,
+    )
 
 
 def _choose_suffix(task: "Task", options: InferOptions) -> str:

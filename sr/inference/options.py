@@ -21,13 +21,13 @@ Container = Literal["auto", "mp4", "mkv", "webm"]
 
 STREAM = Path("-")  # standard input or output in a pipe
 DEFAULT_MAX_PIXELS = 1_000_000_000
-_DEFAULT_MODELS = "span_x4; compact_x2 where -s is at most 2"  # of `sr.models.bundled`
+_DEFAULT_MODELS = "span_x4; compact_x2 if -s is at most 2"  # of `sr.models.bundled`
 
 INPUT, SIZE, NETWORK, RESULT, FILES, VIDEO = PANELS = (
     "Input and output",
-    "Size of the results",
-    "How the network runs",
-    "What the results are",
+    "Output size",
+    "Network",
+    "Image output",
     "Files",
     "Videos",
 )
@@ -84,7 +84,10 @@ def parse_rate(text: str) -> Fraction:
 
 def parse_damaged(text: str) -> str:
     """Parse what to do about damage; `go-on` is an older name of `continue`."""
-    return "continue" if text == "go-on" else text
+    text = "continue" if text == "go-on" else text
+    if text not in ("continue", "stop"):
+        raise UsageError(f"expected continue or stop, got {text}")
+    return text
 
 
 def parse_encoder_options(pairs: Sequence[str]) -> dict[str, str]:
@@ -103,44 +106,46 @@ class OutputOptions:
     """Where results go, how large they are, and what they look like. size: (height, width)."""
 
     path: Annotated[Path, Flag(INPUT, "PATH", ("-o", "--output"))]
-    """Folder for the results, created if it is missing; or a file (.png, .jpg, .webp, .tif, .avif;
-    .mp4, .mkv, .webm) for one input; or `-` for standard output."""
+    """Folder for the results, created if it is missing; or, for one input, a file (.png, .jpg,
+    .webp, .tif, .avif; .mp4, .mkv, .webm) or `-` for standard output."""
     outscale: Annotated[
         float | None, Flag(SIZE, "FACTOR", ("-s", "--outscale"), default="the model's")
     ] = None
-    """Final scale, any number above 0. The result of the model's own scale, or of several passes,
-    is resampled to it (images: in linear light)."""
+    """Final scale, above 0, at most 1000. The network runs as often as needed, and its result is
+    downscaled to this scale (images: in linear light)."""
     size: Annotated[tuple[int, int] | None, Flag(SIZE, "WxH", parse=parse_size)] = None
-    """Exactly this many pixels, width first; proportions are not kept."""
+    """Exactly this size in pixels; the aspect ratio is not kept."""
     long_side: Annotated[int | None, Flag(SIZE, "PIXELS", min=1)] = None
-    """Length of the longer side; proportions are kept."""
+    """Length of the longer side; the aspect ratio is kept."""
     alpha: Annotated[Alpha, Flag(RESULT)] = "model"
-    """Transparency, of videos too: upscaled by the network, by bicubic interpolation, or left
-    out."""
+    """Alpha channel, of videos too: upscaled by the network, by bicubic interpolation, or
+    dropped."""
     frames: Annotated[Literal["refuse", "each"], Flag(RESULT)] = "refuse"
-    """Animations and files of several pages: refused, or each frame upscaled (into .webp or
-    .tif)."""
+    """Animations and files with several pages: refused, or each frame is upscaled (to .webp or
+    .tif). Reduced copies in a TIFF do not count as pages."""
+    page: Annotated[int | None, Flag(RESULT, "N", default="none", min=1)] = None
+    """Upscale only this page or frame of a file with several, which may differ in size; 1 is the
+    first."""
     ext: Annotated[Extension, Flag(RESULT)] = "auto"
-    """Format of the results; jpg, webp and avif are lossy. auto: the one of the output file, or png
-    in a folder and on standard output."""
+    """Format of the results; jpg, webp and avif are lossy. auto: that of the output file; png in a
+    folder and on standard output."""
     quality: Annotated[int, Flag(RESULT, "1..100", min=1, max=100)] = 95
     """Quality of lossy image formats."""
     lossless: Annotated[bool, Flag(RESULT)] = False
-    """WebP and AVIF without loss."""
+    """Lossless WebP and AVIF."""
     suffix: Annotated[str | None, Flag(FILES, "TEXT", default="_x and the scale")] = None
     """Appended to the name of each input."""
     overwrite: Annotated[bool, Flag(FILES)] = False
-    """Replace results that exist."""
+    """Replace existing results."""
     skip_existing: Annotated[bool, Flag(FILES)] = False
-    """Skip inputs whose result exists."""
+    """Skip inputs whose result already exists."""
     recursive: Annotated[bool, Flag(FILES)] = False
-    """Search subfolders, too, and keep their layout."""
+    """Search subfolders too, and keep their layout."""
     container: Annotated[Container, Flag(VIDEO)] = "auto"
-    """Container of videos in a folder of results. auto: the source's if it is one of these, mp4 for
-    .mov, else mkv, which holds anything."""
+    """Container of videos if -o is a folder. auto: the source's if it is one of these, mp4 for
+    .mov, else mkv, which supports everything."""
     resume: Annotated[bool, Flag(VIDEO)] = False
-    """Continue videos that were interrupted or killed, after their last complete segment; finished
-    ones are skipped."""
+    """Continue interrupted videos after their last complete segment; finished ones are skipped."""
 
     def __post_init__(self) -> None:
         sizes = {"-s": self.outscale, "--size": self.size, "--long-side": self.long_side}
@@ -151,6 +156,8 @@ class OutputOptions:
             raise UsageError(
                 f"-s {self.outscale:g}: expected a number above 0, at most {MAX_FACTOR:g}"
             )
+        if self.page is not None and self.frames == "each":
+            raise UsageError("--page and --frames each: expected one of them, got both")
         if self.lossless and (self.ext == "jpg" or self.path.suffix.lower() in (".jpg", ".jpeg")):
             raise UsageError("--lossless: JPEG is always lossy; take webp, avif, png or tif")
         if self.overwrite and self.keeps_existing:
@@ -168,52 +175,62 @@ class VideoOptions:
     """How videos are read, filtered and encoded."""
 
     codec: Annotated[str | None, Flag(VIDEO, "NAME", default="libx264; vp9 in .webm")] = None
-    """Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; with a graphics card
-    h264_nvenc, hevc_nvenc, av1_nvenc. A .webm takes vp9 and libsvtav1 only."""
+    """Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; on NVIDIA GPUs
+    h264_nvenc, hevc_nvenc, av1_nvenc. WebM supports vp9 and libsvtav1 only."""
     crf: Annotated[
         float | None,
-        Flag(VIDEO, "NUMBER", default="a high quality, by encoder: 18 of libx264"),
+        Flag(VIDEO, "NUMBER", default="by encoder: 18 for libx264"),
     ] = None
-    """Constant quality in the encoder's own unit: lower is better and larger."""
-    preset: Annotated[str | None, Flag(VIDEO, "NAME", default="by encoder: faster of libx264")] = (
+    """Constant quality in the encoder's own unit: lower is better, and the file larger."""
+    preset: Annotated[str | None, Flag(VIDEO, "NAME", default="by encoder: faster for libx264")] = (
         None
     )
-    """Speed against size, as the encoder names it: ultrafast to veryslow, or a number."""
+    """Speed or compression, as the encoder names it: ultrafast to veryslow, or a number."""
     pix_fmt: Annotated[
-        str | None, Flag(VIDEO, "NAME", default="the source's, as far as the encoder takes it")
+        str | None, Flag(VIDEO, "NAME", default="the source's, if the encoder supports it")
     ] = None
     """Pixel format of the result, such as yuv420p or yuv420p10le."""
     encoder_options: Annotated[
         Mapping[str, str],
         Flag(VIDEO, "KEY=VALUE", ("--encoder-option",), parse=parse_encoder_options),
     ] = field(default_factory=dict)
-    """Any further option of the encoder, as FFmpeg names it. May be given several times."""
+    """Any other option of the encoder, as FFmpeg names it. Can be repeated."""
     stream: Annotated[
         int | None, Flag(VIDEO, "INDEX", default="the default stream, else the largest", min=0)
     ] = None
-    """Index of the video stream to upscale; a wrong one lists them."""
+    """Index of the video stream to upscale; an invalid one lists them."""
     fps: Annotated[
         Fraction | None,
-        Flag(VIDEO, "RATE", default="each frame keeps its time; images: 24", parse=parse_rate),
+        Flag(VIDEO, "RATE", default="timestamps are kept; image sequences: 24", parse=parse_rate),
     ] = None
     """Constant frame rate, such as 25 or 30000/1001: frames are repeated or dropped, audio stays in
-    sync. Of an image sequence: its rate."""
+    sync. For an image sequence: its frame rate."""
     start: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
-    """Start there: seconds, [hh:]mm:ss, or a frame such as 120f."""
+    """Start at this time: seconds, [hh:]mm:ss, or a frame such as 120f."""
     end: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
-    """End before that time."""
-    damaged: Annotated[Literal["continue", "stop"], Flag(VIDEO, parse=parse_damaged)] = "continue"
-    """Damage in the source: continue with what the decoder conceals, and report it; or stop: the
-    result ends there, audio, too, and counts as failed."""
+    """End before this time."""
+    damaged: Annotated[
+        Literal["continue", "stop"] | None,
+        Flag(
+            VIDEO,
+            "continue|stop",
+            default="continue for videos, stop for images",
+            parse=parse_damaged,
+        ),
+    ] = None
+    """Damaged source. continue: use the decoder's error concealment (in an image, what is missing
+    stays empty), and report the damage; stop: a video's result ends there, its audio too, and
+    counts as failed, an image has none."""
     temporal_filter: Annotated[bool, Flag(VIDEO)] = False
-    """Less flicker: what the network adds is averaged over neighboring frames along the motion, but
-    not across scene cuts."""
+    """Reduce flicker: average the detail added by the network over neighboring frames along the
+    motion, but not across scene cuts."""
     flow: Annotated[str, Flag(VIDEO, "auto|dis|farneback|raft|FILE")] = "auto"
-    """For models that take several frames: how the motion between them is estimated. auto: as the
-    model was trained. raft: RAFT small, a network, with torchvision's weights (downloaded once);
-    FILE: with the weights in it."""
+    """Optical flow for multi-frame models. auto: the method that the model was trained with. raft:
+    RAFT small, a network, with torchvision's weights (downloaded once); FILE: with the weights of
+    this file."""
     preview: Annotated[int, Flag(VIDEO, "N", default="none", min=0)] = 0
-    """First write N frames, evenly spaced, before and after, as images next to the result."""
+    """First save N evenly spaced frames, before and after upscaling, as images next to the
+    result."""
     frames_per_segment: int | None = None
     """Of what --resume continues after; None for as many as suit their size."""
 
@@ -236,39 +253,39 @@ class RuntimeOptions:
     """How the network runs."""
 
     precision: Annotated[str, Flag(NETWORK, "auto|fp32|bf16|fp16")] = "auto"
-    """Number format of the computation. auto: bf16 (fp16 on older GPUs) where the device is made
-    for it, else fp32. A tile that overflows is computed again in a wider one."""
+    """Precision of the network. auto: bf16 (fp16 on older GPUs) if the device supports it natively,
+    else fp32. A tile that overflows is computed again in a higher precision."""
     tile_size: Annotated[
         int | None,
         Flag(NETWORK, "auto|PIXELS", ("-t", "--tile"), default="auto", parse=parse_tile_size),
     ] = None
-    """Largest side of a tile in input pixels; smaller tiles take less memory, 0 takes the whole
-    image at once. auto: what the free memory holds, measured with this network."""
+    """Largest side of a tile in input pixels; smaller tiles need less memory; 0: the whole image at
+    once. auto: as large as the free memory allows, measured with this network."""
     halo: Annotated[
-        int | None, Flag(NETWORK, "PIXELS", default="as far as the network sees, at most 32", min=0)
+        int | None, Flag(NETWORK, "PIXELS", default="the receptive radius, at most 32", min=0)
     ] = None
-    """Input pixels read around each tile; fewer than the network sees give seams."""
+    """Input pixels read around each tile; fewer than the network's receptive radius cause seams."""
     exact: Annotated[bool, Flag(NETWORK)] = False
-    """Read around tiles as far as the network sees, even if that is more than 32 pixels."""
+    """Use a halo as wide as the receptive radius, even if that is more than 32 pixels."""
     verify_tiles: Annotated[bool, Flag(NETWORK)] = False
-    """Compute some tiles again with more around them, and print the largest difference."""
+    """Compute some tiles again with a wider halo, and print the largest difference."""
     devices: Annotated[
         tuple[str, ...],
         Flag(NETWORK, "auto|cpu|cuda[:N]|mps", ("--device",), default="auto", parse=parse_devices),
     ] = ("auto",)
     """Where to compute. auto: a GPU if there is one, else the CPU. Several, separated by commas,
-    share the images."""
+    share the images, or the tiles of one image."""
     backend: Annotated[str, Flag(NETWORK, "auto|torch|onnxruntime|openvino")] = "auto"
-    """What runs the network; the last two on the CPU, with the extras `onnx` and `openvino`."""
+    """Runtime of the network; the last two run on the CPU and need the extra `onnx` or
+    `openvino`."""
     compile: Annotated[bool, Flag(NETWORK)] = False
-    """Compile the network with torch.compile: a minute at the start, then faster; for many
-    images."""
+    """Use torch.compile: a minute at the start, then faster; for many images."""
     tta: Annotated[bool, Flag(NETWORK)] = False
-    """Mean over eight flips and transposes of the image (self-ensemble): eight times the work, a
-    little better."""
+    """Average over eight flips and transposes of the image (self-ensemble): eight times the time,
+    slightly better."""
     max_pixels: Annotated[int, Flag(FILES, "PIXELS", min=1)] = DEFAULT_MAX_PIXELS
-    """Images and frames of videos that claim to have more are refused: small files can hold endless
-    pixels."""
+    """Refuse images, and videos with frames, whose header declares more pixels: a small file can
+    declare a huge image."""
 
 
 @dataclass(frozen=True)
@@ -276,29 +293,28 @@ class InferOptions:
     """What one run of `infer.py` is to do."""
 
     inputs: Annotated[Sequence[Path], Flag(INPUT, "PATH...", ("-i", "--input"))]
-    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, gray, RGB, CMYK, with or without
-    alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image sequences as a
-    pattern (frames/%05d.png). Takes several paths, and may be given several times. A pipe may hold
-    an image; `-` alone: one image from standard input."""
+    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, float TIFF, gray, RGB, CMYK,
+    Lab, with or without alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image
+    sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated. A pipe
+    can hold an image; `-` alone: one image from standard input."""
     output: OutputOptions
     model: Annotated[
         str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)
     ] = None
     """A bundled model (see --list-models), or a file: of train.py; published weights (.pth,
-    .safetensors, .ckpt) of Real-ESRGAN, BasicSR and whatever spandrel knows; .onnx with the extra
-    `onnx`. `sr-info FILE` describes a file."""
+    .safetensors, .ckpt) of Real-ESRGAN, BasicSR and everything that spandrel detects; .onnx with
+    the extra `onnx`. `sr-info FILE` describes a file."""
     runtime: RuntimeOptions = RuntimeOptions()
     video: VideoOptions = VideoOptions()
     reference: Annotated[Path | None, Flag(FILES, "FOLDER")] = None
-    """Originals of the same names (an ending like _x4 of the input's name is left out): images; for
-    videos and image sequences folders of frames, or videos. For one video also the folder, pattern
-    or file of its frames itself. Prints PSNR and SSIM with a border of as many pixels as the scale
-    left out, of videos also flicker and tOF, and saves them as scores.json next to the results. A
-    video's frames are scored in 8 bits as they come out of the network: what the encoder loses does
-    not count."""
+    """Folder of originals with the names of the inputs (without an ending such as _x4): images; for
+    videos and image sequences, folders of frames or videos. For one video also the video, folder or
+    pattern itself. Prints PSNR and SSIM, ignoring a border as wide as the scale, for videos also
+    flicker and tOF, and saves them as scores.json next to the results. Frames of videos are scored
+    in 8 bits before encoding."""
     lpips: Annotated[str | None, Flag(FILES, "torchvision|FILE")] = None
-    """With --reference: LPIPS, too, by AlexNet with these weights: torchvision's, which are
-    downloaded once, or a file with its keys."""
+    """With --reference: LPIPS too, by AlexNet with these weights: torchvision's (downloaded once),
+    or a file with the same keys."""
     log: Annotated[Path | None, Flag(FILES, "FILE")] = None
     """Append one JSON line per event to this file."""
 

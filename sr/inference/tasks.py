@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sr.errors import UserError
 from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.output_size import label_size
 from sr.inference.pipe_input import read_once, refuse_devices
 from sr.inference.video.resume import locate_segments
-from sr.inference.video.upscale import OutputMismatchError
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
+from sr.io.video.frame import OutputMismatchError
 from sr.tiling.runner import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -71,7 +72,15 @@ class Task:
         text = str(self.error)
         if self.error is not None and is_out_of_memory(self.error):
             text = f"not enough memory: {text}" if text else "not enough memory"
+        elif self.error is not None and not is_foreseen(self.error):
+            kind = type(self.error).__name__
+            text = " ".join(f"unforeseen error, {kind}: {text}".split())  # in one line
         return text if text.startswith(name) else f"{name}: {text}"
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Return whether the program has words of its own for an error; else its type says more."""
+    return isinstance(error, UserError) or is_out_of_memory(error)
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,7 @@ def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
             path = output.path
         else:
             path = output.path / below / _name_output(source, kind, output, scale)
-        skipped = _is_skipped(path, kind, output)
+        skipped = is_skipped(path, kind, output)
         tasks.append(Task(source, path, kind, read_once(source, kind), skipped))
     return tasks, num_ignored
 
@@ -233,8 +242,8 @@ def _is_earlier_result(source: Path, given: Path, output: Path) -> bool:
     return inside and source.parent.resolve().is_relative_to(results)
 
 
-def _is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:
-    """Return whether the result is done; one next to segments to resume is an older one."""
+def is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:
+    """Return whether a result is kept; one next to segments to resume is an older one."""
     if not output.keeps_existing or path == STREAM or is_pattern(path) or not path.exists():
         return False
     return not (output.resume and kind == "video" and locate_segments(path).exists())

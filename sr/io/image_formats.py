@@ -10,7 +10,10 @@ from sr.errors import UserError
 READABLE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"}
 )
-METADATA_KINDS = ("color profile", "EXIF", "XMP", "IPTC", "resolution", "frame delays")
+METADATA_KINDS = (
+    *("color profile", "color encoding", "HDR light levels"),
+    *("EXIF", "XMP", "IPTC", "resolution", "frame delays"),
+)
 
 _MAX_LENGTH = 100_000_000  # pixels per side; libvips refuses more, for all frames in a column
 
@@ -27,7 +30,7 @@ def get_first_line(error: pyvips.Error) -> str:
 
 @dataclass(frozen=True)
 class _Format:
-    """max_side: pixels. depth: bits per channel. kinds: of metadata that are kept."""
+    """max_side: pixels. depth: bits per channel, 32 of float. kinds: of metadata that are kept."""
 
     name: str
     max_side: int
@@ -39,9 +42,9 @@ class _Format:
 
 
 _COMMON = frozenset({"color profile", "XMP", "resolution"})  # of WebP and AVIF it is inside EXIF
-_PNG = _Format("PNG", _MAX_LENGTH, 16, _COMMON | {"EXIF"})
+_PNG = _Format("PNG", _MAX_LENGTH, 16, _COMMON | {"EXIF", "color encoding", "HDR light levels"})
 _JPEG = _Format("JPEG", 65500, 8, _COMMON | {"EXIF", "IPTC"}, alpha=False)
-_TIFF = _Format("TIFF", _MAX_LENGTH, 16, _COMMON | {"IPTC"}, frames=True)
+_TIFF = _Format("TIFF", _MAX_LENGTH, 32, _COMMON | {"IPTC"}, frames=True)
 _FORMATS = {
     ".png": _PNG,
     ".jpg": _JPEG,
@@ -49,7 +52,7 @@ _FORMATS = {
     ".webp": _Format("WebP", 16383, 8, _COMMON | {"EXIF", "frame delays"}, gray=False, frames=True),
     ".tif": _TIFF,
     ".tiff": _TIFF,
-    ".avif": _Format("AVIF", 16384, 12, _COMMON | {"EXIF"}, gray=False),
+    ".avif": _Format("AVIF", 16384, 12, _COMMON | {"EXIF", "color encoding"}, gray=False),
 }
 WRITABLE_SUFFIXES = frozenset(_FORMATS)
 
@@ -81,8 +84,13 @@ def check_writable(
         )
 
 
+def stores_gray(suffix: str) -> bool:
+    """Return whether a file of `suffix` holds gray as such, not as RGB."""
+    return _find_format(suffix, suffix).gray
+
+
 def limit_depth(suffix: str, depth: int, *, name: object = "") -> int:
-    """Return the bits per channel that are written of `depth` bits: 8, 12 (AVIF) or 16.
+    """Return the bits per channel that are written of `depth`: 8, 12 (AVIF), 16 or 32 (float).
 
     name: the file, for the message of the `ImageError` that an unknown suffix raises.
     """

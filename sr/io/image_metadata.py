@@ -5,15 +5,25 @@ Orientation is no part of it: it is applied to the pixels while reading, so a re
 
 import re
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyvips
+
+from sr.io.color_encoding import ColorEncoding, make_profile
+from sr.io.image_facts import ImageFacts
+from sr.io.image_formats import stores_gray
 
 _DEFAULT_DPI = 72  # what libvips reports for a PNG or JPEG without a resolution
 _MM_PER_INCH = 25.4
 _PHOTOSHOP = b"Photoshop 3.0\0"  # how the JPEG segment begins that holds IPTC
 _IPTC_RESOURCE = 0x0404
+_MORE_IMAGES = re.compile(  # what XMP says of a gain map or a video behind a JPEG's image
+    rb"\s+(?:hdrgm:\w+|\w*Camera:(?:MotionPhoto|MicroVideo)\w*)\s*=\s*(?:\"[^\"]*\"|'[^']*')"
+    rb"|<(hdrgm:\w+|\w*Camera:(?:MotionPhoto|MicroVideo)\w*|G?Container:Directory)\b.*?</\1>",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,8 @@ class Metadata:
     exif: the raw block, as it was; a result gets it updated.
     resolution: (horizontal, vertical) pixels per mm of the upright image; None if unknown.
     delays: ms that each frame of an animation is shown. loop: times it is played, 0 forever.
+    encoding: of the colors, where no profile says it. light: PNG's chunks on the light of HDR.
+    is_oriented: an orientation is stated outside XMP, so that the one in XMP does not count.
     """
 
     profile: bytes | None = None
@@ -32,12 +44,17 @@ class Metadata:
     resolution: tuple[float, float] | None = None
     delays: tuple[int, ...] = ()
     loop: int = 0
+    encoding: ColorEncoding | None = None
+    light: Mapping[bytes, bytes] = field(default_factory=dict)
+    is_oriented: bool = True
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Names of what is present, in the words of `sr.io.image_formats.METADATA_KINDS`."""
         held = {
             "color profile": self.profile,
+            "color encoding": self.encoding,
+            "HDR light levels": self.light,
             "EXIF": self.exif,
             "XMP": self.xmp,
             "IPTC": self.iptc,
@@ -47,19 +64,37 @@ class Metadata:
         return tuple(kind for kind, value in held.items() if value)
 
 
-def read_metadata(image: pyvips.Image) -> Metadata:
+def read_metadata(image: pyvips.Image, facts: ImageFacts) -> Metadata:
     """Read the metadata of an image as libvips loaded it, before it is turned upright."""
     xmp, delays = _field(image, "xmp-data"), _field(image, "delay")
     iptc = _field(image, "iptc-data")
     return Metadata(
         profile=_field(image, "icc-profile-data") or None,
         exif=_field(image, "exif-data") or None,
-        xmp=xmp or None,
+        xmp=_MORE_IMAGES.sub(b"", xmp) if xmp else None,
         iptc=_extract_iptc(iptc) if iptc else None,
         resolution=_read_resolution(image),
         delays=tuple(delays or ()),
         loop=_field(image, "loop") or 0,
+        encoding=facts.encoding,
+        light=facts.light,
+        is_oriented=facts.kind == "avif" or _field(image, "orientation") is not None,
     )
+
+
+def fit_encoding(metadata: Metadata, suffix: str, num_bands: int) -> Metadata:
+    """Turn a color encoding into a profile where a file of `suffix` needs that, and it is possible.
+
+    In PNG an encoding counts more than a profile next to it, so it takes its place elsewhere.
+    """
+    encoding = metadata.encoding
+    if encoding is None or suffix == ".png":
+        return metadata
+    if suffix == ".avif" and encoding.codes is not None:
+        return replace(metadata, profile=None)
+    gray = num_bands <= 2
+    profile = make_profile(encoding, gray=gray) if stores_gray(suffix) or not gray else None
+    return metadata if profile is None else replace(metadata, profile=profile, encoding=None)
 
 
 def attach_metadata(
@@ -83,7 +118,7 @@ def attach_metadata(
     if "color profile" in kinds:
         _set_blob(image, "icc-profile-data", metadata.profile)
     if "XMP" in kinds and metadata.xmp:
-        _set_blob(image, "xmp-data", _update_xmp(metadata.xmp, size))
+        _set_blob(image, "xmp-data", _update_xmp(metadata.xmp, size, turned=metadata.is_oriented))
     if "IPTC" in kinds and metadata.iptc:
         _set_blob(image, "iptc-data", _pack_iptc(metadata.iptc, suffix))
     if "frame delays" in kinds:
@@ -128,11 +163,11 @@ def _read_exif_resolution(image: pyvips.Image) -> tuple[float, float]:
     return dots[0], dots[1]
 
 
-def _update_xmp(xmp: bytes, size: tuple[int, int]) -> bytes:
-    """Update size and orientation in an XMP block, where it has them."""
+def _update_xmp(xmp: bytes, size: tuple[int, int], *, turned: bool) -> bytes:
+    """Update the size in an XMP block, where it has it; and if `turned` the orientation."""
     height, width = size
     values = {
-        b"tiff:Orientation": 1,
+        **({b"tiff:Orientation": 1} if turned else {}),
         b"tiff:ImageLength|exif:PixelYDimension": height,
         b"tiff:ImageWidth|exif:PixelXDimension": width,
     }

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyvips
 
 from sr.io.atomic_write import atomic_write
+from sr.io.avif_boxes import NCLX_BYTES, write_codes
 from sr.io.image_formats import (
     ImageError,
     check_writable,
@@ -20,9 +21,10 @@ from sr.io.image_formats import (
     limit_depth,
     select_kinds,
 )
-from sr.io.image_metadata import Metadata, attach_metadata, profile_fits
+from sr.io.image_metadata import Metadata, attach_metadata, fit_encoding, profile_fits
 from sr.io.image_reader import ImageReader
 from sr.io.linear_light import resample_in_linear_light
+from sr.io.png_chunks import pack_chunks, write_chunks
 
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _MAX_VALUES = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -48,7 +50,8 @@ def write_image(
     may be mapped from a file, and are not copied. like: the source, whose metadata are carried;
     it may be closed. quality: 1 to 100, of JPEG, WebP and AVIF. lossless: of WebP and AVIF.
     size: (height, width) that frames are resampled to, in linear light. depth: bits per channel,
-    8 or 16; None for that of `like`, or of `pixels` without it, but never more than theirs.
+    8, 16, or 32 for float; None for that of `like`, or of `pixels` without it, but never more than
+    theirs.
     Raises `ImageError` if the format cannot hold it, or the file cannot be written.
     """
     suffix = suffix.lower()
@@ -61,6 +64,7 @@ def write_image(
     bits = _choose_bits(suffix, pixels.dtype, like, depth)
     image = _quantize(_make_image(pixels, size, num_frames), bits)
     metadata = like.metadata if like is not None else Metadata()
+    metadata = fit_encoding(metadata, suffix, num_bands)
     kinds = set(select_kinds(suffix, metadata.kinds, num_bands=num_bands, num_frames=num_frames))
     if metadata.profile and not profile_fits(metadata.profile, num_bands):
         kinds.discard("color profile")  # the result is RGB, its source was gray, or the reverse
@@ -71,7 +75,7 @@ def write_image(
     if not _keeps_exif(suffix, kinds):
         options["keep"] = _KEEP_ALL_BUT_EXIF
     try:
-        _save(image, target, suffix, options)
+        _save(image, target, suffix, options, metadata)
     except pyvips.Error as error:
         raise ImageError(f"{name}: could not be written: {get_first_line(error)}") from error
     except OSError as error:
@@ -100,7 +104,7 @@ def _make_image(
 def _choose_bits(
     suffix: str, dtype: np.dtype[Any], like: ImageReader | None, depth: int | None
 ) -> int:
-    """Return the bits per channel to write: 8, 10 or 12 (AVIF), or 16."""
+    """Return the bits per channel to write: 8, 10 or 12 (AVIF), 16, or 32 for float."""
     if depth is None:
         own = 8 if dtype == np.uint8 else 16 if dtype == np.uint16 else None
         depth = like.header.depth if like is not None else own or 8
@@ -113,6 +117,9 @@ def _choose_bits(
 def _quantize(image: pyvips.Image, bits: int) -> pyvips.Image:
     """Round to `bits` bits, halves up; 10 and 12 are put in the upper bits of 16, for AVIF."""
     max_value = {"uchar": 255.0, "ushort": 65535.0, "float": 1.0}[image.format]
+    if bits == 32:
+        image = (image / max_value).cast("float")
+        return image.copy(interpretation="b-w" if image.bands <= 2 else "scrgb")
     target = "uchar" if bits == 8 else "ushort"
     levels = 2**bits - 1
     if image.format != target or bits in (10, 12):
@@ -147,29 +154,49 @@ def _choose_save_options(
         case ".avif":
             return {"Q": quality, "bitdepth": bits}  # full color resolution from 90 on, too
         case _:
-            num_bytes = image.width * image.height * image.bands * (1 if bits == 8 else 2)
+            num_bytes = image.width * image.height * image.bands * bits // 8
             return {
                 "compression": "deflate",
-                "predictor": "horizontal",
+                "predictor": "none" if bits == 32 else "horizontal",  # float's is not read by all
                 "bigtiff": num_bytes > _CLASSIC_TIFF_BYTES,
             }
 
 
 def _save(
-    image: pyvips.Image, target: Path | BinaryIO, suffix: str, options: dict[str, object]
+    image: pyvips.Image,
+    target: Path | BinaryIO,
+    suffix: str,
+    options: dict[str, object],
+    metadata: Metadata,
 ) -> None:
     if isinstance(target, Path):
-        with atomic_write(target) as temporary, temporary.open("x+b") as file:
-            _save_to_descriptor(image, file.fileno(), suffix, options)
+        with atomic_write(target) as temporary, temporary.open("r+b") as file:
+            _save_to_file(image, file, suffix, options, metadata)
         return
     with tempfile.TemporaryFile() as file:  # TIFF is not written in order, a pipe must be
-        _save_to_descriptor(image, file.fileno(), suffix, options)
+        _save_to_file(image, file, suffix, options, metadata)
         file.seek(0)
         shutil.copyfileobj(file, target)
         target.flush()
 
 
-def _save_to_descriptor(
-    image: pyvips.Image, descriptor: int, suffix: str, options: dict[str, object]
+def _save_to_file(
+    image: pyvips.Image,
+    file: BinaryIO,
+    suffix: str,
+    options: dict[str, object],
+    metadata: Metadata,
 ) -> None:
-    image.write_to_target(pyvips.Target.new_to_descriptor(descriptor), suffix, **options)
+    """Save through libvips, and put what it does not write into the room left at the start."""
+    encoding, chunks, room = metadata.encoding, b"", 0
+    if suffix == ".png":
+        chunks = pack_chunks(encoding, metadata.light)
+        room = len(chunks)
+    elif suffix == ".avif" and encoding is not None and not options.get("lossless"):
+        room = NCLX_BYTES  # of a lossless one libheif writes an nclx
+    file.seek(room)
+    image.write_to_target(pyvips.Target.new_to_descriptor(file.fileno()), suffix, **options)
+    if chunks:
+        write_chunks(file, chunks)
+    elif suffix == ".avif" and encoding is not None and encoding.codes is not None:
+        write_codes(file, room, encoding.codes)

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from sr.errors import UserError
 from sr.io.atomic_write import atomic_write
+from sr.io.held_numbers import refuse_claims
 
 FORMAT = "sr-model-1"
+MAX_DEPTH = 50  # of metadata; what reads and writes it later is recursive
 
 
 class ModelFileError(UserError):
@@ -64,16 +66,30 @@ def read_model_file(path: Path) -> ModelFile:
             " got a safetensors file without"
         )
     try:
-        metadata = json.loads(header)
-    except json.JSONDecodeError as error:
-        raise ModelFileError(
-            f"{path}: expected metadata in JSON, got something else ({error})"
-        ) from None
-    if not isinstance(metadata, dict):
-        raise ModelFileError(f"{path}: expected metadata with keys, got {metadata!r}")
+        refuse_claims(state_dict)
+        metadata = parse_metadata(header)
+    except ValueError as error:
+        raise ModelFileError(f"{path}: {error}") from None
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"{path}: expected format {FORMAT}, got {metadata.get('format')!r}")
     return ModelFile(state_dict, metadata)
+
+
+def parse_metadata(text: str) -> dict[str, Any]:
+    """Return what a model file says of itself. Raises ValueError for anything but a JSON object."""
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits
+        raise ValueError(f"expected metadata in JSON, got something else ({error})") from None
+    if not isinstance(read, dict):
+        raise ValueError(f"expected metadata with keys, got {type(read).__name__}")
+    level: list[Any] = [read]
+    for _ in range(MAX_DEPTH):
+        lists = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [child for each in lists for child in each if isinstance(child, dict | list)]
+    if level:
+        raise ValueError(f"expected metadata of at most {MAX_DEPTH} levels, got more")
+    return read
 
 
 def is_model_file(path: Path) -> bool:

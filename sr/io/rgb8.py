@@ -1,13 +1,14 @@
 """Image files <-> 8-bit RGB arrays <-> tensors, for training and benchmarks.
 
-Read and written are 8-bit RGB images in sRGB: PNG, JPEG, WebP and TIFF. Everything else (16 bit,
-gray, alpha, CMYK, several pages, other color profiles) is refused with an `ImageError`, so that
-no image is silently damaged.
+Read and written are 8-bit RGB images in sRGB: PNG, JPEG, WebP and TIFF. Everything else is
+converted on request (gray, alpha, 16 bit, float, CMYK, Lab), or refused with an `ImageError`
+(several pages, other color spaces), so that no image is silently damaged.
 
 Letters: H, W height and width of the image in pixels.
 """
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ import pyvips
 import torch
 from torch import Tensor
 
+from sr.io.color_encoding import is_like_srgb
 from sr.io.image_formats import ImageError
-from sr.io.image_reader import ImageReader, open_image
+from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
 
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
@@ -25,35 +27,43 @@ _NO_LIMIT = 2**62  # pixels: a training set is the user's own
 _SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
 
 
-def read_rgb8(path: Path, *, gray_to_rgb: bool = False) -> npt.NDArray[np.uint8]:
+class ImageKind(NamedTuple):
+    """What the header of an image says. conversions: to 8-bit RGB, in words; none of gray."""
+
+    size: tuple[int, int]  # (H, W)
+    conversions: tuple[str, ...]
+
+
+def read_rgb8(path: Path, *, convert: bool = False) -> npt.NDArray[np.uint8]:
     """Read an image of 8-bit RGB in sRGB, turned upright by its EXIF orientation.
 
-    With `gray_to_rgb` an 8-bit gray image is read as well, its values repeated in
-    the three channels; some benchmarks have one.
+    With `convert` other pixels are read, too: gray is repeated in the three channels, transparent
+    pixels are put over black, more bits are rounded to 8, CMYK and Lab become sRGB.
 
     Returns: (H, W, 3), uint8, C-contiguous.
     Raises `ImageError` for every other kind of image and for damaged files.
     """
     with open_image(path, max_pixels=_NO_LIMIT) as image:
-        _check_kind(image, gray_to_rgb)
-        profile = image.metadata.profile
-        if profile and not _is_srgb(profile, image.header.num_bands):
-            raise ImageError(
-                f"{path}: expected colors in sRGB, got an embedded color profile that is"
-                " not sRGB. Convert the image to sRGB first"
-            )
+        _check_kind(image, convert)
+        _check_color(image)
         pixels = image.read()
-    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+    return _convert_pixels(pixels) if convert else pixels
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Read (height, width) in pixels of the upright image, from the file's header alone.
+    """Read (height, width) in pixels of the upright image; see `read_kind`."""
+    return read_kind(path).size
 
-    Raises `ImageError` for an image that `read_rgb8(path, gray_to_rgb=True)` refuses by its kind.
+
+def read_kind(path: Path) -> ImageKind:
+    """Read size and conversions of an image from the file's header alone.
+
+    Raises `ImageError` for an image that `read_rgb8(path, convert=True)` refuses by its kind.
     """
     with open_image(path, max_pixels=_NO_LIMIT) as image:
-        _check_kind(image, gray_to_rgb=True)
-        return image.header.height, image.header.width
+        _check_kind(image, convert=True)
+        header = image.header
+        return ImageKind((header.height, header.width), tuple(_list_conversions(header)))
 
 
 def write_rgb8(path: Path, array: npt.NDArray[np.uint8], *, quality: int = 95) -> None:
@@ -94,24 +104,54 @@ def tensor_to_rgb8(tensor: Tensor) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())
 
 
-def _check_kind(image: ImageReader, gray_to_rgb: bool) -> None:
+def _check_kind(image: ImageReader, convert: bool) -> None:
     header = image.header
     got = None
     if image.loader not in _LOADERS:
         got = f"a file read by libvips' {image.loader}"
-    elif header.depth != 8:
-        got = f"{header.depth} bits per channel"
-    elif header.num_bands in (2, 4):
-        got = "an image with an alpha channel (transparency)"
-    elif header.num_bands == 1 and not gray_to_rgb:
+    elif not convert and (conversions := _list_conversions(header)):
+        got = "; ".join(conversions)
+    elif not convert and header.num_bands == 1:
         got = "a gray image"
-    elif header.notes:
-        got = f"one of another kind ({'; '.join(header.notes)})"
     if got is not None:
         raise ImageError(f"{image.name}: {_EXPECTED}, got {got}")
 
 
-def _is_srgb(profile: bytes, num_bands: int) -> bool:
+def _list_conversions(header: Header) -> list[str]:
+    conversions = list(header.notes)
+    if header.depth != 8:
+        conversions.append(f"{header.depth} bits per channel become 8")
+    if header.num_bands in (2, 4):
+        conversions.append("alpha channel (transparency) put over black")
+    return conversions
+
+
+def _check_color(image: ImageReader) -> None:
+    profile, encoding = image.metadata.profile, image.metadata.encoding
+    got = None
+    if profile and not is_srgb(profile, image.header.num_bands):
+        got = "an embedded color profile that is not sRGB"
+    elif encoding is not None and not is_like_srgb(encoding):
+        got = "others (chunks cICP, gAMA, cHRM)"
+    if got is not None:
+        raise ImageError(
+            f"{image.name}: expected colors in sRGB, got {got}. Convert the image to sRGB first"
+        )
+
+
+def _convert_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """(H, W, 1 to 4) as `ImageReader.read` has them -> (H, W, 3), uint8."""
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    elif pixels.dtype == np.float32:
+        pixels = (pixels * 255 + 0.5).astype(np.uint8)
+    if pixels.shape[2] in (2, 4):
+        colors, alpha = pixels[..., :-1].astype(np.uint16), pixels[..., -1:]
+        pixels = ((colors * alpha + 127) // 255).astype(np.uint8)
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def is_srgb(profile: bytes, num_bands: int) -> bool:
     """Return whether a color profile maps a grid of colors onto themselves in sRGB."""
     levels = np.linspace(0, 255, 9).round().astype(np.uint8)
     axes = np.meshgrid(*[levels] * num_bands, indexing="ij")

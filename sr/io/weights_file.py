@@ -4,6 +4,7 @@ No code in a file is run: of a pickle, only tensors and plain containers are rea
 """
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sr.io.held_numbers import refuse_claims
 from sr.io.model_file import ModelFileError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
@@ -22,17 +24,6 @@ _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", 
 """Keys under which training programs put the weights; averaged ones first, as they are shipped."""
 _PREFIXES = ("module.", "_orig_mod.", "netG.", "net_g.", "generator.")
 """What DataParallel, torch.compile and training programs put before every name."""
-_BROKEN = (
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What torch raises at damaged files."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -56,6 +47,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not tensors:
         keys = ", ".join(map(str, list(weights)[:8])) or "nothing"
         raise ModelFileError(f"{path}: expected tensors by name, as in a state dict, got {keys}")
+    try:
+        refuse_claims(tensors)
+    except ValueError as error:
+        raise ModelFileError(f"{path}: {error}") from None
     return _strip_prefixes(tensors)
 
 
@@ -75,30 +70,40 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> object:
-    if _is_torchscript(path):
-        raise ModelFileError(
-            f"{path}: expected weights, got a TorchScript program, which would run code of its own"
-        )
+    _check_archive(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of slow or sparse tensors, for programmers
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelFileError(
             f"{path}: expected weights only, got no pickle of PyTorch, one cut off, or one with "
             f"objects that could run code, which are never loaded ({_first_sentence(error)})"
         ) from None
-    except _BROKEN as error:
+    except Exception as error:  # noqa: BLE001, torch reports damaged files by many types
         raise ModelFileError(
             f"{path}: expected a file of PyTorch or safetensors, got one broken, cut off or "
             f"something else ({_first_sentence(error)})"
         ) from None
 
 
-def _is_torchscript(path: Path) -> bool:
+def _check_archive(path: Path) -> None:
+    """Refuse programs, and archives whose parts are larger than the file, as torch's never are."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return any("/code/" in name for name in archive.namelist())
-    except (zipfile.BadZipFile, ValueError):  # no archive, or a damaged one
-        return False
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # none, or a damaged one
+        return
+    if any("/code/" in part.filename for part in parts):
+        raise ModelFileError(
+            f"{path}: expected weights, got a TorchScript program, which would run code of its own"
+        )
+    unpacked, size = sum(part.file_size for part in parts), path.stat().st_size
+    if unpacked > size:
+        raise ModelFileError(
+            f"{path}: expected a file of PyTorch, got an archive of {size:,} bytes that unpacks to "
+            f"{unpacked:,}"
+        )
 
 
 def _first_sentence(error: Exception) -> str:

@@ -72,12 +72,12 @@ class BundledModel:
 
 
 BUNDLED = (
-    BundledModel("span_x4", "clean images and videos, true to what is there"),
-    BundledModel("compact_x4", "as span_x4, in a design that other programs read"),
-    BundledModel("compact_x2", "clean images and videos, to twice their size"),
-    BundledModel("compact_real_x4", "real images: JPEG marks, blur, noise; adds detail"),
-    BundledModel("compact_tiny_x4", "clean videos and slow computers: the fastest"),
-    BundledModel("rbpn_small_x4", "clean videos, truest to what is there: sees three frames"),
+    BundledModel("span_x4", "clean images and videos"),
+    BundledModel("compact_x4", "clean images, for programs that read SRVGGNetCompact"),
+    BundledModel("compact_x2", "clean images and videos, x2"),
+    BundledModel("compact_real_x4", "JPEG artifacts, blur, noise; adds detail"),
+    BundledModel("compact_tiny_x4", "the fastest: clean videos, slow computers"),
+    BundledModel("rbpn_small_x4", "clean videos: three frames per result"),
     BundledModel("iseebetter_small_x4", "as rbpn_small_x4; sharper, adds detail, flickers"),
 )
 DEFAULT = "span_x4"

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError, write_model_file
+from sr.io.torch_file import write_torch_file
 from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
@@ -110,8 +110,7 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
             f"{target}: a .pth holds weights only, from which {theirs} cannot be detected; "
             "use .safetensors"
         )
-    with atomic_write(target) as temporary:
-        torch.save({"params_ema": weights}, temporary)
+    write_torch_file(target, {"params_ema": weights})
 
 
 def _get_weights(target: Path, generator: LoadedGenerator, half: bool) -> dict[str, torch.Tensor]:

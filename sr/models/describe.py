@@ -29,12 +29,12 @@ def describe_model(path: Path) -> dict[str, str]:
         "scale": str(generator.scale),
         "parameters": _count_parameters(generator.network),
         "receptive radius": _describe_radius(generator.receptive_radius),
-        "work": _describe_work(generator),
+        "cost": _describe_work(generator),
         "precisions": _list_precisions(generator),
         "tiles": generator.tiling,
         "step": _describe_step(metadata.get("step"), metadata.get("ema")),
         "training data": str(metadata.get("training_data") or "not stated"),
-        "licence": str(metadata.get("licence") or "not stated"),
+        "license": str(metadata.get("licence") or "not stated"),
         "teacher": _describe_teacher(metadata.get("teacher")),
     }
     return {label: text for label, text in facts.items() if text}
@@ -73,7 +73,7 @@ def _describe_frames(generator: LoadedGenerator) -> str:
         return ""
     offsets = ", ".join(f"{offset:+d}" for offset in window.offsets)
     return (
-        f"{1 + len(window.offsets)}: the one enlarged, {offsets}; beyond ends and cuts: "
+        f"{1 + len(window.offsets)}: the reference, {offsets}; beyond ends and cuts: "
         f"{window.edge}; alignment: {window.alignment}; flow: {flow.type}"
     )
 
@@ -112,7 +112,7 @@ def _describe_teacher(teacher: object) -> str:
     if not isinstance(teacher, dict):
         return ""
     return (
-        f"{teacher.get('file')}, {teacher.get('architecture')}; licence: "
+        f"{teacher.get('file')}, {teacher.get('architecture')}; license: "
         f"{teacher.get('licence') or 'not stated'}; sha256: {teacher.get('sha256')}"
     )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sr.motion.frame_window import list_offsets
 from sr.options.generator import (
+    SCALES,
     CompactOptions,
     DBPNOptions,
     EDSROptions,
@@ -52,7 +53,7 @@ def detect_published(state_dict: Weights) -> Found | None:
                 found = read(state_dict)
             except (LookupError, ValueError, ZeroDivisionError):
                 continue  # weights are missing, or of shapes that no network has
-            if found is not None:
+            if found is not None and found[1] in SCALES.get(found[0].type, (2, 3, 4, 8)):
                 return found
     return None
 

@@ -17,17 +17,21 @@ from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_mode
 from sr.io.weights_file import read_weights
 from sr.models.clip_metadata import read_window
 from sr.models.detect_published import RECOGNIZED, detect_published, make_published_clips
+from sr.models.limit_building import limit_building
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import read_onnx
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
+from sr.networks.receptive_radius import MAX_RADIUS
 from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import add_branches
 from sr.options.generator import BasicSROptions, GeneratorOptions
 
 MAX_NAMES = 6  # of tensors, in a message
+_FAULTS_OF_BUILDING = (MemoryError, OverflowError, RuntimeError, TypeError, ValueError)
+"""What sizes that no network has make constructors raise."""
 
 
 class _Header(BaseModel):
@@ -174,15 +178,17 @@ def _load_model_file(path: Path) -> LoadedGenerator:
     file = read_model_file(path)
     try:
         header = _Header.model_validate(file.metadata)
-        network = build_generator(header.generator, header.scale)
+        with limit_building(file.state_dict):
+            network = build_generator(header.generator, header.scale)
         network.load_state_dict(file.state_dict)
-        radius = header.receptive_radius
-        if radius is None:
+        if header.receptive_radius is None:
             radius = find_receptive_radius(header.generator, header.scale)
+        else:
+            radius = min(header.receptive_radius, MAX_RADIUS)
         return _make_loaded(network, header.generator.type, "train.py", radius, file.metadata)
     except MissingBasicSRError as error:
         return _load_without_basicsr(path, file, error)
-    except (ValueError, RuntimeError) as error:  # of pydantic, the network, and the weights
+    except _FAULTS_OF_BUILDING as error:  # of pydantic, the network, and the weights
         raise ModelFileError(
             f"{path}: its metadata and weights do not make a generator: {error}"
         ) from None
@@ -204,9 +210,10 @@ def _load_published(
     path: Path, options: GeneratorOptions, scale: int, state_dict: dict[str, Tensor]
 ) -> LoadedGenerator:
     try:
-        network = build_generator(options, scale)
+        with limit_building(state_dict):
+            network = build_generator(options, scale)
         network.load_state_dict({name: x.float() for name, x in state_dict.items()})
-    except (RuntimeError, ValueError) as error:
+    except _FAULTS_OF_BUILDING as error:
         raise ModelFileError(
             f"{path}: it looks like {options.type} x{scale}, but does not fit: {error}"
         ) from None

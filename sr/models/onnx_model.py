@@ -9,21 +9,22 @@ others may take float16.
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, Field, NonNegativeInt
 from torch import Tensor, nn
 
 from sr.io.atomic_write import atomic_write
-from sr.io.model_file import ModelFileError
+from sr.io.model_file import ModelFileError, parse_metadata
 from sr.models.loaded_model import LoadedGenerator, Tiling, measure_difference
 from sr.models.quiet import silence_output
 from sr.networks.receptive_radius import MAX_RADIUS
 
 OPSET = 20
 PROBED_SIDE = 32  # LR pixels
+MAX_MULTIPLE = 1024  # LR pixels; images are padded to it
 NO_MESSAGES = 4  # severity; failures are raised anyway
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2}  # of the [0, 1] range
 _TYPES: dict[str, type[np.floating[Any]]] = {
@@ -69,7 +70,7 @@ class _Header(BaseModel):
 
     generator: dict[str, Any] = {}
     receptive_radius: NonNegativeInt | None = None
-    size_multiple: PositiveInt = 1
+    size_multiple: Annotated[int, Field(ge=1, le=MAX_MULTIPLE)] = 1
     tiling: Tiling = "exact"
 
 
@@ -180,7 +181,7 @@ def read_onnx(path: Path) -> LoadedGenerator:
 def _parse_metadata(path: Path, text: str) -> tuple[dict[str, Any], _Header]:
     """Return all that the file says, and what of it is used."""
     try:
-        read = json.loads(text)
+        read = parse_metadata(text)
         return read, _Header.model_validate(read)
     except ValueError as error:  # of JSON, and of pydantic
         raise ModelFileError(f"{path}: its metadata cannot be read: {error}") from None

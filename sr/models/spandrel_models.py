@@ -17,13 +17,16 @@ from spandrel import (
 from torch import Tensor, nn
 
 from sr.io.model_file import ModelFileError
+from sr.models.limit_building import limit_building
 from sr.models.loaded_model import LoadedGenerator, Tiling
 from sr.networks.receptive_radius import MAX_RADIUS
 
 _FAULTS_OF_BUILDING = (
+    ArithmeticError,
     AssertionError,
     AttributeError,
     LookupError,
+    MemoryError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -65,7 +68,7 @@ def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
     Raises ModelFileError for a network that does not make one image from one image.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), limit_building(state_dict):
             warnings.simplefilter("ignore")  # of the builders, for their authors
             model = MAIN_REGISTRY.load(state_dict)
     except UnsupportedModelError:

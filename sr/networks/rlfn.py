@@ -94,8 +94,8 @@ class RLFN(nn.Module):
             self.register_buffer("value_range", torch.tensor([float(value_range)]))
         num_inner = num_features if num_inner_features is None else num_inner_features
         self.conv_1 = nn.Conv2d(3, num_features, 3, padding=1)
-        self._block_names = [f"block_{number}" for number in range(1, num_blocks + 1)]
-        for name in self._block_names:
+        self._num_blocks = num_blocks
+        for name in self._block_names():
             self.add_module(name, RLFB(num_features, num_inner, num_esa_features))
         self.conv_2 = nn.Conv2d(num_features, num_features, 3, padding=1)
         self.upsampler = nn.Sequential(
@@ -112,8 +112,11 @@ class RLFN(nn.Module):
         sr: Tensor = self.upsampler(self.conv_2(deep) + shallow) / self._value_range
         return sr[..., : self.scale * height, : self.scale * width]
 
+    def _block_names(self) -> Iterator[str]:
+        return (f"block_{number}" for number in range(1, self._num_blocks + 1))
+
     def _blocks(self) -> Iterator[nn.Module]:
-        return (self.get_submodule(name) for name in self._block_names)
+        return (self.get_submodule(name) for name in self._block_names())
 
 
 def _pad_to_min_size(lr: Tensor) -> Tensor:

@@ -113,8 +113,8 @@ class SPAN(nn.Module):
         if not normalise:
             self.register_buffer("no_norm", torch.zeros(1))
         self.conv_1 = Conv3XC(3, num_features)
-        self._block_names = [f"block_{number}" for number in range(1, num_blocks + 1)]
-        for name in self._block_names:
+        self._num_blocks = num_blocks
+        for name in self._block_names():
             self.add_module(name, SPAB(num_features))
         self.conv_cat = nn.Conv2d(4 * num_features, num_features, 1)
         self.conv_2 = Conv3XC(num_features, num_features)
@@ -135,8 +135,11 @@ class SPAN(nn.Module):
         sr: Tensor = self.upsampler(self.conv_cat(maps))
         return sr
 
+    def _block_names(self) -> Iterator[str]:
+        return (f"block_{number}" for number in range(1, self._num_blocks + 1))
+
     def _blocks(self) -> Iterator[nn.Module]:
-        return (self.get_submodule(name) for name in self._block_names)
+        return (self.get_submodule(name) for name in self._block_names())
 
     @torch.no_grad()
     def _initialize(self) -> None:
@@ -179,14 +182,17 @@ def add_branches(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     the other blocks and the skip are zero, but not their gradients, so that all of them train.
     """
     complete = dict(state_dict)
-    if "conv_cat.weight" not in state_dict:
+    joining = state_dict.get("conv_cat.weight")
+    if joining is None or joining.ndim != 4:
         return complete
+    width = joining.shape[0]
     for name, kernel in state_dict.items():
         layer, found, _ = name.partition(".eval_conv.weight")
         bias = state_dict.get(f"{layer}.eval_conv.bias")
         if not found or f"{layer}.sk.weight" in state_dict or bias is None:
             continue
-        if kernel.shape[2:] == (3, 3) and bias.shape == kernel.shape[:1]:
+        num_inputs = 3 if layer == "conv_1" else width  # others would make far larger branches
+        if kernel.shape == (width, num_inputs, 3, 3) and bias.shape == (width,):
             branches = _make_branches(kernel, bias)
             complete |= {f"{layer}.{part}": weight for part, weight in branches.items()}
     return complete

@@ -4,6 +4,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
 
+MAX_COUNT = 100_000
+"""Of channels or layers, far above any network: what is larger is a slip of the hand."""
+
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=0, le=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -2,18 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, field_validator
 
-from sr.options.base import Section
+from sr.options.base import MAX_COUNT, Count, Section
 
 
 class SRResNetOptions(Section):
     """SRResNet, Ledig et al. 2017: residual blocks with batch normalization."""
 
     type: Literal["SRResNet"]
-    num_features: PositiveInt = 64
+    num_features: Count = 64
     """Channels of the hidden layers."""
-    num_blocks: PositiveInt = 16
+    num_blocks: Count = 16
     """Residual blocks."""
 
 
@@ -21,9 +21,9 @@ class MSRResNetOptions(Section):
     """MSRResNet of BasicSR: SRResNet without batch normalization, added to bilinear upscaling."""
 
     type: Literal["MSRResNet"]
-    num_features: PositiveInt = 64
+    num_features: Count = 64
     """Channels of the hidden layers."""
-    num_blocks: PositiveInt = 16
+    num_blocks: Count = 16
     """Residual blocks."""
 
 
@@ -31,9 +31,9 @@ class EDSROptions(Section):
     """EDSR, Lim et al. 2017: residual blocks without batch normalization."""
 
     type: Literal["EDSR"]
-    num_features: PositiveInt = 64
+    num_features: Count = 64
     """Channels of the hidden layers; 256 in the paper's large network."""
-    num_blocks: PositiveInt = 16
+    num_blocks: Count = 16
     """Residual blocks; 32 in the large network."""
     residual_scale: PositiveFloat = 1.0
     """Factor of each block's residual; 0.1 in the large network, for stability."""
@@ -44,11 +44,11 @@ class RRDBNetOptions(Section):
     scale 3."""
 
     type: Literal["RRDBNet"]
-    num_features: PositiveInt = 64
+    num_features: Count = 64
     """Channels between the blocks."""
-    num_blocks: PositiveInt = 23
+    num_blocks: Count = 23
     """Blocks of three dense blocks; 6 in Real-ESRGAN's network for drawings."""
-    num_growth: PositiveInt = 32
+    num_growth: Count = 32
     """Channels that each convolution of a dense block adds."""
 
 
@@ -56,9 +56,9 @@ class CompactOptions(Section):
     """Compact, the SRVGGNetCompact design of Real-ESRGAN: plain 3x3 convolutions, fast."""
 
     type: Literal["Compact"]
-    num_features: PositiveInt = 64
+    num_features: Count = 64
     """Channels of the hidden layers."""
-    num_convs: PositiveInt = 16
+    num_convs: Count = 16
     """Convolutions between the first and the last."""
 
 
@@ -66,9 +66,9 @@ class SPANOptions(Section):
     """SPAN, Wan et al. 2024: few convolutions and attention without parameters, fast."""
 
     type: Literal["SPAN"]
-    num_features: PositiveInt = 48
+    num_features: Count = 48
     """Channels of the hidden layers."""
-    num_blocks: PositiveInt = 6
+    num_blocks: Count = 6
     """Attention blocks of three convolutions."""
     normalise: bool = True
     """Subtract the mean color of DIV2K from lr and multiply by 255 first, as published."""
@@ -79,13 +79,13 @@ class RLFNOptions(Section):
     little from the whole image."""
 
     type: Literal["RLFN"]
-    num_features: PositiveInt = 52
+    num_features: Count = 52
     """Channels between the blocks."""
-    num_blocks: PositiveInt = 6
+    num_blocks: Count = 6
     """Residual blocks of three convolutions."""
-    num_inner_features: PositiveInt | None = None
+    num_inner_features: Count | None = None
     """Channels between the convolutions of a block; as many as num_features if not given."""
-    num_esa_features: PositiveInt = 16
+    num_esa_features: Count = 16
     """Channels of the attention's map."""
     value_range: Literal[1, 255] = 1
     """Largest color inside the network; 255 in the published files."""
@@ -95,11 +95,11 @@ class DBPNOptions(Section):
     """DBPN, Haris et al. 2018: up- and down-projections with dense connections."""
 
     type: Literal["DBPN"]
-    num_shallow_features: PositiveInt = 256
+    num_shallow_features: Count = 256
     """Channels of the first convolution, the paper's n_0."""
-    num_features: PositiveInt = 64
+    num_features: Count = 64
     """Channels of the projections, the paper's n_R."""
-    num_stages: PositiveInt = 7
+    num_stages: Count = 7
     """Up-projections, the paper's T; there is one down-projection less."""
     bicubic_skip: bool = False
     """Add bicubic upscaling of lr to the result; not in the paper."""
@@ -110,15 +110,15 @@ class RBPNOptions(Section):
     generator of iSeeBetter. Needs clips."""
 
     type: Literal["RBPN"]
-    num_shallow_features: PositiveInt = 256
+    num_shallow_features: Count = 256
     """Channels at low resolution, the paper's c^l = c^m."""
-    num_features: PositiveInt = 64
+    num_features: Count = 64
     """Channels at high resolution, the paper's c^h."""
-    num_stages: PositiveInt = 3
+    num_stages: Count = 3
     """Up-projections of the single-image part."""
-    num_res_blocks: PositiveInt = 5
+    num_res_blocks: Count = 5
     """Residual blocks in each of the three other parts."""
-    num_frames: Annotated[int, Field(ge=3)] = 7
+    num_frames: Annotated[int, Field(ge=3, le=MAX_COUNT)] = 7
     """Frames per window, the reference in the middle; an odd number."""
     bicubic_skip: bool = False
     """Add bicubic upscaling of the reference to the result; not in the paper."""
@@ -137,7 +137,7 @@ class ISeeBetterSRResNetOptions(Section):
     """SRResNet as in iSeeBetter's repository, for the weights published there. Not for scale 3."""
 
     type: Literal["ISeeBetterSRResNet"]
-    num_features: PositiveInt = 64
+    num_features: Count = 64
     """Channels of the hidden layers."""
 
 

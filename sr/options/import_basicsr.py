@@ -19,6 +19,7 @@ from sr.options.basicsr.losses import translate_losses
 from sr.options.basicsr.networks import translate_discriminator, translate_generator
 from sr.options.basicsr.reader import BasicSRReader
 from sr.options.basicsr.training import translate_train
+from sr.options.read_yaml import parse_yaml
 from sr.options.schema import Options
 
 _SECTIONS = ("network_g", "datasets", "train")
@@ -73,10 +74,7 @@ def import_basicsr(text: str) -> Translation:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a !!float that is none
-        raise UserError(f"expected YAML: {error}") from None
+    tree = parse_yaml(text, unique_keys=False)
     wanted = f"expected a training file of BasicSR, with sections {', '.join(_SECTIONS)}"
     if not isinstance(tree, dict):
         raise UserError(f"{wanted}, got {type(tree).__name__}")

@@ -9,8 +9,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from sr.errors import UserError
 from sr.options.base import Section
+from sr.options.read_yaml import OptionsError, parse_yaml, read_option_text
 from sr.options.schema import Options
 
 _MESSAGES = {  # instead of pydantic's, which speak of Python's types
@@ -18,10 +18,6 @@ _MESSAGES = {  # instead of pydantic's, which speak of Python's types
     "model_attributes_type": "expected a section of keys",
     "tuple_type": "expected a list, such as [a, b]",
 }
-
-
-class OptionsError(UserError):
-    """Options that cannot be used; the message names file, key, value and what is allowed."""
 
 
 def load_options(path: Path, overrides: Sequence[str] = ()) -> Options:
@@ -45,32 +41,12 @@ def dump_options(options: Options) -> str:
     return yaml.safe_dump(options.model_dump(mode="json", by_alias=True), sort_keys=False)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys, of which YAML would take the last."""
-
-    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
-        section = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in section.value:
-            if (key.tag, str(key.value)) in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark
-                )
-            seen.add((key.tag, str(key.value)))
-        return section
-
-
 def _read_yaml(path: Path) -> dict[str, Any]:
+    text = read_option_text(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise OptionsError(f"{path}: no such option file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionsError(f"{path}: cannot be read as a text file ({error})") from None
-    try:
-        tree = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise OptionsError(f"{path}: not valid YAML: {error}") from None
+        tree = parse_yaml(text)
+    except OptionsError as error:
+        raise OptionsError(f"{path}: {error}") from None
     if not isinstance(tree, dict):
         raise OptionsError(f"{path}: expected sections of options, got {type(tree).__name__}")
     return tree
@@ -82,9 +58,9 @@ def _merge(tree: dict[str, Any], override: str) -> dict[str, Any]:
     if not equals or not key:
         raise OptionsError(f"override {override!r}: expected key.sub=value, e.g. train.steps=1000")
     try:
-        value = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        raise OptionsError(f"override {override!r}: value is not valid YAML: {error}") from None
+        value = parse_yaml(text)
+    except OptionsError as error:
+        raise OptionsError(f"override {override!r}: value is {error}") from None
     merged: dict[str, Any] = _replace(tree, key.split("."), value, override)
     return merged
 

@@ -9,7 +9,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from sr.tiling.read_ahead import NUM_WAITING
@@ -123,11 +123,15 @@ def _probe(side: int, device: torch.device, num_channels: int) -> Tensor:
     return torch.rand(1, num_channels, side, side, generator=generator).to(device)
 
 
-class _LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors that operations return while they live."""
+class _LiveBytes(TorchFunctionMode):
+    """Counts the bytes of tensors that torch's functions return while they live.
+
+    What a function of torch makes and drops inside is not seen. A TorchDispatchMode would see it,
+    but costs more seconds, to import torch._dynamo, than most images take.
+    """
 
     def __init__(self, ignored: Iterable[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
+        super().__init__()
         self.peak = 0
         self._ignored = {_Reference(tensor.untyped_storage()) for tensor in ignored}
         self._live: dict[Any, int] = {}
@@ -139,7 +143,7 @@ class _LiveBytes(TorchDispatchMode):
         if reference not in self._ignored:
             self._live[reference] = storage.nbytes()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):

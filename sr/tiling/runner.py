@@ -6,6 +6,7 @@ n patches, h x w LR pixels, s scale.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,10 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
 
 class NumericError(UserError):
     """A result that is no image in any precision; the message says what to do."""
+
+
+class NetworkError(RuntimeError):
+    """A network that raised something else than that there is no memory; it would for any input."""
 
 
 class CompileError(UserError):
@@ -75,14 +80,20 @@ class NetworkRunner:
         lr: (n, 3, h, w), float32, RGB in [0, 1], on any device.
         Returns: (n, 3, s*h, s*w), in the precision's type, not clamped, on the device. Raises
         NumericError for values that are not finite in float32 either. A constant result is
-        taken in float32: a network may do that.
+        taken in float32: a network may do that. NetworkError for whatever else goes wrong in it.
         """
         lr = lr.to(self.device, non_blocking=True)
         lr = lr.contiguous(memory_format=_choose_memory_format(self.device))
         while True:
-            with use_precision(self.device, self.dtype), self._explain_errors():
-                sr: Tensor = self._network(lr)
-            fault = _find_fault(lr, sr, self.scale)
+            try:
+                with use_precision(self.device, self.dtype), self._explain_errors():
+                    sr: Tensor = self._network(lr)
+                fault = _find_fault(lr, sr, self.scale)
+            except Exception as error:
+                known = isinstance(error, UserError | NetworkError | AssertionError)
+                if known or is_out_of_memory(error):
+                    raise
+                raise NetworkError(f"{type(error).__name__} in the network: {error}") from error
             if fault is None or (fault == _CONSTANT and self.dtype == torch.float32):
                 return sr
             del sr  # before the next pass wants the memory
@@ -171,7 +182,7 @@ def _find_fault(lr: Tensor, sr: Tensor, scale: int) -> str | None:
     n, _, h, w = lr.shape
     expected = (n, 3, scale * h, scale * w)
     if sr.shape != expected:
-        raise ValueError(f"network of scale {scale}: expected {expected}, got {tuple(sr.shape)}")
+        raise NetworkError(f"network of scale {scale}: expected {expected}, got {tuple(sr.shape)}")
     blocks = sr.view(n, 3, h, scale, w, scale)
     sum_is_finite = torch.isfinite(sr.sum(dtype=torch.float32))  # not if one value is not
     sample_is_flat = _are_flat(blocks[:, :, ::8, :, ::8]).any()
@@ -192,29 +203,33 @@ def _are_flat(blocks: Tensor) -> Tensor:
     return (spread < FLATNESS).flatten(1).all(1)
 
 
+_CONV: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # not in torch's own types
+
+
 class _FullFp32:
     """Keeps cuDNN from TF32, its default, whose 10-bit mantissa would make fp32 a promise unkept.
 
     The setting is one for all threads: the first pass switches it, the last one switches it back.
+    The older name of it, `cudnn.allow_tf32`, costs seconds of imports when it is set.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._num_passes = 0
-        self._before = False
+        self._before = ""
 
     def __enter__(self) -> None:
         with self._lock:
             if self._num_passes == 0:
-                self._before = torch.backends.cudnn.allow_tf32
-                torch.backends.cudnn.allow_tf32 = False
+                self._before = _CONV.fp32_precision
+                _CONV.fp32_precision = "ieee"
             self._num_passes += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._num_passes -= 1
             if self._num_passes == 0:
-                torch.backends.cudnn.allow_tf32 = self._before
+                _CONV.fp32_precision = self._before
 
 
 _full_fp32 = _FullFp32()

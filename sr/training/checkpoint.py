@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from sr.errors import UserError
-from sr.io.atomic_write import atomic_write
 from sr.io.model_file import write_model_file
+from sr.io.torch_file import write_torch_file
 from sr.training.state import TrainState
 
 STATE_FORMAT = "sr-state-2"
@@ -38,9 +38,13 @@ def save_checkpoint(
             state.gan.monitor.last_healthy = state.step
         healthy = state.gan.monitor.last_healthy
     write_model(model_path(folder, state.step), state, metadata)
-    write_state(
-        state_path(folder, state.step), {**state.state_dict(), "options": metadata["options"]}
-    )
+    try:
+        write_state(
+            state_path(folder, state.step), {**state.state_dict(), "options": metadata["options"]}
+        )
+    except BaseException:
+        remove_models_without_state(folder)
+        raise
     prune(folder, keep_last, (healthy,))
 
 
@@ -61,8 +65,7 @@ def state_path(folder: Path, step: int) -> Path:
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
     """Write a run's state; the file appears complete or not at all."""
-    with atomic_write(path) as temporary:
-        torch.save({"format": STATE_FORMAT, **state}, temporary)
+    write_torch_file(path, {"format": STATE_FORMAT, **state})
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -99,13 +102,27 @@ def prune(folder: Path, keep_last: int, kept: Collection[int | None] = ()) -> No
         model_path(folder, step).unlink(missing_ok=True)
 
 
+def remove_models_without_state(folder: Path) -> int:
+    """Delete the model files of saves that were cut off: later ones than the last state file.
+
+    Return their number.
+    """
+    last = find_latest_state(folder)
+    models = folder.glob("step_*.safetensors")
+    cut_off = [path for path in models if last is not None and path.stem > last.stem]
+    for path in cut_off:
+        path.unlink()
+    return len(cut_off)
+
+
 def move_later(folder: Path, step: int, aside: Path) -> None:
     """Move model and state files of later steps than `step` into the new folder `aside`."""
     for later in _find_steps(folder):
         if later > step:
             aside.mkdir(exist_ok=True)
             for path in (state_path(folder, later), model_path(folder, later)):
-                path.rename(aside / path.name)
+                if path.exists():
+                    path.rename(aside / path.name)
 
 
 def _find_steps(folder: Path) -> list[int]:

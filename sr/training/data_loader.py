@@ -1,7 +1,6 @@
 """Options -> the batches of a run: images decoded once, crops by worker processes."""
 
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -25,7 +24,6 @@ from sr.data.crops import (
     CropDataset,
     CropSettings,
     ZoomedCropDataset,
-    use_one_thread,
 )
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source, refuse_small_images
@@ -33,6 +31,7 @@ from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.steps import Batch
 from sr.training.validate import MIN_SIDE, ValidationSets
+from sr.training.worker_signals import block_signals, start_worker
 
 
 def find_sources(
@@ -122,16 +121,12 @@ def load_crops(
         num_workers=num_workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if num_workers else None,
-        worker_init_fn=use_one_thread,
+        worker_init_fn=start_worker,
         # Forked workers would hang: libvips has started threads in this process.
         multiprocessing_context="spawn" if num_workers else None,
     )
-    # Ctrl-C reaches all processes of a terminal; workers inherit that they are to ignore it.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with block_signals():
         return iter(loader)
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def count_batches_per_step(options: Options) -> int:

@@ -1,7 +1,12 @@
-"""What a run reports: a progress line, JSON lines, TensorBoard."""
+"""What a run reports: a progress line, JSON lines, TensorBoard.
 
+Where these cannot be written a UserError names the file: checkpoints would have no room either.
+"""
+
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -15,8 +20,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.tensorboard import SummaryWriter
 
-from sr.io.event_log import EventLog
+from sr.errors import UserError
+from sr.io.escape_controls import escape_controls
+from sr.io.event_log import Event, EventLog
 from sr.training.gradient_check import GradientShare, format_gradients
+from sr.training.run_folder import name_os_errors
 from sr.training.validate import Scores
 
 
@@ -28,10 +36,12 @@ class RunLog:
 
         steps: of the whole run; interval: steps between two entries.
         """
-        self.events = EventLog(None if folder is None else folder / "log.jsonl")
+        self._log_file = Path() if folder is None else folder / "log.jsonl"
+        self._board_folder = Path() if folder is None else folder / "tensorboard"
+        self.events = EventLog(None if folder is None else self._log_file)
         self.board = None
         if folder is not None:
-            self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+            self.board = SummaryWriter(str(self._board_folder), purge_step=first_step)
         self.console = Console(stderr=True, quiet=folder is None)
         self.steps = steps
         self.interval = interval
@@ -51,6 +61,7 @@ class RunLog:
         self._since_step = first_step - 1
 
     def __enter__(self) -> Self:
+        self._excepthook, threading.excepthook = threading.excepthook, self._handle_thread_error
         self.progress.start()
         return self
 
@@ -61,17 +72,26 @@ class RunLog:
         traceback: TracebackType | None,
     ) -> None:
         self.progress.stop()
-        if self.board is not None:
-            self.board.close()
-        self.events.close()
+        try:
+            if self.board is not None:
+                with name_os_errors(self._board_folder):
+                    self.board.close()
+        except UserError:
+            if value is None:  # else of the same full disk, or less than what ended the run
+                raise
+        finally:
+            threading.excepthook = self._excepthook
+            self.events.close()
 
     def print(self, message: str) -> None:
         """Print a line on the terminal, above the progress line."""
-        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+        message = escape_controls(message)
+        with suppress(OSError):  # of a terminal that is gone
+            self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def write_start(self, **fields: Any) -> None:
         """Log that the run begins or goes on."""
-        self.events.write("start", **fields)
+        self._write_event("start", **fields)
         self.restart_clock(self._since_step)
 
     def write_step(self, step: int, fields: Mapping[str, float]) -> None:
@@ -90,7 +110,7 @@ class RunLog:
             remaining = format_duration((self.steps - step) / speed)
             self.print(f"step {step}/{self.steps}  {detail}  {remaining} left")
         fields = {**fields, "steps_per_second": speed, "memory_gib": memory}
-        self.events.write("progress", step=step, steps=self.steps, **fields)
+        self._write_event("progress", step=step, steps=self.steps, **fields)
         self._plot("train", step, fields)
         self.restart_clock(step)
 
@@ -98,7 +118,7 @@ class RunLog:
         """Log what each term of the loss does to the generator."""
         for line in format_gradients(shares):
             self.print(line)
-        self.events.write(
+        self._write_event(
             "item_done",
             item="liveness",  # the key of all logs so far
             step=step,
@@ -108,7 +128,7 @@ class RunLog:
     def warn(self, step: int, message: str) -> None:
         """Log that something is wrong, but the run goes on."""
         self.print(f"step {step}  warning: {message}")
-        self.events.write("warning", step=step, message=message)
+        self._write_event("warning", step=step, message=message)
 
     def write_validation(self, step: int, scores: Scores, bicubic: Scores, best: bool) -> None:
         """Log scores of the averaged weights at a step, next to bicubic's."""
@@ -123,7 +143,7 @@ class RunLog:
                 f"{gain:+.3f} to bicubic; SSIM-Y {values['ssim_y']:.4f}{lpips}{mark}"
             )
             self._plot(f"validation/{name}", step, values)
-        self.events.write(
+        self._write_event(
             "item_done", item="validation", step=step, scores=scores, bicubic=bicubic, best=best
         )
 
@@ -134,7 +154,8 @@ class RunLog:
         if self.board is not None:
             from torchvision.utils import make_grid  # seconds; only runs with a board need them
 
-            self.board.add_image(tag, make_grid(row, nrow=3), step)
+            with name_os_errors(self._board_folder):
+                self.board.add_image(tag, make_grid(row, nrow=3), step)
 
     def restart_clock(self, step: int) -> None:
         """Measure speed from now on: what was done since the last step does not count."""
@@ -142,13 +163,23 @@ class RunLog:
 
     def write_done(self, **fields: Any) -> None:
         """Log that the run has ended."""
-        self.events.write("done", **fields)
+        self._write_event("done", **fields)
+
+    def _write_event(self, event: Event, **fields: Any) -> None:
+        with name_os_errors(self._log_file):
+            self.events.write(event, **fields)
+
+    def _handle_thread_error(self, error: threading.ExceptHookArgs) -> None:
+        """Leave out the traceback of what TensorBoard's thread raises again when it is used."""
+        if not issubclass(error.exc_type, OSError):
+            self._excepthook(error)
 
     def _plot(self, group: str, step: int, values: Mapping[str, float]) -> None:
         if self.board is None:
             return
-        for name, value in values.items():
-            self.board.add_scalar(f"{group}/{name}", value, step)
+        with name_os_errors(self._board_folder):
+            for name, value in values.items():
+                self.board.add_scalar(f"{group}/{name}", value, step)
 
 
 def _format_terms(fields: Mapping[str, float]) -> str:

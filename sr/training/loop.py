@@ -30,19 +30,25 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
     max_nonfinite_steps: int,
     validate_interval: int,
     checkpoint_interval: int,
-    validate: Callable[[], None],
-    save: Callable[[], None],
+    validate: Callable[[], bool],
+    save: Callable[[], object],
     interrupted: Callable[[], bool],
 ) -> bool:
     """Train from the state's step to step `steps`, or until interrupted.
 
     batches_per_step: also in steps that do not train the discriminator. max_nonfinite_steps: in a
-    row. validate, save: called with the state up to date. interrupted: asked in each process, and
-    ends all of them. Returns whether the last step was reached; either way the state is saved.
+    row. validate, save: called with the state up to date; validate returns whether it was finished.
+    interrupted: asked in each process, and ends all of them. Returns whether the last step
+    was reached and validated; either way the state is saved.
     Raises NonFiniteStepError, or GANDivergedError where the options ask for it, with the state
     of the last checkpoint on disk.
     """
     state.generator.network.train()
+    if state.validation_due:  # an earlier run was interrupted in it
+        state.validation_due = any_process(not validate(), accelerator)
+        if state.step >= steps:
+            save()
+        log.restart_clock(state.step)
     while state.step < steps and not any_process(interrupted(), accelerator):
         # The batches of the step.
         step = state.step + 1
@@ -91,12 +97,12 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
         # Validation and checkpoint.
         last = step == steps
         if step % validate_interval == 0 or last:
-            validate()
+            state.validation_due = any_process(not validate(), accelerator)
             log.restart_clock(step)
         if step % checkpoint_interval == 0 or last:
             save()
             log.restart_clock(step)
-    finished = state.step >= steps
+    finished = state.step >= steps and not state.validation_due
     if not finished:
         save()
     return finished

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from rich.console import Console
 from torch import Tensor
 
 from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.device import name_precision, resolve_device, resolve_precision
+from sr.io.process_lock import hold_lock
 from sr.models.load import preview_names
 from sr.models.teacher import Teacher
 from sr.options.clips import ClipSource
@@ -32,11 +34,22 @@ from sr.training.distributed import choose_local_device, make_accelerator
 from sr.training.gradient_check import measure_gradients
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
-from sr.training.run_folder import lock_folder, name_os_errors, open_folder, write_run_description
+from sr.training.run_folder import (
+    name_os_errors,
+    open_folder,
+    remove_leftovers,
+    write_run_description,
+)
 from sr.training.setup import make_loss, make_metadata, make_state, make_teacher
 from sr.training.signals import catch_signals
 from sr.training.state import TrainState
-from sr.training.validate import ValidationSets, checkpoint_score, validate, validate_bicubic
+from sr.training.validate import (
+    ValidationInterrupted,
+    ValidationSets,
+    checkpoint_score,
+    validate,
+    validate_bicubic,
+)
 
 CatchInterruption = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
@@ -48,8 +61,9 @@ def train(
 
     resume: auto goes on from the run's last state file if there is one; never moves an existing
     run aside and starts again; anything else is the state file to go on from. catch_interruption:
-    gives a function that is asked before each step whether to stop; by default for Ctrl-C and
-    SIGTERM. Raises a UserError (DataError, CheckpointError, ...) for what the user can fix.
+    gives a function that is asked before each step, and after each validated image, whether to
+    stop; by default for Ctrl-C, SIGTERM and SIGHUP. Raises a UserError (DataError, CheckpointError,
+    ...) for what the user can fix.
     """
     device = choose_local_device(resolve_device(options.train.device))
     dtype = resolve_precision(options.train.precision, device)
@@ -58,13 +72,18 @@ def train(
     folder = options.log.folder / options.name
     accelerator = make_accelerator(device, dtype)
     with ExitStack() as stack:
-        state_file = None
+        state_file, num_removed = None, 0
         if accelerator.is_main_process:
             with name_os_errors(folder):
-                stack.enter_context(lock_folder(folder))
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(hold_lock(folder))
+                num_removed = remove_leftovers(folder)
                 state_file = open_folder(folder, resume)
         (state_file,) = broadcast_object_list([state_file])
         state, missing_keys = make_state(options, accelerator, state_file)
+        if state.step >= options.train.steps and not state.validation_due:
+            _print_done(options, state, state_file, accelerator)
+            return True
         if accelerator.is_main_process:
             with name_os_errors(folder):
                 write_run_description(
@@ -83,10 +102,25 @@ def train(
                 )
             )
             cached = decode_sources(sources, folder, options.datasets.train.cache_gib, accelerator)
+        if num_removed:
+            log.print(f"{folder}: removed {num_removed} file(s) that runs left when killed")
         log.print(describe_start(options, cached, state, missing_keys, accelerator, dtype))
         return _train_until_done(
             options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
         )
+
+
+def _print_done(
+    options: Options, state: TrainState, state_file: Path | None, accelerator: Accelerator
+) -> None:
+    console = Console(stderr=True, quiet=not accelerator.is_main_process)
+    console.print(
+        f"{options.name}: done before, {state_file} is of step {state.step} of "
+        f"{options.train.steps}; raise train.steps to go on, or use --resume never for a new run",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _train_until_done(
@@ -119,22 +153,25 @@ def _train_until_done(
         state.step, measure_gradients(state.networks, loss, first_batch, accelerator)
     )
 
-    def save() -> None:
+    def save() -> bool:
         save_checkpoint(checkpoints, state, metadata, train.keep_last)
+        return True
 
     def write_best() -> None:
         write_model(checkpoints / "best.safetensors", state, metadata)
 
-    def on_main_process(work: Callable[[], None]) -> Callable[[], None]:
-        def run_on_main() -> None:
+    def on_main_process(work: Callable[[], bool]) -> Callable[[], bool]:
+        def run_on_main() -> bool:
+            done = True
             if accelerator.is_main_process:
                 with name_os_errors(folder):
-                    work()
+                    done = work()
             accelerator.wait_for_everyone()
+            return done
 
         return run_on_main
 
-    validator = make_validator(options, state, sets, accelerator, log, write_best)
+    validator = make_validator(options, state, sets, accelerator, log, write_best, interrupted)
     log.restart_clock(state.step)
     finished = run_loop(
         state,
@@ -164,35 +201,45 @@ def make_validator(
     accelerator: Accelerator,
     log: RunLog,
     write_best: Callable[[], None],
-) -> Callable[[], None]:
-    """Make the function that measures the averaged weights, logs scores and writes the best."""
+    interrupted: Callable[[], bool],
+) -> Callable[[], bool]:
+    """Make the function that measures the averaged weights, logs scores and writes the best.
+
+    It returns False, without any of these, once it is interrupted: launchers wait half a minute.
+    """
     if not sets or not accelerator.is_main_process:
-        return lambda: None
+        return lambda: True
     lpips = build_validation_lpips(options.validate_, accelerator.device)
     bicubic = validate_bicubic(sets, options.scale, lpips)
     window = build_window(options)
 
     def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+        if interrupted():
+            raise ValidationInterrupted
         if index < options.log.num_images:
             log.write_image(state.step, f"{name}/{index}", lr, sr, hr)
 
-    def run_validation() -> None:
-        scores = validate(
-            state.ema.network,
-            sets,
-            options.scale,
-            accelerator.device,
-            accelerator.autocast,
-            show,
-            lpips,
-            window,
-        )
+    def run_validation() -> bool:
+        try:
+            scores = validate(
+                state.ema.network,
+                sets,
+                options.scale,
+                accelerator.device,
+                accelerator.autocast,
+                show,
+                lpips,
+                window,
+            )
+        except ValidationInterrupted:
+            return False
         score = checkpoint_score(scores, adversarial=state.gan is not None)
         best = score is not None and score > state.best_score
         if score is not None and best:
             state.best_score = score
             write_best()
         log.write_validation(state.step, scores, bicubic, best)
+        return True
 
     return run_validation
 
@@ -213,7 +260,8 @@ def describe_start(
     elif options.train.initial_generator is not None:
         start = f"from {options.train.initial_generator}"
         if missing_keys:
-            start += f" ({len(missing_keys)} tensors again: {preview_names(missing_keys)})"
+            names = preview_names(missing_keys)
+            start += f" ({len(missing_keys)} tensors initialized randomly: {names})"
     decoded = len(cached.sources) - len(cached.blocks)
     uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"

@@ -7,10 +7,11 @@ runs/<name>/options.yml          the resolved options
             checkpoints/         see sr.training.checkpoint
             images.N.bin, .json  decoded images of machine N while the run lasts
             left-TIME/           checkpoints later than the state file that was resumed from
-runs/.<name>.lock                held while a process trains there
+runs/.<name>.lock                while a process trains there
 runs/<name>.until-TIME/          what --resume never moved aside
 """
 
+import errno
 import json
 import os
 import platform
@@ -23,36 +24,50 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from sr.errors import UserError
-from sr.training.checkpoint import CheckpointError, find_latest_state, move_later, read_state
+from sr.io.atomic_write import remove_abandoned
+from sr.training.checkpoint import (
+    find_latest_state,
+    move_later,
+    read_state,
+    remove_models_without_state,
+)
 
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pyvips", "safetensors", "pydantic")
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
-def name_os_errors(folder: Path) -> Iterator[None]:
-    """Raise a UserError for what the system refuses: missing permission, a full disk."""
+def name_os_errors(path: Path) -> Iterator[None]:
+    """Raise a UserError for what the system refuses: missing permission, a full disk.
+
+    path: named where the error names none.
+    """
     try:
         yield
     except OSError as error:
-        named = f"{error}" if error.filename is not None else f"{folder}: {error}"
+        named = f"{error.filename or path}: {error.strerror or error}"
+        if error.errno in _FULL:
+            named += ". With more room the same command goes on from the last checkpoint"
         raise UserError(named) from error
 
 
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes from running in the same folder meanwhile.
-
-    Raises CheckpointError where one does.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0):
-            yield
-    except Timeout:
-        raise CheckpointError(f"{folder}: another process is training there") from None
+def remove_leftovers(folder: Path) -> int:
+    """Remove what killed runs have left in a folder that is locked. Return the number of files."""
+    decoded = [
+        path
+        for name in ("images", "pictures")  # the second is an older name
+        for path in folder.glob(f"{name}.*")
+        if path.suffix in (".bin", ".json")
+    ]
+    for path in decoded:
+        path.unlink()
+    checkpoints = folder / "checkpoints"
+    num_unfinished = sum(map(remove_abandoned, (folder.parent, folder, checkpoints)))
+    return len(decoded) + num_unfinished + remove_models_without_state(checkpoints)
 
 
 def open_folder(folder: Path, resume: str) -> Path | None:

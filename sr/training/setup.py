@@ -166,7 +166,7 @@ def _make_network_state(
 
 
 def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
-    """Load a state file, unless it is of other networks or already at the end."""
+    """Load a state file, unless it is of other networks."""
     saved = read_state(state_file)
     try:
         theirs, ours = saved["options"], options.model_dump(mode="json", by_alias=True)
@@ -194,11 +194,6 @@ def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{state_file}: does not fit these options: {error}") from None
-    if state.step >= options.train.steps:
-        raise CheckpointError(
-            f"{state_file}: already at step {state.step} of {options.train.steps}; raise "
-            "train.steps to go on, or use --resume never for a new run"
-        )
 
 
 def _get_option(tree: object, keys: Sequence[str]) -> object:

@@ -99,6 +99,7 @@ class TrainState:
     step: int = 0  # steps done
     best_score: float = float("-inf")  # highest `checkpoint_score`
     nonfinite_in_row: dict[str, int] = field(default_factory=dict)  # last updates, by network
+    validation_due: bool = False  # the one of this step was interrupted
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -123,6 +124,7 @@ class TrainState:
             "step": self.step,
             "best": self.best_score,
             "nonfinite_in_row": self.nonfinite_in_row,
+            "validation_due": self.validation_due,
             "generator": self.generator.network.state_dict(),
             "ema": self.ema.network.state_dict(),
             "optimizer": self.generator.optimizer.state_dict(),
@@ -140,5 +142,6 @@ class TrainState:
             self.gan.monitor.load_state_dict(gan["health"])
         self.step, self.best_score = int(state["step"]), float(state["best"])
         self.nonfinite_in_row = dict(state["nonfinite_in_row"])
+        self.validation_due = bool(state.get("validation_due"))  # not in older files
         if self.scaler is not None and state["scaler"] is not None:
             self.scaler.load_state_dict(state["scaler"])

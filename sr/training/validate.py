@@ -24,6 +24,10 @@ Upscale = Callable[[tuple[Tensor, ...]], Tensor]
 OnImage = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
 
 
+class ValidationInterrupted(Exception):  # noqa: N818, nothing is wrong
+    """A validation that is given up for a signal; raised by `OnImage`."""
+
+
 MIN_SIDE = {"SSIM": 11, "VGG16": 16, "AlexNet": 31}
 """Pixels, the border not counted, of the smallest image that a measure takes: SSIM's window, and
 what the halvings of LPIPS' networks leave something of."""

@@ -79,7 +79,7 @@ def test_a_file_of_which_all_is_taken_over(
     ("text", "message"),
     [
         (THEIRS.replace("EDSR", "5"), "network_g.type: expected a text, got 5"),
-        ("a: [1", "expected YAML"),
+        ("a: [1", "not valid YAML"),
         ("name: ours\ngenerator: {type: EDSR}\n", "expected a training file of BasicSR"),
         ("\udcff", "cannot be read as a text file"),
     ],
@@ -101,7 +101,7 @@ def test_a_missing_file_and_an_unwritable_place_are_named(
 ) -> None:
     missing = theirs.with_name("missing.yml")
     assert call(missing, theirs.with_name("ours.yml")) == 2
-    assert f"{missing}: cannot be read (No such file" in capsys.readouterr().err
+    assert f"{missing}: no such option file" in capsys.readouterr().err
     folder = theirs.with_name("folder.yml")
     folder.mkdir()
     assert call(theirs, folder, "--overwrite") == 2

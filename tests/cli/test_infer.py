@@ -294,3 +294,18 @@ def test_names_that_no_file_can_have_are_no_input(
 ) -> None:
     assert call("-i", "x" * 300, "-o", tmp_path / "out", "-m", model) == 4
     assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_control_characters_of_names_are_escaped(
+    call: Call, images: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "a.png").rename(images / "a\x1b[31m\x07.png")
+    (images / "b.png").rename(images / "b\x1b]0;x.png")
+    (images / "b\x1b]0;x.png").write_bytes(b"none")
+    assert call("-i", images, "-o", tmp_path / "out", "-m", model) == 3
+    assert call("-i", images, "-o", tmp_path / "o\x1b.bmp", "-m", model) == 2
+    assert call("-i", images, "-o", tmp_path / "out", "-m", "m\x1b.pth") == 2
+    shown = capsys.readouterr()
+    assert r"a\x1b[31m\x07_x2.png" in shown.err
+    assert r"b\x1b]0;x.png: expected an image" in shown.err
+    assert not {"\x1b", "\x07"} & set(shown.err + shown.out)

@@ -32,7 +32,7 @@ def test_a_model_is_found_by_its_name_or_the_scale() -> None:
 
 def test_the_help_names_the_default_models() -> None:
     (flag,) = get_args(get_type_hints(InferOptions, include_extras=True)["model"])[1:]
-    assert flag.default == f"{DEFAULT}; {SMALL_DEFAULT} where -s is at most {SMALL_FACTOR:g}"
+    assert flag.default == f"{DEFAULT}; {SMALL_DEFAULT} if -s is at most {SMALL_FACTOR:g}"
 
 
 def test_a_file_goes_before_a_bundled_model_and_a_folder_does_not(

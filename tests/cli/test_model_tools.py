@@ -69,3 +69,15 @@ def test_a_folder_in_the_place_of_the_result_is_refused(theirs: Path, tmp_path: 
     assert done.exit_code == 2
     assert "folder.pth: cannot be written" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.pth", "theirs.pth"]
+
+
+def test_control_characters_of_names_and_metadata_are_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "odd\x1b[31m.pth"
+    for app in (info.app, convert.app):
+        done = CliRunner().invoke(app, [str(path), *([] if app is info.app else ["out.pth"])])
+        assert r"odd\x1b[31m.pth" in done.stderr
+        assert "\x1b" not in done.output
+    torch.save({"params": Compact(2, 4, 1).state_dict()}, path)
+    done = CliRunner().invoke(info.app, [str(path)])
+    assert done.exit_code == 0
+    assert "\x1b" not in done.output

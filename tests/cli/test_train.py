@@ -18,6 +18,7 @@ from sr.io.rgb8 import write_rgb8
 from sr.training.checkpoint import find_latest_state
 
 Call = Callable[..., Any]
+SLOW = ("generator.num_features=48", "generator.num_convs=12", "datasets.train.batch_size=16")
 COMMAND = [sys.executable, "-W", "error", "train.py", "-opt"]
 
 
@@ -68,7 +69,7 @@ def call(monkeypatch: pytest.MonkeyPatch, repository: Path) -> Call:
     return call
 
 
-def test_ctrl_c_saves_leaves_with_130_and_the_same_command_goes_on(
+def test_a_signal_to_all_processes_saves_leaves_with_130_and_the_same_command_goes_on(
     repository: Path,
     option_file: Path,
     tmp_path: Path,
@@ -77,18 +78,18 @@ def test_ctrl_c_saves_leaves_with_130_and_the_same_command_goes_on(
 ) -> None:
     log = tmp_path / "runs" / "tiny" / "log.jsonl"
     with subprocess.Popen(
-        [*COMMAND, str(option_file)],
+        [*COMMAND, str(option_file), *SLOW],
         cwd=repository,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # so that the signal reaches the workers too, as in a terminal
+        start_new_session=True,  # so that the signal reaches the workers too, as of torchrun
     ) as process:
         deadline = time.monotonic() + 240
         while not (log.is_file() and '"progress"' in log.read_text()):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)
         _, stderr = process.communicate(timeout=240)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
@@ -98,7 +99,7 @@ def test_ctrl_c_saves_leaves_with_130_and_the_same_command_goes_on(
     step = int(state.stem.removeprefix("step_"))
     assert step >= 1
 
-    assert call(option_file, f"train.steps={step + 2}") == 0
+    assert call(option_file, *SLOW, f"train.steps={step + 2}") == 0
     assert f"from step {step} to {step + 2}" in capsys.readouterr().err
 
 
@@ -163,7 +164,7 @@ def test_a_fault_of_the_program_is_not_hidden(
     def crash(*_: object) -> bool:
         raise kind("a fault of ours")
 
-    monkeypatch.setattr(train, "train", crash)
+    monkeypatch.setattr("sr.training.run.train", crash)
     with pytest.raises(kind, match="a fault of ours"):  # of which Python makes code 1
         call(option_file)
 

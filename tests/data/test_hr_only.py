@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from helpers.images import encode_tiff
+from PIL import Image
 
 from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.imresize import imresize
@@ -111,3 +113,28 @@ def test_the_image_is_known_by_its_path_and_size() -> None:
     path = Path("x") / "cat.png"
     assert HRImage(path, 4, 1.0, (8, 8)).name == str(path)
     assert HRImage(path, 4, 0.5, (8, 8)).name == f"{path} at 0.5 of its size"
+
+
+def test_images_of_other_kinds_are_converted_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = write(tmp_path / "a.png", 8, 8)
+    for name in ("b", "c"):
+        Image.fromarray(np.dstack([image, np.full((8, 8), 255)]).astype(np.uint8)).save(
+            tmp_path / f"{name}.png"
+        )
+    deep = np.repeat(image[..., :1], 3, axis=2).astype(np.uint16) * 257
+    (tmp_path / "d.tif").write_bytes(encode_tiff(deep, photometric="rgb"))
+    Image.fromarray(np.zeros((8, 8, 4), np.uint8), "CMYK").save(tmp_path / "e.jpg")
+    sources = find_hr_images([tmp_path], 2, (), (1.0, 0.5))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    message = caplog.messages[0]
+    assert "4 of 5 images are converted to 8-bit RGB" in message
+    assert "alpha channel (transparency) put over black (2)" in message
+    assert "16 bits per channel become 8 (1)" in message
+    assert "CMYK converted to sRGB" in message
+    assert "The first is" in message
+    found = {Path(source.name).name: source.load()[1] for source in sources[::2]}
+    np.testing.assert_array_equal(found["b.png"], image)
+    np.testing.assert_array_equal(found["d.tif"], deep // 257)
+    assert found["e.jpg"].min() > 250

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from sr.data.paired import find_paired_images
 from sr.data.sources import DataError
@@ -166,3 +167,15 @@ def test_published_x4_pairs_are_found(shared_data: Path) -> None:
     for pair in pairs:
         lr, hr = pair.load()
         assert hr.shape == (4 * lr.shape[0], 4 * lr.shape[1], 3)
+
+
+def test_conversions_of_both_sides_are_one_warning(
+    folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    lr, hr = folders
+    for folder, side in ((lr, 4), (hr, 8)):
+        Image.new("RGBA", (side, side)).save(folder / "a.png")
+    (pair,) = find_paired_images([lr], [hr], 2, ())
+    assert len(caplog.messages) == 1
+    assert "2 of 2 images are converted" in caplog.messages[0]
+    assert [array.shape for array in pair.load()] == [(4, 4, 3), (8, 8, 3)]

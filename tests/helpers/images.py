@@ -1,6 +1,8 @@
 """Images, and files of them, of other origin than sr.io."""
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import cv2
@@ -38,6 +40,30 @@ def encode_tiff(pixels: Pixels, **options: Any) -> bytes:
     file = io.BytesIO()
     tifffile.imwrite(file, pixels, **options)
     return file.getvalue()
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
+
+
+def list_png_chunks(content: bytes) -> dict[bytes, bytes]:
+    chunks, place = {}, 8
+    while place < len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        assert content[place + 8 + length :][:4] == struct.pack(
+            ">I", zlib.crc32(content[place + 4 : place + 8 + length])
+        )
+        chunks[kind] = content[place + 8 : place + 8 + length]
+        place += 12 + length
+    return chunks
+
+
+def encode_png(pixels: Pixels, **chunks: bytes) -> bytes:
+    """A PNG with chunks of these names behind its head."""
+    content = write_to_bytes(pixels if pixels.ndim == 3 else pixels[..., np.newaxis], ".png")
+    more = b"".join(png_chunk(kind.encode(), each) for kind, each in chunks.items())
+    return content[:33] + more + content[33:]
 
 
 def write_to_bytes(

@@ -1,20 +1,24 @@
 """With a network that changes nothing, what goes into the whole way comes out of it."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 import torch
+from helpers.images import encode_png, encode_tiff, list_png_chunks
 from torch import Tensor, nn
 
-from sr.inference.options import Alpha, InferOptions, OutputOptions
+from sr.inference.options import Alpha, InferOptions, OutputOptions, VideoOptions
 from sr.inference.run import run
 from sr.inference.tasks import RunSummary
 from sr.io.image_reader import open_image
 from sr.tiling.upscaler import Upscaler
 
+DEFAULTS = VideoOptions()
 INTERPRETATIONS = {(1, 8): "b-w", (1, 16): "grey16", (3, 8): "srgb", (3, 16): "rgb16"}
 
 
@@ -50,12 +54,19 @@ def write(path: Path, pixels: Any) -> Path:
     return path
 
 
-def upscale(source: Path, output: Path, scale: int, tile_size: int = 16, **more: Any) -> RunSummary:
+def upscale(
+    source: Path,
+    output: Path,
+    scale: int,
+    tile_size: int = 16,
+    video: VideoOptions = DEFAULTS,
+    **more: Any,
+) -> RunSummary:
     device = torch.device("cpu")
     upscaler = Upscaler(
         Nearest(scale), scale=scale, halo=2, tile_size=tile_size, device=device, dtype=torch.float32
     )
-    options = InferOptions([source], OutputOptions(output, overwrite=True, **more))
+    options = InferOptions([source], OutputOptions(output, overwrite=True, **more), video=video)
     return run(options, lambda *_, **__: None, [upscaler])
 
 
@@ -165,3 +176,49 @@ def test_frames_are_enlarged_one_by_one(tmp_path: Path) -> None:
     assert upscale(source, output, 2).exit_code == 4  # unless asked for
     assert upscale(source, output, 2, frames="each", lossless=True).exit_code == 0
     np.testing.assert_array_equal(read(output)[..., :3], frames.repeat(2, 0).repeat(2, 1))
+
+
+def test_float_tiff_goes_through_as_float(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((21, 34, 3)).astype(np.float32)
+    (tmp_path / "in.tif").write_bytes(encode_tiff(pixels, photometric="rgb"))
+    assert upscale(tmp_path / "in.tif", tmp_path / "out.tif", 2).exit_code == 0
+    np.testing.assert_array_equal(read(tmp_path / "out.tif"), pixels.repeat(2, 0).repeat(2, 1))
+    summary = upscale(tmp_path / "in.tif", tmp_path / "out.png", 1)
+    assert summary.tasks[0].warnings == ["32 bits per channel become 16 in PNG"]
+    np.testing.assert_allclose(read(tmp_path / "out.png") / 65535, pixels, atol=1e-5)
+
+
+def test_one_page_is_upscaled_on_request(tmp_path: Path) -> None:
+    first, second = pixels_of(3, 8), pixels_of(3, 8, 9, 11)
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(first, photometric="rgb")
+        writer.write(second, photometric="rgb")
+    (tmp_path / "in.tif").write_bytes(file.getvalue())
+    assert upscale(tmp_path / "in.tif", tmp_path / "out.png", 1).exit_code == 4
+    assert upscale(tmp_path / "in.tif", tmp_path / "out.png", 1, page=2).exit_code == 0
+    np.testing.assert_array_equal(read(tmp_path / "out.png"), second)
+
+
+def test_a_cut_image_is_refused_or_upscaled_as_far_as_it_goes(tmp_path: Path) -> None:
+    pixels = pixels_of(3, 8, 64, 64)
+    content = write(tmp_path / "in.png", pixels).read_bytes()
+    (tmp_path / "in.png").write_bytes(content[: len(content) // 2])
+    assert upscale(tmp_path / "in.png", tmp_path / "out.png", 1).exit_code == 4
+    damaged = VideoOptions(damaged="continue")
+    summary = upscale(tmp_path / "in.png", tmp_path / "out.png", 1, video=damaged)
+    assert summary.exit_code == 0
+    assert "what cannot be decoded stays empty" in summary.tasks[0].warnings[0]
+    result = read(tmp_path / "out.png")
+    np.testing.assert_array_equal(result[:16], pixels[:16])
+    assert not result[-20:].any()
+
+
+def test_colors_without_a_profile_are_kept_or_warned_of(tmp_path: Path) -> None:
+    pixels = pixels_of(3, 8)
+    (tmp_path / "in.png").write_bytes(encode_png(pixels, cICP=bytes([9, 16, 0, 1])))
+    summary = upscale(tmp_path / "in.png", tmp_path / "out.png", 2)
+    assert summary.tasks[0].warnings == []
+    assert list_png_chunks((tmp_path / "out.png").read_bytes())[b"cICP"] == bytes([9, 16, 0, 1])
+    summary = upscale(tmp_path / "in.png", tmp_path / "out.jpg", 2)
+    assert summary.tasks[0].warnings == ["color encoding is not carried to JPEG"]

@@ -173,3 +173,16 @@ def test_the_command_line_needs_no_torch_until_there_is_work() -> None:
         [sys.executable, "-c", command], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_damage_is_handled_by_the_kind_of_input_unless_it_is_said() -> None:
+    assert parse().video.damaged is None
+    assert parse("--damaged", "stop").video.damaged == "stop"
+    with pytest.raises(UsageError, match="--damaged: expected continue or stop, got on"):
+        parse("--damaged", "on")
+
+
+def test_a_page_is_one_and_not_each() -> None:
+    assert parse("--page", "3").output.page == 3
+    with pytest.raises(UsageError, match="--page and --frames each: expected one of them"):
+        parse("--page", "3", "--frames", "each")

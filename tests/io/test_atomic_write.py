@@ -1,8 +1,12 @@
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from sr.io.atomic_write import atomic_write
+from sr.io.atomic_write import atomic_write, remove_abandoned
+from sr.io.process_lock import hold_lock, locate_lock
 
 
 def test_the_file_appears_at_the_end_with_nothing_next_to_it(tmp_path: Path) -> None:
@@ -23,3 +27,54 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from sr.io.atomic_write import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = tmp_path / "a.tif"
+    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.suffix == ".tif"
+    others = [tmp_path / name for name in (".hidden.png", f".{'0' * 32}.png", "b.unfinished.png")]
+    for other in others:
+        other.touch()
+    with atomic_write(path) as temporary:
+        assert remove_abandoned(tmp_path) == 1
+        assert not left.exists()
+        assert temporary.exists()
+        assert remove_abandoned(tmp_path) == 0
+    assert sorted(tmp_path.iterdir()) == sorted([*others, path])
+    assert remove_abandoned(tmp_path / "none") == 0
+
+
+def test_locks_of_killed_processes_are_removed_and_not_counted(tmp_path: Path) -> None:
+    lock = locate_lock(tmp_path / "a.png")
+    with hold_lock(tmp_path / "a.png"):
+        content = lock.read_bytes()
+        remove_abandoned(tmp_path)
+        assert lock.exists()
+    lock.write_bytes(content)
+    assert remove_abandoned(tmp_path) == 0
+    assert not lock.exists()
+
+
+def test_an_error_of_the_system_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(OSError, match=r"No space left.*/a\.txt") as raised, atomic_write(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert raised.value.filename == str(path)
+    with (
+        pytest.raises(FileNotFoundError, match=r"none/a\.txt"),
+        atomic_write(tmp_path / "none/a.txt"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []

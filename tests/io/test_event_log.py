@@ -1,4 +1,5 @@
 import json
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,30 @@ def test_after_closing_events_are_lost_and_closing_again_is_harmless(tmp_path: P
     log.write("warning", message="too late")
     log.close()
     assert lines(tmp_path / "run.jsonl") == []
+
+
+def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"event": "progr')
+    for _ in range(2):
+        log = EventLog(path)
+        log.write("done")
+        log.close()
+    written = path.read_text().splitlines()[1:]
+    assert [json.loads(line)["event"] for line in written] == ["done", "done"]
+
+
+def test_of_a_line_that_the_disk_has_no_room_for_nothing_stays(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = EventLog(path)
+    log.write("start")
+    whole = path.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 5, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            log.write("done")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.abandon()
+    assert path.read_bytes() == whole

@@ -8,10 +8,12 @@ import numpy.typing as npt
 import pytest
 import pyvips
 import torch
+from helpers.images import encode_png
 
 from sr.io.image_formats import ImageError
 from sr.io.rgb8 import (
     image_to_tensor,
+    read_kind,
     read_rgb8,
     read_size,
     tensor_to_rgb8,
@@ -115,8 +117,57 @@ def test_cmyk_is_refused(tmp_path: Path, image: Image) -> None:
 
 def test_gray_is_repeated_in_three_channels_on_request(tmp_path: Path, image: Image) -> None:
     as_vips(image[..., 0], "b-w").write_to_file(str(tmp_path / "a.png"))
-    read = read_rgb8(tmp_path / "a.png", gray_to_rgb=True)
+    read = read_rgb8(tmp_path / "a.png", convert=True)
     np.testing.assert_array_equal(read, np.stack([image[..., 0]] * 3, -1))
+    assert read_kind(tmp_path / "a.png") == ((24, 17), ())
+
+
+def test_more_bits_and_alpha_are_converted_on_request(tmp_path: Path, image: Image) -> None:
+    path = tmp_path / "a.png"
+    deep = np.minimum(image.astype(np.uint32) * 257 + 128, 65535).astype(np.uint16)
+    as_vips(deep, "rgb16").write_to_file(str(path))
+    np.testing.assert_array_equal(read_rgb8(path, convert=True), image)
+    assert read_kind(path).conversions == ("16 bits per channel become 8",)
+    alpha = np.zeros((24, 17, 1), np.uint8)
+    alpha[:5], alpha[5:9] = 255, 51  # a fifth
+    as_vips(np.dstack([image, alpha])).write_to_file(str(path))
+    read = read_rgb8(path, convert=True)
+    np.testing.assert_array_equal(read[:5], image[:5])
+    np.testing.assert_array_equal(read[5:9], (image[5:9] / 5 + 0.5).astype(np.uint8))
+    assert not read[9:].any()
+    assert read_kind(path).conversions == ("alpha channel (transparency) put over black",)
+
+
+def test_float_and_cmyk_are_converted_on_request(tmp_path: Path, image: Image) -> None:
+    path = tmp_path / "a.tif"
+    as_vips((image / 255).astype(np.float32), "scrgb").write_to_file(str(path))
+    np.testing.assert_array_equal(read_rgb8(path, convert=True), image)
+    white = as_vips(np.zeros((8, 8, 4), np.uint8), "cmyk")
+    white.write_to_file(str(tmp_path / "a.jpg"))
+    assert read_rgb8(tmp_path / "a.jpg", convert=True).min() > 250
+    assert "CMYK" in read_kind(tmp_path / "a.jpg").conversions[0]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "is_read"),
+    [
+        ({"gAMA": (45455).to_bytes(4)}, True),
+        ({"gAMA": (51000).to_bytes(4)}, True),  # as FFmpeg writes frames of a video
+        ({"cICP": bytes([1, 1, 0, 1])}, True),
+        ({"gAMA": (100000).to_bytes(4)}, False),
+        ({"cICP": bytes([9, 16, 0, 1])}, False),
+        ({"cICP": bytes([12, 13, 0, 1])}, False),
+    ],
+)
+def test_colors_far_from_srgb_are_refused_without_a_profile_too(
+    tmp_path: Path, image: Image, chunks: dict[str, bytes], is_read: bool
+) -> None:
+    (tmp_path / "a.png").write_bytes(encode_png(image, **chunks))
+    if is_read:
+        np.testing.assert_array_equal(read_rgb8(tmp_path / "a.png", convert=True), image)
+        return
+    with pytest.raises(ImageError, match=r"expected colors in sRGB, got others \(chunks cICP"):
+        read_rgb8(tmp_path / "a.png", convert=True)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".webp"])

@@ -115,11 +115,11 @@ def test_a_window_that_is_missing_or_does_not_fit_is_refused(
 def test_all_its_facts_are_listed(tmp_path: Path) -> None:
     metadata = describe_model(ours(tmp_path))
     assert metadata["frames"] == (
-        "3: the one enlarged, +1, -1; beyond ends and cuts: reflect; alignment: nearest; "
+        "3: the reference, +1, -1; beyond ends and cuts: reflect; alignment: nearest; "
         "flow: Farneback"
     )
     assert metadata["parameters"] == f"{sum(x.numel() for x in tiny().parameters()):,}"
-    assert float(metadata["work"].split()[0]) > 0
+    assert float(metadata["cost"].split()[0]) > 0
 
 
 def test_published_weights_become_a_file_of_ours_and_back(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
     torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=0.02 if half else 1e-5)
     described = describe_model(tmp_path / "a.onnx")
     assert described["network"] == "Compact (ONNX)"
-    assert not {"parameters", "work"} & set(described)
+    assert not {"parameters", "cost"} & set(described)
     for name in ("back.pth", "back.safetensors", "back.onnx"):
         with pytest.raises(ModelFileError, match=r"a\.onnx: an ONNX program, which cannot be"):
             convert_model(tmp_path / "a.onnx", tmp_path / name)
@@ -234,12 +234,12 @@ def test_a_failed_conversion_leaves_nothing(tmp_path: Path) -> None:
 def test_a_file_is_described(ours: Path) -> None:
     facts = describe_model(ours)
     assert facts["parameters"].replace(",", "").isdigit()
-    assert facts["licence"] == "CC0-1.0"
+    assert facts["license"] == "CC0-1.0"
     assert facts["training data"] == "two photographs"
     assert facts["step"] == "7, averaged weights"
     assert facts["network"].endswith("(train.py)")
     assert facts["precisions"] == "float32, bfloat16, float16"
-    assert facts["work"].endswith("MFLOP per LR pixel")
+    assert facts["cost"].endswith("MFLOP per LR pixel")
 
 
 def test_flops_are_two_a_weight_and_pixel() -> None:

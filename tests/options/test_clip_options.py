@@ -8,7 +8,8 @@ from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles, Vimeo90K, W
 from sr.options.datasets import HRFolders
 from sr.options.flow import DISOptions, FarnebackOptions
 from sr.options.generator import RBPNOptions
-from sr.options.load import OptionsError, dump_options, load_options
+from sr.options.load import dump_options, load_options
+from sr.options.read_yaml import OptionsError
 
 CLIPS = """
 name: a_run

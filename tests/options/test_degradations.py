@@ -15,7 +15,8 @@ from sr.options.degradations import (
     RealOptions,
     StageOptions,
 )
-from sr.options.load import OptionsError, load_options
+from sr.options.load import load_options
+from sr.options.read_yaml import OptionsError
 
 MEMBERS = get_args(get_args(DegradationOptions)[0])
 HR_FOLDERS = {"type": "HRFolders", "hr": ["photos"]}

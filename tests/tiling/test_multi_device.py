@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.tiling.multi_device import upscale_on_devices
+from sr.tiling.runner import NetworkError
 from sr.tiling.tiles import Box
 from sr.tiling.upscaler import Upscaler
 
@@ -64,7 +65,7 @@ def test_every_tile_is_done_once_whoever_does_it(num_devices: int) -> None:
 def test_a_fault_of_one_ends_the_others() -> None:
     healthy, broken = Doubling(), Doubling(fails_at=2)
     lr = torch.rand(1, 3, 40, 50)
-    with pytest.raises(ValueError, match="broken device"):
+    with pytest.raises(NetworkError, match="broken device"):
         upscale_on_devices(
             [upscaler(healthy), upscaler(broken)],
             40,

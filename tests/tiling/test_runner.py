@@ -12,6 +12,7 @@ from sr.tiling.runner import CompileError, NetworkRunner, NumericError, is_out_o
 
 CPU = torch.device("cpu")
 FP16, BF16, FP32 = torch.float16, torch.bfloat16, torch.float32
+CONV: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
 
 
 class Faulty(nn.Module):
@@ -184,13 +185,13 @@ def test_tf32_is_off_during_a_pass_and_as_before_after_it() -> None:
 
     class Looks(nn.Module):
         def forward(self, lr: Tensor) -> Tensor:
-            seen.append(torch.backends.cudnn.allow_tf32)
+            seen.append(CONV.fp32_precision)
             return lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
-    before = torch.backends.cudnn.allow_tf32
+    before = CONV.fp32_precision
     runner(Looks(), FP32, [])(patches(0.1))
-    assert seen == [False]
-    assert torch.backends.cudnn.allow_tf32 == before
+    assert seen == ["ieee"]
+    assert CONV.fp32_precision == before
 
 
 def test_tf32_is_off_until_the_last_of_several_threads_is_done() -> None:
@@ -207,20 +208,20 @@ def test_tf32_is_off_until_the_last_of_several_threads_is_done() -> None:
             both_inside.wait()
             if not self.is_first:
                 assert first_is_out.wait(30)
-            seen.append(torch.backends.cudnn.allow_tf32)
+            seen.append(CONV.fp32_precision)
             return lr.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
     def first() -> None:
         runner(Meets(is_first=True), FP32, [])(patches(0.1))
         first_is_out.set()
 
-    before = torch.backends.cudnn.allow_tf32
+    before = CONV.fp32_precision
     thread = threading.Thread(target=first)
     thread.start()
     runner(Meets(is_first=False), FP32, [])(patches(0.1))
     thread.join()
-    assert seen == [False, False]
-    assert torch.backends.cudnn.allow_tf32 == before
+    assert seen == ["ieee", "ieee"]
+    assert CONV.fp32_precision == before
 
 
 @pytest.mark.parametrize(

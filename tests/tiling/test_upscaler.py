@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.tiling.runner import NumericError
+from sr.tiling.runner import NetworkError, NumericError
 from sr.tiling.tiles import Box
 from sr.tiling.upscaler import Upscaler
 
@@ -116,7 +116,7 @@ def test_no_gradient_and_no_training_mode() -> None:
 
 
 def test_a_network_of_another_scale_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"scale 4: expected \(1, 3, 20, 20\), got \(1, 3, 10"):
+    with pytest.raises(NetworkError, match=r"scale 4: expected \(1, 3, 20, 20\), got \(1, 3, 10"):
         upscaler(convolutions(2), scale=4)(random_image(5, 5))
 
 

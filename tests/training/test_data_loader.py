@@ -1,5 +1,8 @@
 """Batches of mixed sources, from options to crops."""
 
+import multiprocessing
+import signal
+import subprocess
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -42,7 +45,16 @@ def test_a_mixture_goes_on_where_it_was_left_with_or_without_workers(
     whole = batches(20)
     names = [name for crop in whole for name in crop["name"]]
     assert 0 < sum(name.startswith("synthetic") for name in names) < 30  # 15 of 60 are expected
-    rest = batches(8, first=3, stride=2, num_workers=1)
+    crops = load_crops(options, cached, num_workers=1, first_batch=3, stride=2)
+    rest = list(islice(crops, 2))
+    (worker,) = multiprocessing.active_children()
+    assert worker.pid is not None
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a stop is for this process
+        subprocess.run(["sh", "-c", f"kill -{number:d} {worker.pid}"], check=True)
+    rest += islice(crops, 6)
+    worker.terminate()
+    worker.join(60)
+    assert worker.exitcode == 0
     for crop, other in zip(whole[3:19:2], rest, strict=True):
         assert crop["name"] == other["name"]
         assert torch.equal(crop["lr"], other["lr"])

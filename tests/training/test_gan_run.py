@@ -14,7 +14,7 @@ from helpers.runs import (
 )
 
 from sr.io.model_file import read_model_file
-from sr.options.load import OptionsError
+from sr.options.read_yaml import OptionsError
 from sr.options.schema import Options
 from sr.training import run
 from sr.training.checkpoint import CheckpointError

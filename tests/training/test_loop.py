@@ -72,7 +72,7 @@ def run(
         max_nonfinite_steps=max_nonfinite_steps,
         validate_interval=6,
         checkpoint_interval=1,
-        validate=lambda: None,
+        validate=lambda: True,
         save=save,
         interrupted=interrupted,
     )

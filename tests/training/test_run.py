@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.locks import hold_elsewhere
 from helpers.runs import (
     assert_a_resumed_run_equals_an_unbroken_one,
     assert_equal,
@@ -15,6 +16,7 @@ from helpers.runs import (
 )
 
 from sr.io.model_file import ModelFileError
+from sr.io.process_lock import LockedError
 from sr.models.load import load_generator
 from sr.options.load import load_options
 from sr.options.schema import Options
@@ -22,7 +24,6 @@ from sr.training import run
 from sr.training.checkpoint import CheckpointError, read_state, write_state
 from sr.training.loop import NonFiniteStepError
 from sr.training.run import CatchInterruption
-from sr.training.run_folder import lock_folder
 
 MakeOptions = Callable[..., Options]
 MUON = "train.optimizer={type: Muon}"
@@ -115,10 +116,19 @@ def test_the_shipped_weights_are_the_mean_not_the_last(tiny_options: MakeOptions
     assert not torch.equal(weight, state["generator"]["body.0.weight"])
 
 
-def test_a_finished_run_says_so_instead_of_training_again(tiny_options: MakeOptions) -> None:
+def test_a_finished_run_is_done_and_says_so_when_it_is_started_again(
+    tiny_options: MakeOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
     run.train(tiny_options())
-    with pytest.raises(CheckpointError, match="already at step 6 of 6"):
-        run.train(tiny_options())
+    folder = run_folder(tiny_options())
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    for more in ("train.steps=6", "train.steps=4"):
+        assert run.train(tiny_options(more))
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"is of step 6 of {more[-1]}; raise train.steps to go on" in line
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert after == before
 
 
 def test_never_moves_the_old_run_aside(tiny_options: MakeOptions, tmp_path: Path) -> None:
@@ -212,7 +222,7 @@ def test_a_run_of_another_scale_takes_what_fits_and_lists_what_does_not(
     of_first = (f"train.initial_generator={path}", "train.initial_partial=true")
     run.train(tiny_options("name=x4", "scale=4", "train.steps=1", *of_first))
     shown = " ".join(capsys.readouterr().err.split())
-    assert "(2 tensors again: body.6.weight, body.6.bias)" in shown
+    assert "(2 tensors initialized randomly: body.6.weight, body.6.bias)" in shown
 
 
 def test_going_back_to_an_earlier_state_keeps_the_later_ones_aside(
@@ -242,11 +252,14 @@ def test_a_resumed_run_takes_the_optimizers_settings_from_the_options(
 
 def test_two_runs_in_one_folder_are_refused(tiny_options: MakeOptions) -> None:
     options = tiny_options()
+    folder = run_folder(options)
+    folder.parent.mkdir()
     with (
-        lock_folder(run_folder(options)),
-        pytest.raises(CheckpointError, match="another process is training there"),
+        hold_elsewhere(folder) as process,
+        pytest.raises(LockedError, match=f"got process {process.pid} on .*, started 20"),
     ):
         run.train(options)
+    assert not folder.exists()
 
 
 def test_a_state_with_missing_parts_is_refused(tiny_options: MakeOptions) -> None:

@@ -134,7 +134,7 @@ def test_model_files_name_the_teacher(tiny_options: MakeOptions, teacher: Path) 
         "architecture": "Compact",
         "licence": "CC0-1.0",
     }
-    expected = f"teacher.safetensors, Compact; licence: CC0-1.0; sha256: {digest}"
+    expected = f"teacher.safetensors, Compact; license: CC0-1.0; sha256: {digest}"
     assert describe_model(path)["teacher"] == expected
     assert "teacher" not in describe_model(teacher)
 

@@ -2,7 +2,8 @@
 
 Next to the result NAME stands a folder `.NAME.parts` with the segments, closed video files of a
 fixed number of frames each, and `manifest.jsonl`: first a line with what the segments depend on,
-then one line per segment that is complete. Segments that the manifest does not list are made again.
+then one line per segment that is complete, with a hash of the segment and of what is listed of it.
+Segments that the manifest does not list, or not as they are, are made again.
 """
 
 import hashlib
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from sr.errors import UserError
-from sr.io.atomic_write import atomic_write
+from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.io.video.frame import VideoError
 
 _MANIFEST = "manifest.jsonl"
 _HASHED_BYTES = 2**20  # at the file's start and at its end
+_HASH_SIZE = 16  # bytes, of a segment's hash
 # So many frames per segment that encoding them in one go pays, so few that they are not long work.
 _SEGMENT_PIXELS = 400_000_000
 _SEGMENT_FRAMES = (48, 300)
@@ -42,11 +44,22 @@ class Segment:
     end: int = 0
     """When that ends."""
     bytes: int = 0
+    hash: str = ""
+    """Of the fields above and of the file."""
 
     @property
     def name(self) -> str:
         """Of its file."""
         return f"segment-{self.number:05d}"
+
+    def compute_hash(self, path: Path) -> str:
+        """Return the hash of this segment with its file at `path`. Raises OSError."""
+        numbers = {**asdict(self), "hash": ""}
+        digest = hashlib.blake2b(json.dumps(numbers).encode(), digest_size=_HASH_SIZE)
+        with path.open("rb") as file:
+            while block := file.read(_HASHED_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
 
 
 class ManifestError(UserError):
@@ -92,6 +105,8 @@ class SegmentManifest:
     def __init__(self, folder: Path, segments: list[Segment]) -> None:
         self.folder = folder
         self.segments = segments
+        self.num_rejected = 0
+        """Segments that an earlier run listed and that are made again, for one is not as listed."""
 
     @classmethod
     def open(
@@ -101,7 +116,8 @@ class SegmentManifest:
 
         depends_on: all that the segments depend on, as JSON values. resume: False to remove the
         segments of an earlier run. Raises ManifestError where they depend on something else, or are
-        of another version, and VideoError where nothing can be written.
+        of another version, and VideoError where nothing can be written. To be called by who holds
+        the lock of `output`.
         """
         folder = locate_segments(output)
         lines = _read_lines(folder / _MANIFEST) if resume else []
@@ -113,7 +129,9 @@ class SegmentManifest:
         if lines:
             _check_dependencies(folder, lines[0], json.loads(json.dumps(depends_on)))
         manifest = cls(folder, list(_find_complete(folder, lines[1:])))
+        manifest.num_rejected = len(lines[1:]) - len(manifest.segments)
         with _name_disk_errors(folder):
+            remove_abandoned(folder)
             if not lines:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
@@ -152,6 +170,7 @@ class SegmentManifest:
             if segment.frames:
                 with _name_disk_errors(self.folder):
                     segment.bytes = unfinished.stat().st_size
+                    segment.hash = segment.compute_hash(unfinished)
                     unfinished.replace(self.folder / segment.name)
                     self._append_line(asdict(segment))
                 self.segments.append(segment)
@@ -176,15 +195,25 @@ class SegmentManifest:
 
 
 def _find_complete(folder: Path, lines: Iterable[Mapping[str, Any]]) -> Iterator[Segment]:
-    """Yield the segments up to the first that is not listed, or not on disk as listed."""
+    """Yield the segments up to the first that is not listed, or not on disk as listed.
+
+    Raises ManifestError for those of a version that did not hash them.
+    """
     names = {field.name for field in fields(Segment)}
     for number, line in enumerate(lines):
-        if set(line) != names or not all(isinstance(value, int) for value in line.values()):
+        if set(line) == names - {"hash"}:
+            raise ManifestError(
+                f"{folder}: expected segments with a hash, got those of an earlier version of this"
+                " program, which cannot be verified. Add --overwrite, without --resume, to begin"
+                " again"
+            )
+        if set(line) != names or line["number"] != number:
             return
         segment = Segment(**line)
-        path = folder / segment.name
-        is_complete = path.is_file() and path.stat().st_size == segment.bytes
-        if segment.number != number or not is_complete:
+        try:
+            if segment.compute_hash(folder / segment.name) != segment.hash:
+                return
+        except OSError:  # of one that is gone
             return
         yield segment
 

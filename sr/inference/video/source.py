@@ -133,7 +133,7 @@ def _open_reader(
     return open_video(
         path,
         stream=options.stream,
-        damaged=options.damaged,
+        damaged=options.damaged or "continue",
         alpha=alpha,
         max_pixels=max_pixels,
     )

@@ -17,12 +17,17 @@ from sr.inference.video.pipeline import FrameSink, Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.previews import write_previews
-from sr.inference.video.resume import SegmentManifest, fingerprint, fingerprint_images
+from sr.inference.video.resume import (
+    Segment,
+    SegmentManifest,
+    fingerprint,
+    fingerprint_images,
+)
 from sr.inference.video.segment_encoder import SegmentEncoder
 from sr.inference.video.source import Source
 from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
-from sr.io.video.frame import Frame, VideoError
+from sr.io.video.frame import Frame, OutputMismatchError, VideoError
 from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.time_range import TimeRange
@@ -30,10 +35,6 @@ from sr.io.video.verify import verify_video
 from sr.tiling.upscaler import Upscaler
 
 _NUM_NAMED = 4  # kinds of damage in a message; the rest are counted
-
-
-class OutputMismatchError(VideoError):
-    """A result that is written, but is not in time with its source, or lacks something of it."""
 
 
 def upscale_video(
@@ -49,6 +50,7 @@ def upscale_video(
 
     Whatever ends it early leaves the segments that are complete, for --resume. Raises VideoError,
     OutputMismatchError, ManifestError, ImageError of images, NumericError and MemoryError.
+    The caller holds the lock of the result.
     """
     if options.video.preview:
         write_previews(plan, options.video, upscalers, emit)
@@ -59,6 +61,7 @@ def upscale_video(
             depends_on = _list_dependencies(plan, options, upscalers, source)
             manifest = SegmentManifest.open(plan.output, depends_on, resume=options.output.resume)
             first = manifest.num_frames
+            _warn_of_rejected(manifest, emit)
         elif options.output.keeps_existing:
             first = count_existing(plan)
         pipeline = Pipeline(
@@ -160,7 +163,7 @@ def _list_dependencies(
         "start": str(video.start),
         "end": str(video.end),
         "fps": str(video.fps),
-        "damaged": "go-on" if video.damaged == "continue" else video.damaged,  # its older name
+        "damaged": "stop" if video.damaged == "stop" else "go-on",  # an older name of continue
         "temporal_filter": video.temporal_filter,
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,
@@ -223,6 +226,16 @@ def _mux_segments(
     for note in notes:
         emit("warning", message=f"{plan.source}: {note}")
     return faults
+
+
+def _warn_of_rejected(manifest: SegmentManifest, emit: Emit) -> None:
+    if manifest.num_rejected:
+        damaged = manifest.folder / Segment(len(manifest.segments)).name
+        emit(
+            "warning",
+            message=f"{damaged}: expected the segment that the manifest lists, got another or none;"
+            f" computed again from there on ({manifest.num_rejected} segments)",
+        )
 
 
 def _warn_of_damage(source: Source, plan: VideoPlan, emit: Emit) -> None:

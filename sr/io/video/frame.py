@@ -36,6 +36,10 @@ class VideoError(UserError):
     """A video that cannot be read or written; the message names the file, and the frame if any."""
 
 
+class OutputMismatchError(VideoError):
+    """A result that is written, but is not in time with its source, or lacks something of it."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Which planes a frame has, and their sizes."""

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from helpers.clips import Tone, make_clip, read_frames, read_times
-from helpers.videos import CountingNetwork, Listener, upscale
+from helpers.locks import hold_elsewhere
+from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
+from torch import Tensor
 
-from sr.inference.options import UsageError, VideoOptions
+from sr.cli import infer
+from sr.inference.options import InferOptions, OutputOptions, UsageError, VideoOptions
 from sr.inference.video.resume import locate_segments
 
 SEGMENT = 4  # frames
@@ -135,6 +139,70 @@ def test_an_interrupt_exits_with_130_keeps_the_segments_and_says_how_to_continue
     assert upscale(source, output, video=VIDEO, resume=True).exit_code == 0
     assert read_times(output) == read_times(source)
     assert [path.name for path in output.parent.iterdir()] == ["out.mp4"]
+
+
+def test_sigterm_keeps_the_segments_as_an_interrupt_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminated(CountingNetwork):
+        def forward(self, lr: Tensor) -> Tensor:
+            if self.num_calls == 12:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.3)  # the main thread hears of it
+            return super().forward(lr)
+
+    source, output = make_clip(tmp_path / "in.mp4", 14), tmp_path / "out" / "out.mp4"
+    options = InferOptions([source], OutputOptions(output), video=VIDEO)
+    with pytest.raises(typer.Exit) as stop:
+        infer.upscale(options, [make_upscaler(Terminated(), 1)])
+    assert stop.value.exit_code == 143
+    shown = capsys.readouterr().err.splitlines()
+    assert " frames are kept in " in shown[-2]
+    assert shown[-1].startswith("interrupted: 0 done in ")
+    assert [path.name for path in output.parent.iterdir()] == [".out.mp4.parts"]
+    assert upscale(source, output, video=VIDEO, resume=True).exit_code == 0
+
+
+def test_a_second_process_on_one_video_ends_at_once_and_touches_nothing(tmp_path: Path) -> None:
+    source, output = make_clip(tmp_path / "in.mp4", 10), tmp_path / "out" / "out.mp4"
+    upscale(source, output, video=VIDEO, network=CountingNetwork(fault_at=9))
+    folder = locate_segments(output)
+    (folder / "segment-00002-unfinished").write_bytes(b"that the other one is writing")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    other, network = make_clip(tmp_path / "other.mp4", 3), CountingNetwork()
+    flags: list[dict[str, Any]] = [{}, {"overwrite": True}, {"resume": True}]
+    with hold_elsewhere(output) as process:
+        for options in flags:
+            with pytest.raises(UsageError, match=rf"got process {process.pid} on .*, started 20"):
+                upscale(source, output, video=VIDEO, network=network, **options)
+        assert network.num_calls == 0
+        both = [source.rename(tmp_path / "out.mp4"), other]
+        summary = upscale(both, output.parent, video=VIDEO, suffix="", overwrite=True)
+        assert summary.exit_code == 3
+        assert f"got process {process.pid} on " in summary.failures[both[0]]
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert upscale(both[0], output, video=VIDEO, resume=True).exit_code == 0
+    assert {path.name for path in output.parent.iterdir()} == {"out.mp4", "other.mp4"}
+
+
+def test_a_segment_that_has_changed_is_computed_again_with_a_warning(tmp_path: Path) -> None:
+    source, whole, output = (
+        make_clip(tmp_path / "in.mp4", 14),
+        tmp_path / "a.mp4",
+        tmp_path / "b.mp4",
+    )
+    upscale(source, whole, video=VIDEO)
+    upscale(source, output, video=VIDEO, network=CountingNetwork(fault_at=13))
+    segment = locate_segments(output) / "segment-00001"
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 1  # of the same size
+    segment.write_bytes(content)
+    listener = Listener()
+    assert upscale(source, output, video=VIDEO, resume=True, listener=listener).exit_code == 0
+    assert listener.fields("item_done")[0]["resumed_at"] == SEGMENT
+    (warning,) = listener.warnings
+    assert warning.startswith(f"{segment}: expected the segment that the manifest lists")
+    assert output.read_bytes() == whole.read_bytes()
 
 
 def test_a_result_that_was_to_be_replaced_stays_until_there_is_a_new_one(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The manifest of segments: what is listed, what is on disk, and what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,18 @@ def test_a_segment_without_frames_is_not_kept(output: Path) -> None:
     assert not list(manifest.folder.glob("segment*"))
 
 
-@pytest.mark.parametrize("harm", ["cut line", "garbage", "missing segment", "short segment", "gap"])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "cut line",
+        "garbage",
+        "missing segment",
+        "short segment",
+        "other content",
+        "other number",
+        "gap",
+    ],
+)
 def test_what_the_manifest_lists_and_the_disk_does_not_hold_is_made_again(
     output: Path, harm: str
 ) -> None:
@@ -96,12 +108,40 @@ def test_what_the_manifest_lists_and_the_disk_does_not_hold_is_made_again(
             manifest.paths[2].unlink()
         case "short segment":
             manifest.paths[2].write_bytes(b"p")
+        case "other content":  # of the same size
+            manifest.paths[2].write_bytes(b"pert")
+        case "other number":
+            file.write_text("".join([*lines[:3], lines[3].replace('"last": 0', '"last": 1')]))
         case "gap":
             file.write_text("".join([*lines[:3], lines[3].replace('"number": 2', '"number": 5')]))
     again = open_manifest(output, resume=True)
     assert again.num_frames == 10
+    assert again.num_rejected == (harm not in ("cut line", "garbage"))
     add_segment(again, 2)
     assert open_manifest(output, resume=True).num_frames == 12
+
+
+def test_segments_without_hashes_are_refused_and_kept(output: Path) -> None:
+    manifest = open_manifest(output)
+    add_segment(manifest, 5)
+    file = manifest.folder / "manifest.jsonl"
+    head, line = map(json.loads, file.read_text().splitlines())
+    del line["hash"]
+    file.write_text(f"{json.dumps(head)}\n{json.dumps(line)}\n")
+    with pytest.raises(ManifestError, match=r"segments with a hash.*Add --overwrite"):
+        open_manifest(output, resume=True)
+    assert manifest.paths[0].exists()
+
+
+def test_unfinished_files_of_a_killed_run_are_removed(output: Path) -> None:
+    manifest = open_manifest(output)
+    add_segment(manifest, 5)
+    (manifest.folder / f".{'0' * 16}.unfinished.mp4").touch()
+    open_manifest(output, resume=True)
+    assert sorted(path.name for path in manifest.folder.iterdir()) == [
+        "manifest.jsonl",
+        "segment-00000",
+    ]
 
 
 def test_segments_of_another_job_are_refused_and_kept(output: Path) -> None:

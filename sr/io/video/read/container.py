@@ -27,6 +27,7 @@ _DEMUXERS = (
     *("h261", "h263", "h264", "hevc", "vvc", "evc", "obu", "av1", "m4v", "mpegvideo", "cavsvideo"),
     *("avs2", "avs3", "dirac", "dnxhd", "vc1", "vc1test", "mjpeg", "mjpeg_2000", "yuv4mpegpipe"),
     *("dv", "rm", "wtv", "nsv", "nuv", "pva", "ty", "swf", "lxf", "cine", "apv", "dhav", "kux"),
+    *("gif", "apng", "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe"),
     *("flic", "roq", "smk", "bink", "thp", "film_cpk", "vivo", "smjpeg", "amv", "ipu"),
 )
 """FFmpeg's names of containers whose files refer to no others."""
@@ -105,8 +106,9 @@ def is_cover(stream: Stream) -> bool:
 def choose_stream(container: InputContainer, path: Path, index: int | None) -> VideoStream:
     """Return the video stream at `index` of the file; for None the one that players would show.
 
-    That is, cover images left out, of those marked as default, or of all where none is, the
-    one with the most pixels, the first of equals. Raises `VideoError` where there is none.
+    That is, cover images left out, of those marked as default, or of all where none is, and of
+    those with more than the one frame that an animated AVIF has as its still image, the one with
+    the most pixels, the first of equals. Raises `VideoError` where there is none.
     """
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     if index is None:
@@ -127,9 +129,10 @@ def choose_stream(container: InputContainer, path: Path, index: int | None) -> V
     return chosen
 
 
-def _rank_stream(stream: VideoStream) -> tuple[bool, int, int]:
+def _rank_stream(stream: VideoStream) -> tuple[bool, bool, int, int]:
     num_pixels = 0 if _read_decoder_name(stream) is None else stream.width * stream.height
-    return bool(stream.disposition & Disposition.default), num_pixels, -stream.index
+    is_default = bool(stream.disposition & Disposition.default)
+    return is_default, stream.frames != 1, num_pixels, -stream.index
 
 
 def _describe_stream(stream: VideoStream) -> str:

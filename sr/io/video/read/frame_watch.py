@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import cast
 
 import av
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.sidedata.sidedata import Type as Kind
 
 _LEFT_OUT = {
@@ -98,8 +98,17 @@ class FrameWatch:
 
 
 def read_contents(frame: av.VideoFrame) -> dict[Kind, bytes]:
-    """Return a frame's side data by kind."""
-    return {data.type: bytes(data) for data in cast(Iterable[SideData], frame.side_data)}
+    """Return a frame's side data by kind; nothing where it has a kind that PyAV does not know.
+
+    Not by `frame.side_data`, which refers to the frame and is kept by it: such frames live on, and
+    their buffers too, until Python collects cycles.
+    """
+    try:
+        # the stubs lack its argument
+        side_data = cast(Iterable[SideData], SideDataContainer(frame))  # type: ignore[call-arg]
+    except ValueError:
+        return {}
+    return {data.type: bytes(data) for data in side_data}
 
 
 def describe_size(frame: av.VideoFrame) -> str:

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sr.io.image_formats import ImageError
+from sr.io.image_metadata import Metadata
 from sr.io.image_reader import DEFAULT_MAX_PIXELS, Header, ImageReader, open_image, read_header
+from sr.io.rgb8 import is_srgb
 from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
 from sr.io.video.pixels.color import resolve_color
@@ -34,17 +36,21 @@ class ImageSequence:
     ) -> None:
         if not paths:
             raise VideoError("expected at least one image, got none")
-        first = _read_header(paths[0], max_pixels)
-        depth, has_alpha = first.depth, False
+        first, metadata = _read_first(paths[0], max_pixels)
+        depth, has_alpha = min(first.depth, 16), False
         for path in paths:
             header = _read_header(path, max_pixels)
             _check_like(path, header, paths[0], first)
-            depth, has_alpha = max(depth, header.depth), has_alpha or header.num_bands in (2, 4)
+            depth, has_alpha = (
+                max(depth, min(header.depth, 16)),
+                has_alpha or header.num_bands in (2, 4),
+            )
         self.damage: list[str] = []
         self.found: list[str] = []
         self.info = _make_info(
             str(paths[0].parent),
             first,
+            metadata,
             depth,
             has_alpha=has_alpha,
             alpha=alpha,
@@ -83,7 +89,8 @@ class Animation:
         self.info = _make_info(
             str(path),
             header,
-            header.depth,
+            image.metadata,
+            min(header.depth, 16),
             has_alpha=header.num_bands in (2, 4),
             alpha=alpha,
             time_base=Fraction(1, 1000),
@@ -166,6 +173,15 @@ def _read_header(path: Path, max_pixels: int) -> Header:
         raise VideoError(str(error)) from error
 
 
+def _read_first(path: Path, max_pixels: int) -> tuple[Header, Metadata]:
+    """Return the header of an image, and its metadata, which are those of the video."""
+    try:
+        with open_image(path, max_pixels=max_pixels) as image:
+            return image.header, image.metadata
+    except ImageError as error:
+        raise VideoError(str(error)) from error
+
+
 def _check_like(path: Path, header: Header, first_path: Path, first: Header) -> None:
     expected, got = _describe_header(first), _describe_header(header)
     if got != expected:
@@ -179,6 +195,7 @@ def _describe_header(header: Header) -> str:
 def _make_info(
     name: str,
     header: Header,
+    metadata: Metadata,
     depth: int,
     *,
     has_alpha: bool,
@@ -189,9 +206,16 @@ def _make_info(
 ) -> VideoInfo:
     kind: Literal["gray", "rgb"] = "gray" if header.num_bands <= 2 else "rgb"
     layout = Layout(kind, depth, alpha=has_alpha and alpha)
+    encoding = metadata.encoding
+    codes = (1, 13) if encoding is None or encoding.codes is None else encoding.codes
     color, _ = resolve_color(
-        2, 1, 13, _FULL_RANGE, layout=layout, width=header.width, height=header.height
+        2, *codes, _FULL_RANGE, layout=layout, width=header.width, height=header.height
     )
+    notes = list(header.notes)
+    if metadata.profile is not None and not is_srgb(metadata.profile, header.num_bands):
+        notes.append("color profile is not carried to videos")
+    if encoding is not None and encoding.codes is None:
+        notes.append("color encoding (gAMA, cHRM) is not carried to videos")
     return VideoInfo(
         name=name,
         stream=0,
@@ -206,13 +230,15 @@ def _make_info(
         sample_aspect_ratio=Fraction(1),
         display_matrix=None,
         mastering=None,
-        notes=header.notes,
+        notes=tuple(notes),
         has_alpha=has_alpha,
     )
 
 
 def _split_planes(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
-    """pixels: (h, w, bands), uint8 or uint16; maybe of fewer bits than `layout` has."""
+    """pixels: (h, w, bands), as `ImageReader.read` has them; maybe of fewer bits than `layout`."""
+    if pixels.dtype == np.float32:
+        pixels = (pixels * 65535 + 0.5).astype(np.uint16)
     num_colors = pixels.shape[2] - (pixels.shape[2] in (2, 4))
     white = np.iinfo(pixels.dtype).max
     bands = pixels

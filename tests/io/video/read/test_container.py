@@ -9,6 +9,7 @@ import av
 import pytest
 from av.stream import Disposition
 from helpers.clips import make_clip
+from PIL import Image
 
 from sr.io.video.frame import VideoError
 from sr.io.video.read.container import choose_stream, open_container
@@ -211,3 +212,11 @@ def test_sizes_that_no_file_has_are_damage(tmp_path: Path, bits: int) -> None:
         path.write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\1" + kind + size + bytes(64))
         with pytest.raises(VideoError, match=r"clip\.mp4: expected a video"), open_video(path):
             pass
+
+
+def test_the_moving_stream_of_an_animated_avif_is_chosen(tmp_path: Path) -> None:
+    first = Image.new("RGB", (32, 24), "red")
+    path = tmp_path / "a.avif"
+    first.save(path, save_all=True, append_images=[Image.new("RGB", (32, 24), "blue")])
+    with open_video(path) as reader:
+        assert len(list(reader.frames())) == 2

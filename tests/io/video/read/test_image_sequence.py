@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import pyvips
+from helpers.images import encode_png, encode_tiff
 from PIL import Image
 
 from sr.io.video.frame import Color, Layout, VideoError
@@ -202,3 +204,26 @@ def test_a_missing_image_of_a_pattern_is_named(tmp_path: Path) -> None:
 def test_a_pattern_without_files_is_named(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(VideoError, match=pattern.replace(".", r"\.")):
         list_pattern_files(tmp_path / pattern)
+
+
+def test_colors_without_a_profile_are_those_of_the_video_or_noted(tmp_path: Path) -> None:
+    path = tmp_path / "1.png"
+    path.write_bytes(encode_png(noise(8, 9, 3), cICP=bytes([9, 16, 0, 1])))
+    with open_image_sequence([path], Fraction(24)) as images:
+        assert (images.info.color.primaries, images.info.color.transfer) == (9, 16)
+        assert images.info.notes == ()
+    path.write_bytes(encode_png(noise(8, 9, 3), gAMA=(100_000).to_bytes(4)))
+    with open_image_sequence([path], Fraction(24)) as images:
+        assert images.info.notes == ("color encoding (gAMA, cHRM) is not carried to videos",)
+    Image.fromarray(noise(8, 9, 3)).save(path, icc_profile=bytes(pyvips.Image.profile_load("p3")))
+    with open_image_sequence([path], Fraction(24)) as images:
+        assert images.info.notes == ("color profile is not carried to videos",)
+
+
+def test_float_images_are_frames_of_16_bits(tmp_path: Path) -> None:
+    pixels = np.linspace(0, 1, 8 * 9 * 3, dtype=np.float32).reshape(8, 9, 3)
+    (tmp_path / "1.tif").write_bytes(encode_tiff(pixels, photometric="rgb"))
+    with open_image_sequence([tmp_path / "1.tif"], Fraction(24)) as images:
+        assert images.info.layout == Layout("rgb", 16)
+        (frame,) = images.frames()
+    np.testing.assert_allclose(np.stack(frame.planes, axis=-1) / 65535, pixels, atol=1e-5)

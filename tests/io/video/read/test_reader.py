@@ -1,5 +1,6 @@
 """A video is read as it is: every sample, every time, and what its header says."""
 
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -12,7 +13,9 @@ from helpers.clips import draw_planes, make_clip
 from helpers.matroska import add_to_video_element, crop
 
 from sr.io.video.frame import Color, Frame, Layout, VideoError, VideoInfo
+from sr.io.video.read.container import open_container
 from sr.io.video.read.decode_errors import DamageError
+from sr.io.video.read.frame_watch import read_contents
 from sr.io.video.read.reader import open_video
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 24 << 16, 0, 1 << 30)
@@ -283,6 +286,16 @@ def test_captions_are_found_in_any_frame(tmp_path: Path, first: int, where: str)
     note = f"closed captions inside the frames are left out{where}"
     with open_video(path) as reader:
         assert note in [*reader.info.notes, *reader.look_ahead()]
+
+
+def test_frames_that_are_watched_are_not_kept(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.h264", 2)
+    add_captions(path, 0)
+    with open_container(path) as container:
+        frame = next(container.decode(video=0))
+        count = sys.getrefcount(frame)
+        assert read_contents(frame)
+        assert sys.getrefcount(frame) == count
 
 
 def test_cropping_of_the_container_is_applied(tmp_path: Path) -> None:

@@ -1,0 +1,250 @@
+"""The tasks of a run, one after the other or several at a time: each done, or reported as failed.
+
+Whatever a reader, decoder, network stage, encoder or writer raises costs the one input that it is
+raised for: it is reported by its type, with the traceback in the log, and the others are done.
+What says that no other input would fare better ends the run: see `ENDS_RUN`. The code of videos is
+imported when there is one.
+"""
+
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sr.device import measure_peak_gib
+from sr.errors import UserError
+from sr.evaluation.references import References
+from sr.evaluation.scores import ScoreError, check_scorable, read_scorable, score_against_file
+from sr.inference.events import Emit, add_fields
+from sr.inference.image import ImagePlan, probe_image, upscale_image
+from sr.inference.options import STREAM, InferOptions, UsageError
+from sr.inference.tasks import Task, is_foreseen, is_skipped
+from sr.io.process_lock import LockedError, check_unlocked, hold_lock
+from sr.io.video.formats import is_pattern
+from sr.losses.lpips import LPIPS
+from sr.tiling.multi_device import DevicePool
+from sr.tiling.runner import CompileError, NetworkError
+from sr.tiling.upscaler import StoppedError, Upscaler
+
+if TYPE_CHECKING:
+    from sr.inference.video.plan import VideoPlan
+
+NUM_PROBES = 4  # headers read at a time; those of BMPs come with the whole image
+IMAGES_PER_DEVICE = 2  # one is read or written while the other goes through the network
+
+ENDS_RUN = (AssertionError, CompileError, NetworkError)
+"""What ends a run and not one task: our own broken invariants, and a network that cannot compute,
+which is the same one for all inputs. Every other `Exception` costs the task it is raised for."""
+
+
+class Scheduler:
+    """Does the tasks of a run: images in a few threads, then videos on all devices together."""
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        options: InferOptions,
+        upscalers: Sequence[Upscaler],
+        references: References | None,
+        lpips: LPIPS | None,
+    ) -> None:
+        self._tasks = tasks
+        self._options = options
+        self._upscalers = upscalers
+        self._references = references
+        self._lpips = lpips
+        self._num_videos = sum(task.kind == "video" for task in tasks)
+        share_images = len(tasks) - self._num_videos < len(upscalers)
+        self._pool = DevicePool(upscalers, share_images=share_images)
+
+    def probe_tasks(self) -> None:
+        """Read all headers, so that what cannot be done is known before any work.
+
+        Raises UsageError where no video can be encoded as it is asked for, and where other
+        processes are writing all results.
+        """
+        with ThreadPoolExecutor(NUM_PROBES, thread_name_prefix="sr-probe") as threads:
+            list(threads.map(self._probe, self._tasks))
+        videos = [task for task in self._tasks if task.kind == "video" and not task.skipped]
+        if videos:
+            from sr.io.video.encode.codecs import EncoderError
+
+            if all(isinstance(task.error, EncoderError) for task in videos):
+                raise UsageError(videos[0].describe_error())  # not of one odd file alone
+        if self._tasks and all(isinstance(task.error, LockedError) for task in self._tasks):
+            raise UsageError(self._tasks[0].describe_error())
+
+    def run_tasks(self, emit: Emit) -> None:
+        """Do all that can be done, and report each task as it ends.
+
+        Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
+        are given up.
+        """
+        emits = [
+            add_fields(emit, picture=number, pictures=len(self._tasks), source=task.source)
+            for number, task in enumerate(self._tasks, start=1)
+        ]
+        num_threads = IMAGES_PER_DEVICE * len(self._upscalers)
+        with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-image") as threads:
+            futures = [
+                threads.submit(self._run_task, task, emit_task)
+                for task, emit_task in zip(self._tasks, emits, strict=True)
+                if task.kind == "image"
+            ]
+            try:
+                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                    future.result()
+            except BaseException:
+                self._pool.stopped.set()
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
+        for task, emit_task in zip(self._tasks, emits, strict=True):
+            if task.kind == "video":
+                self._run_task(task, emit_task)
+
+    def _probe(self, task: Task) -> None:
+        """Set what a task needs, or why it cannot be done."""
+        references = self._references
+        try:
+            if not task.skipped and task.output != STREAM:
+                check_unlocked(task.output)
+            if task.kind == "video":
+                self._probe_video(task)
+            elif references is None:
+                if not task.skipped:
+                    task.plan = probe_image(task, self._options, self._pool.scale)
+            else:
+                plan = probe_image(task, self._options, self._pool.scale)
+                task.original = references.find_image(task.source)
+                check_scorable(task.output, plan.num_bands, plan.depth)
+                task.plan = plan
+        except ENDS_RUN:
+            raise
+        except Exception as error:  # noqa: BLE001, whatever a file makes a reader raise
+            task.error = error
+
+    def _probe_video(self, task: Task) -> None:
+        from sr.inference.video.plan import plan_video
+        from sr.inference.video.scoring import check_original
+
+        if task.skipped:
+            return
+        options = self._options
+        plan, notes = plan_video(
+            task.source,
+            task.output,
+            options.video,
+            options.output,
+            self._pool.scale,
+            takes_clips=self._upscalers[0].takes_clips,
+            max_pixels=options.runtime.max_pixels,
+        )
+        if self._references is not None:
+            is_only = self._num_videos == 1
+            task.original = self._references.find_clip(task.source, is_only=is_only)
+            notes += check_original(
+                task.original, plan, options.video, with_lpips=self._lpips is not None
+            )
+        task.plan = plan
+        task.warnings += notes
+
+    def _run_task(self, task: Task, emit: Emit) -> None:
+        """Do one task; record and report how it ended."""
+        if self._pool.stopped.is_set():
+            return
+        started = time.perf_counter()
+        fields: dict[str, Any] = {}
+        try:
+            if task.error is not None:
+                raise task.error
+            with self._claim_output(task):
+                fields = self._do_task(task, emit)
+        except StoppedError:
+            return  # whoever stopped the run has the cause
+        except BaseException as error:
+            if isinstance(error, ENDS_RUN) or not isinstance(error, Exception):
+                self._pool.stopped.set()  # now, not when the main thread hears of it
+                raise
+            task.error = error
+            if not is_foreseen(error):
+                fields["traceback"] = "".join(traceback.format_exception(error))
+            message = task.describe_error()
+            emit("item_failed", error=message, megapixels=task.megapixels, **fields)
+            return
+        task.is_done = True
+        seconds = time.perf_counter() - started - fields.pop("seconds_waited", 0.0)
+        emit(
+            "item_done",
+            output=task.output,
+            skipped=task.skipped,
+            seconds=round(seconds, 3),
+            megapixels=task.megapixels,
+            **fields,
+        )
+
+    @contextmanager
+    def _claim_output(self, task: Task) -> Iterator[None]:
+        """Keep other processes from a task's result, and keep one that they have finished.
+
+        Raises LockedError where another one is writing it, and UserError where one has written it
+        since this run began and it is to be neither replaced nor skipped.
+        """
+        options = self._options.output
+        if task.skipped or task.output == STREAM:
+            yield
+            return
+        with hold_lock(task.output):
+            task.skipped = is_skipped(task.output, task.kind, options)
+            is_new = not (options.overwrite or options.keeps_existing or is_pattern(task.output))
+            if is_new and task.output.exists():
+                raise UserError(
+                    f"{task.output}: expected no such file, as when this run began, got one that"
+                    " another process has written since; it is kept"
+                )
+            yield
+
+    def _do_task(self, task: Task, emit: Emit) -> dict[str, Any]:
+        """Upscale and score what there is to; return the fields of the event."""
+        fields: dict[str, Any] = {}
+        self._emit_warnings(task, emit)
+        if isinstance(task.plan, ImagePlan):
+            if not task.skipped:
+                fields = upscale_image(task, task.plan, self._options, self._pool, emit)
+            fields |= self._score_image(task, task.plan)
+        elif task.plan is not None and not task.skipped:
+            fields = self._upscale_video(task, task.plan, emit)
+        return fields
+
+    def _emit_warnings(self, task: Task, emit: Emit) -> None:
+        if not task.skipped:
+            for warning in task.warnings:
+                emit("warning", message=f"{task.source}: {warning}")
+        elif task.kind == "video" and self._references is not None:
+            message = "exists, and is not scored: frames are scored before they are encoded"
+            emit("warning", message=f"{task.output}: {message}")
+
+    def _score_image(self, task: Task, plan: ImagePlan) -> dict[str, Any]:
+        if task.original is None:
+            return {}
+        border = round(plan.size[0] / plan.header.height)
+        score = score_against_file(read_scorable(task.output), task.original, border, self._lpips)
+        task.score = score
+        return {"scores": score.as_json()}
+
+    def _upscale_video(self, task: Task, plan: "VideoPlan", emit: Emit) -> dict[str, Any]:
+        from sr.inference.video.scoring import open_scorer
+        from sr.inference.video.upscale import upscale_video
+
+        options = self._options
+        if task.original is None:
+            fields = upscale_video(plan, options, self._upscalers, emit)
+            return {**fields, "peak_gib": measure_peak_gib()}
+        with open_scorer(task.original, plan, options.video, self._lpips) as scorer:
+            fields = upscale_video(plan, options, self._upscalers, emit, scorer)
+            try:
+                task.score = score = scorer.score()
+            except ScoreError as error:
+                raise ScoreError(f"{task.output} is written, but {error}") from error
+        return {**fields, "peak_gib": measure_peak_gib(), "scores": score.as_json()}

@@ -1,0 +1,259 @@
+"""Image files of any kind -> libvips' images, lazily decoded; BMP and 8-bit Lab at once."""
+
+import io
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import pyvips
+from PIL import Image
+
+from sr.io.bmp import load_bitmap, read_bitmap_size
+from sr.io.image_facts import EXPECTED, ImageFacts
+from sr.io.image_formats import ImageError, get_first_line
+from sr.io.jpeg_segments import END
+from sr.io.png_chunks import repair
+
+Frames = Literal["refuse", "each"]
+Damaged = Literal["stop", "continue"]
+
+DAMAGE_HINT = ". --damaged continue takes what can be decoded"
+_LOADERS = ("pngload", "jpegload", "webpload", "tiffload", "heifload", "gifload")
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What to load of a file, as `sr.io.image_reader.open_image` says; pages count from 1."""
+
+    max_pixels: int
+    frames: Frames
+    page: int | None
+    damaged: Damaged
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """images: each of `num_frames` frames in a column. loader: libvips' name, or bmp."""
+
+    images: Sequence[pyvips.Image]
+    num_frames: int
+    loader: str
+    notes: list[str] = field(default_factory=list)
+
+
+def load_image(
+    source: Path | bytes, file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions
+) -> LoadedImage:
+    """Load a file, already open as `file`. Raises ImageError, and pyvips.Error for damage."""
+    file.seek(0)
+    if facts.kind == "bmp":
+        size = read_bitmap_size(file, name)
+        _check_num_pixels(name, [size], options.max_pixels)
+        _choose_pages(name, [0], options)
+        file.seek(0)
+        return LoadedImage([load_bitmap(file, name, size)], 1, "bmp")
+    if facts.is_lab8:
+        return _load_lab(file, name, facts, options)
+    opener = _Opener(source, file)
+    notes = []
+    if facts.lacks_end:
+        content = file.read()
+        if _has_all_pixels(content):
+            notes.append("the end of the JPEG is missing, all pixels are there")
+            opener = _Opener(content + END, file)
+        elif options.damaged == "stop":
+            raise ImageError(f"{name}: {EXPECTED}, got a JPEG damaged or cut short{DAMAGE_HINT}")
+    if options.damaged == "stop":
+        loaded = _load_with_vips(opener, name, facts, options)
+        return LoadedImage(loaded.images, loaded.num_frames, loaded.loader, notes)
+    try:
+        loaded = _load_with_vips(opener, name, facts, options)
+        _decode(loaded)
+    except pyvips.Error as error:
+        notes = [
+            f"damaged or cut short: what cannot be decoded stays empty ({get_first_line(error)})"
+        ]
+        if facts.kind == "png":  # libvips gives nothing of one
+            file.seek(0)
+            opener = _Opener(repair(file.read()), file)
+        opener.fail_on = "none"
+        loaded = _load_with_vips(opener, name, facts, options)
+    return LoadedImage(loaded.images, loaded.num_frames, loaded.loader, notes)
+
+
+@contextmanager
+def convert_errors(name: str, hint: str = "") -> Iterator[None]:
+    """Turn errors of a file and of its content into `ImageError`."""
+    try:
+        yield
+    except pyvips.Error as error:
+        if "wbuffer_write: write failed" in str(error):  # libvips' words
+            raise ImageError(
+                f"{name}: could not be decoded to a temporary file, as large images are:"
+                f" no room in {tempfile.gettempdir()}. Set TMPDIR to a folder with more"
+            ) from error
+        raise ImageError(
+            f"{name}: {EXPECTED}, got a file of another kind, damaged or cut short"
+            f" ({get_first_line(error)}){hint}"
+        ) from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{name}: {EXPECTED}, got a folder") from error
+    except OSError as error:
+        raise ImageError(f"{name}: could not be read: {error.strerror}") from error
+
+
+class _Opener:
+    """Opens a file through libvips, lazily and for any order.
+
+    By descriptor, not by name: libvips remembers images by name (a changed file would come back
+    unchanged), and takes "[...]" in a name for options.
+    """
+
+    def __init__(self, source: Path | bytes, file: BinaryIO) -> None:
+        self._source = source
+        self._file = file
+        self.fail_on = "error"
+
+    def open(self, **options: int) -> pyvips.Image:
+        """Open again; an image that was opened before and not decoded yet is then useless."""
+        if isinstance(self._source, bytes):
+            return self._load(pyvips.Source.new_from_memory(self._source), options)
+        self._file.seek(0)
+        descriptor = self._file.fileno()  # libvips takes a duplicate, its own to close
+        return self._load(pyvips.Source.new_from_descriptor(descriptor), options)
+
+    def open_apart(self, **options: int) -> pyvips.Image:
+        """Open so that others can be decoded at the same time."""
+        if isinstance(self._source, bytes):
+            return self.open(**options)
+        with self._source.open("rb") as file:
+            return self._load(pyvips.Source.new_from_descriptor(file.fileno()), options)
+
+    def _load(self, source: pyvips.Source, options: dict[str, Any]) -> pyvips.Image:
+        options |= {"access": "random", "fail_on": self.fail_on}
+        loader = pyvips.Image.new_from_source
+        if loader_name := self._find_loader():
+            return getattr(pyvips.Image, loader_name)(source, **options)
+        return loader(source, "", **options)
+
+    def _find_loader(self) -> str:
+        """JPEG: libvips has another one for those with a gain map, which ignores XMP and IPTC."""
+        if isinstance(self._source, bytes):
+            head = self._source[:2]
+        else:
+            self._file.seek(0)
+            head = self._file.read(2)
+            self._file.seek(0)
+        return "jpegload_source" if head == b"\xff\xd8" else ""
+
+
+def _load_with_vips(
+    opener: _Opener, name: str, facts: ImageFacts, options: LoadOptions
+) -> LoadedImage:
+    first = opener.open() if facts.pages is None else opener.open(page=facts.pages[0])
+    loader = first.get("vips-loader").removesuffix("_source")
+    if not loader.startswith(_LOADERS):
+        raise ImageError(f"{name}: {EXPECTED}, got a file of another kind")
+    pages: Sequence[int] = facts.pages or range(_count_pages(first))
+    pages = _choose_pages(name, pages, options)
+    size = (first.height, first.width)
+    _check_num_pixels(name, [size] * len(pages), options.max_pixels)
+    if pages == [0]:
+        return LoadedImage([first], 1, loader)
+    del first  # it reads from the same place of the file
+    if all(after == before + 1 for before, after in pairwise(pages)):
+        with _explain_sizes(name, len(pages)):
+            image = opener.open(page=pages[0], n=len(pages))
+            _check_num_pixels(name, [(image.height, image.width)], options.max_pixels)
+            return LoadedImage([image], len(pages), loader)
+    images = [opener.open_apart(page=page) for page in pages]
+    kinds = {(each.height, each.width, each.bands, each.format) for each in images}
+    if len(kinds) > 1:
+        raise _make_size_error(name, len(pages))
+    return LoadedImage(images, 1, loader)
+
+
+def _count_pages(image: pyvips.Image) -> int:
+    return image.get("n-pages") if image.get_typeof("n-pages") else 1
+
+
+def _choose_pages(name: str, pages: Sequence[int], options: LoadOptions) -> list[int]:
+    """Return those that are asked for of the pages, or frames, of a file."""
+    if options.page is not None:
+        if options.page > len(pages):
+            raise ImageError(
+                f"{name}: expected a page of 1 to {len(pages)} (--page), got {options.page}"
+            )
+        return [pages[options.page - 1]]
+    if len(pages) > 1 and options.frames == "refuse":
+        raise ImageError(
+            f"{name}: expected an image of one frame, got {len(pages)} pages or frames."
+            " --frames each upscales all of them, --page one"
+        )
+    return list(pages)
+
+
+@contextmanager
+def _explain_sizes(name: str, num_pages: int) -> Iterator[None]:
+    try:
+        yield
+    except pyvips.Error as error:
+        if "differs" not in str(error):
+            raise
+        raise _make_size_error(name, num_pages) from error
+
+
+def _make_size_error(name: str, num_pages: int) -> ImageError:
+    return ImageError(
+        f"{name}: expected frames or pages of one size, got {num_pages} of several."
+        " --page upscales one of them"
+    )
+
+
+def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions) -> LoadedImage:
+    """Decode a TIFF of 8-bit Lab through Pillow, at once; libvips does not open it."""
+    (page,) = _choose_pages(name, facts.pages or [0], options)[:1]
+    try:
+        with Image.open(io.BytesIO(file.read())) as image:
+            image.seek(page)
+            _check_num_pixels(name, [(image.height, image.width)], options.max_pixels)
+            levels = np.asarray(image)  # (h, w, 3), uint8; a and b are signed
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{name}: {EXPECTED}, got 8-bit Lab that is damaged ({error})") from error
+    height, width, _ = levels.shape
+    lab = np.dstack([levels[..., :1] * (100 / 255), levels[..., 1:].view(np.int8)])
+    content = np.ascontiguousarray(lab, np.float32).data
+    loaded = pyvips.Image.new_from_memory(content, width, height, 3, "float")
+    return LoadedImage([loaded.copy(interpretation="lab")], 1, "tiffload")
+
+
+def _has_all_pixels(content: bytes) -> bool:
+    """Return whether a JPEG without its end has all pixels: what follows then changes none."""
+    content = content.rstrip(b"\xff")  # the first half of the marker
+    followed = [content + filler * 4096 + END for filler in (b"\0", b"\x55", b"\xc6")]
+    try:
+        first, *others = (pyvips.Image.jpegload_buffer(each, fail_on="none") for each in followed)
+        return all((first != other).max() == 0 for other in others)
+    except pyvips.Error:
+        return False
+
+
+def _decode(loaded: LoadedImage) -> None:
+    """Decode all pixels, to find damage; raises pyvips.Error."""
+    for image in loaded.images:
+        image.avg()
+
+
+def _check_num_pixels(name: str, sizes: Sequence[tuple[int, int]], max_pixels: int) -> None:
+    if sum(height * width for height, width in sizes) > max_pixels:
+        height, width = sizes[0]
+        frames = f" in {len(sizes)} frames" if len(sizes) > 1 else ""
+        raise ImageError(
+            f"{name}: expected at most {max_pixels} pixels, got {width}x{height}{frames}."
+            " --max-pixels allows more"
+        )
