@@ -29,16 +29,16 @@ import torch
 from degraded_images import KINDS, degradation_of, find_blindly_degraded, save_lr
 from no_reference import BLOCK_SIZE, METRICS, Metric, load_metrics
 from provenance import file_hash, provenance
-from quality_report import ORIGINAL, Row, as_text, write_csv, write_images_csv, write_plot
-from quality_ways import (
+from quality_methods import (
     CPU,
+    Method,
     Seconds,
-    Way,
     bundled_models,
-    load_ways,
+    load_methods,
     seconds_a_megapixel,
     with_bicubic,
 )
+from quality_report import ORIGINAL, Row, as_text, write_csv, write_images_csv, write_plot
 from torch import Tensor
 
 from sr.build_data import find_image_sources
@@ -106,26 +106,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         device = resolve_device(given.device)
         measures = Measures(load_lpips(given.lpips, device), load_metrics(given.no_reference))
-        ways = load_ways(given.model or bundled_models(), device, given.precision)
-        by_scale = with_bicubic(ways)
+        methods = load_methods(given.model or bundled_models(), device, given.precision)
+        by_scale = with_bicubic(methods)
         sets = {scale: _sets(given, scale, measures) for scale in by_scale}
         if given.output is not None:
             _file(given.output, "md").parent.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    every = [way for ways in by_scale.values() for way in ways]
+    every = [method for methods in by_scale.values() for method in methods]
     seconds: Sequence[Seconds | None] = [None] * len(every)
     if given.time:
         seconds = seconds_a_megapixel(every, given.time_size, given.rounds)
-    seconds_of = {(way.scale, way.name): each for way, each in zip(every, seconds, strict=True)}
+    seconds_of = {
+        (method.scale, method.name): each for method, each in zip(every, seconds, strict=True)
+    }
     rows = [
         row
-        for scale, ways in by_scale.items()
+        for scale, methods in by_scale.items()
         for images in sets[scale]
-        for row in _score_set(ways, images, measures, seconds_of)
+        for row in _score_set(methods, images, measures, seconds_of)
     ]
     command = sys.argv if arguments is None else ["benchmarks/quality.py", *arguments]
-    text = as_text(_head(given, command, device, ways, sets), rows)
+    text = as_text(_head(given, command, device, methods, sets), rows)
     _write(given, text, rows)
 
 
@@ -193,20 +195,23 @@ def _find(given: argparse.Namespace, name: str, scale: int) -> ImageSet:
 
 
 def _score_set(
-    ways: Sequence[Way],
+    methods: Sequence[Method],
     images: ImageSet,
     measures: Measures,
     seconds_of: Mapping[tuple[int, str], Seconds | None],
 ) -> list[Row]:
     """Return a row per method, and one of the originals if there are no-reference metrics."""
-    rows = [Row(way, images.name, images.lr, seconds_of[way.scale, way.name]) for way in ways]
-    scale = ways[0].scale
-    original = Row(Way(ORIGINAL, scale, "", torch.nn.Identity()), images.name, "", None)
+    rows = [
+        Row(method, images.name, images.lr, seconds_of[method.scale, method.name])
+        for method in methods
+    ]
+    scale = methods[0].scale
+    original = Row(Method(ORIGINAL, scale, "", torch.nn.Identity()), images.name, "", None)
     for source in images.sources:
         loaded = Loaded(source.name, source.load())
         name = Path(source.name).name
         for row in rows:
-            row.images.append((name, _scores(row.way, loaded, measures)))
+            row.images.append((name, _scores(row.method, loaded, measures)))
         if measures.metrics:
             hr = image_to_tensor(loaded.pair[1])
             original.images.append((name, _score_pixels(hr, scale, measures.metrics)))
@@ -214,15 +219,15 @@ def _score_set(
     return [*rows, original] if measures.metrics else rows
 
 
-def _scores(way: Way, loaded: Loaded, measures: Measures) -> dict[str, float]:
+def _scores(method: Method, loaded: Loaded, measures: Measures) -> dict[str, float]:
     found: dict[str, float] = {}
 
     def record(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor) -> None:
-        found.update(_score_pixels(sr, way.scale, measures.metrics))
+        found.update(_score_pixels(sr, method.scale, measures.metrics))
 
     of_one = {"": [loaded]}
     scores = validate(
-        way.module, of_one, way.scale, CPU, contextlib.nullcontext, record, measures.lpips
+        method.module, of_one, method.scale, CPU, contextlib.nullcontext, record, measures.lpips
     )
     return {**scores[""], **found}
 
@@ -237,7 +242,7 @@ def _head(
     given: argparse.Namespace,
     command: Sequence[str],
     device: torch.device,
-    ways: Sequence[Way],
+    methods: Sequence[Method],
     sets: Mapping[int, Sequence[ImageSet]],
 ) -> dict[str, str]:
     """Where the numbers come from, and what they are."""
@@ -246,7 +251,9 @@ def _head(
         packages.append("opencv-python-headless")
     head = provenance(command, packages)
     head["networks"] = f"through the engine of infer.py, {given.precision} on {device}"
-    head["files"] = ", ".join(f"{way.name} {way.file_hash}" for way in ways) + " (SHA-256)"
+    head["files"] = (
+        ", ".join(f"{method.name} {method.file_hash}" for method in methods) + " (SHA-256)"
+    )
     if given.time:
         head["seconds"] = (
             f"per output megapixel, in memory; median of {given.rounds} round(s) of all "

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator, StrMethodFormatter
 from provenance import as_markdown
-from quality_ways import BICUBIC, Seconds, Way
+from quality_methods import BICUBIC, Method, Seconds
 
 ORIGINAL = "original"
 """Name of the rows of the hr images themselves, which have no-reference metrics only."""
@@ -34,7 +34,7 @@ ImageScores = tuple[str, dict[str, float]]  # file name, score -> value
 class Row:
     """The scores of one method on one set."""
 
-    way: Way
+    method: Method
     set_name: str
     lr: str
     """Where the lr images come from, in words."""
@@ -50,8 +50,8 @@ class Row:
 def as_text(head: Mapping[str, str], rows: Sequence[Row]) -> str:
     """Format the head, and one table per scale, or two if there are no-reference metrics."""
     parts = ["# Quality", as_markdown(head)]
-    for scale in _distinct(row.way.scale for row in rows):
-        of_scale = [row for row in rows if row.way.scale == scale]
+    for scale in _distinct(row.method.scale for row in rows):
+        of_scale = [row for row in rows if row.method.scale == scale]
         parts += [f"## x{scale}", _table(of_scale, FIDELITY, details=True)]
         if any(name in row.means() for row in of_scale for name in NO_REFERENCE):
             parts += [
@@ -91,11 +91,11 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
     sets = _distinct(row.set_name for row in rows)
     panels = [
         (scale, score)
-        for scale in _distinct(row.way.scale for row in rows)
+        for scale in _distinct(row.method.scale for row in rows)
         for score in PLOTTED
-        if any(score in row.means() for row in rows if row.way.scale == scale)
+        if any(score in row.means() for row in rows if row.method.scale == scale)
     ]
-    names = _distinct(row.way.name for row in rows if row.way.name not in (BICUBIC, ORIGINAL))
+    names = _distinct(row.method.name for row in rows if row.method.name not in (BICUBIC, ORIGINAL))
     width = max(3.3 * len(sets), 5.5)
     num_columns = max(1, int(width / 2.2))
     legend_height = 0.35 + 0.22 * math.ceil((len(names) + 2) / num_columns)
@@ -103,7 +103,7 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
     axes = figure.subplots(len(panels), len(sets), squeeze=False)
     for (scale, score), line in zip(panels, axes, strict=True):
         for name, axis in zip(sets, line, strict=True):
-            of_panel = [row for row in rows if (row.way.scale, row.set_name) == (scale, name)]
+            of_panel = [row for row in rows if (row.method.scale, row.set_name) == (scale, name)]
             _draw(axis, of_panel, score, names)
             _set_across(axis, rows)
             axis.set_title(f"{name}, x{scale}", fontsize=10)
@@ -121,7 +121,7 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
 
 def _draw(axis: Axes, rows: Sequence[Row], score: str, names: Sequence[str]) -> None:
     for row in rows:
-        value, name = row.means().get(score), row.way.name
+        value, name = row.means().get(score), row.method.name
         if value is None:
             continue
         if name in (BICUBIC, ORIGINAL):
@@ -140,7 +140,7 @@ def _draw(axis: Axes, rows: Sequence[Row], score: str, names: Sequence[str]) -> 
 
 def _set_across(axis: Axes, rows: Sequence[Row]) -> None:
     """Set the same axis, of time or weights, for all panels. rows: of all panels."""
-    networks = [row for row in rows if row.way.name not in (BICUBIC, ORIGINAL)]
+    networks = [row for row in rows if row.method.name not in (BICUBIC, ORIGINAL)]
     timed = any(row.seconds is not None for row in networks)
     places = [place for row in networks if (place := _place(row)) is not None]
     axis.set_xscale("log")
@@ -155,7 +155,7 @@ def _set_across(axis: Axes, rows: Sequence[Row]) -> None:
 
 def _place(row: Row) -> float | None:
     """Return seconds if measured, else the number of weights."""
-    return row.way.num_weights if row.seconds is None else row.seconds.median
+    return row.method.num_weights if row.seconds is None else row.seconds.median
 
 
 def _table(rows: Sequence[Row], kinds: Mapping[str, tuple[str, int]], *, details: bool) -> str:
@@ -169,10 +169,10 @@ def _table(rows: Sequence[Row], kinds: Mapping[str, tuple[str, int]], *, details
         titles += ["network", "weights"]
         titles += ["s per megapixel"] * (shown[0].seconds is not None)
     lines = [[*titles, *(f"{name}: {what}" for name in sets)]]
-    for name in _distinct(row.way.name for row in shown):
-        of_way = [row for row in shown if row.way.name == name]
-        cells = [name, *(_details(of_way[0]) if details else [])]
-        for row in of_way:
+    for name in _distinct(row.method.name for row in shown):
+        of_method = [row for row in shown if row.method.name == name]
+        cells = [name, *(_details(of_method[0]) if details else [])]
+        for row in of_method:
             means = row.means()
             cells.append(" / ".join(f"{means[score]:.{kinds[score][1]}f}" for score in scores))
         lines.append(cells)
@@ -181,19 +181,19 @@ def _table(rows: Sequence[Row], kinds: Mapping[str, tuple[str, int]], *, details
 
 
 def _details(row: Row) -> list[str]:
-    count = row.way.num_weights
-    cells = [row.way.network, "" if count is None else f"{count:,}"]
+    count = row.method.num_weights
+    cells = [row.method.network, "" if count is None else f"{count:,}"]
     return cells if row.seconds is None else [*cells, f"{row.seconds.median:.3g}"]
 
 
 def _identity(row: Row) -> dict[str, str]:
-    way = row.way
+    method = row.method
     return {
-        "scale": str(way.scale),
-        "model": way.name,
-        "network": way.network,
-        "weights": "" if way.num_weights is None else str(way.num_weights),
-        "sha256": way.file_hash,
+        "scale": str(method.scale),
+        "model": method.name,
+        "network": method.network,
+        "weights": "" if method.num_weights is None else str(method.num_weights),
+        "sha256": method.file_hash,
         "set": row.set_name,
     }
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from quality_ways import name_models
+from quality_methods import name_models
 from speed_engine import print_warning
 
 from sr.data.imresize import imresize
@@ -72,7 +72,7 @@ class Row:
     """Of one clip, or the mean over all; seconds: per frame, None if not measured."""
 
     clip: str
-    way: str
+    method: str
     score: VideoScore
     seconds: float | None
 
@@ -98,7 +98,7 @@ def main() -> None:
     for clip in clips:
         rows += _score_clip(clip, models, scale, convention, lpips)
         sys.stderr.write(f"{clip.name}: done\n")
-    rows += [_mean(way, rows) for way in dict.fromkeys(row.way for row in rows)]
+    rows += [_mean(method, rows) for method in dict.fromkeys(row.method for row in rows)]
     sys.stdout.write(f"x{scale} on {device}; {convention}\n\n{_markdown(rows)}")
     if arguments.csv is not None:
         _write_csv(arguments.csv, rows, str(convention))
@@ -130,12 +130,12 @@ def _score_clip(
     files = list_files(clip, False, READABLE_SUFFIXES).files[: convention.frames]
     hr = [_cut(read_rgb8(file), scale) for file in files]
 
-    def row(way: str, results: Sequence[Image], seconds: float | None) -> Row:
+    def row(method: str, results: Sequence[Image], seconds: float | None) -> Row:
         scorer = VideoScorer(hr, border=convention.border, name=clip, lpips=lpips)
         for sr in results:
             scorer.process(image_to_tensor(sr))
         scorer.flush()
-        return Row(clip.name, way, scorer.score(convention.leave_out), seconds)
+        return Row(clip.name, method, scorer.score(convention.leave_out), seconds)
 
     lr = [imresize(frame, Fraction(1, scale)) for frame in hr]
     yield row("bicubic", [imresize(frame, scale) for frame in lr], None)
@@ -162,13 +162,13 @@ def _upscale_clip(source: Path, upscaler: Upscaler) -> tuple[list[Image], float]
     return results, (time.perf_counter() - started) / len(results)
 
 
-def _mean(way: str, rows: Sequence[Row]) -> Row:
-    of_way = [row for row in rows if row.way == way]
-    seconds = [row.seconds for row in of_way if row.seconds is not None]
+def _mean(method: str, rows: Sequence[Row]) -> Row:
+    of_method = [row for row in rows if row.method == method]
+    seconds = [row.seconds for row in of_method if row.seconds is not None]
     return Row(
         "mean",
-        way,
-        average_video_scores([row.score for row in of_way]),
+        method,
+        average_video_scores([row.score for row in of_method]),
         sum(seconds) / len(seconds) if seconds else None,
     )
 
@@ -183,7 +183,7 @@ def _markdown(rows: Sequence[Row]) -> str:
         cells = [
             row.clip,
             str(score.frames),
-            row.way,
+            row.method,
             _number(score.mean.psnr_y, 3),
             _number(score.mean.ssim_y, 4),
             _number(score.mean.lpips, 4),
@@ -203,10 +203,10 @@ def _write_csv(path: Path, rows: Sequence[Row], convention: str) -> None:
     """All numbers of each row; the convention in each, so that rows can be put together."""
     names = list(dict.fromkeys(name for row in rows for name in row.score.as_json()))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["clip", "way", *names, "seconds", "convention"])
+        writer = csv.DictWriter(file, ["clip", "method", *names, "seconds", "convention"])
         writer.writeheader()
         for row in rows:
-            fields = {"clip": row.clip, "way": row.way, "convention": convention}
+            fields = {"clip": row.clip, "method": row.method, "convention": convention}
             seconds = {} if row.seconds is None else {"seconds": round(row.seconds, 4)}
             writer.writerow({**fields, **row.score.as_json(), **seconds})
 

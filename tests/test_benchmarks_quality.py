@@ -149,23 +149,23 @@ def test_saved_lr_gives_the_same_scores(
 
 
 def test_time_is_measured_for_all(quality: ModuleType, model: Path) -> None:
-    import quality_ways
+    import quality_methods
 
-    ways = quality_ways.with_bicubic(quality_ways.load_ways([model], torch.device("cpu"), "fp32"))[
-        2
-    ]
-    seconds = quality_ways.seconds_a_megapixel(ways, side=16, num_rounds=1)
+    methods = quality_methods.with_bicubic(
+        quality_methods.load_methods([model], torch.device("cpu"), "fp32")
+    )[2]
+    seconds = quality_methods.seconds_a_megapixel(methods, side=16, num_rounds=1)
     assert len(seconds) == 2
     assert all(0 < each.least <= each.median for each in seconds)
 
 
-def test_a_model_given_twice_is_one_way(
+def test_a_model_given_twice_is_one_method(
     quality: ModuleType, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(model.parent)
     models = [Path(model.name), model, Path(model.name)]
-    (way,) = quality.load_ways(models, torch.device("cpu"), "fp32")
-    assert way.name == model.stem
+    (method,) = quality.load_methods(models, torch.device("cpu"), "fp32")
+    assert method.name == model.stem
 
 
 @pytest.mark.parametrize(

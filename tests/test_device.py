@@ -18,7 +18,7 @@ from sr.device import (
     resolve_precision,
 )
 
-PAGE_FAULTS_OF_40_BLOCKS = """
+PAGE_FAULTS_OF_10_BLOCKS = """
 import resource, sys, threading
 import torch
 from sr.device import keep_freed_memory
@@ -29,7 +29,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def work():
-    for _ in range(40):
+    for _ in range(10):
         torch.ones(9 * 2**20)  # 36 MiB, freed at once
 
 
@@ -167,7 +167,7 @@ def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_say(
 
 
 def page_faults(how: str, where: str) -> int:
-    command = [sys.executable, "-c", PAGE_FAULTS_OF_40_BLOCKS, how, where]
+    command = [sys.executable, "-c", PAGE_FAULTS_OF_10_BLOCKS, how, where]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

@@ -58,11 +58,12 @@ def command(
 ) -> None:
     """Train a super-resolution network from an option file.
 
-    Checkpoints, logs and all options with their defaults are written to runs/NAME. Ctrl-C saves a
-    checkpoint and exits; the same command resumes.
+    Checkpoints, logs and all options with their defaults are written to runs/NAME. Ctrl-C and
+    SIGTERM save a checkpoint and exit; the same command resumes.
 
-    Exit codes: 0 success, 1 internal error, too many non-finite steps, or stopped by the GAN
-    monitor, 2 invalid options, data, state file or folder, 130 interrupted.
+    Exit codes: 0 success, now or before, 1 internal error, too many non-finite steps, or stopped by
+    the GAN monitor, 2 invalid options, data, state file or folder, a full disk, or another process
+    in the same folder, 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
     """
     try:
         options = load_options(option_file, overrides or [])

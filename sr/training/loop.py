@@ -38,8 +38,8 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
 
     batches_per_step: also in steps that do not train the discriminator. max_nonfinite_steps: in a
     row. validate, save: called with the state up to date; validate returns whether it was finished.
-    interrupted: asked in each process, and ends all of them. Returns whether the last step
-    was reached and validated; either way the state is saved.
+    interrupted: asked in each process, and ends all of them. Returns whether the last step was
+    reached and validated; either way the state is saved.
     Raises NonFiniteStepError, or GANDivergedError where the options ask for it, with the state
     of the last checkpoint on disk.
     """

@@ -182,6 +182,6 @@ def test_the_largest_difference_of_tiles_is_reported(
 
 
 def shown_difference(capsys: pytest.CaptureFixture[str]) -> float:
-    found = re.search(r"tiles differ by (\S+) at most", capsys.readouterr().err)
+    found = re.search(r"tiles differ by at most (\S+)", capsys.readouterr().err)
     assert found is not None
     return float(found[1])

@@ -1,6 +1,8 @@
 """Kill programs at random moments and print a table of what came of it."""
 
 import argparse
+import importlib
+import pkgutil
 import random
 import shutil
 import signal
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+import sr
 from kills.forked import Program, run_to_end
 from kills.kinds import KINDS, Kind, list_names
 
@@ -94,6 +97,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=names, default=names, metavar="KIND")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    import_all()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kills-") as name:
         killers = []
@@ -109,6 +113,14 @@ def main() -> None:
             turn += 1
     print_table(killers, time.monotonic() - started)
     sys.exit(any(killer.failures for killer in killers))
+
+
+def import_all() -> None:
+    """Import what programs import when they need it, once for all that are forked."""
+    for module in pkgutil.walk_packages(sr.__path__, "sr."):
+        importlib.import_module(module.name)
+    for name in ("torch._dynamo", "torchvision.utils"):
+        importlib.import_module(name)
 
 
 def count_kills(killer: Killer) -> int:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sr.tiling.runner import NetworkError
 from sr.tiling.tiles import Box
 from sr.tiling.upscaler import Upscaler
 
@@ -144,15 +145,20 @@ def test_an_error_of_writing_comes_out_in_the_caller_and_stops_it(
     assert len(computed) <= at + 4
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("ours")])
-def test_an_interrupt_of_computing_ends_both_threads(error: BaseException) -> None:
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (ValueError("ours"), NetworkError)],
+)
+def test_an_interrupt_of_computing_ends_both_threads(
+    error: BaseException, kind: type[BaseException]
+) -> None:
     written = []
 
     def before(index: int) -> None:
         if index == 3:
             raise error
 
-    with pytest.raises(type(error)):
+    with pytest.raises(kind):
         upscale(before, write=lambda box, _: written.append(number(box)))
     assert written == list(range(len(written)))
     assert len(written) <= 3

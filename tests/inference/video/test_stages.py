@@ -20,7 +20,7 @@ from sr.inference.video.stages import (
 )
 from sr.io.video.frame import Color, Frame, Layout
 from sr.io.video.pixels.yuv import Conversion
-from sr.tiling.runner import NumericError
+from sr.tiling.runner import NetworkError, NumericError
 from sr.tiling.upscaler import StoppedError, Upscaler
 
 CPU = torch.device("cpu")
@@ -167,7 +167,7 @@ def test_several_passes_and_shrinking_give_the_size_that_is_asked_for() -> None:
     [
         (MemoryError("full"), MemoryError, "frame 4: .*not enough memory"),
         (RuntimeError("out of memory, somehow"), MemoryError, "frame 4: "),
-        (KeyError("ours"), KeyError, "ours"),
+        (KeyError("ours"), NetworkError, "KeyError in the network: .*ours"),
         (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
     ],
 )

@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Way:
+class Method:
     """An upscaling method; bicubic has no weights and hash."""
 
     name: str
@@ -79,9 +79,8 @@ def bundled_models() -> list[Path]:
     return [model.file for model in BUNDLED if not model.read_facts().takes_clips]
 
 
-def load_ways(models: Sequence[Path], device: torch.device, precision: str) -> list[Way]:
-    """A way for each model, by the name of its file or the name of a bundled one; of models that
-    are one file, for the first.
+def load_methods(models: Sequence[Path], device: torch.device, precision: str) -> list[Method]:
+    """Load a method for each model, named after its file or as the bundled one is; each file once.
 
     Raises ValueError for what is no model of single images.
     """
@@ -100,27 +99,27 @@ def name_models(files: Sequence[Path]) -> dict[str, Path]:
     return dict(zip(names, files, strict=True))
 
 
-def with_bicubic(ways: Iterable[Way]) -> dict[int, list[Way]]:
+def with_bicubic(methods: Iterable[Method]) -> dict[int, list[Method]]:
     """Return methods by scale, bicubic first."""
-    by_scale: dict[int, list[Way]] = {}
-    for way in sorted(ways, key=lambda way: way.scale):
-        bicubic = Way(BICUBIC, way.scale, "", Bicubic(way.scale))
-        by_scale.setdefault(way.scale, [bicubic]).append(way)
+    by_scale: dict[int, list[Method]] = {}
+    for method in sorted(methods, key=lambda method: method.scale):
+        bicubic = Method(BICUBIC, method.scale, "", Bicubic(method.scale))
+        by_scale.setdefault(method.scale, [bicubic]).append(method)
     return by_scale
 
 
-def seconds_a_megapixel(ways: Sequence[Way], side: int, num_rounds: int) -> list[Seconds]:
+def seconds_a_megapixel(methods: Sequence[Method], side: int, num_rounds: int) -> list[Seconds]:
     """Time each method on an image of noise; rounds as in speed_rounds.py.
 
     side: pixels of the result, at most.
     """
     noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     contestants, megapixels = [], []
-    for way in ways:
-        lr_side = side // way.scale
+    for method in methods:
+        lr_side = side // method.scale
         lr = noise[..., :lr_side, :lr_side].contiguous()
-        contestants.append(timed(partial(way.module, lr), CPU))
-        megapixels.append((way.scale * lr_side) ** 2 / 1e6)
+        contestants.append(timed(partial(method.module, lr), CPU))
+        megapixels.append((method.scale * lr_side) ** 2 / 1e6)
     taken = in_turn(contestants, num_rounds)
     return [
         Seconds(statistics.median(seconds) / each, min(seconds) / each)
@@ -128,14 +127,14 @@ def seconds_a_megapixel(ways: Sequence[Way], side: int, num_rounds: int) -> list
     ]
 
 
-def _load(name: str, file: Path, device: torch.device, precision: str) -> Way:
+def _load(name: str, file: Path, device: torch.device, precision: str) -> Method:
     generator = load_generator(file)
     if generator.window is not None:
         raise ValueError(f"{name}: a model of clips; expected one of single images (vid4.py)")
     num_weights = count_computing_weights(generator.network) or None
     runtime = RuntimeOptions(precision=precision)
     (upscaler,) = make_upscalers([generator], [device], print_warning, runtime, name=file.name)
-    return Way(
+    return Method(
         name,
         generator.scale,
         generator.architecture,
