@@ -218,6 +218,7 @@ def _open_source(task: "Task", options: InferOptions) -> AbstractContextManager[
         frames=options.output.frames,
         page=options.output.page,
         damaged=options.video.damaged or "stop",
+        name=task.name,
     )
 
 

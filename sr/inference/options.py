@@ -118,7 +118,8 @@ class OutputOptions:
     long_side: Annotated[int | None, Flag(SIZE, "PIXELS", min=1)] = None
     """Length of the longer side; the aspect ratio is kept."""
     alpha: Annotated[Alpha, Flag(RESULT)] = "model"
-    """Alpha channel: upscaled by the network, by bicubic interpolation, or dropped."""
+    """Alpha channel, of videos too: upscaled by the network, by bicubic interpolation, or
+    dropped."""
     frames: Annotated[Literal["refuse", "each"], Flag(RESULT)] = "refuse"
     """Animations and files with several pages: refused, or each frame is upscaled (to .webp or
     .tif). Reduced copies in a TIFF do not count as pages."""
@@ -283,7 +284,8 @@ class RuntimeOptions:
     """Average over eight flips and transposes of the image (self-ensemble): eight times the time,
     slightly better."""
     max_pixels: Annotated[int, Flag(FILES, "PIXELS", min=1)] = DEFAULT_MAX_PIXELS
-    """Refuse images whose header declares more pixels: a small file can declare a huge image."""
+    """Refuse images, and videos with frames, whose header declares more pixels: a small file can
+    declare a huge image."""
 
 
 @dataclass(frozen=True)
@@ -293,8 +295,8 @@ class InferOptions:
     inputs: Annotated[Sequence[Path], Flag(INPUT, "PATH...", ("-i", "--input"))]
     """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, float TIFF, gray, RGB, CMYK,
     Lab, with or without alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image
-    sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated. `-` alone:
-    one image from standard input."""
+    sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated. A pipe
+    can hold an image; `-` alone: one image from standard input."""
     output: OutputOptions
     model: Annotated[
         str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)

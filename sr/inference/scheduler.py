@@ -139,6 +139,7 @@ class Scheduler:
             options.output,
             self._pool.scale,
             takes_clips=self._upscalers[0].takes_clips,
+            max_pixels=options.runtime.max_pixels,
         )
         if self._references is not None:
             is_only = self._num_videos == 1

@@ -1,9 +1,8 @@
 """The tasks of a run: which images and videos there are, and where their results go.
 
-Files are looked for and none is opened. What cannot be done is refused by `check_tasks`.
+Files are looked for and none is opened but pipes. What cannot be done is refused by `check_tasks`.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from sr.errors import UserError
 from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.output_size import label_size
+from sr.inference.pipe_input import read_once, refuse_devices
 from sr.inference.video.resume import locate_segments
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
@@ -41,7 +41,7 @@ class Task:
     """A file; for a video also the pattern of its frames."""
     kind: Kind = "image"
     content: bytes | None = None
-    """What standard input holds, where that is the source."""
+    """What standard input or another pipe holds, where that is the source."""
     skipped: bool = False
     """The output exists and stays as it is."""
     plan: "ImagePlan | VideoPlan | None" = None
@@ -61,9 +61,14 @@ class Task:
         """What the network is to read, in millions."""
         return 0.0 if self.plan is None or self.skipped else self.plan.megapixels
 
+    @property
+    def name(self) -> str:
+        """Of the source, for messages."""
+        return "standard input" if self.source == STREAM else str(self.source)
+
     def describe_error(self) -> str:
         """Return the error in words that name the source."""
-        name = "standard input" if self.source == STREAM else str(self.source)
+        name = self.name
         text = str(self.error)
         if self.error is not None and is_out_of_memory(self.error):
             text = f"not enough memory: {text}" if text else "not enough memory"
@@ -154,9 +159,8 @@ def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
             path = output.path
         else:
             path = output.path / below / _name_output(source, kind, output, scale)
-        content = sys.stdin.buffer.read() if source == STREAM else None
         skipped = is_skipped(path, kind, output)
-        tasks.append(Task(source, path, kind, content, skipped))
+        tasks.append(Task(source, path, kind, read_once(source, kind), skipped))
     return tasks, num_ignored
 
 
@@ -194,6 +198,7 @@ def _find_sources(
     missing = [str(path) for path in inputs if not (is_pattern(path) or _exists(path))]
     if missing:
         raise NoInputError(f"no such file or folder: {', '.join(missing)}")
+    refuse_devices(inputs)
     if is_video_name(output):  # so a folder is one, of frames, and so is an animation
         return [(path, Path(), "video") for path in inputs], 0
     found: dict[Path, tuple[Path, Path, Kind]] = {}

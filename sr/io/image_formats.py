@@ -97,6 +97,11 @@ def limit_depth(suffix: str, depth: int, *, name: object = "") -> int:
     return min(depth, _find_format(suffix, name or suffix).depth)
 
 
+def holds_alpha(suffix: str) -> bool:
+    """Return whether files of `suffix` can be transparent."""
+    return _find_format(suffix, suffix).alpha
+
+
 def select_kinds(
     suffix: str, kinds: Collection[str], *, num_bands: int, num_frames: int = 1
 ) -> frozenset[str]:

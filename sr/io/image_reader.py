@@ -25,6 +25,7 @@ import pyvips
 
 from sr.io.image_convert import convert_pixels
 from sr.io.image_facts import ImageFacts, read_facts
+from sr.io.image_formats import ImageError
 from sr.io.image_load import (
     DAMAGE_HINT,
     Damaged,
@@ -35,6 +36,7 @@ from sr.io.image_load import (
     load_image,
 )
 from sr.io.image_metadata import Metadata, read_metadata
+from sr.io.pipe import is_pipe
 
 DEFAULT_MAX_PIXELS = 1_000_000_000
 
@@ -114,6 +116,7 @@ def open_image(
     frames: Frames = "refuse",
     page: int | None = None,
     damaged: Damaged = "stop",
+    name: str = "standard input",
 ) -> Iterator[ImageReader]:
     """Open an image file, or the content of one.
 
@@ -121,9 +124,9 @@ def open_image(
     may be damaged. max_pixels: of all frames; images with more are refused by their header, because
     a small file can hold endless pixels. frames: what to do with animations and several pages.
     page: of these the only one to be read, counted from 1. damaged: refuse damage, or leave empty
-    what cannot be decoded.
+    what cannot be decoded. name: of content, for messages.
     """
-    image = _read_file(source, LoadOptions(max_pixels, frames, page, damaged))
+    image = _read_file(source, LoadOptions(max_pixels, frames, page, damaged), name)
     try:
         yield image
     finally:
@@ -136,10 +139,12 @@ def read_header(source: Path | bytes, **options: Any) -> Header:
         return image.header
 
 
-def _read_file(source: Path | bytes, options: LoadOptions) -> ImageReader:
+def _read_file(source: Path | bytes, options: LoadOptions, content_name: str) -> ImageReader:
     pyvips.cache_set_max(0)  # its memory of operations would hold closed images
     logging.getLogger("pyvips").setLevel(logging.ERROR)  # what matters becomes an error or a note
-    name = str(source) if isinstance(source, Path) else "standard input"
+    name = str(source) if isinstance(source, Path) else content_name
+    if isinstance(source, Path) and is_pipe(source):
+        raise ImageError(f"{name}: expected an image in a file, got a pipe")
     with (
         convert_errors(name),
         source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file,

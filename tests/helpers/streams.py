@@ -93,6 +93,7 @@ def write_source(
         for number, name in enumerate(sounds):
             track: Any = container.add_stream(name, rate=48000)
             track.codec_context.layout = "stereo"
+            track.codec_context.bit_rate = 128_000
             track.metadata.update(language=("eng", "deu")[number % 2], title=f"Sound {number}")
             track.disposition = number % 2  # the second is the default
             tracks.append(track)

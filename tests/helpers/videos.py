@@ -12,7 +12,13 @@ import typer
 from torch import Tensor, nn
 
 from sr.cli import infer
-from sr.inference.options import InferOptions, OutputOptions, VideoOptions
+from sr.inference.options import (
+    DEFAULT_MAX_PIXELS,
+    InferOptions,
+    OutputOptions,
+    RuntimeOptions,
+    VideoOptions,
+)
 from sr.inference.run import run
 from sr.inference.tasks import RunSummary
 from sr.io.event_log import Event
@@ -79,6 +85,7 @@ def upscale(
     video: VideoOptions = LOSSLESS,
     listener: Listener | None = None,
     reference: Path | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     **options: Any,
 ) -> RunSummary:
     """Run the whole program, by default with an identity network and an encoder without loss.
@@ -91,6 +98,7 @@ def upscale(
             [source] if isinstance(source, Path) else source,
             OutputOptions(output, **options),
             video=video,
+            runtime=RuntimeOptions(max_pixels=max_pixels),
             reference=reference,
         ),
         listener or Listener(),

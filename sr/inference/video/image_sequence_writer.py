@@ -1,6 +1,7 @@
 """The upscaled frames of a video, written as numbered images."""
 
 import numpy as np
+import torch
 
 from sr.inference.channels import Pixels, quantize
 from sr.inference.events import Emit
@@ -24,7 +25,7 @@ def write_image_sequence(
     progress = Progress(pipeline.first, plan.info.num_frames)
     plan.output.parent.mkdir(parents=True, exist_ok=True)
     for frame, sr in pipeline.run():
-        bands = sr[0].mean(0, keepdim=True) if gray else sr[0]
+        bands = torch.cat([sr[0, :3].mean(0, keepdim=True), sr[0, 3:]]) if gray else sr[0]
         pixels = quantize(bands.clamp(0, 1), dtype)
         path = format_frame_path(plan.output, frame.number)
         write_image(

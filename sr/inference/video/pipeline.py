@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sr.inference.load_upscaler import FILLING_SIZE
+from sr.inference.options import Alpha
 from sr.inference.video.frame_windows import WindowStage, with_neighbors
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
@@ -45,7 +46,8 @@ class Pipeline:
     """The upscaled frames of one video, computed while they are taken.
 
     frames: all of the source. first: number of the first frame that is wanted. only: the numbers of
-    those that are, None for all from the first one on.
+    those that are, None for all from the first one on. alpha: how transparency is upscaled, where
+    the frames have it.
     """
 
     def __init__(
@@ -58,11 +60,12 @@ class Pipeline:
         first: int = 0,
         only: Collection[int] | None = None,
         temporal_filter: bool = False,
+        alpha: Alpha = "model",
         sink: FrameSink | None = None,
     ) -> None:
         self.prefetcher = prefetcher
         self.network = NetworkStage(
-            upscalers, (plan.height, plan.width), plan.num_passes, prefetcher.stopped
+            upscalers, (plan.height, plan.width), plan.num_passes, prefetcher.stopped, alpha
         )
         self.first = first
         self.num_frames = 0
@@ -82,13 +85,16 @@ class Pipeline:
         self._batch_size = choose_batch_size(info.height, info.width, self._devices[0])
 
     def run(self) -> Iterator[tuple[Frame, Tensor]]:
-        """Yield each frame from the first one on with its (1, 3, H, W), RGB, not clamped."""
+        """Yield each frame from the first one on with its (1, 3, H, W), RGB, not clamped.
+
+        Or (1, 4, H, W), with alpha, where the plan's frames have it.
+        """
         prefetch = self.prefetcher.prefetch
         results: Iterator[tuple[Frame, Tensor]]
         if self._filter is None:
             results = ((frame, sr) for frame, _, sr in self.run_network())
         else:
-            filtered = prefetch("filter", self._filter.filter(self.run_network()), NUM_READY)
+            filtered = prefetch("filter", self._filter_colors(self._filter), NUM_READY)
             results = (pair for pair in filtered if pair[0].number >= self.first)
         if self._sink is not None:
             results = prefetch("score", self._give_to_sink(results, self._sink), NUM_READY)
@@ -109,6 +115,14 @@ class Pipeline:
             batches = stage.pack(prefetch("convert", convert, NUM_READY))
             batches = prefetch("windows", batches, NUM_WINDOWS)
         return prefetch("network", self._count_frames(self.network.upscale(batches)), NUM_READY)
+
+    def _filter_colors(self, temporal_filter: TemporalFilter) -> Iterator[tuple[Frame, Tensor]]:
+        """Yield frames with their filtered colors, and alpha as it is."""
+        unfiltered = (
+            ((frame, sr[:, 3:]), lr[:, :3], sr[:, :3]) for frame, lr, sr in self.run_network()
+        )
+        for (frame, alpha), sr in temporal_filter.filter(unfiltered):
+            yield frame, torch.cat([sr, alpha.to(sr)], 1) if alpha.shape[1] else sr
 
     def _is_wanted(self, number: int) -> bool:
         """Return whether a frame is wanted, or one before the first that the filter needs."""
@@ -143,7 +157,7 @@ class Pipeline:
         results: Iterable[tuple[Frame, Tensor]], sink: FrameSink
     ) -> Iterator[tuple[Frame, Tensor]]:
         for frame, sr in results:
-            sink.process(sr)
+            sink.process(sr[:, :3])
             yield frame, sr
         sink.flush()
 

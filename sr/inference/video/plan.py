@@ -1,15 +1,18 @@
 """What one video needs, found out and checked before any of its frames is upscaled."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sr.inference.options import OutputOptions, VideoOptions
+from sr.inference.options import DEFAULT_MAX_PIXELS, OutputOptions, VideoOptions
 from sr.inference.output_size import TargetError, choose_size, count_megapixels, count_passes
-from sr.inference.video.source import open_source
-from sr.io.image_formats import check_writable, limit_depth
+from sr.inference.video.source import Source, open_source
+from sr.io.image_formats import check_writable, holds_alpha, limit_depth
 from sr.io.video.encode.encoder import Encoding, plan_encoding
+from sr.io.video.encode.pixel_format import warn_of_players
 from sr.io.video.formats import is_pattern
 from sr.io.video.frame import VideoInfo
+from sr.io.video.mux.spatial import can_copy_spatial, choose_copying_encoder
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.pixels.color import HDR_TRANSFERS
 
@@ -35,6 +38,17 @@ class VideoPlan:
     """Bits per sample of the result."""
     scale: int
     """Of the network."""
+    max_pixels: int
+    """Of a frame of the source."""
+    keeps_spatial: bool = False
+    """What the source's container says of 360 degree and stereoscopic video is copied."""
+    found: tuple[str, ...] = ()
+    """What has been reported of frames behind the first."""
+
+    def open_source(self, options: VideoOptions) -> AbstractContextManager[Source]:
+        """Open the source, for frames as `info` says."""
+        alpha = self.info.layout.alpha
+        return open_source(self.source, options, alpha=alpha, max_pixels=self.max_pixels)
 
     @property
     def megapixels(self) -> float:
@@ -51,15 +65,20 @@ def plan_video(
     scale: int,
     *,
     takes_clips: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> tuple[VideoPlan, list[str]]:
     """Return what a video needs, and in words what will be guessed, converted or lost.
 
-    takes_clips: the network takes several frames, so that it cannot run over its own results.
+    takes_clips: the network takes several frames, so that it cannot run over its own results, and
+    leaves out transparency. max_pixels: of a frame; larger ones are refused by their header.
     Raises VideoError for a video that cannot be read, EncoderError for a result that cannot be
     written, ImageError for images that cannot, and TargetError for a size out of reach.
     """
-    with open_source(source, options) as opened:
+    with open_source(source, options, max_pixels=max_pixels) as opened:
         info = opened.info
+        found = opened.look_ahead()
+    wants_alpha = info.has_alpha and output_options.alpha != "drop" and not takes_clips
+    info = replace(info, layout=replace(info.layout, alpha=wants_alpha))
     height, width, passes = choose_coded_size(info, output_options, scale)
     if takes_clips and passes > 1:
         raise TargetError(
@@ -68,10 +87,11 @@ def plan_video(
             f"{info.width}x{info.height}"
         )
     suffix = output.suffix.lower()
-    notes = list(info.notes)
-    encoding, streams = None, StreamPlan()
+    notes = [*info.notes, *found]
+    encoding, streams, keeps_spatial = None, StreamPlan(), False
     if is_pattern(output):
-        bands = 1 if info.layout.kind == "gray" else 3
+        keeps_alpha = wants_alpha and holds_alpha(suffix)
+        bands = (1 if info.layout.kind == "gray" else 3) + keeps_alpha
         check_writable(suffix, height=height, width=width, num_bands=bands, name=output)
         depth = limit_depth(suffix, 8 if info.layout.depth == 8 else 16, name=output)
         notes += _list_lost_in_images(info)
@@ -90,9 +110,35 @@ def plan_video(
             options=options.encoder_options,
         )
         depth = encoding.layout.depth
-        streams = plan_streams(source, video_stream=info.stream, suffix=suffix)
+        keeps_alpha = encoding.layout.alpha
+        keeps_spatial = can_copy_spatial(info, encoding.encoder)
+        keeps_time_code = options.start is None and options.fps is None
+        streams = plan_streams(
+            source, video_stream=info.stream, suffix=suffix, keeps_time_code=keeps_time_code
+        )
         notes += [*encoding.notes, *streams.notes]
-    plan = VideoPlan(source, output, info, height, width, passes, encoding, streams, depth, scale)
+        if options.pix_fmt is None:
+            notes += warn_of_players(encoding.encoder, encoding.layout)
+    if info.has_alpha and not keeps_alpha and output_options.alpha != "drop":
+        what = "transparency is left out" if info.codec else "transparency is put over black"
+        notes.append(f"{what}: {_explain_lost_alpha(takes_clips, encoding, suffix)}")
+    if info.spatial and not keeps_spatial:
+        notes += _list_lost_spatial(info, is_video=encoding is not None)
+    plan = VideoPlan(
+        source=source,
+        output=output,
+        info=replace(info, layout=replace(info.layout, alpha=keeps_alpha)),
+        height=height,
+        width=width,
+        num_passes=passes,
+        encoding=encoding,
+        streams=streams,
+        depth=depth,
+        scale=scale,
+        max_pixels=max_pixels,
+        keeps_spatial=keeps_spatial,
+        found=tuple(found),
+    )
     return plan, notes
 
 
@@ -105,6 +151,28 @@ def choose_coded_size(info: VideoInfo, options: OutputOptions, scale: int) -> tu
         options = replace(options, size=options.size[::-1])
     height, width = choose_size(options, info.height, info.width, scale)
     return height, width, count_passes((info.height, info.width), (height, width), scale)
+
+
+def _explain_lost_alpha(takes_clips: bool, encoding: Encoding | None, suffix: str) -> str:
+    if takes_clips:
+        return "models of several frames have no place for it"
+    if encoding is None:
+        return f"{suffix} holds none, .png does"
+    return (
+        f"{encoding.encoder} has no place for it; --codec ffv1 or prores into .mkv keeps it, and so"
+        " do images, as by -o %05d.png"
+    )
+
+
+def _list_lost_spatial(info: VideoInfo, *, is_video: bool) -> list[str]:
+    notes = [
+        f"the tag of 360 degree or stereoscopic video ({tag}) is left out: players will show the"
+        " result flat"
+        for tag in info.spatial
+    ]
+    if is_video and (encoder := choose_copying_encoder(info)) is not None:
+        notes[-1] += f"; --codec {encoder} keeps it"
+    return notes
 
 
 def _list_lost_in_images(info: VideoInfo) -> list[str]:

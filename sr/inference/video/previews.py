@@ -12,7 +12,6 @@ from sr.inference.options import VideoOptions
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
-from sr.inference.video.source import open_source
 from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
 
@@ -34,12 +33,12 @@ def write_previews(
         return
     numbers = choose_preview_frames(plan.info.num_frames, options.preview)
     folder, stem = plan.output.parent, plan.output.stem.replace("%", "")
-    with open_source(plan.source, options) as source, Prefetcher() as prefetcher:
+    with plan.open_source(options) as source, Prefetcher() as prefetcher:
         pipeline = Pipeline(prefetcher, source.frames(), plan, upscalers, only=numbers)
         for frame, lr, sr in pipeline.run_network():
             seconds = float(frame.pts * plan.info.time_base)
             path = name_preview(folder, stem, frame.number, seconds)
-            write_preview(path, lr, sr)
+            write_preview(path, lr[:, :3], sr[:, :3])
             emit("progress", preview=path)
 
 

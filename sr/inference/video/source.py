@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-from sr.inference.options import VideoOptions
+from sr.inference.options import DEFAULT_MAX_PIXELS, VideoOptions
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.video.formats import is_frames_pattern
@@ -47,6 +47,15 @@ class Source:
     def damage(self) -> list[str]:
         """Faults that were passed over; complete when the frames are at their end."""
         return self._reader.damage
+
+    @property
+    def found(self) -> list[str]:
+        """What is lost or converted, and begins after the first frame; it grows with the frames."""
+        return self._reader.found
+
+    def look_ahead(self) -> list[str]:
+        """Return what a few frames from the first on have of it; the frames are read by then."""
+        return self._reader.look_ahead() if isinstance(self._reader, VideoReader) else []
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames, once.
@@ -91,26 +100,43 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path, options: VideoOptions) -> Iterator[Source]:
+def open_source(
+    path: Path,
+    options: VideoOptions,
+    *,
+    alpha: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Iterator[Source]:
     """Open a video file, an animation, or a folder or pattern of images.
 
+    alpha: hand out transparency, if there is any. max_pixels: of a frame; of an animation, of all.
     Raises VideoError naming the file for what cannot be read.
     """
-    with _open_reader(path, options) as reader:
+    with _open_reader(path, options, alpha, max_pixels) as reader:
         yield Source(reader, options)
 
 
-def _open_reader(path: Path, options: VideoOptions) -> AbstractContextManager[VideoReader | Images]:
+def _open_reader(
+    path: Path, options: VideoOptions, alpha: bool, max_pixels: int
+) -> AbstractContextManager[VideoReader | Images]:
+    rate = options.fps or USUAL_RATE
     if is_frames_pattern(path):
-        return open_image_sequence(list_pattern_files(path), options.fps or USUAL_RATE)
+        images = list_pattern_files(path)
+        return open_image_sequence(images, rate, alpha=alpha, max_pixels=max_pixels)
     if path.is_dir():
         images = list_files(path, False, READABLE_SUFFIXES).files
         if not images:
             raise VideoError(f"{path}: expected images as frames in this folder, got none")
-        return open_image_sequence(images, options.fps or USUAL_RATE)
+        return open_image_sequence(images, rate, alpha=alpha, max_pixels=max_pixels)
     if path.suffix.lower() in _ANIMATION_SUFFIXES:
-        return open_animation(path)
-    return open_video(path, stream=options.stream, damaged=options.damaged or "continue")
+        return open_animation(path, alpha=alpha, max_pixels=max_pixels)
+    return open_video(
+        path,
+        stream=options.stream,
+        damaged=options.damaged or "continue",
+        alpha=alpha,
+        max_pixels=max_pixels,
+    )
 
 
 def _count_frames_until(moment: Moment | None, rate: Fraction, default: int) -> int:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sr.inference.options import Alpha
+from sr.inference.video.alpha import upscale_transparent
 from sr.io.video.frame import Frame, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.tiling.read_ahead import on_own_stream
@@ -26,8 +28,9 @@ from sr.tiling.upscaler import StoppedError, Upscaler
 MAX_FRAMES = 32  # of a batch, repeated ones included, so that a still scene does not hold up all
 
 Upscaled = tuple[Frame, Tensor, Tensor]
-"""A frame, lr (1, 3, h, w) and sr (1, 3, H, W), both RGB, not clamped, on the network's device. The
-very tensors of the frame before where both are equal."""
+"""A frame, lr (1, 3, h, w) and sr (1, 3, H, W), both RGB, not clamped, on the network's device; of
+transparent frames both have alpha as a fourth channel. The very tensors of the frame before where
+both are equal."""
 
 
 @dataclass
@@ -40,7 +43,8 @@ class Batch:
     is_new: list[bool] = field(default_factory=list)
     """Of each frame: it differs from the one before."""
     lr: list[Tensor] = field(default_factory=list)
-    """Of each new frame: (1, 3, h, w), RGB, not clamped, on the device."""
+    """Of each new frame: (1, 3, h, w), RGB, not clamped, on the device; or with alpha (1, 4, h,
+    w)."""
     windows: list[Tensor] = field(default_factory=list)
     """Of each new frame, for a network that sees several: (1, C, h, w), packed, on the device.
     Empty for others, which take `lr`."""
@@ -83,7 +87,7 @@ class NetworkStage:
     """Upscales batches, each device its own in turn, and keeps the order of frames.
 
     size: (height, width) of the results, which are resampled to it after `num_passes` runs of the
-    network.
+    network. alpha: how transparency is upscaled.
     """
 
     def __init__(
@@ -92,8 +96,10 @@ class NetworkStage:
         size: tuple[int, int],
         num_passes: int,
         stopped: threading.Event,
+        alpha: Alpha = "model",
     ) -> None:
         self._upscalers = upscalers
+        self._alpha: Alpha = alpha
         self._size = size
         self._num_passes = num_passes
         self._stopped = stopped
@@ -131,22 +137,31 @@ class NetworkStage:
         started = time.perf_counter()
         upscaler = self._upscalers[batch.turn]
         given = batch.windows or batch.lr
-        sr = torch.cat(given) if len(given) > 1 else given[0]
+        lr = torch.cat(given) if len(given) > 1 else given[0]
+        upscale = partial(self._run_network, upscaler)
         try:
-            for _ in range(self._num_passes):
-                sr = upscaler.upscale_whole(sr, sr.device, self._on_tile)
+            if not batch.windows and lr.shape[1] == 4:
+                # Done when it returns: other threads read it on streams of their own.
+                sr = on_own_stream(upscale_transparent, lr.device)(lr, self._alpha, upscale)
+            else:
+                sr = upscale(lr)
         except (NumericError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 error.add_note(f"at frame {batch.frames[0].number}")
                 raise
             kind = NumericError if isinstance(error, NumericError) else MemoryError
             raise kind(f"frame {batch.frames[0].number}: {error}") from error
-        if sr.shape[2:] != self._size:
-            # Done when it returns: other threads read it on streams of their own.
-            sr = on_own_stream(_resize, sr.device)(sr, self._size)
         with self._counting:
             self.seconds += time.perf_counter() - started
         return [one[None] for one in sr]
+
+    def _run_network(self, upscaler: Upscaler, sr: Tensor) -> Tensor:
+        """(n, C, h, w) to (n, 3, H, W)."""
+        for _ in range(self._num_passes):
+            sr = upscaler.upscale_whole(sr, sr.device, self._on_tile)
+        if sr.shape[2:] != self._size:
+            sr = on_own_stream(_resize, sr.device)(sr, self._size)
+        return sr
 
     def _on_tile(self, _tile: int, _tiles: int) -> None:
         with self._counting:
@@ -191,8 +206,8 @@ def convert_to_planes(
 ) -> Iterator[tuple[Frame, Planes]]:
     """Yield each frame with the planes to encode.
 
-    results: (1, 3, H, W), the very tensor of the frame before where both are equal. pad: rows and
-    columns to repeat at the bottom and right.
+    results: (1, 3, H, W), or (1, 4, H, W) where `layout` has alpha; the very tensor of the frame
+    before where both are equal. pad: rows and columns to repeat at the bottom and right.
     """
     rows, columns = pad
     last: tuple[Tensor, Planes] | None = None

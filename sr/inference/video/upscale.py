@@ -1,7 +1,7 @@
 """One video -> its upscaled video, in the order of the work."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -24,10 +24,10 @@ from sr.inference.video.resume import (
     fingerprint_images,
 )
 from sr.inference.video.segment_encoder import SegmentEncoder
-from sr.inference.video.source import Source, open_source
+from sr.inference.video.source import Source
 from sr.io.atomic_write import atomic_write
 from sr.io.model_file import ModelFileError
-from sr.io.video.frame import OutputMismatchError, VideoError
+from sr.io.video.frame import Frame, OutputMismatchError, VideoError
 from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.video_track import VideoTrack
 from sr.io.video.time_range import TimeRange
@@ -55,7 +55,7 @@ def upscale_video(
     if options.video.preview:
         write_previews(plan, options.video, upscalers, emit)
     started = time.perf_counter()
-    with open_source(plan.source, options.video) as source, Prefetcher() as prefetcher:
+    with plan.open_source(options.video) as source, Prefetcher() as prefetcher:
         manifest, first = None, 0
         if plan.encoding is not None:
             depends_on = _list_dependencies(plan, options, upscalers, source)
@@ -66,11 +66,12 @@ def upscale_video(
             first = count_existing(plan)
         pipeline = Pipeline(
             prefetcher,
-            source.frames(),
+            _report_found(source, plan, emit),
             plan,
             upscalers,
             first=first,
             temporal_filter=options.video.temporal_filter,
+            alpha=options.output.alpha,
             sink=sink,
         )
         if manifest is None:
@@ -92,6 +93,17 @@ def upscale_video(
         "precision": name_precision(upscalers[0].dtype),
         "network_seconds": round(pipeline.network.seconds, 3),
     }
+
+
+def _report_found(source: Source, plan: VideoPlan, emit: Emit) -> Iterator[Frame]:
+    """Yield the frames, and warn of what is lost from one of them on as soon as it comes."""
+    num_seen = 0
+    for frame in source.frames():
+        for note in source.found[num_seen:]:
+            num_seen += 1
+            if note not in plan.found:
+                emit("warning", message=f"{plan.source}: {note}")
+        yield frame
 
 
 def _encode_and_mux(
@@ -140,6 +152,8 @@ def _list_dependencies(
         model["flow"] = flow.name
     with suppress(OSError, ModelFileError):  # a network from elsewhere has no file
         model |= fingerprint(find_model(options))
+    if plan.info.layout.alpha:
+        model["alpha"] = options.output.alpha
     return {
         "source": fingerprint_images(images) if images else fingerprint(plan.source),
         "model": model,
@@ -182,6 +196,7 @@ def _mux_segments(
         stream=info.stream,
         origin=first.first,
         last_duration=last.end - last.last,
+        keeps_spatial=plan.keeps_spatial,
     )
     original = plan.source if plan.source.is_file() else None
     whole = manifest.folder / f"whole{plan.output.suffix}"  # removed with the segments after a kill

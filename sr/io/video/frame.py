@@ -14,7 +14,8 @@ import numpy.typing as npt
 from sr.errors import UserError
 
 Planes = tuple[npt.NDArray[Any], ...]
-"""Y, Cb, Cr; or R, G, B; or gray alone: each (h, w), uint8 for 8 bits per sample, else uint16."""
+"""Y, Cb, Cr; or R, G, B; or gray alone; then alpha, if any: each (h, w), uint8 for 8 bits per
+sample, else uint16. Alpha is full range, colors are not multiplied by it."""
 
 Siting = Literal["left", "center"]
 """Where chroma samples of 4:2:0 lie horizontally: on the luma samples' columns (MPEG-2 and later),
@@ -26,7 +27,8 @@ UNROTATED = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 _YUV = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
 _NAMES = re.compile(
-    r"yuvj?(?P<chroma>\d{3})p(?P<yuv>\d*)(le)?|gbrp(?P<rgb>\d*)(le)?|gray(?P<gray>\d*)(le)?"
+    r"yuv(j|(?P<yuva>a))?(?P<chroma>\d{3})p(?P<yuv>\d*)(le)?|gbr(?P<rgba>a)?p(?P<rgb>\d*)(le)?"
+    r"|gray(?P<gray>\d*)(le)?|ya(?P<ya>\d+)(le)?"
 )
 
 
@@ -47,28 +49,40 @@ class Layout:
     """Bits per sample, 8 to 16, in the low bits of uint16 where there are more than 8."""
     chroma_shift: tuple[int, int] = (0, 0)
     """Halvings of chroma's width and height: 4:2:0 (1, 1), 4:2:2 (1, 0), 4:4:4 (0, 0)."""
+    alpha: bool = False
+    """There is a last plane, of transparency."""
 
     @classmethod
     def parse(cls, pix_fmt: str) -> Self | None:
-        """Return the layout of FFmpeg's pixel format, None where it is not planar, or has alpha."""
+        """Return the layout of FFmpeg's pixel format, None where it is not planar.
+
+        Of gray with alpha FFmpeg has no planar format; ya8 and ya16le stand for it.
+        """
         found = _NAMES.fullmatch(pix_fmt)
         if found is None:
             return None
         chroma = found["chroma"]
         if chroma is not None:
-            return cls("yuv", int(found["yuv"] or 8), _YUV[chroma]) if chroma in _YUV else None
+            if chroma not in _YUV:
+                return None
+            return cls("yuv", int(found["yuv"] or 8), _YUV[chroma], found["yuva"] is not None)
         if found["rgb"] is not None:
-            return cls("rgb", int(found["rgb"] or 8))
+            return cls("rgb", int(found["rgb"] or 8), alpha=found["rgba"] is not None)
+        if found["ya"] is not None:
+            return cls("gray", int(found["ya"]), alpha=True)
         return cls("gray", int(found["gray"] or 8))
 
     @property
     def pix_fmt(self) -> str:
         """FFmpeg's name; the range of values is no part of it (no yuvj)."""
         bits = f"{self.depth}le" if self.depth > 8 else ""
+        a = "a" if self.alpha else ""
         if self.kind == "yuv":
             chroma = next(name for name, shift in _YUV.items() if shift == self.chroma_shift)
-            return f"yuv{chroma}p{bits}"
-        return f"gbrp{bits}" if self.kind == "rgb" else f"gray{bits}"
+            return f"yuv{a}{chroma}p{bits}"
+        if self.kind == "rgb":
+            return f"gbr{a}p{bits}"
+        return f"ya{bits or 8}" if self.alpha else f"gray{bits}"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -77,11 +91,12 @@ class Layout:
 
     def shapes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
         """Return (rows, columns) of each plane; chroma of odd sizes is rounded up."""
+        alpha = ((height, width),) if self.alpha else ()
         if self.kind == "gray":
-            return ((height, width),)
+            return ((height, width), *alpha)
         across, down = self.chroma_shift
         chroma = (-(-height // 2**down), -(-width // 2**across))
-        return ((height, width), chroma, chroma)
+        return ((height, width), chroma, chroma, *alpha)
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,15 @@ class VideoInfo:
     mastering: Mastering | None
     notes: tuple[str, ...]
     """What was guessed and what will be lost, for the user; without the file's name."""
+    codec: str = ""
+    """FFmpeg's name of the format; empty for images."""
+    has_alpha: bool = False
+    """Of the source; `layout` says whether it is handed out."""
+    spatial: tuple[str, ...] = ()
+    """FFmpeg's names of what the container says of 360 degree and stereoscopic video, with its
+    values: `Spherical Mapping: equirectangular`."""
+    is_spatial_copyable: bool = False
+    """It holds for any size, and the container says nothing else that does not."""
 
     @property
     def is_turned(self) -> bool:

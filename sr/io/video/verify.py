@@ -9,11 +9,13 @@ from __future__ import annotations  # Packet is generic in the stubs only
 import struct
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.packet import Packet
 from av.sidedata.sidedata import SideData
@@ -117,7 +119,26 @@ def _read_source(
         timed = [one.index for one in plan.passthrough if one.kind in ("audio", "subtitle")]
         streams = [container.streams[index] for index in timed]
         padding = {stream.index: _find_padding(stream) for stream in streams}
-        return time_range, read_timestamps(container, streams, time_range), padding
+        times = read_timestamps(container, streams, time_range)
+    for one in plan.passthrough:
+        if one.index in times and one.kind == "audio" and one.codec is not None:
+            # the first packets of some codecs (WMA, Vorbis) decode to nothing
+            heard = _find_first_sound(source, one.index)
+            if heard is not None:
+                start = max(times[one.index].start, heard - time_range.shift)
+                times[one.index] = replace(times[one.index], start=start)
+    return time_range, times, padding
+
+
+def _find_first_sound(source: Path, index: int) -> Fraction | None:
+    """Return when the first sample that can be decoded is heard, in the source's seconds."""
+    with open_container(source) as container, suppress(av.FFmpegError):
+        discard_other_streams(container, [index])
+        for frame in container.decode(container.streams[index]):
+            assert isinstance(frame, AudioFrame)
+            if frame.pts is not None and frame.time_base is not None:
+                return frame.pts * frame.time_base
+    return None
 
 
 def read_timestamps(

@@ -5,8 +5,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from helpers.clips import Tone, make_clip
+from helpers.matroska import EQUIRECTANGULAR, add_to_video_element
 
 from sr.inference.options import OutputOptions, VideoOptions
 from sr.inference.output_size import TargetError
@@ -149,4 +151,70 @@ def test_what_images_cannot_hold_is_reported(tmp_path: Path) -> None:
     notes = plan(source, "%d.png")[1]
     assert "pixels are 1.333 times as wide as high" in notes
     assert "have no HDR metadata" in notes
-    assert plan(source, "out.mkv")[1] == ""
+    assert plan(source, "out.mkv", codec="libx265")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "options", "words"),
+    [
+        ("yuv420p", {}, None),
+        ("yuv444p", {}, "few players take H.264 of 4:4:4 with 8 bits"),
+        ("yuv422p10le", {}, "few players take H.264 of 4:2:2 with 10 bits"),
+        ("yuv420p10le", {}, "with --codec libx265 they take 10 bits"),
+        ("yuv420p10le", {"pix_fmt": "yuv420p10le"}, None),
+        ("yuv420p10le", {"codec": "libx265"}, None),
+        ("yuv444p", {"codec": "ffv1"}, None),
+    ],
+)
+def test_h264_that_few_players_take_is_reported(
+    tmp_path: Path, pix_fmt: str, options: dict[str, Any], words: str | None
+) -> None:
+    source = make_clip(tmp_path / "in.mkv", 1, codec="ffv1", pix_fmt=pix_fmt)
+    notes = plan(source, "out.mkv", **options)[1]
+    assert (words or "") in notes
+    assert ("few players" in notes) == (words is not None)
+    assert ("--pix-fmt yuv420p" in notes) == (words is not None)
+
+
+def test_what_begins_after_the_first_frame_is_reported(tmp_path: Path) -> None:
+    first = make_clip(tmp_path / "a.h264", 2)
+    second = make_clip(tmp_path / "b.h264", 2, size=(48, 64))
+    source = tmp_path / "in.h264"
+    source.write_bytes(first.read_bytes() + second.read_bytes())
+    found, notes = plan(source, "out.mkv")
+    note = "frames of 64x48 yuv420p are converted to the first one's 32x24 yuv420p"
+    assert f"{note}, from frame 2 on" in notes
+    assert found.found == (f"{note}, from frame 2 on",)
+
+
+@pytest.mark.parametrize("options", [{"start": Moment(frame=2)}, {"fps": Fraction(50)}])
+def test_a_time_code_is_kept_or_said_to_be_lost(tmp_path: Path, options: dict[str, Any]) -> None:
+    source = tmp_path / "in.mov"
+    write_time_code(source)
+    assert "time code" not in plan(source, "out.mp4")[1]
+    assert "unknown" not in plan(source, "out.mp4")[1].replace("unknown, taken", "")
+    assert "the time code is left out" in plan(source, "out.mp4", **options)[1]
+
+
+def write_time_code(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        stream.metadata["timecode"] = "01:02:03:04"
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame(32, 24, "yuv420p")))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("codec", "is_kept"), [("libx264", False), ("libx265", False), ("ffv1", True)]
+)
+def test_360_degree_video_is_kept_by_the_same_codec_or_said_to_be_lost(
+    tmp_path: Path, codec: str, is_kept: bool
+) -> None:
+    source = make_clip(tmp_path / "in.mkv", 2, codec="ffv1")
+    add_to_video_element(source, EQUIRECTANGULAR)
+    found, notes = plan(source, "out.mkv", codec=codec)
+    assert found.keeps_spatial == is_kept
+    assert ("(Spherical Mapping: equirectangular" in notes) != is_kept
+    assert "players will show the result flat" in plan(source, "%d.png")[1]

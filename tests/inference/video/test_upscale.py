@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from helpers.clips import Tone, assert_same_frames, make_clip, read_frames, read_times
+from helpers.matroska import EQUIRECTANGULAR, add_to_video_element
 from helpers.videos import CountingNetwork, Listener, upscale
 
 from sr.inference.options import VideoOptions
@@ -227,6 +228,49 @@ def test_sound_stays_in_time_and_is_copied(tmp_path: Path) -> None:
             return [(packet.pts * packet.time_base, bytes(packet)) for packet in found]
 
     assert packets(source) == packets(output)
+
+
+def test_a_change_of_size_is_said_while_the_video_is_upscaled(tmp_path: Path) -> None:
+    first = make_clip(tmp_path / "a.h264", 40, size=(16, 16))
+    second = make_clip(tmp_path / "b.h264", 2, size=(48, 64))
+    source = tmp_path / "in.h264"
+    source.write_bytes(first.read_bytes() + second.read_bytes())
+    listener = Listener()
+    assert upscale(source, tmp_path / "out.mkv", listener=listener).exit_code == 0
+    assert len(read_frames(tmp_path / "out.mkv")) == 42
+    (warning,) = [note for note in listener.warnings if "converted" in note]
+    assert warning.endswith("are converted to the first one's 16x16 yuv420p, from frame 40 on")
+    stopping = VideoOptions(codec="ffv1", damaged="stop")
+    summary = upscale(source, tmp_path / "cut.mkv", video=stopping)
+    assert summary.exit_code == 4
+    assert len(read_frames(tmp_path / "cut.mkv")) == 40
+
+
+def test_the_projection_of_360_degree_video_is_carried(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mkv", 3, codec="ffv1")
+    add_to_video_element(source, EQUIRECTANGULAR)
+    for name in ("out.mkv", "out.mp4"):
+        network = CountingNetwork(2)
+        assert upscale(source, tmp_path / name, network=network).exit_code == 0
+        with open_video(tmp_path / name) as reader:
+            assert (reader.info.width, reader.info.height) == (64, 48)
+            assert reader.info.spatial[0].startswith("Spherical Mapping: equirectangular")
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_a_time_code_stays(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "in.mov"
+    with av.open(str(source), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        stream.metadata["timecode"] = "01:02:03:04"
+        container.mux([*stream.encode(av.VideoFrame(32, 24, "yuv420p")), *stream.encode(None)])
+    listener = Listener()
+    assert upscale(source, tmp_path / name, listener=listener).exit_code == 0
+    assert listener.warnings == []
+    with av.open(str(tmp_path / name)) as container:
+        tags = {key.lower(): value for key, value in container.streams.video[0].metadata.items()}
+    assert tags["timecode"] == "01:02:03:04"
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])

@@ -123,6 +123,15 @@ def test_sound_that_is_off_by_100_ms_is_found(tmp_path: Path, suffix: str, late:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("codec", ["wmav1", "wmav2"])
+def test_codecs_whose_first_packet_is_not_heard_are_as_expected(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    source = write_source(tmp_path / "in.wmv", sounds=(codec,))
+    assert _verify(mux(source, suffix), source) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_sound_that_ends_early_is_found(tmp_path: Path, suffix: str) -> None:
     right = write_source(tmp_path / "right.mkv", sounds=("aac",))
     wrong = write_source(tmp_path / "wrong.mkv", sounds=("aac",), sound_seconds=Fraction(1))

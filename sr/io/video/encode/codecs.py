@@ -62,6 +62,8 @@ class Codec:
     rgb: Literal["kept", "444", "420"] = "420"
     """What a source in RGB becomes by default."""
     keeps_gray: bool = False
+    keeps_alpha: bool = False
+    """Of transparency, as far as players decode it."""
     even: bool = True
     """Sizes must be a whole number of chroma samples. (ProRes takes others, and spoils the last
     column of chroma.)"""
@@ -89,13 +91,21 @@ class Codec:
         for name in sorted((one.name for one in listed), key=_PACKED.__contains__):
             layout = None if name.startswith("yuvj") else Layout.parse(_PACKED.get(name, name))
             # FFV1's slices spoil 4:1:1 and 4:1:0 whose sizes are no multiples of 4.
-            if layout and max(layout.chroma_shift) < 2 and layout.depth <= self.max_depth:
+            if layout is None or (layout.alpha and not self.keeps_alpha):
+                continue
+            if max(layout.chroma_shift) < 2 and layout.depth <= self.max_depth:
                 layouts.setdefault(layout, name)
         return layouts
 
 
-_PACKED = {"p010le": "yuv420p10le", "yuv444p10msble": "yuv444p10le", "bgr0": "gbrp"}
-"""Other arrangements of planar formats, for encoders that take only these."""
+_PACKED = {
+    "p010le": "yuv420p10le",
+    "yuv444p10msble": "yuv444p10le",
+    "bgr0": "gbrp",
+    "bgra": "gbrap",
+    "ya8": "",
+}
+"""Other arrangements of planar formats, for encoders that take only these; empty: not used."""
 _X26X_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
     "placebo",
@@ -169,9 +179,10 @@ _ALL = (
         defaults={"level": "3", "slicecrc": "1"},
         rgb="kept",
         keeps_gray=True,
+        keeps_alpha=True,
         even=False,
     ),
-    Codec("prores_ks", (_MKV,), rgb="444", segment_format="mov"),
+    Codec("prores_ks", (_MKV,), rgb="444", keeps_alpha=True, segment_format="mov"),
     _describe_nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, max_depth=8),
     _describe_nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, max_depth=10),
     _describe_nvenc("av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, max_depth=10),

@@ -6,15 +6,12 @@ encoder. So names are looked up first, and then the encoder is opened once on tr
 
 import os
 import re
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 import av
-import av.logging
 import cv2
 from av.codec.context import CodecContext, Flags, OptionFlags, ThreadType
 from av.video.codeccontext import VideoCodecContext
@@ -29,10 +26,10 @@ from sr.io.video.encode.codecs import (
     suggest_name,
 )
 from sr.io.video.encode.pixel_format import choose_color, choose_layout, choose_siting, round_size
+from sr.io.video.ffmpeg_log import capture_log
 from sr.io.video.formats import keeps_aspect_ratio
 from sr.io.video.frame import Color, Layout, Mastering, Siting, VideoInfo
 
-_LOGGING = threading.Lock()
 # What x264, x265 and SVT-AV1 print about a parameter of their own that they then ignore.
 _REFUSED = re.compile(r"Error parsing option|Unknown option|Invalid value for")
 _AVX512 = 256  # OpenCV's number for AVX-512 F, CD, BW, DQ and VL, all of which x264 asks for
@@ -139,7 +136,7 @@ def try_encoder(encoding: Encoding, rate: Fraction) -> None:
     configure_encoder(context, encoding, rate)
     printed: list[str] = []
     try:
-        with _capture_log(printed):
+        with capture_log(printed):
             context.open()
     except (av.FFmpegError, OSError, ValueError) as fault:
         raise EncoderError(_describe_refusal(encoding, printed or [str(fault)])) from fault
@@ -242,22 +239,6 @@ def _describe_losses(codec: Codec, info: VideoInfo, suffix: str) -> Iterator[str
             f"the pixels' aspect ratio {float(ratio):.4g} is lost, players will show them square: "
             f"{suffix} has no place for it with {codec.encoder}; choose .mp4, libx264 or libx265"
         )
-
-
-@contextmanager
-def _capture_log(lines: list[str]) -> Iterator[None]:
-    """Add what FFmpeg prints in this thread, warnings and worse, to `lines`."""
-    with _LOGGING:  # the level is one of the whole process
-        level, skip = av.logging.get_level(), av.logging.get_skip_repeated()
-        av.logging.set_level(av.logging.WARNING)
-        av.logging.set_skip_repeated(False)
-        try:
-            with av.logging.Capture(local=True) as captured:
-                yield
-        finally:
-            av.logging.set_level(level)
-            av.logging.set_skip_repeated(skip)
-            lines += [message.strip() for _, _, message in captured]
 
 
 def _describe_refusal(encoding: Encoding, printed: list[str]) -> str:

@@ -23,7 +23,7 @@ def choose_layout(
     """
     layouts = tuple(codec.list_layouts())
     if pix_fmt is not None:
-        return _check_choice(codec, pix_fmt, layouts), ()
+        return _check_choice(codec, pix_fmt, layouts, source), ()
     wanted, notes = _find_wanted(codec, source)
     same_kind = [layout for layout in layouts if layout.kind == wanted.kind]
     layout = min(same_kind, key=lambda offered: _rate_loss(wanted, offered))
@@ -83,9 +83,26 @@ def round_size(
     return *coded, (note,)
 
 
-def _check_choice(codec: Codec, pix_fmt: str, layouts: tuple[Layout, ...]) -> Layout:
+def warn_of_players(encoder: str, layout: Layout) -> tuple[str, ...]:
+    """Warn of H.264 that browsers, televisions and most phones do not play."""
+    is_usual = layout.depth == 8 and layout.chroma_shift == (1, 1)
+    if encoder not in ("libx264", "h264_nvenc") or is_usual:
+        return ()
+    hevc = ""
+    if layout.chroma_shift == (1, 1):
+        hevc = f", and with --codec libx265 they take {layout.depth} bits"
+    return (
+        f"few players take H.264 of {_format_chroma(layout)} with {layout.depth} bits per sample;"
+        f" all take --pix-fmt yuv420p{hevc}",
+    )
+
+
+def _check_choice(
+    codec: Codec, pix_fmt: str, layouts: tuple[Layout, ...], source: Layout
+) -> Layout:
     """Return the layout of the user's pixel format."""
     layout = Layout.parse(pix_fmt)
+    layouts = tuple(offered for offered in layouts if source.alpha or not offered.alpha)
     names = [offered.pix_fmt for offered in layouts]
     if layout is None or layout not in layouts or pix_fmt.startswith("yuvj"):
         raise EncoderError(
@@ -97,23 +114,25 @@ def _check_choice(codec: Codec, pix_fmt: str, layouts: tuple[Layout, ...]) -> La
 
 def _find_wanted(codec: Codec, source: Layout) -> tuple[Layout, tuple[str, ...]]:
     """Return the layout to look for among those that the encoder takes."""
-    if source.kind == "gray" and not codec.keeps_gray:
-        return Layout("yuv", source.depth, (1, 1)), ()  # few players show gray alone
+    if source.kind == "gray" and (source.alpha or not codec.keeps_gray):
+        # few players show gray alone
+        return Layout("yuv", source.depth, (1, 1), source.alpha), ()
     if source.kind != "rgb" or codec.rgb == "kept":
         return source, ()
     depth = min(source.depth, 10)  # players show no more
-    layout = Layout("yuv", depth, (0, 0) if codec.rgb == "444" else (1, 1))
+    layout = Layout("yuv", depth, (0, 0) if codec.rgb == "444" else (1, 1), source.alpha)
     fewer = f", and {source.depth} bits per sample {depth}" if depth < source.depth else ""
     return layout, (f"RGB becomes Y'CbCr {_format_chroma(layout)}, as players expect{fewer}",)
 
 
-def _rate_loss(wanted: Layout, offered: Layout) -> tuple[int, int, int, int]:
-    """Rate a layout, less is better: bits lost, then chroma lost, then what is too much."""
+def _rate_loss(wanted: Layout, offered: Layout) -> tuple[bool, int, int, int, int]:
+    """Rate a layout, less is better: alpha, bits, then chroma lost, then what is too much."""
     bits = wanted.depth - offered.depth
     chroma = [
         have - want for want, have in zip(wanted.chroma_shift, offered.chroma_shift, strict=True)
     ]
     return (
+        wanted.alpha != offered.alpha,
         max(bits, 0),
         sum(max(halvings, 0) for halvings in chroma),
         sum(max(-halvings, 0) for halvings in chroma),
@@ -123,7 +142,7 @@ def _rate_loss(wanted: Layout, offered: Layout) -> tuple[int, int, int, int]:
 
 def _describe_losses(codec: Codec, wanted: Layout, layout: Layout) -> tuple[str, ...]:
     """Describe what `layout` lacks of `wanted`."""
-    bits, chroma, _, _ = _rate_loss(wanted, layout)
+    _, bits, chroma, _, _ = _rate_loss(wanted, layout)
     notes = []
     if bits:
         notes.append(
@@ -139,4 +158,4 @@ def _describe_losses(codec: Codec, wanted: Layout, layout: Layout) -> tuple[str,
 
 def _format_chroma(layout: Layout) -> str:
     """Format a chroma as in 4:2:0."""
-    return ":".join(layout.pix_fmt[3:6])
+    return ":".join(layout.pix_fmt.removeprefix("yuv").removeprefix("a")[:3])

@@ -207,16 +207,16 @@ def _view_planes(frame: VideoFrame, planes: Planes) -> list[npt.NDArray[Any]]:
     height = planes[0].shape[0]
     dtype = planes[0].dtype
     rows = [_view_rows(plane, dtype) for plane in frame.planes]
-    if frame.format.name == "bgr0":
+    if frame.format.name in ("bgr0", "bgra"):
         pixels = rows[0][:height]
         pixels[:, 3::4] = 0
-        return [pixels[:, 2::4], pixels[:, 1::4], pixels[:, 0::4]]
+        return [pixels[:, 2::4], pixels[:, 1::4], pixels[:, 0::4], pixels[:, 3::4]][: len(planes)]
     if frame.format.name == "p010le":
         down = planes[1].shape[0]
         chroma = rows[1][:down]
         return [rows[0][:height], chroma[:, 0::2], chroma[:, 1::2]]
-    if frame.format.name.startswith("gbrp"):
-        rows = [rows[2], rows[0], rows[1]]
+    if frame.format.name.startswith("gbr"):
+        rows = [rows[2], rows[0], rows[1], *rows[3:]]
     return [target[: plane.shape[0]] for target, plane in zip(rows, planes, strict=True)]
 
 

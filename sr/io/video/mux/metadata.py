@@ -26,10 +26,11 @@ _STALE = {
     "number_of_frames",
     "number_of_bytes",
     "bps",
+    "alpha_mode",  # of WebM's way of transparency, which no result has
 }
 _STALE_START = "_statistics"
 # A time code counts frames: it is wrong as soon as another frame is the first, or rates differ.
-_TIME_CODE = "timecode"
+TIME_CODE = "timecode"
 
 
 def filter_tags(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str, str]:
@@ -38,7 +39,7 @@ def filter_tags(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[
     for key, value in metadata.items():
         name = key.lower().split("-")[0]  # mkvmerge adds the language: BPS-eng
         stale = name in _STALE or name.startswith(_STALE_START)
-        if not stale and (time_code or name != _TIME_CODE):
+        if not stale and (time_code or name != TIME_CODE):
             kept[key] = value
     return kept
 

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
-from sr.io.video.mux.metadata import cut_chapters, filter_stream_tags, filter_tags
+from sr.io.video.mux.metadata import TIME_CODE, cut_chapters, filter_stream_tags, filter_tags
 from sr.io.video.mux.passthrough import PassthroughPackets
 from sr.io.video.mux.streams import StreamPlan, has_streams
 from sr.io.video.mux.video_track import (
@@ -67,7 +67,7 @@ def mux_video(
         passthrough = None
         try:
             with _create_output(output, muxer, video) as result:
-                stream = _add_video(result, segments[0], video, output)
+                stream = _add_video(result, segments[0], video, output, original)
                 if source is not None and original is not None:
                     _copy_metadata(original, video, time_range, result)
                     passthrough = PassthroughPackets(source, original, plan, time_range, result)
@@ -87,18 +87,26 @@ def _create_output(output: Path, muxer: str, video: VideoTrack) -> OutputContain
         unit = video.time_base.denominator
         if unit <= _FINEST:  # else starts are rounded to milliseconds
             options["movie_timescale"] = str(unit * max(-(-1000 // unit), 1))
+        if video.keeps_spatial:
+            options["strict"] = "unofficial"  # as FFmpeg calls MP4's boxes of 360 degree video
     else:
         options = {"default_mode": "passthrough"}  # dispositions as the source's, none inferred
     return av.open(make_file_url(output), "w", format=muxer, container_options=options)
 
 
 def _add_video(
-    result: OutputContainer, segment: Path, video: VideoTrack, output: Path
+    result: OutputContainer,
+    segment: Path,
+    video: VideoTrack,
+    output: Path,
+    original: InputContainer | None,
 ) -> VideoStream:
+    source = None if original is None else original.streams[video.stream]
+    assert source is None or isinstance(source, VideoStream)
     with open_segment(segment) as container:
         template = container.streams.video[0]
         try:
-            return add_video_track(result, template, video)
+            return add_video_track(result, template, video, source)
         except ValueError as error:
             codec = template.codec_context.codec.canonical_name
             message = f"the container cannot hold {codec}; choose another suffix or --codec"
@@ -114,6 +122,9 @@ def _copy_metadata(
     time_code = time_range.start is None and old.average_rate == video.rate
     result.metadata.update(filter_tags(source.metadata, time_code=time_code))
     new.metadata.update(filter_stream_tags(old, time_code=time_code))
+    for stream in source.streams.data if time_code else ():  # a track of MOV may be the only place
+        if TIME_CODE in stream.metadata:
+            new.metadata.setdefault(TIME_CODE, stream.metadata[TIME_CODE])
     new.disposition = old.disposition
     result.set_chapters(cut_chapters(source, time_range))
 

@@ -4,20 +4,20 @@ FFmpeg's muxer decides what a container takes: it writes a header with the strea
 """
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import av
-from av.audio.stream import AudioStream
 from av.codec import Codec
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
-from sr.io.video.mux.audio import LAYOUTS
+from sr.io.video.mux.metadata import TIME_CODE
 from sr.io.video.read.container import open_container
 
 Kind = Literal["audio", "subtitle", "image", "attachment", "data"]
@@ -44,8 +44,9 @@ _NAMES = {
     "subrip": "SubRip",
     "webvtt": "WebVTT",
 }
-# The muxer takes Vorbis into MP4, but under a number of its own that hardly any player knows.
-_NOT_COPIED = {(".mp4", "vorbis")}
+# The muxer takes Vorbis into MP4, but under a number of its own that hardly any player knows, and
+# PCM in boxes of ISO/IEC 23003-5, which older players take for noise.
+_NOT_COPIED = {".mp4": re.compile("vorbis|pcm_.*")}
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,15 @@ class StreamPlan:
     """What is converted or left out, and why, for the user."""
 
 
-def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
+def plan_streams(
+    source: Path, *, video_stream: int, suffix: str, keeps_time_code: bool = True
+) -> StreamPlan:
     """Plan what becomes of every stream but `video_stream` (an index) in a result of this suffix.
 
-    Folders and patterns of images, and single images that move, have nothing next to frames.
-    Raises VideoError for a suffix that is not in MUXERS, and a source that cannot be opened.
+    keeps_time_code: the result's frames are the source's, from the first on, so that its time code
+    still holds; it is a tag of the video stream then. Folders and patterns of images, and single
+    images that move, have nothing next to frames. Raises VideoError for a suffix that is not in
+    MUXERS, and a source that cannot be opened.
     """
     if suffix not in MUXERS:
         raise VideoError(f"expected a suffix of {', '.join(MUXERS)}, got {suffix!r}")
@@ -84,9 +89,13 @@ def plan_streams(source: Path, *, video_stream: int, suffix: str) -> StreamPlan:
     passthrough = []
     notes = []
     with open_container(source) as container:
+        if not keeps_time_code and _has_time_code(container):
+            notes.append("the time code is left out: it counts frames of the whole source")
         for stream in container.streams:
             if stream.index == video_stream or _is_chapter_track(stream):
                 continue
+            if stream.type == "data" and TIME_CODE in stream.metadata:
+                continue  # which its video stream has as a tag
             planned, note = _plan_stream(stream, suffix)
             passthrough += [planned] if planned else []
             notes += [note] if note else []
@@ -122,13 +131,12 @@ def describe_stream(stream: Stream) -> str:
 
 def add_copied_stream(output: OutputContainer, stream: Stream) -> Stream:
     """Add a stream to the result for the very packets of one of the source."""
-    copied = output.add_stream_from_template(stream, opaque=True)
-    if isinstance(stream, AudioStream) and isinstance(copied, AudioStream):
-        channels = stream.codec_context.channels
-        # AVI has the number of channels alone, with which MP4 would refuse PCM at its very end.
-        if stream.codec_context.layout.name == f"{channels} channels" and channels in LAYOUTS:
-            copied.codec_context.layout = LAYOUTS[channels]
-    return copied
+    return output.add_stream_from_template(stream, opaque=True)
+
+
+def _has_time_code(container: InputContainer) -> bool:
+    tagged = [container.metadata, *(stream.metadata for stream in container.streams)]
+    return any(key.lower() == TIME_CODE for metadata in tagged for key in metadata)
 
 
 def _is_chapter_track(stream: Stream) -> bool:
@@ -151,6 +159,8 @@ def _plan_stream(stream: Stream, suffix: str) -> tuple[PassthroughStream | None,
     if codec is None:
         return None, f"{label}: left out, since {into} cannot hold it"
     note = f"{label}: becomes {_NAMES[codec]}, since {into} cannot hold it"
+    if suffix == ".mp4" and read_codec_name(stream).startswith("pcm_"):
+        note = f"{label}: becomes {_NAMES[codec]}, since few players take it in MP4; MKV keeps it"
     return PassthroughStream(stream.index, kind, codec, label), note
 
 
@@ -161,7 +171,8 @@ def _find_kind(stream: Stream) -> Kind | None:
 
 
 def _can_copy(stream: Stream, kind: Kind, suffix: str) -> bool:
-    if (suffix, read_codec_name(stream)) in _NOT_COPIED:
+    refused = _NOT_COPIED.get(suffix)
+    if refused is not None and refused.fullmatch(read_codec_name(stream)):
         return False
     if kind == "attachment":
         return suffix == ".mkv"
@@ -182,11 +193,8 @@ def _choose_encoder(stream: Stream, kind: Kind, suffix: str) -> str | None:
 
 def _can_mux(suffix: str, stream: Stream) -> bool:
     """Return whether the muxer writes a header for this stream."""
-    # MP4 has the layout of PCM's channels in its index, which must be written on trial.
-    early = suffix == ".mp4" and read_codec_name(stream).startswith("pcm_")
-    options = {"movflags": "+empty_moov"} if early else {}
     try:
-        with av.open(io.BytesIO(), "w", format=MUXERS[suffix], container_options=options) as trial:
+        with av.open(io.BytesIO(), "w", format=MUXERS[suffix]) as trial:
             add_copied_stream(trial, stream)
             trial.start_encoding()
     except (ValueError, OSError, av.FFmpegError):

@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from sr.io.video.frame import Color, VideoError
+from sr.io.video.mux.spatial import copy_side_data
 from sr.io.video.read.container import open_container
 
 
@@ -35,6 +36,8 @@ class VideoTrack:
     """The frames' time that the segments call 0, in units of `time_base`."""
     last_duration: int = 0
     """Of the last frame, likewise, which segments do not keep; 0 for a frame at `rate`."""
+    keeps_spatial: bool = False
+    """Take over what the source's container says of 360 degree and stereoscopic video."""
 
 
 class SegmentPackets:
@@ -128,13 +131,19 @@ def open_segment(path: Path) -> Iterator[InputContainer]:
 
 
 def add_video_track(
-    output: OutputContainer, template: VideoStream, track: VideoTrack
+    output: OutputContainer,
+    template: VideoStream,
+    track: VideoTrack,
+    source: VideoStream | None = None,
 ) -> VideoStream:
     """Add a stream to the result for packets like the template's, with all that `track` says.
 
-    Raises ValueError where the container cannot hold the codec.
+    source: what `track.keeps_spatial` is about. Raises ValueError where the container cannot hold
+    the codec.
     """
     stream = output.add_stream_from_template(template, opaque=True)
+    if track.keeps_spatial and source is not None:
+        copy_side_data(source, stream)
     context = stream.codec_context
     context.color_range = track.color.range_number
     context.colorspace = track.color.matrix

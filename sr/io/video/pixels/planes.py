@@ -1,4 +1,4 @@
-"""Get the samples of decoded frames as arrays: planar, in the machine's byte order, without alpha.
+"""Get the samples of decoded frames as arrays: planar, in the machine's byte order.
 
 Planes, pairs of chroma (nv12), big-endian samples and those in high bits (p010) are taken apart
 here, as swscale changes some of them by a level or more. It unpacks the packed formats (rgb24,
@@ -6,6 +6,7 @@ yuyv422), whose samples it keeps, into planes of the same depth and chroma.
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -25,32 +26,47 @@ _HIGH_BITS = re.compile(r"p\d.*|.*msb..")
 _REFUSED = re.compile(r"bayer.*|xyz.*|.*f(16|32)(le|be)")  # raw sensors, other colors, floats
 
 
-def detect_layout(video_format: VideoFormat) -> Layout:
-    """Return the planar layout that holds all samples of a format, but alpha.
+def detect_layout(video_format: VideoFormat, *, alpha: bool = False) -> Layout:
+    """Return the planar layout that holds all samples of a format.
 
+    alpha: with those of transparency, if it may have any; else they are left out.
     Raises `ValueError` for those of more than 16 bits, of floats, and raw sensor data.
     """
     name = video_format.name
+    alpha = alpha and (video_format.has_palette or has_alpha(video_format))
     layout = Layout.parse(name)
     if layout is not None:
-        return layout
+        return replace(layout, alpha=alpha)
     if video_format.has_palette:
-        return Layout("rgb", _MIN_DEPTH)
+        return Layout("rgb", _MIN_DEPTH, alpha=alpha)
     components = [part for part in video_format.components if not part.is_alpha]
     depth = max([_MIN_DEPTH, *(part.bits for part in components)])
     shift = _find_chroma_shift(video_format)
     if depth > _MAX_DEPTH or shift not in _CHROMA_SHIFTS or _REFUSED.fullmatch(name):
         raise ValueError(f"expected RGB, YUV or gray of 8 to 16 bits, got pixel format {name}")
     if video_format.is_rgb:
-        return Layout("rgb", depth)
+        return Layout("rgb", depth, alpha=alpha)
     if len(components) == 1:
-        return Layout("gray", depth)
-    return Layout("yuv", depth, shift)
+        return Layout("gray", depth, alpha=alpha)
+    return Layout("yuv", depth, shift, alpha)
 
 
 def has_alpha(video_format: VideoFormat) -> bool:
     """Return whether frames of the format may be transparent (a palette's colors may be, too)."""
     return any(part.is_alpha for part in video_format.components)
+
+
+def is_transparent(frame: av.VideoFrame) -> bool:
+    """Return whether frames like this may be transparent: of a palette by its colors."""
+    if not frame.format.has_palette:
+        return has_alpha(frame.format)
+    return bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any())
+
+
+def choose_equal_format(video_format: VideoFormat, layout: Layout) -> str:
+    """Return the format that frames of another one are converted to, to be as those before."""
+    name = video_format.name
+    return name if _PLANAR.fullmatch(name) or _PAIRED.fullmatch(name) else layout.pix_fmt
 
 
 def extract_planes(frame: av.VideoFrame, layout: Layout) -> Planes:
@@ -63,7 +79,9 @@ def extract_planes(frame: av.VideoFrame, layout: Layout) -> Planes:
         frame, name = _unpack(frame, layout), layout.pix_fmt
     stored = layout.dtype.newbyteorder(">" if name.endswith("be") else "<")
     samples = [_view_lines(plane, stored) for plane in frame.planes]
-    if _PAIRED.fullmatch(name):
+    if name.startswith("ya"):
+        samples = [samples[0][:, 0::2], samples[0][:, 1::2]]
+    elif _PAIRED.fullmatch(name):
         luma, pairs = samples
         samples = [luma, pairs[:, 0::2], pairs[:, 1::2]]
         if name in _CR_FIRST:
@@ -71,13 +89,13 @@ def extract_planes(frame: av.VideoFrame, layout: Layout) -> Planes:
     shapes = layout.shapes(frame.height, frame.width)
     planes = tuple(
         np.array(lines[:height, :width], layout.dtype, order="C")
-        for lines, (height, width) in zip(samples, shapes, strict=False)  # there may be alpha
+        for lines, (height, width) in zip(samples, shapes, strict=False)  # alpha may be left out
     )
     if _HIGH_BITS.fullmatch(name):
         planes = tuple(plane >> (16 - layout.depth) for plane in planes)
     if layout.kind == "rgb":
-        green, blue, red = planes  # FFmpeg's order
-        return (red, green, blue)
+        green, blue, red, *alpha = planes  # FFmpeg's order
+        return (red, green, blue, *alpha)
     return planes
 
 

@@ -6,7 +6,7 @@ With E'R, E'G, E'B in [0, 1] and the constants KR, KB of the matrix:
 For YCgCo: E'Y = E'G / 2 + (E'R + E'B) / 4,  E'PB = E'G - E'Y,  E'PR = (E'R - E'B) / 2.
 Levels of n bits, limited range: Y = 2^(n - 8) (219 E'Y + 16), C = 2^(n - 8) (224 E'P + 128), where
 YCgCo has 219 too and R, G, B are like Y; full range: Y = (2^n - 1) E'Y,
-C = (2^n - 1) E'P + 2^(n - 1).
+C = (2^n - 1) E'P + 2^(n - 1). Alpha is (2^n - 1) E'A always.
 
 Nothing is clamped on the way to RGB: levels outside the nominal range and outside the RGB cube are
 common in videos, and an identity network gives every level back. For sampling see `chroma`.
@@ -74,6 +74,7 @@ class Conversion:
     def to_rgb(self, planes: Sequence[Tensor]) -> Tensor:
         """Convert to (1, 3, H, W) RGB, nominally in [0, 1] but not clamped, on the planes' device.
 
+        With alpha as the fourth channel where the layout has it: (1, 4, H, W).
         planes: levels in integers of any type, shapes as `Layout.shapes` says for H and W.
         Raises ValueError for other shapes.
         """
@@ -86,38 +87,47 @@ class Conversion:
             )
         first = planes[0].to(torch.float32).sub_(self._zeros[0])
         sources = [first]
-        if len(planes) > 1:
-            others = torch.stack([plane.to(torch.float32) for plane in planes[1:]])
+        num_colors = len(planes) - self._layout.alpha
+        if num_colors > 1:
+            others = torch.stack([plane.to(torch.float32) for plane in planes[1:num_colors]])
             others.sub_(self._zeros[1])
             sources.extend(
                 chroma.upsample(others, (height, width), self._layout.chroma_shift, self._siting)
             )
-        rgb = first.new_empty(1, 3, height, width)
-        for out, weights in zip(rgb[0], self._decoding, strict=True):
+        rgb = first.new_empty(1, 3 + self._layout.alpha, height, width)
+        for out, weights in zip(rgb[0, :3], self._decoding, strict=True):
             _sum_into(out, sources, weights)
+        if self._layout.alpha:
+            rgb[0, 3] = planes[-1].to(torch.float32) / self._max
         return rgb
 
     def from_rgb(self, rgb: Tensor) -> tuple[Tensor, ...]:
         """Convert to planes of levels on RGB's device: uint8, or uint16 for more than 8 bits.
 
-        rgb: (1, 3, H, W), any range; levels are rounded to nearest, then clamped to those that
-            exist, 0 to 2^depth - 1, also in limited range.
+        rgb: (1, 3, H, W), or (1, 4, H, W) with alpha where the layout has it; any range. Levels
+            are rounded to nearest, then clamped to those that exist, 0 to 2^depth - 1, also in
+            limited range.
         Raises ValueError for other shapes and types.
         """
-        if rgb.dim() != 4 or rgb.shape[:2] != (1, 3) or rgb.dtype != torch.float32:
+        num_channels = 3 + self._layout.alpha
+        if rgb.dim() != 4 or rgb.shape[:2] != (1, num_channels) or rgb.dtype != torch.float32:
             raise ValueError(
-                f"expected float32 RGB of (1, 3, H, W), got {tuple(rgb.shape)} of {rgb.dtype}"
+                f"expected float32 RGB of (1, {num_channels}, H, W), got {tuple(rgb.shape)} of"
+                f" {rgb.dtype}"
             )
-        sources = list(rgb[0])
+        sources = list(rgb[0, :3])
         first = _sum_into(rgb.new_empty(rgb.shape[2:]), sources, self._first)
         others = rgb.new_empty(len(self._others), *rgb.shape[2:])
         for out, weights in zip(others, self._others, strict=True):
             _sum_into(out, [first, *sources], weights)
         others = chroma.downsample(others, self._layout.chroma_shift, self._siting)
-        return tuple(
+        colors = tuple(
             self._round_levels(values, zero)
             for values, zero in zip((first, *others), self._zeros, strict=True)
         )
+        if not self._layout.alpha:
+            return colors
+        return (*colors, self._round_levels(rgb[0, 3] * self._max, 0))
 
     def _round_levels(self, values: Tensor, zero: float) -> Tensor:
         """Round values that count from `zero` to levels; overwrites them."""

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import av
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from sr.io.video.read.container import limit_pixels
 from sr.io.video.read.decode_errors import DecodeErrors
 from sr.io.video.read.probe import Probe, count_declared_packets
 
@@ -22,14 +25,23 @@ _MAX_READ_FAULTS = 20  # one after another, then the file is taken to end
 _MAX_OVERHEAD = 64  # bytes between two Matroska blocks; more hold what could not be read
 _HOLE_FRAMES = 32  # within which a hole in the file appears as a gap in time, after reordering
 _LOW_DELAY = 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 class Decoder:
     """The frames of one stream, once, from the start."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, probe: Probe, errors: DecodeErrors
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        probe: Probe,
+        errors: DecodeErrors,
+        *,
+        alpha: bool,
+        max_pixels: int,
     ) -> None:
+        """alpha: decode transparency, too. max_pixels: larger frames are faults."""
         self._container = container
         self._stream = stream
         self._probe = probe
@@ -45,11 +57,20 @@ class Decoder:
         self._last: int | None = None
         self._holes = _HoleFinder(container, stream)
         context = stream.codec_context
-        stream.thread_type = "SLICE"
+        if alpha and has_hidden_alpha(stream):
+            context = _create_alpha_decoder(context)
+        self._context = context
+        context.thread_type = "SLICE"
         if context.name == "libdav1d":
             context.flags |= _LOW_DELAY  # no threads over several frames there either
+        context.options = limit_pixels(max_pixels)
         if errors.stop:
-            context.options = {"err_detect": "explode"}  # faults that would else be concealed
+            context.options |= {"err_detect": "explode"}  # faults that would else be concealed
+
+    @property
+    def aspect_ratio(self) -> Fraction:
+        """Width of a pixel to its height at the packet decoded last; 1 where nothing says it."""
+        return self._context.sample_aspect_ratio or Fraction(1)
 
     def decode_frames(self) -> Iterator[tuple[av.VideoFrame, int | None]]:
         """Decode frames in the order of presentation, with their times in the stream's time base.
@@ -80,19 +101,19 @@ class Decoder:
             except av.FFmpegError as error:
                 faults += 1
                 self._errors.add(
-                    f"unreadable data after {self._describe_place(None)} ({error.strerror})"
+                    f"unreadable data after {self.describe_place(None)} ({error.strerror})"
                 )
                 if faults >= _MAX_READ_FAULTS:
                     break
         yield None
 
     def _decode_packet(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
-        where = self._describe_place(None)
+        where = self.describe_place(None)
         if packet is not None:
-            where = self._describe_place(packet.pts)
+            where = self.describe_place(packet.pts)
             self._record_times(packet)
         try:
-            frames = self._stream.codec_context.decode(packet)
+            frames = self._context.decode(packet)
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise
@@ -113,14 +134,14 @@ class Decoder:
 
     def _is_shown(self, packet: "Packet[Stream]") -> bool:
         """Return False for what only later frames of VP8 refer to (RFC 6386, section 9.1)."""
-        return self._stream.codec_context.name != "vp8" or bool(memoryview(packet)[0] & 0x10)
+        return self._context.codec.canonical_name != "vp8" or bool(memoryview(packet)[0] & 0x10)
 
     def _find_time(self, frame: av.VideoFrame) -> int | None:
         if self._has_pts:
             return frame.pts
         # frames come in the order of their times; the packets have the same times, sorted
         times = self._decoding_times
-        while frame.dts is not None and len(times) > self._stream.codec_context.reorder_depth + 1:
+        while frame.dts is not None and len(times) > self._context.reorder_depth + 1:
             times.popleft()  # a frame was lost without an error
         return times.popleft() if times else None
 
@@ -130,7 +151,7 @@ class Decoder:
         if self._first is None:
             self._first = time
         if frame.is_corrupt:
-            self._errors.add(f"{self._describe_place(time, self._num_frames)} is damaged")
+            self._errors.add(f"{self.describe_place(time, self._num_frames)} is damaged")
         if time is None or not self._has_pts:
             self._pending.clear()
             return
@@ -140,7 +161,7 @@ class Decoder:
             return
         if lost or self._holes.has_hole(self._num_frames):
             number = len(lost) or max(round((time - last) / self._step) - 1, 1)
-            where = self._describe_place(time, self._num_frames)
+            where = self.describe_place(time, self._num_frames)
             self._errors.add(f"{number} frame(s) missing before {where}")
 
     def _check_end(self) -> None:
@@ -158,7 +179,7 @@ class Decoder:
             if lost := sum(pts > end for pts in self._pending):
                 self._errors.add(f"{lost} frame(s) missing at the end")
 
-    def _describe_place(self, time: int | None, number: int | None = None) -> str:
+    def describe_place(self, time: int | None, number: int | None = None) -> str:
         """Describe a place for messages: frame and seconds since the first."""
         if number is None:
             # by bisection: many are pending where nothing can be decoded any more
@@ -172,6 +193,24 @@ class Decoder:
         return f"frame {number} ({float(seconds):.2f} s)"
 
 
+def has_hidden_alpha(stream: VideoStream) -> bool:
+    """Return whether a stream has its transparency next to its frames, as WebM's VP8 and VP9."""
+    return stream.codec_context.codec.canonical_name in _ALPHA_DECODERS and any(
+        key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items()
+    )
+
+
+def _create_alpha_decoder(context: VideoCodecContext) -> VideoCodecContext:
+    """Create a decoder for such a stream; FFmpeg's own ones know nothing of it."""
+    decoder = CodecContext.create(_ALPHA_DECODERS[context.codec.canonical_name], "r")
+    assert isinstance(decoder, VideoCodecContext)
+    if context.extradata is not None:
+        decoder.extradata = context.extradata
+    for tag in ("colorspace", "color_primaries", "color_trc", "color_range"):
+        setattr(decoder, tag, getattr(context, tag))
+    return decoder
+
+
 class _HoleFinder:
     """Finds where FFmpeg's demuxer skipped something in a Matroska file without an error."""
 
@@ -180,9 +219,7 @@ class _HoleFinder:
         self._next = 0  # byte after it
         self._hole: int | None = None  # number of frames decoded by then
         # alpha lies between the blocks
-        self._is_active = (
-            "matroska" in container.format.name and "alpha_mode" not in stream.metadata
-        )
+        self._is_active = "matroska" in container.format.name and not has_hidden_alpha(stream)
 
     def follow(self, packet: "Packet[Stream]", num_frames: int) -> None:
         """Note the position of a packet of any stream."""

@@ -1,20 +1,21 @@
 """Images as frames of a video: numbered files at a constant rate, or an animation's own frames.
 
-Samples stay as they are; RGB is full range. Transparent pixels are put over black.
+Samples stay as they are; RGB is full range. Transparent pixels are put over black, unless alpha is
+asked for.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from sr.io.image_formats import ImageError
 from sr.io.image_metadata import Metadata
-from sr.io.image_reader import Header, ImageReader, open_image, read_header
+from sr.io.image_reader import DEFAULT_MAX_PIXELS, Header, ImageReader, open_image, read_header
 from sr.io.rgb8 import is_srgb
 from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
@@ -22,38 +23,50 @@ from sr.io.video.pixels.color import resolve_color
 
 _FULL_RANGE = 2  # FFmpeg's number
 _SHORTEST_DELAY, _USUAL_DELAY = 10, 100  # ms; shorter ones are shown as usual ones, by browsers
-_BLACK_NOTE = "transparency is left out: put over black"
 
 
 class ImageSequence:
     """Image files, each a frame.
 
-    info: known from their headers. damage: stays empty. paths: the files, in order.
+    info: known from their headers. damage, found: stay empty. paths: the files, in order.
     """
 
-    def __init__(self, paths: Sequence[Path], rate: Fraction) -> None:
+    def __init__(
+        self, paths: Sequence[Path], rate: Fraction, *, alpha: bool, max_pixels: int
+    ) -> None:
         if not paths:
             raise VideoError("expected at least one image, got none")
-        first, metadata = _read_first(paths[0])
+        first, metadata = _read_first(paths[0], max_pixels)
         depth, has_alpha = min(first.depth, 16), False
         for path in paths:
-            header = _read_header(path)
+            header = _read_header(path, max_pixels)
             _check_like(path, header, paths[0], first)
             depth, has_alpha = (
                 max(depth, min(header.depth, 16)),
                 has_alpha or header.num_bands in (2, 4),
             )
         self.damage: list[str] = []
+        self.found: list[str] = []
         self.info = _make_info(
-            str(paths[0].parent), first, metadata, depth, has_alpha, 1 / rate, rate, len(paths)
+            str(paths[0].parent),
+            first,
+            metadata,
+            depth,
+            has_alpha=has_alpha,
+            alpha=alpha,
+            time_base=1 / rate,
+            rate=rate,
+            num_frames=len(paths),
         )
         self.paths = list(paths)
+        self._max_pixels = max_pixels
 
     def frames(self) -> Iterator[Frame]:
         """Read all images in the order given; `VideoError` names one that cannot be read."""
         for number, path in enumerate(self.paths):
             try:
-                with open_image(path) as image:
+                # checked by its header at the start, with the user's limit
+                with open_image(path, max_pixels=self._max_pixels) as image:
                     pixels = image.read()
             except ImageError as error:
                 raise VideoError(str(error)) from error
@@ -63,7 +76,7 @@ class ImageSequence:
 class Animation:
     """An open GIF, WebP or other image of several frames, with its own times."""
 
-    def __init__(self, path: Path, image: ImageReader) -> None:
+    def __init__(self, path: Path, image: ImageReader, *, alpha: bool) -> None:
         header = image.header
         delays = image.metadata.delays or ()
         known = (*delays, *([0] * header.num_frames))[: header.num_frames]
@@ -72,15 +85,17 @@ class Animation:
         ]  # ms
         self._image = image
         self.damage: list[str] = []
+        self.found: list[str] = []
         self.info = _make_info(
             str(path),
             header,
             image.metadata,
             min(header.depth, 16),
-            header.num_bands in (2, 4),
-            Fraction(1, 1000),
-            Fraction(1000 * header.num_frames, sum(self._durations)),
-            header.num_frames,
+            has_alpha=header.num_bands in (2, 4),
+            alpha=alpha,
+            time_base=Fraction(1, 1000),
+            rate=Fraction(1000 * header.num_frames, sum(self._durations)),
+            num_frames=header.num_frames,
         )
 
     def frames(self) -> Iterator[Frame]:
@@ -100,23 +115,33 @@ Images = ImageSequence | Animation
 
 
 @contextmanager
-def open_image_sequence(paths: Sequence[Path], rate: Fraction) -> Iterator[ImageSequence]:
+def open_image_sequence(
+    paths: Sequence[Path],
+    rate: Fraction,
+    *,
+    alpha: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Iterator[ImageSequence]:
     """Open image files as frames, `rate` per second, all of one size and all gray or all RGB.
 
-    Raises `VideoError` naming the first that cannot be read or differs.
+    alpha: hand out transparency, if any image has it. max_pixels: of an image. Raises `VideoError`
+    naming the first that cannot be read or differs.
     """
-    yield ImageSequence(paths, rate)
+    yield ImageSequence(paths, rate, alpha=alpha, max_pixels=max_pixels)
 
 
 @contextmanager
-def open_animation(path: Path) -> Iterator[Animation]:
+def open_animation(
+    path: Path, *, alpha: bool = False, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Iterator[Animation]:
     """Open an animated GIF or WebP (or several pages of one size); one frame will do, too.
 
-    Raises `VideoError` naming the file if it cannot be read.
+    alpha: hand out transparency, if there is any. max_pixels: of all frames together. Raises
+    `VideoError` naming the file if it cannot be read.
     """
     try:
-        with open_image(path, frames="each") as image:
-            yield Animation(path, image)
+        with open_image(path, frames="each", max_pixels=max_pixels) as image:
+            yield Animation(path, image, alpha=alpha)
     except ImageError as error:
         raise VideoError(str(error)) from error
 
@@ -141,17 +166,17 @@ def list_pattern_files(pattern: Path) -> list[Path]:
     return [format_frame_path(pattern, number) for number in numbers]
 
 
-def _read_header(path: Path) -> Header:
+def _read_header(path: Path, max_pixels: int) -> Header:
     try:
-        return read_header(path)
+        return read_header(path, max_pixels=max_pixels)
     except ImageError as error:
         raise VideoError(str(error)) from error
 
 
-def _read_first(path: Path) -> tuple[Header, Metadata]:
+def _read_first(path: Path, max_pixels: int) -> tuple[Header, Metadata]:
     """Return the header of an image, and its metadata, which are those of the video."""
     try:
-        with open_image(path) as image:
+        with open_image(path, max_pixels=max_pixels) as image:
             return image.header, image.metadata
     except ImageError as error:
         raise VideoError(str(error)) from error
@@ -172,18 +197,21 @@ def _make_info(
     header: Header,
     metadata: Metadata,
     depth: int,
+    *,
     has_alpha: bool,
+    alpha: bool,
     time_base: Fraction,
     rate: Fraction,
     num_frames: int,
 ) -> VideoInfo:
-    layout = Layout("gray" if header.num_bands <= 2 else "rgb", depth)
+    kind: Literal["gray", "rgb"] = "gray" if header.num_bands <= 2 else "rgb"
+    layout = Layout(kind, depth, alpha=has_alpha and alpha)
     encoding = metadata.encoding
     codes = (1, 13) if encoding is None or encoding.codes is None else encoding.codes
     color, _ = resolve_color(
         2, *codes, _FULL_RANGE, layout=layout, width=header.width, height=header.height
     )
-    notes = [*header.notes, *([_BLACK_NOTE] if has_alpha else [])]
+    notes = list(header.notes)
     if metadata.profile is not None and not is_srgb(metadata.profile, header.num_bands):
         notes.append("color profile is not carried to videos")
     if encoding is not None and encoding.codes is None:
@@ -203,6 +231,7 @@ def _make_info(
         display_matrix=None,
         mastering=None,
         notes=tuple(notes),
+        has_alpha=has_alpha,
     )
 
 
@@ -211,11 +240,14 @@ def _split_planes(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
     if pixels.dtype == np.float32:
         pixels = (pixels * 65535 + 0.5).astype(np.uint16)
     num_colors = pixels.shape[2] - (pixels.shape[2] in (2, 4))
-    colors = pixels[..., :num_colors]
-    if num_colors != pixels.shape[2]:
+    white = np.iinfo(pixels.dtype).max
+    bands = pixels
+    if layout.alpha and num_colors == pixels.shape[2]:  # others of the images have it
+        bands = np.concatenate([pixels, np.full_like(pixels[..., :1], white)], axis=2)
+    elif not layout.alpha and num_colors != pixels.shape[2]:
         alpha = pixels[..., num_colors:].astype(np.uint32)
-        white = np.iinfo(pixels.dtype).max
-        colors = ((colors * alpha + white // 2) // white).astype(pixels.dtype)
-    if colors.dtype != layout.dtype:
-        colors = colors.astype(layout.dtype) * 257  # 255 becomes 65535
-    return tuple(np.ascontiguousarray(colors[..., band]) for band in range(num_colors))
+        bands = pixels[..., :num_colors]
+        bands = ((bands * alpha + white // 2) // white).astype(pixels.dtype)
+    if bands.dtype != layout.dtype:
+        bands = bands.astype(layout.dtype) * 257  # 255 becomes 65535
+    return tuple(np.ascontiguousarray(bands[..., band]) for band in range(bands.shape[2]))

@@ -3,53 +3,75 @@
 The samples are the decoder's own: the only conversion is that of packed formats to planes.
 """
 
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import cast
 
 import av
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as Kind
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from sr.io.video.frame import UNROTATED, Frame, Mastering, Planes, VideoError, VideoInfo
+from sr.io.image_reader import DEFAULT_MAX_PIXELS
+from sr.io.video.frame import Frame, Planes, VideoError, VideoInfo
 from sr.io.video.pixels.color import resolve_color
-from sr.io.video.pixels.planes import detect_layout, extract_planes, has_alpha
-from sr.io.video.read.container import choose_stream, open_container
+from sr.io.video.pixels.planes import (
+    choose_equal_format,
+    detect_layout,
+    extract_planes,
+    is_transparent,
+)
+from sr.io.video.read.container import check_num_pixels, choose_stream, open_container
 from sr.io.video.read.decode_errors import Damaged, DamageError, DecodeErrors
-from sr.io.video.read.decoder import Decoder
+from sr.io.video.read.decoder import Decoder, has_hidden_alpha
+from sr.io.video.read.frame_metadata import (
+    is_copyable,
+    list_spatial,
+    parse_display_matrix,
+    parse_mastering,
+)
+from sr.io.video.read.frame_watch import FrameWatch, describe_size, read_contents
 from sr.io.video.read.probe import Probe, probe_stream
+from sr.io.video.read.stream_side_data import NO_CROPPING, parse_cropping, read_side_data
 
 _CHROMA_IN_THE_MIDDLE = ("mjpeg", "mjpegb", "mpeg1video", "webp")
 _MAX_LAST_DURATION = 10  # seconds, of the last frame; longer ones are faults
-_LEFT_OUT = {
-    Kind.DOVI_RPU_BUFFER: "Dolby Vision's metadata is left out",
-    Kind.DOVI_METADATA: "Dolby Vision's metadata is left out",
-    Kind.DYNAMIC_HDR_PLUS: "HDR10+ metadata is left out",
-    Kind.A53_CC: "closed captions inside the frames are left out",
-}
+NUM_LOOKED_AT = 24  # frames, before any work: about a second
 
 
 class VideoReader:
     """An open video.
 
     info: of the chosen stream. damage: faults that were passed over, in words for the user, as
-    they are found; complete when the frames are at their end.
+    they are found; complete when the frames are at their end. found: likewise, what is lost or
+    converted, and begins after the first frame.
     """
 
     def __init__(
-        self, path: Path, container: InputContainer, stream: VideoStream, damaged: Damaged
+        self,
+        path: Path,
+        container: InputContainer,
+        stream: VideoStream,
+        damaged: Damaged,
+        *,
+        alpha: bool = False,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
         name = str(path)
         probe = probe_stream(path, container, stream)
-        errors = DecodeErrors(name, damaged)
-        self.damage = errors.record
-        self._decoded = Decoder(container, stream, probe, errors).decode_frames()
+        self._errors = DecodeErrors(name, damaged)
+        self.damage = self._errors.record
+        self._stream = stream
+        self._watch = FrameWatch()
+        decoder = Decoder(
+            container, stream, probe, self._errors, alpha=alpha, max_pixels=max_pixels
+        )
+        self._decoder = decoder
+        self._decoded = decoder.decode_frames()
         first = next(self._decoded, None)
         if first is None:
             reason = f" ({self.damage[0]})" if self.damage else ""
@@ -58,14 +80,41 @@ class VideoReader:
                 f" {stream.index}{reason}"
             )
         self._first: tuple[av.VideoFrame, int | None] | None = first
-        self._pix_fmt = first[0].format.name
-        self.info = _make_info(name, stream, probe, first[0])
+        self._original = describe_size(first[0])
+        side_data = read_side_data(container, stream)
+        info = _make_info(name, stream, probe, first[0], side_data, alpha=alpha)
+        self._look(first[0], 0, first[1])
+        self._decoded_size = (info.width, info.height)
+        self._format = choose_equal_format(first[0].format, info.layout)
+        self._cropping = parse_cropping(side_data)
+        cropping_notes: tuple[str, ...] = ()
+        if not self._cropping.fits(info.layout, info.height, info.width):
+            cropping_notes = ("cropping is left out: it would cut through chroma samples",)
+            self._cropping = NO_CROPPING
+        crop = self._cropping
+        self.info = replace(
+            info,
+            width=info.width - crop.left - crop.right,
+            height=info.height - crop.top - crop.bottom,
+            notes=(*info.notes, *self._watch.notes, *cropping_notes),
+        )
+        self.found = self._watch.notes
+        self.found.clear()  # which are in `info`
+
+    def look_ahead(self, num_frames: int = NUM_LOOKED_AT) -> list[str]:
+        """Decode a few frames and return what `found` then has; `frames` cannot be read then."""
+        try:
+            for number, (frame, time) in enumerate(islice(self._decoded, num_frames), start=1):
+                self._look(frame, number, time)
+        except DamageError:  # which is reported when the video is read
+            pass
+        return list(self.found)
 
     def frames(self) -> Iterator[Frame]:
         """Read all frames in the order of presentation; to be called once.
 
-        Raises `VideoError` naming the frame if size or pixel format change, and `DamageError`
-        at the first fault if damage is to stop.
+        Frames of another size or pixel format than the first one's are converted to it. Raises
+        `DamageError` at the first fault, such a change too, if damage is to stop.
         """
         assert self._first is not None
         decoded, self._first = chain([self._first], self._decoded), None
@@ -74,11 +123,12 @@ class VideoReader:
         number, duration = -1, 0
         try:
             for number, (frame, time) in enumerate(decoded):
-                self._check_unchanged(frame, number)
+                self._look(frame, number, time)
+                planes = self._extract(frame, number, time)
                 pts = clock.place_frame(time, frame.duration)
                 if held is not None:
                     yield Frame(number - 1, held[0], pts - held[0], held[1])
-                held, duration = (pts, extract_planes(frame, self.info.layout)), frame.duration
+                held, duration = (pts, planes), frame.duration
         except DamageError:
             if held is not None:
                 yield Frame(number, held[0], clock.limit_last_duration(duration), held[1])
@@ -90,28 +140,52 @@ class VideoReader:
                 f"{clock.num_moved} frame(s) with times not after the one before; moved"
             )
 
-    def _check_unchanged(self, frame: av.VideoFrame, number: int) -> None:
-        info = self.info
-        got = (frame.width, frame.height, frame.format.name)
-        if got != (info.width, info.height, self._pix_fmt):
-            raise VideoError(
-                f"{info.name}: frame {number}: expected {info.width}x{info.height}"
-                f" {self._pix_fmt}, as the frames before, got {got[0]}x{got[1]} {got[2]}"
-            )
+    def _look(self, frame: av.VideoFrame, number: int, time: int | None) -> None:
+        place = self._decoder.describe_place(time, number)
+        self._watch.look(frame, place, self._decoder.aspect_ratio)
+
+    def _extract(self, frame: av.VideoFrame, number: int, time: int | None) -> Planes:
+        """Return a frame's planes, of the first one's size and format."""
+        size = describe_size(frame)
+        place = self._decoder.describe_place(time, number)
+        try:
+            if size != self._original:
+                if self._errors.stop:
+                    self._errors.add(f"{place} of {size} after {self._original}")
+                width, height = self._decoded_size
+                frame = frame.reformat(
+                    width, height, self._format, interpolation=Interpolation.BICUBIC, threads=1
+                )
+            planes = extract_planes(frame, self.info.layout)
+        except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, VideoError):
+                raise
+            raise VideoError(f"{self.info.name}: {place}: {error}") from error
+        if self._cropping == NO_CROPPING:
+            return planes
+        return self._cropping.apply(planes, self.info.layout)
 
 
 @contextmanager
 def open_video(
-    path: Path, *, stream: int | None = None, damaged: Damaged = "continue"
+    path: Path,
+    *,
+    stream: int | None = None,
+    damaged: Damaged = "continue",
+    alpha: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Iterator[VideoReader]:
     """Open a video and decode its first frame.
 
     stream: index in the file of the video stream; None for the one that players would show.
     damaged: whether to pass over faults in the middle, or to end with `DamageError` at the first.
+    alpha: hand out transparency, if there is any; else it is left out. max_pixels: of a frame.
     Raises `VideoError` naming the file for what cannot be read.
     """
-    with open_container(path) as container:
-        yield VideoReader(path, container, choose_stream(container, path, stream), damaged)
+    with open_container(path, max_pixels=max_pixels) as container:
+        chosen = choose_stream(container, path, stream)
+        check_num_pixels(chosen, path, max_pixels)
+        yield VideoReader(path, container, chosen, damaged, alpha=alpha, max_pixels=max_pixels)
 
 
 class _Clock:
@@ -139,11 +213,20 @@ class _Clock:
         return duration if is_usual else self._step
 
 
-def _make_info(name: str, stream: VideoStream, probe: Probe, frame: av.VideoFrame) -> VideoInfo:
+def _make_info(
+    name: str,
+    stream: VideoStream,
+    probe: Probe,
+    frame: av.VideoFrame,
+    side_data: Mapping[str, str],
+    *,
+    alpha: bool,
+) -> VideoInfo:
+    """Return what is known of a stream with its first frame; side_data: the container's."""
     codec = stream.codec_context
     pixels = frame.format
     try:
-        layout = detect_layout(pixels)
+        layout = detect_layout(pixels, alpha=alpha)
         color, notes = resolve_color(
             frame.colorspace,
             frame.color_primaries,
@@ -156,13 +239,9 @@ def _make_info(name: str, stream: VideoStream, probe: Probe, frame: av.VideoFram
         )
     except ValueError as error:
         raise VideoError(f"{name}: {error}") from error
-    if has_alpha(pixels) or "alpha_mode" in stream.metadata:
-        notes += ("transparency is left out",)
-    if frame.interlaced_frame:
-        notes += ("interlaced; upscaled as it is, deinterlace it first",)
-    contents = {data.type: bytes(data) for data in cast(Iterable[SideData], frame.side_data)}
-    mastering = _parse_mastering(contents)
-    notes += tuple(dict.fromkeys(note for kind, note in _LEFT_OUT.items() if kind in contents))
+    contents = read_contents(frame)
+    mastering = parse_mastering(contents)
+    spatial = list_spatial(contents, side_data)
     if Kind.CONTENT_LIGHT_LEVEL in contents and mastering is None:
         notes += ("the content's light level is left out, as the mastering display is unknown",)
     return VideoInfo(
@@ -177,39 +256,11 @@ def _make_info(name: str, stream: VideoStream, probe: Probe, frame: av.VideoFram
         rate=probe.rate,
         num_frames=probe.num_frames,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
-        display_matrix=_parse_display_matrix(contents),
+        display_matrix=parse_display_matrix(contents),
         mastering=mastering,
         notes=probe.notes + notes,
-    )
-
-
-def _parse_display_matrix(contents: dict[Kind, bytes]) -> tuple[int, ...] | None:
-    """Return nine numbers of ISO/IEC 14496-12; None where frames show as they are."""
-    if Kind.DISPLAYMATRIX not in contents:
-        return None
-    matrix = struct.unpack_from("=9i", contents[Kind.DISPLAYMATRIX])
-    return None if matrix == UNROTATED else matrix
-
-
-def _parse_mastering(contents: dict[Kind, bytes]) -> Mastering | None:
-    """Return HDR's static metadata, None where the mastering display is not known in full."""
-    display = contents.get(Kind.MASTERING_DISPLAY_METADATA)
-    if display is None:
-        return None
-    # AVMasteringDisplayMetadata: ten rationals and two flags
-    *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", display)
-    if not has_primaries or not has_luminance:
-        return None
-    values = [
-        numerator / denominator if denominator else 0.0
-        for numerator, denominator in zip(numbers[::2], numbers[1::2], strict=True)
-    ]
-    light_levels = contents.get(Kind.CONTENT_LIGHT_LEVEL, bytes(8))
-    max_content, max_average = struct.unpack_from("=2I", light_levels)
-    return Mastering(
-        primaries=tuple(zip(values[:8:2], values[1:8:2], strict=True)),
-        min_luminance=values[8],
-        max_luminance=values[9],
-        max_content=max_content,
-        max_average=max_average,
+        codec=codec.codec.canonical_name,
+        has_alpha=is_transparent(frame) or has_hidden_alpha(stream),
+        spatial=spatial,
+        is_spatial_copyable=is_copyable(spatial, side_data),
     )

@@ -55,7 +55,8 @@ def test_what_webm_cannot_hold_is_converted_or_left_out(tmp_path: Path) -> None:
         ("flac", {".mp4", ".mkv"}),
         ("libmp3lame", {".mp4", ".mkv"}),
         ("libopus", {".mp4", ".mkv", ".webm"}),
-        ("pcm_s16le", {".mp4", ".mkv"}),
+        ("pcm_s16le", {".mkv"}),
+        ("pcm_s24le", {".mkv"}),
         ("pcm_u8", {".mkv"}),
     ],
 )

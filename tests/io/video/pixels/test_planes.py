@@ -146,6 +146,41 @@ def test_alpha_next_to_gray_and_yuv_is_left_out() -> None:
     assert not has_alpha(VideoFormat("bgr0"))
 
 
+@pytest.mark.parametrize(
+    ("pix_fmt", "expected"),
+    [
+        ("yuva420p", "yuva420p"),
+        ("yuva444p12le", "yuva444p12le"),
+        ("gbrap", "gbrap"),
+        ("gbrap16be", "gbrap16le"),
+        ("argb", "gbrap"),
+        ("bgra", "gbrap"),
+        ("rgba64be", "gbrap16le"),
+        ("ya8", "ya8"),
+        ("ya16be", "ya16le"),
+        ("yuv420p", "yuv420p"),
+    ],
+)
+def test_alpha_is_the_last_plane_on_request(pix_fmt: str, expected: str) -> None:
+    frame = av.VideoFrame(WIDTH, HEIGHT, pix_fmt)
+    depth = max(part.bits for part in frame.format.components)
+    for plane in frame.planes:
+        count = plane.line_size * plane.height // (1 if depth == 8 else 2)
+        stored = random(depth, 1, count).astype(">u2" if pix_fmt.endswith("be") else "<u2")
+        plane.update((stored.astype(np.uint8) if depth == 8 else stored).tobytes())
+    layout = detect_layout(frame.format, alpha=True)
+    assert layout.pix_fmt == expected
+    planes = extract_planes(frame, layout)
+    assert [plane.shape for plane in planes] == list(layout.shapes(HEIGHT, WIDTH))
+    colors = extract_planes(frame, detect_layout(frame.format))
+    for samples, same in zip(planes, colors, strict=False):
+        np.testing.assert_array_equal(samples, same)
+    if has_alpha(frame.format):
+        assert len(planes) == len(colors) + 1
+        wide = frame.reformat(format="rgba64le").to_ndarray()[..., 3]  # alpha of any format
+        np.testing.assert_allclose(planes[-1] / (2**layout.depth - 1), wide / 65535, atol=0.004)
+
+
 def test_palettes_become_rgb() -> None:
     frame = av.VideoFrame(WIDTH, HEIGHT, "pal8")
     indices, palette = random(8), random(8, 256, 4) | [[0, 0, 0, 255]]

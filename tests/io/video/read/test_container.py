@@ -145,6 +145,75 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         chosen(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile 'secret.mkv'\n",
+        "ffconcat version 1.0\nfile 'file:{folder}/secret.mkv'\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{folder}/secret.mkv\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n",
+        "[playlist]\nFile1={folder}/secret.mkv\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"/>',
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.m3u8", "clip.mkv"])
+def test_lists_of_other_files_are_refused_under_any_name(
+    tmp_path: Path, text: str, name: str
+) -> None:
+    make_clip(tmp_path / "secret.mkv", 2)
+    path = tmp_path / name
+    path.write_text(text.format(folder=tmp_path))
+    with pytest.raises(VideoError, match=rf"{name}: expected a video"), open_container(path):
+        pass
+
+
+def test_a_list_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_text("ffconcat version 1.0\nfile 'other.mkv'\n")
+    with pytest.raises(VideoError, match="a list of other files, none of"), open_container(path):
+        pass
+
+
+def test_numbers_in_a_name_stand_for_no_other_files(tmp_path: Path) -> None:
+    make_clip(tmp_path / "clip1.mkv", 2)
+    with (
+        pytest.raises(VideoError, match="could not be read: No such file"),
+        open_container(tmp_path / "clip%d.mkv"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        *((suffix, "libx264") for suffix in ("mp4", "m4v", "mkv", "mov", "ts", "flv", "h264")),
+        *((suffix, "mpeg2video") for suffix in ("mpg", "vob", "m2v", "mxf", "mts")),
+        *(("avi", "mpeg4"), ("webm", "libvpx-vp9"), ("ivf", "libvpx-vp9"), ("wmv", "wmv2")),
+        *(("3gp", "mpeg4"), ("ogv", "libtheora"), ("y4m", "wrapped_avframe"), ("nut", "ffv1")),
+        *(("hevc", "libx265"), ("mjpeg", "mjpeg"), ("asf", "wmv2")),
+    ],
+)
+def test_containers_of_videos_are_opened(tmp_path: Path, suffix: str, codec: str) -> None:
+    if codec not in av.codecs_available:
+        pytest.skip(f"needs an encoder {codec}")
+    path = tmp_path / f"clip.{suffix}"
+    size = (96, 128) if codec == "mpeg2video" else (48, 64)
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    make_clip(path, 3, codec=codec, size=size, pix_fmt=pix_fmt, options={})
+    assert chosen(path) == 0
+
+
+@pytest.mark.parametrize("bits", [32, 45, 62, 63, 64])
+def test_sizes_that_no_file_has_are_damage(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "clip.mp4"
+    size = (2**bits - 1).to_bytes(8)
+    for kind in (b"mdat", b"moov", b"free"):
+        path.write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\1" + kind + size + bytes(64))
+        with pytest.raises(VideoError, match=r"clip\.mp4: expected a video"), open_video(path):
+            pass
+
+
 def test_the_moving_stream_of_an_animated_avif_is_chosen(tmp_path: Path) -> None:
     first = Image.new("RGB", (32, 24), "red")
     path = tmp_path / "a.avif"

@@ -106,13 +106,33 @@ def test_a_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_transparency_is_put_over_black_and_said(tmp_path: Path) -> None:
+def test_transparency_is_put_over_black(tmp_path: Path) -> None:
     content = noise(12, 17, 4)
     with open_image_sequence([save(tmp_path / "a.png", content)], Fraction(25)) as images:
         (frame,) = images.frames()
-        assert images.info.notes == ("transparency is left out: put over black",)
+        assert images.info.has_alpha
     expected = content[..., :3] * (content[..., 3:] / 255)
     np.testing.assert_allclose(np.stack(frame.planes, axis=-1), expected, atol=0.5)
+
+
+def test_transparency_is_a_plane_on_request(tmp_path: Path) -> None:
+    clear, opaque = noise(12, 17, 4), noise(12, 17, 3)
+    paths = [save(tmp_path / "a.png", opaque), save(tmp_path / "b.png", clear)]
+    with open_image_sequence(paths, Fraction(25), alpha=True) as images:
+        assert images.info.layout == Layout("rgb", 8, alpha=True)
+        first, second = images.frames()
+    np.testing.assert_array_equal(np.stack(first.planes[:3], axis=-1), opaque)
+    assert (first.planes[3] == 255).all()
+    np.testing.assert_array_equal(np.stack(second.planes, axis=-1), clear)
+
+
+def test_images_with_more_pixels_than_allowed_are_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", noise(12, 17, 3))
+    with (
+        pytest.raises(VideoError, match=r"a\.png: expected at most 100 pixels, got 17x12"),
+        open_image_sequence([path], Fraction(25), max_pixels=100),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])

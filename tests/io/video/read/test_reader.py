@@ -1,15 +1,21 @@
 """A video is read as it is: every sample, every time, and what its header says."""
 
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.clips import draw_planes, make_clip
+from helpers.matroska import add_to_video_element, crop
 
 from sr.io.video.frame import Color, Frame, Layout, VideoError, VideoInfo
+from sr.io.video.read.container import open_container
+from sr.io.video.read.decode_errors import DamageError
+from sr.io.video.read.frame_watch import read_contents
 from sr.io.video.read.reader import open_video
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 24 << 16, 0, 1 << 30)
@@ -206,17 +212,121 @@ def test_interlaced_video_is_said(tmp_path: Path) -> None:
         assert "interlaced; upscaled as it is, deinterlace it first" in reader.info.notes
 
 
-def test_a_change_of_size_is_refused_with_the_frame(tmp_path: Path) -> None:
-    small, large, path = tmp_path / "a.h264", tmp_path / "b.h264", tmp_path / "clip.h264"
-    make_clip(small, 4)
-    make_clip(large, 4, size=(48, 64))
-    path.write_bytes(small.read_bytes() + large.read_bytes())
-    frames: list[Frame] = []
+def join_streams(path: Path, *parts: Path) -> Path:
+    """Write bare streams one after another."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("second", "change"),
+    [
+        ({"size": (48, 64)}, "64x48 yuv420p"),
+        ({"pix_fmt": "yuv444p"}, "32x24 yuv444p"),
+        ({"pix_fmt": "yuv420p10le"}, "32x24 yuv420p10le"),
+    ],
+)
+def test_frames_of_another_size_or_format_are_converted_to_the_first_ones(
+    tmp_path: Path, second: dict[str, Any], change: str
+) -> None:
+    gray = np.full((24, 32, 3), 90, np.uint8)
+    size = second.pop("size", (24, 32))
+    small = make_clip(tmp_path / "a.h264", images=[gray] * 4)
+    other = make_clip(tmp_path / "b.h264", images=[np.full((*size, 3), 180, np.uint8)], **second)
+    path = join_streams(tmp_path / "clip.h264", small, other)
+    with open_video(path) as reader:
+        frames = list(reader.frames())
+        assert reader.damage == []
+        note = f"frames of {change} are converted to the first one's 32x24 yuv420p"
+        assert reader.found == [f"{note}, from frame 4 on"]
+    check_times(frames)
+    assert {plane.shape for plane in frames[4].planes} == {(24, 32), (12, 16)}
+    levels = [int(frame.planes[0].mean()) for frame in (frames[0], frames[4])]
+    assert levels == [pytest.approx(16 + 90 * 0.859, abs=2), pytest.approx(16 + 180 * 0.859, abs=2)]
     with (
-        open_video(path) as reader,
-        pytest.raises(VideoError, match=r"frame 4: expected 32x24 .* got 64x48 yuv420p$"),
+        open_video(path, damaged="stop") as reader,
+        pytest.raises(DamageError, match=rf"frame 4 of {change} after 32x24 yuv420p"),
     ):
-        frames.extend(reader.frames())
+        list(reader.frames())
+
+
+def test_what_begins_later_is_found_by_looking_ahead_and_while_reading(tmp_path: Path) -> None:
+    plain = make_clip(tmp_path / "a.h264", 3)
+    interlaced = make_clip(tmp_path / "b.h264", 3, options={"x264-params": "interlaced=1"})
+    path = join_streams(tmp_path / "clip.h264", plain, interlaced)
+    note = "interlaced; upscaled as it is, deinterlace it first, from frame 3 on"
+    with open_video(path) as reader:
+        assert reader.found == []
+        assert reader.look_ahead(2) == []
+    with open_video(path) as reader:
+        assert reader.look_ahead() == [note]
+    with open_video(path) as reader:
+        list(reader.frames())
+        assert reader.found == [note]
+
+
+def add_captions(path: Path, first: int) -> None:
+    """Add closed captions (ATSC A/53) to the frames of an H.264 stream from one of them on."""
+    text = b"\xb5\x00\x31GA94\x03\x41\xff\xfc\x94\x20\xff"
+    sei = b"\x00\x00\x01\x06\x04" + bytes([len(text)]) + text + b"\x80"
+    pieces = path.read_bytes().split(b"\x00\x00\x01")
+    number, joined = 0, pieces[0]
+    for piece in pieces[1:]:
+        if piece[0] & 31 in (1, 5):  # a slice
+            joined += sei if number >= first else b""
+            number += 1
+        joined += b"\x00\x00\x01" + piece
+    path.write_bytes(joined)
+
+
+@pytest.mark.parametrize(("first", "where"), [(0, ""), (1, ", from frame 1 on")])
+def test_captions_are_found_in_any_frame(tmp_path: Path, first: int, where: str) -> None:
+    path = make_clip(tmp_path / "clip.h264", 4, options={"qp": "0", "bf": "0", "slices": "1"})
+    add_captions(path, first)
+    note = f"closed captions inside the frames are left out{where}"
+    with open_video(path) as reader:
+        assert note in [*reader.info.notes, *reader.look_ahead()]
+
+
+def test_frames_that_are_watched_are_not_kept(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.h264", 2)
+    add_captions(path, 0)
+    with open_container(path) as container:
+        frame = next(container.decode(video=0))
+        count = sys.getrefcount(frame)
+        assert read_contents(frame)
+        assert sys.getrefcount(frame) == count
+
+
+def test_cropping_of_the_container_is_applied(tmp_path: Path) -> None:
+    planes = draw_planes(2, (24, 32), "yuv420p")
+    path = make_clip(tmp_path / "clip.mkv", codec="ffv1", planes=planes)
+    add_to_video_element(path, crop(top=4, bottom=6, left=8, right=2))
+    info, frames = read(path)
+    assert (info.width, info.height) == (22, 14)
+    np.testing.assert_array_equal(frames[1].planes[0], planes[1][0][4:18, 8:30])
+    np.testing.assert_array_equal(frames[1].planes[1], planes[1][1][2:9, 4:15])
+
+
+def test_cropping_through_chroma_samples_is_left_out_and_said(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", 2, codec="ffv1")
+    add_to_video_element(path, crop(top=3, bottom=0, left=0, right=0))
+    info, _ = read(path)
+    assert (info.width, info.height) == (32, 24)
+    assert "cropping is left out: it would cut through chroma samples" in info.notes
+
+
+def test_frames_with_more_pixels_than_allowed_are_refused_by_the_header(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", 1)
+    with (
+        pytest.raises(
+            VideoError, match=r"at most 767 pixels, got 32x24\. --max-pixels allows more"
+        ),
+        open_video(path, max_pixels=767),
+    ):
+        pass
+    with open_video(path, max_pixels=768) as reader:
+        assert len(list(reader.frames())) == 1
 
 
 def test_colors_that_no_matrix_makes_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Inputs that are no files: pipes, which can be read only once, and devices, which are refused."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from sr.inference.options import STREAM, NoInputError
+from sr.io.pipe import is_device, is_pipe, read_pipe
+
+
+def refuse_devices(inputs: Iterable[Path]) -> None:
+    """Raise NoInputError for terminals, /dev/zero and the like, which may never end."""
+    for path in filter(is_device, inputs):
+        raise NoInputError(f"{path}: expected a file, a folder or a pipe, got a device")
+
+
+def read_once(source: Path, kind: Literal["image", "video"]) -> bytes | None:
+    """Read an image from standard input or another pipe; None for files, and for videos.
+
+    Raises NoInputError for a pipe that cannot be read, or that no program writes to.
+    """
+    if source == STREAM:
+        return sys.stdin.buffer.read()
+    if kind == "video" or not is_pipe(source):
+        return None
+    try:
+        return read_pipe(source)
+    except OSError as error:
+        raise NoInputError(f"{source}: could not be read: {error.strerror}") from error
