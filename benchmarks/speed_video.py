@@ -25,9 +25,9 @@ from speed_table import Row, Table
 from torch import Tensor
 
 from sr.device import resolve_precision
+from sr.errors import ModelFileError
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import RuntimeOptions
-from sr.io.model_file import ModelFileError
 from sr.io.video.frame import Color, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.models.load import load_generator

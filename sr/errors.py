@@ -8,3 +8,7 @@ class UserError(ValueError):
     Command lines print it and end with exit code 2; any other exception is a traceback and exit
     code 1.
     """
+
+
+class ModelFileError(UserError):
+    """A model file that cannot be used; the message names the file and what was expected."""

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "numpy", "cv2", "av", "pyvips", "accelerate", "spandrel"}
+HEAVY = {"torch", "torchvision", "cv2", "av", "pyvips", "accelerate", "spandrel"}
 CALLS = {
     "infer.py --help": "from sr.cli.infer import main; main(['--help'])",
     "infer.py, a wrong flag": "from sr.cli.infer import main; main(['--no-such-flag'])",
+    "infer.py --list-models": "from sr.cli.infer import main; main(['--list-models'])",
+    "infer.py, no such input": "from sr.cli.infer import main; main(['-i', 'no.png', '-o', 'x'])",
+    "infer.py, no such model": "from sr.cli.infer import main; main(['-i', '.', '-m', 'no'])",
     "train.py --help": "from sr.cli.train import app; app(['--help'])",
     "train.py, a wrong option": "from sr.cli.train import app; app(['-opt', 'faulty.yml'])",
     "sr-info --help": "from sr.cli.info import main; main(['--help'])",

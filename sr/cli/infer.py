@@ -17,6 +17,7 @@ from sr.cli.list_models import LIST_MODELS
 from sr.cli.stop_signals import get_exit_code, raise_stop_signals
 from sr.cli.terminal import print_line
 from sr.errors import UserError
+from sr.inference.named_files import find_model, refuse_missing
 from sr.inference.options import InferOptions, NoInputError, UsageError
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ def upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None" = None
 
 def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> int:
     """Return the exit code."""
+    refuse_missing(options.inputs)
+    if upscalers is None:
+        find_model(options)
     from sr.cli.display import Display
     from sr.device import keep_freed_memory
     from sr.inference.events import ignore_errors, limit_progress, send_to_all

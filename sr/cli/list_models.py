@@ -1,16 +1,22 @@
 """The bundled models as a table: what --list-models prints."""
 
 import inspect
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from sr.errors import ModelFileError
 from sr.inference.options import INPUT
-
-if TYPE_CHECKING:
-    from sr.models.bundled import BundledModel
+from sr.models.bundled import (
+    BUNDLED,
+    DEFAULT,
+    SMALL_DEFAULT,
+    SMALL_FACTOR,
+    WEIGHTS,
+    BundledModel,
+)
 
 
 def _list_and_exit(asked: bool) -> None:
@@ -39,8 +45,6 @@ LIST_MODELS = inspect.Parameter(
 
 def show_models() -> None:
     """Print a table on stdout, a row per model; 80 columns hold it."""
-    from sr.models.bundled import BUNDLED, WEIGHTS  # imports torch
-
     table = Table(box=None, padding=(0, 2, 1, 0), pad_edge=False)
     table.add_column("-m", no_wrap=True)
     table.add_column("scale", no_wrap=True)
@@ -55,10 +59,7 @@ def show_models() -> None:
     console.print(f"Model cards: NAME.md in {WEIGHTS}", markup=False, soft_wrap=True)
 
 
-def _cells(bundled: "BundledModel") -> list[str]:
-    from sr.io.model_file import ModelFileError
-    from sr.models.bundled import DEFAULT, SMALL_DEFAULT, SMALL_FACTOR
-
+def _cells(bundled: BundledModel) -> list[str]:
     marks = {DEFAULT: "default", SMALL_DEFAULT: f"default up to -s {SMALL_FACTOR:g}"}
     mark = marks.get(bundled.name)
     try:

@@ -7,12 +7,11 @@ import torch
 
 from sr.build import build_flow
 from sr.device import DeviceError, resolve_device, resolve_precision
+from sr.errors import ModelFileError
 from sr.inference.events import Emit
-from sr.inference.options import InferOptions, RuntimeOptions, UsageError
-from sr.io.model_file import ModelFileError
+from sr.inference.options import RuntimeOptions, UsageError
 from sr.losses.lpips import LPIPS
 from sr.models.backends import BACKENDS, use_backend
-from sr.models.bundled import choose_default_model, resolve_model
 from sr.models.clip_metadata import parse_flow
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
@@ -38,13 +37,6 @@ def load_upscalers(
     devices = [resolve_device(name) for name in runtime.devices]
     generators = [load_generator(model) for _ in devices]
     return make_upscalers(generators, devices, emit, runtime, name=model.name, flow=flow)
-
-
-def find_model(options: InferOptions) -> Path:
-    """Return the file of the model that is asked for. Raises ModelFileError where there is none."""
-    if options.model is None:
-        return choose_default_model(options.output.outscale)
-    return resolve_model(options.model)
 
 
 def load_lpips(weights: str | None, device: torch.device) -> LPIPS | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sr.errors import UserError
 from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
+from sr.inference.named_files import exists, refuse_missing
 from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
 from sr.inference.output_size import label_size
 from sr.inference.pipe_input import read_once, refuse_devices
@@ -195,9 +196,7 @@ def _find_sources(
         if len(inputs) > 1:
             raise UsageError("-i -: standard input is one image; expected no other inputs")
         return [(STREAM, Path(), "image")], 0
-    missing = [str(path) for path in inputs if not (is_pattern(path) or _exists(path))]
-    if missing:
-        raise NoInputError(f"no such file or folder: {', '.join(missing)}")
+    refuse_missing(inputs)
     refuse_devices(inputs)
     if is_video_name(output):  # so a folder is one, of frames, and so is an animation
         return [(path, Path(), "video") for path in inputs], 0
@@ -224,15 +223,8 @@ def _find_sources(
 
 
 def _find_kind(source: Path) -> Kind:
-    is_frames = is_pattern(source) and not _exists(source)  # 100%done.png may be a file, too
+    is_frames = is_pattern(source) and not exists(source)  # 100%done.png may be a file, too
     return "video" if is_frames or source.suffix.lower() in VIDEO_SUFFIXES else "image"
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # of a name that no file can have
-        return False
 
 
 def _is_earlier_result(source: Path, given: Path, output: Path) -> bool:

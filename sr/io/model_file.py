@@ -15,16 +15,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from sr.errors import UserError
+from sr.errors import ModelFileError
 from sr.io.atomic_write import atomic_write
 from sr.io.held_numbers import refuse_claims
 
 FORMAT = "sr-model-1"
 MAX_DEPTH = 50  # of metadata; what reads and writes it later is recursive
-
-
-class ModelFileError(UserError):
-    """A model file that cannot be used; the message names the file and what was expected."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 
 _FAULTS = (OSError, EOFError, RuntimeError, pickle.UnpicklingError, HTTPException)
 """What a download, or a damaged file in the cache, raises."""

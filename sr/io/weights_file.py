@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from sr.errors import ModelFileError
 from sr.io.held_numbers import refuse_claims
-from sr.io.model_file import ModelFileError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
 MAX_WRAPPERS = 4  # one in the other

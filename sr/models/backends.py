@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from sr.device import DeviceError, name_precision
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, measure_difference
 from sr.models.onnx_model import OnnxNetwork, export_onnx, require_onnx
 from sr.models.openvino_network import OpenVinoNetwork, has_float16, read_program, trace_network

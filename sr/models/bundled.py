@@ -14,7 +14,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 
 WEIGHTS = Path(str(resources.files("sr").joinpath("weights")))
 SUFFIX = ".safetensors"

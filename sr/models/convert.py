@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from sr.io.model_file import ModelFileError, write_model_file
+from sr.errors import ModelFileError
+from sr.io.model_file import write_model_file
 from sr.io.torch_file import write_torch_file
 from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import load_generator

@@ -13,7 +13,8 @@ from pydantic import BaseModel, NonNegativeInt
 from torch import Tensor, nn
 
 from sr.build import build_generator, find_receptive_radius
-from sr.io.model_file import ModelFile, ModelFileError, is_model_file, read_model_file
+from sr.errors import ModelFileError
+from sr.io.model_file import ModelFile, is_model_file, read_model_file
 from sr.io.weights_file import read_weights
 from sr.models.clip_metadata import read_window
 from sr.models.detect_published import RECOGNIZED, detect_published, make_published_clips

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import num_packed_channels
 from sr.options.flow import FlowOptions

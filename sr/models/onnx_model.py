@@ -16,8 +16,9 @@ import torch
 from pydantic import BaseModel, Field, NonNegativeInt
 from torch import Tensor, nn
 
+from sr.errors import ModelFileError
 from sr.io.atomic_write import atomic_write
-from sr.io.model_file import ModelFileError, parse_metadata
+from sr.io.model_file import parse_metadata
 from sr.models.loaded_model import LoadedGenerator, Tiling, measure_difference
 from sr.models.quiet import silence_output
 from sr.networks.receptive_radius import MAX_RADIUS

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.device import DeviceError, name_precision
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.models.quiet import silence_output
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}

@@ -16,7 +16,7 @@ from spandrel import (
 )
 from torch import Tensor, nn
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.models.limit_building import limit_building
 from sr.models.loaded_model import LoadedGenerator, Tiling
 from sr.networks.receptive_radius import MAX_RADIUS

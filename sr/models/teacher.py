@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 

@@ -17,8 +17,7 @@ from sr.build_training import (
     build_optimizer,
     build_schedule,
 )
-from sr.errors import UserError
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError, UserError
 from sr.losses.combined import CombinedLoss
 from sr.models.bundled import resolve_model
 from sr.models.load import load_initial_weights

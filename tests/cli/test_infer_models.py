@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from sr.inference import run
-from sr.inference.load_upscaler import find_model
+from sr.inference.named_files import find_model
 from sr.inference.options import InferOptions, OutputOptions
 from sr.models.bundled import BUNDLED, DEFAULT, SMALL_DEFAULT, SMALL_FACTOR, choose_default_model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.io.weights_file import read_weights
 
 # Of torch's format before 1.6: magic number, protocol, sizes; then {"params": bytearray(2**62)}.

@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sr.io.model_file import ModelFileError, read_model_file, write_model_file
+from sr.errors import ModelFileError
+from sr.io.model_file import read_model_file, write_model_file
 
 WEIGHTS = {
     "body.weight": torch.arange(12.0).reshape(3, 4),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.io.weights_file import read_weights
 
 WEIGHTS = {"a.weight": torch.rand(2, 3), "a.bias": torch.rand(2)}

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.models import alexnet, vgg16, vgg19
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.losses.imagenet_features import Architecture, ImageNetFeatures, list_layers
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.functional.image import lpips as reference_module
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.losses.lpips import LPIPS
 
 

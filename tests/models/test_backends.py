@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.device import DeviceError
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.models.backends import BACKENDS, TOLERANCE, use_backend
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import read_onnx, write_onnx

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.models.bundled import (
     BUNDLED,
     DEFAULT,

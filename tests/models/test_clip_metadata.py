@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sr.device import DeviceError
-from sr.io.model_file import ModelFileError, read_model_file, write_model_file
+from sr.errors import ModelFileError
+from sr.io.model_file import read_model_file, write_model_file
 from sr.models.backends import use_backend
 from sr.models.clip_metadata import FLOWS, parse_flow, read_window
 from sr.models.convert import convert_model

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from sr.io.model_file import ModelFileError, read_model_file, write_model_file
+from sr.errors import ModelFileError
+from sr.io.model_file import read_model_file, write_model_file
 from sr.models.convert import convert_model
 from sr.models.describe import describe_model, measure_mflop_per_pixel
 from sr.models.load import load_generator

@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter
 
 from sr.build import build_generator
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.models.detect_published import detect_published
 from sr.models.load import load_generator
 from sr.networks.compact import Compact

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from sr.build import build_generator
-from sr.io.model_file import ModelFileError, write_model_file
+from sr.errors import ModelFileError
+from sr.io.model_file import write_model_file
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.metrics.psnr import psnr
 from sr.models.load import load_generator, load_initial_weights

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.models.convert import convert_model
 from sr.models.load import load_generator
 

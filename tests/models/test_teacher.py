@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from sr.build import build_generator
-from sr.io.model_file import ModelFileError, write_model_file
+from sr.errors import ModelFileError
+from sr.io.model_file import write_model_file
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.teacher import Teacher, load_teacher
 from sr.networks.compact import Compact

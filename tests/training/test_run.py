@@ -15,7 +15,7 @@ from helpers.runs import (
     run_folder,
 )
 
-from sr.io.model_file import ModelFileError
+from sr.errors import ModelFileError
 from sr.io.process_lock import LockedError
 from sr.models.load import load_generator
 from sr.options.load import load_options

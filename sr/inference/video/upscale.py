@@ -9,8 +9,9 @@ from typing import Any
 import av
 
 from sr.device import name_precision
+from sr.errors import ModelFileError
 from sr.inference.events import Emit
-from sr.inference.load_upscaler import find_model
+from sr.inference.named_files import find_model
 from sr.inference.options import InferOptions, VideoOptions
 from sr.inference.video.image_sequence_writer import count_existing, write_image_sequence
 from sr.inference.video.pipeline import FrameSink, Pipeline
@@ -26,7 +27,6 @@ from sr.inference.video.resume import (
 from sr.inference.video.segment_encoder import SegmentEncoder
 from sr.inference.video.source import Source
 from sr.io.atomic_write import atomic_write
-from sr.io.model_file import ModelFileError
 from sr.io.video.frame import Frame, OutputMismatchError, VideoError
 from sr.io.video.mux.mux import mux_video
 from sr.io.video.mux.video_track import VideoTrack
