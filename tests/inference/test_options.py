@@ -1,8 +1,6 @@
 """Options: what a call of infer.py says, and what is refused from the options alone."""
 
 import inspect
-import subprocess
-import sys
 from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
@@ -164,15 +162,6 @@ def test_damage_may_go_on_by_its_older_name() -> None:
 def test_a_start_and_an_end_of_different_units_are_taken() -> None:
     video = parse("--start", "100f", "--end", "2").video  # who knows
     assert (video.start, video.end) == (Moment(frame=100), Moment(Fraction(2)))
-
-
-def test_the_command_line_needs_no_torch_until_there_is_work() -> None:
-    heavy = ("torch", "cv2", "av", "torchvision", "numpy", "pyvips")
-    command = f"import sys, sr.cli.infer; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", command], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
 
 
 def test_damage_is_handled_by_the_kind_of_input_unless_it_is_said() -> None:
