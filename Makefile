@@ -3,15 +3,17 @@
 # make test-avx2  the tests as a CPU without AVX-512 and bf16 would run them
 # make lint     ruff, mypy, import-linter
 # make kills    kill programs at random moments, 200 times (KILLS=40: fewer), and check what is left
+# make fuzz     give damaged files of every format to the program (FUZZ=10000)
 # make bench    time this project's engine against a plain forward pass
 # make example  train a small network on datasets/samples and compare it with bicubic (5 minutes)
 # Each makes .venv by itself when it is missing; nothing but Python 3.11+ is needed.
 
 PYTHON ?= python3
 KILLS ?= 200
+FUZZ ?= 10000
 BIN := .venv/bin
 
-.PHONY: demo example test test-avx2 lint kills bench
+.PHONY: demo example test test-avx2 lint kills fuzz bench
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -34,6 +36,9 @@ lint: .venv/installed-dev
 
 kills: .venv/installed-dev
 	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m kills --kills $(KILLS)
+
+fuzz: .venv/installed-dev
+	OMP_NUM_THREADS=1 PYTHONPATH=.:tests $(BIN)/python -m fuzz.run -n $(FUZZ)
 
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/speed.py tiles

@@ -1,0 +1,1 @@
+"""Damaged inputs of every format that is read: `make fuzz`, or `python -m fuzz.run --help`."""
