@@ -32,7 +32,10 @@ def load_bitmap(file: BinaryIO, name: str, size: tuple[int, int]) -> pyvips.Imag
         raise ImageError(
             f"{name}: expected a BMP of at most {_MAX_PIXELS} pixels, got {width}x{height}"
         )
-    pixels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # of sizes beyond its own limits
+        pixels = None
     if pixels is None or pixels.shape[:2] != (height, width):
         raise ImageError(f"{name}: {EXPECTED}, got a BMP that is damaged or cut short")
     num_bands = pixels[0, 0].size

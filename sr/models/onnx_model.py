@@ -163,7 +163,7 @@ def read_onnx(path: Path) -> LoadedGenerator:
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     network = OnnxNetwork(path, str(path)).eval()
-    metadata, header = _parse_metadata(path, network.read_metadata())
+    metadata, header = _parse_metadata(path, network)
     radius = header.receptive_radius
     return LoadedGenerator(
         network,
@@ -179,12 +179,12 @@ def read_onnx(path: Path) -> LoadedGenerator:
     )
 
 
-def _parse_metadata(path: Path, text: str) -> tuple[dict[str, Any], _Header]:
+def _parse_metadata(path: Path, network: OnnxNetwork) -> tuple[dict[str, Any], _Header]:
     """Return all that the file says, and what of it is used."""
     try:
-        read = parse_metadata(text)
+        read = parse_metadata(network.read_metadata())
         return read, _Header.model_validate(read)
-    except ValueError as error:  # of JSON, and of pydantic
+    except ValueError as error:  # of Unicode, JSON, and pydantic
         raise ModelFileError(f"{path}: its metadata cannot be read: {error}") from None
 
 

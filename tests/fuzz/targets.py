@@ -12,9 +12,12 @@ from PIL import Image
 from sr.errors import UserError
 from sr.io.video.frame import OutputMismatchError
 from sr.models.load import load_generator
+from sr.models.spandrel_models import list_architectures
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import load_options
 from sr.options.read_yaml import read_option_text
+
+list_architectures()  # imports spandrel now, not while one input is judged
 
 OK, CLEAR, MISMATCH, WRONG = "ok", "clear error", "mismatch", "wrong error"
 

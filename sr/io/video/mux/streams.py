@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import av
+from av.audio.stream import AudioStream
 from av.codec import Codec
 from av.container import InputContainer, OutputContainer
 from av.stream import Discard, Disposition, Stream
@@ -155,6 +156,8 @@ def _plan_stream(stream: Stream, suffix: str) -> tuple[PassthroughStream | None,
         return None, f"{label}: left out, since its kind is not known"
     if _can_copy(stream, kind, suffix):
         return PassthroughStream(stream.index, kind, None, label), None
+    if isinstance(stream, AudioStream) and not stream.sample_rate:
+        return None, f"{label}: left out, since its sample rate is not known"
     codec = _choose_encoder(stream, kind, suffix)
     if codec is None:
         return None, f"{label}: left out, since {into} cannot hold it"
