@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sr.errors import UserError
 from sr.motion.frame_window import Alignment, Edge, Window
+from sr.options.base import describe_faults
 from sr.options.flow import DISOptions, FarnebackOptions, FlowOptions, RAFTOptions
 
 MAX_OFFSET = 50  # frames; all of a window are kept in memory
@@ -47,7 +48,7 @@ def read_window(metadata: dict[str, Any], num_frames: int) -> tuple[Window, Flow
     try:
         clips = _Clips.model_validate(found)
     except ValidationError as error:
-        raise ValueError(f"clips: {error}") from None
+        raise ValueError(f"clips: {describe_faults(error)}") from None
     offsets = clips.offsets
     if len(offsets) != num_frames - 1 or 0 in offsets or len(set(offsets)) < len(offsets):
         raise ValueError(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, NonNegativeInt
+from pydantic import BaseModel, NonNegativeInt, ValidationError
 from torch import Tensor, nn
 
 from sr.build import build_generator, find_receptive_radius
@@ -28,6 +28,7 @@ from sr.networks.receptive_radius import MAX_RADIUS
 from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import add_branches
+from sr.options.base import describe_faults
 from sr.options.generator import BasicSROptions, GeneratorOptions
 
 MAX_NAMES = 6  # of tensors, in a message
@@ -190,8 +191,9 @@ def _load_model_file(path: Path) -> LoadedGenerator:
     except MissingBasicSRError as error:
         return _load_without_basicsr(path, file, error)
     except _FAULTS_OF_BUILDING as error:  # of pydantic, the network, and the weights
+        fault = describe_faults(error) if isinstance(error, ValidationError) else error
         raise ModelFileError(
-            f"{path}: its metadata and weights do not make a generator: {error}"
+            f"{path}: its metadata and weights do not make a generator: {fault}"
         ) from None
 
 

@@ -2,7 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    ValidationError,
+)
 
 MAX_COUNT = 100_000
 """Of channels or layers, far above any network: what is larger is a slip of the hand."""
@@ -11,6 +19,15 @@ Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=0, le=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def describe_faults(error: ValidationError) -> str:
+    """Return what pydantic found, in one line: key, what is wrong, the value."""
+    faults = error.errors(include_url=False)
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {str(fault['input'])[:80]}"
+        for fault in faults
+    )
 
 
 def check_order(bounds: tuple[float, float]) -> tuple[float, float]:
