@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import av
-from av.audio.stream import AudioStream
+from av.audio.codeccontext import AudioCodecContext
 from av.codec import Codec
 from av.container import InputContainer, OutputContainer
 from av.stream import Discard, Disposition, Stream
@@ -156,7 +156,8 @@ def _plan_stream(stream: Stream, suffix: str) -> tuple[PassthroughStream | None,
         return None, f"{label}: left out, since its kind is not known"
     if _can_copy(stream, kind, suffix):
         return PassthroughStream(stream.index, kind, None, label), None
-    if isinstance(stream, AudioStream) and not stream.sample_rate:
+    decoder = stream.codec_context  # None for a codec that is not known
+    if isinstance(decoder, AudioCodecContext) and not decoder.sample_rate:
         return None, f"{label}: left out, since its sample rate is not known"
     codec = _choose_encoder(stream, kind, suffix)
     if codec is None:
