@@ -66,8 +66,11 @@ def pack_chunks(encoding: ColorEncoding | None, light: Mapping[bytes, bytes]) ->
     return b"".join(_pack_chunk(kind, content) for kind, content in chunks.items())
 
 
-def repair(content: bytes) -> bytes:
-    """Return a damaged PNG with the rows that can be decompressed, the rest 0; or as it was."""
+def repair(content: bytes, max_pixels: int) -> bytes:
+    """Return a damaged PNG with the rows that can be decompressed, the rest 0.
+
+    Returns it as it was where its head is damaged, or has more than `max_pixels`.
+    """
     kept, compressed, place = b"", b"", len(SIGNATURE)
     while place + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
@@ -79,6 +82,8 @@ def repair(content: bytes) -> bytes:
     if len(kept) < _HEAD_BYTES - len(SIGNATURE):
         return content
     width, height, depth, color, *_, interlace = struct.unpack_from(">IIBBBBB", kept, 8)
+    if not 0 < width * height <= max_pixels or depth > 16:
+        return content
     row = 1 + -(-width * depth * _CHANNELS.get(color, 1) // 8)
     size = row * height * (2 if interlace else 1)  # seven smaller images have more rows
     pixels = _decompress(compressed, size)

@@ -188,6 +188,14 @@ def test_lab_of_8_bits_becomes_srgb() -> None:
         assert np.abs(image.read().astype(int) - srgb).max() <= 6
 
 
+def test_more_lab_of_8_bits_than_pillow_decodes_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8)
+    with pytest.raises(ImageError, match="expected 8-bit Lab of fewer pixels"):
+        read_header(encode_lab(noise(6, 4, 3)))
+
+
 def test_lab_of_16_bits_becomes_srgb() -> None:
     srgb, lab = make_srgb_and_lab()
     lightness = lab[..., :1].astype(np.uint16) * 257
