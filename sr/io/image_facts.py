@@ -70,9 +70,9 @@ def _read_png(file: BinaryIO, name: str) -> ImageFacts:
 
 
 def _read_tiff(file: BinaryIO, name: str) -> ImageFacts:
-    if tiff_directories.is_camera_raw(file):
-        _refuse_raw(name)
     directories = tiff_directories.read_directories(file)
+    if tiff_directories.is_camera_raw(file, directories):
+        _refuse_raw(name)
     if not directories:
         return ImageFacts("tiff")
     pages = tuple(number for number, each in enumerate(directories) if each.is_page) or (0,)
