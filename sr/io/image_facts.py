@@ -9,9 +9,7 @@ from typing import BinaryIO
 
 from sr.io import avif_boxes, jpeg_segments, png_chunks, tiff_directories
 from sr.io.color_encoding import ColorEncoding, make_encoding
-from sr.io.image_formats import ImageError
-
-EXPECTED = "expected an image (PNG, JPEG, WebP, TIFF, AVIF, BMP or GIF)"
+from sr.io.image_formats import EXPECTED, ImageError
 
 _RAW_STARTS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILM")  # ORF, RW2, RAF
 _RAW_BRAND = b"crx "  # CR3
@@ -20,7 +18,7 @@ _LAB, _ICC_LAB = 8, 9  # photometric interpretations of TIFF
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Facts of a file, all empty of a kind that libvips says all about.
+    """Facts of a file; those of WebP and GIF are empty, as libvips reports all of them.
 
     kind: png, jpeg, tiff, avif, bmp; else empty. notes: what will be left out, for the user.
     light: chunks of PNG on the light of HDR. pages: numbers of the pages of a TIFF that are no

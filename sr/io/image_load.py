@@ -14,8 +14,8 @@ import pyvips
 from PIL import Image
 
 from sr.io.bmp import load_bitmap, read_bitmap_size
-from sr.io.image_facts import EXPECTED, ImageFacts
-from sr.io.image_formats import ImageError, get_first_line
+from sr.io.image_facts import ImageFacts
+from sr.io.image_formats import EXPECTED, ImageError, get_first_line
 from sr.io.jpeg_segments import END
 from sr.io.png_chunks import repair
 

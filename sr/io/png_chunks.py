@@ -22,7 +22,7 @@ _MAX_BYTES = 64  # of the chunks that are read
 
 
 def read_chunks(file: BinaryIO) -> dict[bytes, bytes]:
-    """Read the chunks above before the pixels, from the start of a PNG; empty of a long one."""
+    """Read the chunks of `_WANTED` that stand before the pixels; too long ones come back empty."""
     file.seek(len(SIGNATURE))
     chunks: dict[bytes, bytes] = {}
     while len(header := file.read(8)) == 8:
@@ -37,7 +37,10 @@ def read_chunks(file: BinaryIO) -> dict[bytes, bytes]:
 
 
 def parse_encoding(chunks: Mapping[bytes, bytes]) -> ColorEncoding | None:
-    """Return the meaning of the colors by what counts: cICP, iCCP (none here), sRGB, the others."""
+    """Return the meaning of the colors, None where a profile or sRGB is stated.
+
+    Which chunk takes precedence: cICP, then iCCP, then sRGB, then gAMA with cHRM.
+    """
     codes = gamma = chromaticities = None
     if len(chunks.get(b"cICP", b"")) == 4:
         codes = (chunks[b"cICP"][0], chunks[b"cICP"][1])

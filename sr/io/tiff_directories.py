@@ -27,8 +27,8 @@ _SENSOR = (32803, 34892)  # photometric: a color filter array, linear raw
 class Directory:
     """A page, or an image that belongs to one.
 
-    tags: numbers of the tags above. next: where the one behind it begins, or 0. inner: those that
-    it names as its own, such as reduced copies, or the sensor's image of camera raw.
+    tags: the values of those above, by number. next: where the one behind it begins, or 0.
+    inner: those that it names as its own: reduced copies, or the sensor's image of camera raw.
     """
 
     tags: Mapping[int, tuple[int, ...]]

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sr.io.image_formats import ImageError
-from sr.io.image_metadata import Metadata
+from sr.io.image_metadata import Metadata, is_srgb
 from sr.io.image_reader import DEFAULT_MAX_PIXELS, Header, ImageReader, open_image, read_header
-from sr.io.rgb8 import is_srgb
 from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
 from sr.io.video.pixels.color import resolve_color
