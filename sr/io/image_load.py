@@ -1,6 +1,7 @@
 """Image files of any kind -> libvips' images, lazily decoded; BMP and 8-bit Lab at once."""
 
 import io
+import struct
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyvips
 from PIL import Image
 
@@ -23,6 +25,8 @@ Frames = Literal["refuse", "each"]
 Damaged = Literal["stop", "continue"]
 
 DAMAGE_HINT = ". --damaged continue takes what can be decoded"
+_PILLOW_FAULTS = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
+"""What Pillow raises at damaged files."""
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload", "heifload", "gifload")
 
 
@@ -167,9 +171,7 @@ def _load_with_vips(
         _check_num_pixels(name, [(image.height, image.width)], options.max_pixels)
         return LoadedImage([image], len(pages), loader)
     images = [opener.open_apart(page=page) for page in pages]
-    kinds = {(each.height, each.width, each.bands, each.format) for each in images}
-    if len(kinds) > 1:
-        raise _make_size_error(name, len(pages))
+    _check_alike(name, images)
     return LoadedImage(images, 1, loader)
 
 
@@ -193,6 +195,12 @@ def _choose_pages(name: str, pages: Sequence[int], options: LoadOptions) -> list
     return list(pages)
 
 
+def _check_alike(name: str, images: Sequence[pyvips.Image]) -> None:
+    kinds = {(each.height, each.width, each.bands, each.format) for each in images}
+    if len(kinds) > 1:
+        raise _make_size_error(name, len(images))
+
+
 def _make_size_error(name: str, num_pages: int) -> ImageError:
     return ImageError(
         f"{name}: expected frames or pages of one size, got {num_pages} of several."
@@ -202,21 +210,36 @@ def _make_size_error(name: str, num_pages: int) -> ImageError:
 
 def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions) -> LoadedImage:
     """Decode a TIFF of 8-bit Lab through Pillow, at once; libvips does not open it."""
-    (page,) = _choose_pages(name, facts.pages or [0], options)[:1]
+    pages = _choose_pages(name, facts.pages or [0], options)
+    images = []
     try:
-        with Image.open(io.BytesIO(file.read())) as image:
-            image.seek(page)
-            _check_num_pixels(name, [(image.height, image.width)], options.max_pixels)
-            levels = np.asarray(image)  # (h, w, 3), uint8; a and b are signed
+        with Image.open(io.BytesIO(file.read())) as opened:
+            for page in pages:
+                opened.seek(page)
+                size = (opened.height, opened.width)
+                _check_num_pixels(name, [size] * len(pages), options.max_pixels)
+                if opened.mode != "LAB":
+                    raise ImageError(
+                        f"{name}: expected only pages of Lab, got one of {opened.mode}"
+                    )
+                images.append(_make_lab(np.asarray(opened)))
+    except ImageError:
+        raise
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: expected 8-bit Lab of fewer pixels ({error})") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except _PILLOW_FAULTS as error:
         raise ImageError(f"{name}: {EXPECTED}, got 8-bit Lab that is damaged ({error})") from error
+    _check_alike(name, images)
+    return LoadedImage(images, 1, "tiffload")
+
+
+def _make_lab(levels: npt.NDArray[np.uint8]) -> pyvips.Image:
+    """levels: (h, w, 3), L, and signed a and b."""
     height, width, _ = levels.shape
     lab = np.dstack([levels[..., :1] * (100 / 255), levels[..., 1:].view(np.int8)])
     content = np.ascontiguousarray(lab, np.float32).data
-    loaded = pyvips.Image.new_from_memory(content, width, height, 3, "float")
-    return LoadedImage([loaded.copy(interpretation="lab")], 1, "tiffload")
+    image = pyvips.Image.new_from_memory(content, width, height, 3, "float")
+    return image.copy(interpretation="lab")
 
 
 def _has_all_pixels(content: bytes, name: str, max_pixels: int) -> bool:
