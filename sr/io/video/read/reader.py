@@ -59,8 +59,8 @@ class VideoReader:
         stream: VideoStream,
         damaged: Damaged,
         *,
-        alpha: bool = False,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
+        alpha: bool,
+        max_pixels: int,
     ) -> None:
         name = str(path)
         probe = probe_stream(path, container, stream)
