@@ -191,6 +191,7 @@ def test_a_time_code_is_kept_or_said_to_be_lost(tmp_path: Path, options: dict[st
     source = tmp_path / "in.mov"
     write_time_code(source, 5)
     assert "time code" not in plan(source, "out.mp4")[1]
+    assert "time code" not in plan(source, "out.mp4", fps=Fraction(25))[1]
     assert "unknown" not in plan(source, "out.mp4")[1].replace("unknown, taken", "")
     assert "the time code is left out" in plan(source, "out.mp4", **options)[1]
 
