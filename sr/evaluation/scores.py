@@ -14,6 +14,7 @@ import torch
 
 from sr.errors import UserError
 from sr.io.atomic_write import atomic_write
+from sr.io.image_formats import has_alpha
 from sr.io.image_reader import open_image
 from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS
@@ -84,8 +85,8 @@ def _as_json(numbers: Mapping[str, float | None]) -> dict[str, float | str]:
 
 def check_scorable(path: Path, num_bands: int, depth: int) -> None:
     """Raise ScoreError for an image that is not gray or RGB of 8 bits."""
-    if num_bands in (2, 4) or depth != 8:
-        alpha = ", with alpha" if num_bands in (2, 4) else ""
+    if has_alpha(num_bands) or depth != 8:
+        alpha = ", with alpha" if has_alpha(num_bands) else ""
         raise ScoreError(
             "--reference: expected images of 8 bits per channel without alpha, to be scored, got"
             f" {path} of {depth} bits{alpha}"

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sr.inference.options import Alpha
+from sr.io.image_formats import has_alpha
 from sr.tiling.tiles import Box
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]
@@ -43,7 +44,7 @@ class Channels:
     @property
     def has_alpha(self) -> bool:
         """Of the image that is read."""
-        return self.num_bands in (2, 4)
+        return has_alpha(self.num_bands)
 
     @property
     def num_bands_out(self) -> int:

@@ -23,7 +23,7 @@ from sr.inference.events import Emit
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import choose_size, count_megapixels, count_passes
 from sr.io.canvas import allocate_canvas
-from sr.io.image_formats import check_writable, describe_losses, limit_depth
+from sr.io.image_formats import check_writable, describe_losses, has_alpha, limit_depth
 from sr.io.image_metadata import fit_encoding
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
@@ -68,8 +68,7 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
     depth = limit_depth(suffix, header.depth, name=task.output)
     size = choose_size(options.output, header.height, header.width, scale)
     passes = count_passes((header.height, header.width), size, scale)
-    has_alpha = header.num_bands in (2, 4)
-    num_bands = header.num_bands - (has_alpha and options.output.alpha == "drop")
+    num_bands = header.num_bands - (has_alpha(header.num_bands) and options.output.alpha == "drop")
     shape = {"num_bands": num_bands, "num_frames": header.num_frames}
     check_writable(suffix, height=size[0], width=size[1], name=task.output, **shape)
     kinds = fit_encoding(metadata, suffix, num_bands).kinds

@@ -21,6 +21,7 @@ from sr.inference.parse_flags import (
     parse_rate,
     parse_tile_size,
 )
+from sr.io.read_policy import DEFAULT_MAX_PIXELS, Damaged
 from sr.io.video.time_range import Moment, parse_moment
 
 Alpha = Literal["model", "bicubic", "drop"]
@@ -28,7 +29,6 @@ Extension = Literal["auto", "png", "jpg", "webp", "tif", "avif"]
 Container = Literal["auto", "mp4", "mkv", "webm"]
 
 STREAM = Path("-")  # standard input or output in a pipe
-DEFAULT_MAX_PIXELS = 1_000_000_000
 _DEFAULT_MODELS = "span_x4; compact_x2 if -s is at most 2"  # of `sr.models.bundled`
 
 
@@ -141,7 +141,7 @@ class VideoOptions:
     end: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
     """End before this time."""
     damaged: Annotated[
-        Literal["continue", "stop"] | None,
+        Damaged | None,
         Flag(
             VIDEO,
             "continue|stop",

@@ -59,6 +59,11 @@ _FORMATS = {
 WRITABLE_SUFFIXES = frozenset(_FORMATS)
 
 
+def has_alpha(num_bands: int) -> bool:
+    """Return whether there is alpha: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
+    return num_bands in (2, 4)
+
+
 def check_writable(
     suffix: str, *, height: int, width: int, num_bands: int, num_frames: int = 1, name: object = ""
 ) -> None:
@@ -74,7 +79,7 @@ def check_writable(
             f"{name}: expected at most {kind.max_side} pixels per side for {kind.name},"
             f" got {width}x{height}. Write a .png or .tif instead"
         )
-    if num_bands in (2, 4) and not kind.alpha:
+    if has_alpha(num_bands) and not kind.alpha:
         raise ImageError(
             f"{name}: expected no transparency, which {kind.name} cannot hold, got an image"
             " with an alpha channel. Write a .png, or leave it out with --alpha drop"

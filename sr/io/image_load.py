@@ -20,9 +20,9 @@ from sr.io.image_facts import ImageFacts
 from sr.io.image_formats import EXPECTED, ImageError, get_first_line
 from sr.io.jpeg_segments import END
 from sr.io.png_chunks import repair
+from sr.io.read_policy import Damaged
 
 Frames = Literal["refuse", "each"]
-Damaged = Literal["stop", "continue"]
 
 DAMAGE_HINT = ". --damaged continue takes what can be decoded"
 _PILLOW_FAULTS = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)

@@ -28,7 +28,6 @@ from sr.io.image_facts import ImageFacts, read_facts
 from sr.io.image_formats import ImageError
 from sr.io.image_load import (
     DAMAGE_HINT,
-    Damaged,
     Frames,
     LoadedImage,
     LoadOptions,
@@ -37,8 +36,7 @@ from sr.io.image_load import (
 )
 from sr.io.image_metadata import Metadata, read_metadata
 from sr.io.pipe import is_pipe
-
-DEFAULT_MAX_PIXELS = 1_000_000_000
+from sr.io.read_policy import DEFAULT_MAX_PIXELS, Damaged
 
 _STRIP_BYTES = 2**22  # fetched at once: libvips holds them twice next to the result
 _DTYPES: dict[int, type] = {8: np.uint8, 16: np.uint16, 32: np.float32}

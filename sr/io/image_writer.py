@@ -18,6 +18,7 @@ from sr.io.image_formats import (
     ImageError,
     check_writable,
     get_first_line,
+    has_alpha,
     limit_depth,
     select_kinds,
 )
@@ -96,7 +97,7 @@ def _make_image(
         image,
         size,
         max_value=_MAX_VALUES[kind],
-        alpha=num_bands in (2, 4),
+        alpha=has_alpha(num_bands),
         num_frames=num_frames,
     )
 

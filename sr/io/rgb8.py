@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sr.io.color_encoding import is_like_srgb
-from sr.io.image_formats import ImageError
+from sr.io.image_formats import ImageError, has_alpha
 from sr.io.image_metadata import is_srgb
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
@@ -120,7 +120,7 @@ def _list_conversions(header: Header) -> list[str]:
     conversions = list(header.notes)
     if header.depth != 8:
         conversions.append(f"{header.depth} bits per channel become 8")
-    if header.num_bands in (2, 4):
+    if has_alpha(header.num_bands):
         conversions.append("alpha channel (transparency) put over black")
     return conversions
 
@@ -144,7 +144,7 @@ def _convert_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     elif pixels.dtype == np.float32:
         pixels = (pixels * 255 + 0.5).astype(np.uint8)
-    if pixels.shape[2] in (2, 4):
+    if has_alpha(pixels.shape[2]):
         colors, alpha = pixels[..., :-1].astype(np.uint16), pixels[..., -1:]
         pixels = ((colors * alpha + 127) // 255).astype(np.uint8)
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)

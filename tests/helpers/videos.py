@@ -12,16 +12,11 @@ import typer
 from torch import Tensor, nn
 
 from sr.cli import infer
-from sr.inference.options import (
-    DEFAULT_MAX_PIXELS,
-    InferOptions,
-    OutputOptions,
-    RuntimeOptions,
-    VideoOptions,
-)
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.run import run
 from sr.inference.tasks import RunSummary
 from sr.io.event_log import Event
+from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")

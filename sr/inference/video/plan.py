@@ -1,13 +1,14 @@
 """What one video needs, found out and checked before any of its frames is upscaled."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sr.inference.options import DEFAULT_MAX_PIXELS, OutputOptions, VideoOptions
+from sr.inference.options import OutputOptions, VideoOptions
 from sr.inference.output_size import TargetError, choose_size, count_megapixels, count_passes
 from sr.inference.video.source import Source, open_source
 from sr.io.image_formats import check_writable, holds_alpha, limit_depth
+from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.encode.pixel_format import warn_of_players
 from sr.io.video.formats import is_pattern
@@ -57,6 +58,18 @@ class VideoPlan:
         return count_megapixels(pixels, self.scale, self.num_passes)
 
 
+@dataclass(frozen=True)
+class _Target:
+    """How the result is written; the fields are those of `VideoPlan`."""
+
+    depth: int
+    keeps_alpha: bool
+    notes: list[str]
+    encoding: Encoding | None = None
+    streams: StreamPlan = field(default_factory=StreamPlan)
+    keeps_spatial: bool = False
+
+
 def plan_video(
     source: Path,
     output: Path,
@@ -87,59 +100,29 @@ def plan_video(
             f"{info.width}x{info.height}"
         )
     suffix = output.suffix.lower()
-    notes = [*info.notes, *found]
-    encoding, streams, keeps_spatial = None, StreamPlan(), False
     if is_pattern(output):
-        keeps_alpha = wants_alpha and holds_alpha(suffix)
-        bands = (1 if info.layout.kind == "gray" else 3) + keeps_alpha
-        check_writable(suffix, height=height, width=width, num_bands=bands, name=output)
-        depth = limit_depth(suffix, 8 if info.layout.depth == 8 else 16, name=output)
-        notes += _list_lost_in_images(info)
-        if plan_streams(source, video_stream=info.stream, suffix=".mkv").passthrough:
-            notes += ["sound and other streams are left out: images hold none"]
+        target = _plan_images(source, output, info, (height, width))
     else:
-        encoding = plan_encoding(
-            info,
-            width=width,
-            height=height,
-            suffix=suffix,
-            codec=options.codec,
-            crf=options.crf,
-            preset=options.preset,
-            pix_fmt=options.pix_fmt,
-            options=options.encoder_options,
-        )
-        depth = encoding.layout.depth
-        keeps_alpha = encoding.layout.alpha
-        keeps_spatial = can_copy_spatial(info, encoding.encoder)
-        streams = plan_streams(
-            source,
-            video_stream=info.stream,
-            suffix=suffix,
-            rate=info.rate,
-            begins_late=options.start is not None,
-        )
-        notes += [*encoding.notes, *streams.notes]
-        if options.pix_fmt is None:
-            notes += warn_of_players(encoding.encoder, encoding.layout)
-    if info.has_alpha and not keeps_alpha and output_options.alpha != "drop":
+        target = _plan_file(source, output, info, (height, width), options)
+    notes = [*info.notes, *found, *target.notes]
+    if info.has_alpha and not target.keeps_alpha and output_options.alpha != "drop":
         what = "transparency is left out" if info.codec else "transparency is put over black"
-        notes.append(f"{what}: {_explain_lost_alpha(takes_clips, encoding, suffix)}")
-    if info.spatial and not keeps_spatial:
-        notes += _list_lost_spatial(info, is_video=encoding is not None)
+        notes.append(f"{what}: {_explain_lost_alpha(takes_clips, target.encoding, suffix)}")
+    if info.spatial and not target.keeps_spatial:
+        notes += _list_lost_spatial(info, is_video=target.encoding is not None)
     plan = VideoPlan(
         source=source,
         output=output,
-        info=replace(info, layout=replace(info.layout, alpha=keeps_alpha)),
+        info=replace(info, layout=replace(info.layout, alpha=target.keeps_alpha)),
         height=height,
         width=width,
         num_passes=passes,
-        encoding=encoding,
-        streams=streams,
-        depth=depth,
+        encoding=target.encoding,
+        streams=target.streams,
+        depth=target.depth,
         scale=scale,
         max_pixels=max_pixels,
-        keeps_spatial=keeps_spatial,
+        keeps_spatial=target.keeps_spatial,
         found=tuple(found),
     )
     return plan, notes
@@ -154,6 +137,55 @@ def choose_coded_size(info: VideoInfo, options: OutputOptions, scale: int) -> tu
         options = replace(options, size=options.size[::-1])
     height, width = choose_size(options, info.height, info.width, scale)
     return height, width, count_passes((info.height, info.width), (height, width), scale)
+
+
+def _plan_images(source: Path, output: Path, info: VideoInfo, size: tuple[int, int]) -> _Target:
+    """Plan an image sequence of (height, width) pixels."""
+    suffix = output.suffix.lower()
+    keeps_alpha = info.layout.alpha and holds_alpha(suffix)
+    bands = (1 if info.layout.kind == "gray" else 3) + keeps_alpha
+    check_writable(suffix, height=size[0], width=size[1], num_bands=bands, name=output)
+    depth = limit_depth(suffix, 8 if info.layout.depth == 8 else 16, name=output)
+    notes = _list_lost_in_images(info)
+    if plan_streams(source, video_stream=info.stream, suffix=".mkv").passthrough:
+        notes += ["sound and other streams are left out: images hold none"]
+    return _Target(depth, keeps_alpha, notes)
+
+
+def _plan_file(
+    source: Path, output: Path, info: VideoInfo, size: tuple[int, int], options: VideoOptions
+) -> _Target:
+    """Plan a video file of (height, width) pixels."""
+    suffix = output.suffix.lower()
+    encoding = plan_encoding(
+        info,
+        height=size[0],
+        width=size[1],
+        suffix=suffix,
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        pix_fmt=options.pix_fmt,
+        options=options.encoder_options,
+    )
+    streams = plan_streams(
+        source,
+        video_stream=info.stream,
+        suffix=suffix,
+        rate=info.rate,
+        begins_late=options.start is not None,
+    )
+    notes = [*encoding.notes, *streams.notes]
+    if options.pix_fmt is None:
+        notes += warn_of_players(encoding.encoder, encoding.layout)
+    return _Target(
+        encoding.layout.depth,
+        encoding.layout.alpha,
+        notes,
+        encoding,
+        streams,
+        can_copy_spatial(info, encoding.encoder),
+    )
 
 
 def _explain_lost_alpha(takes_clips: bool, encoding: Encoding | None, suffix: str) -> str:

@@ -7,9 +7,10 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-from sr.inference.options import DEFAULT_MAX_PIXELS, VideoOptions
+from sr.inference.options import VideoOptions
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES
+from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.io.video.formats import is_frames_pattern
 from sr.io.video.frame import Frame, VideoError, VideoInfo
 from sr.io.video.read.frame_rate import change_frame_rate, select_frames

@@ -15,8 +15,8 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
-from sr.io.image_reader import DEFAULT_MAX_PIXELS
 from sr.io.pipe import is_device, is_pipe
+from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.io.video.frame import VideoError
 
 _EXPECTED = "expected a video (MP4, MOV, MKV, WebM or AVI)"

@@ -1,11 +1,7 @@
 """Faults inside a video: recorded and passed over, or the end of reading at the first."""
 
-from typing import Literal
-
+from sr.io.read_policy import Damaged
 from sr.io.video.frame import VideoError
-
-Damaged = Literal["continue", "stop"]
-"""What to do about them."""
 
 
 class DamageError(VideoError):

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sr.io.image_formats import ImageError
+from sr.io.image_formats import ImageError, has_alpha
 from sr.io.image_metadata import Metadata, is_srgb
-from sr.io.image_reader import DEFAULT_MAX_PIXELS, Header, ImageReader, open_image, read_header
+from sr.io.image_reader import Header, ImageReader, open_image, read_header
+from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
 from sr.io.video.pixels.color import resolve_color
@@ -36,12 +37,12 @@ class ImageSequence:
         if not paths:
             raise VideoError("expected at least one image, got none")
         first, metadata = _read_first(paths[0], max_pixels)
-        depth, has_alpha = first.depth, _has_alpha(first.num_bands)
+        depth, any_alpha = first.depth, has_alpha(first.num_bands)
         for path in paths[1:]:
             header = _read_header(path, max_pixels)
             _check_like(path, header, paths[0], first)
             depth = max(depth, header.depth)
-            has_alpha = has_alpha or _has_alpha(header.num_bands)
+            any_alpha = any_alpha or has_alpha(header.num_bands)
         self.damage: list[str] = []
         self.found: list[str] = []
         self.info = _make_info(
@@ -49,7 +50,7 @@ class ImageSequence:
             first,
             metadata,
             depth,
-            has_alpha=has_alpha,
+            has_alpha=any_alpha,
             alpha=alpha,
             time_base=1 / rate,
             rate=rate,
@@ -88,7 +89,7 @@ class Animation:
             header,
             image.metadata,
             header.depth,
-            has_alpha=_has_alpha(header.num_bands),
+            has_alpha=has_alpha(header.num_bands),
             alpha=alpha,
             time_base=Fraction(1, 1000),
             rate=Fraction(1000 * header.num_frames, sum(self._durations)),
@@ -185,10 +186,6 @@ def _check_like(path: Path, header: Header, first_path: Path, first: Header) -> 
         raise VideoError(f"{path}: expected {expected}, as {first_path.name} is, got {got}")
 
 
-def _has_alpha(num_bands: int) -> bool:
-    return num_bands in (2, 4)
-
-
 def _describe_header(header: Header) -> str:
     return f"{header.width}x{header.height} {'gray' if header.num_bands <= 2 else 'RGB'}"
 
@@ -240,7 +237,7 @@ def _split_planes(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
     """pixels: (h, w, bands), as `ImageReader.read` has them; maybe of fewer bits than `layout`."""
     if pixels.dtype == np.float32:
         pixels = (pixels * 65535 + 0.5).astype(np.uint16)
-    num_colors = pixels.shape[2] - _has_alpha(pixels.shape[2])
+    num_colors = pixels.shape[2] - has_alpha(pixels.shape[2])
     white = np.iinfo(pixels.dtype).max
     bands = pixels
     if layout.alpha and num_colors == pixels.shape[2]:  # others of the images have it

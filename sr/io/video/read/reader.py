@@ -16,7 +16,7 @@ from av.sidedata.sidedata import Type as Kind
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from sr.io.image_reader import DEFAULT_MAX_PIXELS
+from sr.io.read_policy import DEFAULT_MAX_PIXELS, Damaged
 from sr.io.video.frame import Frame, Planes, VideoError, VideoInfo
 from sr.io.video.pixels.color import resolve_color
 from sr.io.video.pixels.planes import (
@@ -26,7 +26,7 @@ from sr.io.video.pixels.planes import (
     is_transparent,
 )
 from sr.io.video.read.container import check_num_pixels, choose_stream, open_container
-from sr.io.video.read.decode_errors import Damaged, DamageError, DecodeErrors
+from sr.io.video.read.decode_errors import DamageError, DecodeErrors
 from sr.io.video.read.decoder import Decoder, has_hidden_alpha
 from sr.io.video.read.frame_metadata import (
     is_copyable,

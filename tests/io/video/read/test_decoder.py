@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from helpers.clips import make_clip
 
+from sr.io.read_policy import Damaged
 from sr.io.video.frame import Frame, VideoError
-from sr.io.video.read.decode_errors import Damaged, DamageError
+from sr.io.video.read.decode_errors import DamageError
 from sr.io.video.read.reader import open_video
 
 NUM_FRAMES = 40
