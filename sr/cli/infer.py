@@ -36,9 +36,9 @@ interrupted run. A folder or a pattern (frames/%05d.png) is read as a video if -
 out/%05d.png writes a video as numbered images.
 
 Exit codes: 0 success, 1 internal error, or a video failed verification, 2 invalid option, model or
-usage, or another process writes the same results, 3 some inputs failed, the others are done, 4 no
-usable input, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP; the same command with
---resume, and without --overwrite, continues.
+usage, or another process writes the same results, 3 some inputs failed, the others are done, or the
+scores could not be saved, 4 no usable input, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or
+SIGHUP; the same command with --resume, and without --overwrite, continues.
 """
 
 
