@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from sr.device import DeviceError, name_precision, resolve_precision
-from sr.errors import ModelFileError
+from sr.errors import ModelFileError, UsageError
 from sr.inference.load_upscaler import load_upscalers
-from sr.inference.options import RuntimeOptions, UsageError
+from sr.inference.options import RuntimeOptions
 from sr.models.backends import BACKENDS
 from sr.models.load import load_generator
 from sr.tiling.runner import CompileError

@@ -1,4 +1,4 @@
-"""The one kind of error that a user can fix; every other exception is a fault of the program."""
+"""Errors that a user can fix; every other exception is a fault of the program."""
 
 
 class UserError(ValueError):
@@ -12,3 +12,11 @@ class UserError(ValueError):
 
 class ModelFileError(UserError):
     """A model file that cannot be used; the message names the file and what was expected."""
+
+
+class UsageError(UserError):
+    """Options that cannot be met as they stand; the message says what to change."""
+
+
+class NoInputError(UserError):
+    """There is nothing to upscale; exit code 4."""

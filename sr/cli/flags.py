@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 import typer
 
-from sr.inference.options import PANELS, Flag, UsageError
+from sr.errors import UsageError
+from sr.inference.flag import PANELS, Flag
 
 Options = TypeVar("Options")
 

@@ -15,9 +15,9 @@ import typer
 from sr.cli.flags import make_command
 from sr.cli.list_models import LIST_MODELS
 from sr.cli.terminal import print_line
-from sr.errors import UserError
+from sr.errors import NoInputError, UsageError, UserError
 from sr.inference.named_files import find_model, refuse_missing
-from sr.inference.options import InferOptions, NoInputError, UsageError
+from sr.inference.options import InferOptions
 from sr.io.stop_signals import exit_at_signals, get_exit_code, raise_stop_signals
 
 if TYPE_CHECKING:

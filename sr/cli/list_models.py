@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sr.errors import ModelFileError
-from sr.inference.options import INPUT
+from sr.inference.flag import INPUT
 from sr.models.bundled import (
     BUNDLED,
     DEFAULT,

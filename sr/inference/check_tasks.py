@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
+from sr.errors import UsageError
 from sr.evaluation.references import References
-from sr.inference.options import STREAM, InferOptions, OutputOptions, UsageError
+from sr.inference.options import STREAM, InferOptions, OutputOptions
 from sr.inference.tasks import Task, is_file_name
 from sr.inference.video.resume import locate_segments
 from sr.io.process_lock import MAX_NAME_BYTES, LockedError, check_unlocked

@@ -7,9 +7,9 @@ import torch
 
 from sr.build import build_flow
 from sr.device import DeviceError, resolve_device, resolve_precision
-from sr.errors import ModelFileError
+from sr.errors import ModelFileError, UsageError
 from sr.inference.events import Emit
-from sr.inference.options import RuntimeOptions, UsageError
+from sr.inference.options import RuntimeOptions
 from sr.losses.lpips import LPIPS
 from sr.models.backends import BACKENDS, use_backend
 from sr.models.clip_metadata import parse_flow

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sr.inference.options import STREAM, InferOptions, NoInputError
+from sr.errors import NoInputError
+from sr.inference.options import STREAM, InferOptions
 from sr.io.video.formats import is_pattern
 from sr.models.bundled import choose_default_model, resolve_model
 

@@ -5,14 +5,22 @@ of its flag. Python callers construct them. What is wrong with the options alone
 they are constructed. Nothing here imports torch or a codec, so that `infer.py --help` is quick.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from sr.errors import UserError
+from sr.errors import UsageError
+from sr.inference.flag import FILES, INPUT, NETWORK, RESULT, SIZE, VIDEO, Flag
 from sr.inference.output_size import MAX_FACTOR, parse_size
+from sr.inference.parse_flags import (
+    parse_damaged,
+    parse_devices,
+    parse_encoder_options,
+    parse_rate,
+    parse_tile_size,
+)
 from sr.io.video.time_range import Moment, parse_moment
 
 Alpha = Literal["model", "bicubic", "drop"]
@@ -22,83 +30,6 @@ Container = Literal["auto", "mp4", "mkv", "webm"]
 STREAM = Path("-")  # standard input or output in a pipe
 DEFAULT_MAX_PIXELS = 1_000_000_000
 _DEFAULT_MODELS = "span_x4; compact_x2 if -s is at most 2"  # of `sr.models.bundled`
-
-INPUT, SIZE, NETWORK, RESULT, FILES, VIDEO = PANELS = (
-    "Input and output",
-    "Output size",
-    "Network",
-    "Image output",
-    "Files",
-    "Videos",
-)
-
-
-class UsageError(UserError):
-    """Options that cannot be met as they stand; the message says what to change."""
-
-
-class NoInputError(UserError):
-    """There is nothing to upscale."""
-
-
-@dataclass(frozen=True)
-class Flag:
-    """How the command line shows and reads a field; a field of a `Literal` shows its choices."""
-
-    panel: str
-    metavar: str | None = None
-    names: tuple[str, ...] = ()
-    """Those of the field if empty."""
-    default: str | None = None
-    """Shown in place of the field's default."""
-    min: int | None = None
-    max: int | None = None
-    parse: Callable[[Any], Any] | None = None
-    """Text -> value (of a mapping: all texts -> mapping); raises ValueError without the name."""
-
-
-def parse_tile_size(text: str) -> int | None:
-    """Parse `auto` (None) or a number of LR pixels."""
-    if text != "auto" and not (text.isascii() and text.isdigit()):
-        raise UsageError(f"expected auto or a number of pixels, 0 or more, got {text}")
-    return None if text == "auto" else int(text)
-
-
-def parse_devices(text: str) -> tuple[str, ...]:
-    """Parse names of devices, separated by commas."""
-    return tuple(text.split(","))
-
-
-def parse_rate(text: str) -> Fraction:
-    """Parse frames per second: `25`, `29.97` or `30000/1001`."""
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate <= 1000:
-        raise UsageError(
-            f"expected a number above 0, at most 1000, such as 25 or 30000/1001; got {text}"
-        )
-    return rate
-
-
-def parse_damaged(text: str) -> str:
-    """Parse what to do about damage; `go-on` is an older name of `continue`."""
-    text = "continue" if text == "go-on" else text
-    if text not in ("continue", "stop"):
-        raise UsageError(f"expected continue or stop, got {text}")
-    return text
-
-
-def parse_encoder_options(pairs: Sequence[str]) -> dict[str, str]:
-    """Parse `KEY=VALUE` pairs; the last of a key counts."""
-    options: dict[str, str] = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not (key and separator):
-            raise UsageError(f"expected KEY=VALUE, got {pair}")
-        options[key] = value
-    return options
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from sr.inference.options import STREAM, NoInputError
+from sr.errors import NoInputError
+from sr.inference.options import STREAM
 from sr.io.pipe import is_device, is_pipe, read_pipe
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from sr.device import name_precision, resolve_device
+from sr.errors import UsageError
 from sr.evaluation.references import References
 from sr.evaluation.scores import write_scores
 from sr.inference.check_tasks import check_tasks, locate_scores
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_upscaler import load_lpips, make_upscalers
 from sr.inference.named_files import find_model
-from sr.inference.options import STREAM, InferOptions, UsageError
+from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.scheduler import Scheduler
 from sr.inference.tasks import RunSummary, Task, find_tasks

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sr.device import measure_peak_gib
-from sr.errors import UserError
+from sr.errors import UsageError, UserError
 from sr.evaluation.references import References
 from sr.evaluation.scores import ScoreError, check_scorable, read_scorable, score_against_file
 from sr.inference.events import Emit, add_fields
 from sr.inference.image import ImagePlan, probe_image, upscale_image
-from sr.inference.options import STREAM, InferOptions, UsageError
+from sr.inference.options import STREAM, InferOptions
 from sr.inference.tasks import Task, is_foreseen, is_skipped
 from sr.io.process_lock import LockedError, check_unlocked, hold_lock
 from sr.io.video.formats import is_pattern

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sr.errors import UserError
+from sr.errors import NoInputError, UsageError, UserError
 from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
 from sr.inference.named_files import exists, refuse_missing
-from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
+from sr.inference.options import STREAM, InferOptions, OutputOptions
 from sr.inference.output_size import label_size
 from sr.inference.pipe_input import read_once, refuse_devices
 from sr.inference.video.resume import locate_segments

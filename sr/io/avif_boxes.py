@@ -40,7 +40,7 @@ class AvifFacts:
 
 def read_facts(file: BinaryIO) -> AvifFacts:
     """Read facts of the primary image of a file that begins with the box ftyp."""
-    boxes = {box.kind: box for box in _list_boxes(file, 0, None)}
+    boxes = {box.kind: box for box in _list_boxes(file)}
     if b"ftyp" not in boxes:
         return AvifFacts(())
     file.seek(boxes[b"ftyp"].content)
@@ -202,10 +202,10 @@ def _walk(content: bytes, start: int, end: int, parents: Mapping[bytes, int] = {
         start += size
 
 
-def _list_boxes(file: BinaryIO, start: int, end: int | None) -> Iterator[Box]:
-    """List the boxes of a file, without reading what is in them."""
-    size_of_file = file.seek(0, 2)
-    while start + 8 <= (end or size_of_file):
+def _list_boxes(file: BinaryIO) -> Iterator[Box]:
+    """List the outer boxes of a file, without reading what is in them."""
+    start, size_of_file = 0, file.seek(0, 2)
+    while start + 8 <= size_of_file:
         file.seek(start)
         header = file.read(16)
         size, kind = struct.unpack_from(">I4s", header)

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import pyvips
 
-from sr.io.image_facts import EXPECTED
-from sr.io.image_formats import ImageError
+from sr.io.image_formats import EXPECTED, ImageError
 
 _MAX_PIXELS = 2**28  # it is decoded whole: at most 1 GiB
 

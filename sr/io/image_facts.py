@@ -9,9 +9,7 @@ from typing import BinaryIO
 
 from sr.io import avif_boxes, jpeg_segments, png_chunks, tiff_directories
 from sr.io.color_encoding import ColorEncoding, make_encoding
-from sr.io.image_formats import ImageError
-
-EXPECTED = "expected an image (PNG, JPEG, WebP, TIFF, AVIF, BMP or GIF)"
+from sr.io.image_formats import EXPECTED, ImageError
 
 _RAW_STARTS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILM")  # ORF, RW2, RAF
 _RAW_BRAND = b"crx "  # CR3
@@ -20,7 +18,7 @@ _LAB, _ICC_LAB = 8, 9  # photometric interpretations of TIFF
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Facts of a file, all empty of a kind that libvips says all about.
+    """Facts of a file; those of WebP and GIF are empty, as libvips reports all of them.
 
     kind: png, jpeg, tiff, avif, bmp; else empty. notes: what will be left out, for the user.
     light: chunks of PNG on the light of HDR. pages: numbers of the pages of a TIFF that are no
@@ -70,9 +68,9 @@ def _read_png(file: BinaryIO, name: str) -> ImageFacts:
 
 
 def _read_tiff(file: BinaryIO, name: str) -> ImageFacts:
-    if tiff_directories.is_camera_raw(file):
-        _refuse_raw(name)
     directories = tiff_directories.read_directories(file)
+    if tiff_directories.is_camera_raw(file, directories):
+        _refuse_raw(name)
     if not directories:
         return ImageFacts("tiff")
     pages = tuple(number for number, each in enumerate(directories) if each.is_page) or (0,)

@@ -10,6 +10,8 @@ from sr.errors import UserError
 READABLE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"}
 )
+EXPECTED = "expected an image (PNG, JPEG, WebP, TIFF, AVIF, BMP or GIF)"
+"""How messages on unreadable files begin."""
 METADATA_KINDS = (
     *("color profile", "color encoding", "HDR light levels"),
     *("EXIF", "XMP", "IPTC", "resolution", "frame delays"),

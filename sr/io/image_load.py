@@ -1,21 +1,23 @@
 """Image files of any kind -> libvips' images, lazily decoded; BMP and 8-bit Lab at once."""
 
 import io
+import struct
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyvips
 from PIL import Image
 
 from sr.io.bmp import load_bitmap, read_bitmap_size
-from sr.io.image_facts import EXPECTED, ImageFacts
-from sr.io.image_formats import ImageError, get_first_line
+from sr.io.image_facts import ImageFacts
+from sr.io.image_formats import EXPECTED, ImageError, get_first_line
 from sr.io.jpeg_segments import END
 from sr.io.png_chunks import repair
 
@@ -23,6 +25,8 @@ Frames = Literal["refuse", "each"]
 Damaged = Literal["stop", "continue"]
 
 DAMAGE_HINT = ". --damaged continue takes what can be decoded"
+_PILLOW_FAULTS = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
+"""What Pillow raises at damaged files."""
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload", "heifload", "gifload")
 
 
@@ -59,31 +63,30 @@ def load_image(
         return LoadedImage([load_bitmap(file, name, size)], 1, "bmp")
     if facts.is_lab8:
         return _load_lab(file, name, facts, options)
-    opener = _Opener(source, file)
-    notes = []
+    opener, notes = _Opener(source, file, facts), []
     if facts.lacks_end:
         content = file.read()
-        if _has_all_pixels(content):
+        if _has_all_pixels(content, name, options.max_pixels):
             notes.append("the end of the JPEG is missing, all pixels are there")
-            opener = _Opener(content + END, file)
+            opener = _Opener(content + END, file, facts)
         elif options.damaged == "stop":
             raise ImageError(f"{name}: {EXPECTED}, got a JPEG damaged or cut short{DAMAGE_HINT}")
-    if options.damaged == "stop":
-        loaded = _load_with_vips(opener, name, facts, options)
-        return LoadedImage(loaded.images, loaded.num_frames, loaded.loader, notes)
     try:
         loaded = _load_with_vips(opener, name, facts, options)
-        _decode(loaded)
+        if options.damaged == "continue":
+            _decode(loaded)
     except pyvips.Error as error:
+        if options.damaged == "stop":
+            raise
         notes = [
             f"damaged or cut short: what cannot be decoded stays empty ({get_first_line(error)})"
         ]
         if facts.kind == "png":  # libvips gives nothing of one
             file.seek(0)
-            opener = _Opener(repair(file.read()), file)
-        opener.fail_on = "none"
+            source = repair(file.read(), options.max_pixels)
+        opener = _Opener(source, file, facts, fail_on="none")
         loaded = _load_with_vips(opener, name, facts, options)
-    return LoadedImage(loaded.images, loaded.num_frames, loaded.loader, notes)
+    return replace(loaded, notes=notes)
 
 
 @contextmanager
@@ -114,10 +117,13 @@ class _Opener:
     unchanged), and takes "[...]" in a name for options.
     """
 
-    def __init__(self, source: Path | bytes, file: BinaryIO) -> None:
+    def __init__(
+        self, source: Path | bytes, file: BinaryIO, facts: ImageFacts, fail_on: str = "error"
+    ) -> None:
         self._source = source
         self._file = file
-        self.fail_on = "error"
+        self._is_jpeg = facts.kind == "jpeg"
+        self._fail_on = fail_on
 
     def open(self, **options: int) -> pyvips.Image:
         """Open again; an image that was opened before and not decoded yet is then useless."""
@@ -135,21 +141,10 @@ class _Opener:
             return self._load(pyvips.Source.new_from_descriptor(file.fileno()), options)
 
     def _load(self, source: pyvips.Source, options: dict[str, Any]) -> pyvips.Image:
-        options |= {"access": "random", "fail_on": self.fail_on}
-        loader = pyvips.Image.new_from_source
-        if loader_name := self._find_loader():
-            return getattr(pyvips.Image, loader_name)(source, **options)
-        return loader(source, "", **options)
-
-    def _find_loader(self) -> str:
-        """JPEG: libvips has another one for those with a gain map, which ignores XMP and IPTC."""
-        if isinstance(self._source, bytes):
-            head = self._source[:2]
-        else:
-            self._file.seek(0)
-            head = self._file.read(2)
-            self._file.seek(0)
-        return "jpegload_source" if head == b"\xff\xd8" else ""
+        options |= {"access": "random", "fail_on": self._fail_on}
+        if self._is_jpeg:  # libvips has another one for a gain map, which ignores XMP and IPTC
+            return pyvips.Image.jpegload_source(source, **options)
+        return pyvips.Image.new_from_source(source, "", **options)
 
 
 def _load_with_vips(
@@ -167,14 +162,16 @@ def _load_with_vips(
         return LoadedImage([first], 1, loader)
     del first  # it reads from the same place of the file
     if all(after == before + 1 for before, after in pairwise(pages)):
-        with _explain_sizes(name, len(pages)):
+        try:
             image = opener.open(page=pages[0], n=len(pages))
-            _check_num_pixels(name, [(image.height, image.width)], options.max_pixels)
-            return LoadedImage([image], len(pages), loader)
+        except pyvips.Error as error:
+            if "differs" not in str(error):
+                raise
+            raise _make_size_error(name, len(pages)) from error
+        _check_num_pixels(name, [(image.height, image.width)], options.max_pixels)
+        return LoadedImage([image], len(pages), loader)
     images = [opener.open_apart(page=page) for page in pages]
-    kinds = {(each.height, each.width, each.bands, each.format) for each in images}
-    if len(kinds) > 1:
-        raise _make_size_error(name, len(pages))
+    _check_alike(name, images)
     return LoadedImage(images, 1, loader)
 
 
@@ -198,14 +195,10 @@ def _choose_pages(name: str, pages: Sequence[int], options: LoadOptions) -> list
     return list(pages)
 
 
-@contextmanager
-def _explain_sizes(name: str, num_pages: int) -> Iterator[None]:
-    try:
-        yield
-    except pyvips.Error as error:
-        if "differs" not in str(error):
-            raise
-        raise _make_size_error(name, num_pages) from error
+def _check_alike(name: str, images: Sequence[pyvips.Image]) -> None:
+    kinds = {(each.height, each.width, each.bands, each.format) for each in images}
+    if len(kinds) > 1:
+        raise _make_size_error(name, len(images))
 
 
 def _make_size_error(name: str, num_pages: int) -> ImageError:
@@ -217,27 +210,48 @@ def _make_size_error(name: str, num_pages: int) -> ImageError:
 
 def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions) -> LoadedImage:
     """Decode a TIFF of 8-bit Lab through Pillow, at once; libvips does not open it."""
-    (page,) = _choose_pages(name, facts.pages or [0], options)[:1]
+    pages = _choose_pages(name, facts.pages or [0], options)
+    images = []
     try:
-        with Image.open(io.BytesIO(file.read())) as image:
-            image.seek(page)
-            _check_num_pixels(name, [(image.height, image.width)], options.max_pixels)
-            levels = np.asarray(image)  # (h, w, 3), uint8; a and b are signed
-    except (OSError, SyntaxError, ValueError) as error:
+        with Image.open(io.BytesIO(file.read())) as opened:
+            for page in pages:
+                opened.seek(page)
+                size = (opened.height, opened.width)
+                _check_num_pixels(name, [size] * len(pages), options.max_pixels)
+                if opened.mode != "LAB":
+                    raise ImageError(
+                        f"{name}: expected only pages of Lab, got one of {opened.mode}"
+                    )
+                images.append(_make_lab(np.asarray(opened)))
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: expected 8-bit Lab of fewer pixels ({error})") from error
+    except _PILLOW_FAULTS as error:
         raise ImageError(f"{name}: {EXPECTED}, got 8-bit Lab that is damaged ({error})") from error
+    _check_alike(name, images)
+    return LoadedImage(images, 1, "tiffload")
+
+
+def _make_lab(levels: npt.NDArray[np.uint8]) -> pyvips.Image:
+    """levels: (h, w, 3), L, and signed a and b."""
     height, width, _ = levels.shape
     lab = np.dstack([levels[..., :1] * (100 / 255), levels[..., 1:].view(np.int8)])
     content = np.ascontiguousarray(lab, np.float32).data
-    loaded = pyvips.Image.new_from_memory(content, width, height, 3, "float")
-    return LoadedImage([loaded.copy(interpretation="lab")], 1, "tiffload")
+    image = pyvips.Image.new_from_memory(content, width, height, 3, "float")
+    return image.copy(interpretation="lab")
 
 
-def _has_all_pixels(content: bytes) -> bool:
-    """Return whether a JPEG without its end has all pixels: what follows then changes none."""
+def _has_all_pixels(content: bytes, name: str, max_pixels: int) -> bool:
+    """Return whether a JPEG without its end has all pixels: what follows then changes none.
+
+    Decodes it, unless it has more than `max_pixels`.
+    """
     content = content.rstrip(b"\xff")  # the first half of the marker
     followed = [content + filler * 4096 + END for filler in (b"\0", b"\x55", b"\xc6")]
     try:
         first, *others = (pyvips.Image.jpegload_buffer(each, fail_on="none") for each in followed)
+        _check_num_pixels(name, [(first.height, first.width)], max_pixels)
         return all((first != other).max() == 0 for other in others)
     except pyvips.Error:
         return False

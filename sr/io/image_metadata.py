@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pyvips
 
 from sr.io.color_encoding import ColorEncoding, make_profile
@@ -19,6 +20,7 @@ _DEFAULT_DPI = 72  # what libvips reports for a PNG or JPEG without a resolution
 _MM_PER_INCH = 25.4
 _PHOTOSHOP = b"Photoshop 3.0\0"  # how the JPEG segment begins that holds IPTC
 _IPTC_RESOURCE = 0x0404
+_SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
 _MORE_IMAGES = re.compile(  # what XMP says of a gain map or a video behind a JPEG's image
     rb"\s+(?:hdrgm:\w+|\w*Camera:(?:MotionPhoto|MicroVideo)\w*)\s*=\s*(?:\"[^\"]*\"|'[^']*')"
     rb"|<(hdrgm:\w+|\w*Camera:(?:MotionPhoto|MicroVideo)\w*|G?Container:Directory)\b.*?</\1>",
@@ -131,6 +133,21 @@ def profile_fits(profile: bytes, num_bands: int) -> bool:
     """Return whether an ICC profile is for gray (1, 2 bands) or RGB (3, 4) as the pixels are."""
     space, signature = profile[16:20], profile[36:40]  # ICC.1, 7.2
     return signature == b"acsp" and space == (b"GRAY" if num_bands <= 2 else b"RGB ")
+
+
+def is_srgb(profile: bytes, num_bands: int) -> bool:
+    """Return whether a color profile maps a grid of colors onto themselves in sRGB."""
+    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
+    axes = np.meshgrid(*[levels] * num_bands, indexing="ij")
+    grid = np.stack(axes, axis=-1).reshape(1, -1, num_bands)
+    colors = pyvips.Image.new_from_memory(grid.data, grid.shape[1], 1, num_bands, "uchar")
+    colors = colors.copy(interpretation="srgb" if num_bands == 3 else "b-w")
+    colors.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        mapped = colors.icc_transform("srgb", embedded=True).numpy()  # (1, N, 3)
+    except pyvips.Error:
+        return False
+    return bool(np.abs(mapped.astype(int) - grid.astype(int)).max() <= _SRGB_TOLERANCE)
 
 
 def _field(image: pyvips.Image, name: str) -> Any:

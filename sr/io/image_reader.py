@@ -120,11 +120,11 @@ def open_image(
 ) -> Iterator[ImageReader]:
     """Open an image file, or the content of one.
 
-    Nothing is decoded yet, except BMP, 8-bit Lab, float, a JPEG without its end, and what
-    may be damaged. max_pixels: of all frames; images with more are refused by their header, because
-    a small file can hold endless pixels. frames: what to do with animations and several pages.
-    page: of these the only one to be read, counted from 1. damaged: refuse damage, or leave empty
-    what cannot be decoded. name: of content, for messages.
+    Nothing is decoded yet, except BMP, 8-bit Lab, float, a JPEG without its end, and with
+    damaged="continue" every image. max_pixels: of all frames; images with more are refused by their
+    header, because a small file can hold endless pixels. frames: what to do with animations and
+    several pages. page: of these the only one to be read, counted from 1. damaged: refuse damage,
+    or leave empty what cannot be decoded. name: of content, for messages.
     """
     image = _read_file(source, LoadOptions(max_pixels, frames, page, damaged), name)
     try:

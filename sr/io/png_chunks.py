@@ -22,7 +22,7 @@ _MAX_BYTES = 64  # of the chunks that are read
 
 
 def read_chunks(file: BinaryIO) -> dict[bytes, bytes]:
-    """Read the chunks above before the pixels, from the start of a PNG; empty of a long one."""
+    """Read the chunks of `_WANTED` that stand before the pixels; too long ones come back empty."""
     file.seek(len(SIGNATURE))
     chunks: dict[bytes, bytes] = {}
     while len(header := file.read(8)) == 8:
@@ -37,7 +37,10 @@ def read_chunks(file: BinaryIO) -> dict[bytes, bytes]:
 
 
 def parse_encoding(chunks: Mapping[bytes, bytes]) -> ColorEncoding | None:
-    """Return the meaning of the colors by what counts: cICP, iCCP (none here), sRGB, the others."""
+    """Return the meaning of the colors, None where a profile or sRGB is stated.
+
+    Which chunk takes precedence: cICP, then iCCP, then sRGB, then gAMA with cHRM.
+    """
     codes = gamma = chromaticities = None
     if len(chunks.get(b"cICP", b"")) == 4:
         codes = (chunks[b"cICP"][0], chunks[b"cICP"][1])
@@ -66,8 +69,11 @@ def pack_chunks(encoding: ColorEncoding | None, light: Mapping[bytes, bytes]) ->
     return b"".join(_pack_chunk(kind, content) for kind, content in chunks.items())
 
 
-def repair(content: bytes) -> bytes:
-    """Return a damaged PNG with the rows that can be decompressed, the rest 0; or as it was."""
+def repair(content: bytes, max_pixels: int) -> bytes:
+    """Return a damaged PNG with the rows that can be decompressed, the rest 0.
+
+    Returns it as it was where its head is damaged, or has more than `max_pixels`.
+    """
     kept, compressed, place = b"", b"", len(SIGNATURE)
     while place + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
@@ -79,6 +85,8 @@ def repair(content: bytes) -> bytes:
     if len(kept) < _HEAD_BYTES - len(SIGNATURE):
         return content
     width, height, depth, color, *_, interlace = struct.unpack_from(">IIBBBBB", kept, 8)
+    if not 0 < width * height <= max_pixels or depth > 16:
+        return content
     row = 1 + -(-width * depth * _CHANNELS.get(color, 1) // 8)
     size = row * height * (2 if interlace else 1)  # seven smaller images have more rows
     pixels = _decompress(compressed, size)

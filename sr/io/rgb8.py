@@ -12,19 +12,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyvips
 import torch
 from torch import Tensor
 
 from sr.io.color_encoding import is_like_srgb
 from sr.io.image_formats import ImageError
+from sr.io.image_metadata import is_srgb
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
 
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
 _EXPECTED = "expected an 8-bit RGB image (PNG, JPEG, WebP or TIFF)"
 _NO_LIMIT = 2**62  # pixels: a training set is the user's own
-_SRGB_TOLERANCE = 3  # of 255; writers of sRGB profiles round differently, other spaces are far off
 
 
 class ImageKind(NamedTuple):
@@ -149,18 +148,3 @@ def _convert_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         colors, alpha = pixels[..., :-1].astype(np.uint16), pixels[..., -1:]
         pixels = ((colors * alpha + 127) // 255).astype(np.uint8)
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
-
-
-def is_srgb(profile: bytes, num_bands: int) -> bool:
-    """Return whether a color profile maps a grid of colors onto themselves in sRGB."""
-    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
-    axes = np.meshgrid(*[levels] * num_bands, indexing="ij")
-    grid = np.stack(axes, axis=-1).reshape(1, -1, num_bands)
-    colors = pyvips.Image.new_from_memory(grid.data, grid.shape[1], 1, num_bands, "uchar")
-    colors = colors.copy(interpretation="srgb" if num_bands == 3 else "b-w")
-    colors.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
-    try:
-        mapped = colors.icc_transform("srgb", embedded=True).numpy()  # (1, N, 3)
-    except pyvips.Error:
-        return False
-    return bool(np.abs(mapped.astype(int) - grid.astype(int)).max() <= _SRGB_TOLERANCE)

@@ -4,33 +4,36 @@ TIFF 6.0, section 2, and BigTIFF; DNG 1.7 for camera raw. What is damaged reads 
 there: libvips says what is wrong with it.
 """
 
-import os
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _PHOTOMETRIC, _SUB_DIRECTORIES = 254, 255, 262, 330
-_EXTRA_SAMPLES, _SAMPLES_PER_PIXEL, _BITS_PER_SAMPLE, _DNG_VERSION = 338, 277, 258, 50706
+_EXTRA_SAMPLES, _BITS_PER_SAMPLE, _DNG_VERSION = 338, 258, 50706
 _WANTED = (
     *(_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _PHOTOMETRIC, _SUB_DIRECTORIES),
-    *(_EXTRA_SAMPLES, _SAMPLES_PER_PIXEL, _BITS_PER_SAMPLE, _DNG_VERSION),
+    *(_EXTRA_SAMPLES, _BITS_PER_SAMPLE, _DNG_VERSION),
 )
 _TYPES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # integers, by TIFF's number
 _MAX_VALUES, _MAX_ENTRIES, _MAX_DIRECTORIES = 32, 4096, 100_000
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _SENSOR = (32803, 34892)  # photometric: a color filter array, linear raw
-_COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3, 10: 3}  # samples, by photometric
 
 
 @dataclass(frozen=True)
 class Directory:
-    """A page, or an image that belongs to one. tags: numbers of the tags above."""
+    """A page, or an image that belongs to one.
+
+    tags: the values of those above, by number. next: where the one behind it begins, or 0.
+    inner: those that it names as its own: reduced copies, or the sensor's image of camera raw.
+    """
 
     tags: Mapping[int, tuple[int, ...]]
     next: int
+    inner: tuple["Directory", ...] = ()
 
     def get(self, tag: int, default: int) -> int:
         return (self.tags.get(tag) or (default,))[0]
@@ -51,11 +54,6 @@ class Directory:
         return self.get(_BITS_PER_SAMPLE, 1)
 
     @property
-    def num_colors(self) -> int | None:
-        """Samples of a pixel that are color; None if unknown."""
-        return _COLORS.get(self.photometric)
-
-    @property
     def extra_samples(self) -> tuple[int, ...]:
         """What follows the colors: 0 unspecified, 1 and 2 alpha; empty where nothing is said."""
         return self.tags.get(_EXTRA_SAMPLES, ())
@@ -63,35 +61,12 @@ class Directory:
 
 def read_directories(file: BinaryIO) -> list[Directory]:
     """Read the chain of directories, in libtiff's order."""
-    return _read_chain(file)[0]
-
-
-def is_camera_raw(file: BinaryIO) -> bool:
-    """Return whether a TIFF holds what a camera's sensor saw, and at most a preview as an image."""
-    directories, layout = _read_chain(file)
-    file.seek(8)
-    if not directories or file.read(4) == b"CR\x02\0":
-        return bool(directories)
-    if any(_DNG_VERSION in each.tags for each in directories):
-        return True
-    inner = [
-        found
-        for each in directories
-        for offset in each.tags.get(_SUB_DIRECTORIES, ())
-        if (found := _read_directory(file, offset, *layout)) is not None
-    ]
-    if any(each.photometric in _SENSOR for each in (*directories, *inner)):
-        return True
-    return not any(each.is_page for each in directories) and any(each.is_page for each in inner)
-
-
-def _read_chain(file: BinaryIO) -> tuple[list[Directory], tuple[str, bool]]:
     file.seek(0)
     head = file.read(16)
     order, is_big = "<" if head[:2] == b"II" else ">", b"+" in head[2:4]
     directories: list[Directory] = []
     if head[:4] not in MAGIC or len(head) < 16:
-        return directories, (order, is_big)
+        return directories
     (offset,) = struct.unpack_from(order + ("Q" if is_big else "I"), head, 8 if is_big else 4)
     seen: set[int] = set()
     while offset and offset not in seen and len(seen) < _MAX_DIRECTORIES:
@@ -99,9 +74,24 @@ def _read_chain(file: BinaryIO) -> tuple[list[Directory], tuple[str, bool]]:
         directory = _read_directory(file, offset, order, is_big)
         if directory is None:
             break
-        directories.append(directory)
+        offsets = directory.tags.get(_SUB_DIRECTORIES, ())
+        inner = [_read_directory(file, each, order, is_big) for each in offsets]
+        directories.append(replace(directory, inner=tuple(filter(None, inner))))
         offset = directory.next
-    return directories, (order, is_big)
+    return directories
+
+
+def is_camera_raw(file: BinaryIO, directories: Sequence[Directory]) -> bool:
+    """Return whether a TIFF holds what a camera's sensor saw, and at most a preview as an image."""
+    file.seek(8)
+    if not directories or file.read(4) == b"CR\x02\0":
+        return bool(directories)
+    if any(_DNG_VERSION in each.tags for each in directories):
+        return True
+    inner = [found for each in directories for found in each.inner]
+    if any(each.photometric in _SENSOR for each in (*directories, *inner)):
+        return True
+    return not any(each.is_page for each in directories) and any(each.is_page for each in inner)
 
 
 def _read_directory(file: BinaryIO, offset: int, order: str, is_big: bool) -> Directory | None:
@@ -132,6 +122,6 @@ def _read_values(
     size = length * struct.calcsize("=" + kind)
     if size > len(value):
         pointer = "Q" if len(value) == 8 else "I"
-        file.seek(struct.unpack(order + pointer, value)[0], os.SEEK_SET)
+        file.seek(struct.unpack(order + pointer, value)[0])
         value = file.read(size)
     return struct.unpack_from(f"{order}{length}{kind}", value)

@@ -185,3 +185,14 @@ def assert_same_frames(path: Path, other: Path) -> None:
     for frame, twin in zip(one, two, strict=True):
         for plane, same in zip(frame.planes, twin.planes, strict=True):
             np.testing.assert_array_equal(plane, same, err_msg=f"frame {frame.number}")
+
+
+def write_time_code(path: Path, num_frames: int) -> None:
+    """Write a clip whose first frame has the time code 01:02:03:04."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        stream.metadata["timecode"] = "01:02:03:04"
+        for _ in range(num_frames):
+            container.mux(stream.encode(av.VideoFrame(32, 24, "yuv420p")))
+        container.mux(stream.encode(None))

@@ -9,8 +9,9 @@ import torch
 from helpers.videos import Listener
 
 from sr.device import DeviceError
+from sr.errors import UsageError
 from sr.inference.load_upscaler import choose_batch_size, load_upscalers, make_upscalers
-from sr.inference.options import RuntimeOptions, UsageError
+from sr.inference.options import RuntimeOptions
 from sr.models.load import load_generator
 from sr.motion.frame_window import Window
 from sr.tiling.auto_tile_size import MIN_TILE_SIZE

@@ -9,13 +9,8 @@ import pytest
 import typer
 
 from sr.cli.flags import make_command
-from sr.inference.options import (
-    InferOptions,
-    OutputOptions,
-    RuntimeOptions,
-    UsageError,
-    VideoOptions,
-)
+from sr.errors import UsageError
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.io.video.time_range import Moment
 
 

@@ -9,7 +9,7 @@ import pytest
 from helpers.clips import make_clip
 from helpers.videos import CountingNetwork, Listener, upscale
 
-from sr.inference.options import NoInputError
+from sr.errors import NoInputError
 from sr.io.pipe import read_pipe
 from sr.io.rgb8 import read_rgb8, write_rgb8
 

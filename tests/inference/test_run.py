@@ -13,17 +13,10 @@ import torch
 from helpers.videos import Listener
 from torch import Tensor, nn
 
-from sr.errors import UserError
+from sr.errors import NoInputError, UsageError, UserError
 from sr.inference import image
 from sr.inference.channels import Channels
-from sr.inference.options import (
-    STREAM,
-    InferOptions,
-    NoInputError,
-    OutputOptions,
-    RuntimeOptions,
-    UsageError,
-)
+from sr.inference.options import STREAM, InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.run import run
 from sr.io.image_reader import open_image, read_header
 from sr.io.rgb8 import read_rgb8, write_rgb8

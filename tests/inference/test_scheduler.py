@@ -19,8 +19,9 @@ from helpers.videos import Listener
 from torch import Tensor, nn
 
 from sr.cli import infer
+from sr.errors import UsageError
 from sr.inference import image, scheduler
-from sr.inference.options import InferOptions, OutputOptions, UsageError
+from sr.inference.options import InferOptions, OutputOptions
 from sr.inference.run import run
 from sr.inference.tasks import RunSummary
 from sr.io import stop_signals

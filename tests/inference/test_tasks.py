@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sr.errors import UserError
+from sr.errors import NoInputError, UsageError, UserError
 from sr.inference.check_tasks import check_tasks
-from sr.inference.options import STREAM, InferOptions, NoInputError, OutputOptions, UsageError
+from sr.inference.options import STREAM, InferOptions, OutputOptions
 from sr.inference.tasks import Task, find_tasks, is_file_name, is_video_name
 from sr.inference.video.resume import locate_segments
 

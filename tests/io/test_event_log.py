@@ -1,10 +1,10 @@
 import json
-import resource
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.disks import limit_file_size
 
 from sr.io.event_log import EventLog
 
@@ -102,12 +102,7 @@ def test_of_a_line_that_the_disk_has_no_room_for_nothing_stays(tmp_path: Path) -
     log = EventLog(path)
     log.write("start")
     whole = path.read_bytes()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 5, before[1]))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            log.write("done")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with limit_file_size(len(whole) + 5), pytest.raises(OSError, match="too large"):
+        log.write("done")
     log.abandon()
     assert path.read_bytes() == whole

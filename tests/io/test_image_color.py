@@ -10,7 +10,7 @@ from PIL import Image
 
 from sr.io.avif_boxes import read_facts
 from sr.io.color_encoding import ColorEncoding
-from sr.io.image_formats import describe_losses
+from sr.io.image_formats import ImageError, describe_losses
 from sr.io.image_metadata import fit_encoding
 from sr.io.image_reader import open_image
 
@@ -45,7 +45,7 @@ def test_chunks_go_from_png_to_png(chunks: dict[str, bytes], bands: int) -> None
     result = convert(encode_png(pixels, **chunks), ".png")
     found = list_png_chunks(result)
     assert {kind: found[kind.encode()] for kind in chunks} == chunks
-    assert list(found)[1 : 1 + len(chunks)] != [b"IDAT"]
+    assert {each.decode() for each in list(found)[1 : 1 + len(chunks)]} == chunks.keys()
     read = np.asarray(Image.open(io.BytesIO(result)))
     np.testing.assert_array_equal(read.reshape(pixels.shape), pixels)
 
@@ -143,7 +143,7 @@ def test_an_animated_avif_is_refused_by_name() -> None:
     first = Image.fromarray(noise(16, 24, 3))
     content = encode_image(first, "AVIF", save_all=True, append_images=[first.rotate(180)])
     with (
-        pytest.raises(Exception, match="one frame, got an animated AVIF; give -o a video"),
+        pytest.raises(ImageError, match="one frame, got an animated AVIF; give -o a video"),
         open_image(content, frames="each"),
     ):
         pass

@@ -54,6 +54,15 @@ def test_more_pixels_than_allowed_are_refused_by_the_header(rgb: Pixels) -> None
         read_header(twice, max_pixels=2 * 24 * 17 - 1, frames="each")
 
 
+def test_damaged_images_are_not_decoded_beyond_the_allowed_pixels(rgb: Pixels) -> None:
+    cut = encode_image(Image.fromarray(rgb), "JPEG")[:-40]
+    with pytest.raises(ImageError, match="at most 10 pixels, got 17x24"):
+        read_header(cut, max_pixels=10)
+    headless = bomb_png(2**31 - 1, 2**31 - 1)[:33]  # no memory holds that many
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        read_header(headless, damaged="continue")
+
+
 def test_an_animated_png_is_always_refused(rgb: Pixels) -> None:
     other = Image.fromarray(255 - rgb)
     content = encode_image(Image.fromarray(rgb), "PNG", save_all=True, append_images=[other])

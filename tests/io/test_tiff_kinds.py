@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from helpers.images import Pixels, encode_tiff, noise, write_to_bytes
+from helpers.images import Pixels, encode_image, encode_tiff, noise, write_to_bytes
 from PIL import Image, ImageCms
 
 from sr.io.image_formats import ImageError
@@ -162,11 +162,12 @@ def test_float_out_of_range_and_nan_are_limited_and_reported() -> None:
         assert image.read()[2, 2, 0] == 1
 
 
-def encode_lab(pixels: Pixels) -> bytes:
+def encode_lab(*pages: Pixels) -> bytes:
     """L, and signed a and b, of 8 bits."""
-    file = io.BytesIO()
-    Image.frombytes("LAB", (pixels.shape[1], pixels.shape[0]), pixels.tobytes()).save(file, "TIFF")
-    return file.getvalue()
+    first, *others = (
+        Image.frombytes("LAB", (each.shape[1], each.shape[0]), each.tobytes()) for each in pages
+    )
+    return encode_image(first, "TIFF", save_all=True, append_images=others)
 
 
 def make_srgb_and_lab() -> tuple[Pixels, Pixels]:
@@ -186,6 +187,41 @@ def test_lab_of_8_bits_becomes_srgb() -> None:
     icc = encode_tiff(lab ^ np.array([0, 128, 128], np.uint8), photometric="icclab")
     with open_image(icc) as image:
         assert np.abs(image.read().astype(int) - srgb).max() <= 6
+
+
+def test_all_pages_of_lab_of_8_bits_are_read() -> None:
+    _, lab = make_srgb_and_lab()
+    content = encode_lab(lab, lab[::-1])
+    with open_image(content, frames="each") as image:
+        assert image.header.num_frames == 2
+        np.testing.assert_array_equal(image.read(frame=1), image.read(frame=0)[::-1])
+    with open_image(content, page=2) as image, open_image(encode_lab(lab[::-1])) as expected:
+        np.testing.assert_array_equal(image.read(), expected.read())
+    with pytest.raises(ImageError, match="frames or pages of one size, got 2"):
+        read_header(encode_lab(lab, lab[:5]), frames="each")
+    with pytest.raises(ImageError, match="expected at most 200 pixels, got 16x12 in 2 frames"):
+        read_header(content, frames="each", max_pixels=200)
+
+
+def test_damaged_and_other_pages_next_to_lab_of_8_bits_are_refused(rgb: Pixels) -> None:
+    lab = Image.frombytes("LAB", (17, 24), rgb.tobytes())
+    mixed = encode_image(lab, "TIFF", save_all=True, append_images=[Image.fromarray(rgb)])
+    with pytest.raises(ImageError, match="pages of Lab, got one of RGB"):
+        read_header(mixed, page=2)
+    content = bytearray(encode_lab(rgb, rgb))
+    second = tifffile.TiffFile(io.BytesIO(content)).pages[1]
+    assert isinstance(second, tifffile.TiffPage)
+    content[second.tags["ImageWidth"].offset] ^= 0xFF  # another tag
+    with pytest.raises(ImageError, match="8-bit Lab that is damaged"):
+        read_header(bytes(content), page=2)
+
+
+def test_more_lab_of_8_bits_than_pillow_decodes_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8)
+    with pytest.raises(ImageError, match="expected 8-bit Lab of fewer pixels"):
+        read_header(encode_lab(noise(6, 4, 3)))
 
 
 def test_lab_of_16_bits_becomes_srgb() -> None:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.disks import limit_file_size
 from helpers.runs import assert_equal, load_state, read_events, run_folder
 from torch.utils.tensorboard import SummaryWriter
 
@@ -21,16 +21,6 @@ from sr.training import checkpoint, data_loader, run
 from sr.training.signals import catch_signals
 
 MakeOptions = Callable[..., Options]
-
-
-@contextmanager
-def files_of_at_most(num_bytes: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def names(folder: Path) -> list[str]:
@@ -64,7 +54,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
             return work(*arguments, **more)
         if attribute == "add_scalar":  # whose thread has met with it
             raise OSError(errno.ENOSPC, "No space left on device")
-        with files_of_at_most(700):
+        with limit_file_size(700):
             return work(*arguments, **more)
 
     with monkeypatch.context() as patch:
@@ -92,7 +82,7 @@ def test_no_room_for_decoded_images_is_one_line(
     decode = data_loader.decode_sources
 
     def fill_disk(*arguments: Any) -> Any:
-        with files_of_at_most(9000):
+        with limit_file_size(9000):
             return decode(*arguments)
 
     monkeypatch.setattr(run, "decode_sources", fill_disk)

@@ -112,9 +112,12 @@ def plan_video(
         depth = encoding.layout.depth
         keeps_alpha = encoding.layout.alpha
         keeps_spatial = can_copy_spatial(info, encoding.encoder)
-        keeps_time_code = options.start is None and options.fps is None
         streams = plan_streams(
-            source, video_stream=info.stream, suffix=suffix, keeps_time_code=keeps_time_code
+            source,
+            video_stream=info.stream,
+            suffix=suffix,
+            rate=info.rate,
+            begins_late=options.start is not None,
         )
         notes += [*encoding.notes, *streams.notes]
         if options.pix_fmt is None:

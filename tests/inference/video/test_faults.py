@@ -1,10 +1,8 @@
 """Broken videos, full disks, faults on the way: one line each, nothing half done left, in time."""
 
 import re
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from helpers.clips import Tone, make_clip
+from helpers.disks import limit_file_size
 from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 
 from sr.cli import infer
@@ -370,17 +369,6 @@ def test_a_result_that_exists_is_kept(tmp_path: Path, capsys: pytest.CaptureFixt
     assert output.read_bytes() == b"precious"  # until there is a whole new one
 
 
-@contextmanager
-def files_of_at_most(num_bytes: int) -> Iterator[None]:
-    """What a full disk does to those who write."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("share", [0.2, 0.7], ids=["segment", "result"])
 def test_a_full_disk_ends_the_video_and_resume_continues_once_there_is_room(
     tmp_path: Path, share: float
@@ -388,7 +376,7 @@ def test_a_full_disk_ends_the_video_and_resume_continues_once_there_is_room(
     source = make_clip(tmp_path / "in.mp4", 20, size=SIZE, sound=Tone(0.8))
     whole, output = tmp_path / "whole.mp4", tmp_path / "out" / "out.mp4"
     assert upscale(source, whole, video=VIDEO).exit_code == 0
-    with files_of_at_most(round(whole.stat().st_size * share)):
+    with limit_file_size(round(whole.stat().st_size * share)):
         summary = upscale(source, output, video=VIDEO)
     assert summary.exit_code == 4
     assert summary.failures[source].startswith(f"{source}: ")
@@ -463,7 +451,7 @@ def test_a_stage_that_fails_ends_the_others(tmp_path: Path, fails: str) -> None:
     if fails == "network":
         upscale(source, output, network=CountingNetwork(fault_at=9))
     else:
-        with files_of_at_most(1000):
+        with limit_file_size(1000):
             (fault,) = upscale(source, output).failures.values()
         assert "too large" in fault
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("sr-")]

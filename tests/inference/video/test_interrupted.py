@@ -18,7 +18,8 @@ from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 from torch import Tensor
 
 from sr.cli import infer
-from sr.inference.options import InferOptions, OutputOptions, UsageError, VideoOptions
+from sr.errors import UsageError
+from sr.inference.options import InferOptions, OutputOptions, VideoOptions
 from sr.inference.video.resume import locate_segments
 
 SEGMENT = 4  # frames

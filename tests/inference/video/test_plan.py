@@ -5,9 +5,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
-from helpers.clips import Tone, make_clip
+from helpers.clips import Tone, make_clip, write_time_code
 from helpers.matroska import EQUIRECTANGULAR, add_to_video_element
 
 from sr.inference.options import OutputOptions, VideoOptions
@@ -190,20 +189,11 @@ def test_what_begins_after_the_first_frame_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"start": Moment(frame=2)}, {"fps": Fraction(50)}])
 def test_a_time_code_is_kept_or_said_to_be_lost(tmp_path: Path, options: dict[str, Any]) -> None:
     source = tmp_path / "in.mov"
-    write_time_code(source)
+    write_time_code(source, 5)
     assert "time code" not in plan(source, "out.mp4")[1]
+    assert "time code" not in plan(source, "out.mp4", fps=Fraction(25))[1]
     assert "unknown" not in plan(source, "out.mp4")[1].replace("unknown, taken", "")
     assert "the time code is left out" in plan(source, "out.mp4", **options)[1]
-
-
-def write_time_code(path: Path) -> None:
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
-        stream.metadata["timecode"] = "01:02:03:04"
-        for _ in range(5):
-            container.mux(stream.encode(av.VideoFrame(32, 24, "yuv420p")))
-        container.mux(stream.encode(None))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from helpers.clips import Tone, assert_same_frames, make_clip, read_frames, read_times
+from helpers.clips import (
+    Tone,
+    assert_same_frames,
+    make_clip,
+    read_frames,
+    read_times,
+    write_time_code,
+)
 from helpers.matroska import EQUIRECTANGULAR, add_to_video_element
 from helpers.videos import CountingNetwork, Listener, upscale
 
@@ -260,11 +267,7 @@ def test_the_projection_of_360_degree_video_is_carried(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
 def test_a_time_code_stays(tmp_path: Path, name: str) -> None:
     source = tmp_path / "in.mov"
-    with av.open(str(source), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
-        stream.metadata["timecode"] = "01:02:03:04"
-        container.mux([*stream.encode(av.VideoFrame(32, 24, "yuv420p")), *stream.encode(None)])
+    write_time_code(source, 1)
     listener = Listener()
     assert upscale(source, tmp_path / name, listener=listener).exit_code == 0
     assert listener.warnings == []

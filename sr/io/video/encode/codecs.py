@@ -90,9 +90,9 @@ class Codec:
         layouts: dict[Layout, str] = {}
         for name in sorted((one.name for one in listed), key=_PACKED.__contains__):
             layout = None if name.startswith("yuvj") else Layout.parse(_PACKED.get(name, name))
-            # FFV1's slices spoil 4:1:1 and 4:1:0 whose sizes are no multiples of 4.
             if layout is None or (layout.alpha and not self.keeps_alpha):
                 continue
+            # FFV1's slices spoil 4:1:1 and 4:1:0 whose sizes are no multiples of 4.
             if max(layout.chroma_shift) < 2 and layout.depth <= self.max_depth:
                 layouts.setdefault(layout, name)
         return layouts

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from av.container import InputContainer
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from sr.io.video.time_range import TimeRange
 
@@ -31,6 +32,16 @@ _STALE = {
 _STALE_START = "_statistics"
 # A time code counts frames: it is wrong as soon as another frame is the first, or rates differ.
 TIME_CODE = "timecode"
+
+
+def is_time_code_valid(source: Stream, rate: Fraction | None, *, begins_late: bool) -> bool:
+    """Return whether a video stream's time code holds for the result, too.
+
+    rate: frames per second of the result, None for the source's. begins_late: the result's first
+    frame is not the source's.
+    """
+    assert isinstance(source, VideoStream)
+    return not begins_late and rate in (None, source.average_rate)
 
 
 def filter_tags(metadata: Mapping[str, str], *, time_code: bool = True) -> dict[str, str]:

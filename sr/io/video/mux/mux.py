@@ -16,7 +16,13 @@ from av.video.stream import VideoStream
 
 from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
-from sr.io.video.mux.metadata import TIME_CODE, cut_chapters, filter_stream_tags, filter_tags
+from sr.io.video.mux.metadata import (
+    TIME_CODE,
+    cut_chapters,
+    filter_stream_tags,
+    filter_tags,
+    is_time_code_valid,
+)
 from sr.io.video.mux.passthrough import PassthroughPackets
 from sr.io.video.mux.streams import StreamPlan, has_streams
 from sr.io.video.mux.video_track import (
@@ -118,8 +124,8 @@ def _copy_metadata(
 ) -> None:
     """Copy tags, disposition and chapters; the video is the first and only stream of the result."""
     old, new = source.streams[video.stream], result.streams[0]
-    # A time code counts the source's frames from its first.
-    time_code = time_range.start is None and old.average_rate == video.rate
+    begins_late = time_range.start is not None
+    time_code = is_time_code_valid(old, video.rate, begins_late=begins_late)
     result.metadata.update(filter_tags(source.metadata, time_code=time_code))
     new.metadata.update(filter_stream_tags(old, time_code=time_code))
     for stream in source.streams.data if time_code else ():  # a track of MOV may be the only place

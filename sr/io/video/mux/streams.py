@@ -6,6 +6,7 @@ FFmpeg's muxer decides what a container takes: it writes a header with the strea
 import io
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from av.video.stream import VideoStream
 
 from sr.io.video.formats import MUXERS
 from sr.io.video.frame import VideoError
-from sr.io.video.mux.metadata import TIME_CODE
+from sr.io.video.mux.metadata import TIME_CODE, is_time_code_valid
 from sr.io.video.read.container import open_container
 
 Kind = Literal["audio", "subtitle", "image", "attachment", "data"]
@@ -74,14 +75,19 @@ class StreamPlan:
 
 
 def plan_streams(
-    source: Path, *, video_stream: int, suffix: str, keeps_time_code: bool = True
+    source: Path,
+    *,
+    video_stream: int,
+    suffix: str,
+    rate: Fraction | None = None,
+    begins_late: bool = False,
 ) -> StreamPlan:
     """Plan what becomes of every stream but `video_stream` (an index) in a result of this suffix.
 
-    keeps_time_code: the result's frames are the source's, from the first on, so that its time code
-    still holds; it is a tag of the video stream then. Folders and patterns of images, and single
-    images that move, have nothing next to frames. Raises VideoError for a suffix that is not in
-    MUXERS, and a source that cannot be opened.
+    rate: frames per second of the result, None for the source's. begins_late: its first frame is
+    not the source's. Folders and patterns of images, and single images that move, have nothing next
+    to frames. Raises VideoError for a suffix that is not in MUXERS, and a source that cannot be
+    opened.
     """
     if suffix not in MUXERS:
         raise VideoError(f"expected a suffix of {', '.join(MUXERS)}, got {suffix!r}")
@@ -90,7 +96,9 @@ def plan_streams(
     passthrough = []
     notes = []
     with open_container(source) as container:
-        if not keeps_time_code and _has_time_code(container):
+        video = container.streams[video_stream]
+        holds = is_time_code_valid(video, rate, begins_late=begins_late)
+        if _has_time_code(container) and not holds:
             notes.append("the time code is left out: it counts frames of the whole source")
         for stream in container.streams:
             if stream.index == video_stream or _is_chapter_track(stream):

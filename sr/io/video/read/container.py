@@ -44,11 +44,11 @@ def make_file_url(path: Path) -> str:
 def open_container(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[InputContainer]:
     """Open a video file for reading.
 
-    max_pixels: of a frame; larger ones are not decoded. Raises `VideoError` for a pipe, and for
-    what FFmpeg cannot open.
+    max_pixels: of a frame; larger ones are not decoded. Raises `VideoError` for a pipe or device,
+    and for what FFmpeg cannot open.
     """
-    if is_pipe(path) or is_device(path):
-        got = "a pipe" if is_pipe(path) else "a device"
+    got = "a pipe" if is_pipe(path) else "a device" if is_device(path) else None
+    if got is not None:
         raise VideoError(
             f"{path}: expected a file, as videos are read more than once, got {got}."
             " Save its content to a file first"

@@ -8,6 +8,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from math import floor
 
 import av
 from av.codec.context import CodecContext
@@ -48,6 +49,7 @@ class Decoder:
         self._errors = errors
         self._time_base = stream.time_base or 1 / probe.rate
         self._step = 1 / probe.rate / self._time_base  # ticks per frame, as a rule
+        self._longest_step = floor(Fraction(3, 2) * self._step)  # a longer one is a gap
         self._has_pts = container.format.name != "avi"  # which has times of decoding alone
         self._decoding_times: deque[int] = deque()  # of packets whose frames are still to come
         self._pending: list[int] = []  # sorted times of packets whose frames are still to come
@@ -108,9 +110,7 @@ class Decoder:
         yield None
 
     def _decode_packet(self, packet: "Packet[Stream] | None") -> list[av.VideoFrame]:
-        where = self.describe_place(None)
         if packet is not None:
-            where = self.describe_place(packet.pts)
             self._record_times(packet)
         try:
             frames = self._context.decode(packet)
@@ -119,10 +119,11 @@ class Decoder:
                 raise
             if self._decoding_times and packet is not None:
                 self._decoding_times.pop()  # its own
+            where = self.describe_place(None if packet is None else packet.pts)
             self._errors.add(f"near {where}: a packet that cannot be decoded ({error.strerror})")
             return []
         if packet is not None and packet.is_corrupt:
-            self._errors.add(f"near {where}: a damaged packet")
+            self._errors.add(f"near {self.describe_place(packet.pts)}: a damaged packet")
         return frames
 
     def _record_times(self, packet: "Packet[Stream]") -> None:
@@ -157,7 +158,7 @@ class Decoder:
             return
         lost = [pts for pts in self._pending if pts < time]
         self._pending = [pts for pts in self._pending if pts > time]
-        if last is None or time - last <= Fraction(3, 2) * self._step:
+        if last is None or time - last <= self._longest_step:
             return
         if lost or self._holes.has_hole(self._num_frames):
             number = len(lost) or max(round((time - last) / self._step) - 1, 1)

@@ -1,9 +1,12 @@
-"""Parse the side data of a video's first frame: rotation, HDR, projection of 360 degree video."""
+"""Read the side data of a frame: rotation, HDR, projection of 360 degree video."""
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import cast
 
+import av
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.sidedata.sidedata import Type as Kind
 
 from sr.io.video.frame import UNROTATED, Mastering
@@ -20,6 +23,20 @@ _HARMLESS = {
     "Mastering display metadata",
     "Content light level metadata",
 }
+
+
+def read_frame_side_data(frame: av.VideoFrame) -> dict[Kind, bytes]:
+    """Return a frame's side data by kind; nothing where it has a kind that PyAV does not know.
+
+    Not by `frame.side_data`, which refers to the frame and is kept by it: such frames live on, and
+    their buffers too, until Python collects cycles.
+    """
+    try:
+        # the stubs lack its argument
+        side_data = cast(Iterable[SideData], SideDataContainer(frame))  # type: ignore[call-arg]
+    except ValueError:
+        return {}
+    return {data.type: bytes(data) for data in side_data}
 
 
 def parse_display_matrix(contents: Mapping[Kind, bytes]) -> tuple[int, ...] | None:
@@ -57,7 +74,7 @@ def parse_mastering(contents: Mapping[Kind, bytes]) -> Mastering | None:
 def list_spatial(
     contents: Mapping[Kind, bytes], of_container: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """List what `VideoInfo.spatial` has. of_container: as `read_side_data` returns it."""
+    """List what `VideoInfo.spatial` has. of_container: as `read_stream_side_data` returns it."""
     found = []
     if Kind.SPHERICAL in contents:
         found.append(f"{SPHERICAL}: {of_container.get(SPHERICAL, 'unknown')}")

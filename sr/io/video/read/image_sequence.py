@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sr.io.image_formats import ImageError
-from sr.io.image_metadata import Metadata
+from sr.io.image_metadata import Metadata, is_srgb
 from sr.io.image_reader import DEFAULT_MAX_PIXELS, Header, ImageReader, open_image, read_header
-from sr.io.rgb8 import is_srgb
 from sr.io.video.formats import format_frame_path, is_pattern, list_frame_numbers
 from sr.io.video.frame import Frame, Layout, Planes, VideoError, VideoInfo
 from sr.io.video.pixels.color import resolve_color
@@ -37,14 +36,12 @@ class ImageSequence:
         if not paths:
             raise VideoError("expected at least one image, got none")
         first, metadata = _read_first(paths[0], max_pixels)
-        depth, has_alpha = min(first.depth, 16), False
-        for path in paths:
+        depth, has_alpha = first.depth, _has_alpha(first.num_bands)
+        for path in paths[1:]:
             header = _read_header(path, max_pixels)
             _check_like(path, header, paths[0], first)
-            depth, has_alpha = (
-                max(depth, min(header.depth, 16)),
-                has_alpha or header.num_bands in (2, 4),
-            )
+            depth = max(depth, header.depth)
+            has_alpha = has_alpha or _has_alpha(header.num_bands)
         self.damage: list[str] = []
         self.found: list[str] = []
         self.info = _make_info(
@@ -90,8 +87,8 @@ class Animation:
             str(path),
             header,
             image.metadata,
-            min(header.depth, 16),
-            has_alpha=header.num_bands in (2, 4),
+            header.depth,
+            has_alpha=_has_alpha(header.num_bands),
             alpha=alpha,
             time_base=Fraction(1, 1000),
             rate=Fraction(1000 * header.num_frames, sum(self._durations)),
@@ -188,6 +185,10 @@ def _check_like(path: Path, header: Header, first_path: Path, first: Header) -> 
         raise VideoError(f"{path}: expected {expected}, as {first_path.name} is, got {got}")
 
 
+def _has_alpha(num_bands: int) -> bool:
+    return num_bands in (2, 4)
+
+
 def _describe_header(header: Header) -> str:
     return f"{header.width}x{header.height} {'gray' if header.num_bands <= 2 else 'RGB'}"
 
@@ -205,7 +206,7 @@ def _make_info(
     num_frames: int,
 ) -> VideoInfo:
     kind: Literal["gray", "rgb"] = "gray" if header.num_bands <= 2 else "rgb"
-    layout = Layout(kind, depth, alpha=has_alpha and alpha)
+    layout = Layout(kind, min(depth, 16), alpha=has_alpha and alpha)
     encoding = metadata.encoding
     codes = (1, 13) if encoding is None or encoding.codes is None else encoding.codes
     color, _ = resolve_color(
@@ -239,7 +240,7 @@ def _split_planes(pixels: npt.NDArray[Any], layout: Layout) -> Planes:
     """pixels: (h, w, bands), as `ImageReader.read` has them; maybe of fewer bits than `layout`."""
     if pixels.dtype == np.float32:
         pixels = (pixels * 65535 + 0.5).astype(np.uint16)
-    num_colors = pixels.shape[2] - (pixels.shape[2] in (2, 4))
+    num_colors = pixels.shape[2] - _has_alpha(pixels.shape[2])
     white = np.iinfo(pixels.dtype).max
     bands = pixels
     if layout.alpha and num_colors == pixels.shape[2]:  # others of the images have it

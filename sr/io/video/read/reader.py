@@ -4,7 +4,7 @@ The samples are the decoder's own: the only conversion is that of packed formats
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, islice
@@ -33,14 +33,15 @@ from sr.io.video.read.frame_metadata import (
     list_spatial,
     parse_display_matrix,
     parse_mastering,
+    read_frame_side_data,
 )
-from sr.io.video.read.frame_watch import FrameWatch, describe_size, read_contents
+from sr.io.video.read.frame_monitor import FrameMonitor, describe_size
 from sr.io.video.read.probe import Probe, probe_stream
-from sr.io.video.read.stream_side_data import NO_CROPPING, parse_cropping, read_side_data
+from sr.io.video.read.stream_side_data import NO_CROPPING, parse_cropping, read_stream_side_data
 
 _CHROMA_IN_THE_MIDDLE = ("mjpeg", "mjpegb", "mpeg1video", "webp")
 _MAX_LAST_DURATION = 10  # seconds, of the last frame; longer ones are faults
-NUM_LOOKED_AT = 24  # frames, before any work: about a second
+NUM_AHEAD = 24  # frames decoded before any work: about a second
 
 
 class VideoReader:
@@ -58,20 +59,18 @@ class VideoReader:
         stream: VideoStream,
         damaged: Damaged,
         *,
-        alpha: bool = False,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
+        alpha: bool,
+        max_pixels: int,
     ) -> None:
         name = str(path)
         probe = probe_stream(path, container, stream)
         self._errors = DecodeErrors(name, damaged)
         self.damage = self._errors.record
-        self._stream = stream
-        self._watch = FrameWatch()
-        decoder = Decoder(
+        self.found: list[str] = []
+        self._decoder = Decoder(
             container, stream, probe, self._errors, alpha=alpha, max_pixels=max_pixels
         )
-        self._decoder = decoder
-        self._decoded = decoder.decode_frames()
+        self._decoded = self._decode_frames()
         first = next(self._decoded, None)
         if first is None:
             reason = f" ({self.damage[0]})" if self.damage else ""
@@ -81,9 +80,8 @@ class VideoReader:
             )
         self._first: tuple[av.VideoFrame, int | None] | None = first
         self._original = describe_size(first[0])
-        side_data = read_side_data(container, stream)
+        side_data = read_stream_side_data(container, stream)
         info = _make_info(name, stream, probe, first[0], side_data, alpha=alpha)
-        self._look(first[0], 0, first[1])
         self._decoded_size = (info.width, info.height)
         self._format = choose_equal_format(first[0].format, info.layout)
         self._cropping = parse_cropping(side_data)
@@ -96,18 +94,15 @@ class VideoReader:
             info,
             width=info.width - crop.left - crop.right,
             height=info.height - crop.top - crop.bottom,
-            notes=(*info.notes, *self._watch.notes, *cropping_notes),
+            notes=(*info.notes, *self.found, *cropping_notes),
         )
-        self.found = self._watch.notes
-        self.found.clear()  # which are in `info`
+        self.found = []  # what the first frame has is in `info`
 
-    def look_ahead(self, num_frames: int = NUM_LOOKED_AT) -> list[str]:
+    def look_ahead(self, num_frames: int = NUM_AHEAD) -> list[str]:
         """Decode a few frames and return what `found` then has; `frames` cannot be read then."""
-        try:
-            for number, (frame, time) in enumerate(islice(self._decoded, num_frames), start=1):
-                self._look(frame, number, time)
-        except DamageError:  # which is reported when the video is read
-            pass
+        with suppress(DamageError):  # which is reported when the video is read
+            for _ in islice(self._decoded, num_frames):
+                pass
         return list(self.found)
 
     def frames(self) -> Iterator[Frame]:
@@ -123,7 +118,6 @@ class VideoReader:
         number, duration = -1, 0
         try:
             for number, (frame, time) in enumerate(decoded):
-                self._look(frame, number, time)
                 planes = self._extract(frame, number, time)
                 pts = clock.place_frame(time, frame.duration)
                 if held is not None:
@@ -140,26 +134,31 @@ class VideoReader:
                 f"{clock.num_moved} frame(s) with times not after the one before; moved"
             )
 
-    def _look(self, frame: av.VideoFrame, number: int, time: int | None) -> None:
-        place = self._decoder.describe_place(time, number)
-        self._watch.look(frame, place, self._decoder.aspect_ratio)
+    def _decode_frames(self) -> Iterator[tuple[av.VideoFrame, int | None]]:
+        """Decode as `Decoder.decode_frames`, and add to `found` what begins with each frame."""
+        monitor = FrameMonitor()
+        for number, (frame, time) in enumerate(self._decoder.decode_frames()):
+            if notes := monitor.find_new(frame, self._decoder.aspect_ratio):
+                place = self._decoder.describe_place(time, number)
+                where = f", from {place} on" if number else ""
+                self.found += [note + where for note in notes]
+            yield frame, time
 
     def _extract(self, frame: av.VideoFrame, number: int, time: int | None) -> Planes:
         """Return a frame's planes, of the first one's size and format."""
         size = describe_size(frame)
-        place = self._decoder.describe_place(time, number)
+        if size != self._original and self._errors.stop:
+            place = self._decoder.describe_place(time, number)
+            self._errors.add(f"{place} of {size} after {self._original}")
         try:
             if size != self._original:
-                if self._errors.stop:
-                    self._errors.add(f"{place} of {size} after {self._original}")
                 width, height = self._decoded_size
                 frame = frame.reformat(
                     width, height, self._format, interpolation=Interpolation.BICUBIC, threads=1
                 )
             planes = extract_planes(frame, self.info.layout)
         except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, VideoError):
-                raise
+            place = self._decoder.describe_place(time, number)
             raise VideoError(f"{self.info.name}: {place}: {error}") from error
         if self._cropping == NO_CROPPING:
             return planes
@@ -239,7 +238,7 @@ def _make_info(
         )
     except ValueError as error:
         raise VideoError(f"{name}: {error}") from error
-    contents = read_contents(frame)
+    contents = read_frame_side_data(frame)
     mastering = parse_mastering(contents)
     spatial = list_spatial(contents, side_data)
     if Kind.CONTENT_LIGHT_LEVEL in contents and mastering is None:

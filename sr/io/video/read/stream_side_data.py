@@ -53,7 +53,7 @@ class Cropping:
 NO_CROPPING = Cropping()
 
 
-def read_side_data(container: InputContainer, stream: Stream) -> dict[str, str]:
+def read_stream_side_data(container: InputContainer, stream: Stream) -> dict[str, str]:
     """Return FFmpeg's names of a stream's side data, and their values in its words."""
     with capture_log([], av.logging.INFO):
         text: str = container.dumps_format()  # type: ignore[attr-defined]  # the stubs lack it
@@ -72,6 +72,6 @@ def read_side_data(container: InputContainer, stream: Stream) -> dict[str, str]:
 
 
 def parse_cropping(side_data: dict[str, str]) -> Cropping:
-    """Return the cropping that `read_side_data` has found."""
+    """Return the cropping that `read_stream_side_data` has found."""
     numbers = re.fullmatch(r"(\d+)/(\d+)/(\d+)/(\d+)", side_data.get(_CROPPING, ""))
     return NO_CROPPING if numbers is None else Cropping(*map(int, numbers.groups()))

@@ -15,7 +15,7 @@ from helpers.matroska import add_to_video_element, crop
 from sr.io.video.frame import Color, Frame, Layout, VideoError, VideoInfo
 from sr.io.video.read.container import open_container
 from sr.io.video.read.decode_errors import DamageError
-from sr.io.video.read.frame_watch import read_contents
+from sr.io.video.read.frame_metadata import read_frame_side_data
 from sr.io.video.read.reader import open_video
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 24 << 16, 0, 1 << 30)
@@ -294,7 +294,7 @@ def test_frames_that_are_watched_are_not_kept(tmp_path: Path) -> None:
     with open_container(path) as container:
         frame = next(container.decode(video=0))
         count = sys.getrefcount(frame)
-        assert read_contents(frame)
+        assert read_frame_side_data(frame)
         assert sys.getrefcount(frame) == count
 
 

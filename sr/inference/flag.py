@@ -1,0 +1,30 @@
+"""How a field of the options is shown and read on the command line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+INPUT, SIZE, NETWORK, RESULT, FILES, VIDEO = PANELS = (
+    "Input and output",
+    "Output size",
+    "Network",
+    "Image output",
+    "Files",
+    "Videos",
+)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How the command line shows and reads a field; a field of a `Literal` shows its choices."""
+
+    panel: str
+    metavar: str | None = None
+    names: tuple[str, ...] = ()
+    """Those of the field if empty."""
+    default: str | None = None
+    """Shown in place of the field's default."""
+    min: int | None = None
+    max: int | None = None
+    parse: Callable[[Any], Any] | None = None
+    """Text -> value (of a mapping: all texts -> mapping); raises ValueError without the name."""
