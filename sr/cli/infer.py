@@ -14,11 +14,11 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.cli.list_models import LIST_MODELS
-from sr.cli.stop_signals import get_exit_code, raise_stop_signals
 from sr.cli.terminal import print_line
 from sr.errors import NoInputError, UsageError, UserError
 from sr.inference.named_files import find_model, refuse_missing
 from sr.inference.options import InferOptions
+from sr.io.stop_signals import exit_at_signals, get_exit_code, raise_stop_signals
 
 if TYPE_CHECKING:
     from sr.io.event_log import EventLog
@@ -36,9 +36,9 @@ interrupted run. A folder or a pattern (frames/%05d.png) is read as a video if -
 out/%05d.png writes a video as numbered images.
 
 Exit codes: 0 success, 1 internal error, or a video failed verification, 2 invalid option, model or
-usage, or another process writes the same results, 3 some inputs failed, the others are done, 4 no
-usable input, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP; the same command with
---resume, and without --overwrite, continues.
+usage, or another process writes the same results, 3 some inputs failed, the others are done, or the
+scores could not be saved, 4 no usable input, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or
+SIGHUP; the same command with --resume, and without --overwrite, continues.
 """
 
 
@@ -47,7 +47,8 @@ def main(
 ) -> None:
     """Run infer.py and sr-infer. upscalers: as of `sr.inference.run.run`."""
     try:
-        app = make_app(upscalers)
+        with exit_at_signals():
+            app = make_app(upscalers)
         app(args=repeat_inputs(sys.argv[1:] if arguments is None else arguments))
     except UserError as error:
         print_line(f"error: {error}", err=True)
@@ -83,10 +84,11 @@ def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> i
     refuse_missing(options.inputs)
     if upscalers is None:
         find_model(options)
-    from sr.cli.display import Display
-    from sr.device import keep_freed_memory
-    from sr.inference.events import ignore_errors, limit_progress, send_to_all
-    from sr.inference.run import run
+    with exit_at_signals():
+        from sr.cli.display import Display
+        from sr.device import keep_freed_memory
+        from sr.inference.events import ignore_errors, limit_progress, send_to_all
+        from sr.inference.run import run
 
     keep_freed_memory()
     with Display() as display, _lock_log(options.log), closing(_open_log(options.log)) as log:

@@ -6,5 +6,5 @@ from sr.io.escape_controls import escape_controls
 
 
 def print_line(text: object = "", *, err: bool = False) -> None:
-    """Print on stdout, or on stderr if `err`; several lines stay several."""
+    """Print on stdout, or on stderr if `err`; lines of a message after its first are indented."""
     typer.echo(escape_controls(text), err=err)

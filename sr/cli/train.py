@@ -10,6 +10,7 @@ import typer
 
 from sr.cli.terminal import print_line
 from sr.errors import UserError
+from sr.io.stop_signals import exit_at_signals
 from sr.options.load import load_options
 from sr.options.schema import Options
 
@@ -79,13 +80,14 @@ def command(
 
 def _run(options: Options, resume: str, *, check_only: bool, preview_data: Path | None) -> bool:
     """Do what is asked for. Returns False where it was stopped before its end."""
-    import torch
+    with exit_at_signals():
+        import torch
 
-    from sr.device import keep_freed_memory
-    from sr.training.dry_run import dry_run, write_data_preview
-    from sr.training.gan_monitor import GANDivergedError
-    from sr.training.loop import NonFiniteStepError
-    from sr.training.run import train
+        from sr.device import keep_freed_memory
+        from sr.training.dry_run import dry_run, write_data_preview
+        from sr.training.gan_monitor import GANDivergedError
+        from sr.training.loop import NonFiniteStepError
+        from sr.training.run import train
 
     keep_freed_memory()
     try:

@@ -19,7 +19,7 @@ Events and their fields:
   warning      message
   done         done, skipped, failed, removed (unfinished files that killed runs had left in the
                folders of the results), seconds, ended ("done", "interrupted", or "aborted" by a
-               fault of the program); when scored: scores (the images' mean), video_scores (the
+               fault of the program); when scored: scores (the images' mean), clip_scores (the
                videos')
 progress, item_done and item_failed also have `picture` (counted from 1), `pictures`, source.
 """

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def run(
                 from sr.evaluation.video_scorer import METRICS  # OpenCV, which others need not
 
                 about = {**about, "metrics": METRICS}
-                write_scores(locate_scores(options), about, summary.scores, summary.video_scores)
+                _write_scores(locate_scores(options), about, summary, emit)
             ended = "done"
         except KeyboardInterrupt:
             ended = "interrupted"
@@ -102,6 +102,15 @@ def _make_folders(tasks: Sequence[Task]) -> list[Path]:
         if not os.access(folder, os.W_OK):
             raise UsageError(f"-o {folder}: expected a folder that may be written to")
     return folders
+
+
+def _write_scores(path: Path, about: Mapping[str, object], summary: RunSummary, emit: Emit) -> None:
+    """Save the scores, or report that they cannot be; the results are there, and stay."""
+    try:
+        write_scores(path, about, summary.scores, summary.video_scores)
+    except OSError as error:
+        summary.scores_are_lost = True
+        emit("warning", message=f"{path}: cannot be written: {error.strerror}")
 
 
 def _describe_run(

@@ -84,11 +84,13 @@ def is_foreseen(error: BaseException) -> bool:
     return isinstance(error, UserError) or is_out_of_memory(error)
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunSummary:
     """How the tasks of a run ended."""
 
     tasks: Sequence[Task]
+    scores_are_lost: bool = False
+    """The file of scores could not be written."""
 
     @property
     def num_done(self) -> int:
@@ -120,11 +122,14 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0: all done; 1: a video is off; 3: some failed, others are done; 4: no usable input."""
+        """0: all done; 1: a video is off; 3: some failed, others are done; 4: no usable input.
+
+        3 also if all are done and their scores could not be saved.
+        """
         if any(isinstance(task.error, OutputMismatchError) for task in self.tasks):
             return 1
         if all(task.error is None for task in self.tasks):
-            return 0
+            return 3 if self.scores_are_lost else 0
         return 3 if any(task.is_done for task in self.tasks) else 4
 
     def as_fields(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, Field, NonNegativeInt
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 from torch import Tensor, nn
 
 from sr.errors import ModelFileError
@@ -22,6 +22,7 @@ from sr.io.model_file import parse_metadata
 from sr.models.loaded_model import LoadedGenerator, Tiling, measure_difference
 from sr.models.quiet import silence_output
 from sr.networks.receptive_radius import MAX_RADIUS
+from sr.options.base import describe_faults
 
 OPSET = 20
 PROBED_SIDE = 32  # LR pixels
@@ -185,7 +186,8 @@ def _parse_metadata(path: Path, network: OnnxNetwork) -> tuple[dict[str, Any], _
         read = parse_metadata(network.read_metadata())
         return read, _Header.model_validate(read)
     except ValueError as error:  # of Unicode, JSON, and pydantic
-        raise ModelFileError(f"{path}: its metadata cannot be read: {error}") from None
+        fault = describe_faults(error) if isinstance(error, ValidationError) else error
+        raise ModelFileError(f"{path}: its metadata cannot be read: {fault}") from None
 
 
 def _first_cause(error: BaseException) -> str:

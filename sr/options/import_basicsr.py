@@ -19,6 +19,7 @@ from sr.options.basicsr.losses import translate_losses
 from sr.options.basicsr.networks import translate_discriminator, translate_generator
 from sr.options.basicsr.reader import BasicSRReader
 from sr.options.basicsr.training import translate_train
+from sr.options.load import list_faults
 from sr.options.read_yaml import parse_yaml
 from sr.options.schema import Options
 
@@ -115,17 +116,8 @@ def _check_options(made: dict[str, Any]) -> None:
     try:
         Options.model_validate(made)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'the whole'}: "
-            f"{fault['msg'].removeprefix('Value error, ')}, got {_format_input(fault['input'])}"
-            for fault in error.errors(include_url=False)
-        ]
-        listed = "\n".join(f"  {fault}" for fault in faults)
+        listed = "\n".join(f"  {fault}" for fault in list_faults(error))
         raise UserError(f"translated, these options are refused:\n{listed}") from None
-
-
-def _format_input(value: object) -> str:
-    return "a section" if isinstance(value, dict) else repr(value)
 
 
 def _format_head(unused: list[str]) -> str:

@@ -31,9 +31,14 @@ def load_options(path: Path, overrides: Sequence[str] = ()) -> Options:
     try:
         return Options.model_validate(tree)
     except ValidationError as error:
-        faults = [_describe(fault) for fault in error.errors(include_url=False)]
+        faults = list_faults(error)
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     raise OptionsError(f"{path}: {count}\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def list_faults(error: ValidationError) -> list[str]:
+    """Return a line for each fault that `Options` found, with key, what is allowed and given."""
+    return [_describe(fault) for fault in error.errors(include_url=False)]
 
 
 def dump_options(options: Options) -> str:

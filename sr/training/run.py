@@ -15,6 +15,7 @@ from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.device import name_precision, resolve_device, resolve_precision
+from sr.io.escape_controls import escape_controls
 from sr.io.process_lock import hold_lock
 from sr.models.load import preview_names
 from sr.models.teacher import Teacher
@@ -115,7 +116,7 @@ def _print_done(
 ) -> None:
     console = Console(stderr=True, quiet=not accelerator.is_main_process)
     console.print(
-        f"{options.name}: done before, {state_file} is of step {state.step} of "
+        f"{options.name}: done before, {escape_controls(state_file)} is of step {state.step} of "
         f"{options.train.steps}; raise train.steps to go on, or use --resume never for a new run",
         highlight=False,
         markup=False,

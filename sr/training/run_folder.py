@@ -35,8 +35,6 @@ from sr.training.checkpoint import (
 )
 
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "pyvips", "safetensors", "pydantic")
-
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -30,10 +30,10 @@ def test_metadata_and_names_are_shown_escaped(
 def test_messages_are_shown_escaped(
     command: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "\x1b[31m.safetensors"
+    path = tmp_path / "\x1b[31m\n.safetensors"
     path.write_bytes(b"no model")
     assert callable(command)
     with pytest.raises(SystemExit) as exit_:
         command([str(path)])
     assert exit_.value.code == 2
-    assert r"\x1b[31m.safetensors: expected" in capsys.readouterr().err
+    assert r"\x1b[31m\x0a.safetensors: expected" in capsys.readouterr().err

@@ -226,6 +226,20 @@ def test_scores_are_shown_as_a_table_on_stdout(
     assert (tmp_path / "out" / "scores.json").is_file()
 
 
+def test_scores_that_cannot_be_saved_are_one_line_and_shown(
+    call: Call, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "out" / "scores.json"
+    saved.mkdir(parents=True)
+    arguments = ["-i", images, "-o", tmp_path / "out", "--reference", images, "--overwrite"]
+    assert call(*arguments, upscalers=[upscaler_of(nn.Identity())]) == 3
+    shown = capsys.readouterr()
+    assert "mean" in shown.out
+    (line,) = [line for line in shown.err.splitlines() if line.startswith("warning: ")]
+    assert line == f"warning: {saved}: cannot be written: Is a directory"
+    assert "done" in shown.err.splitlines()[-1]
+
+
 def test_bars_are_shown_on_a_terminal(
     call: Call,
     images: Path,

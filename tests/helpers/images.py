@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,6 +14,7 @@ from PIL import Image
 
 from sr.io.image_reader import ImageReader, open_image
 from sr.io.image_writer import write_image
+from sr.io.rgb8 import write_rgb8
 
 Pixels = npt.NDArray[Any]
 
@@ -28,6 +30,17 @@ def draw_texture(height: int, width: int) -> npt.NDArray[np.float32]:
     return np.asarray(
         cv2.normalize(blurred, np.empty_like(blurred), 0, 1, cv2.NORM_MINMAX), np.float32
     )
+
+
+def write_block_images(folder: Path, num_images: int) -> Path:
+    """Make a folder of 40x48 images of blocks of 8x8, image_0.png and on."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(num_images):
+        blocks = rng.integers(0, 256, (5, 6, 3))
+        pixels = np.kron(blocks, np.ones((8, 8, 1))).astype(np.uint8)
+        write_rgb8(folder / f"image_{number}.png", pixels)
+    return folder
 
 
 def encode_image(image: Image.Image, kind: str, **options: Any) -> bytes:

@@ -18,12 +18,13 @@ from helpers.locks import hold_elsewhere
 from helpers.videos import Listener
 from torch import Tensor, nn
 
-from sr.cli import infer, stop_signals
+from sr.cli import infer
 from sr.errors import UsageError
 from sr.inference import image, scheduler
 from sr.inference.options import InferOptions, OutputOptions
 from sr.inference.run import run
 from sr.inference.tasks import RunSummary
+from sr.io import stop_signals
 from sr.io.atomic_write import atomic_write
 from sr.io.process_lock import LockedError, locate_lock
 from sr.io.rgb8 import write_rgb8

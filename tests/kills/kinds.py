@@ -10,6 +10,7 @@ import torch
 import typer
 import yaml
 from helpers.clips import Tone, make_clip
+from helpers.images import write_block_images
 from helpers.runs import assert_equal
 
 from sr.cli import convert, infer, train
@@ -146,12 +147,7 @@ class Training(Kind):
 
     def make_inputs(self) -> None:
         super().make_inputs()
-        random = np.random.default_rng(0)
-        (self.inputs / "photos").mkdir()
-        for number in range(3):
-            coarse = random.integers(0, 256, (6, 6, 3))
-            pixels = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
-            write_rgb8(self.inputs / "photos" / f"{number}.png", pixels)
+        write_block_images(self.inputs / "photos", 3)
 
     def run(self, folder: Path, *, resume: bool) -> None:
         del resume  # the same command goes on

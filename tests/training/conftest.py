@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
+from helpers.images import write_block_images
 
-from sr.io.rgb8 import write_rgb8
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training.run import CatchInterruption
@@ -18,15 +17,8 @@ from sr.training.run import CatchInterruption
 
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
-    """Four smooth 40x48 images."""
-    folder = tmp_path / "photographs"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(4):
-        coarse = rng.integers(0, 256, (5, 6, 3))
-        image = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
-        write_rgb8(folder / f"image_{index}.png", image)
-    return folder
+    """Four 40x48 images."""
+    return write_block_images(tmp_path / "photographs", 4)
 
 
 @pytest.fixture

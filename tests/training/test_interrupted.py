@@ -148,7 +148,7 @@ def test_an_interrupted_validation_is_made_up_for_and_gives_the_run_that_was_not
 def test_signals_ask_to_stop_and_are_as_before_afterwards(
     number: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sr.training.signals.detach_terminal", lambda: None)  # pytest's own
+    monkeypatch.setattr("sr.io.stop_signals.detach_terminal", lambda: None)  # pytest's own
     before = [signal.getsignal(each) for each in (number, signal.SIGCHLD)]
     with catch_signals() as interrupted:
         assert not interrupted()
