@@ -81,7 +81,7 @@ def upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None" = None
 
 def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> int:
     """Return the exit code."""
-    refuse_missing(options.inputs)  # mistakes are told before the seconds that imports take
+    refuse_missing(options.inputs)  # at once: imports take seconds
     if upscalers is None:
         find_model(options)
     with exit_at_signals():
