@@ -5,7 +5,7 @@ written. Leaving a block, in whatever way, drops what waits and ends its thread.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
@@ -48,8 +48,7 @@ def read_ahead(
         if not fits or lr.dtype != torch.float32:
             expected = f"(B, {num_channels}, {box.height}, {box.width}), torch.float32"
             raise ValueError(f"{box}: expected {expected}, got {tuple(lr.shape)}, {lr.dtype}")
-        # From pinned memory the copy to the GPU does not hold up this program.
-        return lr.pin_memory() if device.type == "cuda" and lr.device.type == "cpu" else lr
+        return pin(lr) if device.type == "cuda" and lr.device.type == "cpu" else lr
 
     def in_turn(thread: ThreadPoolExecutor) -> Iterator[tuple[Tile, Tensor]]:
         under_way: deque[tuple[Tile, Future[Tensor]]] = deque()
@@ -108,6 +107,21 @@ def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P,
         return result
 
     return on_stream
+
+
+def pin(x: Tensor) -> Tensor:
+    """Copy to pinned memory, from which a copy to the GPU does not hold up this program.
+
+    Contiguous and of its own: `Tensor.pin_memory` would keep strides, of which those of repeated
+    gray cannot be written to, and with a tile all rows of the image that it is a part of.
+    """
+    pinned = allocate_pinned(x.shape, x.dtype)
+    return pinned.copy_(x)
+
+
+def allocate_pinned(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Allocate a contiguous tensor in pinned memory; only where there is CUDA."""
+    return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
 
 
 def _wait_for_first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:

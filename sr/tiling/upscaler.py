@@ -240,7 +240,9 @@ class Upscaler:
 
     def _run_batch(self, batch: list[Patch]) -> list[Tensor]:
         """Upscale each patch's core: (B, 3, s*core.height, s*core.width), float32, on device."""
-        lr = torch.cat([lr for _, lr in batch]) if len(batch) > 1 else batch[0][1]
+        # Each is pinned memory of its own, which put together in CPU memory would be lost.
+        patches = [lr.to(self.device, non_blocking=True) for _, lr in batch]
+        lr = torch.cat(patches) if len(patches) > 1 else patches[0]
         sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
         cores = []
         for (tile, _), part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)

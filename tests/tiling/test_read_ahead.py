@@ -2,15 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from sr.inference.channels import Channels
+from sr.tiling.read_ahead import read_ahead
 from sr.tiling.runner import NetworkError
-from sr.tiling.tiles import Box
+from sr.tiling.tiles import Box, split_image
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
@@ -194,3 +197,28 @@ def test_all_is_written_on_return() -> None:
 def test_what_does_not_fit_the_box_is_refused(wrong: Tensor) -> None:
     with pytest.raises(ValueError, match=r"expected \(B, 3, 4, 4\), torch.float32, got \("):
         upscale(read=lambda _: wrong)
+
+
+@pytest.mark.parametrize("num_bands", [1, 2, 3, 4])
+@pytest.mark.parametrize("alpha", ["uniform", "varying"])
+def test_what_is_read_for_a_gpu_is_pinned_contiguous_and_alone(
+    monkeypatch: pytest.MonkeyPatch, num_bands: int, alpha: str
+) -> None:
+    pinned: list[Tensor] = []
+
+    def allocate(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        pinned.append(torch.empty(tuple(shape), dtype=dtype))
+        return pinned[-1]
+
+    monkeypatch.setattr("sr.tiling.read_ahead.allocate_pinned", allocate)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, num_bands), np.uint8)
+    if alpha == "uniform":
+        pixels[..., -1] = 200
+    channels = Channels(lambda box: pixels[box.rows, box.columns], 40, 30, num_bands, 2, "model")
+    tiles = split_image(40, 30, tile_size=16, halo=2)
+    with read_ahead(channels.read, tiles, torch.device("cuda"), num_ahead=1) as patches:
+        for tile, lr in patches:
+            assert any(lr is one for one in pinned)
+            assert lr.is_contiguous()
+            assert lr.untyped_storage().nbytes() == lr.numel() * 4
+            assert torch.equal(lr, channels.read(tile.haloed))
