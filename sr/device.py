@@ -3,7 +3,9 @@
 import ctypes
 import re
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -17,6 +19,7 @@ except ImportError:  # Windows
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16", "sve_bf16"})  # x86; ARM
+_CONV: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # not in torch's own types
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc, malloc.h
 
 
@@ -107,6 +110,14 @@ def _accelerator_has_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
 
 
+def release_memory(device: torch.device) -> None:
+    """Give back what torch keeps of freed memory on a GPU, in blocks that may not fit any more."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def measure_peak_gib() -> float:
     """Return the most memory that was in use: the GPU's where one was used, else this process's."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
@@ -136,3 +147,33 @@ def keep_freed_memory() -> bool:
         return False
     settings = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1}
     return all(mallopt(name, value) for name, value in settings.items())
+
+
+class _FullFp32:
+    """Keeps cuDNN from TF32, its default, whose 10-bit mantissa would make fp32 a promise unkept.
+
+    The setting is one for all threads: the first pass switches it, the last one switches it back.
+    The older name of it, `cudnn.allow_tf32`, costs seconds of imports when it is set.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_passes = 0
+        self._before = ""
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._num_passes == 0:
+                self._before = _CONV.fp32_precision
+                _CONV.fp32_precision = "ieee"
+            self._num_passes += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._num_passes -= 1
+            if self._num_passes == 0:
+                _CONV.fp32_precision = self._before
+
+
+full_fp32 = _FullFp32()
+"""Context in which convolutions in float32 are exact to its rounding on GPUs too."""

@@ -14,6 +14,7 @@ from sr.device import (
     cpu_has_bf16,
     keep_freed_memory,
     name_precision,
+    release_memory,
     resolve_device,
     resolve_precision,
 )
@@ -164,6 +165,17 @@ def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_say(
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(Path, "read_text", read)
     assert cpu_has_bf16() is expected
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_freed_memory_is_given_back_on_gpus(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    released = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: released.append("cuda"))
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: released.append("mps"))
+    release_memory(CPU)
+    assert not released
+    release_memory(torch.device(kind))
+    assert released == [kind]
 
 
 def page_faults(how: str, where: str) -> int:

@@ -8,11 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from sr.device import release_memory
+from sr.tiling.runner import is_out_of_memory
 from sr.tiling.tiles import Box, Tile
 
 P = ParamSpec("P")
@@ -66,7 +69,7 @@ def read_ahead(
 @contextmanager
 def write_behind(write: Write, device: torch.device) -> Iterator[Write]:
     """Give a `write` that returns before it is done, which it is when the block has ended."""
-    write = on_own_stream(write, device)
+    write_part = on_own_stream(write, device)
     waiting: deque[Future[None]] = deque()
     is_broken = False
 
@@ -74,7 +77,7 @@ def write_behind(write: Write, device: torch.device) -> Iterator[Write]:
         nonlocal is_broken
         if not is_broken:  # what follows a part that failed is not written
             is_broken = True
-            write(box, sr)
+            fall_back_to_cpu(partial(write_part, box), sr)
             is_broken = False
 
     with _start_thread("write") as thread:
@@ -107,6 +110,20 @@ def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P,
         return result
 
     return on_stream
+
+
+def fall_back_to_cpu(function: Callable[[Tensor], R], x: Tensor) -> R:
+    """Call a function with x; where the GPU has too little memory for it, with x on the CPU.
+
+    The function may have begun when it is called again.
+    """
+    try:
+        return function(x)
+    except (MemoryError, RuntimeError) as error:
+        if x.device.type == "cpu" or not is_out_of_memory(error):
+            raise
+    release_memory(x.device)  # out here, where no traceback holds the tensors any more
+    return function(x.cpu())
 
 
 def pin(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from sr.device import release_memory
 from sr.motion.frame_window import Window
 from sr.motion.methods import FlowMethod
 from sr.networks.packed_window import num_packed_channels
@@ -205,9 +206,9 @@ class Upscaler:
                     except (MemoryError, RuntimeError) as error:
                         if not is_out_of_memory(error):
                             raise
-                        cores = []
+                        cores, reason = [], str(error)
                     if not cores:  # out here, where no traceback holds the tensors any more
-                        self._lower_tile_size(part, smaller)
+                        self._lower_tile_size(part, smaller, reason)
                         waiting.append(part)
                     for (tile, _), core in zip(part, cores, strict=False):
                         put(tile.core.multiply(self.scale), core)
@@ -269,14 +270,14 @@ class Upscaler:
             parts.append([(part, lr[:, :, box.rows, box.columns])])
         return parts
 
-    def _lower_tile_size(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
+    def _lower_tile_size(self, batch: list[Patch], smaller: list[list[Patch]], reason: str) -> None:
         """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_memory(self.device)
         haloed = batch[0][0].haloed
         size = f"{haloed.width}x{haloed.height} LR pixels"
         if not smaller:
-            raise MemoryError(f"not enough memory on {self.device} for a tile of {size} and halo")
+            message = f"not enough memory on {self.device} for a tile of {size} and halo"
+            raise MemoryError(f"{message}: {reason.splitlines()[0]}" if reason else message)
         self._area_limit = _TOO_MUCH * _measure_area(batch)
         if len(batch) > 1:
             self.batch_size = len(batch) // 2
