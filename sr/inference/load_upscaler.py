@@ -16,11 +16,11 @@ from sr.models.clip_metadata import parse_flow
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.motion.methods import FlowMethod
-from sr.tiling.auto_tile_size import SHARE, choose_tile_size
+from sr.tiling.auto_tile_size import SHARE, choose_batch_size, choose_tile_size
 from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import Upscaler
 
-FILLING_SIZE = 256  # LR pixels a side of a tile that keeps a GPU busy; not measured
+NUM_PATCHES = 2  # of a box: colors and alpha
 MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
 
 
@@ -125,9 +125,20 @@ def _make_upscaler(
             dtype=dtype,
             multiple=multiple,
             num_channels=generator.num_channels,
-            num_patches=2,  # colors and alpha
+            num_patches=NUM_PATCHES,
             share=SHARE / num_sharing,
         )
+    batch_size = choose_batch_size(
+        network,
+        tile_size,
+        scale=generator.scale,
+        halo=halo,
+        device=device,
+        dtype=dtype,
+        num_channels=generator.num_channels,
+        num_patches=NUM_PATCHES,
+        share=SHARE / num_sharing,
+    )
     if tile_size and generator.tiling != "exact":
         warn_once(
             f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
@@ -141,19 +152,12 @@ def _make_upscaler(
         device=device,
         dtype=dtype,
         multiple=multiple,
-        batch_size=choose_batch_size(tile_size, device),
+        batch_size=batch_size,
         compiled=runtime.compile,
         window=generator.window,
         flow=flow,
         on_warning=on_warning,
     )
-
-
-def choose_batch_size(tile_size: int, device: torch.device) -> int:
-    """Return how many tiles go through the network together: small ones do not fill a GPU."""
-    if device.type != "cuda" or tile_size == 0:
-        return 1
-    return max(FILLING_SIZE // tile_size, 1) ** 2
 
 
 def _build_flow(

@@ -10,7 +10,7 @@ from helpers.videos import Listener
 
 from sr.device import DeviceError
 from sr.errors import UsageError
-from sr.inference.load_upscaler import choose_batch_size, load_upscalers, make_upscalers
+from sr.inference.load_upscaler import load_upscalers, make_upscalers
 from sr.inference.options import RuntimeOptions
 from sr.models.load import load_generator
 from sr.motion.frame_window import Window
@@ -143,13 +143,3 @@ def test_the_flow_is_the_models_or_the_one_that_is_named(clip_model: Path, model
         load(clip_model, Listener(), flow="best")
     with pytest.raises(UsageError, match=r"--flow dis: expected no flow for tiny\.safetensors"):
         load(model, Listener(), flow="dis")
-
-
-@pytest.mark.parametrize(
-    ("tile_size", "device", "batch_size"),
-    [(64, "cpu", 1), (64, "cuda", 16), (128, "cuda", 4), (512, "cuda", 1), (0, "cuda", 1)],
-)
-def test_small_tiles_go_through_a_gpu_together(
-    tile_size: int, device: str, batch_size: int
-) -> None:
-    assert choose_batch_size(tile_size, torch.device(device)) == batch_size
