@@ -106,8 +106,9 @@ class VideoOptions:
     """How videos are read, filtered and encoded."""
 
     codec: Annotated[str | None, Flag(VIDEO, "NAME", default="libx264; vp9 in .webm")] = None
-    """Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; on NVIDIA GPUs
-    h264_nvenc, hevc_nvenc, av1_nvenc. WebM supports vp9 and libsvtav1 only."""
+    """Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; on NVIDIA GPUs with an
+    encoder (A100, H100 and H200 have none) nvenc, which is hevc_nvenc, h264_nvenc, av1_nvenc. WebM
+    supports VP9 and AV1 only."""
     crf: Annotated[
         float | None,
         Flag(VIDEO, "NUMBER", default="by encoder: 18 for libx264"),
