@@ -30,12 +30,13 @@ class DeviceError(UserError):
 def resolve_device(name: str) -> torch.device:
     """Return the device of "auto" | "cpu" | "cuda" | "cuda:N" | "mps".
 
-    "auto" is CUDA where there is a usable GPU, then Apple's MPS, then the CPU. Raises
-    `DeviceError` for a device that is not there.
+    "auto" is CUDA where there is a usable GPU, then Apple's MPS, then the CPU. CUDA comes with a
+    number, so that devices are equal if they are the same. Raises `DeviceError` for a device that
+    is not there.
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise DeviceError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {name!r}")
@@ -43,6 +44,8 @@ def resolve_device(name: str) -> torch.device:
         num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(name.removeprefix("cuda").removeprefix(":") or 0) >= num_devices:
             raise DeviceError(f"device: expected one of {num_devices} CUDA device(s), got {name!r}")
+        if name == "cuda":
+            return torch.device("cuda", torch.cuda.current_device())
     if name == "mps" and not torch.backends.mps.is_available():
         raise DeviceError(
             "device: expected one that this machine and this build of torch have, got 'mps'"
@@ -119,9 +122,11 @@ def release_memory(device: torch.device) -> None:
 
 
 def measure_peak_gib() -> float:
-    """Return the most memory that was in use: the GPU's where one was used, else this process's."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / 2**30
+    """Return the most memory in use: the sum of all GPUs if one was used, else this process's."""
+    if torch.cuda.is_available():
+        devices = range(torch.cuda.device_count())
+        if num_bytes := sum(map(torch.cuda.max_memory_allocated, devices)):
+            return num_bytes / 2**30
     if resource is None:
         return int(psutil.Process().memory_info().peak_wset) / 2**30
     unit = 1 if sys.platform == "darwin" else 1024  # of getrusage

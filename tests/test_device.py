@@ -13,6 +13,7 @@ from sr.device import (
     DeviceError,
     cpu_has_bf16,
     keep_freed_memory,
+    measure_peak_gib,
     name_precision,
     release_memory,
     resolve_device,
@@ -51,6 +52,7 @@ CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 def pretend_gpus(monkeypatch: pytest.MonkeyPatch, count: int, capability: tuple[int, int]) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: count - 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
 
 
@@ -67,7 +69,8 @@ def test_auto_prefers_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_named_devices_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpus(monkeypatch, 2, (8, 0))
     assert resolve_device("cpu") == torch.device("cpu")
-    assert resolve_device("cuda") == torch.device("cuda")
+    assert resolve_device("cuda:0") == torch.device("cuda", 0)
+    assert resolve_device("cuda") == resolve_device("auto") == torch.device("cuda", 1)  # in use
     assert resolve_device("cuda:1") == torch.device("cuda", 1)
 
 
@@ -165,6 +168,17 @@ def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_say(
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(Path, "read_text", read)
     assert cpu_has_bf16() is expected
+
+
+def test_the_peak_is_that_of_all_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpus(monkeypatch, 2, (8, 0))
+    peaks = [0, 3 * 2**30]
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", peaks.__getitem__)
+    assert measure_peak_gib() == 3
+    peaks[0] = 2**30
+    assert measure_peak_gib() == 4
+    peaks[:] = [0, 0]
+    assert measure_peak_gib() > 0  # of this process
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])

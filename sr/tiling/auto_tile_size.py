@@ -69,7 +69,7 @@ def measure_bytes_per_pixel(
 def measure_peak_bytes(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> int:
     """Measure the bytes at the peak of one pass, with lr and the result, without the weights.
 
-    On CUDA what the allocator gave away, by its statistics, whose peak begins anew; elsewhere the
+    On CUDA what the allocator gave away; its statistics of the peak are reset. Elsewhere the
     storages of the tensors alive after each operation; an operation's own scratch memory is not
     seen there. lr: (1, C, h, w).
     """

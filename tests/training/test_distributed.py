@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from sr.device import DeviceError
 from sr.options.load import dump_options
 from sr.options.schema import Options
 from sr.training.checkpoint import read_state
+from sr.training.distributed import choose_local_device
 from sr.training.run import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +51,22 @@ def launch(
 def final_state(options: Options) -> dict[str, Any]:
     folder = options.log.folder / options.name / "checkpoints"
     return read_state(folder / "step_000000004.state")
+
+
+def test_each_process_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert choose_local_device("cuda:1") == torch.device("cuda", 1)  # one process
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for rank in (0, 1):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        assert choose_local_device("auto") == torch.device("cuda", rank)
+    with pytest.raises(DeviceError, match=r"expected auto for several processes.*got cuda:1"):
+        choose_local_device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(DeviceError, match="process 3 of this machine"):
+        choose_local_device("auto")
 
 
 def test_two_processes_learn_what_one_learns_from_the_doubled_batch(
