@@ -4,6 +4,7 @@ import ctypes
 import re
 import sys
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16", "sve_bf16"})  # x86; ARM
 _CONV: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # not in torch's own types
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc, malloc.h
+
+_mps_lock = threading.Lock()
 
 
 class DeviceError(UserError):
@@ -111,6 +114,19 @@ def _choose_fastest(device: torch.device) -> torch.dtype:
 
 def _accelerator_has_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
+
+
+def choose_shared_device(device: torch.device) -> torch.device:
+    """Return where several threads may work at a time: on `device`, but instead of MPS on the CPU.
+
+    torch 2.14 ends the process where two threads use MPS at once (pytorch/pytorch#197805).
+    """
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def hold_device(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context that keeps other threads from MPS meanwhile, and does nothing elsewhere."""
+    return _mps_lock if device.type == "mps" else nullcontext()
 
 
 def release_memory(device: torch.device) -> None:

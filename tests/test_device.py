@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import torch
 from sr import device as devices
 from sr.device import (
     DeviceError,
+    choose_shared_device,
     cpu_has_bf16,
+    hold_device,
     keep_freed_memory,
     measure_peak_gib,
     name_precision,
@@ -179,6 +182,25 @@ def test_the_peak_is_that_of_all_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measure_peak_gib() == 4
     peaks[:] = [0, 0]
     assert measure_peak_gib() > 0  # of this process
+
+
+def test_one_thread_at_a_time_uses_mps() -> None:
+    assert choose_shared_device(MPS) == CPU
+    assert choose_shared_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
+    is_held = threading.Event()
+
+    def hold() -> None:
+        with hold_device(MPS):
+            is_held.set()
+
+    with hold_device(CPU), hold_device(CPU):  # which any number may
+        pass
+    thread = threading.Thread(target=hold)
+    with hold_device(MPS):
+        thread.start()
+        assert not is_held.wait(0.05)
+    assert is_held.wait(10)
+    thread.join()
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])

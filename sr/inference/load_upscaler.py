@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from sr.build import build_flow
-from sr.device import DeviceError, resolve_device, resolve_precision
+from sr.device import DeviceError, choose_shared_device, resolve_device, resolve_precision
 from sr.errors import ModelFileError, UsageError
 from sr.inference.events import Emit
 from sr.inference.options import RuntimeOptions
@@ -45,7 +45,7 @@ def load_lpips(weights: str | None, device: torch.device) -> LPIPS | None:
         return None
     try:
         lpips = LPIPS("AlexNet", "torchvision" if weights == "torchvision" else Path(weights))
-        return lpips.to(device)
+        return lpips.to(choose_shared_device(device))
     except ModelFileError as error:
         raise UsageError(f"--lpips: {error}") from None
 

@@ -27,8 +27,9 @@ same box, e.g. colors and alpha; or packed windows of more channels. Called in a
 own."""
 
 Write = Callable[[Box, Tensor], None]
-"""Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device; the tensor is
-the callee's to keep or change. Called in a thread of its own, never twice at a time."""
+"""Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device (instead of MPS
+on the CPU); the tensor is the callee's to keep or change. Called in a thread of its own, never
+twice at a time."""
 
 NUM_WAITING = 2  # parts written or waiting for it while the next one is computed
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from sr.device import release_memory
+from sr.device import choose_shared_device, hold_device, release_memory
 from sr.motion.frame_window import Window
 from sr.motion.methods import FlowMethod
 from sr.networks.packed_window import num_packed_channels
@@ -220,7 +220,8 @@ class Upscaler:
     def upscale_tile(self, patch: Patch) -> Tensor:
         """Upscale the core of one tile: (B, 3, scale*core.height, scale*core.width), float32.
 
-        The result is on the device. The tile is not cut if that takes too much memory.
+        On the device, or instead of MPS on the CPU. The tile is not cut if that takes too much
+        memory.
         """
         (core,) = self._run_batch([patch])
         return core
@@ -240,16 +241,22 @@ class Upscaler:
             yield batch
 
     def _run_batch(self, batch: list[Patch]) -> list[Tensor]:
-        """Upscale each patch's core: (B, 3, s*core.height, s*core.width), float32, on device."""
-        # Each is pinned memory of its own, which put together in CPU memory would be lost.
-        patches = [lr.to(self.device, non_blocking=True) for _, lr in batch]
-        lr = torch.cat(patches) if len(patches) > 1 else patches[0]
-        sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
-        cores = []
-        for (tile, _), part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
-            core = tile.core.relative_to(tile.haloed).multiply(self.scale)
-            # Copied, so that the result is an ordinary tensor and does not keep the halo.
-            cores.append(part[:, :, core.rows, core.columns].to(torch.float32, copy=True))
+        """Upscale each patch's core: (B, 3, s*core.height, s*core.width), float32.
+
+        The results are where other threads may use them: on the device, or instead of MPS on the
+        CPU.
+        """
+        with hold_device(self.device):
+            # Each is pinned memory of its own, which put together in CPU memory would be lost.
+            patches = [lr.to(self.device, non_blocking=True) for _, lr in batch]
+            lr = torch.cat(patches) if len(patches) > 1 else patches[0]
+            sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
+            cores = []
+            for (tile, _), part in zip(batch, sr.chunk(len(batch)), strict=True):
+                core = tile.core.relative_to(tile.haloed).multiply(self.scale)
+                # Copied, so that the result is an ordinary tensor and does not keep the halo.
+                core_sr = part[:, :, core.rows, core.columns].to(torch.float32, copy=True)
+                cores.append(core_sr.to(choose_shared_device(self.device)))
         return cores
 
     def _cut(self, batch: list[Patch]) -> list[list[Patch]]:

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sr.device import choose_shared_device
 from sr.inference.load_upscaler import NUM_PATCHES
 from sr.inference.options import Alpha
 from sr.inference.video.frame_windows import WindowStage, with_neighbors
@@ -80,7 +81,7 @@ class Pipeline:
         self._filter = TemporalFilter() if temporal_filter else None
         self._sink = sink
         self._window, self._flow = upscalers[0].window, upscalers[0].flow
-        self._devices = [upscaler.device for upscaler in upscalers]
+        self._devices = [choose_shared_device(upscaler.device) for upscaler in upscalers]
         info = plan.info
         self._conversion = Conversion(info.layout, info.color, info.siting)
         self._batch_size = min(

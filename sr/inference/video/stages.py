@@ -28,9 +28,9 @@ from sr.tiling.upscaler import StoppedError, Upscaler
 MAX_FRAMES = 32  # of a batch, repeated ones included, so that a still scene does not hold up all
 
 Upscaled = tuple[Frame, Tensor, Tensor]
-"""A frame, lr (1, 3, h, w) and sr (1, 3, H, W), both RGB, not clamped, on the network's device; of
-transparent frames both have alpha as a fourth channel. The very tensors of the frame before where
-both are equal."""
+"""A frame, lr (1, 3, h, w) and sr (1, 3, H, W), both RGB, not clamped, on the network's device
+(instead of MPS on the CPU); of transparent frames both have alpha as a fourth channel. The very
+tensors of the frame before where both are equal."""
 
 
 @dataclass
