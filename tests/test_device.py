@@ -105,14 +105,23 @@ def test_auto_on_a_cpu_is_bf16_only_with_its_instructions(
 
 
 @pytest.mark.parametrize(
-    ("capability", "dtype"),
-    [((9, 0), torch.bfloat16), ((7, 5), torch.float16), ((6, 1), torch.float32)],
+    ("capability", "dtype", "preferring_fp16"),
+    [
+        ((9, 0), torch.bfloat16, torch.float16),
+        ((7, 5), torch.float16, torch.float16),
+        ((6, 1), torch.float32, torch.float32),
+    ],
 )
 def test_auto_on_cuda_follows_the_generation(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    dtype: torch.dtype,
+    preferring_fp16: torch.dtype,
 ) -> None:
     pretend_gpus(monkeypatch, 1, capability)
     assert resolve_precision("auto", CUDA) == dtype
+    assert resolve_precision("auto", CUDA, prefer_fp16=True) == preferring_fp16
+    assert resolve_precision("auto", CPU, prefer_fp16=True) == resolve_precision("auto", CPU)
 
 
 def test_auto_on_mps_is_fp32() -> None:

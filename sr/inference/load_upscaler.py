@@ -181,7 +181,9 @@ def _build_flow(
 def _resolve_precision(
     generator: LoadedGenerator, device: torch.device, precision: str
 ) -> torch.dtype:
-    dtype = resolve_precision(precision, device)
+    dtype = resolve_precision(precision, device, prefer_fp16=True)  # of which the runner takes care
+    if precision == "auto" and dtype not in generator.reduced_precisions:
+        dtype = resolve_precision(precision, device)
     if dtype == torch.float32 or dtype in generator.reduced_precisions:
         return dtype
     if precision != "auto":

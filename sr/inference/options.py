@@ -185,8 +185,8 @@ class RuntimeOptions:
     """How the network runs."""
 
     precision: Annotated[str, Flag(NETWORK, "auto|fp32|bf16|fp16")] = "auto"
-    """Precision of the network. auto: bf16 (fp16 on older GPUs) if the device supports it natively,
-    else fp32. A tile that overflows is computed again in a higher precision."""
+    """Precision of the network. auto: fp16 on NVIDIA GPUs with tensor cores, bf16 on CPUs with
+    native support, else fp32. A tile that overflows is computed again in a higher precision."""
     tile_size: Annotated[
         int | None,
         Flag(NETWORK, "auto|PIXELS", ("-t", "--tile"), default="auto", parse=parse_tile_size),

@@ -62,6 +62,26 @@ def test_very_deep_networks_get_a_halo_of_32_or_an_exact_one(model: Path) -> Non
     assert make(model, Listener(), deep, exact=True).halo == 80
 
 
+@pytest.mark.parametrize(
+    ("supported", "dtype"),
+    [
+        ({torch.float16, torch.bfloat16}, torch.float16),
+        ({torch.bfloat16}, torch.bfloat16),
+        (set(), torch.float32),
+    ],
+)
+def test_auto_is_fp16_where_the_device_and_the_network_are_made_for_it(
+    monkeypatch: pytest.MonkeyPatch, model: Path, supported: set[torch.dtype], dtype: torch.dtype
+) -> None:
+    def resolve(name: str, device: torch.device, *, prefer_fp16: bool = False) -> torch.dtype:
+        assert (name, device) == ("auto", CPU)
+        return torch.float16 if prefer_fp16 else torch.bfloat16  # as on a GPU
+
+    monkeypatch.setattr("sr.inference.load_upscaler.resolve_precision", resolve)
+    facts = {"reduced_precisions": frozenset(supported)}
+    assert make(model, Listener(), facts, precision="auto").dtype == dtype
+
+
 def test_a_network_that_needs_fp32_gets_it_or_says_so(model: Path) -> None:
     facts: dict[str, Any] = {"reduced_precisions": frozenset()}
     assert make(model, Listener(), facts, precision="auto").dtype == torch.float32
