@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sr.device import DeviceError, full_fp32, name_precision, resolve_precision
 from sr.errors import UserError
+from sr.networks.fuse_layers import fuse_layers
 
 Network = Callable[[Tensor], Tensor]
 """(n, 3, h, w) -> (n, 3, s*h, s*w), as `NetworkRunner`'s."""
@@ -127,8 +128,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def prepare_network(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network itself, in eval mode, on the device and in the layout that suits it."""
-    return network.eval().to(device).to(memory_format=_choose_memory_format(device))
+    """Return the network in eval mode, on the device and in the layout that suits it, fused.
+
+    It is moved itself; what is returned may be a copy (`fuse_layers`).
+    """
+    prepared = fuse_layers(network.eval().to(device))
+    return prepared.to(memory_format=_choose_memory_format(device))
 
 
 @contextmanager
