@@ -4,12 +4,14 @@ import ctypes
 import re
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+from torch import Tensor
 
 from sr.errors import UserError
 
@@ -130,6 +132,28 @@ def choose_shared_device(device: torch.device) -> torch.device:
 def hold_device(device: torch.device) -> AbstractContextManager[object]:
     """Return a context that keeps other threads from MPS meanwhile, and does nothing elsewhere."""
     return _mps_lock if device.type == "mps" else nullcontext()
+
+
+def pin(x: Tensor) -> Tensor:
+    """Copy to pinned memory, from which a copy to the GPU does not hold up this program.
+
+    Contiguous and of its own: `Tensor.pin_memory` would keep strides, of which those of repeated
+    gray cannot be written to, and with a tile all rows of the image that it is a part of.
+    """
+    pinned = allocate_pinned(x.shape, x.dtype)
+    return pinned.copy_(x)
+
+
+def copy_to_cpu(x: Tensor) -> Tensor:
+    """Return a tensor in CPU memory; from a GPU in pinned memory."""
+    if x.device.type != "cuda":
+        return x.cpu()
+    return allocate_pinned(x.shape, x.dtype).copy_(x)
+
+
+def allocate_pinned(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Allocate a contiguous tensor in pinned memory; only where there is CUDA."""
+    return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
 
 
 def release_memory(device: torch.device) -> None:

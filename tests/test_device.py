@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sr import device as devices
 from sr.device import (
     DeviceError,
     choose_shared_device,
+    copy_to_cpu,
     cpu_has_bf16,
     hold_device,
     keep_freed_memory,
@@ -210,6 +212,29 @@ def test_one_thread_at_a_time_uses_mps() -> None:
         assert not is_held.wait(0.05)
     assert is_held.wait(10)
     thread.join()
+
+
+class OnGpu(torch.Tensor):
+    """Says that it is on a GPU."""
+
+    device = CUDA
+
+
+def test_what_comes_from_a_gpu_comes_to_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+
+    def allocate(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        pinned.append(torch.empty(tuple(shape), dtype=dtype))
+        return pinned[-1]
+
+    monkeypatch.setattr(devices, "allocate_pinned", allocate)
+    x = torch.arange(6, dtype=torch.uint8).view(2, 3)
+    assert copy_to_cpu(x) is x
+    assert not pinned
+    copied = copy_to_cpu(x.as_subclass(OnGpu))
+    assert copied.data_ptr() == pinned[0].data_ptr()
+    assert torch.equal(copied, x)
+    assert copied.dtype == torch.uint8
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])

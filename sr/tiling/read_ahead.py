@@ -5,7 +5,7 @@ written. Leaving a block, in whatever way, drops what waits and ends its thread.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-from sr.device import release_memory
+from sr.device import pin, release_memory
 from sr.tiling.runner import is_out_of_memory
 from sr.tiling.tiles import Box, Tile
 
@@ -147,21 +147,6 @@ def fall_back_to_cpu(function: Callable[[Tensor], R], x: Tensor) -> R:
             raise
     release_memory(x.device)  # out here, where no traceback holds the tensors any more
     return function(x.cpu())
-
-
-def pin(x: Tensor) -> Tensor:
-    """Copy to pinned memory, from which a copy to the GPU does not hold up this program.
-
-    Contiguous and of its own: `Tensor.pin_memory` would keep strides, of which those of repeated
-    gray cannot be written to, and with a tile all rows of the image that it is a part of.
-    """
-    pinned = allocate_pinned(x.shape, x.dtype)
-    return pinned.copy_(x)
-
-
-def allocate_pinned(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Allocate a contiguous tensor in pinned memory; only where there is CUDA."""
-    return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
 
 
 def _wait_for_first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:

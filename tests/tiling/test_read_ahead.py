@@ -212,7 +212,7 @@ def test_what_is_read_for_a_gpu_is_pinned_contiguous_and_alone(
         pinned.append(torch.empty(tuple(shape), dtype=dtype))
         return pinned[-1]
 
-    monkeypatch.setattr("sr.tiling.read_ahead.allocate_pinned", allocate)
+    monkeypatch.setattr("sr.device.allocate_pinned", allocate)
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, num_bands), np.uint8)
     if alpha == "uniform":
         pixels[..., -1] = 200

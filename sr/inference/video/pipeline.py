@@ -24,6 +24,7 @@ from sr.io.video.frame import Frame
 from sr.io.video.pixels.yuv import Conversion
 from sr.io.video.read.decode_errors import DamageError
 from sr.tiling.auto_tile_size import FILLING_SIZE
+from sr.tiling.read_ahead import on_own_stream
 from sr.tiling.upscaler import Upscaler
 
 NUM_DECODED = 8  # frames of the source that wait; small ones
@@ -162,7 +163,7 @@ class Pipeline:
         results: Iterable[tuple[Frame, Tensor]], sink: FrameSink
     ) -> Iterator[tuple[Frame, Tensor]]:
         for frame, sr in results:
-            sink.process(sr[:, :3])
+            on_own_stream(sink.process, sr.device)(sr[:, :3])
             yield frame, sr
         sink.flush()
 
