@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from datetime import timedelta
 from fractions import Fraction
 from functools import partial
@@ -129,8 +130,10 @@ def _time_ways(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> Iterator[l
     ways: dict[str, Callable[[], Network]] = {"eager": lambda: network}
     if real:
         ways["channels first"] = lambda: _take_contiguous(network)
+        ways["weights cast before"] = lambda: _cast_weights(network, dtype)
         ways["CUDA graph"] = lambda: _capture_graph(network, lr)
     if not real:
+        ways["weights cast before"] = lambda: _cast_weights(network, dtype)
         ways["torch.compile"] = lambda: torch.compile(network, backend="eager")
     elif dtype == torch.float16 and lr.shape[3] > 1000:
         ways["torch.compile, dynamic"] = lambda: torch.compile(network, dynamic=True)
@@ -157,6 +160,15 @@ def _time_ways(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> Iterator[l
 def _take_contiguous(network: nn.Module) -> Network:
     run: Network = network.to(memory_format=torch.contiguous_format)
     return lambda lr: run(lr.contiguous())
+
+
+def _cast_weights(network: nn.Module, dtype: torch.dtype) -> Network:
+    """Return a copy of whose weights autocast has none to cast."""
+    cast = deepcopy(network.to(memory_format=torch.channels_last))
+    for layer in cast.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.to(dtype)
+    return cast
 
 
 def _capture_graph(network: nn.Module, lr: Tensor) -> Network:

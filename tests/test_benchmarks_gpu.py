@@ -85,9 +85,9 @@ def test_ways_to_launch_a_network_are_timed_and_one_that_fails_says_why(
     gpu_parts.time_launches(CPU)
     lines = capsys.readouterr().out.split("\n")
     rows = [[cell.strip() for cell in line.split("|")] for line in lines]
-    assert [row[4] for row in rows[2:4]] == ["eager", "torch.compile"]
-    assert float(rows[2][6]) > 0
-    assert rows[3][8] == "RuntimeError: no compiler"
+    assert [row[4] for row in rows[2:5]] == ["eager", "weights cast before", "torch.compile"]
+    assert float(rows[3][6]) > 0
+    assert rows[4][8] == "RuntimeError: no compiler"
 
 
 def test_the_clip_of_a_size_is_as_long_as_asked_for(gpu_parts: ModuleType, tmp_path: Path) -> None:
