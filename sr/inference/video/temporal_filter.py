@@ -33,9 +33,9 @@ import torch
 from torch import Tensor
 
 from sr.device import copy_to_cpu
-from sr.motion.flow import Image, measure_flow, resize_flow, to_luma8
+from sr.motion.flow import measure_flow, resize_flow, to_luma8
 from sr.motion.scene_cuts import is_cut, measure_agreement
-from sr.motion.warp import warp_image
+from sr.motion.warp import Image, warp_image
 from sr.tiling.read_ahead import on_own_stream
 
 Key = TypeVar("Key")
