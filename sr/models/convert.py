@@ -18,6 +18,7 @@ from sr.io.torch_file import write_torch_file
 from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
+from sr.models.ncnn_file import is_ncnn, write_ncnn
 from sr.models.onnx_model import write_onnx
 from sr.networks.packed_window import PackedWindow
 
@@ -25,6 +26,7 @@ FORMATS = {
     ".safetensors": "weights with metadata, for infer.py and train.py",
     ".pth": "weights under `params_ema`, for programs that know the network",
     ".onnx": "a program with free batch, height and width, for ONNX runtimes",
+    ".param": "a program, with its weights in a .bin next to it, for ncnn (Vulkan)",
 }
 
 
@@ -41,23 +43,27 @@ def convert_model(
     if suffix not in FORMATS:
         known = "; ".join(f"{suffix}: {meaning}" for suffix, meaning in FORMATS.items())
         raise ModelFileError(f"{target}: expected a name with one of these endings. {known}")
-    if source.suffix.lower() == ".onnx":
-        raise ModelFileError(f"{source}: an ONNX program, which cannot be converted further")
+    if source.suffix.lower() == ".onnx" or is_ncnn(source):
+        kind = "ncnn" if is_ncnn(source) else "ONNX"
+        raise ModelFileError(f"{source}: an {kind} program, which cannot be converted further")
     generator = load_generator(source)
     if blend is not None:
         generator = blend_models(generator, *blend)
-    if suffix == ".onnx" and generator.takes_clips:
+    if suffix in (".onnx", ".param") and generator.takes_clips:
         raise ModelFileError(
-            f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
-            "are for networks that take one image. Take .safetensors"
+            f"{target}: {generator.architecture} takes several frames and their flow; {suffix} "
+            "files are for networks that take one image. Take .safetensors"
         )
+    if suffix == ".param":
+        difference = write_ncnn(target, generator, half=half)
+        return f"{target}: ncnn's result differs from torch's by {difference:.1e} at most"
     if suffix == ".onnx":
         difference = write_onnx(target, generator, half=half)
         return f"{target}: onnxruntime's result differs from torch's by {difference:.1e} at most"
     if "generator" not in generator.metadata:
         raise ModelFileError(
             f"{source}: {generator.architecture} ({generator.origin}) has no counterpart here; "
-            "it can be converted to .onnx only"
+            "it can be converted to .onnx and .param only"
         )
     if suffix == ".pth":
         _write_pth(target, generator, half)

@@ -36,7 +36,6 @@ MAX_SECONDS = 600.0  # of pnnx; RRDBNet of 23 blocks takes a minute on a busy co
 NUM_KEPT = 24  # programs in the cache; those made first go first
 _RECIPE = 1  # counted up where this file makes another program of the same network
 _SIDES = (24, 48)  # LR pixels; from the second, pnnx sees what follows the size
-
 _SECONDS_BETWEEN = 0.1  # looks at whether another process is done
 
 T = TypeVar("T")
@@ -49,6 +48,7 @@ def load_converted(generator: LoadedGenerator, name: str, load: Callable[[Path],
     load: raises ModelFileError for a program that is damaged or computes something else; such a one
     of the cache is made again. Raises ModelFileError where there is none.
     """
+    _find_pnnx()
     param = find_cache_folder() / "ncnn" / f"{_fingerprint(generator)}.param"
     with suppress(ModelFileError):
         if param.exists():

@@ -6,11 +6,13 @@ much of what they say, so only layers whose sizes can be checked are given to it
 
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from sr.errors import ModelFileError
-from sr.models.loaded_model import LoadedGenerator
+from sr.models.loaded_model import LoadedGenerator, measure_difference
+from sr.models.ncnn_convert import choose_padding, convert_network, write_pair
 from sr.models.ncnn_graph import check_weights, trace_program
 from sr.models.ncnn_network import NcnnNetwork, NcnnPair
 from sr.models.ncnn_program import read_program
@@ -18,6 +20,7 @@ from sr.networks.receptive_radius import MAX_RADIUS
 from sr.vulkan import import_ncnn
 
 SUFFIX, WEIGHTS_SUFFIX = ".param", ".bin"
+TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2}  # of the [0, 1] range, by type of weights
 PROBED_SIDE = 32  # LR pixels
 
 
@@ -75,6 +78,35 @@ def read_ncnn(path: Path) -> LoadedGenerator:
         size_multiple=graph.size_multiple,
         tiling="exact" if radius is not None else "discouraged",
     )
+
+
+def write_ncnn(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
+    """Convert a generator to `path`, a .param, and its .bin; only if ncnn computes what torch does.
+
+    The blobs are `data` and `output`, as programs for Real-ESRGAN expect. half: float16 weights.
+    Returns the largest difference on two images, in units of the [0, 1] range. Raises
+    ModelFileError where the network cannot be converted or the program computes something else.
+    """
+    import_ncnn()
+    tolerance = TOLERANCE[torch.float16 if half else torch.float32]
+    with TemporaryDirectory(prefix="sr-ncnn-") as folder:
+        made = convert_network(generator, str(path), Path(folder), half=half)
+        program = read_program(made)
+        names = {program.source: "data", program.result: "output"}
+        lines = program.text.splitlines()
+        renamed = [" ".join(names.get(word, word) for word in line.split()) for line in lines]
+        made.write_text("\n".join([*renamed, ""]), encoding="ascii")
+        network = NcnnNetwork(
+            read_pair(made, is_ours=True), str(path), pad=choose_padding(generator)
+        )
+        difference = measure_difference(network, generator.network, str(path))
+        if not difference <= tolerance:
+            raise ModelFileError(
+                f"{path}: ncnn's result differs from torch's by {difference:g} (allowed: "
+                f"{tolerance:g}); nothing was written"
+            )
+        write_pair(made, path)
+    return difference
 
 
 def _try_out(network: NcnnNetwork, scale: int) -> None:
