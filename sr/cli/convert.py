@@ -35,8 +35,8 @@ def command(
         typer.Argument(
             metavar="OUT",
             help="File to write: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel"
-            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .param, with a .bin next to it, for"
-            " ncnn (needs the extra `ncnn`); .yml for option files.",
+            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .param, with a .bin next to"
+            " it, for ncnn (needs the extra `ncnn`); .yml for option files.",
         ),
     ],
     half: Annotated[bool, typer.Option("--fp16", help="Write the weights as float16.")] = False,

@@ -184,8 +184,9 @@ class RuntimeOptions:
     """How the network runs."""
 
     precision: Annotated[str, Flag(NETWORK, "auto|fp32|bf16|fp16")] = "auto"
-    """Precision of the network. auto: bf16 (fp16 on older GPUs and by Vulkan) if the device supports
-    it natively, else fp32. A tile that overflows is computed again in a higher precision."""
+    """Precision of the network. auto: bf16 (fp16 on older GPUs and by Vulkan) if the device
+    supports it natively, else fp32. A tile that overflows is computed again in a higher
+    precision."""
     tile_size: Annotated[
         int | None,
         Flag(NETWORK, "auto|PIXELS", ("-t", "--tile"), default="auto", parse=parse_tile_size),
@@ -241,7 +242,8 @@ class InferOptions:
     ] = None
     """A bundled model (see --list-models), or a file: of train.py; published weights (.pth,
     .safetensors, .ckpt) of Real-ESRGAN, BasicSR and everything that spandrel detects; .onnx with
-    the extra `onnx`; .param with its .bin next to it, of ncnn, with the extra `ncnn`. `sr-info FILE` describes a file."""
+    the extra `onnx`; .param of ncnn, its .bin next to it, with the extra `ncnn`. `sr-info FILE`
+    describes a file."""
     runtime: RuntimeOptions = RuntimeOptions()
     video: VideoOptions = VideoOptions()
     reference: Annotated[Path | None, Flag(FILES, "FOLDER")] = None
