@@ -133,7 +133,7 @@ def _use_ncnn(
     else:
         pad = choose_padding(generator)
         network = load_converted(
-            generator, name, lambda param: load(read_pair(param, is_ours=True), pad)
+            generator, name, lambda param: load(read_pair(param, converted_from=name), pad)
         )
     return replace(generator, network=network, reduced_precisions=frozenset(reduced))
 

@@ -17,14 +17,14 @@ _MIN_WINOGRAD_CHANNELS = 16
 
 
 def trace_convolution(layer: Layer, inputs: Sequence[Blob]) -> Step:
-    """A convolution that keeps the size; depthwise ones have groups."""
+    """A convolution that keeps the size, or divides it by its stride; depthwise ones have groups."""
     blob = take_one(inputs, image=True)
     width, dilation = layer.integer(1, 0), layer.integer(2, 1)
     height, dilation_down = layer.integer(11, width), layer.integer(12, dilation)
     left, stride = layer.integer(4, 0), layer.integer(3, 1)
     top = layer.integer(14, left)
-    across = left + layer.integer(15, left), dilation * (width - 1)
-    down = top + layer.integer(16, top), dilation_down * (height - 1)
+    across = left + layer.integer(15, left), dilation * (width - 1) + 1 - stride
+    down = top + layer.integer(16, top), dilation_down * (height - 1) + 1 - stride
     if layer.integer(8, 0) or layer.integer(19, 0):
         raise UnknownLayerError("8-bit weights, and weights that are computed, are not supported")
     if (
@@ -32,23 +32,24 @@ def trace_convolution(layer: Layer, inputs: Sequence[Blob]) -> Step:
         or min(dilation, dilation_down) < 1
     ):
         raise ValueError(f"expected a kernel of 1 to {MAX_KERNEL} pixels, got {width}x{height}")
-    is_same = left in (-233, -234)
-    if stride != 1 or layer.integer(13, stride) != 1:
-        raise UnknownLayerError("expected a convolution with stride 1")
+    is_same = left in (-233, -234) and stride == 1
+    if not 1 <= stride <= MAX_KERNEL or layer.integer(13, stride) != stride:
+        raise UnknownLayerError(f"expected one stride of 1 to {MAX_KERNEL}")
     if not is_same and (across[0] != across[1] or down[0] != down[1] or min(left, top) < 0):
-        raise UnknownLayerError("expected a convolution that keeps the image's size")
+        raise UnknownLayerError("expected a result of the image's size over the stride")
     groups = layer.integer(7, 1) if layer.kind == "ConvolutionDepthWise" else 1
     weights = _read_weights(layer, blob, area=width * height, groups=groups)
     num_outputs = layer.integer(0, 0)
-    farthest = (
-        max(left, top, across[1] - left, down[1] - top) if not is_same else max(across[1], down[1])
-    )
+    # With a stride, a pixel of the result is as large as `stride` of the image.
+    farthest = max(dilation * (width - 1), dilation_down * (height - 1))
+    if not is_same:
+        farthest = max(left, top, farthest - min(left, top))
     # Winograd's way over tiles of 4x4 holds 6x6 numbers for each, of inputs and of outputs.
-    is_winograd = (groups, width, height, dilation) == (1, 3, 3, 1) and min(
-        blob.channels, num_outputs
-    ) >= _MIN_WINOGRAD_CHANNELS
+    is_plain = (groups, width, height, dilation, stride) == (1, 3, 3, 1, 1)
+    is_winograd = is_plain and min(blob.channels, num_outputs) >= _MIN_WINOGRAD_CHANNELS
     workspace = 2.25 * (blob.channels + num_outputs) if is_winograd else 0
-    return Step([widen_reach(blob, farthest, num_outputs)], weights, workspace=workspace)
+    result = replace(widen_reach(blob, farthest, num_outputs), scale=blob.scale / stride)
+    return Step([result], weights, workspace=workspace)
 
 
 def trace_deconvolution(layer: Layer, inputs: Sequence[Blob]) -> Step:

@@ -24,22 +24,23 @@ TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2}  # of the [0, 1] range, b
 PROBED_SIDE = 32  # LR pixels
 
 
-def read_pair(param: Path, *, is_ours: bool = False) -> NcnnPair:
+def read_pair(param: Path, *, converted_from: str | None = None) -> NcnnPair:
     """Read and check a pair of files. Raises ModelFileError for one that cannot be run safely.
 
-    is_ours: converted here, so that layers which are not known to be safe are taken as they are.
+    converted_from: what messages call the network that they were converted from here; then layers
+    which are not known to be safe are taken as they are.
     """
     if not param.is_file():
         raise ModelFileError(f"{param}: no such model file")
     weights = param.with_suffix(WEIGHTS_SUFFIX)
     if not weights.is_file():
         raise ModelFileError(f"{param}: expected its weights next to it, in {weights.name}")
-    program = read_program(param)
+    program = read_program(param, converted_from)
     graph = None
     try:
         graph = trace_program(program)
     except ValueError as error:
-        if not is_ours:
+        if converted_from is None:
             raise ModelFileError(f"{param}: {error}") from None
     if graph is not None:
         check_weights(weights, graph.weights)
@@ -97,7 +98,7 @@ def write_ncnn(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
         renamed = [" ".join(names.get(word, word) for word in line.split()) for line in lines]
         made.write_text("\n".join([*renamed, ""]), encoding="ascii")
         network = NcnnNetwork(
-            read_pair(made, is_ours=True), str(path), pad=choose_padding(generator)
+            read_pair(made, converted_from=str(path)), str(path), pad=choose_padding(generator)
         )
         difference = measure_difference(network, generator.network, str(path))
         if not difference <= tolerance:

@@ -81,6 +81,8 @@ def check_weights(path: Path, weights: Sequence[Weights]) -> None:
                     file.seek(position)
                     mark = int.from_bytes(file.read(4), "little")
                     position += 4
+                if position > size:
+                    break
                 if mark not in (FLOAT32, FLOAT32_SCALED, FLOAT16):
                     raise ModelFileError(
                         f"{path}: expected weights of float32 or float16, got the mark {mark:#x} "
@@ -88,8 +90,6 @@ def check_weights(path: Path, weights: Sequence[Weights]) -> None:
                     )
                 num_bytes = each.count * (2 if mark == FLOAT16 else 4)
                 position += -(-num_bytes // _ALIGNMENT) * _ALIGNMENT
-                if position > size:
-                    break
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
     if position != size:

@@ -20,7 +20,7 @@ MAX_ARRAY = 4096  # numbers of one parameter
 _MAX_KEY = 64  # ncnn has room for so many
 _NAME = re.compile(r"\S{1,255}")
 _INTEGER = re.compile(r"[+-]?\d{1,10}")
-_FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.IGNORECASE)
+_FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=e))(e[+-]?\d{1,2})?", re.IGNORECASE)
 _ARRAY_KEYS = -23300
 
 Value = int | float | tuple[int | float, ...] | str
@@ -68,24 +68,28 @@ class Program:
     result: str  # blob
 
 
-def read_program(path: Path) -> Program:
-    """Read a .param file. Raises ModelFileError, naming it, for one that is none or has faults."""
+def read_program(path: Path, name: str | None = None) -> Program:
+    """Read a .param file. Raises ModelFileError for one that is none or has faults.
+
+    name: what messages call it, if not by its path.
+    """
+    name = name or str(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ModelFileError(f"{name}: cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise ModelFileError(f"{path}: expected at most {MAX_BYTES} bytes of text")
+        raise ModelFileError(f"{name}: expected at most {MAX_BYTES} bytes of text")
     try:
         return parse_program(data.decode("ascii"))
     except UnicodeDecodeError:
         raise ModelFileError(
-            f"{path}: expected an ncnn program in text form ({MAGIC} in the first line), got bytes"
+            f"{name}: expected an ncnn program in text form ({MAGIC} in the first line), got bytes"
             " that are no ASCII text"
         ) from None
     except ValueError as error:
-        raise ModelFileError(f"{path}: {error}") from None
+        raise ModelFileError(f"{name}: {error}") from None
 
 
 def parse_program(text: str) -> Program:
