@@ -17,7 +17,7 @@ _MIN_WINOGRAD_CHANNELS = 16
 
 
 def trace_convolution(layer: Layer, inputs: Sequence[Blob]) -> Step:
-    """A convolution that keeps the size, or divides it by its stride; depthwise ones have groups."""
+    """A convolution that keeps the size, or divides it by its stride; depthwise: with groups."""
     blob = take_one(inputs, image=True)
     width, dilation = layer.integer(1, 0), layer.integer(2, 1)
     height, dilation_down = layer.integer(11, width), layer.integer(12, dilation)
@@ -40,10 +40,10 @@ def trace_convolution(layer: Layer, inputs: Sequence[Blob]) -> Step:
     groups = layer.integer(7, 1) if layer.kind == "ConvolutionDepthWise" else 1
     weights = _read_weights(layer, blob, area=width * height, groups=groups)
     num_outputs = layer.integer(0, 0)
-    # With a stride, a pixel of the result is as large as `stride` of the image.
-    farthest = max(dilation * (width - 1), dilation_down * (height - 1))
+    # Beyond the pixels that one of the result stands for, which are `stride` a side.
+    farthest = max(across[1], down[1])
     if not is_same:
-        farthest = max(left, top, farthest - min(left, top))
+        farthest = max(left, top, across[1] - left, down[1] - top)
     # Winograd's way over tiles of 4x4 holds 6x6 numbers for each, of inputs and of outputs.
     is_plain = (groups, width, height, dilation, stride) == (1, 3, 3, 1, 1)
     is_winograd = is_plain and min(blob.channels, num_outputs) >= _MIN_WINOGRAD_CHANNELS
@@ -70,7 +70,8 @@ def trace_deconvolution(layer: Layer, inputs: Sequence[Blob]) -> Step:
     if not 0 <= more < stride or kernel - 2 * pad + more != stride:
         raise UnknownLayerError(f"expected an image {stride} times as large")
     weights = _read_weights(layer, blob, area=kernel**2)
-    wider = widen_reach(blob, -(-kernel // stride), layer.integer(0, 0))
+    farthest = max((stride - 1 + pad) // stride, (kernel - 1 - pad) // stride)
+    wider = widen_reach(blob, farthest, layer.integer(0, 0))
     return Step([replace(wider, scale=blob.scale * stride)], weights)
 
 
