@@ -114,7 +114,7 @@ def _make_upscaler(
             raise
         dtype = torch.float32
         generator = use_backend(generator, backend, device=device, precision=dtype)
-        warn_once(f"{error}: in fp32 it does not")
+        warn_once(f"{error}; taken in fp32")
     network, multiple = generator.network, generator.size_multiple
     if runtime.tta:
         num_flows = 0 if generator.window is None else len(generator.window.offsets)
