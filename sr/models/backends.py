@@ -12,13 +12,15 @@ from sr.models.ncnn_convert import choose_padding, load_converted
 from sr.models.ncnn_file import read_pair
 from sr.models.ncnn_network import NcnnNetwork, NcnnPair, Pad
 from sr.models.onnx_model import OnnxNetwork, export_onnx, require_onnx
-from sr.models.openvino_network import OpenVinoNetwork, has_float16, read_program, trace_network
+from sr.models.openvino_network import OpenVinoNetwork, holds_type, read_program, trace_network
 from sr.vulkan import import_ncnn
 
 BACKENDS = ("torch", "onnxruntime", "openvino", "ncnn")
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}  # of the [0, 1] range
 _TOLERANCE_OF_NCNN = {torch.float32: 1e-4, torch.float16: 5e-2}
-FLOAT16_TOLERANCE = 2e-2  # for files with float16 inside, which each runtime rounds elsewhere
+# For files with float16 or 8-bit integers inside, which each runtime rounds elsewhere.
+FLOAT16_TOLERANCE = 2e-2
+INT8_TOLERANCE = 0.1
 
 
 def use_backend(
@@ -90,8 +92,10 @@ def _use_openvino(generator: LoadedGenerator, precision: torch.dtype) -> LoadedG
     tolerance = TOLERANCE[precision]
     if isinstance(source, OnnxNetwork):
         program = read_program(source.program, name)
-        if has_float16(program):
+        if holds_type(program, "f16"):
             tolerance = max(tolerance, FLOAT16_TOLERANCE)
+        if holds_type(program, "i8"):
+            tolerance = INT8_TOLERANCE
     else:
         program = trace_network(source, name)
     network = OpenVinoNetwork(program, name, precision).eval()

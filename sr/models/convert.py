@@ -20,6 +20,7 @@ from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.ncnn_file import is_ncnn, write_ncnn
 from sr.models.onnx_model import write_onnx
+from sr.models.quantize import write_int8_onnx
 from sr.networks.packed_window import PackedWindow
 
 FORMATS = {
@@ -31,35 +32,34 @@ FORMATS = {
 
 
 def convert_model(
-    source: Path, target: Path, *, half: bool = False, blend: tuple[Path, float] | None = None
+    source: Path,
+    target: Path,
+    *,
+    half: bool = False,
+    calibration: Path | None = None,
+    blend: tuple[Path, float] | None = None,
 ) -> str:
     """Write `source` in the format that the suffix of `target` names. Returns what was written.
 
-    half: weights in float16. blend: a model of the same network to take the mean with, and its
-    share. Raises ModelFileError for a file that is no model, a format that is not known and a
+    half: weights in float16. calibration: a folder of images to quantize to 8-bit integers with
+    (.onnx only). blend: a model of the same network to take the mean with, and its share. Raises
+    ModelFileError for a file that is no model, a format that is not known and a
     network that cannot be had in it; nothing is written then.
     """
     suffix = target.suffix.lower()
     if suffix not in FORMATS:
         known = "; ".join(f"{suffix}: {meaning}" for suffix, meaning in FORMATS.items())
         raise ModelFileError(f"{target}: expected a name with one of these endings. {known}")
+    if calibration is not None and (half or suffix != ".onnx"):
+        raise ModelFileError(f"{target}: expected .onnx without --fp16 for 8-bit integers")
     if source.suffix.lower() == ".onnx" or is_ncnn(source):
         kind = "ncnn" if is_ncnn(source) else "ONNX"
         raise ModelFileError(f"{source}: an {kind} program, which cannot be converted further")
     generator = load_generator(source)
     if blend is not None:
         generator = blend_models(generator, *blend)
-    if suffix in (".onnx", ".param") and generator.takes_clips:
-        raise ModelFileError(
-            f"{target}: {generator.architecture} takes several frames and their flow; {suffix} "
-            "files are for networks that take one image. Take .safetensors"
-        )
-    if suffix == ".param":
-        difference = write_ncnn(target, generator, half=half)
-        return f"{target}: ncnn's result differs from torch's by {difference:.1e} at most"
-    if suffix == ".onnx":
-        difference = write_onnx(target, generator, half=half)
-        return f"{target}: onnxruntime's result differs from torch's by {difference:.1e} at most"
+    if suffix in (".onnx", ".param"):
+        return _write_program(target, generator, half, calibration)
     if "generator" not in generator.metadata:
         raise ModelFileError(
             f"{source}: {generator.architecture} ({generator.origin}) has no counterpart here; "
@@ -95,6 +95,26 @@ def blend_models(first: LoadedGenerator, other: Path, share: float) -> LoadedGen
     )
     about = {"step": second.metadata.get("step"), "share": share}
     return replace(first, metadata={**first.metadata, "blended_with": about})
+
+
+def _write_program(
+    target: Path, generator: LoadedGenerator, half: bool, calibration: Path | None
+) -> str:
+    if generator.takes_clips:
+        raise ModelFileError(
+            f"{target}: {generator.architecture} takes several frames and their flow; "
+            f"{target.suffix} files are for networks that take one image. Take .safetensors"
+        )
+    if calibration is not None:
+        report = write_int8_onnx(target, generator, calibration)
+        return (
+            f"{target}: {report.psnr:.1f} dB from the network in float32, calibrated on "
+            f"{report.num_crops} crops"
+        )
+    is_onnx = target.suffix.lower() == ".onnx"
+    difference = (write_onnx if is_onnx else write_ncnn)(target, generator, half=half)
+    runtime = "onnxruntime" if is_onnx else "ncnn"
+    return f"{target}: {runtime}'s result differs from torch's by {difference:.1e} at most"
 
 
 def _write_safetensors(target: Path, generator: LoadedGenerator, half: bool) -> None:
