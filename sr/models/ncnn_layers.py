@@ -39,15 +39,20 @@ def trace_layer(layer: Layer, inputs: Sequence[Blob]) -> Step:
 
 
 def _trace_input(layer: Layer, inputs: Sequence[Blob]) -> Step:
-    if inputs or layer.integer(2, 0) not in (0, 3):
-        raise ValueError(f"expected an input of 3 channels, got {layer.integer(2, 0)}")
+    if inputs or layer.get_integer(2, 0) not in (0, 3):
+        raise ValueError(f"expected an input of 3 channels, got {layer.get_integer(2, 0)}")
     return Step([Blob(3)])
 
 
 def _trace_memory(layer: Layer, inputs: Sequence[Blob]) -> Step:
     """One value per channel; others are not seen in image networks."""
-    width, height, channels = (layer.integer(key, 0) for key in (0, 1, 2))
-    if inputs or (width, height) != (1, 1) or layer.integer(11, 0) or layer.integer(21, 1) != 1:
+    width, height, channels = (layer.get_integer(key, 0) for key in (0, 1, 2))
+    if (
+        inputs
+        or (width, height) != (1, 1)
+        or layer.get_integer(11, 0)
+        or layer.get_integer(21, 1) != 1
+    ):
         raise UnknownLayerError("expected one value per channel")
     return Step([Blob(channels, is_image=False)], [Weights(channels, is_tagged=False)])
 
@@ -61,7 +66,7 @@ def _trace_elementwise(_layer: Layer, inputs: Sequence[Blob]) -> Step:
 
 
 def _trace_slopes(layer: Layer, inputs: Sequence[Blob]) -> Step:
-    blob, count = take_one(inputs), layer.integer(0, 0)
+    blob, count = take_one(inputs), layer.get_integer(0, 0)
     if count not in (1, blob.channels):
         raise ValueError(f"expected 1 or {blob.channels} slopes, got {count}")
     return Step([blob], [Weights(count, is_tagged=False)], is_in_place=True)
@@ -69,25 +74,25 @@ def _trace_slopes(layer: Layer, inputs: Sequence[Blob]) -> Step:
 
 def _trace_scale(layer: Layer, inputs: Sequence[Blob]) -> Step:
     """Scale: factors and perhaps offsets; BatchNorm: four numbers per channel."""
-    blob, count = take_one(inputs), layer.integer(0, 0)
+    blob, count = take_one(inputs), layer.get_integer(0, 0)
     if count != blob.channels:
         raise ValueError(f"expected numbers for {blob.channels} channels, got {count}")
-    num_arrays = 4 if layer.kind == "BatchNorm" else 1 + bool(layer.integer(1, 0))
+    num_arrays = 4 if layer.kind == "BatchNorm" else 1 + bool(layer.get_integer(1, 0))
     return Step([blob], [Weights(count, is_tagged=False)] * num_arrays, is_in_place=True)
 
 
 def _trace_pooling(layer: Layer, inputs: Sequence[Blob]) -> Step:
     blob = take_one(inputs, image=True)
-    if not layer.integer(4, 0):
+    if not layer.get_integer(4, 0):
         raise UnknownLayerError("expected pooling over the whole image")
     return Step([replace(blob, is_image=False, reach=None)])
 
 
 def _trace_pair(layer: Layer, inputs: Sequence[Blob]) -> Step:
     """Operations of two images, or of an image and one value per channel, or with a number."""
-    if layer.kind == "BinaryOp" and not 0 <= layer.integer(0, 0) <= 11:
-        raise ValueError(f"expected an operation 0 to 11, got {layer.integer(0, 0)}")
-    if layer.kind == "BinaryOp" and layer.integer(1, 0):
+    if layer.kind == "BinaryOp" and not 0 <= layer.get_integer(0, 0) <= 11:
+        raise ValueError(f"expected an operation 0 to 11, got {layer.get_integer(0, 0)}")
+    if layer.kind == "BinaryOp" and layer.get_integer(1, 0):
         return Step([take_one(inputs)], is_in_place=True)
     if len(inputs) < 2 or (layer.kind == "BinaryOp" and len(inputs) > 2):
         raise ValueError(f"expected two inputs, got {len(inputs)}")
@@ -101,13 +106,13 @@ def _trace_pair(layer: Layer, inputs: Sequence[Blob]) -> Step:
             )
         if layer.kind == "Eltwise" and not blob.is_image:
             raise UnknownLayerError("expected images")
-    if layer.kind == "Eltwise" and len(layer.array(1)) not in (0, len(inputs)):
-        raise ValueError(f"expected a factor for each input, got {layer.array(1)}")
+    if layer.kind == "Eltwise" and len(layer.get_array(1)) not in (0, len(inputs)):
+        raise ValueError(f"expected a factor for each input, got {layer.get_array(1)}")
     return Step([replace(first, channels=channels, reach=_farthest(inputs))])
 
 
 def _trace_concat(layer: Layer, inputs: Sequence[Blob]) -> Step:
-    if layer.integer(0, 0) != 0 or not inputs or not all(blob.is_image for blob in inputs):
+    if layer.get_integer(0, 0) != 0 or not inputs or not all(blob.is_image for blob in inputs):
         raise UnknownLayerError("expected images to be joined along their channels")
     if len({blob.scale for blob in inputs}) > 1:
         raise ValueError(f"expected images of one size, got {[_describe(b) for b in inputs]}")
@@ -117,8 +122,8 @@ def _trace_concat(layer: Layer, inputs: Sequence[Blob]) -> Step:
 
 def _trace_slice(layer: Layer, inputs: Sequence[Blob]) -> Step:
     blob = take_one(inputs, image=True)
-    sizes, left, parts = [int(size) for size in layer.array(0)], blob.channels, []
-    if layer.integer(1, 0) != 0 or layer.array(2) or not sizes:
+    sizes, left, parts = [int(size) for size in layer.get_array(0)], blob.channels, []
+    if layer.get_integer(1, 0) != 0 or layer.get_array(2) or not sizes:
         raise UnknownLayerError("expected an image to be cut along its channels")
     for number, size in enumerate(sizes):
         part = left // (len(sizes) - number) if size == -233 else size
@@ -131,8 +136,8 @@ def _trace_slice(layer: Layer, inputs: Sequence[Blob]) -> Step:
 
 def _trace_shuffle(layer: Layer, inputs: Sequence[Blob]) -> Step:
     """Channels to pixels (PixelShuffle), or back (Reorg)."""
-    blob, factor = take_one(inputs, image=True), layer.integer(0, 1)
-    if not 1 <= factor <= MAX_SCALE or layer.integer(1, 0) not in (0, 1):
+    blob, factor = take_one(inputs, image=True), layer.get_integer(0, 1)
+    if not 1 <= factor <= MAX_SCALE or layer.get_integer(1, 0) not in (0, 1):
         raise ValueError(f"expected a factor of 1 to {MAX_SCALE}, got {factor}")
     if layer.kind == "Reorg":
         scale = blob.scale / factor
@@ -146,9 +151,9 @@ def _trace_shuffle(layer: Layer, inputs: Sequence[Blob]) -> Step:
 
 def _trace_interpolation(layer: Layer, inputs: Sequence[Blob]) -> Step:
     """1: nearest, 2: bilinear, 3: bicubic. Enlargements by whole numbers."""
-    blob, kind = take_one(inputs, image=True), layer.integer(0, 0)
-    down, across = layer.number(1, 1.0), layer.number(2, 1.0)
-    if any(layer.integer(key, 0) for key in (3, 4, 5, 6)) or layer.array(9):
+    blob, kind = take_one(inputs, image=True), layer.get_integer(0, 0)
+    down, across = layer.get_number(1, 1.0), layer.get_number(2, 1.0)
+    if any(layer.get_integer(key, 0) for key in (3, 4, 5, 6)) or layer.get_array(9):
         raise UnknownLayerError("expected a size that follows the input's, without align_corner")
     if kind not in (1, 2, 3) or down != across or down != int(down) or not 1 <= down <= MAX_SCALE:
         raise UnknownLayerError("expected an enlargement by a whole number")

@@ -36,21 +36,21 @@ class Layer:
     outputs: tuple[str, ...]
     values: Mapping[int, Value]
 
-    def integer(self, key: int, default: int) -> int:
+    def get_integer(self, key: int, default: int) -> int:
         """Return a parameter. Raises ValueError where it is no integer."""
         value = self.values.get(key, default)
         if not isinstance(value, int):
             raise ValueError(f"expected an integer as parameter {key}, got {value}")
         return value
 
-    def number(self, key: int, default: float) -> float:
+    def get_number(self, key: int, default: float) -> float:
         """Return a parameter. Raises ValueError where it is no number."""
         value = self.values.get(key, default)
         if not isinstance(value, int | float):
             raise ValueError(f"expected a number as parameter {key}, got {value}")
         return float(value)
 
-    def array(self, key: int) -> tuple[float, ...]:
+    def get_array(self, key: int) -> tuple[float, ...]:
         """Return a parameter, () where it is not given. Raises ValueError for a single number."""
         value = self.values.get(key, ())
         if not isinstance(value, tuple):

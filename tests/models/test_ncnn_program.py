@@ -30,8 +30,8 @@ def test_layers_and_the_ends_are_read() -> None:
         ("a",),
         ("c",),
     )
-    assert convolution.integer(6, 0) == 324
-    assert program.layers[4].number(1, 0) == 2.0
+    assert convolution.get_integer(6, 0) == 324
+    assert program.layers[4].get_number(1, 0) == 2.0
 
 
 def test_a_graph_says_scale_radius_weights_and_memory() -> None:
