@@ -33,6 +33,7 @@ def read_crop(path: Path) -> Tensor:
 
 
 def run(generator: LoadedGenerator, lr: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the network's result, (1, 3, scale*SIDE, scale*SIDE)."""
     with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         sr: Tensor = generator.network(lr)
     return sr
@@ -55,6 +56,7 @@ def compare(model: str, lr: Tensor, device: torch.device, dtype: torch.dtype) ->
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("models", nargs="+", help="bundled names or files")
     parser.add_argument("--image", type=Path, required=True)
