@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from tempfile import TemporaryFile
+from threading import RLock
 from typing import Any
 
 from sr.errors import UserError
 
 _KINDS = ("discrete GPU", "integrated GPU", "virtual GPU", "CPU")  # as ncnn numbers them
+_STDERR = 2
+_capturing = RLock()  # of two at once, one would put back what the other has put there
 _ONE_LAYER = "7767517\n1 1\nInput data 0 1 data\n"
 
 
@@ -58,7 +61,7 @@ def import_ncnn() -> Any:
 def list_vulkan_devices() -> tuple[VulkanDevice, ...]:
     """List the devices; none where there is no driver. Raises MissingNcnnError."""
     ncnn = import_ncnn()
-    with capture_native_output():
+    with capture_native_errors():
         return tuple(_describe(ncnn, index) for index in range(ncnn.get_gpu_count()))
 
 
@@ -68,36 +71,34 @@ def count_free_mib(index: int) -> int:
 
 
 @contextmanager
-def capture_native_output() -> Iterator[list[str]]:
-    """Keep back what is written to the terminal inside, by libraries too; give it at the end.
+def capture_native_errors() -> Iterator[list[str]]:
+    """Keep back what is written to standard error inside, by libraries too; give it at the end.
 
-    Concerns the whole process, so nothing else may run next to it.
+    Concerns the whole process: what other threads report meanwhile is kept back, too.
     """
     lines: list[str] = []
-    with TemporaryFile() as file:
-        kept = _redirect(file.fileno())
+    with _capturing, TemporaryFile() as file:
+        copy = _redirect_errors(file.fileno())
         try:
             yield lines
         finally:
-            for descriptor, copy in kept.items():
-                os.dup2(copy, descriptor)
+            if copy is not None:
+                os.dup2(copy, _STDERR)
                 os.close(copy)
             file.seek(0)
             lines += file.read().decode(errors="replace").splitlines()
 
 
-def _redirect(target: int) -> dict[int, int]:
-    """Lead standard output and error, where open, to a file. Returns copies of what they were."""
-    kept = {}
-    for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
-        try:
-            if stream is not None:
-                stream.flush()
-            kept[descriptor] = os.dup(descriptor)
-        except (OSError, ValueError):  # closed
-            continue
-        os.dup2(target, descriptor)
-    return kept
+def _redirect_errors(target: int) -> int | None:
+    """Lead standard error to a file. Returns a copy of what it was, None where it is closed."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        copy = os.dup(_STDERR)
+    except (OSError, ValueError):  # ValueError: of Python's stream
+        return None
+    os.dup2(target, _STDERR)
+    return copy
 
 
 def _describe(ncnn: Any, index: int) -> VulkanDevice:

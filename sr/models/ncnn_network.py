@@ -17,7 +17,7 @@ from sr.models.ncnn_graph import Graph
 from sr.models.ncnn_program import Program
 from sr.networks.padding import pad_to_multiple
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE
-from sr.vulkan import capture_native_output, count_free_mib, import_ncnn
+from sr.vulkan import capture_native_errors, count_free_mib, import_ncnn
 
 # LR pixels. Drivers end what keeps a GPU busy for seconds, and one tile is one piece of work.
 MAX_VULKAN_TILE_SIZE = 256
@@ -132,7 +132,7 @@ class NcnnNetwork(nn.Module):
         options.use_fp16_packed = options.use_fp16_storage = is_half
         options.use_fp16_arithmetic = False  # sums in float16 cost 7 dB of what is left of 55
         options.use_bf16_packed = options.use_bf16_storage = False
-        with capture_native_output() as lines, TemporaryDirectory(prefix="sr-ncnn-") as folder:
+        with capture_native_errors() as lines, TemporaryDirectory(prefix="sr-ncnn-") as folder:
             if self.device is not None:
                 net.set_vulkan_device(self.device)
             weights = Path(folder) / "weights.bin"  # ncnn would not copy them from memory
