@@ -7,13 +7,14 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
 from torch import Tensor
 
 from sr.errors import UserError
+from sr.vulkan import MissingNcnnError, VulkanDevice, list_vulkan_devices
 
 try:
     import resource
@@ -33,29 +34,60 @@ class DeviceError(UserError):
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of "auto" | "cpu" | "cuda" | "cuda:N" | "mps".
+    """Return the device of "auto" | "cpu" | "cuda" | "cuda:N" | "mps" | "vulkan" | "vulkan:N".
 
-    "auto" is CUDA where there is a usable GPU, then Apple's MPS, then the CPU. CUDA comes with a
-    number, so that devices are equal if they are the same. Raises `DeviceError` for a device that
-    is not there.
+    "auto" is CUDA where there is a usable GPU, then Apple's MPS, then the CPU. CUDA and Vulkan come
+    with a number, so that devices are equal if they are the same. A Vulkan device is for the back
+    end ncnn; torch has no tensors there. Raises `DeviceError` for a device that is not there,
+    MissingNcnnError for Vulkan without the extra `ncnn`.
     """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
-        raise DeviceError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {name!r}")
-    if name.startswith("cuda"):
+    if not re.fullmatch(r"cpu|mps|(cuda|vulkan)(:[0-9]{1,4})?", name):
+        raise DeviceError(
+            f"device: expected auto, cpu, cuda, cuda:N, mps, vulkan or vulkan:N, got {name!r}"
+        )
+    kind, _, number = name.partition(":")
+    if kind == "cuda":
         num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if int(name.removeprefix("cuda").removeprefix(":") or 0) >= num_devices:
+        if int(number or 0) >= num_devices:
             raise DeviceError(f"device: expected one of {num_devices} CUDA device(s), got {name!r}")
         if name == "cuda":
             return torch.device("cuda", torch.cuda.current_device())
+    if kind == "vulkan":
+        return torch.device("vulkan", find_vulkan_device(number and int(number)).index)
     if name == "mps" and not torch.backends.mps.is_available():
         raise DeviceError(
             "device: expected one that this machine and this build of torch have, got 'mps'"
         )
     return torch.device(name)
+
+
+def find_vulkan_device(index: int | Literal[""] = "") -> VulkanDevice:
+    """Return the Vulkan device of this number, without one the first GPU, else the first device.
+
+    Raises DeviceError, with those that there are, where there is none.
+    """
+    devices = list_vulkan_devices()
+    if index == "" and devices:
+        return next((device for device in devices if device.is_gpu), devices[0])
+    if index == "" or index >= len(devices):
+        known = ", ".join(map(str, devices)) or "none: no driver for Vulkan was found"
+        asked = "vulkan" if index == "" else f"vulkan:{index}"
+        raise DeviceError(f"device: expected one of the Vulkan devices ({known}), got {asked}")
+    return devices[index]
+
+
+def find_vulkan_gpu() -> torch.device | None:
+    """Return the first GPU that Vulkan serves; none without the extra `ncnn` either."""
+    try:
+        return next(
+            (torch.device("vulkan", gpu.index) for gpu in list_vulkan_devices() if gpu.is_gpu), None
+        )
+    except MissingNcnnError:
+        return None
 
 
 def resolve_precision(name: str, device: torch.device, *, prefer_fp16: bool = False) -> torch.dtype:
@@ -81,6 +113,8 @@ def resolve_precision(name: str, device: torch.device, *, prefer_fp16: bool = Fa
         raise DeviceError(
             f"precision: expected fp16 or fp32 on {device}, which is not made for bf16, got bf16"
         )
+    if name == "fp16" and device.type == "vulkan" and not find_vulkan_device(device.index).has_fp16:
+        raise DeviceError(f"precision: expected fp32 on {device}, which has no fp16, got fp16")
     return _DTYPES[name]
 
 
@@ -110,6 +144,9 @@ def cpu_has_bf16() -> bool:
 def _choose_fastest(device: torch.device, prefer_fp16: bool) -> torch.dtype:
     if device.type == "cpu":
         return torch.bfloat16 if cpu_has_bf16() else torch.float32
+    if device.type == "vulkan":
+        has_fp16 = find_vulkan_device(device.index).has_fp16
+        return torch.float16 if has_fp16 else torch.float32
     if _accelerator_has_bf16(device) and not prefer_fp16:
         return torch.bfloat16
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0):

@@ -10,6 +10,7 @@ import torch
 from sr.io.model_file import write_model_file
 from sr.networks.compact import Compact
 from sr.networks.rbpn import RBPN
+from sr.vulkan import list_vulkan_devices
 
 
 def pytest_configure() -> None:
@@ -30,6 +31,24 @@ def shared_data(repository: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("needs the benchmark images in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def vulkan() -> torch.device:
+    """A Vulkan device, Mesa's llvmpipe on most machines without a GPU; tests skip without one."""
+    pytest.importorskip("ncnn")
+    devices = list_vulkan_devices()
+    if not devices:
+        pytest.skip("needs a Vulkan device")
+    return torch.device("vulkan", devices[0].index)
+
+
+@pytest.fixture(scope="session")
+def half_vulkan(vulkan: torch.device) -> torch.device:
+    """A Vulkan device that has float16."""
+    if not list_vulkan_devices()[vulkan.index].has_fp16:
+        pytest.skip("needs a Vulkan device with float16")
+    return vulkan
 
 
 @pytest.fixture

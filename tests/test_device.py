@@ -16,6 +16,7 @@ from sr.device import (
     choose_shared_device,
     copy_to_cpu,
     cpu_has_bf16,
+    find_vulkan_gpu,
     hold_device,
     keep_freed_memory,
     measure_peak_gib,
@@ -24,6 +25,7 @@ from sr.device import (
     resolve_device,
     resolve_precision,
 )
+from sr.vulkan import MissingNcnnError, VulkanDevice, list_vulkan_devices
 
 PAGE_FAULTS_OF_40_BLOCKS = """
 import resource, sys, threading
@@ -92,7 +94,51 @@ def test_mps_without_mps_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_device("mps")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", ""])
+def pretend_vulkan(monkeypatch: pytest.MonkeyPatch, *kinds: str, has_fp16: bool = True) -> None:
+    found = [VulkanDevice(n, f"Card {n}", kind, 4096, has_fp16) for n, kind in enumerate(kinds)]
+    monkeypatch.setattr(devices, "list_vulkan_devices", lambda: tuple(found))
+
+
+def test_vulkan_is_the_first_gpu_or_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_vulkan(monkeypatch, "CPU", "integrated GPU", "discrete GPU")
+    assert resolve_device("vulkan") == torch.device("vulkan", 1) == find_vulkan_gpu()
+    assert resolve_device("vulkan:0") == torch.device("vulkan", 0)
+    pretend_vulkan(monkeypatch, "CPU")
+    assert resolve_device("vulkan") == torch.device("vulkan", 0)
+    assert find_vulkan_gpu() is None
+
+
+def test_a_vulkan_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_vulkan(monkeypatch, "discrete GPU", "CPU")
+    known = r"\(vulkan:0 \(Card 0\), vulkan:1 \(Card 1\)\), got vulkan:2"
+    with pytest.raises(DeviceError, match=f"expected one of the Vulkan devices {known}"):
+        resolve_device("vulkan:2")
+    pretend_vulkan(monkeypatch)
+    with pytest.raises(DeviceError, match=r"\(none: no driver for Vulkan was found\), got vulkan$"):
+        resolve_device("vulkan")
+
+
+def test_vulkan_without_its_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ncnn", None)
+    list_vulkan_devices.cache_clear()
+    with pytest.raises(MissingNcnnError, match=r"\(ncnn is missing\): pip install -e '\.\[ncnn\]'"):
+        resolve_device("vulkan")
+    assert find_vulkan_gpu() is None
+
+
+def test_vulkan_is_fp16_where_the_device_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("vulkan", 0)
+    pretend_vulkan(monkeypatch, "discrete GPU")
+    assert resolve_precision("auto", device) == resolve_precision("fp16", device) == torch.float16
+    with pytest.raises(DeviceError, match="expected fp16 or fp32 on vulkan:0"):
+        resolve_precision("bf16", device)
+    pretend_vulkan(monkeypatch, "discrete GPU", has_fp16=False)
+    assert resolve_precision("auto", device) == torch.float32
+    with pytest.raises(DeviceError, match="expected fp32 on vulkan:0, which has no fp16"):
+        resolve_precision("fp16", device)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", "", "vulkan:", "vulkan:-1"])
 def test_unknown_device_names_are_refused(name: str) -> None:
     with pytest.raises(DeviceError, match="expected auto, cpu"):
         resolve_device(name)

@@ -122,7 +122,7 @@ def _describe_run(
         "scale": first.scale,
         "tile_size": first.tile_size,
         "halo": first.halo,
-        "device": ", ".join(str(upscaler.device) for upscaler in upscalers),
+        "device": ", ".join(str(upscaler.network_device) for upscaler in upscalers),
         "precision": name_precision(first.dtype),
         "size": label_size(options.output, first.scale),
     }

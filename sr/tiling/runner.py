@@ -57,6 +57,7 @@ class NetworkRunner:
     network: (n, 3, h, w) -> (n, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
     dtype: float32, or bfloat16 or float16 for autocast.
     compiled: through torch.compile, which takes minutes at the first patch.
+    network_device: where the network computes, if not where its tensors are.
     on_warning: called when the precision is widened.
     """
 
@@ -68,11 +69,13 @@ class NetworkRunner:
         device: torch.device,
         dtype: torch.dtype,
         compiled: bool = False,
+        network_device: torch.device | None = None,
         on_warning: OnWarning,
     ) -> None:
         self.scale = scale
         self.device = device
         self.dtype = dtype
+        self._network_device = network_device or device
         self._on_warning = on_warning
         self._explain_errors: Callable[[], AbstractContextManager[None]] = nullcontext
         self._network: Network = prepare_network(network, device)
@@ -115,7 +118,7 @@ class NetworkRunner:
                 f"the network gives {fault}, in {narrow} too, so its weights are damaged or belong "
                 "to another network; take another model file, or an earlier checkpoint"
             )
-        self.dtype = _next_wider(self.dtype, self.device)
+        self.dtype = _next_wider(self.dtype, self._network_device)
         wide = name_precision(self.dtype)
         self._on_warning(f"in {narrow} the network gives {fault}; from here on in {wide}")
 

@@ -64,6 +64,7 @@ class Upscaler:
     batch_size: how many consecutive tiles of one size go through the network together; for GPUs
     that small tiles do not fill.
     compiled: through torch.compile.
+    network_device: where the network computes, if not on `device`, where its tensors are.
     window, flow: which frames the network takes next to the one that it upscales, and what measures
     the motion to them; None for a network of single images. With them, lr is a packed window
     everywhere but in `__call__` (`PackedWindow`).
@@ -82,6 +83,7 @@ class Upscaler:
         multiple: int = 1,
         batch_size: int = 1,
         compiled: bool = False,
+        network_device: torch.device | None = None,
         window: Window | None = None,
         flow: "FlowMethod | None" = None,
         on_warning: OnWarning | None = None,
@@ -94,6 +96,7 @@ class Upscaler:
         self.tile_size = tile_size
         self.batch_size = batch_size
         self.device = device
+        self.network_device = network_device or device
         self.window = window
         self.flow = flow
         self.num_channels = 3 if window is None else num_packed_channels(len(window.offsets))
@@ -105,6 +108,7 @@ class Upscaler:
             device=device,
             dtype=dtype,
             compiled=compiled,
+            network_device=network_device,
             on_warning=self._on_warning,
         )
 
@@ -286,7 +290,7 @@ class Upscaler:
         haloed = batch[0][0].haloed
         size = f"{haloed.width}x{haloed.height} LR pixels"
         if not smaller:
-            message = f"not enough memory on {self.device} for a tile of {size} and halo"
+            message = f"not enough memory on {self.network_device} for a tile of {size} and halo"
             raise MemoryError(f"{message}: {reason.splitlines()[0]}" if reason else message)
         self._area_limit = _TOO_MUCH * _measure_area(batch)
         if len(batch) > 1:
