@@ -4,13 +4,11 @@
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from sr.motion.methods import DIS, Farneback, FlowMethod
-from sr.motion.raft import RAFT
 from sr.networks.basicsr_network import BasicSRNetwork
 from sr.networks.compact import Compact
 from sr.networks.dbpn import DBPN
@@ -40,6 +38,9 @@ from sr.options.generator import (
     SPANOptions,
     SRResNetOptions,
 )
+
+if TYPE_CHECKING:
+    from sr.motion.methods import FlowMethod
 
 GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
     SRResNetOptions: SRResNet,
@@ -81,11 +82,14 @@ def find_receptive_radius(options: GeneratorOptions, scale: int) -> int:
     return measure_receptive_radius(network)
 
 
-def build_flow(options: FlowOptions, device: torch.device) -> FlowMethod:
+def build_flow(options: FlowOptions, device: torch.device) -> "FlowMethod":
     """Build the method that measures flow; only a network runs on the device.
 
     Raises UserError for weights that cannot be had or do not fit.
     """
+    from sr.motion.methods import DIS, Farneback  # OpenCV, which images do not need
+    from sr.motion.raft import RAFT
+
     match options:
         case DISOptions():
             return DIS()

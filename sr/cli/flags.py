@@ -1,18 +1,16 @@
 """Dataclasses of `Annotated[type, Flag(...)]` fields -> parameters of a typer command, and back."""
 
-import ast
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
-from itertools import pairwise
 from pathlib import Path
-from textwrap import dedent
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
 from sr.errors import UsageError
 from sr.inference.flag import PANELS, Flag
+from sr.options.read_docstrings import read_docstrings
 
 Options = TypeVar("Options")
 
@@ -47,7 +45,7 @@ def _list_flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
 
 
 def _make_parameters(kind: type) -> Iterator[inspect.Parameter]:
-    helps = _read_docstrings(kind)
+    helps = read_docstrings(kind)
     for each, hint, flag in _list_flags(kind):
         if flag is None:
             yield from _make_parameters(hint)
@@ -104,15 +102,3 @@ def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
 
 def _list_names(each: Field[Any], flag: Flag) -> tuple[str, ...]:
     return flag.names or (f"--{each.name.replace('_', '-')}",)
-
-
-def _read_docstrings(kind: type) -> dict[str, str]:
-    """Read the strings below the fields of a class from its source, each as one line."""
-    (tree,) = ast.parse(dedent(inspect.getsource(kind))).body
-    assert isinstance(tree, ast.ClassDef)
-    found = {}
-    for each, text in pairwise(tree.body):
-        if isinstance(each, ast.AnnAssign) and isinstance(text, ast.Expr):
-            assert isinstance(each.target, ast.Name)
-            found[each.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
-    return found

@@ -1,18 +1,20 @@
 """The command line of training.
 
-Torch is imported when there is something to train, so that --help is quick.
+What reads options is imported with the first file, and torch when there is something to train, so
+that --help and mistakes are quick.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sr.cli.terminal import print_line
 from sr.errors import UserError
 from sr.io.stop_signals import exit_at_signals
-from sr.options.load import load_options
-from sr.options.schema import Options
+
+if TYPE_CHECKING:
+    from sr.options.schema import Options
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -66,6 +68,8 @@ def command(
     the GAN monitor, 2 invalid options, data, state file or folder, a full disk, or another process
     in the same folder, 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
     """
+    from sr.options.load import load_options
+
     try:
         options = load_options(option_file, overrides or [])
         finished = _run(options, resume, check_only=check_only, preview_data=preview_data)
@@ -78,7 +82,7 @@ def command(
         raise typer.Exit(130)
 
 
-def _run(options: Options, resume: str, *, check_only: bool, preview_data: Path | None) -> bool:
+def _run(options: "Options", resume: str, *, check_only: bool, preview_data: Path | None) -> bool:
     """Do what is asked for. Returns False where it was stopped before its end."""
     with exit_at_signals():
         import torch

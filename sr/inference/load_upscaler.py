@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,10 +16,12 @@ from sr.models.backends import BACKENDS, use_backend
 from sr.models.clip_metadata import parse_flow
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
-from sr.motion.methods import FlowMethod
 from sr.tiling.auto_tile_size import SHARE, choose_tile_size
 from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import Upscaler
+
+if TYPE_CHECKING:
+    from sr.motion.methods import FlowMethod
 
 FILLING_SIZE = 256  # LR pixels a side of a tile that keeps a GPU busy; not measured
 MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
@@ -90,7 +93,7 @@ def _make_upscaler(
     device: torch.device,
     runtime: RuntimeOptions,
     *,
-    flow: FlowMethod | None,
+    flow: "FlowMethod | None",
     name: str,
     num_sharing: int,
     warn_once: Callable[[str], None],
@@ -158,7 +161,7 @@ def choose_batch_size(tile_size: int, device: torch.device) -> int:
 
 def _build_flow(
     name: str, generator: LoadedGenerator, flow: str, device: torch.device
-) -> FlowMethod | None:
+) -> "FlowMethod | None":
     """Build what measures the flow. Raises UsageError where that cannot be had."""
     if generator.flow is None:
         if flow != "auto":

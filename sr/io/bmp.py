@@ -3,7 +3,6 @@
 import struct
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 import pyvips
 
@@ -31,6 +30,8 @@ def load_bitmap(file: BinaryIO, name: str, size: tuple[int, int]) -> pyvips.Imag
         raise ImageError(
             f"{name}: expected a BMP of at most {_MAX_PIXELS} pixels, got {width}x{height}"
         )
+    import cv2  # not needed for other formats
+
     try:
         pixels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:  # of sizes beyond its own limits

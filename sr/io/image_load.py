@@ -13,7 +13,6 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 import pyvips
-from PIL import Image
 
 from sr.io.bmp import load_bitmap, read_bitmap_size
 from sr.io.image_facts import ImageFacts
@@ -210,6 +209,8 @@ def _make_size_error(name: str, num_pages: int) -> ImageError:
 
 def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions) -> LoadedImage:
     """Decode a TIFF of 8-bit Lab through Pillow, at once; libvips does not open it."""
+    from PIL import Image  # not needed for other images
+
     pages = _choose_pages(name, facts.pages or [0], options)
     images = []
     try:

@@ -211,17 +211,23 @@ def _open_session(program: Path | bytes, name: str) -> Any:
 
 
 def _runtime_errors() -> tuple[type[Exception], ...]:
-    """Return all that onnxruntime raises; the classes have no common one below Exception."""
+    """Return all that onnxruntime raises; the classes have no common one below Exception.
+
+    Its names are bytes that it decodes when they are asked for.
+    """
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     kinds = (kind for kind in vars(state).values() if isinstance(kind, type))
-    return tuple(kind for kind in kinds if issubclass(kind, Exception))
+    return (UnicodeDecodeError, *(kind for kind in kinds if issubclass(kind, Exception)))
 
 
 def _check_input(name: str, session: Any) -> tuple[str, type[np.floating[Any]]]:
     """Return the input's name and type, if images of any size can be fed to it."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    shapes = [list(tensor.shape) for tensor in (*inputs, *outputs)]
+    try:
+        shapes = [list(tensor.shape) for tensor in (*inputs, *outputs)]
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{name}: its names cannot be read: {error}") from None
     if len(inputs) != 1 or len(outputs) != 1 or any(len(shape) != 4 for shape in shapes):
         raise ModelFileError(
             f"{name}: expected one input and one output (N, 3, H, W); got {shapes}"

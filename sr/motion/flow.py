@@ -14,9 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from sr.io.rgb8 import tensor_to_rgb8
-
-Image = npt.NDArray[np.float32]
-"""(h, w) or (h, w, c)."""
+from sr.motion.warp import Image
 
 _MIN_SIZE = 16  # pixels; OpenCV's DIS refuses small frames, or crashes on them
 # Full size. With half size, the preset's, flow was worse; and OpenCV 5.0 crashed on wide frames.

@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import torch
 
-from sr.motion.flow import Image
 from sr.motion.methods import RGB8, Flow, FlowMethod, check_frames
-from sr.motion.warp import find_consistent, warp_image
+from sr.motion.warp import Image, find_consistent, warp_image
 
 _SIGMA = 4 / 255  # of e, in units of the frames
 _ERROR_BLUR = 0.7  # pixels; aliasing, which moves otherwise than the scene, is no error

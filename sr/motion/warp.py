@@ -6,13 +6,14 @@ Arrays, and the flows of pairs of frames, are (h, w, 2); tensors of flow in a ba
 Letters: h, w height and width of the frames, c channels, a, b of the area that is looked at.
 """
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.motion.flow import Image
+Image = npt.NDArray[np.float32]
+"""(h, w) or (h, w, c)."""
 
 _RELATIVE = 0.01  # Ruder, Dosovitskiy, Brox 2016, arXiv 1604.08610
 _OCCLUSION = 0.5  # px^2; as above
@@ -67,6 +68,8 @@ def warp_image(image: Image, flow: Image) -> Image:
     height, width = flow.shape[:2]
     across = flow[..., 0] + np.arange(width, dtype=np.float32)
     down = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+    import cv2  # not needed for tensors
+
     # Bilinear would blur detail again in each frame, and so lower PSNR.
     moved = cv2.remap(image, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)

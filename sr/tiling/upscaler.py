@@ -6,16 +6,19 @@ B images that are upscaled together, n tiles of a batch, s scale.
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from sr.motion.frame_window import Window
-from sr.motion.methods import FlowMethod
 from sr.networks.packed_window import num_packed_channels
 from sr.tiling.read_ahead import Read, Write, read_ahead, write_behind
 from sr.tiling.runner import NetworkRunner, OnWarning, is_out_of_memory
 from sr.tiling.tiles import Box, Tile, add_halo, halve_box, split_image
+
+if TYPE_CHECKING:
+    from sr.motion.methods import FlowMethod
 
 OnTile = Callable[[int, int], None]
 """Called after each tile with how many are done and how many there are."""
@@ -79,7 +82,7 @@ class Upscaler:
         batch_size: int = 1,
         compiled: bool = False,
         window: Window | None = None,
-        flow: FlowMethod | None = None,
+        flow: "FlowMethod | None" = None,
         on_warning: OnWarning | None = None,
     ) -> None:
         if batch_size < 1:

@@ -20,9 +20,11 @@ class Program:
     def __init__(self, work: Work, output: Path) -> None:
         sys.stdout.flush()
         self.output = output
-        self.pid = os.fork()
-        if self.pid == 0:
-            os._exit(_run(work, output))
+        with output.open("wb") as file:
+            self.pid = os.fork()
+            if self.pid == 0:
+                os._exit(_run(work, file.fileno()))
+        os.setpgid(self.pid, self.pid)  # else a signal could come before there is a group
 
     def send(self, number: int) -> None:
         """Signal all its processes, as launchers do; nothing where it has ended."""
@@ -59,11 +61,10 @@ def run_to_end(work: Work, output: Path) -> float:
     return time.monotonic() - started
 
 
-def _run(work: Work, output: Path) -> int:
-    os.setsid()
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+def _run(work: Work, output: int) -> int:
+    os.setpgid(0, 0)
     for number in (1, 2):
-        os.dup2(descriptor, number)
+        os.dup2(output, number)
     try:
         work()
     except SystemExit as end:

@@ -220,6 +220,17 @@ def test_a_broken_onnx_file_is_refused(tmp_path: Path) -> None:
         load_generator(tmp_path / "none.onnx")
 
 
+@pytest.mark.parametrize("damaged", [b"hhh", b"Identity"])
+def test_names_of_an_onnx_program_that_are_no_text_are_refused(
+    damaged: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.onnx"
+    write_identity(path, ["n", 3, "hhh", "w"], 1)
+    path.write_bytes(path.read_bytes().replace(damaged, b"\x8d" * len(damaged)))
+    with pytest.raises(ModelFileError, match=r"a\.onnx: "):
+        load_generator(path)
+
+
 def test_an_unknown_format_is_refused_with_the_known_ones(ours: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"a\.bin: expected .*\.safetensors: .*\.onnx: "):
         convert_model(ours, tmp_path / "a.bin")

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from sr.motion.flow import Image
 from sr.motion.methods import DIS, RGB8, Flow
 from sr.motion.scene_cuts import is_cut, measure_agreement, measure_motion
+from sr.motion.warp import Image
 
 Moved = Callable[..., RGB8]
 

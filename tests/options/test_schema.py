@@ -1,5 +1,6 @@
 import inspect
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from sr.options.base import Section
 from sr.options.generator import (
     GeneratorOptions,
 )
+from sr.options.json_schema import generate_schema
 from sr.options.losses import (
     AdversarialOptions,
     CharbonnierOptions,
@@ -66,16 +68,26 @@ def test_loss_options_are_the_arguments_of_the_term_and_its_weight(options: type
     assert set(arguments) - {"sr", "hr"} == set(options.model_fields) - {"type", "weight"}
 
 
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """The JSON schema of option files."""
+    content: dict[str, Any] = json.loads(generate_schema())
+    return content
+
+
 @pytest.mark.parametrize("section", sorted(sections_in(Options), key=str))
-def test_every_section_is_frozen_strict_and_described(section: type[Section]) -> None:
+def test_every_section_is_frozen_strict_and_described(
+    section: type[Section], schema: dict[str, Any]
+) -> None:
     assert section.model_config["frozen"]
     assert section.model_config["extra"] == "forbid"
     assert section.__doc__
     # Sections describe themselves; `type` and `learning_rate` need no words.
+    keys = (schema if section is Options else schema["$defs"][section.__name__])["properties"]
     undescribed = {
         name
         for name, field in section.model_fields.items()
-        if not field.description and not sections_in(field.annotation)
+        if not keys[field.alias or name].get("description") and not sections_in(field.annotation)
     }
     assert undescribed <= {"type", "learning_rate"}
 

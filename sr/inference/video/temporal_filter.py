@@ -32,9 +32,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.motion.flow import Image, measure_flow, resize_flow, to_luma8
+from sr.motion.flow import measure_flow, resize_flow, to_luma8
 from sr.motion.scene_cuts import is_cut, measure_agreement
-from sr.motion.warp import warp_image
+from sr.motion.warp import Image, warp_image
 
 Key = TypeVar("Key")
 

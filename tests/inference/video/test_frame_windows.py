@@ -16,9 +16,10 @@ from sr.inference.video.frame_windows import WindowStage, with_neighbors
 from sr.inference.video.stages import MAX_FRAMES, Batch
 from sr.io.rgb8 import image_to_tensor
 from sr.io.video.frame import Frame
-from sr.motion.flow import Image, measure_flow, to_luma8
+from sr.motion.flow import measure_flow, to_luma8
 from sr.motion.frame_window import Alignment, Edge, Window, list_offsets
 from sr.motion.methods import DIS, RGB8, Flow
+from sr.motion.warp import Image
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN
 from sr.tiling.upscaler import Upscaler
