@@ -39,6 +39,21 @@ def command(
         ),
     ],
     half: Annotated[bool, typer.Option("--fp16", help="Write the weights as float16.")] = False,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8",
+            help="Quantize to 8-bit integers, for CPUs (.onnx only; needs the extras `int8` and"
+            " `openvino`, which runs it fastest). Needs --calibrate.",
+        ),
+    ] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Images for --int8, like those to be upscaled: a dozen or more, not enlarged.",
+        ),
+    ] = None,
     blend: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +77,8 @@ def command(
     Exit codes: 0 success, 2 IN cannot be read or converted, or OUT cannot be written.
     """
     try:
+        if int8 != (calibrate is not None):
+            raise UserError("--int8 and --calibrate: expected both, or none")
         if target.exists() and not overwrite:
             raise UserError(f"{target}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
@@ -74,7 +91,10 @@ def command(
             from sr.models.convert import convert_model
 
             other = None if blend is None else (resolve_model(blend), blend_share)
-            print_line(convert_model(resolve_model(source), target, half=half, blend=other))
+            done = convert_model(
+                resolve_model(source), target, half=half, calibration=calibrate, blend=other
+            )
+            print_line(done)
     except (UserError, OSError) as error:
         message = str(error)
         if isinstance(error, OSError):

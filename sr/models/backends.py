@@ -9,11 +9,13 @@ from sr.device import DeviceError, name_precision
 from sr.errors import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, measure_difference
 from sr.models.onnx_model import OnnxNetwork, export_onnx, require_onnx
-from sr.models.openvino_network import OpenVinoNetwork, has_float16, read_program, trace_network
+from sr.models.openvino_network import OpenVinoNetwork, holds_type, read_program, trace_network
 
 BACKENDS = ("torch", "onnxruntime", "openvino")
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}  # of the [0, 1] range
-FLOAT16_TOLERANCE = 2e-2  # for files with float16 inside, which each runtime rounds elsewhere
+# For files with float16 or 8-bit integers inside, which each runtime rounds elsewhere.
+FLOAT16_TOLERANCE = 2e-2
+INT8_TOLERANCE = 0.1
 
 
 def use_backend(
@@ -74,8 +76,10 @@ def _use_openvino(generator: LoadedGenerator, precision: torch.dtype) -> LoadedG
     tolerance = TOLERANCE[precision]
     if isinstance(source, OnnxNetwork):
         program = read_program(source.program, name)
-        if has_float16(program):
+        if holds_type(program, "f16"):
             tolerance = max(tolerance, FLOAT16_TOLERANCE)
+        if holds_type(program, "i8"):
+            tolerance = INT8_TOLERANCE
     else:
         program = trace_network(source, name)
     network = OpenVinoNetwork(program, name, precision).eval()

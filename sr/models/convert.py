@@ -19,6 +19,7 @@ from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import write_onnx
+from sr.models.quantize import write_int8_onnx
 from sr.networks.packed_window import PackedWindow
 
 FORMATS = {
@@ -29,18 +30,26 @@ FORMATS = {
 
 
 def convert_model(
-    source: Path, target: Path, *, half: bool = False, blend: tuple[Path, float] | None = None
+    source: Path,
+    target: Path,
+    *,
+    half: bool = False,
+    calibration: Path | None = None,
+    blend: tuple[Path, float] | None = None,
 ) -> str:
     """Write `source` in the format that the suffix of `target` names. Returns what was written.
 
-    half: weights in float16. blend: a model of the same network to take the mean with, and its
-    share. Raises ModelFileError for a file that is no model, a format that is not known and a
+    half: weights in float16. calibration: a folder of images to quantize to 8-bit integers with
+    (.onnx only). blend: a model of the same network to take the mean with, and its share. Raises
+    ModelFileError for a file that is no model, a format that is not known and a
     network that cannot be had in it; nothing is written then.
     """
     suffix = target.suffix.lower()
     if suffix not in FORMATS:
         known = "; ".join(f"{suffix}: {meaning}" for suffix, meaning in FORMATS.items())
         raise ModelFileError(f"{target}: expected a name with one of these endings. {known}")
+    if calibration is not None and (half or suffix != ".onnx"):
+        raise ModelFileError(f"{target}: expected .onnx without --fp16 for 8-bit integers")
     if source.suffix.lower() == ".onnx":
         raise ModelFileError(f"{source}: an ONNX program, which cannot be converted further")
     generator = load_generator(source)
@@ -50,6 +59,12 @@ def convert_model(
         raise ModelFileError(
             f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
             "are for networks that take one image. Take .safetensors"
+        )
+    if calibration is not None:
+        report = write_int8_onnx(target, generator, calibration)
+        return (
+            f"{target}: {report.psnr:.1f} dB from the network in float32, calibrated on "
+            f"{report.num_crops} crops"
         )
     if suffix == ".onnx":
         difference = write_onnx(target, generator, half=half)

@@ -31,6 +31,7 @@ def describe_model(path: Path) -> dict[str, str]:
         "receptive radius": _describe_radius(generator.receptive_radius),
         "cost": _describe_work(generator),
         "precisions": _list_precisions(generator),
+        "quantized": _describe_integers(metadata.get("int8")),
         "tiles": generator.tiling,
         "step": _describe_step(metadata.get("step"), metadata.get("ema")),
         "training data": str(metadata.get("training_data") or "not stated"),
@@ -64,6 +65,13 @@ def count_computing_weights(network: nn.Module) -> int:
             count -= sum(parameter.numel() for parameter in layer.parameters())
             count += sum(tensor.numel() for tensor in layer.fuse())
     return count
+
+
+def _describe_integers(about: object) -> str:
+    """Empty for networks that compute in floating point."""
+    if not isinstance(about, dict):
+        return ""
+    return f"8-bit integers, {about.get('psnr_to_fp32')} dB from the network in float32"
 
 
 def _describe_frames(generator: LoadedGenerator) -> str:

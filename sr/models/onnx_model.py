@@ -137,25 +137,35 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     ModelFileError where the network cannot be exported or the file computes something else.
     """
     require_onnx()
-    import onnx
-
     network = generator.network
     dtype = torch.float16 if half else torch.float32
     program = export_onnx(_Halved(network) if half else network, str(path))
-    metadata = {**generator.metadata, "scale": generator.scale}
-    metadata["receptive_radius"] = generator.receptive_radius
-    metadata["size_multiple"] = generator.size_multiple
-    metadata["tiling"] = generator.tiling
+    exported = OnnxNetwork(program.SerializeToString(), str(path))
+    difference = measure_difference(exported, network, str(path))
+    if not difference <= TOLERANCE[dtype]:
+        raise ModelFileError(
+            f"{path}: onnxruntime's result differs from torch's by {difference:g} "
+            f"(allowed: {TOLERANCE[dtype]:g}); nothing was written"
+        )
+    save_onnx(path, program, generator)
+    return difference
+
+
+def save_onnx(path: Path, program: Any, generator: LoadedGenerator, **more: object) -> None:
+    """Save an ONNX model of a generator, with what the generator says of itself, and `more`."""
+    import onnx
+
+    metadata = {
+        **generator.metadata,
+        "scale": generator.scale,
+        "receptive_radius": generator.receptive_radius,
+        "size_multiple": generator.size_multiple,
+        "tiling": generator.tiling,
+        **more,
+    }
     onnx.helper.set_model_props(program, {"sr": json.dumps(metadata)})
     with atomic_write(path) as temporary:
         onnx.save(program, temporary)
-        difference = measure_difference(OnnxNetwork(temporary, str(path)), network, str(path))
-        if not difference <= TOLERANCE[dtype]:
-            raise ModelFileError(
-                f"{path}: onnxruntime's result differs from torch's by {difference:g} "
-                f"(allowed: {TOLERANCE[dtype]:g}); nothing was written"
-            )
-    return difference
 
 
 def read_onnx(path: Path) -> LoadedGenerator:

@@ -75,10 +75,10 @@ def read_program(program: Path | bytes, name: str) -> Any:
     return ends.build()
 
 
-def has_float16(program: Any) -> bool:
-    """Return whether weights or steps of an OpenVINO model are in float16."""
+def holds_type(program: Any, name: str) -> bool:
+    """Return whether weights or steps of an OpenVINO model are of a type, such as f16 or i8."""
     outputs = (output for node in program.get_ops() for output in node.outputs())
-    return any(output.get_element_type().get_type_name() == "f16" for output in outputs)
+    return any(output.get_element_type().get_type_name() == name for output in outputs)
 
 
 def _openvino() -> Any:
