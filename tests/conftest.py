@@ -22,12 +22,13 @@ def pytest_configure() -> None:
     # all of sr in each program that a test starts, takes half a minute of a run.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """What is imported stays: to look through it for garbage again and again takes time."""
-    gc.collect()
+    """What is imported stays: to look through it for garbage again and again takes seconds."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
