@@ -1,6 +1,8 @@
 """Fixtures for the whole suite."""
 
+import gc
 import os
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -17,6 +19,17 @@ def pytest_configure() -> None:
     """One thread a process: the networks are tiny, and there is a process for each core."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of programs that tests start
     torch.set_num_threads(1)
+    # Even where the environment says otherwise: to compile all tests again in each process, and
+    # all of sr in each program that a test starts, takes half a minute of a run.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: to look through it for garbage again and again takes seconds."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """The command line of upscaling: exit codes, messages without traceback, and what is shown."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -275,21 +273,6 @@ def test_bars_are_shown_on_a_terminal(
 )
 def test_one_option_takes_several_inputs(given: str, repeated: str) -> None:
     assert repeat_inputs(given.split()) == repeated.split()
-
-
-def test_the_script_upscales_from_any_folder(
-    repository: Path, images: Path, model: Path, tmp_path: Path
-) -> None:
-    arguments = ["-i", "in/a.png", "in/b.png", "-o", "out", "-m", model.name]
-    done = subprocess.run(
-        [sys.executable, repository / "infer.py", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "")
-    assert names(tmp_path / "out") == ["a_x2.png", "b_x2.png"]
 
 
 def test_a_log_that_cannot_be_written_does_not_keep_the_images(
