@@ -1,6 +1,7 @@
 """Device and precision as the user named them -> what torch is given; and memory of the process."""
 
 import ctypes
+import platform
 import re
 import sys
 import threading
@@ -139,6 +140,16 @@ def cpu_has_bf16() -> bool:
     except OSError:  # not Linux
         return False
     return not _BF16_INSTRUCTIONS.isdisjoint(words)
+
+
+def name_cpu() -> str:
+    """Return the model of the CPU, as far as the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _choose_fastest(device: torch.device, prefer_fp16: bool) -> torch.dtype:

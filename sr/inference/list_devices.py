@@ -1,12 +1,9 @@
 """The devices that `--device` takes on this machine, in words."""
 
-import platform
-from pathlib import Path
-
 import psutil
 import torch
 
-from sr.device import cpu_has_bf16, resolve_precision
+from sr.device import cpu_has_bf16, name_cpu, resolve_precision
 from sr.errors import UserError
 from sr.vulkan import VulkanDevice, list_vulkan_devices
 
@@ -21,16 +18,7 @@ def _describe_cpu() -> str:
     precisions = "fp32, bf16" if cpu_has_bf16() else "fp32"
     memory = psutil.virtual_memory().total / 2**30
     cores = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
-    return f"{_name_cpu()}, {cores} core(s), {capability}, {memory:.1f} GiB; {precisions}"
-
-
-def _name_cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return f"{name_cpu()}, {cores} core(s), {capability}, {memory:.1f} GiB; {precisions}"
 
 
 def _describe_cuda() -> dict[str, str]:
@@ -48,7 +36,7 @@ def _describe_cuda() -> dict[str, str]:
 def _describe_mps() -> dict[str, str]:
     if not torch.backends.mps.is_available():
         return {"mps": "none: for Macs with a GPU of Apple's"}
-    return {"mps": f"{_name_cpu()}; {_list_precisions(torch.device('mps'))}"}
+    return {"mps": f"{name_cpu()}; {_list_precisions(torch.device('mps'))}"}
 
 
 def _describe_vulkan() -> dict[str, str]:

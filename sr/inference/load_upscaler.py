@@ -112,7 +112,7 @@ def _make_upscaler(
     precision = runtime.precision
     if precision == "auto" and (backend == "onnxruntime" or (backend, device.type) == _NCNN_ON_CPU):
         precision = "fp32"
-    dtype = _resolve_precision(generator, device, precision)
+    dtype = choose_precision(generator, device, precision)
     try:
         generator = use_backend(generator, backend, device=device, precision=dtype)
     except ModelFileError as error:
@@ -224,9 +224,10 @@ def _build_flow(
         ) from None
 
 
-def _resolve_precision(
+def choose_precision(
     generator: LoadedGenerator, device: torch.device, precision: str
 ) -> torch.dtype:
+    """Return the type for the name of a precision; of `auto`, one that the network can take."""
     dtype = resolve_precision(precision, device, prefer_fp16=True)  # of which the runner takes care
     if precision == "auto" and dtype not in generator.reduced_precisions:
         dtype = resolve_precision(precision, device)

@@ -216,8 +216,10 @@ class RuntimeOptions:
     AMD, Intel, NVIDIA and Apple by ncnn, with the extra `ncnn`. Several, separated by commas, share
     the images, or the tiles of one image. `sr-info --devices` lists them."""
     backend: Annotated[str, Flag(NETWORK, "auto|torch|onnxruntime|openvino|ncnn")] = "auto"
-    """Runtime of the network. onnxruntime and openvino run on the CPU, ncnn by Vulkan or, slower
-    than torch, on the CPU; each needs the extra of its name (`onnx` for onnxruntime)."""
+    """Runtime of the network. auto: for runs of a minute or more on a CPU the fastest of those that
+    are installed, measured once for each network and remembered; else torch. onnxruntime and
+    openvino run on the CPU, ncnn by Vulkan or, slower than torch, on the CPU; each needs the extra
+    of its name (`onnx` for onnxruntime)."""
     compile: Annotated[bool, Flag(NETWORK)] = False
     """Use torch.compile: a minute at the start, then faster; for many images."""
     tta: Annotated[bool, Flag(NETWORK)] = False

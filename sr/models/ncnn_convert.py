@@ -4,8 +4,6 @@ pnnx is a program of its own that reads a traced network. What it makes is kept 
 by what the network is made of, once it computes what the network does; a second run has it at once.
 """
 
-import hashlib
-import json
 import os
 import subprocess
 import time
@@ -26,6 +24,7 @@ from sr.errors import ModelFileError
 from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.io.cache_folder import find_cache_folder
 from sr.io.process_lock import LockedError, hold_lock
+from sr.models.fingerprint import fingerprint_network
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.ncnn_network import Pad
 from sr.models.quiet import silence_output
@@ -49,7 +48,7 @@ def load_converted(generator: LoadedGenerator, name: str, load: Callable[[Path],
     of the cache is made again. Raises ModelFileError where there is none.
     """
     _find_pnnx()
-    param = find_cache_folder() / "ncnn" / f"{_fingerprint(generator)}.param"
+    param = locate_program(generator)
     with suppress(ModelFileError):
         if param.exists():
             return load(param)
@@ -61,6 +60,12 @@ def load_converted(generator: LoadedGenerator, name: str, load: Callable[[Path],
         loaded = load(made)
         _keep(made, param)
         return loaded
+
+
+def locate_program(generator: LoadedGenerator) -> Path:
+    """Return where the .param is kept, by all that it is made of."""
+    tools = (str(_RECIPE), version("pnnx"), torch.__version__)
+    return find_cache_folder() / "ncnn" / f"{fingerprint_network(generator, *tools)}.param"
 
 
 def convert_network(
@@ -168,18 +173,6 @@ def _find_pnnx() -> str:
             "pip install -e '.[ncnn]'"
         ) from None
     return str(pnnx.EXEC_PATH)
-
-
-def _fingerprint(generator: LoadedGenerator) -> str:
-    """Return a name for what the program is made of: layers, options, weights, and converters."""
-    network = generator.network
-    options = json.dumps(generator.metadata.get("generator"), sort_keys=True, default=str)
-    tools = (_RECIPE, version("pnnx"), torch.__version__, generator.architecture, generator.scale)
-    digest = hashlib.sha256(f"{tools} {options} {network!r}".encode())
-    for name, tensor in network.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:40]
 
 
 @contextmanager

@@ -167,7 +167,7 @@ def test_two_that_ask_at_once_wait_for_one_conversion(
 ) -> None:
     generator = make_compact()
     cache.mkdir(parents=True)
-    param = cache / f"{ncnn_convert._fingerprint(generator)}.param"
+    param = ncnn_convert.locate_program(generator)
     waits = threading.Event()
     monkeypatch.setattr("time.sleep", lambda _: waits.set())
     found: list[NcnnNetwork] = []
