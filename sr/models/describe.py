@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.ncnn_network import NcnnNetwork
+from sr.networks.fuse_layers import fuse_layers
 from sr.networks.receptive_radius import MAX_RADIUS
-from sr.networks.span import Conv3XC
 
 PROBED_SIDE = 64  # LR pixels
 
@@ -49,9 +49,10 @@ def measure_mflop_per_pixel(
 
     As torch counts them over an image of side x side pixels: convolutions and matrix products.
     """
+    fused = fuse_layers(network)
     lr = torch.rand(1, num_channels, side, side)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(lr)
+        fused(lr)
     return float(counter.get_total_flops()) / side**2 / 1e6
 
 
@@ -60,12 +61,7 @@ def count_computing_weights(network: nn.Module) -> int:
 
     0 for a program in onnxruntime, which torch cannot look into.
     """
-    count = sum(parameter.numel() for parameter in network.parameters())
-    for layer in network.modules():
-        if isinstance(layer, Conv3XC):
-            count -= sum(parameter.numel() for parameter in layer.parameters())
-            count += sum(tensor.numel() for tensor in layer.fuse())
-    return count
+    return sum(parameter.numel() for parameter in fuse_layers(network).parameters())
 
 
 def _describe_integers(about: object) -> str:

@@ -28,6 +28,7 @@ from sr.models.fingerprint import fingerprint_network
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.ncnn_network import Pad
 from sr.models.quiet import silence_output
+from sr.networks.fuse_layers import fuse_layers
 from sr.networks.padding import pad_to_multiple
 from sr.vulkan import MissingNcnnError
 
@@ -119,7 +120,7 @@ def trace_network(network: nn.Module, name: str, size: Size) -> Any:
     lr = torch.rand(size, generator=torch.Generator().manual_seed(0))
     try:
         with silence_output(), _NoPadding():
-            return torch.jit.trace(network.eval(), lr, check_trace=False)
+            return torch.jit.trace(fuse_layers(network.eval()), lr, check_trace=False)
     except (RuntimeError, TypeError, AssertionError, ValueError) as error:
         lines = str(error).strip().splitlines()
         reason = lines[-1] if lines else type(error).__name__

@@ -21,6 +21,7 @@ from sr.io.atomic_write import atomic_write
 from sr.io.model_file import parse_metadata
 from sr.models.loaded_model import LoadedGenerator, Tiling, measure_difference
 from sr.models.quiet import silence_output
+from sr.networks.fuse_layers import fuse_layers
 from sr.networks.receptive_radius import MAX_RADIUS
 from sr.options.base import describe_faults
 
@@ -116,7 +117,7 @@ def export_onnx(network: nn.Module, name: str) -> Any:
     try:
         with silence_output():
             program = torch.onnx.export(
-                network.eval(),
+                fuse_layers(network.eval()),
                 (torch.rand(2, 3, 24, 32),),  # of 2, since torch takes a batch of 1 for fixed
                 input_names=["lr"],
                 output_names=["sr"],
@@ -143,7 +144,7 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     require_onnx()
     network = generator.network
     dtype = torch.float16 if half else torch.float32
-    program = export_onnx(_Halved(network) if half else network, str(path))
+    program = export_onnx(_Halved(fuse_layers(network)) if half else network, str(path))
     exported = OnnxNetwork(program.SerializeToString(), str(path))
     difference = measure_difference(exported, network, str(path))
     if not difference <= TOLERANCE[dtype]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from sr.device import DeviceError, name_precision
 from sr.errors import ModelFileError
 from sr.models.quiet import silence_output
+from sr.networks.fuse_layers import fuse_layers
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 _EXAMPLE_SIZE = (2, 3, 24, 32)
@@ -54,7 +55,8 @@ def trace_network(network: nn.Module, name: str) -> Any:
     example = torch.rand(_EXAMPLE_SIZE, generator=torch.Generator().manual_seed(0))
     try:
         with silence_output():
-            return openvino.convert_model(network.eval(), example_input=example, input=[free])
+            fused = fuse_layers(network.eval())
+            return openvino.convert_model(fused, example_input=example, input=[free])
     except _conversion_errors() as error:
         raise ModelFileError(
             f"{name}: this network cannot be converted: {_last_line(error)}"

@@ -145,11 +145,11 @@ def test_other_runtimes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"b\.onnx: RBPN takes several frames"):
         convert_model(path, tmp_path / "b.onnx")
     generator = load_generator(path)
-    for backend in ("onnxruntime", "openvino"):
+    for backend in ("onnxruntime", "openvino", "ncnn"):
         with pytest.raises(ModelFileError, match=f"backend {backend}: RBPN takes several frames"):
             use_backend(generator, backend, device=torch.device("cpu"), precision=torch.float32)
     with pytest.raises(DeviceError, match="backend: expected"):
-        use_backend(generator, "ncnn", device=torch.device("cpu"), precision=torch.float32)
+        use_backend(generator, "tvm", device=torch.device("cpu"), precision=torch.float32)
 
 
 def test_flows_go_by_name_or_by_a_file_of_weights(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """8-bit integers: near the network in float32, in a file that says so, or a word why not."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def quantized(model: Path, folder: Path) -> Path:
-    for package in ("onnx", "onnxruntime", "onnxscript", "nncf"):
-        pytest.importorskip(package)
+    # Not importorskip: imported so, nncf and openvino would report it to their makers.
+    if not all(map(find_spec, ("onnx", "onnxruntime", "onnxscript", "nncf"))):
+        pytest.skip("needs the extras int8 and onnx")
     path = model.with_suffix(".onnx")
     arguments = [str(model), str(path), "--int8", "--calibrate", str(folder)]
     with pytest.MonkeyPatch.context() as patch:
@@ -73,7 +75,7 @@ def test_integers_are_near_the_network_in_float32(
     lr = cut_crops(folder)[0][:, :, :60, :50]
     with torch.inference_mode():
         expected, sr = ours.network(lr), theirs.network(lr)
-    assert 35 < measure_psnr(sr, expected) < 80  # above: nothing was rounded
+    assert 45 < measure_psnr(sr, expected) < 80  # above: nothing was rounded
     assert theirs.receptive_radius == ours.receptive_radius
     assert theirs.metadata["licence"] == "CC0-1.0"
 
@@ -83,7 +85,8 @@ def test_the_file_says_what_it_is(quantized: Path) -> None:
 
 
 def test_openvino_runs_the_integers(quantized: Path, folder: Path) -> None:
-    pytest.importorskip("openvino")
+    if not find_spec("openvino"):
+        pytest.skip("needs the extra openvino")
     generator = load_generator(quantized)
     by_openvino = use_backend(generator, "openvino", device=CPU, precision=torch.float32)
     lr = cut_crops(folder)[0][:, :, :60, :50]
