@@ -63,7 +63,7 @@ def test_a_command_without_work_imports_nothing_heavy(
 def test_an_image_needs_no_code_of_videos_or_training(repository: Path, tmp_path: Path) -> None:
     image = repository / "datasets" / "samples"
     sample = next(path for path in sorted(image.iterdir()) if path.suffix in (".jpg", ".png"))
-    arguments = ["-i", str(sample), "-o", "out.png", "-m", "compact_tiny_x4", "--long-side", "64"]
+    arguments = ["-i", str(sample), "-o", "out.png", "--long-side", "64"]
     code = f"from sr.cli.infer import main; main({arguments!r})"
     imported = list_imports(code, repository, tmp_path)
     assert (tmp_path / "out.png").exists()

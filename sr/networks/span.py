@@ -68,14 +68,22 @@ class Conv3XC(nn.Module):
         bias = w3.flatten(1) @ (w2.sum((2, 3)) @ b1 + b2) + b3
         return weight + functional.pad(skip_weight, (1, 1, 1, 1)), bias + skip_bias
 
-    def make_fused(self) -> nn.Conv2d:
+    def make_fused(self) -> nn.Module:
         """Make the one convolution that computes the same."""
-        weight, bias = self.fuse()
-        num_outputs, num_inputs = weight.shape[:2]
-        conv = nn.Conv2d(num_inputs, num_outputs, 3, padding=1, device="meta")
-        conv.weight = nn.Parameter(weight.detach(), requires_grad=False)
-        conv.bias = nn.Parameter(bias.detach(), requires_grad=False)
-        return conv
+        return FusedConv(*self.fuse())
+
+
+class FusedConv(nn.Module):
+    """A 3x3 convolution of given weights; an nn.Conv2d would draw random ones first."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.detach(), requires_grad=False)
+        self.bias = nn.Parameter(bias.detach(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, num_inputs, H, W). Returns (B, num_outputs, H, W)."""
+        return functional.conv2d(x, self.weight, self.bias, padding=1)
 
 
 class SPAB(nn.Module):
