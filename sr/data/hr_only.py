@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from sr.data.augment import Place, cut_square
 from sr.data.imresize import imresize
 from sr.data.sources import (
     Image,
@@ -16,6 +17,8 @@ from sr.data.sources import (
 )
 from sr.io.image_formats import ImageError
 from sr.io.rgb8 import read_kind, read_rgb8
+
+BICUBIC_MARGIN = 2  # LR pixels around a crop that bicubic downscaling looks at
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,23 @@ class HRImage:
 
     def load(self) -> Pair:
         """Return lr (H, W, 3) and hr (scale*H, scale*W, 3), both uint8 RGB."""
-        hr = downscale_hr(read_rgb8(self.path, convert=True), self.downscale, self.scale)
+        hr = self.load_hr()
         return imresize(hr, Fraction(1, self.scale)), hr
+
+    def load_hr(self) -> Image:
+        """Return hr (scale*H, scale*W, 3), uint8 RGB; `cut_bicubic_lr` makes parts of lr."""
+        return downscale_hr(read_rgb8(self.path, convert=True), self.downscale, self.scale)
+
+
+def cut_bicubic_lr(hr: Image, place: Place, size: int, scale: int) -> Image:
+    """Cut a square out of the bicubic lr of hr, made from its surroundings alone.
+
+    hr: (scale*H, scale*W, 3). place, size: in LR pixels. Returns (size, size, 3), every value that
+    of `imresize` of the whole hr: both mirror its borders.
+    """
+    top, left = place
+    region = cut_square(hr, (scale * top, scale * left), scale * size, scale * BICUBIC_MARGIN)
+    return cut_square(imresize(region, Fraction(1, scale)), (BICUBIC_MARGIN, BICUBIC_MARGIN), size)
 
 
 def downscale_hr(image: Image, downscale: float, scale: int) -> Image:
