@@ -93,7 +93,7 @@ class CropDataset(Dataset[Crop]):
         """Return lr and hr. lr: None where only those parts are made that a crop needs."""
         source = self.pairs.sources[index]
         if isinstance(source, HRImage) and not self.pairs.holds(index):
-            return None, source.load_hr()
+            return source.find_lr(), source.load_hr()
         return self.pairs[index]
 
     def _cut_lr(self, lr: Image | None, hr: Image, place: Place, size: int) -> Image:

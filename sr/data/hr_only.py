@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sr.data.augment import Place, cut_square
 from sr.data.imresize import imresize
+from sr.data.prepared_images import PreparedImage, PreparedImages, Variant
 from sr.data.sources import (
     Image,
     Pair,
@@ -30,6 +31,8 @@ class HRImage:
     downscale: float
     file_size: tuple[int, int]  # (H, W) of the file
     hr_scale: tuple[float, float] | None = None  # crops are cut at a size between these factors
+    prepared_hr: PreparedImage | None = None  # not cut yet
+    prepared_lr: PreparedImage | None = None
 
     @property
     def name(self) -> str:
@@ -41,16 +44,23 @@ class HRImage:
 
     @property
     def num_bytes(self) -> int:
-        return count_pair_bytes(self.hr_size)
+        return 0 if self.prepared_hr is not None else count_pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
         """Return lr (H, W, 3) and hr (scale*H, scale*W, 3), both uint8 RGB."""
         hr = self.load_hr()
-        return imresize(hr, Fraction(1, self.scale)), hr
+        lr = self.find_lr()
+        return imresize(hr, Fraction(1, self.scale)) if lr is None else lr, hr
 
     def load_hr(self) -> Image:
         """Return hr (scale*H, scale*W, 3), uint8 RGB; `cut_bicubic_lr` makes parts of lr."""
+        if self.prepared_hr is not None:
+            return self.prepared_hr.map()[: self.hr_size[0], : self.hr_size[1]]
         return downscale_hr(read_rgb8(self.path, convert=True), self.downscale, self.scale)
+
+    def find_lr(self) -> Image | None:
+        """Return lr (H, W, 3) where it was prepared."""
+        return None if self.prepared_lr is None else self.prepared_lr.map()
 
 
 def cut_bicubic_lr(hr: Image, place: Place, size: int, scale: int) -> Image:
@@ -82,6 +92,12 @@ def format_name(name: object, downscale: float) -> str:
     return f"{name}" if downscale == 1 else f"{name} at {downscale:g} of its size"
 
 
+def make_variants(downscale: float, scale: int) -> tuple[Variant, Variant]:
+    """Return what `prepare_images` makes of a file: hr and lr."""
+    exact = str(_make_exact(downscale))
+    return Variant(exact, 1), Variant(exact, scale)
+
+
 def _make_exact(downscale: float) -> Fraction:
     return Fraction(downscale).limit_denominator(1000)
 
@@ -92,21 +108,26 @@ def find_hr_images(
     exclude: Sequence[str],
     downscale: Sequence[float],
     hr_scale: tuple[float, float] | None = None,
+    prepared: PreparedImages | None = None,
 ) -> list[HRImage]:
     """Find every image of the folders at every size of `downscale`.
 
+    prepared: where what was prepared of them is taken from.
     Raises DataError naming all files that are unreadable or too small for one lr pixel.
     """
     images, faults = [], []
     conversions: dict[Path, Sequence[str]] = {}
     for path in list_images(folders, exclude):
+        found = None if prepared is None else prepared.find(path)
         try:
-            size, conversions[path] = read_kind(path)
+            size, conversions[path] = read_kind(path) if found is None else found.kind
         except ImageError as error:
             faults.append(str(error))
             continue
+        made = {} if found is None else found.images
         for factor in downscale:
-            image = HRImage(path, scale, factor, size, hr_scale)
+            hr, lr = map(made.get, make_variants(factor, scale))
+            image = HRImage(path, scale, factor, size, hr_scale, hr, lr)
             images.append(image)
             if min(image.hr_size) == 0:
                 faults.append(

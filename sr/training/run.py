@@ -263,8 +263,10 @@ def describe_start(
         if missing_keys:
             names = preview_names(missing_keys)
             start += f" ({len(missing_keys)} tensors initialized randomly: {names})"
-    decoded = len(cached.sources) - len(cached.blocks)
-    uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
+    decoded = sum(source.num_bytes > 0 for source in cached.sources[len(cached.blocks) :])
+    uncached = ""
+    if decoded:
+        uncached = f" ({decoded} not cached: raise datasets.train.cache_gib or use sr-data prepare)"
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     if options.losses.teacher is not None:
         start += f", taught by {options.losses.teacher.model},"
