@@ -75,10 +75,12 @@ def find_image_sources(
     match source:
         case HRFolders():
             sizes = source.downscale, source.hr_scale
-            return list(find_hr_images(source.hr, scale, source.exclude, *sizes, prepared))
+            given = prepared, source.exclude_list
+            return list(find_hr_images(source.hr, scale, source.exclude, *sizes, *given))
         case PairedFolders():
             folders = source.lr, source.hr
-            return list(find_paired_images(*folders, scale, source.exclude, prepared))
+            given = prepared, source.exclude_list
+            return list(find_paired_images(*folders, scale, source.exclude, *given))
         case Synthetic():
             kinds = ("text", "graphics", "svg", "patterns", "facades")
             shares = {kind: getattr(source, kind) for kind in kinds}
@@ -103,11 +105,11 @@ def list_recipes(options: Options) -> list[Recipe]:
                 hr, lr = make_variants(downscale, options.scale)
                 with_lr = source.hr_scale is None and data.degradation is None
                 variants += [hr, lr] if with_lr else [hr]
-            images = list_images(source.hr, source.exclude)
+            images = list_images(source.hr, source.exclude, source.exclude_list)
             recipes += [Recipe(path, tuple(variants)) for path in images]
         elif isinstance(source, PairedFolders):
             for folders in (source.hr, source.lr):
-                images = list_images(folders, source.exclude)
+                images = list_images(folders, source.exclude, source.exclude_list)
                 recipes += [Recipe(path, (WHOLE,)) for path in images]
         elif isinstance(source, ClipSource):
             raise DataError(f"expected images to prepare, got a source of clips, {source.type}")

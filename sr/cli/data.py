@@ -1,5 +1,6 @@
 """The command line of training data. What reads images is imported when there are some to read."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ from sr.errors import UserError
 from sr.io.stop_signals import get_exit_code, raise_stop_signals
 
 if TYPE_CHECKING:
+    from sr.data.check_images import Survey
     from sr.data.prepare_images import Recipe
 
+LISTED = 5  # findings of a kind on the terminal
 OPTION_FILES = (".yml", ".yaml")
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -28,11 +31,6 @@ app = typer.Typer(
     help="Prepare training data. Exit codes: 0 success, 2 files or folders that cannot be used, a"
     " full disk, or another process in the same folder, 130 interrupted by Ctrl-C.",
 )
-
-
-@app.callback()
-def _group() -> None:
-    """Keep the name of a command on the command line, even if there is one command."""
 
 
 @app.command(context_settings=HELP)
@@ -102,6 +100,86 @@ def _list_recipes(
     variants = make_variants(1.0, scale)
     images = list_images([Path(each) for each in inputs], ())
     return [Recipe(path, variants) for path in images], cache_folder
+
+
+@app.command(context_settings=HELP)
+def check(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Folders of HR images.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the images found to a list, for the option `exclude_list`."
+        ),
+    ] = None,
+    min_side: Annotated[
+        int, typer.Option(min=1, help="Small: a side below this many pixels (crop_size).")
+    ] = 96,
+    blur: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Blurred: the variance of the Laplacian (8-bit levels) is below this in 95 % of"
+            " the blocks of 64 px.",
+        ),
+    ] = 30.0,
+    flat: Annotated[
+        float, typer.Option(min=0, help="Flat block: variance of the Laplacian below this.")
+    ] = 5.0,
+    flat_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Flat: a larger share of flat blocks.")
+    ] = 0.9,
+    near: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=64,
+            help="Near duplicates: at most so many of 64 bits of a hash differ.",
+        ),
+    ] = 3,
+) -> None:
+    """Find images that are unreadable, small, repeated, nearly repeated, blurred or flat.
+
+    Of images that repeat each other the largest is not reported. Nothing is deleted.
+    """
+    with _report_errors():
+        from sr.data.check_images import Limits, check_images, format_exclude_list
+        from sr.data.sources import list_images
+        from sr.io.atomic_write import atomic_write
+
+        images = list_images(folders, ())
+        with _show_progress("checked") as report:
+            survey = check_images(images, Limits(min_side, blur, flat, flat_share, near), report)
+        for line in _describe_survey(survey):
+            print_line(line)
+        if out is not None:
+            try:
+                with atomic_write(out) as temporary:
+                    temporary.write_text(format_exclude_list(survey), encoding="utf-8")
+            except OSError as error:
+                raise UserError(f"{out}: cannot be written: {error.strerror}") from error
+            print_line(f"saved {out}")
+
+
+def _describe_survey(survey: "Survey") -> Iterator[str]:
+    """Give a line on the images, and one on each kind of finding with the first images of it."""
+    from sr.data.check_images import KINDS
+
+    line = f"{survey.num_images} images"
+    if survey.sizes:
+        least, most = (choose(survey.sizes, key=math.prod) for choose in (min, max))
+        line += f", {least[1]}x{least[0]} to {most[1]}x{most[0]} (width x height)"
+    yield line
+    for kind in KINDS:
+        found = [finding for finding in survey.findings if finding.kind == kind]
+        yield f"{kind}: {len(found)}"
+        for finding in found[:LISTED]:
+            yield f"  {finding.path}: {finding.detail}"
+        if len(found) > LISTED:
+            yield f"  ... and {len(found) - LISTED} more"
+    left_out = {finding.path for finding in survey.findings}
+    yield f"{survey.num_images - len(left_out)} images remain without these"
 
 
 @contextmanager

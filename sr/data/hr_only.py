@@ -109,15 +109,16 @@ def find_hr_images(
     downscale: Sequence[float],
     hr_scale: tuple[float, float] | None = None,
     prepared: PreparedImages | None = None,
+    exclude_list: Path | None = None,
 ) -> list[HRImage]:
     """Find every image of the folders at every size of `downscale`.
 
-    prepared: where what was prepared of them is taken from.
+    exclude, exclude_list: see `list_images`. prepared: from which what was prepared is taken.
     Raises DataError naming all files that are unreadable or too small for one lr pixel.
     """
     images, faults = [], []
     conversions: dict[Path, Sequence[str]] = {}
-    for path in list_images(folders, exclude):
+    for path in list_images(folders, exclude, exclude_list):
         found = None if prepared is None else prepared.find(path)
         try:
             size, conversions[path] = read_kind(path) if found is None else found.kind

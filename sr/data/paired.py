@@ -13,6 +13,7 @@ from sr.data.sources import (
     count_pair_bytes,
     list_images,
     raise_faults,
+    read_exclude_list,
     warn_of_conversions,
 )
 from sr.io.image_formats import ImageError
@@ -60,13 +61,15 @@ def find_paired_images(
     scale: int,
     exclude: Sequence[str],
     prepared: PreparedImages | None = None,
+    exclude_list: Path | None = None,
 ) -> list[PairedImage]:
     """Find pairs, in the order of the hr names.
 
     At x4, `a.png`, `ax4.png` and `a_x4.png` in an lr folder match `a.png`; file types may differ.
     The hr image may exceed scale times the lr image by fewer than `scale` pixels per side, which
-    are cropped. prepared: where what was prepared of them is taken from. Raises DataError naming
-    all files without a partner, with a duplicate name or a wrong size.
+    are cropped. prepared: from which what was prepared is taken. exclude_list: a pair is left out
+    by either of its files. Raises DataError naming all files without a partner, with a duplicate
+    name or a wrong size.
     """
     hr_files = list_images(hr_folders, exclude)
     lr_files = list_images(lr_folders, exclude)
@@ -82,13 +85,16 @@ def find_paired_images(
     faults += [f"{path}: no LR partner" for key, path in hr_paths.items() if key not in lr_paths]
     pairs = []
     conversions: dict[Path, Sequence[str]] = {}
+    listed = set() if exclude_list is None else read_exclude_list(exclude_list)
     for key, hr_path in hr_paths.items():
-        if key not in lr_paths:
+        if key not in lr_paths or {hr_path.resolve(), lr_paths[key].resolve()} & listed:
             continue
         try:
             pairs.append(_make_pair(lr_paths[key], hr_path, scale, conversions, prepared))
         except (ImageError, DataError) as error:
             faults.append(str(error))
+    if hr_paths and not pairs and not faults:
+        faults.append(f"{exclude_list}: all {len(hr_paths)} pairs are left out")
     raise_faults(f"{len(lr_files)} LR and {len(hr_files)} HR images do not match", faults)
     warn_of_conversions(conversions)
     return pairs

@@ -66,6 +66,7 @@ def prepare_images(
         with hold_lock(folder):
             folder.mkdir(exist_ok=True)
             images = PreparedImages(folder)
+            recipes = _merge_recipes(recipes)
             missing, num_damaged = _list_missing(images, recipes, verify)
             faults, num_files = [], 0
             with ThreadPoolExecutor(os.cpu_count()) as pool, _open_index(folder) as index:
@@ -126,6 +127,14 @@ def _open_index(folder: Path) -> Iterator[IO[bytes]]:
         yield stream
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _merge_recipes(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Return a recipe for each file, in the order in which they are first named."""
+    variants: dict[Path, dict[Variant, None]] = {}
+    for recipe in recipes:
+        variants.setdefault(recipe.path.resolve(), {}).update(dict.fromkeys(recipe.variants))
+    return [Recipe(path, tuple(wanted)) for path, wanted in variants.items()]
 
 
 def _list_missing(

@@ -135,3 +135,24 @@ def test_clips_cannot_be_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[
     options = write_options(tmp_path, {"type": "FrameFolders", "hr": ["clips"]})
     assert call("prepare", options) == 2
     assert "got a source of clips, FrameFolders" in capsys.readouterr().err
+
+
+def test_a_check_lists_what_training_can_leave_out(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "copy.png").write_bytes((photos / "image_1.png").read_bytes())
+    (photos / "broken.png").write_bytes(b"no image")
+    listed = tmp_path / "list.txt"
+    assert call("check", photos, "--out", listed, "--min-side", 40) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "6 images, 48x40 to 48x40 (width x height)"
+    for line in ("unreadable: 1", "small: 0", "duplicate: 1", "flat: 0"):
+        assert line in lines
+    assert lines[-2:] == ["4 images remain without these", f"saved {listed}"]
+    source = {"type": "HRFolders", "hr": [str(photos)], "exclude_list": str(listed)}
+    loaded = load_options(write_options(tmp_path, source))
+    found = find_training_sources(loaded, torch.device("cpu"))
+    kept = sorted(Path(image.name).stem for image in found)
+    assert kept == ["copy", "image_0", "image_2", "image_3"]
+    assert call("check", photos, "--out", tmp_path / "no" / "list.txt") == 2
+    assert "cannot be written" in capsys.readouterr().err
