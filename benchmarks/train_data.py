@@ -1,7 +1,7 @@
 """Time crops of a data set that is cached, decoded at each use, or prepared (sr-data prepare).
 
     python benchmarks/train_data.py FOLDER [--images 300] [--crop-size 96] [--scale 4]
-        [--crops 2000] [--work FOLDER] [--only KIND]
+        [--crops 2000] [--work FOLDER] [--only KIND] [--share]
 
 FOLDER: photographs, repeated by hard links, or copies, until there are as many as asked for. Each
 kind runs in a process of its own, with one thread as in a worker of train.py, and draws crops in
@@ -9,7 +9,8 @@ the order of training: `start` is the time to the first crop, `first` and `later
 milliseconds per crop in the first epoch and in the later ones, `memory` the peak of what the
 process has allocated, without mapped files. `whole lr` decodes an image and makes its whole lr for
 each crop, as was done before lr was made from the surroundings of a crop. The cache and the
-prepared images need 3 bytes per pixel on the disk of --work, each.
+prepared images need 3 bytes per pixel on the disk of --work, each; with --share all links to a
+photograph are prepared as one image, to see how many images start without the disk for them.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from sr.data.cache import SourceCache, fill_cache
 from sr.data.crops import CropDataset, CropSettings
 from sr.data.hr_only import HRImage, find_hr_images, make_variants
 from sr.data.prepare_images import Recipe, prepare_images
-from sr.data.prepared_images import PreparedImages
+from sr.data.prepared_images import INDEX, ROWS, PreparedImages
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Pair, Source
 from sr.io.find_files import find_images
@@ -51,6 +52,7 @@ class Case:
     scale: int
     crop_size: int
     num_crops: int
+    num_prepared: int  # files; the others share their images
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,11 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=2000, help="crops per kind")
     parser.add_argument("--work", type=Path, help="where to write; default: a temporary folder")
     parser.add_argument("--only", choices=KINDS, action="append", help="time this kind alone")
+    parser.add_argument("--share", action="store_true", help="prepare each photograph once")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.work) as name:
         work = Path(name)
-        repeat_images(arguments.folder, work / "photos", arguments.images)
+        num_photos = repeat_images(arguments.folder, work / "photos", arguments.images)
         print_line(
             f"{arguments.images} images, x{arguments.scale}, crops of {arguments.crop_size} px, "
             f"{arguments.crops} per kind (uncached: at most one epoch)"
@@ -96,11 +99,14 @@ def main() -> None:
         print_line(f"{'kind':10} {'start s':>8} {'first ms':>9} {'later ms':>9} {'memory MiB':>11}")
         for kind in arguments.only or KINDS:
             sizes = arguments.scale, arguments.crop_size, arguments.crops
-            run_alone(Case(kind, work / "photos", work, *sizes))
+            num_prepared = (
+                min(num_photos, arguments.images) if arguments.share else arguments.images
+            )
+            run_alone(Case(kind, work / "photos", work, *sizes, num_prepared))
 
 
-def repeat_images(folder: Path, target: Path, count: int) -> None:
-    """Link or copy the images of a folder until there are `count`."""
+def repeat_images(folder: Path, target: Path, count: int) -> int:
+    """Link or copy the images of a folder until there are `count`; return how many it has."""
     target.mkdir()
     found = find_images([folder], recursive=True)
     for number in range(count):
@@ -110,6 +116,7 @@ def repeat_images(folder: Path, target: Path, count: int) -> None:
             os.link(source, copy)
         except OSError:  # another file system
             shutil.copyfile(source, copy)
+    return len(found)
 
 
 def run_alone(case: Case) -> None:
@@ -127,7 +134,20 @@ def prepare(case: Case) -> None:
     """Do what sr-data prepare does."""
     variants = make_variants(1.0, case.scale)
     images = find_images([case.photos], recursive=True)
-    prepare_images([Recipe(path, variants) for path in images], case.work / "images")
+    first, others = images[: case.num_prepared], images[case.num_prepared :]
+    folder = case.work / "images"
+    prepare_images([Recipe(path, variants) for path in first], folder)
+    rows = {Path(row.path): row for row in PreparedImages(folder).rows}
+    with (folder / INDEX).open("ab") as index:
+        for number, path in enumerate(others):
+            status, row = path.stat(), rows[first[number % len(first)].resolve()]
+            row = replace(
+                row,
+                path=str(path.resolve()),
+                num_bytes=status.st_size,
+                mtime_ns=status.st_mtime_ns,
+            )
+            index.write(ROWS.dump_json(row) + b"\n")
 
 
 def time_case(case: Case) -> None:

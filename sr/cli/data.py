@@ -162,6 +162,24 @@ def check(
             print_line(f"saved {out}")
 
 
+@app.command("import-lmdb", context_settings=HELP)
+def import_lmdb(
+    source: Annotated[Path, typer.Argument(metavar="IN.lmdb", help="LMDB folder of BasicSR.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the images are written.")],
+) -> None:
+    """Write the images of a BasicSR LMDB, with its meta_info.txt, into a folder, as they are.
+
+    Needs the package lmdb, which the extra `basicsr` brings along. A repeated call continues an
+    interrupted one.
+    """
+    with _report_errors():
+        from sr.data.import_lmdb import import_lmdb as write_images
+
+        with _show_progress("imported") as report:
+            written, present = write_images(source, folder, report)
+        print_line(f"{folder}: {written} images written, {present} there before")
+
+
 def _describe_survey(survey: "Survey") -> Iterator[str]:
     """Give a line on the images, and one on each kind of finding with the first images of it."""
     from sr.data.check_images import KINDS
