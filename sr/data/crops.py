@@ -21,9 +21,11 @@ from sr.data.augment import (
 from sr.data.cache import SourceCache
 from sr.data.hr_only import BICUBIC_MARGIN, HRImage, cut_bicubic_lr
 from sr.data.imresize import imresize
+from sr.data.mapped_rows import prefetch_rows
+from sr.data.paired import PairedImage
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
-from sr.data.sources import Image, Pair
+from sr.data.sources import Image, Pair, Source
 from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import image_to_tensor
 
@@ -71,6 +73,7 @@ class CropDataset(Dataset[Crop]):
         self.settings = settings
         self.seed = seed
         self.degradation = degradation
+        self.prefetch = any(map(_is_on_disk, pairs.sources))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -96,6 +99,12 @@ class CropDataset(Dataset[Crop]):
             return source.find_lr(), source.load_hr()
         return self.pairs[index]
 
+    def _cut_hr(self, hr: Image, place: Place, size: int, margin: int = 0) -> Image:
+        """Cut out of hr as `cut_square` does; place, size, margin: in HR pixels."""
+        if self.prefetch:
+            prefetch_rows(hr[max(place[0] - margin, 0) : place[0] + size + margin])
+        return cut_square(hr, place, size, margin)
+
     def _cut_lr(self, lr: Image | None, hr: Image, place: Place, size: int) -> Image:
         """Cut `size` LR pixels at a place out of lr, which may have to be made from hr."""
         if lr is None:
@@ -113,7 +122,7 @@ class CropDataset(Dataset[Crop]):
         plan = self._draw_plan(rng)
         margin = 0 if plan is None else plan.compute_margin(scale)  # LR pixels
         whole = hr
-        hr = cut_square(hr, (scale * top, scale * left), scale * size, scale * margin)
+        hr = self._cut_hr(hr, (scale * top, scale * left), scale * size, scale * margin)
         augmentation = draw_augmentation(settings.flips, settings.transposes, rng)
         hr = augmentation.apply(hr)
         if plan is None:
@@ -134,7 +143,7 @@ class CropDataset(Dataset[Crop]):
         side = min(ceil(needed / factor), shortest)
         top, left = self._draw_place(lr, hr, side, rng)
         top, left = self.scale * top, self.scale * left
-        shrunk = imresize(hr[top : top + side, left : left + side], factor)
+        shrunk = imresize(self._cut_hr(hr, (top, left), side), factor)
         first = (len(shrunk) - size) // 2
         hr = cut_square(shrunk, (first, first), size, self.scale * margin)
         hr = draw_augmentation(settings.flips, settings.transposes, rng).apply(hr)
@@ -177,12 +186,18 @@ class CropDataset(Dataset[Crop]):
         def measure(place: Place) -> float:
             if settings.detail_measure == "gradient":
                 return measure_detail(self._cut_lr(lr, hr, place, lr_size))
-            region = cut_square(hr, (scale * place[0], scale * place[1]), side)
+            region = self._cut_hr(hr, (scale * place[0], scale * place[1]), side)
             return measure_bicubic_residual(region, settings.crop_size, scale)
 
         lr_shape = (hr.shape[0] // scale, hr.shape[1] // scale)
         candidates, quantile = settings.detail_candidates, settings.detail_quantile
         return draw_place(lr_shape, lr_size, candidates, rng, measure, quantile)
+
+
+def _is_on_disk(source: Source[Pair]) -> bool:
+    """Return whether an image was prepared, with more than memory holds."""
+    prepared = source.prepared_hr if isinstance(source, HRImage | PairedImage) else None
+    return prepared is not None and prepared.images.exceed_memory
 
 
 def _compute_margin(plan: DegradationPlan | None, scale: int) -> int:

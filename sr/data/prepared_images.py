@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
@@ -68,13 +69,17 @@ ROWS: TypeAdapter[Row] = TypeAdapter(Row)
 
 
 class PreparedImages:
-    """The prepared images of a folder; none where it does not exist. Pickled, it is small."""
+    """The prepared images of a folder; none where it does not exist. Pickled, it is small.
+
+    exceed_memory: whether many of their pages have to be read from the disk again and again.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Raises DataError where the index or a shard is damaged."""
         self.folder = folder
         self.rows = list(_read_rows(folder / INDEX))
         self.ends = _find_ends(self.rows)  # of the shards
+        self.exceed_memory = 2 * sum(self.ends.values()) > psutil.virtual_memory().total
         self._by_path: dict[str, list[Row]] = {}
         for row in self.rows:
             self._by_path.setdefault(row.path, []).append(row)

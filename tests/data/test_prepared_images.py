@@ -11,16 +11,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from helpers.disks import limit_file_size
 from helpers.locks import hold_elsewhere
 
 from sr.data import prepare_images as module
+from sr.data.cache import SourceCache
+from sr.data.crops import CropDataset, CropSettings
 from sr.data.hr_only import HRImage, find_hr_images, make_variants
 from sr.data.imresize import imresize
+from sr.data.mapped_rows import prefetch_rows
 from sr.data.paired import PairedImage, find_paired_images
 from sr.data.prepare_images import Preparation, Recipe, prepare_images
 from sr.data.prepared_images import INDEX, WHOLE, PreparedImages
-from sr.data.sources import DataError
+from sr.data.sources import DataError, Image
 from sr.io.process_lock import LockedError
 from sr.io.rgb8 import write_rgb8
 
@@ -154,6 +158,30 @@ def test_pickled_sources_are_small_and_map_again(photos: list[Path], tmp_path: P
     assert len(pickled) < 3000
     for copy, arrays in zip(pickle.loads(pickled), expected, strict=True):  # noqa: S301, our own
         np.testing.assert_array_equal(copy.load()[1], arrays[1])
+
+
+def test_rows_are_prefetched_where_the_images_exceed_memory(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(photos, tmp_path / "images")
+    prefetched = []
+
+    def record(rows: Image) -> None:
+        prefetched.append(rows.shape)
+        prefetch_rows(rows)
+
+    monkeypatch.setattr("sr.data.crops.prefetch_rows", record)
+    settings = CropSettings(16, 1, flips=True, transposes=True)
+    crops = {}
+    for exceed in (False, True):
+        sources = find(photos, tmp_path / "images")
+        assert sources[0].prepared_hr is not None
+        sources[0].prepared_hr.images.exceed_memory = exceed
+        dataset = CropDataset(SourceCache(sources, Path(), []), SCALE, settings, seed=0)
+        crops[exceed] = [dataset[index % 4, index]["hr"] for index in range(12)]
+        assert len(prefetched) == (12 if exceed else 0)
+    assert all(torch.equal(*pair) for pair in zip(*crops.values(), strict=True))
+    assert set(prefetched) == {(16, 44, 3)}
 
 
 KILLED = """
