@@ -33,7 +33,7 @@ from sr.data.cache import SourceCache, fill_cache
 from sr.data.crops import CropDataset, CropSettings
 from sr.data.hr_only import HRImage, find_hr_images, make_variants
 from sr.data.prepare_images import Recipe, prepare_images
-from sr.data.prepared_images import INDEX, ROWS, PreparedImages
+from sr.data.prepared_images import INDEX, ROWS, PreparedImages, encode_path
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Pair, Source
 from sr.io.find_files import find_images
@@ -137,13 +137,13 @@ def prepare(case: Case) -> None:
     first, others = images[: case.num_prepared], images[case.num_prepared :]
     folder = case.work / "images"
     prepare_images([Recipe(path, variants) for path in first], folder)
-    rows = {Path(row.path): row for row in PreparedImages(folder).rows}
+    rows = {row.path: row for row in PreparedImages(folder).rows}
     with (folder / INDEX).open("ab") as index:
         for number, path in enumerate(others):
-            status, row = path.stat(), rows[first[number % len(first)].resolve()]
+            status, row = path.stat(), rows[encode_path(first[number % len(first)])]
             row = replace(
                 row,
-                path=str(path.resolve()),
+                path=encode_path(path),
                 num_bytes=status.st_size,
                 mtime_ns=status.st_mtime_ns,
             )

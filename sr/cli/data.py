@@ -1,6 +1,7 @@
 """The command line of training data. What reads images is imported when there are some to read."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,7 +157,7 @@ def check(
         if out is not None:
             try:
                 with atomic_write(out) as temporary:
-                    temporary.write_text(format_exclude_list(survey), encoding="utf-8")
+                    temporary.write_bytes(os.fsencode(format_exclude_list(survey)))
             except OSError as error:
                 raise UserError(f"{out}: cannot be written: {error.strerror}") from error
             print_line(f"saved {out}")

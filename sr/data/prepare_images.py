@@ -16,7 +16,17 @@ import numpy as np
 
 from sr.data.hr_only import compute_hr_size, downscale_hr
 from sr.data.imresize import imresize
-from sr.data.prepared_images import HEADER, INDEX, ROWS, Block, PreparedImages, Row, Variant
+from sr.data.prepared_images import (
+    HEADER,
+    INDEX,
+    ROWS,
+    Block,
+    PreparedImages,
+    Row,
+    Variant,
+    decode_path,
+    encode_path,
+)
 from sr.data.sources import DataError, Image
 from sr.io.image_formats import ImageError
 from sr.io.process_lock import hold_lock
@@ -199,7 +209,7 @@ def _decode(recipe: Recipe) -> Result | str:
             made = imresize(made[:height, :width], Fraction(1, variant.lr_scale))
         images.append(made)
         blocks.append(Block(variant, 0, 0, (made.shape[0], made.shape[1]), 0))
-    name, stamp = str(path.resolve()), (status.st_size, status.st_mtime_ns)
+    name, stamp = encode_path(path), (status.st_size, status.st_mtime_ns)
     return Row(name, *stamp, size, conversions, tuple(blocks)), images
 
 
@@ -221,7 +231,7 @@ def _count_stale_bytes(images: PreparedImages) -> int:
     stale = 0
     for row in images.rows:
         try:
-            status = os.stat(row.path)
+            status = decode_path(row.path).stat()
             stamp = status.st_size, status.st_mtime_ns
         except OSError:
             stamp = (-1, -1)

@@ -10,16 +10,18 @@ cutting a crop, and there may be more images than a process can map files.
 An image is found by the path, length and time of change of its file. `prepare_images` writes.
 """
 
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote, unquote_to_bytes
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from sr.data.sources import DataError, Image
 from sr.io.rgb8 import ImageKind
@@ -43,9 +45,9 @@ class Block:
     """An image in a shard."""
 
     variant: Variant
-    shard: int
-    offset: int
-    size: tuple[int, int]  # (H, W)
+    shard: NonNegativeInt
+    offset: NonNegativeInt
+    size: tuple[PositiveInt, PositiveInt]  # (H, W)
     crc32: int
 
     @property
@@ -57,7 +59,7 @@ class Block:
 class Row:
     """A line of the index: images made of one file."""
 
-    path: str  # absolute
+    path: str  # see `encode_path`
     num_bytes: int
     mtime_ns: int
     size: tuple[int, int]  # (H, W) of the file
@@ -93,7 +95,7 @@ class PreparedImages:
 
     def find(self, path: Path) -> "PreparedFile | None":
         """Return what was prepared of a file as it is now."""
-        rows = self._by_path.get(str(path.resolve()))
+        rows = self._by_path.get(encode_path(path))
         if rows is None:
             return None
         status = path.stat()
@@ -143,6 +145,16 @@ class PreparedFile:
 
     kind: ImageKind
     images: dict[Variant, PreparedImage]
+
+
+def encode_path(path: Path) -> str:
+    """Return an absolute path with all but plain characters as %XX: names may be no Unicode."""
+    return quote(os.fsencode(path.resolve()))
+
+
+def decode_path(text: str) -> Path:
+    """Return the path that `encode_path` was given, absolute."""
+    return Path(os.fsdecode(unquote_to_bytes(text)))
 
 
 def _read_rows(index: Path) -> Iterator[Row]:

@@ -108,9 +108,9 @@ def list_images(
 def read_exclude_list(file: Path) -> set[Path]:
     """Read the paths of a file, one per line; empty lines and those after `#` are left out."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: expected a list of image files, got an error: {error}") from error
+        lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    except OSError as error:
+        raise DataError(f"{file}: expected a list of image files, got {error.strerror}") from error
     return {Path(line).resolve() for line in lines if line and not line.startswith("#")}
 
 

@@ -160,6 +160,16 @@ def test_pickled_sources_are_small_and_map_again(photos: list[Path], tmp_path: P
         np.testing.assert_array_equal(copy.load()[1], arrays[1])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_a_file_name_may_be_no_unicode(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9 %41.png")
+    write(tmp_path / "a.png", 20, 20)
+    (tmp_path / "a.png").rename(path)
+    assert prepare([path], tmp_path / "images").stale_bytes == 0
+    assert prepare([path], tmp_path / "images").stale_bytes == 0
+    assert find([path], tmp_path / "images")[0].prepared_hr is not None
+
+
 def test_rows_are_prefetched_where_the_images_exceed_memory(
     photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +239,7 @@ def test_a_damaged_image_is_found_and_repeated(photos: list[Path], tmp_path: Pat
     assert prepare(photos, folder, verify=True).num_damaged == 0
 
 
-@pytest.mark.parametrize("fault", ["shard", "missing", "header", "line"])
+@pytest.mark.parametrize("fault", ["shard", "missing", "header", "line", "number"])
 def test_a_damaged_folder_is_refused_by_name(
     photos: list[Path], tmp_path: Path, fault: str
 ) -> None:
@@ -242,8 +252,10 @@ def test_a_damaged_folder_is_refused_by_name(
         shard.unlink()
     elif fault == "header":
         index.write_bytes(index.read_bytes().replace(b'"version": 1', b'"version": 2'))
-    else:
+    elif fault == "line":
         index.write_bytes(index.read_bytes().replace(b'"crc32"', b'"crc"', 1))
+    else:
+        index.write_bytes(index.read_bytes().replace(b'"offset":0', b'"offset":-9', 1))
     name = "0000.bin" if fault in ("shard", "missing") else INDEX
     with pytest.raises(DataError, match=rf"{name}.*: expected .*, got .*prepare again"):
         find(photos, folder)
