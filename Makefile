@@ -5,6 +5,7 @@
 # make kills    kill programs at random moments, 200 times (KILLS=40: fewer), and check what is left
 # make fuzz     give damaged files of every format to the program (FUZZ=10000)
 # make bench    time this project's engine against a plain forward pass
+# make gpu      test and measure on an NVIDIA GPU, in six minutes (benchmarks/results/gpu.md)
 # make example  train a small network on datasets/samples and compare it with bicubic (5 minutes)
 # Each makes .venv by itself when it is missing; nothing but Python 3.11+ is needed.
 
@@ -13,7 +14,7 @@ KILLS ?= 200
 FUZZ ?= 10000
 BIN := .venv/bin
 
-.PHONY: demo example test test-avx2 lint kills fuzz bench
+.PHONY: demo example test test-avx2 lint kills fuzz bench gpu
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -42,6 +43,9 @@ fuzz: .venv/installed-dev
 
 bench: .venv/installed-dev
 	$(BIN)/python benchmarks/speed.py tiles
+
+gpu: .venv/installed-dev
+	$(BIN)/python benchmarks/gpu.py
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -68,7 +68,7 @@ def backends_part(
 
 def fastest(device: torch.device) -> str:
     """Return the default precision of the engine."""
-    return name_precision(resolve_precision("auto", device))
+    return name_precision(resolve_precision("auto", device, prefer_fp16=True))
 
 
 def smooth_noise(num_channels: int, height: int, width: int) -> Tensor:

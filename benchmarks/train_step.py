@@ -1,11 +1,13 @@
 """Time the training loop against the same step in a plain PyTorch loop.
 
-    python benchmarks/train_step.py [--rounds 7] [--steps 10] [--gan] [KEY.SUB=VALUE ...]
+    python benchmarks/train_step.py [-opt FILE] [--rounds 7] [--steps 10] [--gan]
+        [KEY.SUB=VALUE ...]
 
 Ours: `run_loop` as in train.py (loader with its worker, checks for finite values, clipping, EMA,
 log). Plain: a DataLoader over the same crops, forward, loss, backward, optimizer. Blocks of steps
 alternate; the first block of each is not counted. Images are noise. --gan adds a U-Net
-discriminator with 32 features to both. Overrides change options/train/compact_x4.yml.
+discriminator with 32 features to both. Overrides change FILE, options/train/compact_x4.yml by
+default; plain has L1 and the adversarial term only.
 """
 
 import argparse
@@ -53,6 +55,7 @@ Block = Callable[[int], None]  # runs so many steps
 def main() -> None:
     """Print medians and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-opt", type=Path, default=OPTION_FILE, help="of a run's options")
     parser.add_argument("--rounds", type=int, default=7, help="timed blocks of each")
     parser.add_argument("--steps", type=int, default=10, help="steps per block")
     parser.add_argument("--gan", action="store_true", help="with a discriminator")
@@ -62,7 +65,7 @@ def main() -> None:
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        options = _options(folder, arguments.overrides, arguments.gan)
+        options = _options(folder, arguments.opt, arguments.overrides, arguments.gan)
         sources, _ = find_sources(options, resolve_device(options.train.device))
         pairs = fill_cache(sources, folder / "images.bin", 2**30)
         blocks = {"plain loop": _plain(options, pairs), "ours": _ours(options, pairs)}
@@ -89,7 +92,7 @@ def main() -> None:
         )
 
 
-def _options(folder: Path, overrides: list[str], gan: bool) -> Options:
+def _options(folder: Path, file: Path, overrides: list[str], gan: bool) -> Options:
     rng = np.random.default_rng(0)
     for index in range(8):
         image = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)
@@ -100,7 +103,7 @@ def _options(folder: Path, overrides: list[str], gan: bool) -> Options:
         "train.steps=1000000",
         *(GAN if gan else ()),
     ]
-    return load_options(OPTION_FILE, [*own, *overrides])
+    return load_options(file, [*own, *overrides])
 
 
 def _ours(options: Options, pairs: SourceCache[Pair]) -> Block:

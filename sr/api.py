@@ -52,7 +52,7 @@ class Upscaler:
     ) -> Self:
         """Load the model of a file, or the bundled one of a name, such as compact_x2; else span_x4.
 
-        device: auto, cpu, cuda, cuda:N or mps. precision: auto, fp32, bf16 or fp16. tile_size: LR
+        device: as `infer.py --device`. precision: auto, fp32, bf16 or fp16. tile_size: LR
         pixels, 0 for whole images, None for what the memory holds. tta: the mean over eight
         flips and turns. Raises ValueError for a file that is not there or no model, or one for
         videos only, and a device or precision that is not available.

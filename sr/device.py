@@ -1,14 +1,21 @@
 """Device and precision as the user named them -> what torch is given; and memory of the process."""
 
 import ctypes
+import platform
 import re
 import sys
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any, Literal
 
 import psutil
 import torch
+from torch import Tensor
 
 from sr.errors import UserError
+from sr.vulkan import MissingNcnnError, VulkanDevice, list_vulkan_devices
 
 try:
     import resource
@@ -17,7 +24,10 @@ except ImportError:  # Windows
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16", "sve_bf16"})  # x86; ARM
+_CONV: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # not in torch's own types
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc, malloc.h
+
+_mps_lock = threading.Lock()
 
 
 class DeviceError(UserError):
@@ -25,21 +35,30 @@ class DeviceError(UserError):
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of "auto" | "cpu" | "cuda" | "cuda:N" | "mps".
+    """Return the device of "auto" | "cpu" | "cuda" | "cuda:N" | "mps" | "vulkan" | "vulkan:N".
 
-    "auto" is CUDA where there is a usable GPU, then Apple's MPS, then the CPU. Raises
-    `DeviceError` for a device that is not there.
+    "auto" is CUDA where there is a usable GPU, then Apple's MPS, then the CPU. CUDA and Vulkan come
+    with a number, so that devices are equal if they are the same. A Vulkan device is for the back
+    end ncnn; torch has no tensors there. Raises `DeviceError` for a device that is not there,
+    MissingNcnnError for Vulkan without the extra `ncnn`.
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
-        raise DeviceError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {name!r}")
-    if name.startswith("cuda"):
+    if not re.fullmatch(r"cpu|mps|(cuda|vulkan)(:[0-9]{1,4})?", name):
+        raise DeviceError(
+            f"device: expected auto, cpu, cuda, cuda:N, mps, vulkan or vulkan:N, got {name!r}"
+        )
+    kind, _, number = name.partition(":")
+    if kind == "cuda":
         num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if int(name.removeprefix("cuda").removeprefix(":") or 0) >= num_devices:
+        if int(number or 0) >= num_devices:
             raise DeviceError(f"device: expected one of {num_devices} CUDA device(s), got {name!r}")
+        if name == "cuda":
+            return torch.device("cuda", torch.cuda.current_device())
+    if kind == "vulkan":
+        return torch.device("vulkan", find_vulkan_device(number and int(number)).index)
     if name == "mps" and not torch.backends.mps.is_available():
         raise DeviceError(
             "device: expected one that this machine and this build of torch have, got 'mps'"
@@ -47,15 +66,43 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+def find_vulkan_device(index: int | Literal[""] = "") -> VulkanDevice:
+    """Return the Vulkan device of this number, without one the first GPU, else the first device.
+
+    Raises DeviceError, with those that there are, where there is none.
+    """
+    devices = list_vulkan_devices()
+    if index == "" and devices:
+        return next((device for device in devices if device.is_gpu), devices[0])
+    if index == "" or index >= len(devices):
+        known = ", ".join(map(str, devices)) or "none: no driver for Vulkan was found"
+        asked = "vulkan" if index == "" else f"vulkan:{index}"
+        raise DeviceError(f"device: expected one of the Vulkan devices ({known}), got {asked}")
+    return devices[index]
+
+
+def find_vulkan_gpu() -> torch.device | None:
+    """Return the first GPU that Vulkan serves; none without the extra `ncnn` either."""
+    try:
+        return next(
+            (torch.device("vulkan", gpu.index) for gpu in list_vulkan_devices() if gpu.is_gpu), None
+        )
+    except MissingNcnnError:
+        return None
+
+
+def resolve_precision(name: str, device: torch.device, *, prefer_fp16: bool = False) -> torch.dtype:
     """Return the floating-point type of "auto" | "fp32" | "bf16" | "fp16" on `device`.
 
     "auto" is the fastest type that the device is made for: bf16 where it has the
     instructions, fp16 on CUDA before Ampere, else fp32. Raises `DeviceError` for a
     precision that the device cannot give.
+
+    prefer_fp16: with "auto" fp16 on all tensor cores, as fast as bf16 and with 3 more bits: SPAN's
+    results are at 70 dB of those in fp32, in bf16 at 53 dB. For those who guard its range.
     """
     if name == "auto":
-        return _choose_fastest(device)
+        return _choose_fastest(device, prefer_fp16)
     if name not in _DTYPES:
         raise DeviceError(f"precision: expected auto, fp32, bf16 or fp16, got {name!r}")
     if name == "fp16" and device.type == "cpu":
@@ -67,6 +114,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         raise DeviceError(
             f"precision: expected fp16 or fp32 on {device}, which is not made for bf16, got bf16"
         )
+    if name == "fp16" and device.type == "vulkan" and not find_vulkan_device(device.index).has_fp16:
+        raise DeviceError(f"precision: expected fp32 on {device}, which has no fp16, got fp16")
     return _DTYPES[name]
 
 
@@ -93,10 +142,23 @@ def cpu_has_bf16() -> bool:
     return not _BF16_INSTRUCTIONS.isdisjoint(words)
 
 
-def _choose_fastest(device: torch.device) -> torch.dtype:
+def name_cpu() -> str:
+    """Return the model of the CPU, as far as the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _choose_fastest(device: torch.device, prefer_fp16: bool) -> torch.dtype:
     if device.type == "cpu":
         return torch.bfloat16 if cpu_has_bf16() else torch.float32
-    if _accelerator_has_bf16(device):
+    if device.type == "vulkan":
+        has_fp16 = find_vulkan_device(device.index).has_fp16
+        return torch.float16 if has_fp16 else torch.float32
+    if _accelerator_has_bf16(device) and not prefer_fp16:
         return torch.bfloat16
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0):
         return torch.float16  # Volta and Turing: tensor cores without bf16
@@ -107,10 +169,55 @@ def _accelerator_has_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
 
 
+def choose_shared_device(device: torch.device) -> torch.device:
+    """Return where several threads may work at a time: on `device`, but instead of MPS on the CPU.
+
+    torch 2.14 ends the process where two threads use MPS at once (pytorch/pytorch#197805).
+    """
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def hold_device(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context that keeps other threads from MPS meanwhile, and does nothing elsewhere."""
+    return _mps_lock if device.type == "mps" else nullcontext()
+
+
+def pin(x: Tensor) -> Tensor:
+    """Copy to pinned memory, from which a copy to the GPU does not hold up this program.
+
+    Contiguous and of its own: `Tensor.pin_memory` would keep strides, of which those of repeated
+    gray cannot be written to, and with a tile all rows of the image that it is a part of.
+    """
+    pinned = allocate_pinned(x.shape, x.dtype)
+    return pinned.copy_(x)
+
+
+def copy_to_cpu(x: Tensor) -> Tensor:
+    """Return a tensor in CPU memory; from a GPU in pinned memory."""
+    if x.device.type != "cuda":
+        return x.cpu()
+    return allocate_pinned(x.shape, x.dtype).copy_(x)
+
+
+def allocate_pinned(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Allocate a contiguous tensor in pinned memory; only where there is CUDA."""
+    return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what torch keeps of freed memory on a GPU, in blocks that may not fit any more."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def measure_peak_gib() -> float:
-    """Return the most memory that was in use: the GPU's where one was used, else this process's."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / 2**30
+    """Return the most memory in use: the sum of all GPUs if one was used, else this process's."""
+    if torch.cuda.is_available():
+        devices = range(torch.cuda.device_count())
+        if num_bytes := sum(map(torch.cuda.max_memory_allocated, devices)):
+            return num_bytes / 2**30
     if resource is None:
         return int(psutil.Process().memory_info().peak_wset) / 2**30
     unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
@@ -136,3 +243,33 @@ def keep_freed_memory() -> bool:
         return False
     settings = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1}
     return all(mallopt(name, value) for name, value in settings.items())
+
+
+class _FullFp32:
+    """Keeps cuDNN from TF32, its default, whose 10-bit mantissa would make fp32 a promise unkept.
+
+    The setting is one for all threads: the first pass switches it, the last one switches it back.
+    The older name of it, `cudnn.allow_tf32`, costs seconds of imports when it is set.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_passes = 0
+        self._before = ""
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._num_passes == 0:
+                self._before = _CONV.fp32_precision
+                _CONV.fp32_precision = "ieee"
+            self._num_passes += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._num_passes -= 1
+            if self._num_passes == 0:
+                _CONV.fp32_precision = self._before
+
+
+full_fp32 = _FullFp32()
+"""Context in which convolutions in float32 are exact to its rounding on GPUs too."""

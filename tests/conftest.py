@@ -1,6 +1,8 @@
 """Fixtures for the whole suite."""
 
+import gc
 import os
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -10,12 +12,24 @@ import torch
 from sr.io.model_file import write_model_file
 from sr.networks.compact import Compact
 from sr.networks.rbpn import RBPN
+from sr.vulkan import list_vulkan_devices
 
 
 def pytest_configure() -> None:
     """One thread a process: the networks are tiny, and there is a process for each core."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of programs that tests start
     torch.set_num_threads(1)
+    # Even where the environment says otherwise: to compile all tests again in each process, and
+    # all of sr in each program that a test starts, takes half a minute of a run.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: to look through it for garbage again and again takes seconds."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +44,24 @@ def shared_data(repository: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("needs the benchmark images in ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def vulkan() -> torch.device:
+    """A Vulkan device, Mesa's llvmpipe on most machines without a GPU; tests skip without one."""
+    pytest.importorskip("ncnn")
+    devices = list_vulkan_devices()
+    if not devices:
+        pytest.skip("needs a Vulkan device")
+    return torch.device("vulkan", devices[0].index)
+
+
+@pytest.fixture(scope="session")
+def half_vulkan(vulkan: torch.device) -> torch.device:
+    """A Vulkan device that has float16."""
+    if not list_vulkan_devices()[vulkan.index].has_fp16:
+        pytest.skip("needs a Vulkan device with float16")
+    return vulkan
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import platform
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,21 +13,24 @@ import torch
 from sr import device as devices
 from sr.device import (
     DeviceError,
+    choose_shared_device,
+    copy_to_cpu,
     cpu_has_bf16,
+    find_vulkan_gpu,
+    hold_device,
     keep_freed_memory,
+    measure_peak_gib,
     name_precision,
+    release_memory,
     resolve_device,
     resolve_precision,
 )
+from sr.vulkan import MissingNcnnError, VulkanDevice, list_vulkan_devices
 
 PAGE_FAULTS_OF_40_BLOCKS = """
-import resource, sys, threading
+import os, resource, threading
 import torch
 from sr.device import keep_freed_memory
-
-if sys.argv[1] == "keep":
-    assert keep_freed_memory()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def work():
@@ -33,13 +38,25 @@ def work():
         torch.empty(9 * 2**20)[:: 4 * 2**10].fill_(1)  # each 4th page of 36 MiB, freed at once
 
 
-if sys.argv[2] == "thread":  # which has memory of its own by default
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-else:
-    work()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+def count_faults(keep, in_thread):
+    if keep:
+        assert keep_freed_memory()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    if in_thread:  # which has memory of its own by default
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    else:
+        work()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+for in_thread in (False, True):
+    for keep in (True, False):
+        if os.fork() == 0:  # torch is imported once for all
+            print(count_faults(keep, in_thread), flush=True)
+            os._exit(0)
+        assert os.wait()[1] == 0
 """
 
 with_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
@@ -50,6 +67,7 @@ CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 def pretend_gpus(monkeypatch: pytest.MonkeyPatch, count: int, capability: tuple[int, int]) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: count - 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
 
 
@@ -66,7 +84,8 @@ def test_auto_prefers_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_named_devices_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_gpus(monkeypatch, 2, (8, 0))
     assert resolve_device("cpu") == torch.device("cpu")
-    assert resolve_device("cuda") == torch.device("cuda")
+    assert resolve_device("cuda:0") == torch.device("cuda", 0)
+    assert resolve_device("cuda") == resolve_device("auto") == torch.device("cuda", 1)  # in use
     assert resolve_device("cuda:1") == torch.device("cuda", 1)
 
 
@@ -83,7 +102,51 @@ def test_mps_without_mps_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_device("mps")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", ""])
+def pretend_vulkan(monkeypatch: pytest.MonkeyPatch, *kinds: str, has_fp16: bool = True) -> None:
+    found = [VulkanDevice(n, f"Card {n}", kind, 4096, has_fp16) for n, kind in enumerate(kinds)]
+    monkeypatch.setattr(devices, "list_vulkan_devices", lambda: tuple(found))
+
+
+def test_vulkan_is_the_first_gpu_or_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_vulkan(monkeypatch, "CPU", "integrated GPU", "discrete GPU")
+    assert resolve_device("vulkan") == torch.device("vulkan", 1) == find_vulkan_gpu()
+    assert resolve_device("vulkan:0") == torch.device("vulkan", 0)
+    pretend_vulkan(monkeypatch, "CPU")
+    assert resolve_device("vulkan") == torch.device("vulkan", 0)
+    assert find_vulkan_gpu() is None
+
+
+def test_a_vulkan_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_vulkan(monkeypatch, "discrete GPU", "CPU")
+    known = r"\(vulkan:0 \(Card 0\), vulkan:1 \(Card 1\)\), got vulkan:2"
+    with pytest.raises(DeviceError, match=f"expected one of the Vulkan devices {known}"):
+        resolve_device("vulkan:2")
+    pretend_vulkan(monkeypatch)
+    with pytest.raises(DeviceError, match=r"\(none: no driver for Vulkan was found\), got vulkan$"):
+        resolve_device("vulkan")
+
+
+def test_vulkan_without_its_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ncnn", None)
+    list_vulkan_devices.cache_clear()
+    with pytest.raises(MissingNcnnError, match=r"\(ncnn is missing\): pip install -e '\.\[ncnn\]'"):
+        resolve_device("vulkan")
+    assert find_vulkan_gpu() is None
+
+
+def test_vulkan_is_fp16_where_the_device_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("vulkan", 0)
+    pretend_vulkan(monkeypatch, "discrete GPU")
+    assert resolve_precision("auto", device) == resolve_precision("fp16", device) == torch.float16
+    with pytest.raises(DeviceError, match="expected fp16 or fp32 on vulkan:0"):
+        resolve_precision("bf16", device)
+    pretend_vulkan(monkeypatch, "discrete GPU", has_fp16=False)
+    assert resolve_precision("auto", device) == torch.float32
+    with pytest.raises(DeviceError, match="expected fp32 on vulkan:0, which has no fp16"):
+        resolve_precision("fp16", device)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", "", "vulkan:", "vulkan:-1"])
 def test_unknown_device_names_are_refused(name: str) -> None:
     with pytest.raises(DeviceError, match="expected auto, cpu"):
         resolve_device(name)
@@ -98,14 +161,23 @@ def test_auto_on_a_cpu_is_bf16_only_with_its_instructions(
 
 
 @pytest.mark.parametrize(
-    ("capability", "dtype"),
-    [((9, 0), torch.bfloat16), ((7, 5), torch.float16), ((6, 1), torch.float32)],
+    ("capability", "dtype", "preferring_fp16"),
+    [
+        ((9, 0), torch.bfloat16, torch.float16),
+        ((7, 5), torch.float16, torch.float16),
+        ((6, 1), torch.float32, torch.float32),
+    ],
 )
 def test_auto_on_cuda_follows_the_generation(
-    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    dtype: torch.dtype,
+    preferring_fp16: torch.dtype,
 ) -> None:
     pretend_gpus(monkeypatch, 1, capability)
     assert resolve_precision("auto", CUDA) == dtype
+    assert resolve_precision("auto", CUDA, prefer_fp16=True) == preferring_fp16
+    assert resolve_precision("auto", CPU, prefer_fp16=True) == resolve_precision("auto", CPU)
 
 
 def test_auto_on_mps_is_fp32() -> None:
@@ -166,16 +238,78 @@ def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_say(
     assert cpu_has_bf16() is expected
 
 
-def page_faults(how: str, where: str) -> int:
-    command = [sys.executable, "-c", PAGE_FAULTS_OF_40_BLOCKS, how, where]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def test_the_peak_is_that_of_all_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpus(monkeypatch, 2, (8, 0))
+    peaks = [0, 3 * 2**30]
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", peaks.__getitem__)
+    assert measure_peak_gib() == 3
+    peaks[0] = 2**30
+    assert measure_peak_gib() == 4
+    peaks[:] = [0, 0]
+    assert measure_peak_gib() > 0  # of this process
+
+
+def test_one_thread_at_a_time_uses_mps() -> None:
+    assert choose_shared_device(MPS) == CPU
+    assert choose_shared_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
+    is_held = threading.Event()
+
+    def hold() -> None:
+        with hold_device(MPS):
+            is_held.set()
+
+    with hold_device(CPU), hold_device(CPU):  # which any number may
+        pass
+    thread = threading.Thread(target=hold)
+    with hold_device(MPS):
+        thread.start()
+        assert not is_held.wait(0.05)
+    assert is_held.wait(10)
+    thread.join()
+
+
+class OnGpu(torch.Tensor):
+    """Says that it is on a GPU."""
+
+    device = CUDA
+
+
+def test_what_comes_from_a_gpu_comes_to_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+
+    def allocate(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        pinned.append(torch.empty(tuple(shape), dtype=dtype))
+        return pinned[-1]
+
+    monkeypatch.setattr(devices, "allocate_pinned", allocate)
+    x = torch.arange(6, dtype=torch.uint8).view(2, 3)
+    assert copy_to_cpu(x) is x
+    assert not pinned
+    copied = copy_to_cpu(x.as_subclass(OnGpu))
+    assert copied.data_ptr() == pinned[0].data_ptr()
+    assert torch.equal(copied, x)
+    assert copied.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_freed_memory_is_given_back_on_gpus(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    released = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: released.append("cuda"))
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: released.append("mps"))
+    release_memory(CPU)
+    assert not released
+    release_memory(torch.device(kind))
+    assert released == [kind]
 
 
 @with_glibc
-@pytest.mark.parametrize("where", ["main", "thread"])
-def test_most_blocks_that_were_freed_are_used_again_without_page_faults(where: str) -> None:
+def test_most_blocks_that_were_freed_are_used_again_without_page_faults() -> None:
+    command = [sys.executable, "-c", PAGE_FAULTS_OF_40_BLOCKS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    kept, default, kept_in_thread, default_in_thread = map(int, done.stdout.split())
     # Not all: something small is put next to the first ones, then an equal one does not fit there.
-    assert page_faults("keep", where) < page_faults("default", where) / 2
+    assert kept < default / 2
+    assert kept_in_thread < default_in_thread / 2
 
 
 def test_a_system_without_the_setting_is_recognized(monkeypatch: pytest.MonkeyPatch) -> None:

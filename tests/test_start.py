@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "cv2", "av", "pyvips", "accelerate", "spandrel"}
+HEAVY = {"torch", "torchvision", "cv2", "av", "pyvips", "accelerate", "spandrel", "ncnn"}
 CALLS = {
     "infer.py --help": "from sr.cli.infer import main; main(['--help'])",
     "infer.py, a wrong flag": "from sr.cli.infer import main; main(['--no-such-flag'])",

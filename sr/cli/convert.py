@@ -35,7 +35,8 @@ def command(
         typer.Argument(
             metavar="OUT",
             help="File to write: .safetensors for infer.py and train.py; .pth for BasicSR, spandrel"
-            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .yml for option files.",
+            " and chaiNNer; .onnx (opset 20; needs the extra `onnx`); .param, with a .bin next to"
+            " it, for ncnn (needs the extra `ncnn`); .yml for option files.",
         ),
     ],
     half: Annotated[bool, typer.Option("--fp16", help="Write the weights as float16.")] = False,
@@ -71,7 +72,7 @@ def command(
 ) -> None:
     """Convert a model file to another format, or an option file of BasicSR to one of this program.
 
-    ONNX files are verified against PyTorch in onnxruntime before they are saved. Options of BasicSR
+    ONNX and ncnn files are verified against PyTorch before they are saved. Options of BasicSR
     without an equivalent are printed, and added to the new file as comments.
 
     Exit codes: 0 success, 2 IN cannot be read or converted, or OUT cannot be written.
@@ -79,8 +80,10 @@ def command(
     try:
         if int8 != (calibrate is not None):
             raise UserError("--int8 and --calibrate: expected both, or none")
-        if target.exists() and not overwrite:
-            raise UserError(f"{target}: exists; --overwrite replaces it")
+        files = [target, target.with_suffix(".bin")] if target.suffix == ".param" else [target]
+        existing = next((file for file in files if file.exists()), None)
+        if existing is not None and not overwrite:
+            raise UserError(f"{existing}: exists; --overwrite replaces it")
         if not target.parent.is_dir():
             raise UserError(f"{target.parent}: expected a folder")
         remove_abandoned(target.parent)

@@ -91,6 +91,8 @@ class Display:
                     self.print_line(_format_task(event, fields))
                 if "tile_difference" in fields:
                     self.print_line(_format_difference(fields))
+            case "note":
+                self.print_line(fields["message"])
             case "warning":
                 self.print_line(f"warning: {fields['message']}")
             case "done":
@@ -217,10 +219,11 @@ def _format_video_score(score: VideoScore) -> list[str]:
 
 def _format_start(fields: Mapping[str, Any]) -> str:
     tiles = f"tiles of {fields['tile_size']} px" if fields["tile_size"] else "no tiles"
+    backend = "" if fields["backend"] == "auto" else f" by {fields['backend']}"
     ignored = f" ({fields['ignored']} other files ignored)" if fields["ignored"] else ""
     return (
         f"{fields['model']}: {fields['size']}, {fields['pictures']} input(s){ignored},"
-        f" {fields['device']}, {fields['precision']}, {tiles}, halo {fields['halo']} px"
+        f" {fields['device']}{backend}, {fields['precision']}, {tiles}, halo {fields['halo']} px"
     )
 
 

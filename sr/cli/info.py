@@ -1,6 +1,6 @@
-"""The command line that describes model files. Torch is imported when there is one to read."""
+"""The command line that describes model files and devices. Torch is imported when it is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -14,18 +14,39 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def command(
     files: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="FILE",
             help="Model files of any origin, or names of bundled models"
             " (`infer.py --list-models`).",
         ),
-    ],
+    ] = None,
+    devices: Annotated[
+        bool,
+        typer.Option(
+            "--devices",
+            help="List the devices that `infer.py --device` takes here: CPU, CUDA, MPS, Vulkan.",
+        ),
+    ] = False,
 ) -> None:
-    """Describe model files: network, scale, size, cost, training data, license.
+    """Describe model files: network, scale, size, cost, training data, license; or the devices.
 
     Exit codes: 0 success, 2 a file is not a model.
     """
+    if devices:
+        from sr.inference.list_devices import describe_devices
+
+        _print_facts(describe_devices())
+    elif not files:
+        raise typer.BadParameter("expected a FILE, or --devices")
+    if not _describe_models(files or []):
+        raise typer.Exit(2)
+
+
+def _describe_models(files: Sequence[str]) -> bool:
+    """Return whether all files are models."""
+    if not files:
+        return True
     from sr.models.bundled import resolve_model
     from sr.models.describe import describe_model
 
@@ -39,10 +60,14 @@ def command(
             continue
         if number:
             print_line()
-        width = max(map(len, lines))
-        for label, text in lines.items():
-            print_line(f"{label:{width}}  {text}")
-    raise typer.Exit(2 if wrong else 0)
+        _print_facts(lines)
+    return not wrong
+
+
+def _print_facts(facts: Mapping[str, str]) -> None:
+    width = max(map(len, facts))
+    for label, text in facts.items():
+        print_line(f"{label:{width}}  {text}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sr.device import copy_to_cpu
 from sr.inference.options import Alpha
 from sr.io.image_formats import has_alpha
 from sr.tiling.tiles import Box
@@ -124,10 +125,10 @@ def quantize(bands: Tensor, dtype: np.dtype[Any]) -> Pixels:
     dtype: uint8, uint16, or float32 for no rounding. The rounding is done on the tensor's device.
     """
     if dtype == np.float32:
-        return bands.permute(1, 2, 0).contiguous().cpu().numpy()
+        return copy_to_cpu(bands.permute(1, 2, 0).contiguous()).numpy()
     levels = bands.mul(WHITE[dtype.name]).add_(0.5)  # the cast cuts off
-    whole = levels.to(torch.uint8 if dtype == np.uint8 else torch.int32)
-    return whole.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
+    whole = levels.to(torch.uint8 if dtype == np.uint8 else torch.uint16)
+    return copy_to_cpu(whole.permute(1, 2, 0).contiguous()).numpy()
 
 
 def _repeat_gray(x: Tensor) -> Tensor:

@@ -56,6 +56,13 @@ class ImagePlan:
     """What the network reads, over all passes and frames, in millions."""
 
 
+def count_result_bytes(plan: ImagePlan) -> int:
+    """Return the bytes of a result in memory while it is upscaled and written."""
+    height, width = plan.size
+    sample = 4 if plan.is_resampled or plan.num_passes > 1 else plan.depth // 8
+    return height * width * plan.num_bands * plan.header.num_frames * sample
+
+
 def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
     """Plan one image by its header; what its result cannot keep is added to `task.warnings`.
 

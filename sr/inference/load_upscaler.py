@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from sr.build import build_flow
-from sr.device import DeviceError, resolve_device, resolve_precision
+from sr.device import (
+    DeviceError,
+    choose_shared_device,
+    find_vulkan_gpu,
+    resolve_device,
+    resolve_precision,
+)
 from sr.errors import ModelFileError, UsageError
 from sr.inference.events import Emit
 from sr.inference.options import RuntimeOptions
@@ -16,14 +22,16 @@ from sr.models.backends import BACKENDS, use_backend
 from sr.models.clip_metadata import parse_flow
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
-from sr.tiling.auto_tile_size import SHARE, choose_tile_size
+from sr.models.ncnn_network import NcnnNetwork
+from sr.tiling.auto_tile_size import SHARE, choose_batch_size, choose_tile_size
 from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import Upscaler
 
 if TYPE_CHECKING:
     from sr.motion.methods import FlowMethod
 
-FILLING_SIZE = 256  # LR pixels a side of a tile that keeps a GPU busy; not measured
+NUM_PATCHES = 2  # of a box: colors and alpha
+_NCNN_ON_CPU = ("ncnn", "cpu")
 MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
 
 
@@ -48,7 +56,7 @@ def load_lpips(weights: str | None, device: torch.device) -> LPIPS | None:
         return None
     try:
         lpips = LPIPS("AlexNet", "torchvision" if weights == "torchvision" else Path(weights))
-        return lpips.to(device)
+        return lpips.to(choose_shared_device(device))
     except ModelFileError as error:
         raise UsageError(f"--lpips: {error}") from None
 
@@ -100,17 +108,19 @@ def _make_upscaler(
     on_warning: Callable[[str], None],
 ) -> Upscaler:
     """Make the upscaler of one device. num_sharing: upscalers that share the device's memory."""
-    backend = runtime.backend
-    if backend == "auto":
-        backend = "onnxruntime" if generator.on_cpu_only else "torch"
-    if backend in BACKENDS[1:] and device.type != "cpu":
-        warn_once(f"{name} is run on the CPU, where {backend} is; not on {device}")
-        device = torch.device("cpu")
+    backend, device = _choose_backend(generator, device, runtime, name, warn_once)
     precision = runtime.precision
-    if backend == "onnxruntime" and precision == "auto":
+    if precision == "auto" and (backend == "onnxruntime" or (backend, device.type) == _NCNN_ON_CPU):
         precision = "fp32"
-    dtype = _resolve_precision(generator, device, precision)
-    generator = use_backend(generator, backend, device=device, precision=dtype)
+    dtype = choose_precision(generator, device, precision)
+    try:
+        generator = use_backend(generator, backend, device=device, precision=dtype)
+    except ModelFileError as error:
+        if device.type != "vulkan" or precision != "auto" or dtype == torch.float32:
+            raise
+        dtype = torch.float32
+        generator = use_backend(generator, backend, device=device, precision=dtype)
+        warn_once(f"{error}; taken in fp32")
     network, multiple = generator.network, generator.size_multiple
     if runtime.tta:
         num_flows = 0 if generator.window is None else len(generator.window.offsets)
@@ -119,6 +129,11 @@ def _make_upscaler(
     tile_size = runtime.tile_size
     if tile_size is None and generator.tiling == "internal":
         tile_size = 0
+    share = SHARE / num_sharing
+    if tile_size is None and isinstance(generator.network, NcnnNetwork):
+        tile_size = generator.network.choose_tile_size(
+            halo=halo, multiple=multiple, dtype=dtype, share=share
+        )
     if tile_size is None:
         tile_size = choose_tile_size(
             network,
@@ -128,23 +143,36 @@ def _make_upscaler(
             dtype=dtype,
             multiple=multiple,
             num_channels=generator.num_channels,
-            num_patches=2,  # colors and alpha
-            share=SHARE / num_sharing,
+            num_patches=NUM_PATCHES,
+            share=share,
         )
+    batch_size = choose_batch_size(
+        network,
+        tile_size,
+        scale=generator.scale,
+        halo=halo,
+        device=device,
+        dtype=dtype,
+        num_channels=generator.num_channels,
+        num_patches=NUM_PATCHES,
+        share=share,
+    )
     if tile_size and generator.tiling != "exact":
         warn_once(
             f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
             "not match; -t 0 takes the whole image at once"
         )
+    tensor_device = torch.device("cpu") if device.type == "vulkan" else device
     return Upscaler(
         network,
         scale=generator.scale,
         halo=halo,
         tile_size=tile_size,
-        device=device,
+        device=tensor_device,
+        network_device=device,
         dtype=dtype,
         multiple=multiple,
-        batch_size=choose_batch_size(tile_size, device),
+        batch_size=batch_size,
         compiled=runtime.compile,
         window=generator.window,
         flow=flow,
@@ -152,11 +180,30 @@ def _make_upscaler(
     )
 
 
-def choose_batch_size(tile_size: int, device: torch.device) -> int:
-    """Return how many tiles go through the network together: small ones do not fill a GPU."""
-    if device.type != "cuda" or tile_size == 0:
-        return 1
-    return max(FILLING_SIZE // tile_size, 1) ** 2
+def _choose_backend(
+    generator: LoadedGenerator,
+    device: torch.device,
+    runtime: RuntimeOptions,
+    name: str,
+    warn: Callable[[str], None],
+) -> tuple[str, torch.device]:
+    """Return which back end runs the network, and where."""
+    backend, is_program = runtime.backend, isinstance(generator.network, NcnnNetwork)
+    if backend == "auto" and (is_program or device.type == "vulkan"):
+        backend = "ncnn"
+    if backend == "auto":
+        backend = "onnxruntime" if generator.on_cpu_only else "torch"
+    if backend == "ncnn":
+        if runtime.compile:
+            raise UsageError("--compile: expected backend torch, got ncnn")
+        if runtime.devices == ("auto",):
+            device = find_vulkan_gpu() or torch.device("cpu")
+        if device.type == "cpu" and not is_program:
+            warn("backend ncnn is slower than torch on the CPU; it is made for --device vulkan")
+    elif backend in BACKENDS[1:] and device.type not in ("cpu", "vulkan"):
+        warn(f"{name} is run on the CPU, where {backend} is; not on {device}")
+        device = torch.device("cpu")
+    return backend, device
 
 
 def _build_flow(
@@ -177,10 +224,13 @@ def _build_flow(
         ) from None
 
 
-def _resolve_precision(
+def choose_precision(
     generator: LoadedGenerator, device: torch.device, precision: str
 ) -> torch.dtype:
-    dtype = resolve_precision(precision, device)
+    """Return the type for the name of a precision; of `auto`, one that the network can take."""
+    dtype = resolve_precision(precision, device, prefer_fp16=True)  # of which the runner takes care
+    if precision == "auto" and dtype not in generator.reduced_precisions:
+        dtype = resolve_precision(precision, device)
     if dtype == torch.float32 or dtype in generator.reduced_precisions:
         return dtype
     if precision != "auto":

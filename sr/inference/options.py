@@ -106,8 +106,9 @@ class VideoOptions:
     """How videos are read, filtered and encoded."""
 
     codec: Annotated[str | None, Flag(VIDEO, "NAME", default="libx264; vp9 in .webm")] = None
-    """Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; on NVIDIA GPUs
-    h264_nvenc, hevc_nvenc, av1_nvenc. WebM supports vp9 and libsvtav1 only."""
+    """Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; on NVIDIA GPUs with an
+    encoder (A100, H100 and H200 have none) nvenc, which is hevc_nvenc, h264_nvenc, av1_nvenc. WebM
+    supports VP9 and AV1 only."""
     crf: Annotated[
         float | None,
         Flag(VIDEO, "NUMBER", default="by encoder: 18 for libx264"),
@@ -184,8 +185,9 @@ class RuntimeOptions:
     """How the network runs."""
 
     precision: Annotated[str, Flag(NETWORK, "auto|fp32|bf16|fp16")] = "auto"
-    """Precision of the network. auto: bf16 (fp16 on older GPUs) if the device supports it natively,
-    else fp32. A tile that overflows is computed again in a higher precision."""
+    """Precision of the network. auto: fp16 on NVIDIA GPUs with tensor cores and by Vulkan, bf16 on
+    CPUs with native support, else fp32. A tile that overflows is computed again in a higher
+    precision."""
     tile_size: Annotated[
         int | None,
         Flag(NETWORK, "auto|PIXELS", ("-t", "--tile"), default="auto", parse=parse_tile_size),
@@ -202,13 +204,22 @@ class RuntimeOptions:
     """Compute some tiles again with a wider halo, and print the largest difference."""
     devices: Annotated[
         tuple[str, ...],
-        Flag(NETWORK, "auto|cpu|cuda[:N]|mps", ("--device",), default="auto", parse=parse_devices),
+        Flag(
+            NETWORK,
+            "auto|cpu|cuda[:N]|mps|vulkan[:N]",
+            ("--device",),
+            default="auto",
+            parse=parse_devices,
+        ),
     ] = ("auto",)
-    """Where to compute. auto: a GPU if there is one, else the CPU. Several, separated by commas,
-    share the images, or the tiles of one image."""
-    backend: Annotated[str, Flag(NETWORK, "auto|torch|onnxruntime|openvino")] = "auto"
-    """Runtime of the network; the last two run on the CPU and need the extra `onnx` or
-    `openvino`."""
+    """Where to compute. auto: a GPU of CUDA or MPS if there is one, else the CPU. vulkan: GPUs of
+    AMD, Intel, NVIDIA and Apple by ncnn, with the extra `ncnn`. Several, separated by commas, share
+    the images, or the tiles of one image. `sr-info --devices` lists them."""
+    backend: Annotated[str, Flag(NETWORK, "auto|torch|onnxruntime|openvino|ncnn")] = "auto"
+    """Runtime of the network. auto: for runs of a minute or more on a CPU the fastest of those that
+    are installed, measured once for each network and remembered; else torch. onnxruntime and
+    openvino run on the CPU, ncnn by Vulkan or, slower than torch, on the CPU; each needs the extra
+    of its name (`onnx` for onnxruntime)."""
     compile: Annotated[bool, Flag(NETWORK)] = False
     """Use torch.compile: a minute at the start, then faster; for many images."""
     tta: Annotated[bool, Flag(NETWORK)] = False
@@ -234,7 +245,8 @@ class InferOptions:
     ] = None
     """A bundled model (see --list-models), or a file: of train.py; published weights (.pth,
     .safetensors, .ckpt) of Real-ESRGAN, BasicSR and everything that spandrel detects; .onnx with
-    the extra `onnx`. `sr-info FILE` describes a file."""
+    the extra `onnx`; .param of ncnn, its .bin next to it, with the extra `ncnn`. `sr-info FILE`
+    describes a file."""
     runtime: RuntimeOptions = RuntimeOptions()
     video: VideoOptions = VideoOptions()
     reference: Annotated[Path | None, Flag(FILES, "FOLDER")] = None

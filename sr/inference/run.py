@@ -4,8 +4,11 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from sr.device import name_precision, resolve_device
 from sr.errors import UsageError
@@ -13,7 +16,7 @@ from sr.evaluation.references import References
 from sr.evaluation.scores import write_scores
 from sr.inference.check_tasks import check_tasks, locate_scores
 from sr.inference.events import Emit, send_one_at_a_time
-from sr.inference.load_upscaler import load_lpips, make_upscalers
+from sr.inference.load_upscaler import choose_precision, load_lpips, make_upscalers
 from sr.inference.named_files import find_model
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
@@ -23,7 +26,10 @@ from sr.io.atomic_write import remove_abandoned
 from sr.io.process_lock import hold_lock
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
+from sr.models.ncnn_network import NcnnNetwork
 from sr.tiling.upscaler import Upscaler
+
+LONG_RUN = {"image": 10_000_000, "video": 1_000_000}  # bytes
 
 
 def run(
@@ -43,6 +49,8 @@ def run(
         generators = [load_generator(file) for _ in devices]
         tasks, num_ignored, references = _find_tasks(options, generators[0])
         lpips = load_lpips(options.lpips, devices[0])
+        if _is_long(tasks) and all(device.type == "cpu" for device in devices):
+            options = _choose_backend(options, generators[0], emit)
         upscalers = make_upscalers(
             generators, devices, emit, options.runtime, name=name, flow=options.video.flow
         )
@@ -91,6 +99,27 @@ def _find_tasks(
     return tasks, num_ignored, check_tasks(tasks, options, takes_clips=model.takes_clips)
 
 
+def _is_long(tasks: Sequence[Task]) -> bool:
+    """Whether the work takes a minute or more on a CPU, by the sizes of the files."""
+    share = 0.0
+    for task in tasks:
+        if not task.skipped and task.source.is_file():
+            share += task.source.stat().st_size / LONG_RUN[task.kind]
+    return share >= 1
+
+
+def _choose_backend(options: InferOptions, generator: LoadedGenerator, emit: Emit) -> InferOptions:
+    """Return the options with a back end that is faster than the usual one, if there is one."""
+    runtime = options.runtime
+    if runtime.backend != "auto" or runtime.compile or isinstance(generator.network, NcnnNetwork):
+        return options
+    from sr.models.choose_backend import choose_backend  # short runs do not need it
+
+    dtype = choose_precision(generator, torch.device("cpu"), runtime.precision)
+    backend = choose_backend(generator, dtype, lambda text: emit("note", message=text))
+    return replace(options, runtime=replace(runtime, backend=backend))
+
+
 def _make_folders(tasks: Sequence[Task]) -> list[Path]:
     """Make and return the folders of the results."""
     folders = list({task.output.parent: None for task in tasks if task.output != STREAM})
@@ -122,7 +151,8 @@ def _describe_run(
         "scale": first.scale,
         "tile_size": first.tile_size,
         "halo": first.halo,
-        "device": ", ".join(str(upscaler.device) for upscaler in upscalers),
+        "device": ", ".join(str(upscaler.network_device) for upscaler in upscalers),
+        "backend": options.runtime.backend,
         "precision": name_precision(first.dtype),
         "size": label_size(options.output, first.scale),
     }

@@ -6,6 +6,7 @@ What says that no other input would fare better ends the run: see `ENDS_RUN`. Th
 imported when there is one.
 """
 
+import os
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,14 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from sr.device import measure_peak_gib
 from sr.errors import UsageError, UserError
 from sr.evaluation.references import References
 from sr.evaluation.scores import ScoreError, check_scorable, read_scorable, score_against_file
 from sr.inference.events import Emit, add_fields
-from sr.inference.image import ImagePlan, probe_image, upscale_image
+from sr.inference.image import ImagePlan, count_result_bytes, probe_image, upscale_image
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.tasks import Task, is_foreseen, is_skipped
 from sr.io.process_lock import LockedError, check_unlocked, hold_lock
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 NUM_PROBES = 4  # headers read at a time; those of BMPs come with the whole image
 IMAGES_PER_DEVICE = 2  # one is read or written while the other goes through the network
+
+SHARE_OF_RESULTS = 0.25  # of the free memory, for those of all images that are worked on
 
 ENDS_RUN = (AssertionError, CompileError, NetworkError)
 """What ends a run and not one task: our own broken invariants, and a network that cannot compute,
@@ -86,7 +91,7 @@ class Scheduler:
             add_fields(emit, picture=number, pictures=len(self._tasks), source=task.source)
             for number, task in enumerate(self._tasks, start=1)
         ]
-        num_threads = IMAGES_PER_DEVICE * len(self._upscalers)
+        num_threads = self._count_image_threads()
         with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-image") as threads:
             futures = [
                 threads.submit(self._run_task, task, emit_task)
@@ -103,6 +108,20 @@ class Scheduler:
         for task, emit_task in zip(self._tasks, emits, strict=True):
             if task.kind == "video":
                 self._run_task(task, emit_task)
+
+    def _count_image_threads(self) -> int:
+        """Return how many images are read, upscaled and written at a time.
+
+        One core compresses a PNG of 4K in the time that a GPU takes for many, so next to GPUs there
+        is one for each core, as long as results may be in memory at once.
+        """
+        count = IMAGES_PER_DEVICE * len(self._upscalers)
+        if all(upscaler.device.type == "cpu" for upscaler in self._upscalers):
+            return count
+        plans = [task.plan for task in self._tasks if isinstance(task.plan, ImagePlan)]
+        largest = max(map(count_result_bytes, plans), default=1)
+        fitting = int(SHARE_OF_RESULTS * psutil.virtual_memory().available / largest)
+        return max(count, min(os.cpu_count() or 1, fitting))
 
     def _probe(self, task: Task) -> None:
         """Set what a task needs, or why it cannot be done."""

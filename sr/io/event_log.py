@@ -11,7 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Literal
 
-Event = Literal["start", "progress", "item_done", "item_failed", "warning", "done"]
+Event = Literal["start", "progress", "item_done", "item_failed", "note", "warning", "done"]
 
 
 class EventLog:

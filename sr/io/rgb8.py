@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sr.device import copy_to_cpu
 from sr.io.color_encoding import is_like_srgb
 from sr.io.image_formats import ImageError, has_alpha
 from sr.io.image_metadata import is_srgb
@@ -86,21 +87,21 @@ def image_to_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
 
 
 def tensor_to_rgb8(tensor: Tensor) -> npt.NDArray[np.uint8]:
-    """Clamp to [0, 1] and round to the nearest of 256 levels, halves up.
+    """Clamp to [0, 1] and round to the nearest of 256 levels, halves up, on the tensor's device.
 
     tensor: (1, 3, H, W), RGB, on any device.
     Returns: (H, W, 3), uint8. Raises `ImageError` if a value is not finite.
     """
     if tensor.ndim != 4 or tensor.shape[0] != 1 or tensor.shape[1] != 3:
         raise ValueError(f"expected a tensor (1, 3, H, W), got {tuple(tensor.shape)}")
-    image = tensor.detach()[0].to(device="cpu", dtype=torch.float32)  # (3, H, W)
+    image = tensor.detach()[0].to(torch.float32)  # (3, H, W)
     if not bool(torch.isfinite(image).all()):
         raise ImageError(
             "expected finite values, got NaN or infinity in the upscaled image."
             " A higher precision may help"
         )
     levels = image.clamp(0, 1).mul_(255).add_(0.5).to(torch.uint8)  # the cast cuts off
-    return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())
+    return copy_to_cpu(levels.permute(1, 2, 0).contiguous()).numpy()
 
 
 def _check_kind(image: ImageReader, convert: bool) -> None:

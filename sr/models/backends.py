@@ -1,4 +1,4 @@
-"""A generator run by torch, by onnxruntime or by OpenVINO; all give the same image."""
+"""A generator run by torch, onnxruntime, OpenVINO or ncnn; all give the same image."""
 
 from dataclasses import replace
 
@@ -8,11 +8,16 @@ from torch import nn
 from sr.device import DeviceError, name_precision
 from sr.errors import ModelFileError
 from sr.models.loaded_model import LoadedGenerator, measure_difference
+from sr.models.ncnn_convert import choose_padding, load_converted
+from sr.models.ncnn_file import read_pair
+from sr.models.ncnn_network import NcnnNetwork, NcnnPair, Pad
 from sr.models.onnx_model import OnnxNetwork, export_onnx, require_onnx
 from sr.models.openvino_network import OpenVinoNetwork, holds_type, read_program, trace_network
+from sr.vulkan import import_ncnn
 
-BACKENDS = ("torch", "onnxruntime", "openvino")
+BACKENDS = ("torch", "onnxruntime", "openvino", "ncnn")
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}  # of the [0, 1] range
+_TOLERANCE_OF_NCNN = {torch.float32: 1e-4, torch.float16: 5e-2}
 # For files with float16 or 8-bit integers inside, which each runtime rounds elsewhere.
 FLOAT16_TOLERANCE = 2e-2
 INT8_TOLERANCE = 0.1
@@ -23,13 +28,22 @@ def use_backend(
 ) -> LoadedGenerator:
     """Return the generator run by `backend`, one of `BACKENDS`; all but the network is kept.
 
-    The others than torch run on the CPU, and their result is compared with the network's on two
-    images first: at most 1e-4 of the [0, 1] range apart in fp32, 5e-2 in OpenVINO's bf16 (seen:
-    1.6e-2, torch's own bf16: 2e-2). Raises DeviceError for a backend, device or precision that
-    cannot be had, ModelFileError for a network that the backend cannot run, or not rightly.
+    The others than torch run on the CPU, ncnn also on Vulkan devices, and their result is compared
+    with the network's on two images first: at most 1e-4 of the [0, 1] range apart in fp32, 5e-2 in
+    OpenVINO's bf16 (seen: 1.6e-2, torch's own bf16: 2e-2) and in ncnn's fp16 (seen: 1e-2). Raises
+    DeviceError for a backend, device or precision that cannot be had, ModelFileError for a network
+    that the backend cannot run, or not rightly.
     """
     if backend not in BACKENDS:
         raise DeviceError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    if device.type == "vulkan" and backend != "ncnn":
+        raise DeviceError(
+            f"backend {backend}: expected another device, got {device}, where only ncnn runs"
+        )
+    if isinstance(generator.network, NcnnNetwork) and backend != "ncnn":
+        raise ModelFileError(
+            f"backend {backend}: a .param file holds a program that only ncnn runs"
+        )
     if backend == "torch":
         if isinstance(generator.network, OnnxNetwork):
             raise ModelFileError(
@@ -42,6 +56,8 @@ def use_backend(
             f"backend {backend}: {generator.architecture} takes several frames and their flow, "
             "which only torch runs here"
         )
+    if backend == "ncnn":
+        return _use_ncnn(generator, device, precision)
     if device.type != "cpu":
         raise DeviceError(f"backend {backend}: runs on the CPU only, got device {device}")
     if backend == "onnxruntime":
@@ -87,9 +103,54 @@ def _use_openvino(generator: LoadedGenerator, precision: torch.dtype) -> LoadedG
     return replace(generator, network=network, reduced_precisions=reduced, on_cpu_only=True)
 
 
-def _check(network: nn.Module, generator: LoadedGenerator, name: str, tolerance: float) -> None:
+def _use_ncnn(
+    generator: LoadedGenerator, device: torch.device, precision: torch.dtype
+) -> LoadedGenerator:
+    if device.type not in ("cpu", "vulkan"):
+        raise DeviceError(f"backend ncnn: runs on vulkan or cpu, got device {device}")
+    reduced = generator.reduced_precisions & {torch.float16} if device.type == "vulkan" else set()
+    if precision != torch.float32 and precision not in reduced:
+        allowed = "fp32 or fp16" if reduced else "fp32"
+        raise DeviceError(
+            f"backend ncnn: expected precision {allowed} on {device}, got "
+            f"{name_precision(precision)}"
+        )
+    import_ncnn()
+    source = generator.network
+    name = f"backend ncnn: {generator.architecture}"
+    number = device.index if device.type == "vulkan" else None
+    if isinstance(source, OnnxNetwork):
+        raise ModelFileError(
+            f"{name}: an ONNX file holds a program that ncnn cannot run; take the file that it was"
+            " made from"
+        )
+    if isinstance(source, NcnnNetwork) and number is None:
+        return generator
+
+    def load(pair: NcnnPair, pad: Pad | None) -> NcnnNetwork:
+        network = NcnnNetwork(pair, name, device=number, pad=pad).eval()
+        _check(network, generator, name, _TOLERANCE_OF_NCNN[precision], precision)
+        return network
+
+    if isinstance(source, NcnnNetwork):
+        network = load(source.pair, source.pad)
+    else:
+        pad = choose_padding(generator)
+        network = load_converted(
+            generator, name, lambda param: load(read_pair(param, converted_from=name), pad)
+        )
+    return replace(generator, network=network, reduced_precisions=frozenset(reduced))
+
+
+def _check(
+    network: nn.Module,
+    generator: LoadedGenerator,
+    name: str,
+    tolerance: float,
+    precision: torch.dtype = torch.float32,
+) -> None:
     """Raise ModelFileError where the network computes something else than the generator's."""
-    difference = measure_difference(network, generator.network, name)
+    difference = measure_difference(network, generator.network, name, precision)
     if not difference <= tolerance:  # also where it is not a number
         raise ModelFileError(
             f"{name}: its result differs by {difference:g} from torch's (allowed: {tolerance:g}); "

@@ -18,6 +18,7 @@ from sr.io.torch_file import write_torch_file
 from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
+from sr.models.ncnn_file import is_ncnn, write_ncnn
 from sr.models.onnx_model import write_onnx
 from sr.models.quantize import write_int8_onnx
 from sr.networks.packed_window import PackedWindow
@@ -26,6 +27,7 @@ FORMATS = {
     ".safetensors": "weights with metadata, for infer.py and train.py",
     ".pth": "weights under `params_ema`, for programs that know the network",
     ".onnx": "a program with free batch, height and width, for ONNX runtimes",
+    ".param": "a program, with its weights in a .bin next to it, for ncnn (Vulkan)",
 }
 
 
@@ -50,29 +52,18 @@ def convert_model(
         raise ModelFileError(f"{target}: expected a name with one of these endings. {known}")
     if calibration is not None and (half or suffix != ".onnx"):
         raise ModelFileError(f"{target}: expected .onnx without --fp16 for 8-bit integers")
-    if source.suffix.lower() == ".onnx":
-        raise ModelFileError(f"{source}: an ONNX program, which cannot be converted further")
+    if source.suffix.lower() == ".onnx" or is_ncnn(source):
+        kind = "ncnn" if is_ncnn(source) else "ONNX"
+        raise ModelFileError(f"{source}: an {kind} program, which cannot be converted further")
     generator = load_generator(source)
     if blend is not None:
         generator = blend_models(generator, *blend)
-    if suffix == ".onnx" and generator.takes_clips:
-        raise ModelFileError(
-            f"{target}: {generator.architecture} takes several frames and their flow; .onnx files "
-            "are for networks that take one image. Take .safetensors"
-        )
-    if calibration is not None:
-        report = write_int8_onnx(target, generator, calibration)
-        return (
-            f"{target}: {report.psnr:.1f} dB from the network in float32, calibrated on "
-            f"{report.num_crops} crops"
-        )
-    if suffix == ".onnx":
-        difference = write_onnx(target, generator, half=half)
-        return f"{target}: onnxruntime's result differs from torch's by {difference:.1e} at most"
+    if suffix in (".onnx", ".param"):
+        return _write_program(target, generator, half, calibration)
     if "generator" not in generator.metadata:
         raise ModelFileError(
             f"{source}: {generator.architecture} ({generator.origin}) has no counterpart here; "
-            "it can be converted to .onnx only"
+            "it can be converted to .onnx and .param only"
         )
     if suffix == ".pth":
         _write_pth(target, generator, half)
@@ -104,6 +95,26 @@ def blend_models(first: LoadedGenerator, other: Path, share: float) -> LoadedGen
     )
     about = {"step": second.metadata.get("step"), "share": share}
     return replace(first, metadata={**first.metadata, "blended_with": about})
+
+
+def _write_program(
+    target: Path, generator: LoadedGenerator, half: bool, calibration: Path | None
+) -> str:
+    if generator.takes_clips:
+        raise ModelFileError(
+            f"{target}: {generator.architecture} takes several frames and their flow; "
+            f"{target.suffix} files are for networks that take one image. Take .safetensors"
+        )
+    if calibration is not None:
+        report = write_int8_onnx(target, generator, calibration)
+        return (
+            f"{target}: {report.psnr:.1f} dB from the network in float32, calibrated on "
+            f"{report.num_crops} crops"
+        )
+    is_onnx = target.suffix.lower() == ".onnx"
+    difference = (write_onnx if is_onnx else write_ncnn)(target, generator, half=half)
+    runtime = "onnxruntime" if is_onnx else "ncnn"
+    return f"{target}: {runtime}'s result differs from torch's by {difference:.1e} at most"
 
 
 def _write_safetensors(target: Path, generator: LoadedGenerator, half: bool) -> None:

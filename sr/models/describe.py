@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
+from sr.models.ncnn_network import NcnnNetwork
 from sr.networks.receptive_radius import MAX_RADIUS
 from sr.networks.span import Conv3XC
 
@@ -94,11 +95,13 @@ def _describe_radius(radius: int) -> str:
 def _count_parameters(network: nn.Module) -> str:
     """Empty for a program in onnxruntime, which torch cannot look into."""
     count = sum(parameter.numel() for parameter in network.parameters())
+    if isinstance(network, NcnnNetwork) and network.pair.graph is not None:
+        count = network.pair.graph.num_weights
     return f"{count:,}" if count else ""
 
 
 def _describe_work(generator: LoadedGenerator) -> str:
-    if not _count_parameters(generator.network):
+    if next(generator.network.parameters(), None) is None:
         return ""
     work = measure_mflop_per_pixel(generator.network, num_channels=generator.num_channels)
     return f"{work:.3g} MFLOP per LR pixel"

@@ -20,6 +20,7 @@ from sr.models.clip_metadata import read_window
 from sr.models.detect_published import RECOGNIZED, detect_published, make_published_clips
 from sr.models.limit_building import limit_building
 from sr.models.loaded_model import LoadedGenerator
+from sr.models.ncnn_file import is_ncnn, read_ncnn
 from sr.models.onnx_model import read_onnx
 from sr.networks.basicsr_network import BasicSRNetwork, MissingBasicSRError
 from sr.networks.packed_window import PackedWindow
@@ -48,6 +49,8 @@ def load_generator(path: Path) -> LoadedGenerator:
     """Return the generator of a model file. Raises ModelFileError for a file that is not one."""
     if path.suffix.lower() == ".onnx":
         return read_onnx(path)
+    if is_ncnn(path):
+        return read_ncnn(path)
     if is_model_file(path):
         return _load_model_file(path)
     state_dict = _read_weights(path)

@@ -48,11 +48,13 @@ class LoadedGenerator:
         return 3 if self.window is None else num_packed_channels(len(self.window.offsets))
 
 
-def measure_difference(network: nn.Module, reference: nn.Module, name: str) -> float:
+def measure_difference(
+    network: nn.Module, reference: nn.Module, name: str, dtype: torch.dtype = torch.float32
+) -> float:
     """Return the largest difference of two networks' results, in units of the [0, 1] range.
 
-    Of a dark image and a bright one. name: what messages call the network. Raises ModelFileError
-    where it gives nothing, or another size than the reference.
+    Of a dark image and a bright one. name: what messages call the network. dtype: for autocast of
+    it alone. Raises ModelFileError where it gives nothing, or another size than the reference.
     """
     differences = []
     for number, size in enumerate(COMPARED_SIZES):
@@ -61,7 +63,8 @@ def measure_difference(network: nn.Module, reference: nn.Module, name: str) -> f
         with torch.inference_mode():
             expected: Tensor = reference(lr.clone())  # some networks change their input
             try:
-                sr: Tensor = network(lr)
+                with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                    sr: Tensor = network(lr)
             except MemoryError:  # which so small an image does not lack
                 raise ModelFileError(f"{name}: gives nothing for {tuple(lr.shape)}") from None
         if sr.shape != expected.shape:

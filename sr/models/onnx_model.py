@@ -62,6 +62,10 @@ class OnnxNetwork(nn.Module):
             ) from None
         return torch.from_numpy(sr).to(lr.device, torch.float32)
 
+    def read_program(self) -> bytes:
+        """Return the bytes of the program."""
+        return self.program.read_bytes() if isinstance(self.program, Path) else self.program
+
     def read_metadata(self) -> str:
         """Return what the program says of itself under the key `sr`; JSON, if it is ours."""
         return str(self._session.get_modelmeta().custom_metadata_map.get("sr", "{}"))

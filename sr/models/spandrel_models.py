@@ -15,6 +15,7 @@ from spandrel import (
     UnsupportedModelError,
 )
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sr.errors import ModelFileError
 from sr.models.limit_building import limit_building
@@ -60,6 +61,14 @@ class SpandrelNetwork(nn.Module):
             sr: Tensor = self._model(lr)
             return sr
         return torch.cat([self._model(lr[:, c : c + 1]) for c in range(lr.shape[1])], dim=1)
+
+    def pad_to_fit(self, lr: Tensor) -> Tensor:
+        """Return lr, (1, 3, H, W), padded below and at the right as spandrel does."""
+        height, width = lr.shape[-2:]
+        right, below = self._model.size_requirements.get_padding(width, height)
+        mirrored = (0, min(right, width - 1), 0, min(below, height - 1))
+        lr = functional.pad(lr, mirrored, "reflect") if any(mirrored) else lr
+        return functional.pad(lr, (0, right - mirrored[1], 0, below - mirrored[3]), "replicate")
 
 
 def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:

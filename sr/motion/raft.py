@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.device import full_fp32, hold_device
 from sr.io.torchvision_weights import download_weights, refuse_misfits
 from sr.io.weights_file import read_weights
 from sr.motion.methods import RGB8, Flow, check_frames
@@ -67,12 +68,13 @@ class RAFT:
         check_frames(a, b)
         height, width = a.shape[:2]
         factor = min(max(1, ceil(_MIN_SIZE / min(height, width))), _MAX_ENLARGEMENT)
-        with torch.inference_mode():
+        # Else it would be TF32 or not by what other threads do just now, and no run the same again.
+        with torch.inference_mode(), full_fp32, hold_device(self.device):
             frames = [_prepare(frame, factor, self.device) for frame in (a, b)]
             found: Tensor = self.network(*frames, num_flow_updates=_NUM_UPDATES)[-1]
             found = found[..., : factor * height, : factor * width]  # (1, 2, kh, kw)
             flow = functional.avg_pool2d(found, factor)[0] / factor  # (2, h, w)
-        return np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy(), np.float32)
+            return np.ascontiguousarray(flow.permute(1, 2, 0).cpu().numpy(), np.float32)
 
 
 def _prepare(frame: RGB8, factor: int, device: torch.device) -> Tensor:

@@ -105,26 +105,28 @@ class RLFN(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
         height, width = lr.shape[-2:]
-        shallow = self.conv_1(_pad_to_min_size(lr) * self._value_range)
+        shallow = self.conv_1(self.pad_to_fit(lr) * self._value_range)
         deep = shallow
         for block in self._blocks():
             deep = block(deep)
         sr: Tensor = self.upsampler(self.conv_2(deep) + shallow) / self._value_range
         return sr[..., : self.scale * height, : self.scale * width]
 
+    def pad_to_fit(self, lr: Tensor) -> Tensor:
+        """Return lr, (B, 3, H, W), with its last row and column repeated up to MIN_SIZE.
+
+        Without a branch, for exporters.
+        """
+        height, width = lr.shape[-2:]
+        right, below = torch.sym_max(MIN_SIZE - width, 0), torch.sym_max(MIN_SIZE - height, 0)
+        # torch has no type for the integers of an export.
+        return functional.pad(lr, (0, right, 0, below), mode="replicate")  # type: ignore[arg-type]
+
     def _block_names(self) -> Iterator[str]:
         return (f"block_{number}" for number in range(1, self._num_blocks + 1))
 
     def _blocks(self) -> Iterator[nn.Module]:
         return (self.get_submodule(name) for name in self._block_names())
-
-
-def _pad_to_min_size(lr: Tensor) -> Tensor:
-    """lr with its last row and column repeated up to MIN_SIZE. Without a branch, for exporters."""
-    height, width = lr.shape[-2:]
-    right, below = torch.sym_max(MIN_SIZE - width, 0), torch.sym_max(MIN_SIZE - height, 0)
-    # torch has no type for the integers of an export.
-    return functional.pad(lr, (0, right, 0, below), mode="replicate")  # type: ignore[arg-type]
 
 
 def _activate(x: Tensor) -> Tensor:

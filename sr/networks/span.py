@@ -34,7 +34,8 @@ class Conv3XC(nn.Module):
     The branches never compute: the one kernel does, made from them in each forward pass. Over all
     of SPAN that takes as long as some 1500 LR pixels; what is not kept cannot be stale, whether an
     optimizer, a mean of weights or a file changed the branches; and as function and gradients are
-    the same, a training step of SPAN takes a third of the time that the branches would take.
+    the same, a training step of SPAN takes a third of the time that the branches would take. For
+    inference `fuse_layers` makes the kernel once.
 
     The published code keeps the kernel in a layer `eval_conv`. Here it is no parameter, but state
     dicts get it as it is at the moment, for the readers that want it; loading ignores it. Files
@@ -66,6 +67,15 @@ class Conv3XC(nn.Module):
         weight = torch.einsum("om,mnhw,ni->oihw", w3.flatten(1), w2, w1.flatten(1))
         bias = w3.flatten(1) @ (w2.sum((2, 3)) @ b1 + b2) + b3
         return weight + functional.pad(skip_weight, (1, 1, 1, 1)), bias + skip_bias
+
+    def make_fused(self) -> nn.Conv2d:
+        """Make the one convolution that computes the same."""
+        weight, bias = self.fuse()
+        num_outputs, num_inputs = weight.shape[:2]
+        conv = nn.Conv2d(num_inputs, num_outputs, 3, padding=1, device="meta")
+        conv.weight = nn.Parameter(weight.detach(), requires_grad=False)
+        conv.bias = nn.Parameter(bias.detach(), requires_grad=False)
+        return conv
 
 
 class SPAB(nn.Module):

@@ -1,4 +1,4 @@
-"""How much memory a network takes per pixel, measured, and the tile size that follows from it."""
+"""How much memory a network takes per pixel, measured; tile and batch size follow from it."""
 
 from collections.abc import Iterable
 from math import isqrt
@@ -21,7 +21,13 @@ SHARE = 0.5  # of the free memory; the rest is for images as files, and for othe
 # a GPU nobody has measured it; the allocator there keeps freed blocks likewise.
 OVERHEAD = 1.6
 MIN_TILE_SIZE = 32  # LR pixels
-MAX_TILE_SIZE = {"cuda": 1024}  # LR pixels; elsewhere DEFAULT_TILE_SIZE, see its comment
+# LR pixels; elsewhere DEFAULT_TILE_SIZE, see its comment. A frame of 1920x1080 in one piece spares
+# halos, and the waiting between tiles.
+MAX_TILE_SIZE = {"cuda": 1920}
+FILLING_SIZE = 256  # LR pixels a side of a tile that keeps a GPU busy; not measured
+# Some kernels of GPUs do not index more. No tensor is more than half of the peak, as what it is
+# made from lives at the same time, or what is made from it; and there may be two patches.
+_MAX_ELEMENTS = 2**31
 # LR pixels of the two squares that are tried. Convolutions on CUDA have workspaces, which grow
 # with the pixels only from some size on.
 _PROBED_SIZES = {"cuda": (128, 256)}
@@ -49,16 +55,23 @@ def measure_bytes_per_pixel(
         small, large = _PROBED_SIZES.get(device.type, _PROBED_SIZES_ELSEWHERE)
         prepared = prepare_network(network, device)
         patches = [_probe(side, device, num_channels) for side in (small, large)]
+        least = 0.0
+        if device.type != "cpu":
+            # Libraries allocate scratch memory at their first call, and keep it: not in a peak.
+            results = [run_network(prepared, patch, dtype) for patch in patches]
+            least = results[-1].nbytes / large**2
+            del results
         peaks = [measure_peak_bytes(prepared, patch, dtype) for patch in patches]
-        known[device, dtype] = (peaks[1] - peaks[0]) / (large**2 - small**2)
+        known[device, dtype] = max((peaks[1] - peaks[0]) / (large**2 - small**2), least)
     return known[device, dtype]
 
 
 def measure_peak_bytes(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> int:
     """Measure the bytes at the peak of one pass, with lr and the result, without the weights.
 
-    On CUDA what the allocator gave away, elsewhere the storages of the tensors alive after each
-    operation; an operation's own scratch memory is not seen there. lr: (1, C, h, w).
+    On CUDA what the allocator gave away; its statistics of the peak are reset. Elsewhere the
+    storages of the tensors alive after each operation; an operation's own scratch memory is not
+    seen there. lr: (1, C, h, w).
     """
     if lr.device.type == "cuda":
         torch.cuda.synchronize(lr.device)
@@ -95,17 +108,39 @@ def choose_tile_size(
     num_channels: of a patch. num_patches: how many go through the network at once: batch size times
     images of a box.
     """
-    if next(network.parameters(), None) is None:
+    if not _has_weights(network):
         return DEFAULT_TILE_SIZE
     halo = -(-halo // multiple) * multiple
-    # Next to a pass: one patch read ahead, and the results that wait to be written.
-    waiting = torch.float32.itemsize * (num_channels + 3 * (NUM_WAITING + 1) * scale**2)
-    computed = measure_bytes_per_pixel(network, device, dtype, num_channels)
-    a_pixel = OVERHEAD * num_patches * (computed + waiting)
-    side = isqrt(int(share * count_free_bytes(device) / a_pixel)) - 2 * halo
+    pixels = _count_pixels(network, scale, device, dtype, num_channels, num_patches, share)
+    side = isqrt(pixels) - 2 * halo
     largest = MAX_TILE_SIZE.get(device.type, DEFAULT_TILE_SIZE)
     side = min(max(side, MIN_TILE_SIZE), largest)
     return max(side // multiple, 1) * multiple
+
+
+def choose_batch_size(
+    network: nn.Module,
+    tile_size: int,
+    *,
+    scale: int,
+    halo: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    num_channels: int = 3,
+    num_patches: int = 1,
+    share: float = SHARE,
+) -> int:
+    """Return how many tiles go through the network together: small ones do not fill a GPU.
+
+    No more than `share` of the free memory suffices for. num_patches: images of a box.
+    """
+    if device.type != "cuda" or not 0 < tile_size <= FILLING_SIZE // 2:
+        return 1
+    wanted = (FILLING_SIZE // tile_size) ** 2
+    if not _has_weights(network):
+        return wanted
+    pixels = _count_pixels(network, scale, device, dtype, num_channels, num_patches, share)
+    return min(max(pixels // (tile_size + 2 * halo) ** 2, 1), wanted)
 
 
 def count_free_bytes(device: torch.device) -> int:
@@ -115,6 +150,30 @@ def count_free_bytes(device: torch.device) -> int:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free + kept)
     return int(psutil.virtual_memory().available)  # MPS shares it
+
+
+def _has_weights(network: nn.Module) -> bool:
+    """Return False where another runtime computes, whose memory torch does not see."""
+    return next(network.parameters(), None) is not None
+
+
+def _count_pixels(
+    network: nn.Module,
+    scale: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    num_channels: int,
+    num_patches: int,
+    share: float,
+) -> int:
+    """Return for how many LR pixels of a patch, halo included, the memory suffices."""
+    computed = measure_bytes_per_pixel(network, device, dtype, num_channels)
+    # Next to a pass: one patch read ahead, and the results that wait to be written.
+    waiting = torch.float32.itemsize * (num_channels + 3 * (NUM_WAITING + 1) * scale**2)
+    fitting = share * count_free_bytes(device) / (OVERHEAD * num_patches * (computed + waiting))
+    if device.type == "cuda":
+        fitting = min(fitting, _MAX_ELEMENTS * dtype.itemsize / computed)
+    return int(fitting)
 
 
 def _probe(side: int, device: torch.device, num_channels: int) -> Tensor:

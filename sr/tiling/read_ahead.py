@@ -4,15 +4,18 @@ An error in either thread comes out in the caller, at the next image part that i
 written. Leaving a block, in whatever way, drops what waits and ends its thread.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from sr.device import pin, release_memory
+from sr.tiling.runner import is_out_of_memory
 from sr.tiling.tiles import Box, Tile
 
 P = ParamSpec("P")
@@ -24,8 +27,11 @@ same box, e.g. colors and alpha; or packed windows of more channels. Called in a
 own."""
 
 Write = Callable[[Box, Tensor], None]
-"""Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device; the tensor is
-the callee's to keep or change. Called in a thread of its own, never twice at a time."""
+"""Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device (instead of MPS
+on the CPU); the tensor is the callee's to keep or change. Called in a thread of its own, never
+twice at a time."""
+
+_idle_streams: defaultdict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
 
 NUM_WAITING = 2  # parts written or waiting for it while the next one is computed
 
@@ -48,8 +54,7 @@ def read_ahead(
         if not fits or lr.dtype != torch.float32:
             expected = f"(B, {num_channels}, {box.height}, {box.width}), torch.float32"
             raise ValueError(f"{box}: expected {expected}, got {tuple(lr.shape)}, {lr.dtype}")
-        # From pinned memory the copy to the GPU does not hold up this program.
-        return lr.pin_memory() if device.type == "cuda" and lr.device.type == "cpu" else lr
+        return pin(lr) if device.type == "cuda" and lr.device.type == "cpu" else lr
 
     def in_turn(thread: ThreadPoolExecutor) -> Iterator[tuple[Tile, Tensor]]:
         under_way: deque[tuple[Tile, Future[Tensor]]] = deque()
@@ -67,25 +72,29 @@ def read_ahead(
 @contextmanager
 def write_behind(write: Write, device: torch.device) -> Iterator[Write]:
     """Give a `write` that returns before it is done, which it is when the block has ended."""
-    write = on_own_stream(write, device)
     waiting: deque[Future[None]] = deque()
     is_broken = False
 
-    def write_unless_broken(box: Box, sr: Tensor) -> None:
+    def write_unless_broken(box: Box, sr: Tensor, ready: torch.cuda.Event | None) -> None:
         nonlocal is_broken
         if not is_broken:  # what follows a part that failed is not written
             is_broken = True
-            write(box, sr)
+            if ready is not None:
+                ready.wait(torch.cuda.current_stream(device))
+            fall_back_to_cpu(partial(write, box), sr)
             is_broken = False
+
+    write_part = on_own_stream(write_unless_broken, device)
 
     with _start_thread("write") as thread:
 
         def put(box: Box, sr: Tensor) -> None:
             while waiting and (len(waiting) >= NUM_WAITING or waiting[0].done()):
                 waiting.popleft().result()
-            if device.type == "cuda":
-                torch.cuda.current_stream(device).synchronize()  # the other stream reads it now
-            waiting.append(thread.submit(write_unless_broken, box, sr))
+            ready = None
+            if device.type == "cuda":  # the other stream waits for it, not this thread
+                ready = torch.cuda.current_stream(device).record_event()
+            waiting.append(thread.submit(write_part, box, sr, ready))
 
         yield put
         while waiting:
@@ -99,15 +108,45 @@ def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P,
     """
     if device.type != "cuda":
         return function
-    stream = torch.cuda.Stream(device)
 
     def on_stream(*args: P.args, **kwargs: P.kwargs) -> R:
-        with torch.cuda.stream(stream):
+        with _borrow_stream(device) as stream, torch.cuda.stream(stream):
             result = function(*args, **kwargs)
-        stream.synchronize()
+            stream.synchronize()
         return result
 
     return on_stream
+
+
+@contextmanager
+def _borrow_stream(device: torch.device) -> Iterator[torch.cuda.Stream]:
+    """Lend a stream that nobody else uses meanwhile.
+
+    There are as many as were ever in use at once: each keeps memory of its own.
+    """
+    idle = _idle_streams[device]
+    try:
+        stream = idle.pop()
+    except IndexError:
+        stream = torch.cuda.Stream(device)
+    try:
+        yield stream
+    finally:
+        idle.append(stream)
+
+
+def fall_back_to_cpu(function: Callable[[Tensor], R], x: Tensor) -> R:
+    """Call a function with x; where the GPU has too little memory for it, with x on the CPU.
+
+    The function may have begun when it is called again.
+    """
+    try:
+        return function(x)
+    except (MemoryError, RuntimeError) as error:
+        if x.device.type == "cpu" or not is_out_of_memory(error):
+            raise
+    release_memory(x.device)  # out here, where no traceback holds the tensors any more
+    return function(x.cpu())
 
 
 def _wait_for_first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:

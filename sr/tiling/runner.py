@@ -3,16 +3,15 @@
 n patches, h x w LR pixels, s scale.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sr.device import DeviceError, name_precision, resolve_precision
+from sr.device import DeviceError, full_fp32, name_precision, resolve_precision
 from sr.errors import UserError
+from sr.networks.fuse_layers import fuse_layers
 
 Network = Callable[[Tensor], Tensor]
 """(n, 3, h, w) -> (n, 3, s*h, s*w), as `NetworkRunner`'s."""
@@ -30,7 +29,14 @@ _NOT_FINITE, _CONSTANT = "values that are not finite", "the same everywhere"
 
 # torch.OutOfMemoryError aside, a plain RuntimeError says so: of the CPU's allocator (the first
 # two), of CUDA's and MPS's libraries.
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "ALLOC_FAILED",
+    # What cuDNN says when all of its ways to compute a convolution lack memory for their scratch.
+    "unable to find an engine to execute this computation",
+)
 
 
 class NumericError(UserError):
@@ -51,6 +57,7 @@ class NetworkRunner:
     network: (n, 3, h, w) -> (n, 3, scale*h, scale*w), RGB in [0, 1]; moved to `device`.
     dtype: float32, or bfloat16 or float16 for autocast.
     compiled: through torch.compile, which takes minutes at the first patch.
+    network_device: where the network computes, if not where its tensors are.
     on_warning: called when the precision is widened.
     """
 
@@ -62,11 +69,13 @@ class NetworkRunner:
         device: torch.device,
         dtype: torch.dtype,
         compiled: bool = False,
+        network_device: torch.device | None = None,
         on_warning: OnWarning,
     ) -> None:
         self.scale = scale
         self.device = device
         self.dtype = dtype
+        self._network_device = network_device or device
         self._on_warning = on_warning
         self._explain_errors: Callable[[], AbstractContextManager[None]] = nullcontext
         self._network: Network = prepare_network(network, device)
@@ -109,7 +118,7 @@ class NetworkRunner:
                 f"the network gives {fault}, in {narrow} too, so its weights are damaged or belong "
                 "to another network; take another model file, or an earlier checkpoint"
             )
-        self.dtype = _next_wider(self.dtype, self.device)
+        self.dtype = _next_wider(self.dtype, self._network_device)
         wide = name_precision(self.dtype)
         self._on_warning(f"in {narrow} the network gives {fault}; from here on in {wide}")
 
@@ -122,15 +131,19 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def prepare_network(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network itself, in eval mode, on the device and in the layout that suits it."""
-    return network.eval().to(device).to(memory_format=_choose_memory_format(device))
+    """Return the network in eval mode, on the device and in the layout that suits it, fused.
+
+    It is moved itself; what is returned may be a copy (`fuse_layers`).
+    """
+    prepared = fuse_layers(network.eval().to(device))
+    return prepared.to(memory_format=_choose_memory_format(device))
 
 
 @contextmanager
 def use_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Run what is inside in inference mode, by autocast unless `dtype` is float32, without TF32."""
     autocast = torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
-    with torch.inference_mode(), autocast, _full_fp32:
+    with torch.inference_mode(), autocast, full_fp32:
         yield
 
 
@@ -201,35 +214,3 @@ def _are_flat(blocks: Tensor) -> Tensor:
     """Return which patches are constant. blocks: (n, 3, h, s, w, s). Returns: (n,), bool."""
     spread = blocks.amax((2, 4)).float() - blocks.amin((2, 4)).float()  # (n, 3, s, s)
     return (spread < FLATNESS).flatten(1).all(1)
-
-
-_CONV: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # not in torch's own types
-
-
-class _FullFp32:
-    """Keeps cuDNN from TF32, its default, whose 10-bit mantissa would make fp32 a promise unkept.
-
-    The setting is one for all threads: the first pass switches it, the last one switches it back.
-    The older name of it, `cudnn.allow_tf32`, costs seconds of imports when it is set.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._num_passes = 0
-        self._before = ""
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._num_passes == 0:
-                self._before = _CONV.fp32_precision
-                _CONV.fp32_precision = "ieee"
-            self._num_passes += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._num_passes -= 1
-            if self._num_passes == 0:
-                _CONV.fp32_precision = self._before
-
-
-_full_fp32 = _FullFp32()

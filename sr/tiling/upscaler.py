@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from sr.device import choose_shared_device, hold_device, release_memory
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import num_packed_channels
 from sr.tiling.read_ahead import Read, Write, read_ahead, write_behind
@@ -63,6 +64,7 @@ class Upscaler:
     batch_size: how many consecutive tiles of one size go through the network together; for GPUs
     that small tiles do not fill.
     compiled: through torch.compile.
+    network_device: where the network computes, if not on `device`, where its tensors are.
     window, flow: which frames the network takes next to the one that it upscales, and what measures
     the motion to them; None for a network of single images. With them, lr is a packed window
     everywhere but in `__call__` (`PackedWindow`).
@@ -81,6 +83,7 @@ class Upscaler:
         multiple: int = 1,
         batch_size: int = 1,
         compiled: bool = False,
+        network_device: torch.device | None = None,
         window: Window | None = None,
         flow: "FlowMethod | None" = None,
         on_warning: OnWarning | None = None,
@@ -93,6 +96,7 @@ class Upscaler:
         self.tile_size = tile_size
         self.batch_size = batch_size
         self.device = device
+        self.network_device = network_device or device
         self.window = window
         self.flow = flow
         self.num_channels = 3 if window is None else num_packed_channels(len(window.offsets))
@@ -104,6 +108,7 @@ class Upscaler:
             device=device,
             dtype=dtype,
             compiled=compiled,
+            network_device=network_device,
             on_warning=self._on_warning,
         )
 
@@ -208,9 +213,9 @@ class Upscaler:
                     except (MemoryError, RuntimeError) as error:
                         if not is_out_of_memory(error):
                             raise
-                        cores = []
+                        cores, reason = [], str(error)
                     if not cores:  # out here, where no traceback holds the tensors any more
-                        self._lower_tile_size(part, smaller)
+                        self._lower_tile_size(part, smaller, reason)
                         waiting.append(part)
                     for (tile, _), core in zip(part, cores, strict=False):
                         put(tile.core.multiply(self.scale), core)
@@ -222,7 +227,8 @@ class Upscaler:
     def upscale_tile(self, patch: Patch) -> Tensor:
         """Upscale the core of one tile: (B, 3, scale*core.height, scale*core.width), float32.
 
-        The result is on the device. The tile is not cut if that takes too much memory.
+        On the device, or instead of MPS on the CPU. The tile is not cut if that takes too much
+        memory.
         """
         (core,) = self._run_batch([patch])
         return core
@@ -242,14 +248,22 @@ class Upscaler:
             yield batch
 
     def _run_batch(self, batch: list[Patch]) -> list[Tensor]:
-        """Upscale each patch's core: (B, 3, s*core.height, s*core.width), float32, on device."""
-        lr = torch.cat([lr for _, lr in batch]) if len(batch) > 1 else batch[0][1]
-        sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
-        cores = []
-        for (tile, _), part in zip(batch, sr.chunk(len(batch)), strict=True):  # (B, 3, s*h, s*w)
-            core = tile.core.relative_to(tile.haloed).multiply(self.scale)
-            # Copied, so that the result is an ordinary tensor and does not keep the halo.
-            cores.append(part[:, :, core.rows, core.columns].to(torch.float32, copy=True))
+        """Upscale each patch's core: (B, 3, s*core.height, s*core.width), float32.
+
+        The results are where other threads may use them: on the device, or instead of MPS on the
+        CPU.
+        """
+        with hold_device(self.device):
+            # Each is pinned memory of its own, which put together in CPU memory would be lost.
+            patches = [lr.to(self.device, non_blocking=True) for _, lr in batch]
+            lr = torch.cat(patches) if len(patches) > 1 else patches[0]
+            sr = self._runner(lr)  # (n*B, 3, s*h, s*w)
+            cores = []
+            for (tile, _), part in zip(batch, sr.chunk(len(batch)), strict=True):
+                core = tile.core.relative_to(tile.haloed).multiply(self.scale)
+                # Copied, so that the result is an ordinary tensor and does not keep the halo.
+                core_sr = part[:, :, core.rows, core.columns].to(torch.float32, copy=True)
+                cores.append(core_sr.to(choose_shared_device(self.device)))
         return cores
 
     def _cut(self, batch: list[Patch]) -> list[list[Patch]]:
@@ -270,14 +284,14 @@ class Upscaler:
             parts.append([(part, lr[:, :, box.rows, box.columns])])
         return parts
 
-    def _lower_tile_size(self, batch: list[Patch], smaller: list[list[Patch]]) -> None:
+    def _lower_tile_size(self, batch: list[Patch], smaller: list[list[Patch]], reason: str) -> None:
         """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_memory(self.device)
         haloed = batch[0][0].haloed
         size = f"{haloed.width}x{haloed.height} LR pixels"
         if not smaller:
-            raise MemoryError(f"not enough memory on {self.device} for a tile of {size} and halo")
+            message = f"not enough memory on {self.network_device} for a tile of {size} and halo"
+            raise MemoryError(f"{message}: {reason.splitlines()[0]}" if reason else message)
         self._area_limit = _TOO_MUCH * _measure_area(batch)
         if len(batch) > 1:
             self.batch_size = len(batch) // 2

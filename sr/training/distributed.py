@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sr.device import DeviceError
+from sr.device import DeviceError, resolve_device
 
 GROUP_TIMEOUT = timedelta(hours=2)  # others wait while one validates or decodes images
 
@@ -33,16 +33,17 @@ def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
     )
 
 
-def choose_local_device(device: torch.device) -> torch.device:
+def choose_local_device(name: str) -> torch.device:
     """Choose the device of this process: several on one machine take one GPU each.
 
-    Raises DeviceError where there are too few, or where one was named.
+    name: as `resolve_device`. Raises DeviceError where there are too few, or where one was named.
     """
+    device = resolve_device(name)
     if device.type != "cuda" or count_processes() == 1:
         return device
-    if device.index is not None:
+    if ":" in name:
         raise DeviceError(
-            f"train.device: expected auto for several processes, of one GPU each, got {device}"
+            f"train.device: expected auto for several processes, of one GPU each, got {name}"
         )
     rank, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if rank >= count:

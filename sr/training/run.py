@@ -16,7 +16,7 @@ from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.hr_only import HRImage
 from sr.data.paired import PairedImage
-from sr.device import name_precision, resolve_device, resolve_precision
+from sr.device import name_precision, resolve_precision
 from sr.io.escape_controls import escape_controls
 from sr.io.process_lock import hold_lock
 from sr.models.load import preview_names
@@ -68,7 +68,7 @@ def train(
     stop; by default for Ctrl-C, SIGTERM and SIGHUP. Raises a UserError (DataError, CheckpointError,
     ...) for what the user can fix.
     """
-    device = choose_local_device(resolve_device(options.train.device))
+    device = choose_local_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
     sources, sets = find_sources(options, device)
     teacher = make_teacher(options)

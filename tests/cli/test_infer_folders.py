@@ -118,12 +118,13 @@ def test_a_disk_that_takes_no_more_fails_images_and_leaves_nothing(
     assert names(output) == []
 
 
-def test_images_go_through_pipes(
+def test_images_go_through_pipes_of_the_script_in_any_folder(
     call: Call, repository: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
     assert call("-i", images / "0.png", "-o", tmp_path / "expected.png", "-m", model) == 0
     done = subprocess.run(
-        [sys.executable, repository / "infer.py", "-i", "-", "-o", "-", "-m", model],
+        [sys.executable, repository / "infer.py", "-i", "-", "-o", "-", "-m", model.name],
+        cwd=tmp_path,
         input=(images / "0.png").read_bytes(),
         capture_output=True,
         check=False,

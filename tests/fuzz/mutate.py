@@ -67,6 +67,16 @@ def _splice(content: bytes, random: Random, other: bytes) -> bytes:
     return content[: random.randrange(len(content))] + other[random.randrange(len(other)) :]
 
 
+def _change_digits(content: bytes, random: Random, _: bytes) -> bytes:
+    """Set a number that is written in digits."""
+    places = [match.span() for match in re.finditer(rb"\d+", content)]
+    if not places:
+        return content
+    start, end = random.choice(places)
+    number = random.choice((*NUMBERS, *LARGE, 5, 6, 9, 12, 48, 64))
+    return content[:start] + str(number).encode() + content[end:]
+
+
 _ANY: tuple[Change, ...] = (
     _flip_bits,
     _flip_bits,
@@ -238,6 +248,7 @@ _BY_SUFFIX: dict[str, tuple[Change, ...]] = {
     ".webm": (_shuffle_parts(_split_ebml),) * 3,
     ".ts": (_shuffle_parts(_split_packets),) * 3,
     ".yml": (_shuffle_parts(_split_lines), *(_change_word,) * 12),
+    ".param": (_shuffle_parts(_split_lines), *(_change_digits,) * 20),
     ".safetensors": (_change_header,) * 8,
     ".pth": (_change_member,) * 6,
 }

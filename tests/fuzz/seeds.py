@@ -13,6 +13,7 @@ import torch
 from helpers.basicsr_files import ESRGAN, MSRRESNET
 from helpers.clips import Tone, make_clip
 from helpers.images import encode_image, encode_tiff, noise
+from helpers.ncnn_files import join_lines
 from helpers.streams import write_source
 from PIL import Image, ImageCms
 from safetensors.torch import save
@@ -208,6 +209,17 @@ def _make_onnx() -> list[bytes]:
     return [model.SerializeToString()]
 
 
+def _make_ncnn() -> list[bytes]:
+    attention = (
+        *("Input in 0 1 a", "Split s 1 2 a b c", "Pooling mean 1 1 b d 0=1 4=1"),
+        *("InnerProduct fc 1 1 d e 0=3 1=1 2=9 9=4", "BinaryOp times 2 1 c e f 0=2"),
+        *("Slice cut 1 2 f g h -23300=2,1,-233", "Concat join 2 1 h g i"),
+        *("Reorg fold 1 1 i j 0=2", "PReLU slopes 1 1 j k 0=12", "PixelShuffle up 1 1 k l 0=2"),
+        "Deconvolution grow 1 1 l m 0=3 1=4 3=2 4=1 5=1 6=144",
+    )
+    return [join_lines().encode(), join_lines(attention).encode()]
+
+
 FORMATS: dict[str, Seeds] = {
     "png": Seeds("image", ".png", _make_png),
     "jpeg": Seeds("image", ".jpg", _make_jpeg),
@@ -229,4 +241,5 @@ FORMATS: dict[str, Seeds] = {
     "safetensors": Seeds("model", ".safetensors", _make_safetensors),
     "pth": Seeds("model", ".pth", _make_pth),
     "onnx": Seeds("model", ".onnx", _make_onnx),
+    "ncnn": Seeds("ncnn", ".param", _make_ncnn),
 }

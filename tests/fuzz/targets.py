@@ -1,6 +1,7 @@
 """What is done with a damaged input, as the programs do it, and what comes of it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 
@@ -12,12 +13,16 @@ from PIL import Image
 from sr.errors import UserError
 from sr.io.video.frame import OutputMismatchError
 from sr.models.load import load_generator
+from sr.models.ncnn_graph import trace_program
+from sr.models.ncnn_program import read_program
 from sr.models.spandrel_models import list_architectures
 from sr.options.import_basicsr import import_basicsr
 from sr.options.load import load_options
 from sr.options.read_yaml import read_option_text
 
 list_architectures()  # imports spandrel now, not while one input is judged
+
+MAX_WEIGHT_BYTES = 2**24  # that are written for one input
 
 OK, CLEAR, MISMATCH, WRONG = "ok", "clear error", "mismatch", "wrong error"
 
@@ -81,6 +86,16 @@ def _load_model(path: Path) -> None:
         loaded.network(torch.rand(1, loaded.num_channels, 16, 16))
 
 
+def _load_ncnn(path: Path) -> None:
+    """With weights of the size that the damaged text states, so that ncnn reads it."""
+    with suppress(ValueError):
+        graph = trace_program(read_program(path))
+        num_bytes = sum(4 * each.count + 4 * each.is_tagged for each in graph.weights)
+        if num_bytes < MAX_WEIGHT_BYTES:
+            path.with_suffix(".bin").write_bytes(bytes(num_bytes))
+    _load_model(path)
+
+
 _TARGETS: dict[str, Callable[[Path], object]] = {
     "image": _upscale_image,
     "video": _upscale_video,
@@ -88,4 +103,5 @@ _TARGETS: dict[str, Callable[[Path], object]] = {
     "options": load_options,
     "basicsr": _translate,
     "model": _load_model,
+    "ncnn": _load_ncnn,
 }

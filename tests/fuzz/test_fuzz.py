@@ -1,6 +1,7 @@
 """The harness itself, and some damaged inputs of every format; `make fuzz` has more."""
 
 import os
+import sys
 from pathlib import Path
 from random import Random
 
@@ -11,7 +12,14 @@ from fuzz.mutate import mutate
 from fuzz.seeds import FORMATS
 from sr.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
 NUM_INPUTS = 3 * len(FORMATS)  # `make fuzz` has more
+
+
+@pytest.fixture
+def warm_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What forks processes finds what it is to import before, as in `make fuzz`."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
 
 
 @pytest.mark.parametrize("name", FORMATS)

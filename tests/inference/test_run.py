@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sr.errors import NoInputError, UsageError, UserError
 from sr.inference import image
 from sr.inference.channels import Channels
 from sr.inference.options import STREAM, InferOptions, OutputOptions, RuntimeOptions
-from sr.inference.run import run
+from sr.inference.run import LONG_RUN, run
 from sr.io.image_reader import open_image, read_header
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
@@ -113,6 +114,33 @@ def test_other_scales_are_reached_by_passes_and_resampling(
     options = ask([images / "a.png"], tmp_path / "o.png", outscale=outscale)
     run(options, Listener(), [upscaler()])
     assert read_rgb8(tmp_path / "o.png").shape[:2] == size
+
+
+@pytest.mark.parametrize(
+    ("least", "runtime", "used"),
+    [
+        (1, {}, "openvino"),
+        (10**6, {}, "auto"),
+        (1, {"backend": "torch"}, "torch"),
+        (1, {"compile": True}, "auto"),
+    ],
+)
+def test_a_long_run_takes_the_back_end_that_is_fastest(
+    least: int,
+    runtime: dict[str, Any],
+    used: str,
+    images: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(LONG_RUN, "image", least)
+    monkeypatch.setattr("sr.models.choose_backend.choose_backend", lambda *_: "openvino")
+    monkeypatch.setattr("sr.inference.run.make_upscalers", lambda *_args, **_more: [upscaler()])
+    options = replace(ask([images], tmp_path / "out"), model=str(model))
+    listener = Listener()
+    run(replace(options, runtime=RuntimeOptions(**runtime)), listener)
+    assert listener.fields("start")[0]["backend"] == used
 
 
 def test_a_bad_image_does_not_keep_the_others(images: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ from torch import Tensor, nn
 from sr.cli import infer
 from sr.errors import UsageError
 from sr.inference import image, scheduler
+from sr.inference.image import ImagePlan
 from sr.inference.options import InferOptions, OutputOptions
 from sr.inference.run import run
 from sr.inference.tasks import RunSummary
 from sr.io import stop_signals
 from sr.io.atomic_write import atomic_write
+from sr.io.image_reader import Header
 from sr.io.process_lock import LockedError, locate_lock
 from sr.io.rgb8 import write_rgb8
 from sr.tiling.upscaler import Upscaler
@@ -256,3 +259,28 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "gib", "expected"),
+    [
+        (["cpu", "cpu"], 64, 4),
+        (["cuda"], 64, 16),  # one for each core
+        (["cuda"], 4, 6),  # results of 170 MB in a quarter of the memory
+        (["cuda"], 0.1, 2),
+        (["cuda"] * 4, 0.1, 8),
+    ],
+)
+def test_next_to_a_gpu_as_many_images_are_written_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kinds: list[str], gib: float, expected: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    memory = SimpleNamespace(available=gib * 2**30)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
+    header = Header(height=1, width=1, num_bands=3, depth=8, num_frames=2, notes=())
+    plan = ImagePlan(header, (5000, 5680), 1, 3, 8, is_resampled=False, megapixels=1.0)
+    tasks: Any = [SimpleNamespace(kind="image", plan=each) for each in (plan, None)]
+    upscalers: Any = [SimpleNamespace(scale=2, device=torch.device(kind)) for kind in kinds]
+    options = InferOptions([tmp_path], OutputOptions(tmp_path))
+    made = scheduler.Scheduler(tasks, options, upscalers, None, None)
+    assert made._count_image_threads() == expected

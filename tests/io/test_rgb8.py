@@ -324,3 +324,15 @@ def test_a_large_rotated_photograph_is_turned_upright(tmp_path: Path, suffix: st
     assert turned.shape == (1200, 900, 3)
     if suffix != ".jpg":
         assert np.array_equal(turned, np.rot90(image, -1))
+
+
+def test_what_leaves_the_device_is_rounded_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[torch.Tensor] = []
+
+    def copy(x: torch.Tensor) -> torch.Tensor:
+        copied.append(x)
+        return x
+
+    monkeypatch.setattr("sr.io.rgb8.copy_to_cpu", copy)
+    assert tensor_to_rgb8(torch.rand(1, 3, 4, 5)).flags.c_contiguous
+    assert [(x.dtype, tuple(x.shape)) for x in copied] == [(torch.uint8, (4, 5, 3))]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.device import DeviceError
-from sr.errors import ModelFileError
+from sr.errors import ModelFileError, UserError
 from sr.models.backends import BACKENDS, TOLERANCE, use_backend
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import read_onnx, write_onnx
@@ -38,10 +38,19 @@ needs_openvino = pytest.mark.skipif(not has("openvino"), reason="needs the extra
 needs_onnx = pytest.mark.skipif(
     not has("onnx", "onnxruntime", "onnxscript"), reason="needs the extra onnx"
 )
+needs_ncnn = pytest.mark.skipif(not has("ncnn", "pnnx"), reason="needs the extra ncnn")
 OTHERS = [
     pytest.param("onnxruntime", marks=needs_onnx),
     pytest.param("openvino", marks=needs_openvino),
+    pytest.param("ncnn", marks=needs_ncnn),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 class ByBrightness(nn.Module):
@@ -129,7 +138,7 @@ def test_all_but_the_network_is_kept(backend: str) -> None:
     for field in fields(LoadedGenerator):
         if field.name not in ones_of_the_runtime:
             assert getattr(theirs, field.name) == getattr(ours, field.name), field.name
-    assert theirs.on_cpu_only
+    assert theirs.on_cpu_only == (backend != "ncnn")
     assert not theirs.network.training
     assert run_by(ours, "torch") is ours
 
@@ -266,12 +275,17 @@ def test_an_export_that_fails_says_so_in_one_line(
             "tensorrt",
             "cpu",
             torch.float32,
-            "expected one of torch, onnxruntime, openvino, got 't",
+            "expected one of torch, onnxruntime, openvino, ncnn, got 't",
         ),
         ("onnxruntime", "cuda", torch.float32, "runs on the CPU only, got device cuda"),
         ("openvino", "mps", torch.float32, "runs on the CPU only, got device mps"),
         ("onnxruntime", "cpu", torch.bfloat16, "expected precision fp32, got bf16"),
         ("openvino", "cpu", torch.float16, "expected precision fp32 or bf16, got fp16"),
+        ("ncnn", "mps", torch.float32, "runs on vulkan or cpu, got device mps"),
+        ("ncnn", "cpu", torch.bfloat16, "expected precision fp32 on cpu, got bf16"),
+        ("ncnn", "vulkan:0", torch.bfloat16, "expected precision fp32 or fp16 on vulkan:0"),
+        ("torch", "vulkan:0", torch.float32, "got vulkan:0, where only ncnn runs"),
+        ("openvino", "vulkan:0", torch.float32, "got vulkan:0, where only ncnn runs"),
     ],
 )
 def test_what_a_backend_lacks_is_refused(
@@ -291,6 +305,7 @@ def test_bf16_of_what_needs_fp32_is_refused(onnx_path: Path) -> None:
     ("backend", "missing", "command"),
     [
         ("onnxruntime", "onnxscript", r"pip install -e '\.\[onnx\]'"),
+        ("ncnn", "pnnx", r"pip install -e '\.\[ncnn\]'"),
         ("openvino", "openvino", r"pip install -e '\.\[openvino\]'"),
     ],
 )
@@ -298,7 +313,7 @@ def test_a_missing_extra_is_named(
     backend: str, missing: str, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ModelFileError, match=rf"\({missing} is missing\): {command}"):
+    with pytest.raises(UserError, match=rf"\({missing} is missing\): {command}"):
         run_by(compact(), backend)
 
 

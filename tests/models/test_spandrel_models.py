@@ -86,5 +86,7 @@ def test_weights_that_only_look_like_a_network_are_refused(tmp_path: Path) -> No
 
 def test_a_network_of_others_has_no_counterpart_here(tmp_path: Path) -> None:
     path = saved(swinir(), tmp_path)
-    with pytest.raises(ModelFileError, match=r"SwinIR.* has no counterpart here.* \.onnx only"):
+    with pytest.raises(
+        ModelFileError, match=r"SwinIR.* has no counterpart here.* \.onnx and \.param only"
+    ):
         convert_model(path, tmp_path / "ours.safetensors")

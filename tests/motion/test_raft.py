@@ -58,6 +58,18 @@ def test_flow_of_small_frames_has_their_size_and_is_the_same_each_time(
     assert not np.array_equal(method(b, a), flow)
 
 
+def test_it_runs_in_full_fp32_whatever_other_threads_do(path: Path, moved: Moved) -> None:
+    class Watching(Constant):
+        def forward(self, a: Tensor, b: Tensor, num_flow_updates: int) -> list[Tensor]:
+            self.precision = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+            return super().forward(a, b, num_flow_updates)
+
+    method = RAFT("small", path, CPU)
+    method.network = network = Watching()
+    method(moved(0, 0), moved(2, 1))
+    assert network.precision == "ieee"
+
+
 @pytest.mark.parametrize(
     ("size", "factor", "given"),
     [

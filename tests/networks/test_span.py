@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from sr.networks.span import SPAN, Conv3XC, add_branches
 from sr.optim.ema import Ema
+from sr.tiling.runner import prepare_network, run_network
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +92,27 @@ def test_the_fused_network_equals_the_trained_one(normalise: bool) -> None:
     network = shaken(SPAN(2, 8, 3, normalise))
     branches, fused = both_forms(network, torch.rand(2, 3, 9, 13))
     assert difference(fused, branches) < 1e-5
+
+
+def test_for_inference_the_kernels_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, lr = shaken(SPAN(2, 8, 2)).eval(), torch.rand(1, 3, 9, 7)
+    keys = list(network.state_dict())
+    with torch.no_grad():
+        expected = network(lr)
+    prepared = prepare_network(network, torch.device("cpu"))
+    monkeypatch.delattr(Conv3XC, "fuse")
+    for dtype in (torch.float32, torch.bfloat16):
+        sr = run_network(prepared, lr, dtype).float()
+        assert difference(sr, expected) < (1e-6 if dtype == torch.float32 else 0.05)
+    assert sum(isinstance(layer, nn.Conv2d) for layer in prepared.modules()) == 10
+    monkeypatch.undo()
+    assert list(network.state_dict()) == keys  # for saving, exporting and training
+    assert any(isinstance(layer, Conv3XC) for layer in network.modules())
+
+
+def test_a_network_without_layers_to_fuse_is_not_copied() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1))
+    assert prepare_network(network, torch.device("cpu")) is network
 
 
 def test_both_forms_have_the_same_gradients() -> None:

@@ -1,6 +1,7 @@
 """Memory a pixel: measured small, right when large; tiles as large as it allows."""
 
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 import pytest
@@ -13,10 +14,12 @@ from sr.networks.srresnet import SRResNet
 from sr.tiling import auto_tile_size as memory
 from sr.tiling.auto_tile_size import (
     MIN_TILE_SIZE,
+    choose_batch_size,
     choose_tile_size,
     measure_bytes_per_pixel,
     measure_peak_bytes,
 )
+from sr.tiling.tiles import split_image
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE
 
 CPU = torch.device("cpu")
@@ -126,6 +129,78 @@ def test_tiles_stay_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tile_size(monkeypatch, 0) == MIN_TILE_SIZE
     assert tile_size(monkeypatch, 2**50, multiple=48) == 480
     assert tile_size(monkeypatch, 0, multiple=48) == 48
+
+
+@pytest.mark.parametrize("constant", [0, 10**9])
+def test_scratch_memory_that_a_library_keeps_makes_no_pixel_free(
+    monkeypatch: pytest.MonkeyPatch, constant: int
+) -> None:
+    """Of a GPU, in whose place stands torch's device without memory."""
+    passes: list[int] = []
+
+    def measure(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> int:
+        assert len(passes) == 2  # before the first is measured
+        return 100 * lr.shape[2] * lr.shape[3] + (constant if lr.shape[2] == 32 else 0)
+
+    def warm_up(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> Tensor:
+        passes.append(1)
+        return lr
+
+    monkeypatch.setattr(memory, "measure_peak_bytes", measure)
+    monkeypatch.setattr(memory, "run_network", warm_up)
+    expected = 12 if constant else 100  # at least the result itself
+    assert measure_bytes_per_pixel(Plain(), torch.device("meta"), FP32) == expected
+
+
+def choose_on_gpu(
+    monkeypatch: pytest.MonkeyPatch, free: int, tile_size: int, a_pixel: int = 48, halo: int = 8
+) -> tuple[int, int]:
+    """Return the tile size and the batch size for a given one."""
+    monkeypatch.setattr(memory, "count_free_bytes", lambda _: free)
+    monkeypatch.setattr(memory, "measure_bytes_per_pixel", lambda *_: a_pixel)
+    given: Any = {
+        "scale": 1, "halo": halo, "device": torch.device("cuda", 0), "dtype": FP32,
+        "num_patches": 2, "share": 0.5,
+    }  # fmt: skip
+    return choose_tile_size(Plain(), **given), choose_batch_size(Plain(), tile_size, **given)
+
+
+@pytest.mark.parametrize(
+    ("tile_size", "batch_size"), [(64, 16), (128, 4), (100, 4), (129, 1), (512, 1), (0, 1)]
+)
+def test_small_tiles_go_through_a_gpu_together(
+    monkeypatch: pytest.MonkeyPatch, tile_size: int, batch_size: int
+) -> None:
+    assert choose_on_gpu(monkeypatch, 2**40, tile_size)[1] == batch_size
+    network = Plain()
+    given: Any = {"scale": 1, "halo": 8, "dtype": FP32}
+    assert choose_batch_size(network, tile_size, device=CPU, **given) == 1
+
+
+@pytest.mark.parametrize("fitting", [1, 2, 7, 100])
+def test_no_more_tiles_go_through_a_gpu_together_than_there_is_memory_for(
+    monkeypatch: pytest.MonkeyPatch, fitting: int
+) -> None:
+    a_pixel = 2 * 1.6 * (48 + 12 + 3 * 12)
+    free = int(2 * fitting * (32 + 16) ** 2 * a_pixel) + 1000
+    chosen, batch_size = choose_on_gpu(monkeypatch, free, 32)
+    assert batch_size == min(fitting, 64)
+    assert batch_size * (32 + 16) ** 2 * a_pixel <= 0.5 * free
+    assert (chosen + 16) ** 2 * a_pixel <= 0.5 * free or chosen == MIN_TILE_SIZE
+
+
+def test_a_large_gpu_takes_frames_of_full_hd_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    tile_size, _ = choose_on_gpu(monkeypatch, 2**37, 0, a_pixel=400)
+    assert len(split_image(720, 1280, tile_size=tile_size, halo=8)) == 1
+    assert len(split_image(1080, 1920, tile_size=tile_size, halo=8)) == 1
+
+
+def test_no_tensor_on_a_gpu_has_more_elements_than_kernels_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_pixel = 8 * 64 * 16 * 2  # eight maps of 64 channels at scale 4 in 16 bits
+    tile_size, _ = choose_on_gpu(monkeypatch, 2**50, 0, a_pixel=a_pixel)
+    assert (tile_size + 16) ** 2 * a_pixel <= 2**31 * 4
 
 
 def test_without_weights_to_be_seen_nothing_is_measured() -> None:

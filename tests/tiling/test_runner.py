@@ -232,6 +232,8 @@ def test_tf32_is_off_until_the_last_of_several_threads_is_done() -> None:
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 bytes"), True),
         (RuntimeError("[enforce fail] . DefaultCPUAllocator: not enough memory: you tried"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("FIND was unable to find an engine to execute this computation"), True),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
         (ValueError("not enough memory"), False),
         (KeyboardInterrupt(), False),

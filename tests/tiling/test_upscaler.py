@@ -1,5 +1,7 @@
 """The upscaler: tiled equals whole, at every size."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -211,6 +213,26 @@ def test_a_batch_of_tiles_gives_what_they_give_one_by_one(
     assert max(sizes) <= batch_size
     if (height, width, batch_size) == (80, 96, 16):  # five rows, each of a tile, four and a tile
         assert sizes == [1, 4, 1, 1, 4, 2, 4, 2, 4, 1, 1, 4, 1]
+
+
+def test_a_device_for_one_thread_is_held_while_the_network_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: list[torch.device] = []
+
+    @contextmanager
+    def hold(device: torch.device) -> Iterator[None]:
+        held.append(device)
+        yield
+        held.pop()
+
+    monkeypatch.setattr("sr.tiling.upscaler.hold_device", hold)
+    network, seen = convolutions(2), []
+    network.register_forward_pre_hook(lambda *_: seen.append(list(held)))
+    upscaler(network)(random_image(20, 20))
+    assert seen
+    assert all(devices == [CPU] for devices in seen)
+    assert not held
 
 
 def test_a_batch_of_no_tile_is_refused() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-import pytest
 import torch
 
 from sr.build_data import find_training_sources
@@ -23,13 +22,12 @@ MIXED = (
 )
 
 
-@pytest.mark.parametrize("degradation", ["null", "{type: Light}"])
 def test_a_mixture_goes_on_where_it_was_left_with_or_without_workers(
-    tiny_options: Callable[..., Options], photographs: Path, tmp_path: Path, degradation: str
+    tiny_options: Callable[..., Options], photographs: Path, tmp_path: Path
 ) -> None:
     options = tiny_options(
         MIXED % (PHOTOS % photographs),
-        f"datasets.train.degradation={degradation}",
+        "datasets.train.degradation={type: Light}",
         "datasets.train.detail_measure=residual",
     )
     sources = find_training_sources(options, torch.device("cpu"))

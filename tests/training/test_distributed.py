@@ -1,143 +1,150 @@
-"""Runs that a launcher starts, in two processes where it can."""
+"""Runs that launchers start: two processes of torchrun, one of accelerate."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import pytest
 import torch
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
+from helpers.runs import load_state
+from torch import Tensor
 
+from sr.cli.train import main
+from sr.device import DeviceError
 from sr.options.load import dump_options
 from sr.options.schema import Options
-from sr.training.checkpoint import read_state
+from sr.training.distributed import choose_local_device
 from sr.training.run import train
 
+MakeOptions = Callable[..., Options]
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHERS = {
-    "torchrun": ["torch.distributed.run", "--standalone", "--nproc-per-node=2"],
-    "accelerate": [
-        "accelerate.commands.launch",
-        "--cpu",  # one process: more of them on CPUs are torchrun's
-        "--num_processes=1",
-        "--num_machines=1",
-        "--mixed_precision=no",
-        "--dynamo_backend=no",
-    ],
-}
+RUN_EACH = """
+import os, sys
+from pathlib import Path
+from sr.cli.train import main
+from sr.losses import pixel
+
+def l1(sr, hr):
+    calls.append(1)
+    if name == "fault" and rank == "1" and len(calls) == 5:
+        raise OSError("the disk is gone")
+    return true_l1(sr, hr)
+
+true_l1, pixel.l1, rank = pixel.l1, l1, os.environ["RANK"]
+for file in list(sys.argv[1:]):
+    name, calls, sys.argv = Path(file).stem, [], ["train.py", "-opt", file]
+    try:
+        main()
+    except SystemExit as end:
+        Path(f"{file}.{rank}").write_text(str(end.code))
+"""
+"""As train.py with each of several option files; in the run that is called fault, one fails."""
 
 
-def launch(
-    script: Path, options: Options, tmp_path: Path, launcher: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a script like train.py with these options."""
-    file = tmp_path / f"{options.name}.yml"
-    file.write_text(dump_options(options))
-    return subprocess.run(
-        [sys.executable, "-m", *LAUNCHERS[launcher], str(script), "-opt", str(file)],
+def write_options(options: Options, folder: Path) -> str:
+    path = folder / f"{options.name}.yml"
+    path.write_text(dump_options(options))
+    return str(path)
+
+
+def assert_close(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_together(
+    tiny_options: MakeOptions, gan_options: MakeOptions, tmp_path: Path
+) -> None:
+    # All in one start of two processes, which takes longer than the runs.
+    common = ("train.steps=4", "validate.interval=4", "train.optimizer={type: Adam}")
+    half, whole = (
+        ("datasets.train.batch_size=2", "train.accumulation=2", *common),
+        ("datasets.train.batch_size=8", *common),
+    )
+    # Spectral normalization would go on by one iteration a batch, not a step.
+    patchgan = "discriminator={type: PatchGAN, num_features: 4, num_layers: 1, normalisation: none}"
+    teacher = "losses.teacher={model: compact_x2, inputs: [lr, zoomed]}"
+    monitor = "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}"
+    gan = gan_options("name=gan", *half, patchgan)
+    taught = tiny_options("name=taught", *half, teacher)
+    alarm = gan_options("name=alarm", "train.steps=100000", monitor)
+    fault = tiny_options("name=fault", "train.steps=100000")
+    (tmp_path / "run_each.py").write_text(RUN_EACH)
+    files = [write_options(options, tmp_path) for options in (gan, taught, alarm, fault)]
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [sys.executable, "-m", *torchrun, "run_each.py", *files],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
+    codes = {"gan": "0", "taught": "0", "alarm": "1"}  # the fault ends all, without a hang
+    expected = {f"{name}.yml.{rank}": code for name, code in codes.items() for rank in (0, 1)}
+    ends = {path.name: path.read_text() for path in tmp_path.glob("*.yml.*")}
+    assert ends == expected, done.stderr
+    assert done.returncode != 0
+    assert "OSError: the disk is gone" in done.stderr
+    assert "step 3: mean" in done.stderr
+    assert "colors drift" in done.stderr
 
-
-def final_state(options: Options) -> dict[str, Any]:
-    folder = options.log.folder / options.name / "checkpoints"
-    return read_state(folder / "step_000000004.state")
-
-
-def test_two_processes_learn_what_one_learns_from_the_doubled_batch(
-    gan_options: Callable[..., Options], tmp_path: Path
-) -> None:
-    # Spectral normalization would go on by one iteration a batch, not a step.
-    patchgan = "discriminator={type: PatchGAN, num_features: 4, num_layers: 1, normalisation: none}"
-    common = ("train.steps=4", "validate.interval=4", "train.optimizer={type: Adam}", patchgan)
-    two = gan_options("name=two", "datasets.train.batch_size=2", "train.accumulation=2", *common)
-    one = gan_options("name=one", "datasets.train.batch_size=8", *common)
-    done = launch(ROOT / "train.py", two, tmp_path, "torchrun")
-    assert done.returncode == 0, done.stderr
-    assert train(one)
-
-    ours, theirs = final_state(two), final_state(one)
+    alone = gan_options("name=alone", *whole, patchgan)
+    assert train(alone)
+    ours, theirs = load_state(gan, 4), load_state(alone, 4)
     for part in ("generator", "ema"):
-        for name, value in ours[part].items():
-            torch.testing.assert_close(value, theirs[part][name], rtol=1e-4, atol=1e-5)
-    expected = theirs["adversarial"]["discriminator"]
-    for name, value in ours["adversarial"]["discriminator"].items():
-        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
+        assert_close(ours[part], theirs[part])
+    for state in (ours, theirs):
+        state |= state["adversarial"]
+    assert_close(ours["discriminator"], theirs["discriminator"])
+    alone = tiny_options("name=taught_alone", *whole, teacher)
+    assert train(alone)
+    assert_close(load_state(taught, 4)["generator"], load_state(alone, 4)["generator"])
 
-    assert done.stderr.count("finished, saved") == 1  # only the first process prints and writes
-    folder = two.log.folder / "two"
+    folder = gan.log.folder / "gan"
+    assert done.stderr.count(f"finished, saved {folder}") == 1  # the first prints and writes
     assert (folder / "log.jsonl").read_text().count('"event": "done"') == 1
     assert len(list((folder / "tensorboard").iterdir())) == 1
     assert not list(folder.glob("images*"))
 
 
-def test_two_processes_learn_from_a_teacher_what_one_learns(
-    tiny_options: Callable[..., Options], tmp_path: Path
-) -> None:
-    teacher = "losses.teacher={model: compact_x2, inputs: [lr, zoomed]}"
-    common = ("train.steps=4", "validate.interval=4", "train.optimizer={type: Adam}", teacher)
-    two = tiny_options("name=two", "datasets.train.batch_size=2", "train.accumulation=2", *common)
-    one = tiny_options("name=one", "datasets.train.batch_size=8", *common)
-    done = launch(ROOT / "train.py", two, tmp_path, "torchrun")
-    assert done.returncode == 0, done.stderr
-    assert train(one)
-    theirs = final_state(one)["generator"]
-    for name, value in final_state(two)["generator"].items():
-        torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
-
-
 def test_accelerate_launch_trains_like_the_plain_command(
-    gan_options: Callable[..., Options], tmp_path: Path
+    gan_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched, plain = (gan_options(f"name={name}", "train.steps=4") for name in ("a", "b"))
-    done = launch(ROOT / "train.py", launched, tmp_path, "accelerate")
-    assert done.returncode == 0, done.stderr
+    command = ["train.py", "-opt", write_options(launched, tmp_path)]
+    # One process: more of them on CPUs are torchrun's.
+    flags = ["--cpu", "--num_processes=1", "--num_machines=1", "--mixed_precision=no"]
+    parsed = launch_command_parser().parse_args([*flags, "--dynamo_backend=no", *command])
+    started, environment = prepare_simple_launcher_cmd_env(_validate_launch_command(parsed)[0])
+    assert started == [sys.executable, *command]
+    with monkeypatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as end:
+            main()
+    assert end.value.code == 0
     assert train(plain)
-    ours, theirs = (final_state(options)["generator"] for options in (launched, plain))
-    for name, value in ours.items():
-        torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
+    assert_close(load_state(launched, 4)["generator"], load_state(plain, 4)["generator"])
 
 
-def test_a_fault_of_one_process_ends_all_without_a_hang(
-    tiny_options: Callable[..., Options], tmp_path: Path
-) -> None:
-    options = tiny_options("name=fault", "train.steps=100000")
-    script = tmp_path / "fails_on_the_second.py"
-    script.write_text(
-        "import os, sys\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from sr.losses import pixel\n"
-        "from sr.cli.train import main\n"
-        "true_l1, calls = pixel.l1, []\n"
-        "def l1(sr, hr):\n"
-        "    calls.append(1)\n"
-        "    if os.environ['RANK'] == '1' and len(calls) == 5:\n"
-        "        raise OSError('the disk is gone')\n"
-        "    return true_l1(sr, hr)\n"
-        "pixel.l1 = l1\n"
-        "main()\n"
-    )
-    done = launch(script, options, tmp_path, "torchrun")
-    assert done.returncode != 0
-    assert "the disk is gone" in done.stderr
-
-
-def test_an_alarm_of_the_monitor_ends_all_processes_alike(
-    gan_options: Callable[..., Options], tmp_path: Path
-) -> None:
-    monitor = "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}"
-    done = launch(
-        ROOT / "train.py",
-        gan_options("name=monitor", "train.steps=100000", monitor),
-        tmp_path,
-        "torchrun",
-    )
-    assert done.returncode != 0
-    assert "step 3: mean" in done.stderr
-    assert "colors drift" in done.stderr
+def test_each_process_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert choose_local_device("cuda:1") == torch.device("cuda", 1)  # one process
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for rank in (0, 1):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        assert choose_local_device("auto") == torch.device("cuda", rank)
+    with pytest.raises(DeviceError, match=r"expected auto for several processes.*got cuda:1"):
+        choose_local_device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(DeviceError, match="process 3 of this machine"):
+        choose_local_device("auto")

@@ -73,7 +73,10 @@ class WindowStage:
                     batch = Batch((batch.turn + 1) % len(self._devices))
                 if is_new:
                     batch.lr.append(lr)
-                    batch.windows.append(self._pack(scene, number, self._devices[batch.turn]))
+                    device = self._devices[batch.turn]
+                    # On both: a copy from one GPU to another waits for the streams of both.
+                    pack = on_own_stream(self._pack, device)
+                    batch.windows.append(pack(scene, number, device))
                 batch.frames.append(frame)
                 batch.is_new.append(is_new)
         if batch.frames:

@@ -12,7 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sr.inference.load_upscaler import FILLING_SIZE
+from sr.device import choose_shared_device
+from sr.inference.load_upscaler import NUM_PATCHES
 from sr.inference.options import Alpha
 from sr.inference.video.frame_windows import WindowStage, with_neighbors
 from sr.inference.video.plan import VideoPlan
@@ -22,6 +23,8 @@ from sr.inference.video.temporal_filter import TemporalFilter
 from sr.io.video.frame import Frame
 from sr.io.video.pixels.yuv import Conversion
 from sr.io.video.read.decode_errors import DamageError
+from sr.tiling.auto_tile_size import FILLING_SIZE
+from sr.tiling.read_ahead import on_own_stream
 from sr.tiling.upscaler import Upscaler
 
 NUM_DECODED = 8  # frames of the source that wait; small ones
@@ -79,10 +82,13 @@ class Pipeline:
         self._filter = TemporalFilter() if temporal_filter else None
         self._sink = sink
         self._window, self._flow = upscalers[0].window, upscalers[0].flow
-        self._devices = [upscaler.device for upscaler in upscalers]
+        self._devices = [choose_shared_device(upscaler.device) for upscaler in upscalers]
         info = plan.info
         self._conversion = Conversion(info.layout, info.color, info.siting)
-        self._batch_size = choose_batch_size(info.height, info.width, self._devices[0])
+        self._batch_size = min(
+            choose_batch_size(info.height, info.width, upscaler.tile_size, upscaler.device)
+            for upscaler in upscalers
+        )
 
     def run(self) -> Iterator[tuple[Frame, Tensor]]:
         """Yield each frame from the first one on with its (1, 3, H, W), RGB, not clamped.
@@ -157,13 +163,19 @@ class Pipeline:
         results: Iterable[tuple[Frame, Tensor]], sink: FrameSink
     ) -> Iterator[tuple[Frame, Tensor]]:
         for frame, sr in results:
-            sink.process(sr[:, :3])
+            on_own_stream(sink.process, sr.device)(sr[:, :3])
             yield frame, sr
         sink.flush()
 
 
-def choose_batch_size(height: int, width: int, device: torch.device) -> int:
-    """Return how many frames go through the network together: small ones do not fill a GPU."""
+def choose_batch_size(height: int, width: int, tile_size: int, device: torch.device) -> int:
+    """Return how many frames go through the network together: small ones do not fill a GPU.
+
+    Not of more pixels than tiles of `tile_size` have, which there is memory for; 0 for any.
+    """
     if device.type != "cuda":
         return 1
-    return min(max(FILLING_SIZE**2 // (height * width), 1), MAX_BATCH_SIZE)
+    pixels = FILLING_SIZE**2
+    if tile_size:
+        pixels = min(pixels, NUM_PATCHES * tile_size**2)
+    return min(max(pixels // (height * width), 1), MAX_BATCH_SIZE)

@@ -71,9 +71,14 @@ def locate_segments(output: Path) -> Path:
     return output.with_name(f".{output.name}.parts")
 
 
-def choose_frames_per_segment(height: int, width: int) -> int:
-    """Return the frames per segment: 300 of 1280x720, 192 of 1920x1080, 48 of 4K."""
+def choose_frames_per_segment(height: int, width: int, *, on_gpu: bool = False) -> int:
+    """Return the frames per segment: 300 of 1280x720, 192 of 1920x1080, 48 of 4K.
+
+    on_gpu: for an encoder of a GPU, which takes longer to start than such frames to encode: 300.
+    """
     least, most = _SEGMENT_FRAMES
+    if on_gpu:
+        return most
     return min(max(_SEGMENT_PIXELS // (height * width), least), most)
 
 

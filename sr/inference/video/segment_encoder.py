@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 
+from av.video.frame import VideoFrame
+
 from sr.inference.events import Emit
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.progress import Progress
 from sr.inference.video.resume import SegmentManifest, choose_frames_per_segment
 from sr.inference.video.stages import convert_to_planes
-from sr.io.video.encode.segment_writer import SegmentWriter
-from sr.io.video.frame import Frame, Planes, VideoError
+from sr.io.video.encode.codecs import CODECS
+from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
+from sr.io.video.frame import Frame, VideoError
 from sr.io.video.pixels.yuv import Conversion
 
 NUM_LEVELS = 4  # frames that wait to be encoded
@@ -37,7 +40,9 @@ class SegmentEncoder:
         self._manifest = manifest
         self._emit = emit
         self._frames_per_segment = frames_per_segment or choose_frames_per_segment(
-            plan.encoding.height, plan.encoding.width
+            plan.encoding.height,
+            plan.encoding.width,
+            on_gpu=CODECS[plan.encoding.encoder].on_gpu,
         )
         self._progress = Progress(manifest.num_frames, plan.info.num_frames)
         self._disk_gib: float | None = None
@@ -51,18 +56,21 @@ class SegmentEncoder:
         plan, encoding = self._plan, self._encoding
         conversion = Conversion(encoding.layout, encoding.color, encoding.siting)
         pad = (encoding.height - plan.height, encoding.width - plan.width)
-        levels = convert_to_planes(pipeline.run(), conversion, encoding.layout, pad)
+        planes = convert_to_planes(pipeline.run(), conversion, encoding.layout, pad)
+        levels = ((frame, make_frame(each, encoding)) for frame, each in planes)
         frames = pipeline.prefetcher.prefetch("levels", levels, NUM_LEVELS)
         while (frame := next(frames, None)) is not None:
             rest = islice(frames, self._frames_per_segment - 1)
             self._encode_segment(chain([frame], rest), pipeline)
             self._check_disk()
 
-    def _encode_segment(self, frames: Iterator[tuple[Frame, Planes]], pipeline: Pipeline) -> None:
+    def _encode_segment(
+        self, frames: Iterator[tuple[Frame, VideoFrame]], pipeline: Pipeline
+    ) -> None:
         info = self._plan.info
         with self._manifest.add_segment() as (path, segment), ExitStack() as stack:
             writer: SegmentWriter | None = None
-            for frame, planes in frames:
+            for frame, filled in frames:
                 if writer is None:
                     segment.first = frame.pts
                     writer = stack.enter_context(
@@ -76,7 +84,7 @@ class SegmentEncoder:
                         )
                     )
                 with _name_frame(frame):
-                    writer.write(planes, frame.pts, frame.duration)
+                    writer.write_frame(filled, frame.pts, frame.duration)
                 segment.frames += 1
                 segment.last, segment.end = frame.pts, frame.pts + frame.duration
                 fields = self._progress.advance(pipeline.prefetcher.fills)

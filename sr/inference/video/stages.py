@@ -21,16 +21,16 @@ from sr.inference.options import Alpha
 from sr.inference.video.alpha import upscale_transparent
 from sr.io.video.frame import Frame, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
-from sr.tiling.read_ahead import on_own_stream
+from sr.tiling.read_ahead import fall_back_to_cpu, on_own_stream
 from sr.tiling.runner import NumericError, is_out_of_memory
 from sr.tiling.upscaler import StoppedError, Upscaler
 
 MAX_FRAMES = 32  # of a batch, repeated ones included, so that a still scene does not hold up all
 
 Upscaled = tuple[Frame, Tensor, Tensor]
-"""A frame, lr (1, 3, h, w) and sr (1, 3, H, W), both RGB, not clamped, on the network's device; of
-transparent frames both have alpha as a fourth channel. The very tensors of the frame before where
-both are equal."""
+"""A frame, lr (1, 3, h, w) and sr (1, 3, H, W), both RGB, not clamped, on the network's device
+(instead of MPS on the CPU); of transparent frames both have alpha as a fourth channel. The very
+tensors of the frame before where both are equal."""
 
 
 @dataclass
@@ -137,9 +137,9 @@ class NetworkStage:
         started = time.perf_counter()
         upscaler = self._upscalers[batch.turn]
         given = batch.windows or batch.lr
-        lr = torch.cat(given) if len(given) > 1 else given[0]
         upscale = partial(self._run_network, upscaler)
         try:
+            lr = torch.cat(given) if len(given) > 1 else given[0]
             if not batch.windows and lr.shape[1] == 4:
                 # Done when it returns: other threads read it on streams of their own.
                 sr = on_own_stream(upscale_transparent, lr.device)(lr, self._alpha, upscale)
@@ -222,5 +222,5 @@ def convert_to_planes(
         if last is None or sr is not last[0]:
             if sr.device not in converts:
                 converts[sr.device] = on_own_stream(convert, sr.device)
-            last = (sr, converts[sr.device](sr))
+            last = (sr, fall_back_to_cpu(converts[sr.device], sr))
         yield frame, last[1]

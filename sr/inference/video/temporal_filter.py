@@ -32,9 +32,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sr.device import copy_to_cpu
 from sr.motion.flow import measure_flow, resize_flow, to_luma8
 from sr.motion.scene_cuts import is_cut, measure_agreement
 from sr.motion.warp import Image, warp_image
+from sr.tiling.read_ahead import on_own_stream
 
 Key = TypeVar("Key")
 
@@ -102,6 +104,8 @@ class _Frame(Generic[Key]):
 
     def __init__(self, key: Key, lr: Tensor, sr: Tensor) -> None:
         self.key = key
+        # On a stream of its own, and not behind what the network is at.
+        lr, sr = (on_own_stream(copy_to_cpu, x.device)(x.detach()) for x in (lr, sr))
         self.luma = to_luma8(lr)  # (h, w)
         self.lr = _to_numpy(lr)  # (h, w, 3)
         self.detail = _to_numpy(sr)  # (H, W, 3)
@@ -135,5 +139,5 @@ def _resize(weights: Image, height: int, width: int) -> Image:
 
 def _to_numpy(image: Tensor) -> Image:
     """(1, 3, h, w) to (h, w, 3), float32, own memory."""
-    rows = image.detach()[0].to("cpu", torch.float32).permute(1, 2, 0)
+    rows = image[0].to(torch.float32).permute(1, 2, 0)
     return np.array(rows.numpy(), order="C")

@@ -187,3 +187,4 @@ def test_segments_are_shorter_where_frames_are_larger() -> None:
     assert choose_frames_per_segment(720, 1280) == 300
     assert choose_frames_per_segment(1080, 1920) == 192
     assert choose_frames_per_segment(2160, 3840) == 48
+    assert choose_frames_per_segment(2160, 3840, on_gpu=True) == 300  # of a slow start

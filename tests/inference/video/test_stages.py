@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.inference.video import stages
+from sr.inference.video.pipeline import choose_batch_size
 from sr.inference.video.stages import (
     Batch,
     NetworkStage,
@@ -275,6 +276,17 @@ def test_all_work_on_tensors_is_on_streams_that_are_waited_for(
     results = run_network([10, 200], [Doubling()], size=(HEIGHT, WIDTH))
     list(convert_to_planes(((frame, sr) for frame, _, sr in results), CONVERSION, GRAY, (0, 0)))
     assert {*seen} == {"planes_to_tensors", "interpolate", "tensors_to_planes"}
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "tile_size", "expected"),
+    [(64, 64, 0, 8), (128, 256, 512, 2), (720, 1280, 1024, 1), (64, 64, 64, 2), (64, 64, 32, 1)],
+)
+def test_small_frames_go_through_a_gpu_together_if_tiles_say_there_is_memory(
+    height: int, width: int, tile_size: int, expected: int
+) -> None:
+    assert choose_batch_size(height, width, tile_size, torch.device("cuda", 0)) == expected
+    assert choose_batch_size(height, width, tile_size, CPU) == 1
 
 
 def test_no_frame_is_begun_once_the_work_is_stopped() -> None:

@@ -1,5 +1,6 @@
 """Whole videos through the engine: what comes out is what went in, enlarged, and in time."""
 
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from helpers.videos import CountingNetwork, Listener, upscale
 
 from sr.inference.options import VideoOptions
 from sr.io.rgb8 import read_rgb8
+from sr.io.video.encode.segment_writer import make_frame
 from sr.io.video.read.reader import open_video
 from sr.io.video.time_range import Moment
 
@@ -299,3 +301,17 @@ def test_frames_as_images_are_turned_as_players_would(
     expected = expected[:, ::-1] if hflip else expected
     expected = expected[::-1] if vflip else expected
     np.testing.assert_array_equal(images[1], expected)
+
+
+def test_frames_are_filled_while_others_are_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def fill(*given: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return make_frame(*given)
+
+    monkeypatch.setattr("sr.inference.video.segment_encoder.make_frame", fill)
+    upscale(make_clip(tmp_path / "lr.mkv", 4), tmp_path / "sr.mkv")
+    assert threads == ["sr-levels"] * 4

@@ -7,7 +7,7 @@ checks it; which pixel formats an encoder takes, FFmpeg itself says.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 import av.codec
 
@@ -73,6 +73,8 @@ class Codec:
     """Frames per second that it takes at most."""
     max_depth: int = 16
     """Bits per sample that it encodes at most: NVENC lists formats that hold more."""
+    only_420: bool = False
+    """It encodes no finer chroma than 4:2:0, whatever formats it lists."""
     segment_format: Literal["nut", "mov"] = "nut"
     """FFmpeg's container for segments of its streams."""
     on_gpu: bool = False
@@ -91,6 +93,8 @@ class Codec:
         for name in sorted((one.name for one in listed), key=_PACKED.__contains__):
             layout = None if name.startswith("yuvj") else Layout.parse(_PACKED.get(name, name))
             if layout is None or (layout.alpha and not self.keeps_alpha):
+                continue
+            if self.only_420 and (layout.kind, layout.chroma_shift) != ("yuv", (1, 1)):
                 continue
             # FFV1's slices spoil 4:1:1 and 4:1:0 whose sizes are no multiples of 4.
             if max(layout.chroma_shift) < 2 and layout.depth <= self.max_depth:
@@ -115,7 +119,7 @@ _MP4, _MKV, _WEBM = ".mp4", ".mkv", ".webm"
 
 
 def _describe_nvenc(
-    encoder: str, suffixes: tuple[str, ...], highest: int, default: int, max_depth: int
+    encoder: str, suffixes: tuple[str, ...], highest: int, default: int, **limits: Any
 ) -> Codec:
     """Describe an encoder of NVIDIA's cards, most of which encode H.264 of 8 bits only."""
     return Codec(
@@ -125,8 +129,8 @@ def _describe_nvenc(
         quality=Quality("cq", 1, highest, default, also={"rc": "vbr", "b": "0"}),
         preset=Preset("preset", _NVENC_PRESETS, "p5"),
         rate_options=frozenset({"cq", "qp", "b", "rc"}),
-        max_depth=max_depth,
         on_gpu=True,
+        **limits,
     )
 
 
@@ -185,25 +189,21 @@ _ALL = (
     Codec("prores_ks", (_MKV,), rgb="444", keeps_alpha=True, segment_format="mov"),
     _describe_nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, max_depth=8),
     _describe_nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, max_depth=10),
-    _describe_nvenc("av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, max_depth=10),
+    _describe_nvenc(
+        "av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, max_depth=10, only_420=True
+    ),
 )
 
 CODECS: Mapping[str, Codec] = {codec.encoder: codec for codec in _ALL}
 """By FFmpeg's name of the encoder."""
 
 ALIASES: Mapping[str, str] = {
-    "h264": "libx264",
-    "x264": "libx264",
-    "avc": "libx264",
-    "hevc": "libx265",
-    "h265": "libx265",
-    "x265": "libx265",
-    "av1": "libsvtav1",
-    "svtav1": "libsvtav1",
-    "vp9": "libvpx-vp9",
-    "libvpx": "libvpx-vp9",
+    **dict.fromkeys(("h264", "x264", "avc"), "libx264"),
+    **dict.fromkeys(("hevc", "h265", "x265"), "libx265"),
+    **dict.fromkeys(("av1", "svtav1"), "libsvtav1"),
+    **dict.fromkeys(("vp9", "libvpx"), "libvpx-vp9"),
     "prores": "prores_ks",
-    "nvenc": "h264_nvenc",
+    "nvenc": "hevc_nvenc",  # H.264 of these cards ends at 4096 pixels, less than 4x of 720p
 }
 
 

@@ -251,6 +251,6 @@ def _describe_refusal(encoding: Encoding, printed: list[str]) -> str:
     if not CODECS[encoding.encoder].on_gpu:
         return message
     return (
-        f"{message} (it needs an NVIDIA card with an encoder, and its driver; without one choose "
-        "libx264, libx265 or libsvtav1)"
+        f"{message} (it needs an NVIDIA card with an encoder, which A100, H100 and H200 lack, and "
+        "its driver; without one choose libx264, libx265 or libsvtav1)"
     )

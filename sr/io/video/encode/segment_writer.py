@@ -105,6 +105,14 @@ class SegmentWriter:
         """Encode one frame; it may reach the file later.
 
         planes: as `Encoding.layout` says, `Encoding.height` by `Encoding.width`; they are copied.
+        pts, duration: as `write_frame`, which raises likewise.
+        """
+        self.write_frame(make_frame(planes, self._encoding), pts, duration)
+
+    def write_frame(self, frame: VideoFrame, pts: int, duration: int) -> None:
+        """Encode one frame, which gets a number as its time; it may reach the file later.
+
+        frame: as `make_frame` returns it, which another thread may do meanwhile.
         pts, duration: in units of the time base; pts greater than that of the frame before.
         VideoError: naming the file and the frame, counted from 0 in this segment.
         """
@@ -114,7 +122,6 @@ class SegmentWriter:
             raise VideoError(
                 f"{self._path}, frame {number}: expected a time after {after}, got {pts}"
             )
-        frame = make_frame(planes, self._encoding)
         frame.pts = number
         frame.time_base = self._stream.codec_context.time_base
         self._times.append((pts - self._origin, duration))

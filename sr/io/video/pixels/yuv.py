@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sr.device import copy_to_cpu
 from sr.io.video.frame import Color, Layout, Planes, Siting
 from sr.io.video.pixels import chroma
 
@@ -142,7 +143,9 @@ def planes_to_tensors(planes: Planes, device: torch.device) -> tuple[Tensor, ...
 
 def tensors_to_planes(tensors: Sequence[Tensor], layout: Layout) -> Planes:
     """Move levels from any device to contiguous arrays; memory on the CPU is shared."""
-    return tuple(np.ascontiguousarray(tensor.cpu().numpy(), layout.dtype) for tensor in tensors)
+    return tuple(
+        np.ascontiguousarray(copy_to_cpu(tensor).numpy(), layout.dtype) for tensor in tensors
+    )
 
 
 def _as_tensor(plane: npt.NDArray[np.generic]) -> Tensor:

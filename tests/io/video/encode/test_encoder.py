@@ -10,7 +10,7 @@ import pytest
 from av.sidedata.sidedata import Type
 from helpers.streams import INFO
 
-from sr.io.video.encode.codecs import CODECS, Codec, EncoderError
+from sr.io.video.encode.codecs import CODECS, Codec, EncoderError, choose_codec
 from sr.io.video.encode.encoder import Encoding, plan_encoding, try_encoder
 from sr.io.video.encode.pixel_format import choose_layout
 from sr.io.video.encode.segment_writer import SegmentWriter
@@ -105,6 +105,19 @@ def test_what_cannot_be_done_is_refused_before_the_work(
     for _ in range(2):  # FFmpeg logs the same line once only, unless set otherwise
         with pytest.raises(EncoderError, match=message):
             encoding(suffix=suffix, **choice)
+
+
+def test_cards_encode_av1_of_halved_chroma_only() -> None:
+    layouts = CODECS["av1_nvenc"].list_layouts()
+    assert {layout.pix_fmt for layout in layouts} == {"yuv420p", "yuv420p10le"}
+    fine = replace(YUV420, chroma_shift=(0, 0))
+    layout, notes = choose_layout(CODECS["av1_nvenc"], None, fine)
+    assert layout == YUV420
+    assert notes == ("chroma 4:4:4 becomes 4:2:0: av1_nvenc takes no finer one",)
+
+
+def test_the_short_name_of_cards_encoders_is_of_one_that_takes_more_than_4096_pixels() -> None:
+    assert choose_codec("nvenc", ".mp4").encoder == "hevc_nvenc"
 
 
 @pytest.mark.parametrize("name", ["nvenc", "h264_nvenc", "hevc_nvenc", "av1_nvenc"])

@@ -1,0 +1,20 @@
+"""Where this program keeps what it can make again."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def find_cache_folder() -> Path:
+    """Return the user's folder for it, which need not exist: below XDG_CACHE_HOME if that is set.
+
+    Else ~/.cache/sr, on macOS ~/Library/Caches/sr, on Windows %LOCALAPPDATA%/sr/cache.
+    """
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(chosen):  # others are to be ignored, says the specification
+        return Path(chosen) / "sr"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "sr"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "sr" / "cache"
+    return Path.home() / ".cache" / "sr"
