@@ -71,6 +71,7 @@ def make_commands(folder: Path) -> dict[str, list[str]]:
         "train.py, a wrong option": ["train.py", "-opt", str(faulty)],
         "sr-info --help": ["-c", _CLI.format("info"), "--help"],
         "sr-convert --help": ["-c", _CLI.format("convert"), "--help"],
+        "sr-data --help": ["-c", _CLI.format("data"), "--help"],
         "from sr import Upscaler": ["-c", "from sr import Upscaler"],
     }
 

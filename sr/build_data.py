@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,10 +11,12 @@ from sr.build import build_flow, list_fields
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore, Frames
 from sr.data.frame_folders import find_frame_folders, find_septuplets
-from sr.data.hr_only import find_hr_images
+from sr.data.hr_only import find_hr_images, make_variants
 from sr.data.paired import find_paired_images
+from sr.data.prepare_images import Recipe
+from sr.data.prepared_images import WHOLE, PreparedImages
 from sr.data.random_degradation import Degradation, Stage
-from sr.data.sources import Mixture, Source, list_images
+from sr.data.sources import DataError, Mixture, Source, list_images
 from sr.data.synthetic.images import find_synthetic
 from sr.data.synthetic_clips import MovingPhoto
 from sr.data.videos import find_videos
@@ -37,8 +40,10 @@ def find_training_sources(options: Options, device: torch.device) -> Sequence[So
     if isinstance(data.source, ClipSource):
         return _find_clips(options, data.source, device, _count_min_frames(options))
 
+    prepared = PreparedImages(locate_prepared(options.datasets.cache_folder))
+
     def find(source: ImageSource) -> list[Source[Any]]:
-        return find_image_sources(source, options.scale, data.crop_size)
+        return find_image_sources(source, options.scale, data.crop_size, prepared)
 
     if isinstance(data.source, Mixed):
         return Mixture([(part.share, find(part.source)) for part in data.source.sources])
@@ -56,22 +61,64 @@ def find_validation_sources(options: Options, device: torch.device) -> dict[str,
     return found
 
 
-def find_image_sources(source: ImageSource, scale: int, crop_size: int = 0) -> list[Source[Any]]:
+def find_image_sources(
+    source: ImageSource,
+    scale: int,
+    crop_size: int = 0,
+    prepared: PreparedImages | None = None,
+) -> list[Source[Any]]:
     """Find the images of a source and read their headers. Raises DataError naming all faults.
 
-    crop_size: of the crops that synthetic images are drawn for.
+    crop_size: of the crops that synthetic images are drawn for. prepared: decoded images that are
+    used where there are some.
     """
     match source:
         case HRFolders():
             sizes = source.downscale, source.hr_scale
-            return list(find_hr_images(source.hr, scale, source.exclude, *sizes))
+            given = prepared, source.exclude_list
+            return list(find_hr_images(source.hr, scale, source.exclude, *sizes, *given))
         case PairedFolders():
-            return list(find_paired_images(source.lr, source.hr, scale, source.exclude))
+            folders = source.lr, source.hr
+            given = prepared, source.exclude_list
+            return list(find_paired_images(*folders, scale, source.exclude, *given))
         case Synthetic():
             kinds = ("text", "graphics", "svg", "patterns", "facades")
             shares = {kind: getattr(source, kind) for kind in kinds}
             text = source.text_size, source.fonts
             return [find_synthetic(scale, shares, *text, source.svg_folders, crop_size)]
+
+
+def list_recipes(options: Options) -> list[Recipe]:
+    """List what `prepare_images` is to make for the training set of these options.
+
+    Raises DataError for folders without images, and for clips, which have caches of their own.
+    """
+    data = options.datasets.train
+    sources = [data.source]
+    if isinstance(data.source, Mixed):
+        sources = [part.source for part in data.source.sources]
+    recipes = []
+    for source in sources:
+        if isinstance(source, HRFolders):
+            variants = []
+            for downscale in source.downscale:
+                hr, lr = make_variants(downscale, options.scale)
+                with_lr = source.hr_scale is None and data.degradation is None
+                variants += [hr, lr] if with_lr else [hr]
+            images = list_images(source.hr, source.exclude, source.exclude_list)
+            recipes += [Recipe(path, tuple(variants)) for path in images]
+        elif isinstance(source, PairedFolders):
+            for folders in (source.hr, source.lr):
+                images = list_images(folders, source.exclude, source.exclude_list)
+                recipes += [Recipe(path, (WHOLE,)) for path in images]
+        elif isinstance(source, ClipSource):
+            raise DataError(f"expected images to prepare, got a source of clips, {source.type}")
+    return recipes
+
+
+def locate_prepared(cache_folder: Path) -> Path:
+    """Return the folder of prepared images in a cache folder."""
+    return cache_folder / "images"
 
 
 def build_window(options: Options) -> Window | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from sr.cli import convert, infer, info, train
+from sr.cli import convert, data, infer, info, train
 from sr.models.bundled import BUNDLED
 from sr.options.load import load_options
 
@@ -30,6 +30,7 @@ PROGRAMS = {
     "sr-train": train.app,
     "sr-info": info.app,
     "sr-convert": convert.app,
+    "sr-data": data.app,
 }
 EXAMPLE = "ESPCN"  # the network that docs/contributing.md adds
 OTHERS = {"--force_yml", "--local-rank", "--node-rank"}  # options of BasicSR and torchrun
@@ -91,7 +92,8 @@ def commands(document: Path) -> Iterator[Command]:
 
 def options_of(program: str) -> set[str]:
     command = typer.main.get_command(PROGRAMS[program])
-    return {name for parameter in command.params for name in parameter.opts}
+    parts = [command, *getattr(command, "commands", {}).values()]
+    return {name for part in parts for parameter in part.params for name in parameter.opts}
 
 
 def test_there_are_documents_with_commands() -> None:

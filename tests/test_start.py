@@ -18,6 +18,8 @@ CALLS = {
     "train.py, a wrong option": "from sr.cli.train import app; app(['-opt', 'faulty.yml'])",
     "sr-info --help": "from sr.cli.info import main; main(['--help'])",
     "sr-convert --help": "from sr.cli.convert import main; main(['--help'])",
+    "sr-data --help": "from sr.cli.data import main; main(['--help'])",
+    "sr-data prepare --help": "from sr.cli.data import main; main(['prepare', '--help'])",
 }
 """What is to be done without numbers and images."""
 UNNEEDED = ("sr.training", "sr.data", "sr.optim", "sr.io.video.", "sr.inference.video.")

@@ -17,25 +17,25 @@ Place = tuple[int, int]  # top, left
 
 
 def draw_place(
-    lr: Image,
+    lr_shape: tuple[int, ...],
     lr_size: int,
     candidates: int,
     rng: np.random.Generator,
+    measure: Callable[[Place], float],
     quantile: float = 1.0,
-    measure: Callable[[Place], float] | None = None,
 ) -> Place:
-    """Draw the place of a square crop of lr_size pixels in lr.
+    """Draw the place of a square crop of lr_size pixels in an lr of this shape, (H, W, ...).
 
     Of `candidates` random places, sorted by their detail, the one at the quantile is returned, at 1
-    the most detailed. measure: of detail at a place; by default the mean absolute difference of
-    neighboring lr pixels.
+    the most detailed. measure: of detail at a place; not called for a single candidate.
     """
+    height, width = lr_shape[:2]
     places = [
-        (int(rng.integers(lr.shape[0] - lr_size + 1)), int(rng.integers(lr.shape[1] - lr_size + 1)))
+        (int(rng.integers(height - lr_size + 1)), int(rng.integers(width - lr_size + 1)))
         for _ in range(candidates)
     ]
     if candidates > 1:
-        places.sort(key=measure or (lambda place: measure_detail(cut_square(lr, place, lr_size))))
+        places.sort(key=measure)
     return places[round(quantile * (candidates - 1))]
 
 

@@ -47,12 +47,16 @@ class SourceCache(Generic[ArraysT]):
 
     def __getitem__(self, index: int) -> ArraysT:
         """Return the arrays of a source, which must not be written to."""
-        if index >= len(self.blocks) or not self.blocks[index]:
+        if not self.holds(index):
             return self.sources[index].load()
         if self._map is None:
             # Copy-on-write, since torch takes no read-only arrays; nothing is written or copied.
             self._map = np.memmap(self.file, np.uint8, mode="c")
         return cast(ArraysT, tuple(map(self._view, self.blocks[index])))
+
+    def holds(self, index: int) -> bool:
+        """Return whether a source is in the file."""
+        return index < len(self.blocks) and bool(self.blocks[index])
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the map: a worker process maps the file itself."""

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr.data.augment import Augmentation, draw_augmentation, draw_place
+from sr.data.augment import (
+    Augmentation,
+    Place,
+    cut_square,
+    draw_augmentation,
+    draw_place,
+    measure_detail,
+)
 from sr.data.cache import SourceCache
 from sr.data.clips import ClipArrays, find_scene
 from sr.data.crops import Crop, CropSettings
@@ -67,7 +74,12 @@ class ClipCropDataset(Dataset[Crop]):
         size = self.settings.crop_size // self.scale  # LR pixels
         candidates = self.settings.detail_candidates
         quantile = self.settings.detail_quantile
-        place = draw_place(clip.lr[positions[0]], size, candidates, rng, quantile)
+        lr = clip.lr[positions[0]]
+
+        def measure(place: Place) -> float:
+            return measure_detail(cut_square(lr, place, size))
+
+        place = draw_place(lr.shape, size, candidates, rng, measure, quantile)
         area = Area(*place, size, size)
         augmentation = draw_augmentation(self.settings.flips, self.settings.transposes, rng)
         crop = self._crop(clip, positions, area, augmentation, backwards=backwards)

@@ -16,17 +16,19 @@ from sr.data.augment import (
     draw_augmentation,
     draw_place,
     measure_bicubic_residual,
+    measure_detail,
 )
 from sr.data.cache import SourceCache
-from sr.data.hr_only import HRImage
+from sr.data.hr_only import BICUBIC_MARGIN, HRImage, cut_bicubic_lr
 from sr.data.imresize import imresize
+from sr.data.mapped_rows import prefetch_rows
+from sr.data.paired import PairedImage
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
-from sr.data.sources import Image, Pair
+from sr.data.sources import Image, Pair, Source
 from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import image_to_tensor
 
-_MARGIN = 2  # LR pixels around a crop that bicubic downscaling looks at
 _FACTORS = 256  # sizes of an image are whole multiples of 1/256 of its own
 
 
@@ -71,6 +73,7 @@ class CropDataset(Dataset[Crop]):
         self.settings = settings
         self.seed = seed
         self.degradation = degradation
+        self.prefetch = any(map(_is_on_disk, pairs.sources))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -84,12 +87,31 @@ class CropDataset(Dataset[Crop]):
             kind, (lr, hr) = self._draw_and_degrade(source, rng)
             name = f"{name} {kind}, draw {number}"
         elif isinstance(source, HRImage) and source.hr_scale is not None:
-            lr, hr = self._shrink_and_degrade(*self.pairs[index], source.hr_scale, rng)
+            lr, hr = self._shrink_and_degrade(*self._load(index), source.hr_scale, rng)
         else:
-            lr, hr = self._cut_and_degrade(*self.pairs[index], rng)
+            lr, hr = self._cut_and_degrade(*self._load(index), rng)
         return {"lr": image_to_tensor(lr)[0], "hr": image_to_tensor(hr)[0], "name": name}
 
-    def _cut_and_degrade(self, lr: Image, hr: Image, rng: np.random.Generator) -> Pair:
+    def _load(self, index: int) -> tuple[Image | None, Image]:
+        """Return lr and hr. lr: None where only those parts are made that a crop needs."""
+        source = self.pairs.sources[index]
+        if isinstance(source, HRImage) and not self.pairs.holds(index):
+            return source.find_lr(), source.load_hr()
+        return self.pairs[index]
+
+    def _cut_hr(self, hr: Image, place: Place, size: int, margin: int = 0) -> Image:
+        """Cut out of hr as `cut_square` does; place, size, margin: in HR pixels."""
+        if self.prefetch:
+            prefetch_rows(hr[max(place[0] - margin, 0) : place[0] + size + margin])
+        return cut_square(hr, place, size, margin)
+
+    def _cut_lr(self, lr: Image | None, hr: Image, place: Place, size: int) -> Image:
+        """Cut `size` LR pixels at a place out of lr, which may have to be made from hr."""
+        if lr is None:
+            return cut_bicubic_lr(hr, place, size, self.scale)
+        return cut_square(lr, place, size)
+
+    def _cut_and_degrade(self, lr: Image | None, hr: Image, rng: np.random.Generator) -> Pair:
         """Cut a random crop of the pair and augment it.
 
         Degradation comes last: codecs treat rows and columns differently.
@@ -99,17 +121,16 @@ class CropDataset(Dataset[Crop]):
         top, left = self._draw_place(lr, hr, scale * size, rng)
         plan = self._draw_plan(rng)
         margin = 0 if plan is None else plan.compute_margin(scale)  # LR pixels
-        hr = cut_square(hr, (scale * top, scale * left), scale * size, scale * margin)
-        lr = cut_square(lr, (top, left), size)
+        whole = hr
+        hr = self._cut_hr(hr, (scale * top, scale * left), scale * size, scale * margin)
         augmentation = draw_augmentation(settings.flips, settings.transposes, rng)
-        lr, hr = augmentation.apply(lr), augmentation.apply(hr)
+        hr = augmentation.apply(hr)
         if plan is None:
-            return lr, hr
-        lr = degrade(hr, plan, scale, rng)
-        return self._cut_middle(lr, hr, margin)
+            return augmentation.apply(self._cut_lr(lr, whole, (top, left), size)), hr
+        return self._cut_middle(degrade(hr, plan, scale, rng), hr, margin)
 
     def _shrink_and_degrade(
-        self, lr: Image, hr: Image, hr_scale: tuple[float, float], rng: np.random.Generator
+        self, lr: Image | None, hr: Image, hr_scale: tuple[float, float], rng: np.random.Generator
     ) -> Pair:
         """Cut a crop of the pair at a random size; only what the crop needs is resized."""
         settings, size = self.settings, self.settings.crop_size
@@ -122,7 +143,7 @@ class CropDataset(Dataset[Crop]):
         side = min(ceil(needed / factor), shortest)
         top, left = self._draw_place(lr, hr, side, rng)
         top, left = self.scale * top, self.scale * left
-        shrunk = imresize(hr[top : top + side, left : left + side], factor)
+        shrunk = imresize(self._cut_hr(hr, (top, left), side), factor)
         first = (len(shrunk) - size) // 2
         hr = cut_square(shrunk, (first, first), size, self.scale * margin)
         hr = draw_augmentation(settings.flips, settings.transposes, rng).apply(hr)
@@ -155,27 +176,33 @@ class CropDataset(Dataset[Crop]):
     def _draw_plan(self, rng: np.random.Generator) -> DegradationPlan | None:
         return None if self.degradation is None else draw_plan(self.degradation, rng)
 
-    def _draw_place(self, lr: Image, hr: Image, side: int, rng: np.random.Generator) -> Place:
+    def _draw_place(
+        self, lr: Image | None, hr: Image, side: int, rng: np.random.Generator
+    ) -> Place:
         """Draw the place, in LR pixels, of `side` HR pixels that become a crop."""
         settings, scale = self.settings, self.scale
+        lr_size = -(-side // scale)
 
         def measure(place: Place) -> float:
-            region = cut_square(hr, (scale * place[0], scale * place[1]), side)
+            if settings.detail_measure == "gradient":
+                return measure_detail(self._cut_lr(lr, hr, place, lr_size))
+            region = self._cut_hr(hr, (scale * place[0], scale * place[1]), side)
             return measure_bicubic_residual(region, settings.crop_size, scale)
 
-        return draw_place(
-            lr,
-            -(-side // scale),
-            settings.detail_candidates,
-            rng,
-            settings.detail_quantile,
-            measure if settings.detail_measure == "residual" else None,
-        )
+        lr_shape = (hr.shape[0] // scale, hr.shape[1] // scale)
+        candidates, quantile = settings.detail_candidates, settings.detail_quantile
+        return draw_place(lr_shape, lr_size, candidates, rng, measure, quantile)
+
+
+def _is_on_disk(source: Source[Pair]) -> bool:
+    """Return whether an image was prepared, with more than memory holds."""
+    prepared = source.prepared_hr if isinstance(source, HRImage | PairedImage) else None
+    return prepared is not None and prepared.images.exceed_memory
 
 
 def _compute_margin(plan: DegradationPlan | None, scale: int) -> int:
     """Return how many LR pixels around a crop its LR depends on."""
-    return _MARGIN if plan is None else max(plan.compute_margin(scale), _MARGIN)
+    return BICUBIC_MARGIN if plan is None else max(plan.compute_margin(scale), BICUBIC_MARGIN)
 
 
 class ZoomedCropDataset(Dataset[Crop]):

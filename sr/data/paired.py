@@ -5,16 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr.data.prepared_images import WHOLE, PreparedImage, PreparedImages
 from sr.data.sources import (
     DataError,
+    Image,
     Pair,
     count_pair_bytes,
     list_images,
     raise_faults,
+    read_exclude_list,
     warn_of_conversions,
 )
 from sr.io.image_formats import ImageError
-from sr.io.rgb8 import read_kind, read_rgb8
+from sr.io.rgb8 import ImageKind, read_kind, read_rgb8
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class PairedImage:
     hr_path: Path
     scale: int
     lr_size: tuple[int, int]  # (H, W) of the lr file
+    prepared_lr: PreparedImage | None = None
+    prepared_hr: PreparedImage | None = None  # not cut yet
 
     @property
     def name(self) -> str:
@@ -36,24 +41,35 @@ class PairedImage:
 
     @property
     def num_bytes(self) -> int:
-        return count_pair_bytes(self.hr_size)
+        is_prepared = self.prepared_lr is not None and self.prepared_hr is not None
+        return 0 if is_prepared else count_pair_bytes(self.hr_size)
 
     def load(self) -> Pair:
         """Return lr (H, W, 3) and hr (scale*H, scale*W, 3), both uint8 RGB."""
         height, width = self.hr_size
-        hr = read_rgb8(self.hr_path, convert=True)
-        return read_rgb8(self.lr_path, convert=True), hr[:height, :width]
+        lr = _load(self.lr_path, self.prepared_lr)
+        return lr, _load(self.hr_path, self.prepared_hr)[:height, :width]
+
+
+def _load(path: Path, prepared: PreparedImage | None) -> Image:
+    return read_rgb8(path, convert=True) if prepared is None else prepared.map()
 
 
 def find_paired_images(
-    lr_folders: Sequence[Path], hr_folders: Sequence[Path], scale: int, exclude: Sequence[str]
+    lr_folders: Sequence[Path],
+    hr_folders: Sequence[Path],
+    scale: int,
+    exclude: Sequence[str],
+    prepared: PreparedImages | None = None,
+    exclude_list: Path | None = None,
 ) -> list[PairedImage]:
     """Find pairs, in the order of the hr names.
 
     At x4, `a.png`, `ax4.png` and `a_x4.png` in an lr folder match `a.png`; file types may differ.
     The hr image may exceed scale times the lr image by fewer than `scale` pixels per side, which
-    are cropped. Raises DataError naming all files without a partner, with a duplicate name or a
-    wrong size.
+    are cropped. prepared: from which what was prepared is taken. exclude_list: a pair is left out
+    by either of its files. Raises DataError naming all files without a partner, with a duplicate
+    name or a wrong size.
     """
     hr_files = list_images(hr_folders, exclude)
     lr_files = list_images(lr_folders, exclude)
@@ -69,13 +85,16 @@ def find_paired_images(
     faults += [f"{path}: no LR partner" for key, path in hr_paths.items() if key not in lr_paths]
     pairs = []
     conversions: dict[Path, Sequence[str]] = {}
+    listed = set() if exclude_list is None else read_exclude_list(exclude_list)
     for key, hr_path in hr_paths.items():
-        if key not in lr_paths:
+        if key not in lr_paths or {hr_path.resolve(), lr_paths[key].resolve()} & listed:
             continue
         try:
-            pairs.append(_make_pair(lr_paths[key], hr_path, scale, conversions))
+            pairs.append(_make_pair(lr_paths[key], hr_path, scale, conversions, prepared))
         except (ImageError, DataError) as error:
             faults.append(str(error))
+    if hr_paths and not pairs and not faults:
+        faults.append(f"{exclude_list}: all {len(hr_paths)} pairs are left out")
     raise_faults(f"{len(lr_files)} LR and {len(hr_files)} HR images do not match", faults)
     warn_of_conversions(conversions)
     return pairs
@@ -96,15 +115,27 @@ def _index_by_name(
 
 
 def _make_pair(
-    lr_path: Path, hr_path: Path, scale: int, conversions: dict[Path, Sequence[str]]
+    lr_path: Path,
+    hr_path: Path,
+    scale: int,
+    conversions: dict[Path, Sequence[str]],
+    prepared: PreparedImages | None,
 ) -> PairedImage:
     """Make a pair, and note of both images what will be converted."""
-    lr_size, conversions[lr_path] = read_kind(lr_path)
-    hr_size, conversions[hr_path] = read_kind(hr_path)
-    excess = [hr - scale * lr for lr, hr in zip(lr_size, hr_size, strict=True)]
+    (lr_size, conversions[lr_path]), lr = _find_kind(lr_path, prepared)
+    (hr_size, conversions[hr_path]), hr = _find_kind(hr_path, prepared)
+    excess = [more - scale * less for less, more in zip(lr_size, hr_size, strict=True)]
     if not all(0 <= pixels < scale for pixels in excess):
         raise DataError(
             f"{hr_path}: expected {scale} x {lr_size[1]}x{lr_size[0]} of {lr_path}, "
             f"got {hr_size[1]}x{hr_size[0]} (width x height)"
         )
-    return PairedImage(lr_path, hr_path, scale, lr_size)
+    return PairedImage(lr_path, hr_path, scale, lr_size, lr, hr)
+
+
+def _find_kind(
+    path: Path, prepared: PreparedImages | None
+) -> tuple[ImageKind, PreparedImage | None]:
+    """Return what the header says, and the image where it was prepared."""
+    found = None if prepared is None else prepared.find(path)
+    return (read_kind(path), None) if found is None else (found.kind, found.images.get(WHOLE))

@@ -83,20 +83,35 @@ def count_pair_bytes(hr_size: tuple[int, int]) -> int:
     return 3 * height * width * 5 // 4
 
 
-def list_images(folders: Sequence[Path], exclude: Sequence[str]) -> list[Path]:
-    """List the images of folders and their subfolders, in natural order, without `exclude`.
+def list_images(
+    folders: Sequence[Path], exclude: Sequence[str], exclude_list: Path | None = None
+) -> list[Path]:
+    """List the images of folders and their subfolders, in natural order.
 
-    Raises DataError naming the folders that are missing, or when nothing is found.
+    exclude: patterns of names to leave out. exclude_list: see `read_exclude_list`. Raises DataError
+    naming the folders that are missing, or when nothing is found.
     """
     missing = ", ".join(str(folder) for folder in folders if not folder.is_dir())
     if missing:
         raise DataError(f"no such folder of images: {missing}")
     found = find_images(folders, recursive=True)
     kept = [path for path in found if not any(fnmatch(path.name, rule) for rule in exclude)]
+    listed = read_exclude_list(exclude_list) if exclude_list is not None and kept else set()
+    if listed:
+        kept = [path for path in kept if path.resolve() not in listed]
     if not kept:
         names = ", ".join(str(folder) for folder in folders)
         raise DataError(f"{names}: no images found ({len(found)} excluded by name)")
     return kept
+
+
+def read_exclude_list(file: Path) -> set[Path]:
+    """Read the paths of a file, one per line; empty lines and those after `#` are left out."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    except OSError as error:
+        raise DataError(f"{file}: expected a list of image files, got {error.strerror}") from error
+    return {Path(line).resolve() for line in lines if line and not line.startswith("#")}
 
 
 def warn_of_conversions(conversions: Mapping[Path, Sequence[str]]) -> None:

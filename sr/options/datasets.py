@@ -32,6 +32,9 @@ class HRFolders(Section):
     """Folders, searched recursively."""
     exclude: tuple[str, ...] = ()
     """File name patterns (`*` and `?`) to leave out."""
+    exclude_list: Path | None = None
+    """Text file with paths of images to leave out, one per line; `sr-data check --out` writes it.
+    """
     downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
     """Each image is used at each of these sizes; 0.5 adds a half-size copy with finer detail."""
     hr_scale: FactorRange | None = None
@@ -49,6 +52,9 @@ class PairedFolders(Section):
     """Folders with the LR images, searched recursively."""
     exclude: tuple[str, ...] = ()
     """File name patterns (`*` and `?`) to leave out."""
+    exclude_list: Path | None = None
+    """Text file with paths of images to leave out, one per line; `sr-data check --out` writes it.
+    """
 
 
 class Synthetic(Section):
@@ -160,8 +166,8 @@ class TrainingData(Section):
     num_workers: NonNegativeInt = 1
     """Processes that prepare batches; 0 prepares them in the training process."""
     cache_gib: NonNegativeFloat = 16.0
-    """Size limit, in GiB, of the memory-mapped file that caches decoded images; the others are
-    decoded at each use."""
+    """Size limit, in GiB, of the memory-mapped file that caches decoded images during a run; the
+    others are decoded at each use. Images of `sr-data prepare` do not count."""
     description: str = ""
     """Description of the data, for the checkpoints' metadata."""
     licence: str = ""
@@ -223,7 +229,8 @@ class DatasetsOptions(Section):
     window: WindowOptions | None = None
     """Window of frames; for multi-frame generators and for losses.temporal."""
     cache_folder: Path = Path("datasets/cache")
-    """Cache of decoded video frames and optical flow, shared by all runs."""
+    """Cache of decoded video frames, optical flow and images of `sr-data prepare`, shared by all
+    runs."""
 
     @property
     def all_clips(self) -> bool:

@@ -14,6 +14,8 @@ from torch import Tensor
 from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
+from sr.data.hr_only import HRImage
+from sr.data.paired import PairedImage
 from sr.device import name_precision, resolve_precision
 from sr.io.escape_controls import escape_controls
 from sr.io.process_lock import hold_lock
@@ -263,15 +265,31 @@ def describe_start(
         if missing_keys:
             names = preview_names(missing_keys)
             start += f" ({len(missing_keys)} tensors initialized randomly: {names})"
-    decoded = len(cached.sources) - len(cached.blocks)
-    uncached = f" ({decoded} not cached: raise datasets.train.cache_gib)" if decoded else ""
     kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
     if options.losses.teacher is not None:
         start += f", taught by {options.losses.teacher.model},"
     where = f"{accelerator.device}, {name_precision(dtype)}"
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"
+    data = f"{len(cached)} {kind}{_describe_cache(cached, kind)}"
     return (
         f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
-        f"{len(cached)} {kind}{uncached}, {start} to {options.train.steps}, on {where}"
+        f"{data}, {start} to {options.train.steps}, on {where}"
     )
+
+
+def _describe_cache(cached: SourceCache[Any], kind: str) -> str:
+    """Return how many sources were prepared, and how many are decoded at each use."""
+    text = ""
+    prepared = [
+        source
+        for source in cached.sources
+        if isinstance(source, HRImage | PairedImage) and source.num_bytes == 0
+    ]
+    if prepared:
+        text += f" ({len(prepared)} prepared)"
+    decoded = sum(source.num_bytes > 0 for source in cached.sources[len(cached.blocks) :])
+    if decoded:
+        advice = " or use sr-data prepare" if kind == "images" else ""
+        text += f" ({decoded} not cached: raise datasets.train.cache_gib{advice})"
+    return text

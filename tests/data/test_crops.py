@@ -125,6 +125,23 @@ def test_a_image_gives_the_same_crops_cached_or_not(tmp_path: Path) -> None:
     assert all(same(cached[0, number], decoded[0, number]) for number in range(5))
 
 
+@pytest.mark.parametrize("degradation", [None, replace(BLIND, clean_probability=0.5)])
+@pytest.mark.parametrize("hr_scale", [None, (0.5, 1.0)])
+def test_crops_are_the_same_with_lr_of_the_cache_and_lr_made_from_their_surroundings(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    degradation: Degradation | None,
+    hr_scale: tuple[float, float] | None,
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (37, 46, 3), dtype=np.uint8)
+    write_rgb8(tmp_path / "a.png", image)
+    sources = find_hr_images([tmp_path], 4, (), (1.0,), hr_scale)
+    cached = dataset(tmp_path, sources, degradation=degradation)
+    monkeypatch.setattr(HRImage, "load", None)  # which makes lr of the whole image
+    decoded = CropDataset(SourceCache(sources, Path(), []), 4, SETTINGS, 0, degradation)
+    assert all(same(cached[0, number], decoded[0, number]) for number in range(40))
+
+
 def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()

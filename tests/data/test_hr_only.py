@@ -1,4 +1,5 @@
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from helpers.images import encode_tiff
 from PIL import Image
 
-from sr.data.hr_only import HRImage, find_hr_images
+from sr.data.hr_only import HRImage, cut_bicubic_lr, find_hr_images
 from sr.data.imresize import imresize
 from sr.data.sources import DataError
 from sr.io.rgb8 import write_rgb8
@@ -35,6 +36,20 @@ def test_lr_is_matlabs_bicubic_of_hr_cut_to_a_multiple_of_the_scale(
     np.testing.assert_array_equal(hr, image[:height, :width])
     np.testing.assert_array_equal(lr, imresize(hr, Fraction(1, scale)))
     assert lr.shape == (height // scale, width // scale, 3)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("size", [(5, 4), (7, 11), (13, 9)])  # LR pixels
+def test_a_part_of_lr_made_from_its_surroundings_is_that_of_the_whole(
+    scale: int, size: tuple[int, int]
+) -> None:
+    height, width = size
+    hr = noise(scale * height, scale * width)
+    lr = imresize(hr, Fraction(1, scale))
+    for side in (1, 3, 4):
+        for top, left in product(range(height - side + 1), range(width - side + 1)):
+            part = cut_bicubic_lr(hr, (top, left), side, scale)
+            np.testing.assert_array_equal(part, lr[top : top + side, left : left + side])
 
 
 @pytest.mark.parametrize("downscale", [1.0, 0.5, 1 / 3, 0.7, 0.25, 0.123])

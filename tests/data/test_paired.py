@@ -179,3 +179,16 @@ def test_conversions_of_both_sides_are_one_warning(
     assert len(caplog.messages) == 1
     assert "2 of 2 images are converted" in caplog.messages[0]
     assert [array.shape for array in pair.load()] == [(4, 4, 3), (8, 8, 3)]
+
+
+@pytest.mark.parametrize("listed", ["hr/b.png", "lr/b.png"])
+def test_a_pair_is_left_out_by_either_of_its_files(tmp_path: Path, listed: str) -> None:
+    for folder, side in (("lr", 8), ("hr", 32)):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b"):
+            write_rgb8(tmp_path / folder / f"{name}.png", np.zeros((side, side, 3), np.uint8))
+    file = tmp_path / "list.txt"
+    file.write_text(f"# why\n\n{tmp_path / listed}\n", encoding="utf-8")
+    folders = [tmp_path / "lr"], [tmp_path / "hr"]
+    pairs = find_paired_images(*folders, 4, (), exclude_list=file)
+    assert [pair.hr_path.name for pair in pairs] == ["a.png"]

@@ -53,6 +53,7 @@ def test_data_sets_arrive(tmp_path: Path) -> None:
         "hr": ["data/hr"],
         "lr": ["data/lr"],
         "exclude": [],
+        "exclude_list": None,
     }
     assert (data.train.crop_size, data.train.batch_size, data.train.num_workers) == (128, 16, 6)
     assert data.train.flips
