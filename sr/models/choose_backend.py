@@ -45,18 +45,29 @@ def choose_backend(
     sentence then. Where nothing gains MIN_GAIN, the usual back end is returned: torch, which is
     exact, or onnxruntime for its programs.
     """
-    usual = "onnxruntime" if generator.on_cpu_only else "torch"
-    installed = [usual, *(name for name in _list_installed() if name != usual)]
-    if len(installed) == 1 or generator.takes_clips:
+    candidates = list_candidates(generator)
+    usual = candidates[0]
+    if len(candidates) == 1 or generator.takes_clips:
         return usual
-    key = _describe_key(generator, precision, installed)
+    key = _describe_key(generator, precision, candidates)
     file = find_cache_folder() / "backends.json"
     seconds = _read(file).get(key)
     if seconds is None:
-        seconds = measure_backends(generator, precision, installed)
+        seconds = measure_backends(generator, precision, candidates)
         _remember(file, key, seconds)
         figures = ", ".join(f"{name} {1000 * each:.0f} ms" for name, each in seconds.items())
         on_measured(f"a tile of {SIDE}x{SIDE} takes {figures}; this is remembered")
+    return pick_fastest(seconds, usual)
+
+
+def list_candidates(generator: LoadedGenerator) -> list[str]:
+    """List the back ends that are installed and may run the network on the CPU, the usual first."""
+    usual = "onnxruntime" if generator.on_cpu_only else "torch"
+    return [usual, *(name for name in _list_installed() if name != usual)]
+
+
+def pick_fastest(seconds: Seconds, usual: str) -> str:
+    """Return the fastest, or the usual one where that takes at most MIN_GAIN longer."""
     fastest = min(seconds, key=lambda name: seconds[name], default=usual)
     if usual in seconds and seconds[fastest] > (1 - MIN_GAIN) * seconds[usual]:
         return usual
