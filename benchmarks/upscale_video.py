@@ -45,7 +45,7 @@ import torch
 from torch import Tensor, nn
 from upscale_images import SCALE, LeftOutError, load_realesrganer
 
-from sr.device import keep_freed_memory, name_precision
+from sr.device import name_precision
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.run import run
@@ -55,6 +55,7 @@ from sr.io.video.frame import Frame, Planes, VideoInfo
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.io.video.read.reader import open_video
 from sr.io.video.time_range import Moment
+from sr.memory import keep_freed_memory
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")

@@ -19,7 +19,7 @@ from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
 from sr.io.video.frame import OutputMismatchError
-from sr.tiling.runner import is_out_of_memory
+from sr.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from sr.inference.image import ImagePlan

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sr.device import choose_shared_device, hold_device, release_memory
+from sr.device import choose_shared_device, hold_device
+from sr.memory import is_out_of_memory, release_memory
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import num_packed_channels
 from sr.tiling.read_ahead import Read, Write, read_ahead, write_behind
-from sr.tiling.runner import NetworkRunner, OnWarning, is_out_of_memory
+from sr.tiling.runner import NetworkRunner, OnWarning
 from sr.tiling.tiles import Box, Tile, add_halo, halve_box, split_image
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ ONLY_VIDEOS = (
 )
 
 DEFAULT_TILE_SIZE = 512
-"""LR pixels a side. Larger tiles waste less on halos: with `sr.device.keep_freed_memory`, a CPU
+"""LR pixels a side. Larger tiles waste less on halos: with `sr.memory.keep_freed_memory`, a CPU
 takes the same time per pixel at 146 to 512 pixels a side. Compact at 512 takes about 0.2 GiB in
 fp32, SRResNet about 3 GiB, computed from 10 kB per pixel.
 """

@@ -22,7 +22,7 @@ from sr.motion.frame_window import Scene, Window, gather_window
 from sr.motion.methods import RGB8, Flow, FlowMethod
 from sr.motion.scene_cuts import measure_motion
 from sr.networks.packed_window import pack_window
-from sr.tiling.read_ahead import on_own_stream
+from sr.tiling.streams import on_own_stream
 
 IsWanted = Callable[[int], bool]
 """Whether the result of the frame of this number is wanted."""
