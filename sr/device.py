@@ -5,7 +5,7 @@ import re
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -47,7 +47,7 @@ def resolve_device(name: str) -> torch.device:
         if name == "cuda":
             return torch.device("cuda", torch.cuda.current_device())
     if kind == "vulkan":
-        return torch.device("vulkan", find_vulkan_device(number and int(number)).index)
+        return torch.device("vulkan", find_vulkan_device(int(number) if number else None).index)
     if name == "mps" and not torch.backends.mps.is_available():
         raise DeviceError(
             "device: expected one that this machine and this build of torch have, got 'mps'"
@@ -55,17 +55,17 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def find_vulkan_device(index: int | Literal[""] = "") -> VulkanDevice:
-    """Return the Vulkan device of this number, without one the first GPU, else the first device.
+def find_vulkan_device(index: int | None) -> VulkanDevice:
+    """Return the Vulkan device of this number; of None the first GPU, else the first device.
 
     Raises DeviceError, with those that there are, where there is none.
     """
     devices = list_vulkan_devices()
-    if index == "" and devices:
+    if index is None and devices:
         return next((device for device in devices if device.is_gpu), devices[0])
-    if index == "" or index >= len(devices):
+    if index is None or index >= len(devices):
         known = ", ".join(map(str, devices)) or "none: no driver for Vulkan was found"
-        asked = "vulkan" if index == "" else f"vulkan:{index}"
+        asked = "vulkan" if index is None else f"vulkan:{index}"
         raise DeviceError(f"device: expected one of the Vulkan devices ({known}), got {asked}")
     return devices[index]
 
