@@ -74,7 +74,7 @@ class WindowStage:
                 if is_new:
                     batch.lr.append(lr)
                     device = self._devices[batch.turn]
-                    # On both: a copy from one GPU to another waits for the streams of both.
+                    # On streams of both GPUs, since a copy from one to the other waits for both.
                     pack = on_own_stream(self._pack, device)
                     batch.windows.append(pack(scene, number, device))
                 batch.frames.append(frame)
