@@ -1,4 +1,4 @@
-"""What came of a run: counts, errors, scores and the exit code."""
+"""How a run ended: counts, errors, scores and the exit code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
