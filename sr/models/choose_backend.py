@@ -27,7 +27,7 @@ from sr.networks.padding import pad_to_multiple
 from sr.tiling.runner import prepare_network, run_network
 
 CPU = torch.device("cpu")
-ROUNDS = 3  # after one that does not count
+NUM_ROUNDS = 3  # after one that does not count
 SIDE = 160  # LR pixels of the tile
 NUM_KEPT = 200  # measurements; those made first go first
 MIN_GAIN = 0.05  # of torch's time; for less, its own results are kept
@@ -76,7 +76,10 @@ def pick_fastest(seconds: Seconds, usual: str) -> str:
 
 
 def measure_backends(
-    generator: LoadedGenerator, precision: torch.dtype, names: list[str]
+    generator: LoadedGenerator,
+    precision: torch.dtype,
+    names: list[str],
+    num_rounds: int = NUM_ROUNDS,
 ) -> dict[str, float]:
     """Return the least seconds of each back end for a tile of SIDE x SIDE, in turn.
 
@@ -86,7 +89,7 @@ def measure_backends(
     lr = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     lr = pad_to_multiple(lr, generator.size_multiple)
     seconds: dict[str, list[float]] = {name: [] for name in networks}
-    for number in range(ROUNDS + 1):
+    for number in range(num_rounds + 1):
         for name, network in networks.items():
             started = time.perf_counter()
             run_network(network, lr, precision if name == "torch" else torch.float32)
