@@ -16,25 +16,26 @@ from torch import Tensor
 from sr.device import name_precision
 from sr.errors import UserError
 from sr.inference.list_devices import describe_devices
-from sr.io.rgb8 import read_rgb8
+from sr.io.rgb8 import image_to_tensor, read_rgb8
 from sr.models.backends import use_backend
 from sr.models.bundled import resolve_model
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
+from sr.tiling.runner import use_precision
 
 SIDE = 64  # LR pixels
 
 
 def read_crop(path: Path) -> Tensor:
     """Return (1, 3, SIDE, SIDE), in [0, 1]."""
-    pixels = torch.from_numpy(read_rgb8(path).copy()).permute(2, 0, 1)[None].float() / 255
-    top, left = ((side - SIDE) // 2 for side in pixels.shape[2:])
-    return pixels[:, :, top : top + SIDE, left : left + SIDE]
+    image = read_rgb8(path)
+    top, left = ((side - SIDE) // 2 for side in image.shape[:2])
+    return image_to_tensor(image[top : top + SIDE, left : left + SIDE])
 
 
 def run(generator: LoadedGenerator, lr: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the network's result, (1, 3, scale*SIDE, scale*SIDE)."""
-    with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+    with use_precision(torch.device("cpu"), dtype):
         sr: Tensor = generator.network(lr)
     return sr
 

@@ -80,7 +80,8 @@ def command(
     try:
         if int8 != (calibrate is not None):
             raise UserError("--int8 and --calibrate: expected both, or none")
-        files = [target, target.with_suffix(".bin")] if target.suffix == ".param" else [target]
+        is_pair = target.suffix.lower() == ".param"
+        files = [target, target.with_suffix(".bin")] if is_pair else [target]
         existing = next((file for file in files if file.exists()), None)
         if existing is not None and not overwrite:
             raise UserError(f"{existing}: exists; --overwrite replaces it")

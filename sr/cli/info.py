@@ -39,14 +39,12 @@ def command(
         _print_facts(describe_devices())
     elif not files:
         raise typer.BadParameter("expected a FILE, or --devices")
-    if not _describe_models(files or []):
+    if files and not _describe_models(files):
         raise typer.Exit(2)
 
 
 def _describe_models(files: Sequence[str]) -> bool:
     """Return whether all files are models."""
-    if not files:
-        return True
     from sr.models.bundled import resolve_model
     from sr.models.describe import describe_model
 

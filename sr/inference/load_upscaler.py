@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sr.motion.methods import FlowMethod
 
 NUM_PATCHES = 2  # of a box: colors and alpha
-_NCNN_ON_CPU = ("ncnn", "cpu")
 MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
 
 
@@ -109,9 +108,8 @@ def _make_upscaler(
 ) -> Upscaler:
     """Make the upscaler of one device. num_sharing: upscalers that share the device's memory."""
     backend, device = _choose_backend(generator, device, runtime, name, warn_once)
-    precision = runtime.precision
-    if precision == "auto" and (backend == "onnxruntime" or (backend, device.type) == _NCNN_ON_CPU):
-        precision = "fp32"
+    takes_fp32 = backend == "onnxruntime" or (backend == "ncnn" and device.type == "cpu")
+    precision = "fp32" if runtime.precision == "auto" and takes_fp32 else runtime.precision
     dtype = choose_precision(generator, device, precision)
     try:
         generator = use_backend(generator, backend, device=device, precision=dtype)

@@ -23,6 +23,7 @@ from sr.inference.output_size import label_size
 from sr.inference.run_summary import RunSummary
 from sr.inference.scheduler import Scheduler
 from sr.inference.tasks import Task, find_tasks
+from sr.inference.video.resume import read_dependencies
 from sr.io.atomic_write import remove_abandoned
 from sr.io.process_lock import hold_lock
 from sr.models.load import load_generator
@@ -50,8 +51,7 @@ def run(
         generators = [load_generator(file) for _ in devices]
         tasks, num_ignored, references = _find_tasks(options, generators[0])
         lpips = load_lpips(options.lpips, devices[0])
-        if _is_long(tasks) and all(device.type == "cpu" for device in devices):
-            options = _choose_backend(options, generators[0], emit)
+        options = _choose_backend(options, generators[0], devices, tasks, emit)
         upscalers = make_upscalers(
             generators, devices, emit, options.runtime, name=name, flow=options.video.flow
         )
@@ -109,16 +109,44 @@ def _is_long(tasks: Sequence[Task]) -> bool:
     return share >= 1
 
 
-def _choose_backend(options: InferOptions, generator: LoadedGenerator, emit: Emit) -> InferOptions:
-    """Return the options with a back end that is faster than the usual one, if there is one."""
-    runtime = options.runtime
-    if runtime.backend != "auto" or runtime.compile or isinstance(generator.network, NcnnNetwork):
-        return options
-    from sr.models.choose_backend import choose_backend  # short runs do not need it
+def _choose_backend(
+    options: InferOptions,
+    generator: LoadedGenerator,
+    devices: Sequence[torch.device],
+    tasks: Sequence[Task],
+    emit: Emit,
+) -> InferOptions:
+    """Return the options with the back end that `auto` stands for, where it is not the usual one.
 
-    dtype = choose_precision(generator, torch.device("cpu"), runtime.precision)
-    backend = choose_backend(generator, dtype, lambda text: emit("note", message=text))
+    That of an unfinished video, or for long runs on CPUs the fastest.
+    """
+    runtime = options.runtime
+    if runtime.backend != "auto":
+        return options
+    backend = _find_recorded_backend(tasks) if options.output.resume else None
+    if backend is None:
+        is_program = isinstance(generator.network, NcnnNetwork)
+        on_cpus = all(device.type == "cpu" for device in devices)
+        if runtime.compile or is_program or not on_cpus or not _is_long(tasks):
+            return options
+        from sr.models.choose_backend import choose_backend  # short runs do not need it
+
+        dtype = choose_precision(generator, torch.device("cpu"), runtime.precision)
+        backend = choose_backend(generator, dtype, lambda text: emit("note", message=text))
     return replace(options, runtime=replace(runtime, backend=backend))
+
+
+def _find_recorded_backend(tasks: Sequence[Task]) -> str | None:
+    """Return what `backend` was for the first unfinished video; its other segments need the same.
+
+    Measured again it may be another, and fewer videos may be left than make a long run.
+    """
+    for task in tasks:
+        if task.kind == "video" and not task.skipped:
+            model = read_dependencies(task.output).get("model")
+            if isinstance(model, dict) and isinstance(model.get("backend"), str):
+                return str(model["backend"])
+    return None
 
 
 def _make_folders(tasks: Sequence[Task]) -> list[Path]:

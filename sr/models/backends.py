@@ -20,7 +20,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}  # of the [0, 1] range
 _TOLERANCE_OF_NCNN = {torch.float32: 1e-4, torch.float16: 5e-2}
 # For files with float16 or 8-bit integers inside, which each runtime rounds elsewhere.
 FLOAT16_TOLERANCE = 2e-2
-INT8_TOLERANCE = 0.1
+INT8_TOLERANCE = 0.1  # seen: 0.015; of a program that swaps colors: 0.3, of a factor of 0.9: 0.18
 
 
 def use_backend(

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from sr.io.cache_folder import find_cache_folder
 from sr.models.backends import use_backend
 from sr.models.fingerprint import fingerprint_network
 from sr.models.loaded_model import LoadedGenerator
+from sr.networks.padding import pad_to_multiple
 from sr.tiling.runner import prepare_network, run_network
 
 CPU = torch.device("cpu")
-ROUNDS = 3  # after one that does not count
+NUM_ROUNDS = 3  # after one that does not count
 SIDE = 160  # LR pixels of the tile
 NUM_KEPT = 200  # measurements; those made first go first
 MIN_GAIN = 0.05  # of torch's time; for less, its own results are kept
@@ -75,7 +76,10 @@ def pick_fastest(seconds: Seconds, usual: str) -> str:
 
 
 def measure_backends(
-    generator: LoadedGenerator, precision: torch.dtype, names: list[str]
+    generator: LoadedGenerator,
+    precision: torch.dtype,
+    names: list[str],
+    num_rounds: int = NUM_ROUNDS,
 ) -> dict[str, float]:
     """Return the least seconds of each back end for a tile of SIDE x SIDE, in turn.
 
@@ -83,8 +87,9 @@ def measure_backends(
     """
     networks = dict(_load_all(generator, precision, names))
     lr = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    lr = pad_to_multiple(lr, generator.size_multiple)
     seconds: dict[str, list[float]] = {name: [] for name in networks}
-    for number in range(ROUNDS + 1):
+    for number in range(num_rounds + 1):
         for name, network in networks.items():
             started = time.perf_counter()
             run_network(network, lr, precision if name == "torch" else torch.float32)
@@ -110,11 +115,18 @@ def _load_all(
 
 def _describe_key(generator: LoadedGenerator, precision: torch.dtype, names: list[str]) -> str:
     """Return what the seconds depend on, in words."""
-    engines = (f"{name} {version(name)}" for name in sorted({"torch", *names}))
+    engines = (f"{name} {_find_version(name)}" for name in sorted({"torch", *names}))
     threads = f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
     network = f"{generator.architecture} {fingerprint_network(generator)}"
     where = (name_cpu(), threads, *engines)
     return "; ".join((*where, network, name_precision(precision), f"tile {SIDE}"))
+
+
+def _find_version(module: str) -> str:
+    """Return the version of a module, be it in another package: onnxruntime-gpu, say."""
+    with suppress(PackageNotFoundError):
+        return version(module)
+    return " ".join(f"{name} {version(name)}" for name in packages_distributions().get(module, []))
 
 
 def _read(file: Path) -> dict[str, dict[str, float]]:

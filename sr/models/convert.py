@@ -106,10 +106,9 @@ def _write_program(
             f"{target.suffix} files are for networks that take one image. Take .safetensors"
         )
     if calibration is not None:
-        report = write_int8_onnx(target, generator, calibration)
+        psnr, num_crops = write_int8_onnx(target, generator, calibration)
         return (
-            f"{target}: {report.psnr:.1f} dB from the network in float32, calibrated on "
-            f"{report.num_crops} crops"
+            f"{target}: {psnr:.1f} dB from the network in float32, calibrated on {num_crops} crops"
         )
     is_onnx = target.suffix.lower() == ".onnx"
     difference = (write_onnx if is_onnx else write_ncnn)(target, generator, half=half)

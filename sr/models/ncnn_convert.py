@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from sr.io.cache_folder import find_cache_folder
 from sr.io.process_lock import LockedError, hold_lock
 from sr.models.fingerprint import fingerprint_network
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.ncnn_network import Pad
+from sr.models.ncnn_network import NcnnNetwork, Pad
 from sr.models.quiet import silence_output
 from sr.networks.fuse_layers import fuse_layers
 from sr.networks.padding import pad_to_multiple
@@ -38,11 +38,12 @@ _RECIPE = 1  # counted up where this file makes another program of the same netw
 _SIDES = (24, 48)  # LR pixels; from the second, pnnx sees what follows the size
 _SECONDS_BETWEEN = 0.1  # looks at whether another process is done
 
-T = TypeVar("T")
 Size = tuple[int, int, int, int]
 
 
-def load_converted(generator: LoadedGenerator, name: str, load: Callable[[Path], T]) -> T:
+def load_converted(
+    generator: LoadedGenerator, name: str, load: Callable[[Path], NcnnNetwork]
+) -> NcnnNetwork:
     """Return what `load` makes of the generator's program, a .param with its .bin next to it.
 
     load: raises ModelFileError for a program that is damaged or computes something else; such a one
@@ -149,9 +150,9 @@ class _NoPadding(TorchFunctionMode):
 
 def write_pair(made: Path, param: Path) -> None:
     """Copy a program to `param` and the .bin next to it, the .param last. Raises OSError."""
-    for suffix in (".bin", ".param"):
-        with atomic_write(param.with_suffix(suffix)) as temporary:
-            copyfile(made.with_suffix(suffix), temporary)
+    for source, target in ((made.with_suffix(".bin"), param.with_suffix(".bin")), (made, param)):
+        with atomic_write(target) as temporary:
+            copyfile(source, temporary)
 
 
 def _keep(made: Path, param: Path) -> None:

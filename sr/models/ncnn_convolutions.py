@@ -27,10 +27,8 @@ def trace_convolution(layer: Layer, inputs: Sequence[Blob]) -> Step:
     down = top + layer.get_integer(16, top), dilation_down * (height - 1) + 1 - stride
     if layer.get_integer(8, 0) or layer.get_integer(19, 0):
         raise UnknownLayerError("8-bit weights, and weights that are computed, are not supported")
-    if (
-        not (1 <= min(width, height) <= max(width, height) <= MAX_KERNEL)
-        or min(dilation, dilation_down) < 1
-    ):
+    sides_fit = 1 <= min(width, height) <= max(width, height) <= MAX_KERNEL
+    if not sides_fit or min(dilation, dilation_down) < 1:
         raise ValueError(f"expected a kernel of 1 to {MAX_KERNEL} pixels, got {width}x{height}")
     is_same = left in (-233, -234) and stride == 1
     if not 1 <= stride <= MAX_KERNEL or layer.get_integer(13, stride) != stride:
@@ -63,12 +61,11 @@ def trace_deconvolution(layer: Layer, inputs: Sequence[Blob]) -> Step:
         for a, b in odd.items()
     ):
         raise UnknownLayerError("expected a square kernel")
-    is_plain = layer.get_integer(2, 1) == layer.get_integer(12, 1) == 1 and not layer.get_integer(
-        8, 0
-    )
-    if not is_plain or layer.get_integer(15, pad) != pad or layer.get_integer(16, pad) != pad:
+    is_plain = layer.get_integer(2, 1) == layer.get_integer(12, 1) == 1
+    is_plain = is_plain and layer.get_integer(15, pad) == layer.get_integer(16, pad) == pad
+    if not is_plain or layer.get_integer(8, 0):
         raise UnknownLayerError("expected equal paddings and no dilation")
-    if layer.get_integer(20, 0) or layer.get_integer(21, 0) or layer.get_integer(28, 0):
+    if any(layer.get_integer(key, 0) for key in (20, 21, 28)):
         raise UnknownLayerError("expected an output size that follows the input's")
     if not 1 <= kernel <= MAX_KERNEL or not 1 <= stride <= kernel or not 0 <= pad < kernel:
         raise ValueError(f"expected a kernel of at most {MAX_KERNEL} pixels and a smaller stride")
@@ -85,14 +82,14 @@ def trace_inner_product(layer: Layer, inputs: Sequence[Blob]) -> Step:
     blob = take_one(inputs)
     if blob.is_image or layer.get_integer(8, 0):
         raise UnknownLayerError("expected one value per channel, and no 8-bit weights")
-    return Step(
-        [replace(blob, channels=layer.get_integer(0, 0))], _read_weights(layer, blob, area=0)
-    )
+    result = replace(blob, channels=layer.get_integer(0, 0))
+    return Step([result], _read_weights(layer, blob, area=0))
 
 
 def _read_weights(layer: Layer, blob: Blob, *, area: int, groups: int = 1) -> list[Weights]:
-    """Check the size of weights and bias as a convolution of `area` pixels has them."""
-    num_outputs, count = layer.get_integer(0, 0), layer.get_integer(2 if area == 0 else 6, 0)
+    """Check the size of weights and bias as of a convolution of `area` pixels; 0: a matrix."""
+    bias_key, count_key = (1, 2) if area == 0 else (5, 6)
+    num_outputs, count = layer.get_integer(0, 0), layer.get_integer(count_key, 0)
     if groups < 1 or num_outputs < 1 or blob.channels % groups or num_outputs % groups:
         raise ValueError(f"expected channels in {groups} group(s)")
     expected = num_outputs * (blob.channels // groups) * max(area, 1)
@@ -106,9 +103,5 @@ def _read_weights(layer: Layer, blob: Blob, *, area: int, groups: int = 1) -> li
         raise UnknownLayerError(
             f"expected an activation of {sorted(_NUM_NUMBERS)} with its numbers, got {activation}"
         )
-    bias = (
-        [Weights(num_outputs, is_tagged=False)]
-        if layer.get_integer(1 if area == 0 else 5, 0)
-        else []
-    )
+    bias = [Weights(num_outputs, is_tagged=False)] if layer.get_integer(bias_key, 0) else []
     return [Weights(count, is_tagged=True), *bias]

@@ -62,10 +62,10 @@ def read_ncnn(path: Path) -> LoadedGenerator:
     Raises ModelFileError for files that are not one, MissingNcnnError without the extra `ncnn`.
     """
     import_ncnn()
-    path = path.with_suffix(SUFFIX)
+    path = path if path.suffix.lower() == SUFFIX else path.with_suffix(SUFFIX)
     pair = read_pair(path)
-    assert pair.graph is not None
     graph = pair.graph
+    assert graph is not None
     network = NcnnNetwork(pair, str(path)).eval()
     _try_out(network, graph.scale)
     radius = graph.receptive_radius

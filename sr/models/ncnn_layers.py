@@ -46,13 +46,8 @@ def _trace_input(layer: Layer, inputs: Sequence[Blob]) -> Step:
 
 def _trace_memory(layer: Layer, inputs: Sequence[Blob]) -> Step:
     """One value per channel; others are not seen in image networks."""
-    width, height, channels = (layer.get_integer(key, 0) for key in (0, 1, 2))
-    if (
-        inputs
-        or (width, height) != (1, 1)
-        or layer.get_integer(11, 0)
-        or layer.get_integer(21, 1) != 1
-    ):
+    width, height, channels, depth = (layer.get_integer(key, 0) for key in (0, 1, 2, 11))
+    if inputs or (width, height, depth) != (1, 1, 0) or layer.get_integer(21, 1) != 1:
         raise UnknownLayerError("expected one value per channel")
     return Step([Blob(channels, is_image=False)], [Weights(channels, is_tagged=False)])
 
@@ -140,10 +135,9 @@ def _trace_shuffle(layer: Layer, inputs: Sequence[Blob]) -> Step:
     if not 1 <= factor <= MAX_SCALE or layer.get_integer(1, 0) not in (0, 1):
         raise ValueError(f"expected a factor of 1 to {MAX_SCALE}, got {factor}")
     if layer.kind == "Reorg":
-        scale = blob.scale / factor
         # A pixel now holds what is up to `factor - 1` pixels of the finer image away.
-        reach = None if blob.reach is None else blob.reach + Fraction(factor - 1) / blob.scale
-        return Step([Blob(blob.channels * factor**2, scale, reach)])
+        wider = widen_reach(blob, factor - 1, blob.channels * factor**2)
+        return Step([replace(wider, scale=blob.scale / factor)])
     if blob.channels % factor**2:
         raise ValueError(f"expected a multiple of {factor**2} channels, got {blob.channels}")
     return Step([replace(blob, channels=blob.channels // factor**2, scale=blob.scale * factor)])

@@ -24,9 +24,8 @@ MAX_VULKAN_TILE_SIZE = 256
 MIN_TILE_SIZE = 32  # LR pixels
 UNKNOWN_TILE_SIZE = 128  # LR pixels, of a program whose memory is not known
 MAX_BLOB_BYTES = 2**27  # all that Vulkan promises of one buffer (maxStorageBufferRange)
-OVERHEAD = (
-    2.0  # of memory taken over memory in use; measured: 1.2 to 1.8, by llvmpipe and on the CPU
-)
+# Of memory taken over memory in use; measured: 1.2 to 1.8, by llvmpipe and on the CPU.
+OVERHEAD = 2.0
 _NO_MEMORY = -100  # ncnn's code for it
 
 Pad = Callable[[Tensor], Tensor]
@@ -78,18 +77,17 @@ class NcnnNetwork(nn.Module):
 
         Computed from the program, as nothing can be measured by Vulkan.
         """
-        graph, largest = self.pair.graph, UNKNOWN_TILE_SIZE
-        side = largest
-        if graph is not None:
+        graph = self.pair.graph
+        if graph is None:
+            side = largest = UNKNOWN_TILE_SIZE
+        else:
             largest = DEFAULT_TILE_SIZE if self.device is None else MAX_VULKAN_TILE_SIZE
-            ends = (
-                4 * 3 * (1 + 2 * graph.scale**2)
-            )  # in float32: the image, and copies of the result
-            a_pixel = OVERHEAD * (graph.peak_numbers * dtype.itemsize + ends)
-            most = min(
-                share * self._count_free_bytes() / a_pixel, self._limit_pixels(dtype.itemsize)
-            )
-            side = math.isqrt(int(most)) - 2 * halo
+            # In bytes; in float32 are the image, and two copies of the result.
+            ends = 4 * 3 * (1 + 2 * graph.scale**2)
+            per_pixel = OVERHEAD * (graph.peak_numbers * dtype.itemsize + ends)
+            num_pixels = share * self._count_free_bytes() / per_pixel
+            num_pixels = min(num_pixels, self._limit_pixels(dtype.itemsize))
+            side = math.isqrt(int(num_pixels)) - 2 * halo
         side = min(max(side, MIN_TILE_SIZE), largest)
         return max(side // multiple, 1) * multiple
 

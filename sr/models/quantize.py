@@ -9,7 +9,7 @@ it; OpenVINO runs it fastest. Needs the extras `int8` and `onnx`.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,19 +30,13 @@ NUM_CHECKED = 8  # crops that NNCF does not see
 MIN_PSNR = 45.0  # dB to the network in float32; costs 0.1 dB of the 28 dB to the original of Set14
 
 
-class QuantizationReport(NamedTuple):
-    """How near the integers are to the network in float32, on crops that NNCF did not see."""
-
-    psnr: float  # dB, RGB in [0, 1]
-    num_crops: int  # that NNCF saw
-
-
-def write_int8_onnx(path: Path, generator: LoadedGenerator, folder: Path) -> QuantizationReport:
+def write_int8_onnx(path: Path, generator: LoadedGenerator, folder: Path) -> tuple[float, int]:
     """Quantize a generator and write it as an ONNX file, which appears only if it is near enough.
 
-    folder: of images like those that will be upscaled, at their size. Raises ModelFileError where
-    the network cannot be quantized, the folder has too few pixels, or the result is farther than
-    MIN_PSNR from the network's.
+    folder: of images like those that will be upscaled, at their size. Returns the PSNR to the
+    network in float32 on crops that NNCF did not see, RGB in [0, 1], in dB, and how many it saw.
+    Raises ModelFileError where the network cannot be quantized, the folder has too few pixels, or
+    the result is farther than MIN_PSNR from the network's.
     """
     require_onnx()
     crops = cut_crops(folder)
@@ -56,7 +50,7 @@ def write_int8_onnx(path: Path, generator: LoadedGenerator, folder: Path) -> Qua
         )
     about = {"calibration_crops": len(seen), "psnr_to_fp32": round(psnr, 2)}
     save_onnx(path, program, generator, int8=about)
-    return QuantizationReport(psnr, len(seen))
+    return psnr, len(seen)
 
 
 def cut_crops(folder: Path) -> list[Tensor]:

@@ -2,10 +2,14 @@
 
 import importlib.util
 import json
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from sr.models import choose_backend as module
 from sr.models.choose_backend import choose_backend, measure_backends
@@ -76,6 +80,22 @@ def test_another_version_or_number_of_threads_is_measured_again(
     assert "77 threads" in cache.read_text()
 
 
+def test_an_engine_in_a_package_of_another_name_is_known_by_that_one(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_version(name: str) -> str:
+        if name == "onnxruntime":
+            raise PackageNotFoundError(name)
+        return "5"
+
+    packages = {"onnxruntime": ["onnxruntime-gpu"]}
+    measured = Measured(monkeypatch, torch=0.4, onnxruntime=0.2)
+    monkeypatch.setattr(module, "version", find_version)
+    monkeypatch.setattr(module, "packages_distributions", lambda: packages)
+    assert measured.choose(make_generator()) == "onnxruntime"
+    assert "onnxruntime onnxruntime-gpu 5" in cache.read_text()
+
+
 @pytest.mark.parametrize(
     ("seconds", "chosen"),
     [
@@ -132,3 +152,15 @@ def test_what_runs_the_network_is_measured_and_what_cannot_is_left_out(
     seconds = measure_backends(make_generator(), FP32, ["torch", "openvino", "no such"])
     assert set(seconds) == {"torch", "openvino"}
     assert all(0 < each < 60 for each in seconds.values())
+
+
+def test_a_network_that_takes_multiples_is_measured_on_one() -> None:
+    class Folding(nn.Module):
+        """Takes sides of multiples of 24."""
+
+        def forward(self, lr: Tensor) -> Tensor:
+            folded = functional.pixel_unshuffle(lr, 24)
+            return functional.interpolate(functional.pixel_shuffle(folded, 24), scale_factor=2)
+
+    generator = replace(make_generator(), network=Folding(), size_multiple=24)
+    assert set(measure_backends(generator, FP32, ["torch"])) == {"torch"}

@@ -262,7 +262,7 @@ def test_a_missing_package_is_named(missing: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_model_is_converted_to_files_that_run(half: bool, model: Path, tmp_path: Path) -> None:
-    target = tmp_path / "made.param"
+    target = tmp_path / ("made.PARAM" if half else "made.param")
     assert "ncnn's result differs from torch's by" in convert_model(model, target, half=half)
     loaded = load_generator(target)
     lines = target.read_text().splitlines()
@@ -273,11 +273,12 @@ def test_a_model_is_converted_to_files_that_run(half: bool, model: Path, tmp_pat
     torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=2e-3 if half else 1e-5)
 
 
+@pytest.mark.parametrize("name", ["made.param", "made.PARAM"])
 def test_neither_file_is_replaced_without_being_told(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "made.bin").write_text("precious")
     with pytest.raises(SystemExit):
-        convert.main([str(model), str(tmp_path / "made.param")])
+        convert.main([str(model), str(tmp_path / name)])
     assert "made.bin: exists; --overwrite replaces it" in capsys.readouterr().err
     assert (tmp_path / "made.bin").read_text() == "precious"

@@ -71,6 +71,12 @@ def locate_segments(output: Path) -> Path:
     return output.with_name(f".{output.name}.parts")
 
 
+def read_dependencies(output: Path) -> Mapping[str, Any]:
+    """Return what the segments of an unfinished result depend on; nothing where there are none."""
+    lines = _read_lines(locate_segments(output) / _MANIFEST)
+    return lines[0] if lines else {}
+
+
 def choose_frames_per_segment(height: int, width: int, *, on_gpu: bool = False) -> int:
     """Return the frames per segment: 300 of 1280x720, 192 of 1920x1080, 48 of 4K.
 

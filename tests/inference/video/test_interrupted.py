@@ -19,8 +19,11 @@ from torch import Tensor
 
 from sr.cli import infer
 from sr.errors import UsageError
-from sr.inference.options import InferOptions, OutputOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.run import LONG_RUN, run
+from sr.inference.tasks import RunSummary
 from sr.inference.video.resume import locate_segments
+from sr.tiling.upscaler import Upscaler
 
 SEGMENT = 4  # frames
 VIDEO = VideoOptions(crf=20, preset="fast", frames_per_segment=SEGMENT)
@@ -72,6 +75,36 @@ def test_segments_made_with_other_options_are_refused(tmp_path: Path) -> None:
     assert summary.exit_code == 4
     assert "expected segments of the same run, got those of another" in summary.failures[source]
     assert upscale(source, output, video=VIDEO, resume=True).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("then", "now"), [("openvino", "torch"), ("openvino", "auto"), ("auto", "openvino")]
+)
+def test_the_back_end_that_was_chosen_is_kept_whatever_would_be_chosen_now(
+    then: str, now: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = make_clip(tmp_path / "in.mp4", 10), tmp_path / "out.mp4"
+    used: list[str] = []
+
+    def run_by(backend: str, network: CountingNetwork, *, resume: bool = False) -> RunSummary:
+        """Run with a choice of `backend`; `auto`: too short to choose one."""
+
+        def make(*arguments: Any, **_: Any) -> list[Upscaler]:
+            used.append(arguments[3].backend)
+            return [make_upscaler(network, 2)]
+
+        monkeypatch.setitem(LONG_RUN, "video", 10**9 if backend == "auto" else 1)
+        monkeypatch.setattr("sr.models.choose_backend.choose_backend", lambda *_: backend)
+        monkeypatch.setattr("sr.inference.run.make_upscalers", make)
+        output_options = OutputOptions(output, resume=resume)
+        runtime = RuntimeOptions(devices=("cpu",))
+        options = InferOptions([source], output_options, str(model), runtime, VIDEO)
+        return run(options, Listener())
+
+    assert run_by(then, CountingNetwork(2, fault_at=9)).exit_code == 4
+    summary = run_by(now, CountingNetwork(2), resume=True)
+    assert (summary.exit_code, summary.failures) == (0, {})
+    assert used == [then, then]
 
 
 @pytest.mark.parametrize("options", [{"resume": True}, {"skip_existing": True}])
