@@ -21,8 +21,8 @@ from sr.data.augment import (
 from sr.data.cache import SourceCache
 from sr.data.hr_only import BICUBIC_MARGIN, HRImage, cut_bicubic_lr
 from sr.data.imresize import imresize
-from sr.data.mapped_rows import prefetch_rows
 from sr.data.paired import PairedImage
+from sr.data.prepared_images import prefetch_rows
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
 from sr.data.sources import Image, Pair, Source

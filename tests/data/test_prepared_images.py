@@ -20,10 +20,9 @@ from sr.data.cache import SourceCache
 from sr.data.crops import CropDataset, CropSettings
 from sr.data.hr_only import HRImage, find_hr_images, make_variants
 from sr.data.imresize import imresize
-from sr.data.mapped_rows import prefetch_rows
 from sr.data.paired import PairedImage, find_paired_images
 from sr.data.prepare_images import Preparation, Recipe, prepare_images
-from sr.data.prepared_images import INDEX, WHOLE, PreparedImages
+from sr.data.prepared_images import INDEX, WHOLE, PreparedImages, prefetch_rows
 from sr.data.sources import DataError, Image
 from sr.io.process_lock import LockedError
 from sr.io.rgb8 import write_rgb8
