@@ -127,13 +127,14 @@ def _time_ways(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> Iterator[l
     """Yield a row for each way. Those that take long to start are tried in fp16 only."""
     expected = network(lr).float()
     real = lr.device.type == "cuda"
-    ways: dict[str, Callable[[], Network]] = {"eager": lambda: network}
+    ways: dict[str, Callable[[], Network]] = {
+        "eager": lambda: network,
+        "weights cast before": lambda: _cast_weights(network, dtype),
+    }
     if real:
         ways["channels first"] = lambda: _take_contiguous(network)
-        ways["weights cast before"] = lambda: _cast_weights(network, dtype)
         ways["CUDA graph"] = lambda: _capture_graph(network, lr)
     if not real:
-        ways["weights cast before"] = lambda: _cast_weights(network, dtype)
         ways["torch.compile"] = lambda: torch.compile(network, backend="eager")
     elif dtype == torch.float16 and lr.shape[3] > 1000:
         ways["torch.compile, dynamic"] = lambda: torch.compile(network, dynamic=True)
@@ -158,13 +159,13 @@ def _time_ways(network: nn.Module, lr: Tensor, dtype: torch.dtype) -> Iterator[l
 
 
 def _take_contiguous(network: nn.Module) -> Network:
-    run: Network = network.to(memory_format=torch.contiguous_format)
+    run: Network = deepcopy(network).to(memory_format=torch.contiguous_format)
     return lambda lr: run(lr.contiguous())
 
 
 def _cast_weights(network: nn.Module, dtype: torch.dtype) -> Network:
     """Return a copy of whose weights autocast has none to cast."""
-    cast = deepcopy(network.to(memory_format=torch.channels_last))
+    cast = deepcopy(network)
     for layer in cast.modules():
         if isinstance(layer, nn.Conv2d):
             layer.to(dtype)
@@ -172,7 +173,6 @@ def _cast_weights(network: nn.Module, dtype: torch.dtype) -> Network:
 
 
 def _capture_graph(network: nn.Module, lr: Tensor) -> Network:
-    network.to(memory_format=torch.channels_last)
     given, stream = lr.clone(), torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -195,7 +195,7 @@ def _capture_graph(network: nn.Module, lr: Tensor) -> Network:
 
 def _compile_tensorrt(network: nn.Module, lr: Tensor) -> Network:
     torch_tensorrt: Any = importlib.import_module("torch_tensorrt")
-    half = network.half()
+    half = deepcopy(network).half()
     program: Network = torch_tensorrt.compile(half, ir="dynamo", inputs=[lr.half()])
     return lambda lr: program(lr.half())
 

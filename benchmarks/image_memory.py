@@ -124,9 +124,9 @@ def _make_image(path: Path, size: int) -> None:
 
 
 def _measure(source: Path, result: Path, tile_size: int, max_pixels: int) -> Measured:
-    from sr.device import keep_freed_memory
     from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
     from sr.inference.run import run  # only in the process that is measured
+    from sr.memory import keep_freed_memory
     from sr.tiling.upscaler import Upscaler
 
     keep_freed_memory()

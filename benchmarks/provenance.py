@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from sr.device import name_cpu
 from sr.training.run_folder import find_git_commit
 
 DIRTY = "-dirty"
@@ -27,7 +28,7 @@ def provenance(command: Sequence[str], packages: Sequence[str] = ()) -> dict[str
         "command": shlex.join(("python", *command)),
         "commit": _commit(),
         "versions": ", ".join(versions),
-        "CPU": f"{_cpu_name()}; {os.cpu_count()} cores; torch uses "
+        "CPU": f"{name_cpu()}; {os.cpu_count()} cores; torch uses "
         f"{torch.backends.cpu.get_cpu_capability()}, {_threads()}",
     }
     if torch.cuda.is_available():
@@ -62,19 +63,6 @@ def _version(package: str) -> str:
         return f"{package} {version(package)}"
     except PackageNotFoundError:
         return f"{package} not installed"
-
-
-def _cpu_name() -> str:
-    """Return the model name from /proc/cpuinfo on Linux, else what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        label, _, name = line.partition(":")
-        if label.strip() == "model name":
-            return name.strip()
-    return platform.processor() or platform.machine()
 
 
 def _threads() -> str:

@@ -43,10 +43,11 @@ from torch import Tensor
 
 from sr.build_data import find_image_sources
 from sr.data.sources import Pair, Source, raise_faults, refuse_small_images
-from sr.device import keep_freed_memory, resolve_device
+from sr.device import resolve_device
 from sr.inference.load_upscaler import load_lpips
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.losses.lpips import LPIPS
+from sr.memory import keep_freed_memory
 from sr.options.datasets import HRFolders, PairedFolders
 from sr.training.validate import MIN_SIDE, validate
 

@@ -36,7 +36,8 @@ from speed_table import Table, save
 from speed_tiles import tiles_part
 from speed_video import video_part
 
-from sr.device import keep_freed_memory, resolve_device, resolve_precision
+from sr.device import resolve_device, resolve_precision
+from sr.memory import keep_freed_memory
 from sr.models.bundled import BUNDLED, choose_default_model, resolve_model
 
 PARTS = ("peak", "networks", "precisions", "backends", "tiles", "video")

@@ -2,7 +2,7 @@
 
 Plain: fp32, NCHW, the whole image at once under inference_mode. Ours: `sr.tiling.upscaler` with a
 halo of the receptive radius, so that all results are equal. Each runs in its own process, because
-retaining freed memory (`sr.device`, as in infer.py) is a setting of the whole process, and to
+retaining freed memory (`sr.memory`, as in infer.py) is a setting of the whole process, and to
 measure its peak memory: of the process with its libraries; on CUDA, of the tensors.
 """
 
@@ -19,9 +19,10 @@ from speed_rounds import Contestant, Entry, compete, flop_of, timed
 from speed_table import Table
 from torch import Tensor
 
-from sr.device import keep_freed_memory, measure_peak_gib, resolve_precision
+from sr.device import resolve_precision
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import RuntimeOptions
+from sr.memory import keep_freed_memory, measure_peak_gib
 from sr.models.load import load_generator
 
 

@@ -27,8 +27,9 @@ from sr.build import build_generator
 from sr.build_training import build_discriminator, build_optimizer
 from sr.data.cache import SourceCache, fill_cache
 from sr.data.sources import Pair
-from sr.device import keep_freed_memory, resolve_device, resolve_precision
+from sr.device import resolve_device, resolve_precision
 from sr.io.rgb8 import write_rgb8
+from sr.memory import keep_freed_memory
 from sr.options.load import load_options
 from sr.options.schema import Options
 from sr.training.data_loader import (

@@ -13,7 +13,7 @@ have the same weights, images and number of threads:
 - A typical script with spandrel: OpenCV, fp32, NCHW, tiles of 256 and 16 pixels around.
 - Ours: what infer.py does by default; also in fp32 where the default is another precision.
 
-Each runs in its own process for each workload, because retaining memory (`sr.device`) is a setting
+Each runs in its own process for each workload, because retaining memory (`sr.memory`) is a setting
 of the whole process. Rounds alternate, so that other load affects all equally; the first is a
 warm-up. Times do not include it, nor loading the model.
 
@@ -162,10 +162,10 @@ def _measure(images: Path, results: Path) -> dict[str, float]:
 
 
 def _ours(model: Path, precision: str) -> Upscale:
-    from sr.device import keep_freed_memory
     from sr.inference.load_upscaler import load_upscalers
     from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
     from sr.inference.run import run
+    from sr.memory import keep_freed_memory
 
     keep_freed_memory()
     runtime = RuntimeOptions(precision=precision, devices=("cpu",))

@@ -45,16 +45,17 @@ import torch
 from torch import Tensor, nn
 from upscale_images import SCALE, LeftOutError, load_realesrganer
 
-from sr.device import keep_freed_memory, name_precision
+from sr.device import name_precision
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.run import run
 from sr.io.video.encode.encoder import Encoding, plan_encoding
-from sr.io.video.encode.segment_writer import SegmentWriter
+from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
 from sr.io.video.frame import Frame, Planes, VideoInfo
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
 from sr.io.video.read.reader import open_video
 from sr.io.video.time_range import Moment
+from sr.memory import keep_freed_memory
 from sr.tiling.upscaler import Upscaler
 
 CPU = torch.device("cpu")
@@ -169,7 +170,7 @@ def _encoder(planes: Sequence[Planes], encoding: Encoding, info: VideoInfo, path
         sample_aspect_ratio=info.sample_aspect_ratio,
     ) as part:
         for number, each in enumerate(planes):
-            part.write(each, number, 1)
+            part.write(make_frame(each, encoding), number, 1)
     return time.perf_counter() - started
 
 

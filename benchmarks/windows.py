@@ -35,12 +35,12 @@ from torch import Tensor, nn
 from torchvision.models.optical_flow import raft_small
 
 from sr.data.imresize import imresize
-from sr.device import keep_freed_memory
 from sr.inference.video.frame_windows import WindowStage
 from sr.inference.video.stages import convert_to_rgb
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.io.video.frame import Color, Frame, Layout
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
+from sr.memory import keep_freed_memory
 from sr.motion.frame_window import Window, list_offsets
 from sr.motion.methods import DIS, RGB8, Flow, FlowMethod
 from sr.motion.raft import RAFT

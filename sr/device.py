@@ -1,31 +1,20 @@
-"""Device and precision as the user named them -> what torch is given; and memory of the process."""
+"""Device and precision as the user named them -> what torch is given."""
 
-import ctypes
 import platform
 import re
-import sys
 import threading
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import psutil
 import torch
-from torch import Tensor
 
 from sr.errors import UserError
 from sr.vulkan import MissingNcnnError, VulkanDevice, list_vulkan_devices
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_INSTRUCTIONS = frozenset({"avx512_bf16", "amx_bf16", "bf16", "sve_bf16"})  # x86; ARM
 _CONV: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # not in torch's own types
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc, malloc.h
 
 _mps_lock = threading.Lock()
 
@@ -58,7 +47,7 @@ def resolve_device(name: str) -> torch.device:
         if name == "cuda":
             return torch.device("cuda", torch.cuda.current_device())
     if kind == "vulkan":
-        return torch.device("vulkan", find_vulkan_device(number and int(number)).index)
+        return torch.device("vulkan", find_vulkan_device(int(number) if number else None).index)
     if name == "mps" and not torch.backends.mps.is_available():
         raise DeviceError(
             "device: expected one that this machine and this build of torch have, got 'mps'"
@@ -66,17 +55,17 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def find_vulkan_device(index: int | Literal[""] = "") -> VulkanDevice:
-    """Return the Vulkan device of this number, without one the first GPU, else the first device.
+def find_vulkan_device(index: int | None) -> VulkanDevice:
+    """Return the Vulkan device of this number; of None the first GPU, else the first device.
 
     Raises DeviceError, with those that there are, where there is none.
     """
     devices = list_vulkan_devices()
-    if index == "" and devices:
+    if index is None and devices:
         return next((device for device in devices if device.is_gpu), devices[0])
-    if index == "" or index >= len(devices):
+    if index is None or index >= len(devices):
         known = ", ".join(map(str, devices)) or "none: no driver for Vulkan was found"
-        asked = "vulkan" if index == "" else f"vulkan:{index}"
+        asked = "vulkan" if index is None else f"vulkan:{index}"
         raise DeviceError(f"device: expected one of the Vulkan devices ({known}), got {asked}")
     return devices[index]
 
@@ -180,69 +169,6 @@ def choose_shared_device(device: torch.device) -> torch.device:
 def hold_device(device: torch.device) -> AbstractContextManager[object]:
     """Return a context that keeps other threads from MPS meanwhile, and does nothing elsewhere."""
     return _mps_lock if device.type == "mps" else nullcontext()
-
-
-def pin(x: Tensor) -> Tensor:
-    """Copy to pinned memory, from which a copy to the GPU does not hold up this program.
-
-    Contiguous and of its own: `Tensor.pin_memory` would keep strides, of which those of repeated
-    gray cannot be written to, and with a tile all rows of the image that it is a part of.
-    """
-    pinned = allocate_pinned(x.shape, x.dtype)
-    return pinned.copy_(x)
-
-
-def copy_to_cpu(x: Tensor) -> Tensor:
-    """Return a tensor in CPU memory; from a GPU in pinned memory."""
-    if x.device.type != "cuda":
-        return x.cpu()
-    return allocate_pinned(x.shape, x.dtype).copy_(x)
-
-
-def allocate_pinned(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Allocate a contiguous tensor in pinned memory; only where there is CUDA."""
-    return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
-
-
-def release_memory(device: torch.device) -> None:
-    """Give back what torch keeps of freed memory on a GPU, in blocks that may not fit any more."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()
-
-
-def measure_peak_gib() -> float:
-    """Return the most memory in use: the sum of all GPUs if one was used, else this process's."""
-    if torch.cuda.is_available():
-        devices = range(torch.cuda.device_count())
-        if num_bytes := sum(map(torch.cuda.max_memory_allocated, devices)):
-            return num_bytes / 2**30
-    if resource is None:
-        return int(psutil.Process().memory_info().peak_wset) / 2**30
-    unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
-def keep_freed_memory() -> bool:
-    """Have the C library keep freed memory instead of returning it to the system.
-
-    By default glibc asks the system for each activation of a network again (for any block above
-    32 MiB, and for smaller ones when they end the heap). The system then clears it page by page:
-    on two AVX-512 cores that was 40 % of the time of a whole 512x512 image through Compact in
-    fp32. Threads get memory of their own, which is given back as fast; with the one arena for all,
-    whose memory is kept, upscaling in a thread took 0.65 of the time. The price is that the process
-    stays at the size of its peak.
-
-    Meant for a command line's start; a library should not decide this for its users. Returns
-    whether the C library knows the setting: glibc does, macOS, Windows and musl do not.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, TypeError, OSError):  # TypeError: no CDLL(None) on Windows
-        return False
-    settings = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1}
-    return all(mallopt(name, value) for name, value in settings.items())
 
 
 class _FullFp32:

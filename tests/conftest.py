@@ -3,11 +3,13 @@
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import torch
+from torch import Tensor
 
 from sr.io.model_file import write_model_file
 from sr.networks.compact import Compact
@@ -62,6 +64,19 @@ def half_vulkan(vulkan: torch.device) -> torch.device:
     if not list_vulkan_devices()[vulkan.index].has_fp16:
         pytest.skip("needs a Vulkan device with float16")
     return vulkan
+
+
+@pytest.fixture
+def pinned(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """All that is allocated as pinned memory; ordinary memory, since there may be no GPU."""
+    allocated: list[Tensor] = []
+
+    def allocate(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        allocated.append(torch.empty(tuple(shape), dtype=dtype))
+        return allocated[-1]
+
+    monkeypatch.setattr("sr.memory.allocate_pinned", allocate)
+    return allocated
 
 
 @pytest.fixture

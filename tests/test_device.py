@@ -1,10 +1,7 @@
-"""Device and precision: what is asked for is given or refused, never replaced; memory is kept."""
+"""Device and precision: what is asked for is given or refused, never replaced."""
 
-import platform
-import subprocess
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,52 +11,14 @@ from sr import device as devices
 from sr.device import (
     DeviceError,
     choose_shared_device,
-    copy_to_cpu,
     cpu_has_bf16,
     find_vulkan_gpu,
     hold_device,
-    keep_freed_memory,
-    measure_peak_gib,
     name_precision,
-    release_memory,
     resolve_device,
     resolve_precision,
 )
 from sr.vulkan import MissingNcnnError, VulkanDevice, list_vulkan_devices
-
-PAGE_FAULTS_OF_40_BLOCKS = """
-import os, resource, threading
-import torch
-from sr.device import keep_freed_memory
-
-
-def work():
-    for _ in range(40):
-        torch.empty(9 * 2**20)[:: 4 * 2**10].fill_(1)  # each 4th page of 36 MiB, freed at once
-
-
-def count_faults(keep, in_thread):
-    if keep:
-        assert keep_freed_memory()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    if in_thread:  # which has memory of its own by default
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-    else:
-        work()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
-for in_thread in (False, True):
-    for keep in (True, False):
-        if os.fork() == 0:  # torch is imported once for all
-            print(count_faults(keep, in_thread), flush=True)
-            os._exit(0)
-        assert os.wait()[1] == 0
-"""
-
-with_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
 
@@ -238,17 +197,6 @@ def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_say(
     assert cpu_has_bf16() is expected
 
 
-def test_the_peak_is_that_of_all_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend_gpus(monkeypatch, 2, (8, 0))
-    peaks = [0, 3 * 2**30]
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", peaks.__getitem__)
-    assert measure_peak_gib() == 3
-    peaks[0] = 2**30
-    assert measure_peak_gib() == 4
-    peaks[:] = [0, 0]
-    assert measure_peak_gib() > 0  # of this process
-
-
 def test_one_thread_at_a_time_uses_mps() -> None:
     assert choose_shared_device(MPS) == CPU
     assert choose_shared_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
@@ -266,52 +214,3 @@ def test_one_thread_at_a_time_uses_mps() -> None:
         assert not is_held.wait(0.05)
     assert is_held.wait(10)
     thread.join()
-
-
-class OnGpu(torch.Tensor):
-    """Says that it is on a GPU."""
-
-    device = CUDA
-
-
-def test_what_comes_from_a_gpu_comes_to_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    pinned: list[torch.Tensor] = []
-
-    def allocate(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        pinned.append(torch.empty(tuple(shape), dtype=dtype))
-        return pinned[-1]
-
-    monkeypatch.setattr(devices, "allocate_pinned", allocate)
-    x = torch.arange(6, dtype=torch.uint8).view(2, 3)
-    assert copy_to_cpu(x) is x
-    assert not pinned
-    copied = copy_to_cpu(x.as_subclass(OnGpu))
-    assert copied.data_ptr() == pinned[0].data_ptr()
-    assert torch.equal(copied, x)
-    assert copied.dtype == torch.uint8
-
-
-@pytest.mark.parametrize("kind", ["cuda", "mps"])
-def test_freed_memory_is_given_back_on_gpus(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    released = []
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: released.append("cuda"))
-    monkeypatch.setattr(torch.mps, "empty_cache", lambda: released.append("mps"))
-    release_memory(CPU)
-    assert not released
-    release_memory(torch.device(kind))
-    assert released == [kind]
-
-
-@with_glibc
-def test_most_blocks_that_were_freed_are_used_again_without_page_faults() -> None:
-    command = [sys.executable, "-c", PAGE_FAULTS_OF_40_BLOCKS]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    kept, default, kept_in_thread, default_in_thread = map(int, done.stdout.split())
-    # Not all: something small is put next to the first ones, then an equal one does not fit there.
-    assert kept < default / 2
-    assert kept_in_thread < default_in_thread / 2
-
-
-def test_a_system_without_the_setting_is_recognized(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
-    assert not keep_freed_memory()

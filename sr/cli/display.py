@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
-from sr.inference.tasks import RunSummary, is_foreseen
+from sr.inference.run_summary import RunSummary
+from sr.inference.tasks import is_foreseen
 from sr.io.escape_controls import escape_controls
 from sr.io.event_log import Event
 from sr.io.video.formats import is_pattern

@@ -86,9 +86,9 @@ def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> i
         find_model(options)
     with exit_at_signals():
         from sr.cli.display import Display
-        from sr.device import keep_freed_memory
         from sr.inference.events import ignore_errors, limit_progress, send_to_all
         from sr.inference.run import run
+        from sr.memory import keep_freed_memory
 
     keep_freed_memory()
     with Display() as display, _lock_log(options.log), closing(_open_log(options.log)) as log:

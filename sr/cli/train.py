@@ -87,7 +87,7 @@ def _run(options: "Options", resume: str, *, check_only: bool, preview_data: Pat
     with exit_at_signals():
         import torch
 
-        from sr.device import keep_freed_memory
+        from sr.memory import keep_freed_memory
         from sr.training.dry_run import dry_run, write_data_preview
         from sr.training.gan_monitor import GANDivergedError
         from sr.training.loop import NonFiniteStepError

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sr.device import copy_to_cpu
 from sr.inference.options import Alpha
 from sr.io.image_formats import has_alpha
+from sr.memory import copy_to_cpu
 from sr.tiling.tiles import Box
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float32]

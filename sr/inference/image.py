@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from sr.device import measure_peak_gib, name_precision
+from sr.device import name_precision
 from sr.inference.channels import Channels, ReadPixels, quantize
 from sr.inference.events import Emit
 from sr.inference.options import STREAM, InferOptions
@@ -27,9 +27,9 @@ from sr.io.image_formats import check_writable, describe_losses, has_alpha, limi
 from sr.io.image_metadata import fit_encoding
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
+from sr.memory import is_out_of_memory, measure_peak_gib
 from sr.tiling.multi_device import DevicePool, find_smallest_tiles, upscale_on_devices
 from sr.tiling.read_ahead import Read, Write
-from sr.tiling.runner import is_out_of_memory
 from sr.tiling.tiles import Box
 from sr.tiling.upscaler import StoppedError, Upscaler
 from sr.tiling.verify_tiles import verify_tiles

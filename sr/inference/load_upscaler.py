@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -134,29 +134,18 @@ def _make_upscaler(
         tile_size = generator.network.choose_tile_size(
             halo=halo, multiple=multiple, dtype=dtype, share=share
         )
+    budget: dict[str, Any] = {
+        "scale": generator.scale,
+        "halo": halo,
+        "device": device,
+        "dtype": dtype,
+        "num_channels": generator.num_channels,
+        "num_patches": NUM_PATCHES,
+        "share": share,
+    }
     if tile_size is None:
-        tile_size = choose_tile_size(
-            network,
-            scale=generator.scale,
-            halo=halo,
-            device=device,
-            dtype=dtype,
-            multiple=multiple,
-            num_channels=generator.num_channels,
-            num_patches=NUM_PATCHES,
-            share=share,
-        )
-    batch_size = choose_batch_size(
-        network,
-        tile_size,
-        scale=generator.scale,
-        halo=halo,
-        device=device,
-        dtype=dtype,
-        num_channels=generator.num_channels,
-        num_patches=NUM_PATCHES,
-        share=share,
-    )
+        tile_size = choose_tile_size(network, multiple=multiple, **budget)
+    batch_size = choose_batch_size(network, tile_size, **budget)
     if tile_size and generator.tiling != "exact":
         warn_once(
             f"{generator.architecture} may look farther than a tile and its halo, so tiles may "

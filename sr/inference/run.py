@@ -20,8 +20,9 @@ from sr.inference.load_upscaler import choose_precision, load_lpips, make_upscal
 from sr.inference.named_files import find_model
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
+from sr.inference.run_summary import RunSummary
 from sr.inference.scheduler import Scheduler
-from sr.inference.tasks import RunSummary, Task, find_tasks
+from sr.inference.tasks import Task, find_tasks
 from sr.io.atomic_write import remove_abandoned
 from sr.io.process_lock import hold_lock
 from sr.models.load import load_generator

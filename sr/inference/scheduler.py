@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from sr.device import measure_peak_gib
 from sr.errors import UsageError, UserError
 from sr.evaluation.references import References
 from sr.evaluation.scores import ScoreError, check_scorable, read_scorable, score_against_file
@@ -27,6 +26,7 @@ from sr.inference.tasks import Task, is_foreseen, is_skipped
 from sr.io.process_lock import LockedError, check_unlocked, hold_lock
 from sr.io.video.formats import is_pattern
 from sr.losses.lpips import LPIPS
+from sr.memory import measure_peak_gib
 from sr.tiling.multi_device import DevicePool
 from sr.tiling.runner import CompileError, NetworkError
 from sr.tiling.upscaler import StoppedError, Upscaler

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sr.device import copy_to_cpu
 from sr.io.color_encoding import is_like_srgb
 from sr.io.image_formats import ImageError, has_alpha
 from sr.io.image_metadata import is_srgb
 from sr.io.image_reader import Header, ImageReader, open_image
 from sr.io.image_writer import write_image
+from sr.memory import copy_to_cpu
 
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload")
 _EXPECTED = "expected an 8-bit RGB image (PNG, JPEG, WebP or TIFF)"

@@ -4,22 +4,18 @@ An error in either thread comes out in the caller, at the next image part that i
 written. Leaving a block, in whatever way, drops what waits and ends its thread.
 """
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
-from sr.device import pin, release_memory
-from sr.tiling.runner import is_out_of_memory
+from sr.memory import fall_back_to_cpu, pin
+from sr.tiling.streams import on_own_stream
 from sr.tiling.tiles import Box, Tile
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 Read = Callable[[Box], Tensor]
 """LR box -> (B, 3, h, w), float32, RGB in [0, 1], in CPU memory or on the device. B images of the
@@ -30,8 +26,6 @@ Write = Callable[[Box, Tensor], None]
 """Box on the SR grid and its (B, 3, s*h, s*w), float32, not clamped, on the device (instead of MPS
 on the CPU); the tensor is the callee's to keep or change. Called in a thread of its own, never
 twice at a time."""
-
-_idle_streams: defaultdict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
 
 NUM_WAITING = 2  # parts written or waiting for it while the next one is computed
 
@@ -99,54 +93,6 @@ def write_behind(write: Write, device: torch.device) -> Iterator[Write]:
         yield put
         while waiting:
             waiting.popleft().result()
-
-
-def on_own_stream(function: Callable[P, R], device: torch.device) -> Callable[P, R]:
-    """Wrap a function so that its CUDA kernels and copies do not wait for those of other threads.
-
-    Done when it returns, so that its tensors may be used anywhere and their memory freed.
-    """
-    if device.type != "cuda":
-        return function
-
-    def on_stream(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _borrow_stream(device) as stream, torch.cuda.stream(stream):
-            result = function(*args, **kwargs)
-            stream.synchronize()
-        return result
-
-    return on_stream
-
-
-@contextmanager
-def _borrow_stream(device: torch.device) -> Iterator[torch.cuda.Stream]:
-    """Lend a stream that nobody else uses meanwhile.
-
-    There are as many as were ever in use at once: each keeps memory of its own.
-    """
-    idle = _idle_streams[device]
-    try:
-        stream = idle.pop()
-    except IndexError:
-        stream = torch.cuda.Stream(device)
-    try:
-        yield stream
-    finally:
-        idle.append(stream)
-
-
-def fall_back_to_cpu(function: Callable[[Tensor], R], x: Tensor) -> R:
-    """Call a function with x; where the GPU has too little memory for it, with x on the CPU.
-
-    The function may have begun when it is called again.
-    """
-    try:
-        return function(x)
-    except (MemoryError, RuntimeError) as error:
-        if x.device.type == "cpu" or not is_out_of_memory(error):
-            raise
-    release_memory(x.device)  # out here, where no traceback holds the tensors any more
-    return function(x.cpu())
 
 
 def _wait_for_first(under_way: deque[tuple[Tile, Future[Tensor]]]) -> tuple[Tile, Tensor]:

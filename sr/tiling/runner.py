@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sr.device import DeviceError, full_fp32, name_precision, resolve_precision
 from sr.errors import UserError
+from sr.memory import is_out_of_memory
 from sr.networks.fuse_layers import fuse_layers
 
 Network = Callable[[Tensor], Tensor]
@@ -26,17 +27,6 @@ OnWarning = Callable[[str], None]
 CONTRAST = 8 / 255
 FLATNESS = 0.25 / 255
 _NOT_FINITE, _CONSTANT = "values that are not finite", "the same everywhere"
-
-# torch.OutOfMemoryError aside, a plain RuntimeError says so: of the CPU's allocator (the first
-# two), of CUDA's and MPS's libraries.
-_OUT_OF_MEMORY = (
-    "can't allocate memory",
-    "not enough memory",
-    "out of memory",
-    "ALLOC_FAILED",
-    # What cuDNN says when all of its ways to compute a convolution lack memory for their scratch.
-    "unable to find an engine to execute this computation",
-)
 
 
 class NumericError(UserError):
@@ -121,13 +111,6 @@ class NetworkRunner:
         self.dtype = _next_wider(self.dtype, self._network_device)
         wide = name_precision(self.dtype)
         self._on_warning(f"in {narrow} the network gives {fault}; from here on in {wide}")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether there was no memory, be it the computer's or the device's."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def prepare_network(network: nn.Module, device: torch.device) -> nn.Module:

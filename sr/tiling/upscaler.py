@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sr.device import choose_shared_device, hold_device, release_memory
+from sr.device import choose_shared_device, hold_device
+from sr.memory import is_out_of_memory, release_memory
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import num_packed_channels
+from sr.tiling.cut_batch import Patch, cut_batch, measure_area
 from sr.tiling.read_ahead import Read, Write, read_ahead, write_behind
-from sr.tiling.runner import NetworkRunner, OnWarning, is_out_of_memory
-from sr.tiling.tiles import Box, Tile, add_halo, halve_box, split_image
+from sr.tiling.runner import NetworkRunner, OnWarning
+from sr.tiling.tiles import Box, Tile, split_image
 
 if TYPE_CHECKING:
     from sr.motion.methods import FlowMethod
@@ -30,12 +32,11 @@ ONLY_VIDEOS = (
 )
 
 DEFAULT_TILE_SIZE = 512
-"""LR pixels a side. Larger tiles waste less on halos: with `sr.device.keep_freed_memory`, a CPU
+"""LR pixels a side. Larger tiles waste less on halos: with `sr.memory.keep_freed_memory`, a CPU
 takes the same time per pixel at 146 to 512 pixels a side. Compact at 512 takes about 0.2 GiB in
 fp32, SRResNet about 3 GiB, computed from 10 kB per pixel.
 """
 
-MIN_CORE_SIZE = 16  # LR pixels of the longer side, below which no tile is cut; halos cost more
 # Of the cores' area that was too much for the memory. What is larger is cut before it is tried. Of
 # one image the cores differ little, and a half is at most 2/3 of one (3 multiples in 2 and 1).
 _TOO_MUCH = 0.75
@@ -43,11 +44,6 @@ _TOO_MUCH = 0.75
 
 class StoppedError(Exception):
     """The run was stopped while an image was worked on; raised by `OnTile` callbacks."""
-
-
-Patch = tuple[Tile, Tensor]
-"""A tile and what was read for it: (B, 3, haloed.height, haloed.width), float32, RGB in [0, 1]; or
-packed windows."""
 
 
 class Upscaler:
@@ -201,24 +197,7 @@ class Upscaler:
             ) as patches,
         ):
             for batch in self._group_patches(patches):
-                waiting = [batch]
-                while waiting:
-                    part = waiting.pop()
-                    smaller = self._cut(part)
-                    if smaller and _measure_area(part) > self._area_limit:
-                        waiting += reversed(smaller)
-                        continue
-                    try:
-                        cores = self._run_batch(part)
-                    except (MemoryError, RuntimeError) as error:
-                        if not is_out_of_memory(error):
-                            raise
-                        cores, reason = [], str(error)
-                    if not cores:  # out here, where no traceback holds the tensors any more
-                        self._lower_tile_size(part, smaller, reason)
-                        waiting.append(part)
-                    for (tile, _), core in zip(part, cores, strict=False):
-                        put(tile.core.multiply(self.scale), core)
+                self._upscale_batch(batch, put)
                 for _ in batch:
                     num_done += 1
                     if on_tile is not None:
@@ -247,6 +226,27 @@ class Upscaler:
         if batch:
             yield batch
 
+    def _upscale_batch(self, batch: list[Patch], put: Write) -> None:
+        """Upscale a batch and write its parts; it is cut until they fit the memory."""
+        waiting = [batch]
+        while waiting:
+            part = waiting.pop()
+            smaller = cut_batch(part, halo=self.halo, multiple=self.multiple)
+            if smaller and measure_area(part) > self._area_limit:
+                waiting += reversed(smaller)
+                continue
+            try:
+                cores = self._run_batch(part)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                cores, reason = [], str(error)
+            if not cores:  # out here, where no traceback holds the tensors any more
+                self._lower_tile_size(part, smaller, reason)
+                waiting.append(part)
+            for (tile, _), core in zip(part, cores, strict=False):
+                put(tile.core.multiply(self.scale), core)
+
     def _run_batch(self, batch: list[Patch]) -> list[Tensor]:
         """Upscale each patch's core: (B, 3, s*core.height, s*core.width), float32.
 
@@ -266,24 +266,6 @@ class Upscaler:
                 cores.append(core_sr.to(choose_shared_device(self.device)))
         return cores
 
-    def _cut(self, batch: list[Patch]) -> list[list[Patch]]:
-        """Cut a batch in two; return nothing where it is too small for that."""
-        if len(batch) > 1:
-            middle = (len(batch) + 1) // 2
-            return [batch[:middle], batch[middle:]]
-        ((tile, lr),) = batch
-        core, haloed = tile.core, tile.haloed
-        cores = halve_box(core, self.multiple)
-        if cores is None or max(core.height, core.width) < 2 * MIN_CORE_SIZE:
-            return []
-        parts = []
-        for half in cores:
-            # Within the box that was read, so nothing is read again.
-            part = add_halo(half, haloed, halo=self.halo, multiple=self.multiple)
-            box = part.haloed.relative_to(haloed)
-            parts.append([(part, lr[:, :, box.rows, box.columns])])
-        return parts
-
     def _lower_tile_size(self, batch: list[Patch], smaller: list[list[Patch]], reason: str) -> None:
         """Take smaller batches, then tiles, from here on. Raises MemoryError at the smallest."""
         release_memory(self.device)
@@ -292,7 +274,7 @@ class Upscaler:
         if not smaller:
             message = f"not enough memory on {self.network_device} for a tile of {size} and halo"
             raise MemoryError(f"{message}: {reason.splitlines()[0]}" if reason else message)
-        self._area_limit = _TOO_MUCH * _measure_area(batch)
+        self._area_limit = _TOO_MUCH * measure_area(batch)
         if len(batch) > 1:
             self.batch_size = len(batch) // 2
             self._on_warning(
@@ -301,13 +283,8 @@ class Upscaler:
             )
             return
         # The square of the larger half's area, whose halo is no larger than the half's.
-        side = math.isqrt(_measure_area(smaller[0])) // self.multiple * self.multiple
+        side = math.isqrt(measure_area(smaller[0])) // self.multiple * self.multiple
         self.tile_size, self.batch_size = max(side, self.multiple), 1
         self._on_warning(
             f"not enough memory for a tile of {size}; from here on tiles of {self.tile_size}"
         )
-
-
-def _measure_area(batch: list[Patch]) -> int:
-    """Return the LR pixels of the cores."""
-    return sum(tile.core.area for tile, _ in batch)

@@ -17,10 +17,11 @@ from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
-from sr.device import measure_peak_gib, name_precision, resolve_device, resolve_precision
+from sr.device import name_precision, resolve_device, resolve_precision
 from sr.errors import UserError
 from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
+from sr.memory import measure_peak_gib
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.data_loader import (

@@ -281,13 +281,12 @@ def describe_start(
 def _describe_cache(cached: SourceCache[Any], kind: str) -> str:
     """Return how many sources were prepared, and how many are decoded at each use."""
     text = ""
-    prepared = [
-        source
+    prepared = sum(
+        isinstance(source, HRImage | PairedImage) and source.num_bytes == 0
         for source in cached.sources
-        if isinstance(source, HRImage | PairedImage) and source.num_bytes == 0
-    ]
+    )
     if prepared:
-        text += f" ({len(prepared)} prepared)"
+        text += f" ({prepared} prepared)"
     decoded = sum(source.num_bytes > 0 for source in cached.sources[len(cached.blocks) :])
     if decoded:
         advice = " or use sr-data prepare" if kind == "images" else ""

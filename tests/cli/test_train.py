@@ -69,7 +69,7 @@ def call(monkeypatch: pytest.MonkeyPatch, repository: Path) -> Call:
     return call
 
 
-def test_a_signal_to_all_processes_saves_leaves_with_130_and_the_same_command_goes_on(
+def test_a_signal_to_all_processes_saves_and_leaves_with_130_and_the_run_goes_on(
     repository: Path,
     option_file: Path,
     tmp_path: Path,

@@ -13,7 +13,7 @@ from sr.inference.run import run
 from sr.io.image_reader import open_image
 from sr.io.image_writer import write_image
 from sr.models.bundled import choose_default_model
-from sr.tiling import read_ahead
+from sr.tiling import streams
 
 # Warnings that nobody has seen yet are no reason to fail.
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
@@ -102,4 +102,4 @@ def test_many_images_take_few_streams(gpu: torch.device, model: Path, tmp_path: 
     write_image(source, draw_pixels(3, "uint8"), suffix=".png", like=None)
     for number in range(10):
         upscale(source, tmp_path / f"{number}.png", str(model), str(gpu), tile_size=16)
-    assert 0 < len(read_ahead._idle_streams[gpu]) <= 3
+    assert 0 < len(streams._idle_streams[gpu]) <= 3

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sr.cli import infer
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.run import run
-from sr.inference.tasks import RunSummary
+from sr.inference.run_summary import RunSummary
 from sr.io.event_log import Event
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.tiling.upscaler import Upscaler

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sr.inference.options import Alpha, InferOptions, OutputOptions, VideoOptions
 from sr.inference.run import run
-from sr.inference.tasks import RunSummary
+from sr.inference.run_summary import RunSummary
 from sr.io.image_reader import open_image
 from sr.tiling.upscaler import Upscaler
 

@@ -25,7 +25,7 @@ from sr.inference import image, scheduler
 from sr.inference.image import ImagePlan
 from sr.inference.options import InferOptions, OutputOptions
 from sr.inference.run import run
-from sr.inference.tasks import RunSummary
+from sr.inference.run_summary import RunSummary
 from sr.io import stop_signals
 from sr.io.atomic_write import atomic_write
 from sr.io.image_reader import Header

@@ -16,7 +16,6 @@ from sr.models.describe import describe_model
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.ncnn_network import NcnnNetwork
-from sr.tiling import upscaler as tiled
 from sr.tiling.upscaler import Upscaler
 from sr.vulkan import MissingNcnnError
 
@@ -121,7 +120,7 @@ def test_what_is_too_large_for_one_buffer_is_cut(
 ) -> None:
     loaded = use_backend(load_generator(param), "ncnn", device=vulkan, precision=torch.float32)
     monkeypatch.setattr("sr.models.ncnn_network.MAX_BLOB_BYTES", 4 * 12 * 40 * 40)
-    monkeypatch.setattr(tiled, "MIN_CORE_SIZE", 4)
+    monkeypatch.setattr("sr.tiling.cut_batch.MIN_CORE_SIZE", 4)
     warnings: list[str] = []
     upscaler = make_upscaler(loaded, vulkan, on_warning=warnings.append)
     lr = draw(1, 3, 60, 40)

@@ -1,12 +1,11 @@
 """Too little memory: tiles are cut until they fit, and none is lost, doubled or moved."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.tiling.read_ahead import fall_back_to_cpu
 from sr.tiling.tiles import Box
 from sr.tiling.upscaler import Upscaler
 
@@ -167,45 +166,6 @@ def test_memory_for_no_tile_at_all_gives_the_last_reason() -> None:
     fault = RuntimeError("GET was unable to find an engine to execute this computation")
     with pytest.raises(MemoryError, match="LR pixels and halo: GET was unable to find an engine"):
         upscaler(Limited(10, fault), 64, on_warning=lambda _: None)(image(64, 64))
-
-
-class OnGpu:
-    """In place of a result on a GPU."""
-
-    device = torch.device("cuda", 0)
-
-    def cpu(self) -> Tensor:
-        return torch.ones(1)
-
-
-@pytest.mark.parametrize("error", ERRORS)
-def test_what_the_memory_does_not_suffice_for_after_the_network_is_done_on_the_cpu(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    given: list[Tensor] = []
-    released: list[torch.device] = []
-    monkeypatch.setattr("sr.tiling.read_ahead.release_memory", released.append)
-
-    def join(x: Tensor) -> str:
-        given.append(x)
-        if x.device.type == "cuda":
-            raise error
-        return "joined"
-
-    assert fall_back_to_cpu(join, cast(Tensor, OnGpu())) == "joined"
-    assert [x.device.type for x in given] == ["cuda", "cpu"]
-    assert released == [OnGpu.device]
-
-
-@pytest.mark.parametrize(("x", "fault"), [(OnGpu(), ValueError()), (torch.ones(1), MemoryError())])
-def test_other_errors_after_the_network_and_those_of_the_cpu_are_raised(
-    x: Any, fault: Exception
-) -> None:
-    def join(x: Tensor) -> None:
-        raise fault
-
-    with pytest.raises(type(fault)):
-        fall_back_to_cpu(join, x)
 
 
 def test_memory_that_a_precision_too_narrow_takes_twice_is_found_by_cutting() -> None:

@@ -2,9 +2,7 @@
 
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sr.inference.channels import Channels
-from sr.tiling.read_ahead import on_own_stream, read_ahead, write_behind
+from sr.tiling.read_ahead import read_ahead
 from sr.tiling.runner import NetworkError
 from sr.tiling.tiles import Box, split_image
 from sr.tiling.upscaler import Upscaler
@@ -204,15 +202,8 @@ def test_what_does_not_fit_the_box_is_refused(wrong: Tensor) -> None:
 @pytest.mark.parametrize("num_bands", [1, 2, 3, 4])
 @pytest.mark.parametrize("alpha", ["uniform", "varying"])
 def test_what_is_read_for_a_gpu_is_pinned_contiguous_and_alone(
-    monkeypatch: pytest.MonkeyPatch, num_bands: int, alpha: str
+    pinned: list[Tensor], num_bands: int, alpha: str
 ) -> None:
-    pinned: list[Tensor] = []
-
-    def allocate(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        pinned.append(torch.empty(tuple(shape), dtype=dtype))
-        return pinned[-1]
-
-    monkeypatch.setattr("sr.device.allocate_pinned", allocate)
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, num_bands), np.uint8)
     if alpha == "uniform":
         pixels[..., -1] = 200
@@ -224,79 +215,3 @@ def test_what_is_read_for_a_gpu_is_pinned_contiguous_and_alone(
             assert lr.is_contiguous()
             assert lr.untyped_storage().nbytes() == lr.numel() * 4
             assert torch.equal(lr, channels.read(tile.haloed))
-
-
-class FakeStream:
-    """In place of a CUDA stream; `log` gets what happens on all of them."""
-
-    def __init__(self, log: list[str], name: str) -> None:
-        self.log = log
-        self.name = name
-
-    def record_event(self) -> "FakeEvent":
-        self.log.append(f"record on {self.name}")
-        return FakeEvent(self)
-
-    def synchronize(self) -> None:
-        self.log.append(f"wait for {self.name}")
-
-
-class FakeEvent:
-    def __init__(self, of: FakeStream) -> None:
-        self.of = of
-
-    def wait(self, stream: FakeStream) -> None:
-        self.of.log.append(f"{stream.name} waits for {self.of.name}")
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What happens on streams of CUDA in place of which fake ones stand."""
-    log: list[str] = []
-    current = threading.local()
-
-    def make(device: torch.device) -> FakeStream:
-        log.append("new stream")
-        return FakeStream(log, "another")
-
-    @contextmanager
-    def use(stream: FakeStream) -> Iterator[None]:
-        before = get_current(stream.name)
-        current.stream = stream
-        yield
-        current.stream = before
-
-    def get_current(_device: object) -> FakeStream:
-        return getattr(current, "stream", FakeStream(log, "the network's"))
-
-    monkeypatch.setattr(torch.cuda, "Stream", make)
-    monkeypatch.setattr(torch.cuda, "stream", use)
-    monkeypatch.setattr(torch.cuda, "current_stream", get_current)
-    monkeypatch.setattr("sr.tiling.read_ahead._idle_streams", defaultdict(list))
-    return log
-
-
-def test_on_a_gpu_the_writer_waits_for_the_network_and_no_thread_does(log: list[str]) -> None:
-    def write(box: Box, sr: Tensor) -> None:
-        log.append("write")
-
-    with write_behind(write, torch.device("cuda", 0)) as put:
-        put(Box(0, 0, 1, 1), torch.zeros(1))
-    log.remove("new stream")
-    assert log == [
-        "record on the network's",
-        "another waits for the network's",
-        "write",
-        "wait for another",
-    ]
-
-
-def test_streams_are_used_again(log: list[str]) -> None:
-    device = torch.device("cuda", 0)
-    for _ in range(20):
-        with write_behind(ignore, device) as put:
-            put(Box(0, 0, 1, 1), torch.zeros(1))
-        on_own_stream(ignore, device)()
-    assert log.count("new stream") == 1
-    on_own_stream(on_own_stream(ignore, device), device)()  # both in use
-    assert log.count("new stream") == 2

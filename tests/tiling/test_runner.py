@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sr.tiling.runner import CompileError, NetworkRunner, NumericError, is_out_of_memory
+from sr.tiling.runner import CompileError, NetworkRunner, NumericError
 
 CPU = torch.device("cpu")
 FP16, BF16, FP32 = torch.float16, torch.bfloat16, torch.float32
@@ -222,25 +222,6 @@ def test_tf32_is_off_until_the_last_of_several_threads_is_done() -> None:
     thread.join()
     assert seen == ["ieee", "ieee"]
     assert CONV.fp32_precision == before
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (MemoryError(), True),
-        (torch.OutOfMemoryError("CUDA out of memory"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 bytes"), True),
-        (RuntimeError("[enforce fail] . DefaultCPUAllocator: not enough memory: you tried"), True),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
-        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
-        (RuntimeError("FIND was unable to find an engine to execute this computation"), True),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("not enough memory"), False),
-        (KeyboardInterrupt(), False),
-    ],
-)
-def test_errors_that_mean_too_little_memory(error: BaseException, expected: bool) -> None:
-    assert is_out_of_memory(error) == expected
 
 
 def use_backend(monkeypatch: pytest.MonkeyPatch, backend: Any) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+import pytest
 import torch
 
 from sr.build_data import find_training_sources
 from sr.data.cache import fill_cache
-from sr.data.crops import Crop
 from sr.options.schema import Options
 from sr.training.data_loader import load_crops
 
@@ -22,37 +22,41 @@ MIXED = (
 )
 
 
+@pytest.mark.parametrize(
+    ("degradation", "num_workers"),
+    [("null", 0), ("{type: Light}", 1)],  # a worker takes seconds to start
+)
 def test_a_mixture_goes_on_where_it_was_left_with_or_without_workers(
-    tiny_options: Callable[..., Options], photographs: Path, tmp_path: Path
+    tiny_options: Callable[..., Options],
+    photographs: Path,
+    tmp_path: Path,
+    degradation: str,
+    num_workers: int,
 ) -> None:
     options = tiny_options(
         MIXED % (PHOTOS % photographs),
-        "datasets.train.degradation={type: Light}",
+        f"datasets.train.degradation={degradation}",
         "datasets.train.detail_measure=residual",
     )
     sources = find_training_sources(options, torch.device("cpu"))
     assert len(sources) == 5  # four photographs, one source of endlessly many
     cached = fill_cache(sources, tmp_path / "cache.bin", 10**9)
 
-    def batches(count: int, first: int = 0, stride: int = 1, num_workers: int = 0) -> list[Crop]:
-        crops = load_crops(
-            options, cached, num_workers=num_workers, first_batch=first, stride=stride
-        )
-        return list(islice(crops, count))
-
-    whole = batches(20)
+    whole = list(islice(load_crops(options, cached, num_workers=0), 20))
     names = [name for crop in whole for name in crop["name"]]
     assert 0 < sum(name.startswith("synthetic") for name in names) < 30  # 15 of 60 are expected
-    crops = load_crops(options, cached, num_workers=1, first_batch=3, stride=2)
+    crops = load_crops(options, cached, num_workers=num_workers, first_batch=3, stride=2)
     rest = list(islice(crops, 2))
-    (worker,) = multiprocessing.active_children()
-    assert worker.pid is not None
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a stop is for this process
-        subprocess.run(["sh", "-c", f"kill -{number:d} {worker.pid}"], check=True)
+    workers = multiprocessing.active_children()
+    assert len(workers) == num_workers
+    for worker in workers:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a stop is for this process
+            subprocess.run(["sh", "-c", f"kill -{number:d} {worker.pid}"], check=True)
     rest += islice(crops, 6)
-    worker.terminate()
-    worker.join(60)
-    assert worker.exitcode == 0
+    for worker in workers:
+        worker.terminate()
+        worker.join(60)
+        assert worker.exitcode == 0
     for crop, other in zip(whole[3:19:2], rest, strict=True):
         assert crop["name"] == other["name"]
         assert torch.equal(crop["lr"], other["lr"])

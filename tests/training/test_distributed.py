@@ -1,4 +1,4 @@
-"""Runs that launchers start: two processes of torchrun, one of accelerate."""
+"""Two processes that torchrun starts, and what `accelerate launch` would start, in this one."""
 
 import os
 import subprocess
@@ -113,7 +113,7 @@ def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_togeth
     assert not list(folder.glob("images*"))
 
 
-def test_accelerate_launch_trains_like_the_plain_command(
+def test_what_accelerate_launch_starts_trains_like_the_plain_command(
     gan_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launched, plain = (gan_options(f"name={name}", "train.steps=4") for name in ("a", "b"))

@@ -52,16 +52,17 @@ def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
     assert_a_resumed_run_equals_an_unbroken_one(tiny_options, *common, interruption=stop_after(3))
 
 
-def test_workers_that_read_beyond_the_cache_give_the_batches_of_a_run_without(
-    tiny_options: MakeOptions,
+def test_a_run_that_goes_on_with_a_worker_that_reads_beyond_the_cache_equals_one_without(
+    tiny_options: MakeOptions, stop_after: Callable[[int], CatchInterruption]
 ) -> None:
-    common = ("train.accumulation=2", "train.steps=4")
-    within = tiny_options("name=within", *common)
-    assert run.train(within)
-    workers = ("datasets.train.cache_gib=1e-5", "datasets.train.num_workers=1")
-    beyond = tiny_options("name=beyond", *common, *workers)
-    assert run.train(beyond)
-    first, second = load_state(within, 4), load_state(beyond, 4)
+    common = (MUON, "train.accumulation=2")
+    whole = tiny_options("name=whole", *common)
+    assert run.train(whole)
+    beyond = ("name=halves", *common, "datasets.train.cache_gib=1e-5")
+    assert not run.train(tiny_options(*beyond), catch_interruption=stop_after(3))
+    halves = tiny_options(*beyond, "datasets.train.num_workers=1")  # seconds to start, so once
+    assert run.train(halves)
+    first, second = load_state(whole, 6), load_state(halves, 6)
     del first["options"], second["options"]
     assert_equal(first, second)
 

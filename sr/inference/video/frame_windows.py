@@ -22,7 +22,7 @@ from sr.motion.frame_window import Scene, Window, gather_window
 from sr.motion.methods import RGB8, Flow, FlowMethod
 from sr.motion.scene_cuts import measure_motion
 from sr.networks.packed_window import pack_window
-from sr.tiling.read_ahead import on_own_stream
+from sr.tiling.streams import on_own_stream
 
 IsWanted = Callable[[int], bool]
 """Whether the result of the frame of this number is wanted."""
@@ -74,7 +74,7 @@ class WindowStage:
                 if is_new:
                     batch.lr.append(lr)
                     device = self._devices[batch.turn]
-                    # On both: a copy from one GPU to another waits for the streams of both.
+                    # On streams of both GPUs, since a copy from one to the other waits for both.
                     pack = on_own_stream(self._pack, device)
                     batch.windows.append(pack(scene, number, device))
                 batch.frames.append(frame)

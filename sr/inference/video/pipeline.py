@@ -24,7 +24,7 @@ from sr.io.video.frame import Frame
 from sr.io.video.pixels.yuv import Conversion
 from sr.io.video.read.decode_errors import DamageError
 from sr.tiling.auto_tile_size import FILLING_SIZE
-from sr.tiling.read_ahead import on_own_stream
+from sr.tiling.streams import on_own_stream
 from sr.tiling.upscaler import Upscaler
 
 NUM_DECODED = 8  # frames of the source that wait; small ones

@@ -84,7 +84,7 @@ class SegmentEncoder:
                         )
                     )
                 with _name_frame(frame):
-                    writer.write_frame(filled, frame.pts, frame.duration)
+                    writer.write(filled, frame.pts, frame.duration)
                 segment.frames += 1
                 segment.last, segment.end = frame.pts, frame.pts + frame.duration
                 fields = self._progress.advance(pipeline.prefetcher.fills)

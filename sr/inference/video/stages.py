@@ -21,8 +21,9 @@ from sr.inference.options import Alpha
 from sr.inference.video.alpha import upscale_transparent
 from sr.io.video.frame import Frame, Layout, Planes
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors, tensors_to_planes
-from sr.tiling.read_ahead import fall_back_to_cpu, on_own_stream
-from sr.tiling.runner import NumericError, is_out_of_memory
+from sr.memory import fall_back_to_cpu, is_out_of_memory
+from sr.tiling.runner import NumericError
+from sr.tiling.streams import on_own_stream
 from sr.tiling.upscaler import StoppedError, Upscaler
 
 MAX_FRAMES = 32  # of a batch, repeated ones included, so that a still scene does not hold up all

@@ -32,11 +32,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr.device import copy_to_cpu
+from sr.memory import copy_to_cpu
 from sr.motion.flow import measure_flow, resize_flow, to_luma8
 from sr.motion.scene_cuts import is_cut, measure_agreement
 from sr.motion.warp import Image, warp_image
-from sr.tiling.read_ahead import on_own_stream
+from sr.tiling.streams import on_own_stream
 
 Key = TypeVar("Key")
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sr.cli.infer import main
 from sr.inference.options import VideoOptions
-from sr.inference.tasks import RunSummary
+from sr.inference.run_summary import RunSummary
 from sr.inference.video.frame_windows import WindowStage
 from sr.inference.video.stages import Batch
 from sr.io.model_file import write_model_file

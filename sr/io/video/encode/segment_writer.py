@@ -101,15 +101,7 @@ class SegmentWriter:
             self._remove()
             raise
 
-    def write(self, planes: Planes, pts: int, duration: int) -> None:
-        """Encode one frame; it may reach the file later.
-
-        planes: as `Encoding.layout` says, `Encoding.height` by `Encoding.width`; they are copied.
-        pts, duration: as `write_frame`, which raises likewise.
-        """
-        self.write_frame(make_frame(planes, self._encoding), pts, duration)
-
-    def write_frame(self, frame: VideoFrame, pts: int, duration: int) -> None:
+    def write(self, frame: VideoFrame, pts: int, duration: int) -> None:
         """Encode one frame, which gets a number as its time; it may reach the file later.
 
         frame: as `make_frame` returns it, which another thread may do meanwhile.
@@ -189,7 +181,10 @@ class SegmentWriter:
 
 
 def make_frame(planes: Planes, encoding: Encoding) -> VideoFrame:
-    """Make FFmpeg's frame with a copy of the planes, tagged with their color, without a time."""
+    """Make FFmpeg's frame with a copy of the planes, tagged with their color, without a time.
+
+    planes: as `Encoding.layout` says, `Encoding.height` by `Encoding.width`.
+    """
     frame = VideoFrame(encoding.width, encoding.height, encoding.frame_format)
     shapes = encoding.layout.shapes(encoding.height, encoding.width)
     assert tuple(plane.shape for plane in planes) == shapes

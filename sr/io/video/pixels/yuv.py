@@ -19,9 +19,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sr.device import copy_to_cpu
 from sr.io.video.frame import Color, Layout, Planes, Siting
 from sr.io.video.pixels import chroma
+from sr.memory import copy_to_cpu
 
 _GBR, _YCGCO = 0, 8
 _CONSTANTS = {  # KR, KB of H.273, table 4

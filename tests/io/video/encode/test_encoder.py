@@ -13,7 +13,7 @@ from helpers.streams import INFO
 from sr.io.video.encode.codecs import CODECS, Codec, EncoderError, choose_codec
 from sr.io.video.encode.encoder import Encoding, plan_encoding, try_encoder
 from sr.io.video.encode.pixel_format import choose_layout
-from sr.io.video.encode.segment_writer import SegmentWriter
+from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
 from sr.io.video.frame import Color, Layout, Mastering, VideoInfo
 
 YUV420 = Layout("yuv", 8, (1, 1))
@@ -265,7 +265,7 @@ def test_mastering_metadata_is_in_the_stream(codec: str, tmp_path: Path) -> None
     with SegmentWriter(
         path, made, time_base=Fraction(1, 25), rate=Fraction(25), sample_aspect_ratio=Fraction(1)
     ) as segment:
-        segment.write(planes, 0, 1)
+        segment.write(make_frame(planes, made), 0, 1)
     with av.open(str(path)) as container:
         frame = next(container.decode(video=0))
         side_data: Any = frame.side_data  # its stub names keys, not blocks

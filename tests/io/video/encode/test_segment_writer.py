@@ -63,7 +63,7 @@ def writer(
 def write(path: Path, made: Encoding, times: list[int], **how: Any) -> None:
     with writer(path, made, **how) as segment:
         for number, pts in enumerate(times):
-            segment.write(extract_planes(made, number), pts, 3600)
+            segment.write(make_frame(extract_planes(made, number), made), pts, 3600)
 
 
 def frames(path: Path) -> list[av.VideoFrame]:
@@ -182,7 +182,7 @@ def test_what_comes_back_is_close_also_at_odd_sizes(
         for plane in (luma, np.full(chroma, 100 * level), np.full(chroma, 150 * level))
     )
     with writer(tmp_path / "segment", made) as segment:
-        segment.write(planes, 0, 1)
+        segment.write(make_frame(planes, made), 0, 1)
     (frame,) = frames(tmp_path / "segment")
     assert (frame.width, frame.height) == (made.width, made.height)
     for one, other in zip(decoded(frame, made.layout), planes, strict=True):
@@ -245,7 +245,7 @@ def test_an_error_outside_leaves_no_file(tmp_path: Path) -> None:
     made = encoding("ffv1")
     path = tmp_path / "segment"
     with pytest.raises(KeyError), writer(path, made) as segment:  # noqa: PT012, both are the case
-        segment.write(extract_planes(made, 0), 0, 1)
+        segment.write(make_frame(extract_planes(made, 0), made), 0, 1)
         raise KeyError
     assert list(tmp_path.iterdir()) == []
 
