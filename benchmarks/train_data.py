@@ -28,18 +28,21 @@ from pathlib import Path
 
 import cv2
 import torch
+from degraded_images import find_blindly_degraded
 
 from sr.data.cache import SourceCache, fill_cache
 from sr.data.crops import CropDataset, CropSettings
-from sr.data.hr_only import HRImage, find_hr_images, make_variants
+from sr.data.hr_only import find_hr_images, make_variants
 from sr.data.prepare_images import Recipe, prepare_images
 from sr.data.prepared_images import INDEX, ROWS, PreparedImages, encode_path
+from sr.data.random_degradation import Degradation
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Pair, Source
 from sr.io.find_files import find_images
 
 KINDS = ("cached", "prepared", "uncached", "whole lr")
 CROPS_PER_BATCH = 16
+NEVER = Degradation((), final_sinc_probability=0, clean_probability=1)
 
 
 @dataclass(frozen=True)
@@ -53,28 +56,6 @@ class Case:
     crop_size: int
     num_crops: int
     num_prepared: int  # files; the others share their images
-
-
-@dataclass(frozen=True)
-class Whole:
-    """An image of which nothing but whole pairs can be had."""
-
-    image: HRImage
-
-    @property
-    def name(self) -> str:
-        return self.image.name
-
-    @property
-    def hr_size(self) -> tuple[int, int]:
-        return self.image.hr_size
-
-    @property
-    def num_bytes(self) -> int:
-        return self.image.num_bytes
-
-    def load(self) -> Pair:
-        return self.image.load()
 
 
 def main() -> None:
@@ -179,10 +160,11 @@ def time_case(case: Case) -> None:
 def open_pairs(case: Case) -> SourceCache[Pair]:
     """Find the images as train.py does."""
     prepared = PreparedImages(case.work / "images") if case.kind == "prepared" else None
-    found = find_hr_images([case.photos], case.scale, (), (1.0,), None, prepared)
-    sources: Sequence[Source[Pair]] = found
-    if case.kind == "whole lr":
-        sources = [Whole(image) for image in found]
+    sources: Sequence[Source[Pair]]
+    if case.kind == "whole lr":  # of a source that gives nothing but whole pairs
+        sources = find_blindly_degraded(case.photos, case.scale, NEVER, seed=0)
+    else:
+        sources = find_hr_images([case.photos], case.scale, (), (1.0,), None, prepared)
     if case.kind == "cached":
         return fill_cache(sources, case.work / "cache.bin", 2**50)
     return SourceCache(sources, case.work, [])

@@ -74,13 +74,28 @@ def find_image_sources(
     """
     match source:
         case HRFolders():
-            sizes = source.downscale, source.hr_scale
-            given = prepared, source.exclude_list
-            return list(find_hr_images(source.hr, scale, source.exclude, *sizes, *given))
+            return list(
+                find_hr_images(
+                    source.hr,
+                    scale,
+                    source.exclude,
+                    source.downscale,
+                    source.hr_scale,
+                    prepared=prepared,
+                    exclude_list=source.exclude_list,
+                )
+            )
         case PairedFolders():
-            folders = source.lr, source.hr
-            given = prepared, source.exclude_list
-            return list(find_paired_images(*folders, scale, source.exclude, *given))
+            return list(
+                find_paired_images(
+                    source.lr,
+                    source.hr,
+                    scale,
+                    source.exclude,
+                    prepared=prepared,
+                    exclude_list=source.exclude_list,
+                )
+            )
         case Synthetic():
             kinds = ("text", "graphics", "svg", "patterns", "facades")
             shares = {kind: getattr(source, kind) for kind in kinds}

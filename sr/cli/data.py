@@ -150,6 +150,8 @@ def check(
         from sr.io.atomic_write import atomic_write
 
         images = list_images(folders, ())
+        if out is not None and not out.parent.is_dir():
+            raise UserError(f"{out}: cannot be written: {out.parent} is not a folder")
         with _show_progress("checked") as report:
             survey = check_images(images, Limits(min_side, blur, flat, flat_share, near), report)
         for line in _describe_survey(survey):

@@ -21,8 +21,8 @@ from sr.data.augment import (
 from sr.data.cache import SourceCache
 from sr.data.hr_only import BICUBIC_MARGIN, HRImage, cut_bicubic_lr
 from sr.data.imresize import imresize
-from sr.data.mapped_rows import prefetch_rows
 from sr.data.paired import PairedImage
+from sr.data.prepared_images import prefetch_rows
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
 from sr.data.sources import Image, Pair, Source
@@ -99,17 +99,22 @@ class CropDataset(Dataset[Crop]):
             return source.find_lr(), source.load_hr()
         return self.pairs[index]
 
-    def _cut_hr(self, hr: Image, place: Place, size: int, margin: int = 0) -> Image:
-        """Cut out of hr as `cut_square` does; place, size, margin: in HR pixels."""
+    def _cut(self, image: Image, place: Place, size: int, margin: int = 0) -> Image:
+        """Cut out of lr or hr as `cut_square` does; place, size, margin: in its pixels."""
+        self._prefetch(image, place[0] - margin, size + 2 * margin)
+        return cut_square(image, place, size, margin)
+
+    def _prefetch(self, image: Image, top: int, height: int) -> None:
         if self.prefetch:
-            prefetch_rows(hr[max(place[0] - margin, 0) : place[0] + size + margin])
-        return cut_square(hr, place, size, margin)
+            prefetch_rows(image[max(top, 0) : top + height])
 
     def _cut_lr(self, lr: Image | None, hr: Image, place: Place, size: int) -> Image:
         """Cut `size` LR pixels at a place out of lr, which may have to be made from hr."""
         if lr is None:
+            top, height = place[0] - BICUBIC_MARGIN, size + 2 * BICUBIC_MARGIN
+            self._prefetch(hr, self.scale * top, self.scale * height)
             return cut_bicubic_lr(hr, place, size, self.scale)
-        return cut_square(lr, place, size)
+        return self._cut(lr, place, size)
 
     def _cut_and_degrade(self, lr: Image | None, hr: Image, rng: np.random.Generator) -> Pair:
         """Cut a random crop of the pair and augment it.
@@ -122,7 +127,7 @@ class CropDataset(Dataset[Crop]):
         plan = self._draw_plan(rng)
         margin = 0 if plan is None else plan.compute_margin(scale)  # LR pixels
         whole = hr
-        hr = self._cut_hr(hr, (scale * top, scale * left), scale * size, scale * margin)
+        hr = self._cut(hr, (scale * top, scale * left), scale * size, scale * margin)
         augmentation = draw_augmentation(settings.flips, settings.transposes, rng)
         hr = augmentation.apply(hr)
         if plan is None:
@@ -143,7 +148,7 @@ class CropDataset(Dataset[Crop]):
         side = min(ceil(needed / factor), shortest)
         top, left = self._draw_place(lr, hr, side, rng)
         top, left = self.scale * top, self.scale * left
-        shrunk = imresize(self._cut_hr(hr, (top, left), side), factor)
+        shrunk = imresize(self._cut(hr, (top, left), side), factor)
         first = (len(shrunk) - size) // 2
         hr = cut_square(shrunk, (first, first), size, self.scale * margin)
         hr = draw_augmentation(settings.flips, settings.transposes, rng).apply(hr)
@@ -186,7 +191,7 @@ class CropDataset(Dataset[Crop]):
         def measure(place: Place) -> float:
             if settings.detail_measure == "gradient":
                 return measure_detail(self._cut_lr(lr, hr, place, lr_size))
-            region = self._cut_hr(hr, (scale * place[0], scale * place[1]), side)
+            region = self._cut(hr, (scale * place[0], scale * place[1]), side)
             return measure_bicubic_residual(region, settings.crop_size, scale)
 
         lr_shape = (hr.shape[0] // scale, hr.shape[1] // scale)

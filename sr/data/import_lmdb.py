@@ -6,7 +6,8 @@ suffix, each value an encoded PNG, and `meta_info.txt` has a line `NAME.png (H,W
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,25 +28,21 @@ def import_lmdb(
     names that lead out of the folder, for other files in the way, and for a full disk.
     """
     names = _read_names(source)
-    environment = _open_environment(source)
-    for parent in {folder.joinpath(*PurePosixPath(name).parts[:-1]) for name in names}:
-        remove_abandoned(parent)
     written, present = 0, 0
-    try:
-        with environment.begin() as transaction:
-            for done, name in enumerate(names, start=1):
-                value = transaction.get(name.encode())
-                if value is None:
-                    raise DataError(
-                        f"{source}: expected an image {name!r} as in meta_info.txt, got none"
-                    )
-                if _write_image(_locate(folder, source, name, value), value):
-                    written += 1
-                else:
-                    present += 1
-                report(done, len(names))
-    finally:
-        environment.close()
+    with _open_values(source) as values:
+        for parent in {(folder / name).parent for name in names}:
+            remove_abandoned(parent)
+        for done, name in enumerate(names, start=1):
+            value = values.get(name.encode())
+            if value is None:
+                raise DataError(
+                    f"{source}: expected an image {name!r} as in meta_info.txt, got none"
+                )
+            if _write_image(_locate(folder, source, name, value), value):
+                written += 1
+            else:
+                present += 1
+            report(done, len(names))
     return written, present
 
 
@@ -56,18 +53,24 @@ def _read_names(source: Path) -> list[str]:
         raise DataError(
             f"{source}: expected a folder with data.mdb and meta_info.txt, as BasicSR makes it"
         )
+    text = file.read_text(encoding="utf-8", errors="replace")
     names = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         match = _LINE.fullmatch(line.strip())
         if match is None:
             raise DataError(
                 f"{file}, line {number}: expected 'NAME.png (H,W,C) LEVEL', got {line[:80]!r}"
             )
-        names.append(match["name"])
+        name = match["name"]
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+            raise DataError(f"{source}: expected names within a folder, got {name!r}")
+        names.append(name)
     return names
 
 
-def _open_environment(source: Path) -> Any:
+@contextmanager
+def _open_values(source: Path) -> Iterator[Any]:
+    """Give what has the values, by `get`. Errors of lmdb inside become DataError."""
     try:
         import lmdb
     except ImportError:
@@ -76,19 +79,20 @@ def _open_environment(source: Path) -> Any:
             "pip install 'lmdb>=1.4'"
         ) from None
     try:
-        return lmdb.open(str(source), readonly=True, lock=False, readahead=False)
+        with (
+            lmdb.open(str(source), readonly=True, lock=False, readahead=False) as environment,
+            environment.begin() as transaction,
+        ):
+            yield transaction
     except lmdb.Error as error:
         raise DataError(f"{source}: cannot be read: {error}") from error
 
 
 def _locate(folder: Path, source: Path, name: str, value: bytes) -> Path:
     """Return the file of an image; its suffix follows from the content."""
-    relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts or "\\" in name:
-        raise DataError(f"{source}: expected names within a folder, got {name!r}")
     for signature, suffix in _SIGNATURES.items():
         if value.startswith(signature):
-            return folder.joinpath(*relative.parts[:-1], relative.name + suffix)
+            return folder / f"{name}{suffix}"
     raise DataError(f"{source}: expected PNG or JPEG in {name!r}, got {bytes(value[:8])!r}")
 
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO
@@ -78,21 +78,28 @@ def prepare_images(
             images = PreparedImages(folder)
             recipes = _merge_recipes(recipes)
             missing, num_damaged = _list_missing(images, recipes, verify)
-            faults, num_files = [], 0
-            with ThreadPoolExecutor(os.cpu_count()) as pool, _open_index(folder) as index:
-                _check_space(folder, missing, pool)
-                writer = _Writer(images, index)
-                for result in _map_ahead(pool, _decode, missing):
-                    if isinstance(result, str):
-                        faults.append(result)
-                    else:
-                        writer.append(*result)
-                        num_files += 1
-                    report(num_files + len(faults), len(missing))
-    num_present = len(recipes) - len(missing)
+            faults = _add_images(images, missing, report)
+    num_files, num_present = len(missing) - len(faults), len(recipes) - len(missing)
     return Preparation(
         num_files, num_present, num_damaged, _count_stale_bytes(images), tuple(faults)
     )
+
+
+def _add_images(
+    images: PreparedImages, missing: Sequence[Recipe], report: Callable[[int, int], None]
+) -> list[str]:
+    """Decode and write what is missing. Return the faults of files that cannot be used."""
+    faults = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, _open_index(images.folder) as index:
+        _check_space(images.folder, missing, pool)
+        writer = _Writer(images, index)
+        for done, result in enumerate(_decode_ahead(pool, missing), start=1):
+            if isinstance(result, str):
+                faults.append(result)
+            else:
+                writer.append(*result)
+            report(done, len(missing))
+    return faults
 
 
 class _Writer:
@@ -109,17 +116,17 @@ class _Writer:
         file, blocks = self._images.locate_shard(self._shard), []
         with file.open("r+b" if self._end else "wb") as stream:
             for block, array in zip(row.blocks, arrays, strict=True):
+                pixels = np.ascontiguousarray(array).data
                 offset = self._end + -self._end % _ALIGNMENT
                 stream.seek(offset)
-                stream.write(np.ascontiguousarray(array).data)
-                crc32 = zlib.crc32(np.ascontiguousarray(array).data)
-                blocks.append(Block(block.variant, self._shard, offset, block.size, crc32))
+                stream.write(pixels)
+                crc32 = zlib.crc32(pixels)
+                blocks.append(replace(block, shard=self._shard, offset=offset, crc32=crc32))
                 self._end = blocks[-1].end
             stream.truncate()  # of what a killed process has left
             stream.flush()
             os.fsync(stream.fileno())
-        row = Row(**{**row.__dict__, "blocks": tuple(blocks)})
-        self._index.write(ROWS.dump_json(row) + b"\n")
+        self._index.write(ROWS.dump_json(replace(row, blocks=tuple(blocks))) + b"\n")
         self._index.flush()
 
 
@@ -213,13 +220,11 @@ def _decode(recipe: Recipe) -> Result | str:
     return Row(name, *stamp, size, conversions, tuple(blocks)), images
 
 
-def _map_ahead(
-    pool: ThreadPoolExecutor, decode: Callable[[Recipe], Result | str], recipes: Sequence[Recipe]
-) -> Iterator[Result | str]:
+def _decode_ahead(pool: ThreadPoolExecutor, recipes: Sequence[Recipe]) -> Iterator[Result | str]:
     """Decode in order, by all threads, but only so many images as there are threads at a time."""
     pending: deque[Future[Result | str]] = deque()
     for recipe in recipes:
-        pending.append(pool.submit(decode, recipe))
+        pending.append(pool.submit(_decode, recipe))
         if len(pending) > (os.cpu_count() or 1):
             yield pending.popleft().result()
     while pending:

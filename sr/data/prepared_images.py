@@ -10,6 +10,7 @@ cutting a crop, and there may be more images than a process can map files.
 An image is found by the path, length and time of change of its file. `prepare_images` writes.
 """
 
+import mmap
 import os
 import zlib
 from collections.abc import Iterable, Iterator
@@ -145,6 +146,26 @@ class PreparedFile:
 
     kind: ImageKind
     images: dict[Variant, PreparedImage]
+
+
+def prefetch_rows(rows: Image) -> None:
+    """Ask the system to read the pages of some rows of an image at once, if a file is mapped there.
+
+    rows: (h, W, 3), of all columns. Page by page, with what the system reads ahead of each, a crop
+    of 96 px reads its whole image of 2000 px, 7.8 MB in 8 to 12 ms; like this 0.6 MB in 2 ms. Where
+    the pages are in memory it takes 0.04 ms for nothing.
+    """
+    if not hasattr(mmap, "MADV_WILLNEED"):  # Windows
+        return
+    owner: object = rows
+    first = None
+    while isinstance(owner, np.ndarray):
+        first, owner = owner, owner.base
+    if not isinstance(owner, mmap.mmap) or first is None:
+        return
+    start = rows.__array_interface__["data"][0] - first.__array_interface__["data"][0]
+    page = start - start % mmap.PAGESIZE
+    owner.madvise(mmap.MADV_WILLNEED, page, start + len(rows) * rows.strides[0] - page)
 
 
 def encode_path(path: Path) -> str:

@@ -101,7 +101,8 @@ def list_images(
         kept = [path for path in kept if path.resolve() not in listed]
     if not kept:
         names = ", ".join(str(folder) for folder in folders)
-        raise DataError(f"{names}: no images found ({len(found)} excluded by name)")
+        how = "by name" if exclude_list is None else f"by name or {exclude_list}"
+        raise DataError(f"{names}: no images found ({len(found)} excluded {how})")
     return kept
 
 

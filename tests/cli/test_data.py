@@ -14,6 +14,7 @@ from sr.build_data import find_training_sources
 from sr.cli.data import main
 from sr.data.cache import SourceCache
 from sr.data.crops import Crop
+from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.options.load import load_options
 from sr.training.data_loader import load_crops
 
@@ -60,6 +61,7 @@ def load_batches(options: Path) -> list[Crop]:
 
 PHOTOS = {"type": "HRFolders", "hr": ["photos"], "downscale": [1.0, 0.5]}
 SCALED = {"type": "HRFolders", "hr": ["photos"], "hr_scale": [0.5, 1.0]}
+PAIRED = {"type": "PairedFolders", "hr": ["photos"], "lr": ["lr"]}
 MIXED = {
     "type": "Mixed",
     "sources": [{"share": 1, "source": PHOTOS}, {"share": 1, "source": SCALED}],
@@ -131,6 +133,34 @@ def test_what_a_user_can_fix_is_one_error_with_exit_code_2(
     assert "expected no other process" in errors
 
 
+def test_pairs_are_prepared_from_both_folders(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lr").mkdir()
+    for path in photos.iterdir():
+        write_rgb8(tmp_path / "lr" / path.name, read_rgb8(path)[::2, ::2])
+    options = write_options(tmp_path, PAIRED)
+    assert call("prepare", options) == 0
+    assert "8 files prepared, 0 before" in capsys.readouterr().out
+    found = find_training_sources(load_options(options), torch.device("cpu"))
+    assert [source.num_bytes for source in found] == [0] * 4
+
+
+def test_the_space_of_files_that_are_gone_is_reported(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("prepare", photos, "--cache-folder", tmp_path / "cache")
+    assert call(*arguments) == 0
+    assert "are of files that are gone" not in capsys.readouterr().out
+    (photos / "image_0.png").unlink()
+    assert call(*arguments) == 0
+    assert "0.0 GiB are of files that are gone or have changed" in capsys.readouterr().out
+
+
 def test_clips_cannot_be_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = write_options(tmp_path, {"type": "FrameFolders", "hr": ["clips"]})
     assert call("prepare", options) == 2
@@ -155,4 +185,6 @@ def test_a_check_lists_what_training_can_leave_out(
     kept = sorted(Path(image.name).stem for image in found)
     assert kept == ["copy", "image_0", "image_2", "image_3"]
     assert call("check", photos, "--out", tmp_path / "no" / "list.txt") == 2
-    assert "cannot be written" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "cannot be written" in printed.err
+    assert printed.out == ""  # before any image was read

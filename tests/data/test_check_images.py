@@ -82,6 +82,14 @@ def test_a_list_names_each_image_once_and_is_read_back(tmp_path: Path) -> None:
     assert [path.name for path in list_images([tmp_path], (), file)] == ["good.png"]
 
 
+def test_a_list_of_all_images_is_named(tmp_path: Path) -> None:
+    write_rgb8(tmp_path / "a.png", make_sharp(0))
+    file = tmp_path / "list.txt"
+    file.write_text(f"{tmp_path / 'a.png'}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"\(1 excluded by name or .*list\.txt\)"):
+        list_images([tmp_path], (), file)
+
+
 def test_a_list_that_is_missing_is_an_error(tmp_path: Path) -> None:
     write_rgb8(tmp_path / "a.png", make_sharp(0))
     with pytest.raises(DataError, match=r"no\.txt: expected a list of image files"):

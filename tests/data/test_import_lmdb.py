@@ -29,18 +29,18 @@ class StandIn(types.ModuleType):
         super().__init__("lmdb")
         self.values = values
 
-    def open(self, _path: str, **_options: object) -> "StandIn":
-        return self
+    @contextmanager
+    def open(self, _path: str, **_options: object) -> Any:
+        yield self
 
     @contextmanager
     def begin(self) -> Any:
         yield self
 
     def get(self, key: bytes) -> bytes | None:
+        if not self.values:
+            raise self.Error("MDB_CORRUPTED")
         return self.values.get(key.decode())
-
-    def close(self) -> None:
-        pass
 
 
 def write_set(folder: Path, values: dict[str, bytes]) -> Path:
@@ -92,11 +92,15 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(
     values = {name: next(iter(IMAGES.values()))}
     monkeypatch.setitem(sys.modules, "lmdb", StandIn(values))
     source = write_set(tmp_path / "set.lmdb", values)
+    (tmp_path / "images").mkdir()
+    abandoned = tmp_path / ".0123456789abcdef.unfinished.png"  # would be removed within the folder
+    abandoned.touch()
     with pytest.raises(DataError, match="expected names within a folder"):
         import_lmdb(source, tmp_path / "images")
+    assert abandoned.exists()
 
 
-@pytest.mark.parametrize("fault", ["folder", "line", "missing", "content", "file"])
+@pytest.mark.parametrize("fault", ["folder", "line", "text", "missing", "page", "content", "file"])
 def test_anything_else_is_refused_by_name(source: Path, tmp_path: Path, fault: str) -> None:
     folder, meta = tmp_path / "images", source / "meta_info.txt"
     if fault == "folder":
@@ -105,6 +109,12 @@ def test_anything_else_is_refused_by_name(source: Path, tmp_path: Path, fault: s
     elif fault == "line":
         meta.write_text("0001_s001.png\n")
         expected = "meta_info.txt, line 1: expected"
+    elif fault == "text":
+        meta.write_bytes(b"caf\xe9.png (9,7,3) 1\n")  # no UTF-8
+        expected = "expected an image 'caf\ufffd'"
+    elif fault == "page":
+        sys.modules["lmdb"].values = {}  # type: ignore[attr-defined]
+        expected = "cannot be read: MDB_CORRUPTED"
     elif fault == "missing":
         meta.write_text("other.png (9,7,3) 1\n")
         expected = "expected an image 'other'"

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,10 +21,9 @@ from sr.data.cache import SourceCache
 from sr.data.crops import CropDataset, CropSettings
 from sr.data.hr_only import HRImage, find_hr_images, make_variants
 from sr.data.imresize import imresize
-from sr.data.mapped_rows import prefetch_rows
 from sr.data.paired import PairedImage, find_paired_images
 from sr.data.prepare_images import Preparation, Recipe, prepare_images
-from sr.data.prepared_images import INDEX, WHOLE, PreparedImages
+from sr.data.prepared_images import INDEX, WHOLE, PreparedImages, prefetch_rows
 from sr.data.sources import DataError, Image
 from sr.io.process_lock import LockedError
 from sr.io.rgb8 import write_rgb8
@@ -144,10 +144,10 @@ def test_images_are_distributed_over_shards(
     folder = tmp_path / "images"
     prepare(photos, folder)
     assert len(list(folder.glob("*.bin"))) == 2
-    for source in find(photos, folder):
-        expected = find_hr_images([photos[0].parent], SCALE, (), (1.0,))
-        load = {other.path: other.load()[1] for other in expected}
-        np.testing.assert_array_equal(source.load()[1], load[source.path])
+    decoded = find_hr_images([photos[0].parent], SCALE, (), (1.0,))
+    for source, expected in zip(find(photos, folder), decoded, strict=True):
+        assert source.prepared_hr is not None
+        np.testing.assert_array_equal(source.load()[1], expected.load()[1])
 
 
 def test_pickled_sources_are_small_and_map_again(photos: list[Path], tmp_path: Path) -> None:
@@ -189,9 +189,9 @@ def test_rows_are_prefetched_where_the_images_exceed_memory(
         sources[0].prepared_hr.images.exceed_memory = exceed
         dataset = CropDataset(SourceCache(sources, Path(), []), SCALE, settings, seed=0)
         crops[exceed] = [dataset[index % 4, index]["hr"] for index in range(12)]
-        assert len(prefetched) == (12 if exceed else 0)
+        assert len(prefetched) == (24 if exceed else 0)
     assert all(torch.equal(*pair) for pair in zip(*crops.values(), strict=True))
-    assert set(prefetched) == {(16, 44, 3)}
+    assert set(prefetched) == {(16, 44, 3), (4, 11, 3)}  # hr and lr
 
 
 KILLED = """
@@ -261,9 +261,30 @@ def test_a_damaged_folder_is_refused_by_name(
         find(photos, folder)
 
 
+def test_a_shard_that_was_deleted_after_the_start_is_refused_by_name(
+    photos: list[Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    prepare(photos, folder)
+    source = find(photos, folder)[0]
+    (folder / "0000.bin").unlink()
+    with pytest.raises(DataError, match=r"0000\.bin: cannot be read"):
+        source.load()
+
+
 def test_two_processes_do_not_write_at_once(photos: list[Path], tmp_path: Path) -> None:
     with hold_elsewhere(tmp_path / "images"), pytest.raises(LockedError):
         prepare(photos, tmp_path / "images")
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
+    photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    with pytest.raises(DataError, match=r"images: expected .* GiB of free space"):
+        prepare(photos, tmp_path / "images")
+    assert not list((tmp_path / "images").glob("*.bin"))
 
 
 def test_a_full_disk_is_one_line_and_keeps_what_is_complete(
