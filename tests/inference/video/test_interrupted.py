@@ -21,7 +21,7 @@ from sr.cli import infer
 from sr.errors import UsageError
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.inference.run import LONG_RUN, run
-from sr.inference.tasks import RunSummary
+from sr.inference.run_summary import RunSummary
 from sr.inference.video.resume import locate_segments
 from sr.tiling.upscaler import Upscaler
 
