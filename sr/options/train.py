@@ -157,7 +157,7 @@ class TrainOptions(Section):
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     """Memory layout of activations. auto: channels_last with bf16 and fp16."""
     compile: bool = False
-    """Use torch.compile: a minute at the start, faster steps later."""
+    """Use torch.compile for the generator: a minute at the start, faster steps later."""
     checkpoint_interval: PositiveInt = 1000
     """Steps between two checkpoints."""
     keep_last: PositiveInt = 3

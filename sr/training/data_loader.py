@@ -1,6 +1,5 @@
 """Options -> the batches of a run: images decoded once, crops by worker processes."""
 
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -29,6 +28,7 @@ from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source, refuse_small_images
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
+from sr.training.distributed import name_machine, wait_for_everyone
 from sr.training.steps import Batch
 from sr.training.validate import MIN_SIDE, ValidationSets
 from sr.training.worker_signals import block_signals, start_worker
@@ -60,7 +60,7 @@ def decode_sources(
     file = _get_cache_path(folder)
     if accelerator.is_local_main_process:
         write_index(fill_cache(sources, file, int(cache_gib * 2**30)))
-    accelerator.wait_for_everyone()
+    wait_for_everyone(accelerator)
     return open_cache(sources, file)
 
 
@@ -144,7 +144,7 @@ def uses_channels_last(options: Options, accelerator: Accelerator) -> bool:
 
 def _get_cache_path(folder: Path) -> Path:
     """Return the file of decoded images; machines that share the folder have one each."""
-    return folder / f"images.{os.environ.get('GROUP_RANK', '0')}.bin"
+    return folder / f"images.{name_machine()}.bin"
 
 
 def _make_dataset(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:

@@ -33,7 +33,12 @@ from sr.training.data_loader import (
     load_batches,
     load_first_batches,
 )
-from sr.training.distributed import choose_local_device, make_accelerator
+from sr.training.distributed import (
+    choose_local_device,
+    leave_at_exit,
+    make_accelerator,
+    wait_for_everyone,
+)
 from sr.training.gradient_check import measure_gradients
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
@@ -150,7 +155,8 @@ def _train_until_done(
         precision=name_precision(dtype),
         options=metadata["options"],
     )
-    loss = make_loss(options, state, teacher, accelerator)
+    with accelerator.local_main_process_first():  # who downloads weights for all
+        loss = make_loss(options, state, teacher, accelerator)
     (first_batch,) = load_first_batches(options, cached, accelerator, 1)
     log.write_gradients(
         state.step, measure_gradients(state.networks, loss, first_batch, accelerator)
@@ -169,7 +175,7 @@ def _train_until_done(
             if accelerator.is_main_process:
                 with name_os_errors(folder):
                     done = work()
-            accelerator.wait_for_everyone()
+            wait_for_everyone(accelerator)
             return done
 
         return run_on_main
@@ -192,6 +198,7 @@ def _train_until_done(
         interrupted=interrupted,
     )
     log.write_done(step=state.step, finished=finished)
+    leave_at_exit(accelerator)
     path = model_path(checkpoints, state.step)
     log.print(f"{'finished' if finished else 'interrupted'}, saved {path}")
     return finished

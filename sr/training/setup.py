@@ -57,7 +57,13 @@ def make_state(
     state = TrainState(
         ema=Ema(generator, train.ema_decay),  # a copy, before the network is wrapped
         generator=_make_network_state(
-            generator, train.optimizer, train.schedule, train.clip_norm, options, accelerator
+            generator,
+            train.optimizer,
+            train.schedule,
+            train.clip_norm,
+            options.train.steps,
+            compiled=train.compile,
+            accelerator=accelerator,
         ),
         gan=_make_gan_state(options, accelerator),
         scaler=accelerator.scaler,
@@ -119,14 +125,22 @@ def _make_gan_state(options: Options, accelerator: Accelerator) -> GANState | No
         return None  # the schema asks for all or none
     gan, limits = train.gan, train.gan.monitor.model_dump()
     discriminator = build_discriminator(options.discriminator, options.datasets.train.crop_size)
+    discriminator = _place_network(discriminator, options, accelerator)
+    if adversarial.r1_weight > 0 and _shares_batch_statistics(discriminator):
+        raise UserError(
+            "losses.adversarial.r1_weight: expected 0 with batch normalization in the discriminator"
+            " and several GPUs, whose shared statistics have no second derivative, got "
+            f"{adversarial.r1_weight:g}; another discriminator.normalisation works with R1"
+        )
     return GANState(
         discriminator=_make_network_state(
-            _place_network(discriminator, options, accelerator),
+            discriminator,
             gan.optimizer,
             gan.schedule or train.schedule,
             gan.clip_norm,
-            options,
-            accelerator,
+            train.steps,
+            compiled=False,
+            accelerator=accelerator,
         ),
         loss=build_discriminator_loss(adversarial),
         # Option keys keep the spelling that older files have.
@@ -146,21 +160,30 @@ def _place_network(network: nn.Module, options: Options, accelerator: Accelerato
     return network
 
 
+def _shares_batch_statistics(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
+
+
 def _make_network_state(
     network: nn.Module,
     optimizer: OptimizerOptions,
     schedule: ScheduleOptions,
     clip_norm: float | None,
-    options: Options,
+    steps: int,
+    *,
+    compiled: bool,
     accelerator: Accelerator,
 ) -> NetworkState:
+    """compiled: not for discriminators. Spectral normalization changes its vectors in every pass,
+    and compiled code keeps them for a backward pass that comes after the next pass.
+    """
     forward = distribute_network(network, accelerator)
     return NetworkState(
         network,
         accelerator.prepare_optimizer(build_optimizer(optimizer, network)),
-        forward=torch.compile(forward) if options.train.compile else forward,
+        forward=torch.compile(forward) if compiled else forward,
         clip_norm=clip_norm,
-        schedule=build_schedule(schedule, options.train.steps),
+        schedule=build_schedule(schedule, steps),
     )
 
 
