@@ -72,15 +72,18 @@ def delete_decoded(folder: Path) -> None:
 
 
 def load_batches(
-    options: Options, cached: SourceCache[Any], accelerator: Accelerator, step: int
+    options: Options, cached: SourceCache[Any], accelerator: Accelerator, draws: int
 ) -> Iterator[Batch]:
-    """Give this process's batches after `step` steps, without end, made by worker processes."""
+    """Give this process's batches, without end, made by worker processes.
+
+    draws: made before, by all processes.
+    """
     crops = load_crops(
         options,
         cached,
         num_workers=options.datasets.train.num_workers,
-        first_batch=step * count_batches_per_step(options) * accelerator.num_processes
-        + accelerator.process_index,
+        first_draw=draws,
+        first_batch=accelerator.process_index,
         stride=accelerator.num_processes,
         pin_memory=accelerator.device.type == "cuda",
     )
@@ -105,6 +108,7 @@ def load_crops(
     cached: SourceCache[Any],
     *,
     num_workers: int,
+    first_draw: int = 0,
     first_batch: int = 0,
     stride: int = 1,
     pin_memory: bool = False,
@@ -115,7 +119,7 @@ def load_crops(
     loader: DataLoader[Crop] = DataLoader(
         _make_dataset(options, cached),
         batch_sampler=EndlessBatchSampler(
-            len(cached), data.batch_size, options.seed, first_batch, stride, groups
+            len(cached), data.batch_size, options.seed, first_batch, stride, groups, first_draw
         ),
         collate_fn=collate_clips if isinstance(data.source, ClipSource) else default_collate,
         num_workers=num_workers,

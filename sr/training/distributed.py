@@ -4,7 +4,7 @@ import atexit
 import inspect
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sr.device import DeviceError, resolve_device
@@ -118,13 +118,19 @@ def any_process(flag: bool, accelerator: Accelerator) -> bool:
     return bool(accelerator.reduce(flags, reduction="sum").item() > 0)
 
 
-def average_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
-    """Return each value's mean; all processes must ask together, with the same names."""
+def average_over_processes(
+    numbers: Sequence[Tensor], accelerator: Accelerator
+) -> tuple[list[float], list[float]]:
+    """Return scalars of the device and their means over all processes, which must ask together.
+
+    The device is waited for once. A mean is finite if the number is in each process.
+    """
+    own = torch.stack([number.to(accelerator.device, torch.float32) for number in numbers])
     if accelerator.num_processes == 1:
-        return values
-    own = torch.tensor(list(values.values()), device=accelerator.device)
-    means = accelerator.reduce(own, reduction="mean").tolist()
-    return dict(zip(values, means, strict=True))
+        values = own.tolist()
+        return values, values
+    both = torch.stack([own, accelerator.reduce(own, reduction="mean")]).tolist()
+    return both[0], both[1]
 
 
 def distribute_network(network: nn.Module, accelerator: Accelerator) -> nn.Module:

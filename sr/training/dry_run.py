@@ -165,7 +165,7 @@ def _time_step(
     """Return the mean seconds of a few steps; the first, which warms up, is not counted."""
     started = time.perf_counter()
     for repeat in range(TIMED_STEPS + 1):
-        results, _ = train_step(state, loss, batches, step, accelerator)
+        results = train_step(state, loss, batches, step, accelerator)
         for name, result in results.items():
             # With fp16 the first scale overflows, and is lowered.
             if not result.finite and accelerator.scaler is None:

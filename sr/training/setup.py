@@ -69,7 +69,7 @@ def make_state(
         scaler=accelerator.scaler,
     )
     if state_file is not None:
-        _load_state(state, options, state_file)
+        _load_state(state, options, state_file, accelerator)
     return state, missing_keys
 
 
@@ -187,7 +187,9 @@ def _make_network_state(
     )
 
 
-def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
+def _load_state(
+    state: TrainState, options: Options, state_file: Path, accelerator: Accelerator
+) -> None:
     """Load a state file, unless it is of other networks."""
     saved = read_state(state_file)
     try:
@@ -207,6 +209,8 @@ def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
                     f"{state_file}: expected a state with {name} {expected}, got {got}; use "
                     "another name for a new run, or --resume never"
                 )
+        per_step = _count_draws(theirs) * accelerator.num_processes
+        saved.setdefault("draws", saved["step"] * per_step)  # of a run that did not count them
         state.load_state_dict(saved)
         other_sets = theirs["datasets"]["validation"] != ours["datasets"]["validation"]
         other_lpips = theirs["validate"].get("lpips") != ours["validate"]["lpips"]
@@ -216,6 +220,13 @@ def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{state_file}: does not fit these options: {error}") from None
+
+
+def _count_draws(options: Any) -> int:
+    """Return how many images a process takes in each step."""
+    train = options["train"]
+    updates = train["gan"]["updates"] if train["gan"] else 1
+    return int(train["accumulation"] * updates * options["datasets"]["train"]["batch_size"])
 
 
 def _get_option(tree: object, keys: Sequence[str]) -> object:

@@ -97,6 +97,7 @@ class TrainState:
     gan: GANState | None = None
     scaler: torch.amp.GradScaler | None = None  # the accelerator's, with fp16
     step: int = 0  # steps done
+    draws: int = 0  # images or clips drawn in them, by all processes
     best_score: float = float("-inf")  # highest `checkpoint_score`
     nonfinite_in_row: dict[str, int] = field(default_factory=dict)  # last updates, by network
     validation_due: bool = False  # the one of this step was interrupted
@@ -122,6 +123,7 @@ class TrainState:
             }
         return {
             "step": self.step,
+            "draws": self.draws,
             "best": self.best_score,
             "nonfinite_in_row": self.nonfinite_in_row,
             "validation_due": self.validation_due,
@@ -140,7 +142,8 @@ class TrainState:
             gan = state["adversarial"]
             self.gan.discriminator.load(gan["discriminator"], gan["optimizer"])
             self.gan.monitor.load_state_dict(gan["health"])
-        self.step, self.best_score = int(state["step"]), float(state["best"])
+        self.step, self.draws = int(state["step"]), int(state["draws"])
+        self.best_score = float(state["best"])
         self.nonfinite_in_row = dict(state["nonfinite_in_row"])
         self.validation_due = bool(state.get("validation_due"))  # not in older files
         if self.scaler is not None and state["scaler"] is not None:
