@@ -67,12 +67,14 @@ def build_loss(
     autocast: Autocast = nullcontext,
     device: torch.device | None = None,
     teacher: nn.Module | None = None,
+    dtype: torch.dtype = torch.float32,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> CombinedLoss:
     """Build all terms of the generator's loss.
 
     discriminator, teacher: needed by the terms of these names; the teacher on the device. autocast:
-    the context in which networks inside terms run; their comparisons stay fp32. Raises UserError
-    for weights that are not available.
+    the context in which networks inside terms run; their comparisons stay fp32. dtype, layout: its
+    precision, and that of images in memory. Raises UserError for weights that are not available.
     """
     terms: dict[str, WeightedTerm] = {}
     if options.pixel is not None:
@@ -83,6 +85,7 @@ def build_loss(
         features = ImageNetFeatures(
             options.perceptual.type, list(layers), options.perceptual.weights
         )
+        features.hold_as(dtype, layout)
         perceptual = PerceptualLoss(features, layers, options.perceptual.criterion).to(device)
         terms["perceptual"] = WeightedTerm(_run_in(autocast, perceptual), weight)
     if options.adversarial is not None:
@@ -99,6 +102,7 @@ def build_loss(
         terms["ms_ssim"] = WeightedTerm(ms_ssim_loss, options.ms_ssim.weight)
     if options.lpips is not None:
         lpips = LPIPS(options.lpips.network, options.lpips.weights).to(device)
+        lpips.features.hold_as(dtype, layout)
         terms["lpips"] = WeightedTerm(_run_in(autocast, lpips), options.lpips.weight)
     if options.temporal is not None:
         terms["temporal"] = WeightedTerm(temporal_loss, options.temporal.weight, "motion")

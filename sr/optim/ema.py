@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sr.optim.tensor_lists import copy_tensors
 
@@ -24,7 +24,7 @@ class Ema:
     def update(self, network: nn.Module, num_updates: int) -> None:
         """num_updates: updates made before this one."""
         decay = min(self.decay, (1 + num_updates) / (10 + num_updates))
-        means = list(self.network.parameters())
+        means = list[Tensor](self.network.parameters())
         if means:
-            torch._foreach_lerp_(means, list(network.parameters()), 1 - decay)
+            torch._foreach_lerp_(means, list[Tensor](network.parameters()), 1 - decay)
         copy_tensors(self.network.buffers(), network.buffers())

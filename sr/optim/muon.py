@@ -76,7 +76,7 @@ class Muon(Optimizer):
             rows, columns = updates.shape[1:]
             factor = group["lr"] * max(1.0, rows / columns) ** 0.5
             updates = _match_layout(updates.reshape(momenta.shape), weights[0])
-            torch._foreach_sub_(weights, list(updates), alpha=factor)
+            torch._foreach_sub_(list[Tensor](weights), list(updates), alpha=factor)
 
     def _nesterov(self, weights: Sequence[nn.Parameter], momentum: float) -> Tensor:
         """Return (N, *shape) of N weights of one shape, contiguous, as their running means are."""
@@ -117,7 +117,7 @@ class Muon(Optimizer):
             torch._foreach_add_(roots, ADAMW_EPSILON)
             updates = torch._foreach_div(means, 1 - beta1**step)
             torch._foreach_div_(updates, roots)
-            torch._foreach_sub_(weights, updates, alpha=group["lr"])
+            torch._foreach_sub_(list[Tensor](weights), updates, alpha=group["lr"])
 
 
 def _list_gradients(weights: Sequence[nn.Parameter]) -> list[Tensor]:

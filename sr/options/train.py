@@ -153,7 +153,9 @@ class TrainOptions(Section):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
     """auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Precision of the networks; losses are fp32. auto: bf16 if the hardware supports it."""
+    """Precision of the networks; losses are fp32. auto: bf16 if the hardware supports it. On NVIDIA
+    GPUs from Ampere on, convolutions of fp32 are TF32 in training, R1 included, but not in
+    validation."""
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     """Memory layout of activations. auto: channels_last with bf16 and fp16."""
     compile: bool = False

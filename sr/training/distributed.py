@@ -20,6 +20,7 @@ from sr.device import DeviceError, resolve_device
 GROUP_TIMEOUT = timedelta(minutes=30)  # of what all do in every step
 WAIT_TIMEOUT = timedelta(hours=24)  # while one validates, saves, or decodes images
 
+_PRECISIONS = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # Accelerate's
 _patient_groups: dict[object, dist.ProcessGroup] = {}  # by the default group
 
 
@@ -33,12 +34,17 @@ def make_accelerator(device: torch.device, dtype: torch.dtype) -> Accelerator:
         AcceleratorState._reset_state(reset_partial_state=True)
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # Accelerate takes the current one
-    precision = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
+    precision = next(name for name, known in _PRECISIONS.items() if known == dtype)
     return Accelerator(
         mixed_precision=precision,
         cpu=device.type == "cpu",
         kwargs_handlers=[InitProcessGroupKwargs(timeout=GROUP_TIMEOUT)],
     )
+
+
+def get_dtype(accelerator: Accelerator) -> torch.dtype:
+    """Return the type that networks compute in inside of the accelerator's autocast."""
+    return _PRECISIONS[accelerator.mixed_precision]
 
 
 def choose_local_device(name: str) -> torch.device:

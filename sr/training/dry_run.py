@@ -17,7 +17,7 @@ from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
-from sr.device import name_precision, resolve_device, resolve_precision
+from sr.device import name_precision, resolve_device, resolve_precision, tune_convolutions
 from sr.errors import UserError
 from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
@@ -84,11 +84,12 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
 
     steps = options.train.steps
     state.generator.network.train()
-    seconds = (
-        steps * time_step(1)
-        if state.gan is None
-        else _estimate_gan_run(state.gan, steps, time_step)
-    )
+    with tune_convolutions(enabled=True):
+        seconds = (
+            steps * time_step(1)
+            if state.gan is None
+            else _estimate_gan_run(state.gan, steps, time_step)
+        )
     report(
         f"steps: {seconds / steps:.3f} s each on {device} in {name_precision(dtype)},"
         f" so {steps} take {format_duration(seconds)}, if workers keep up"

@@ -16,7 +16,7 @@ from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.hr_only import HRImage
 from sr.data.paired import PairedImage
-from sr.device import name_precision, resolve_precision
+from sr.device import name_precision, resolve_precision, tune_convolutions
 from sr.io.escape_controls import escape_controls
 from sr.io.process_lock import hold_lock
 from sr.models.load import preview_names
@@ -113,9 +113,10 @@ def train(
         if num_removed:
             log.print(f"{folder}: removed {num_removed} file(s) that runs left when killed")
         log.print(describe_start(options, cached, state, missing_keys, accelerator, dtype))
-        return _train_until_done(
-            options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
-        )
+        with tune_convolutions(enabled=True):
+            return _train_until_done(
+                options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
+            )
 
 
 def _print_done(

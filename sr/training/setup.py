@@ -27,7 +27,7 @@ from sr.options.schema import Options
 from sr.options.train import OptimizerOptions, ScheduleOptions
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.data_loader import uses_channels_last
-from sr.training.distributed import distribute_network, share_batch_statistics
+from sr.training.distributed import distribute_network, get_dtype, share_batch_statistics
 from sr.training.gan_monitor import GANMonitor
 from sr.training.run_folder import describe_hardware
 from sr.training.state import GANState, NetworkState, TrainState
@@ -95,8 +95,15 @@ def make_loss(
     if teacher is not None:
         teacher.to(accelerator.device)
     discriminator = None if state.gan is None else state.gan.discriminator.network
+    last = uses_channels_last(options, accelerator)
     return build_loss(
-        options.losses, discriminator, accelerator.autocast, accelerator.device, teacher
+        options.losses,
+        discriminator,
+        accelerator.autocast,
+        accelerator.device,
+        teacher,
+        dtype=get_dtype(accelerator),
+        layout=torch.channels_last if last else torch.contiguous_format,
     )
 
 

@@ -75,7 +75,9 @@ def test_parameters_without_gradient_stay() -> None:
 
 
 class CountOperations(TorchDispatchMode):
-    count = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         views = ("view", "transpose", "permute", "unbind", "detach", "select")

@@ -15,6 +15,7 @@ from helpers.runs import (
 from torch import nn
 
 from sr.io.model_file import read_model_file
+from sr.losses.imagenet_features import ImageNetFeatures
 from sr.options.read_yaml import OptionsError
 from sr.options.schema import Options
 from sr.training import run
@@ -22,7 +23,7 @@ from sr.training.checkpoint import CheckpointError
 from sr.training.distributed import make_accelerator
 from sr.training.gan_monitor import GANDivergedError
 from sr.training.run import CatchInterruption
-from sr.training.setup import make_state
+from sr.training.setup import make_loss, make_state
 
 MakeOptions = Callable[..., Options]
 
@@ -209,3 +210,27 @@ def test_only_the_generator_is_compiled(
     accelerator = make_accelerator(torch.device("cpu"), torch.float32)
     state, _ = make_state(gan_options("train.compile=true"), accelerator, None)
     assert compiled == [state.generator.network]
+
+
+@pytest.mark.parametrize(
+    ("precision", "held"),
+    [
+        ("bf16", (torch.bfloat16, torch.channels_last)),
+        ("fp32", (torch.float32, torch.contiguous_format)),
+    ],
+)
+def test_networks_of_losses_are_held_in_the_precision_and_layout_of_the_run(
+    precision: str, held: object, gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(ImageNetFeatures, "hold_as", lambda _, *given: seen.append(given))
+    options = gan_options(
+        f"train.precision={precision}",
+        "losses.perceptual={type: VGG19, weights: random, layers: {conv1_2: 1.0}}",
+        "losses.lpips={network: VGG16, weights: random, weight: 1.0}",
+    )
+    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    accelerator = make_accelerator(torch.device("cpu"), dtype)
+    state, _ = make_state(options, accelerator, None)
+    make_loss(options, state, None, accelerator)
+    assert seen == [held, held]

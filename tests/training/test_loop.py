@@ -194,7 +194,7 @@ class CountWaits(TorchDispatchMode):
     """Counts how often numbers are read, for which the CPU would wait for a GPU."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.count = 0
         to_list = Tensor.tolist
 
