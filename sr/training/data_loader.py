@@ -24,6 +24,8 @@ from sr.data.crops import (
     CropSettings,
     ZoomedCropDataset,
 )
+from sr.data.hr_only import HRImage
+from sr.data.paired import PairedImage
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source, refuse_small_images
 from sr.options.clips import ClipSource
@@ -62,6 +64,22 @@ def decode_sources(
         write_index(fill_cache(sources, file, int(cache_gib * 2**30)))
     wait_for_everyone(accelerator)
     return open_cache(sources, file)
+
+
+def describe_cache(cached: SourceCache[Any], kind: str) -> str:
+    """Return how many sources were prepared, and how many are decoded at each use."""
+    text = ""
+    prepared = sum(
+        isinstance(source, HRImage | PairedImage) and source.num_bytes == 0
+        for source in cached.sources
+    )
+    if prepared:
+        text += f" ({prepared} prepared)"
+    decoded = sum(source.num_bytes > 0 for source in cached.sources[len(cached.blocks) :])
+    if decoded:
+        advice = " or use sr-data prepare" if kind == "images" else ""
+        text += f" ({decoded} not cached: raise datasets.train.cache_gib{advice})"
+    return text
 
 
 def delete_decoded(folder: Path) -> None:

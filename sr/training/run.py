@@ -14,8 +14,6 @@ from torch import Tensor
 from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
-from sr.data.hr_only import HRImage
-from sr.data.paired import PairedImage
 from sr.device import name_precision, resolve_precision, tune_convolutions
 from sr.io.escape_controls import escape_controls
 from sr.io.process_lock import hold_lock
@@ -29,6 +27,7 @@ from sr.training.data_loader import (
     count_batches_per_step,
     decode_sources,
     delete_decoded,
+    describe_cache,
     find_sources,
     load_batches,
     load_first_batches,
@@ -182,6 +181,7 @@ def _train_until_done(
         return run_on_main
 
     validator = make_validator(options, state, sets, accelerator, log, write_best, interrupted)
+    wait_for_everyone(accelerator)  # the main process has measured bicubic's scores
     log.restart_clock(state.step)
     finished = run_loop(
         state,
@@ -281,24 +281,8 @@ def describe_start(
     where = f"{accelerator.device}, {name_precision(dtype)}"
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"
-    data = f"{len(cached)} {kind}{_describe_cache(cached, kind)}"
+    data = f"{len(cached)} {kind}{describe_cache(cached, kind)}"
     return (
         f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
         f"{data}, {start} to {options.train.steps}, on {where}"
     )
-
-
-def _describe_cache(cached: SourceCache[Any], kind: str) -> str:
-    """Return how many sources were prepared, and how many are decoded at each use."""
-    text = ""
-    prepared = sum(
-        isinstance(source, HRImage | PairedImage) and source.num_bytes == 0
-        for source in cached.sources
-    )
-    if prepared:
-        text += f" ({prepared} prepared)"
-    decoded = sum(source.num_bytes > 0 for source in cached.sources[len(cached.blocks) :])
-    if decoded:
-        advice = " or use sr-data prepare" if kind == "images" else ""
-        text += f" ({decoded} not cached: raise datasets.train.cache_gib{advice})"
-    return text
