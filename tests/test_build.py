@@ -11,10 +11,10 @@ from torch.optim import Adam, AdamW
 
 from sr.build import build_generator
 from sr.build_data import build_degradation, find_image_sources
+from sr.build_losses import LossParts, build_loss
 from sr.build_training import (
     build_discriminator,
     build_discriminator_loss,
-    build_loss,
     build_optimizer,
     build_schedule,
 )
@@ -131,7 +131,7 @@ def test_every_term_of_the_options_is_in_the_loss_with_its_weight() -> None:
         contexts.append(1)
         yield
 
-    loss = build_loss(options, judge, autocast)
+    loss = build_loss(options, LossParts(judge, autocast))
     total, terms = loss(sr, hr)
     assert loss.weights() == {
         "mse": 1.0,

@@ -80,8 +80,11 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
                     f"step {step}: {longest} in a row were not finite; the last: {message}"
                 )
 
-        # The log; weights and factors are those of this step, before the monitor changes them.
+        # The log; weights and factors are those of this step, before they change.
         fields = collect_fields(state, loss, results, step)
+        if state.uncertainty is not None and results["generator"].finite:
+            terms = average_over_processes(results["generator"].terms, accelerator)
+            state.uncertainty.update(terms)
         alarms: list[str] = []
         if state.gan is not None:
             measured = average_over_processes(measure_step(results, batches, images), accelerator)

@@ -10,10 +10,10 @@ from torch import nn
 
 from sr.build import build_generator, find_receptive_radius
 from sr.build_data import build_clips_metadata
+from sr.build_losses import LossParts, build_loss, build_uncertainty
 from sr.build_training import (
     build_discriminator,
     build_discriminator_loss,
-    build_loss,
     build_optimizer,
     build_schedule,
 )
@@ -60,6 +60,7 @@ def make_state(
             generator, train.optimizer, train.schedule, train.clip_norm, options, accelerator
         ),
         gan=_make_gan_state(options, accelerator),
+        uncertainty=build_uncertainty(options.losses),
         scaler=accelerator.scaler,
     )
     if state_file is not None:
@@ -89,9 +90,15 @@ def make_loss(
     if teacher is not None:
         teacher.to(accelerator.device)
     discriminator = None if state.gan is None else state.gan.discriminator.network
-    return build_loss(
-        options.losses, discriminator, accelerator.autocast, accelerator.device, teacher
+    parts = LossParts(
+        discriminator,
+        accelerator.autocast,
+        accelerator.device,
+        teacher,
+        state.ema.network,
+        options.seed,
     )
+    return build_loss(options.losses, parts)
 
 
 def make_metadata(

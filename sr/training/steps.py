@@ -59,11 +59,12 @@ def generator_step(
     batches: Sequence[Batch],
     factors: Mapping[str, float],
     accelerator: Accelerator,
+    step: int = 1,
 ) -> tuple[StepResult, list[Tensor]]:
     """Predict, compare, update the generator once with the mean gradient of the batches.
 
-    factors: of terms whose weight differs from the options' now; see `CombinedLoss`. The networks
-    run in the accelerator's precision, the losses in fp32.
+    factors: of terms whose weight differs from the options' now; see `CombinedLoss`, also for the
+    step. The networks run in the accelerator's precision, the losses in fp32.
     Returns the result and each batch's sr of lr, (B, 3, scale*h, scale*w), detached.
     """
     generator.optimizer.zero_grad()
@@ -74,7 +75,7 @@ def generator_step(
             with accelerator.autocast():
                 sr = generator.forward(*inputs)
             sr = sr.float()
-            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs[0])
+            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs, step)
             accelerator.backward(total / len(batches))
         losses.append(total.detach())
         all_terms.append(terms)
@@ -131,7 +132,7 @@ def train_step(
     state.generator.set_learning_rates(step)
     with freeze(*state.networks[1:]):
         result, images = generator_step(
-            state.generator, loss, own, state.loss_factors(step), accelerator
+            state.generator, loss, own, state.loss_factors(step), accelerator, step
         )
     results = {"generator": result}
     if gan is not None and gan.updates_at(step):
