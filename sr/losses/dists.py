@@ -53,7 +53,7 @@ class DISTS(nn.Module):
         The network runs in autocast's precision where the caller has one; statistics in float32.
         """
         with torch.no_grad():
-            wanted = [hr, *self.features(hr).values()]
+            wanted = [hr.detach(), *self.features(hr).values()]
         maps = [sr, *self.features(sr).values()]
         parts = [part.split(_CHANNELS) for part in (self.alpha, self.beta)]
         terms = [compare_statistics(*each) for each in zip(maps, wanted, *parts, strict=True)]

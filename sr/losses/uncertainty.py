@@ -49,7 +49,7 @@ class UncertaintyWeights:
         self._log_variances.clamp_(-_LIMIT, _LIMIT)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` takes."""
+        """Return what `load_state_dict` takes; tensors are not copied."""
         return {
             "names": self.names,
             "log_variances": self._log_variances.detach(),
