@@ -116,8 +116,13 @@ def _compare_features(distance: Callable[..., Tensor]) -> "_Builder":
 
 
 def _build_pixel(options: PixelOptions, _parts: LossParts) -> Term:
-    epsilon = {"epsilon": options.epsilon} if options.type == "Charbonnier" else {}
-    return partial(_PIXEL_TERMS[options.type], **epsilon)
+    match options:
+        case CharbonnierOptions():
+            return partial(pixel.charbonnier, epsilon=options.epsilon)
+        case MSEOptions():
+            return pixel.mse
+        case L1Options():
+            return pixel.l1
 
 
 def _build_adversarial(options: AdversarialOptions, parts: LossParts) -> Callable[..., Tensor]:
@@ -171,11 +176,6 @@ def _run_in(autocast: Autocast, function: Callable[..., Tensor]) -> Callable[...
     return run
 
 
-_PIXEL_TERMS: Mapping[str, Callable[..., Tensor]] = {
-    "L1": pixel.l1,
-    "MSE": pixel.mse,
-    "Charbonnier": pixel.charbonnier,
-}
 _PIXEL_OPTIONS: Mapping[str, PixelOptions] = {
     "L1": L1Options(type="L1"),
     "MSE": MSEOptions(type="MSE"),

@@ -14,8 +14,8 @@ and published gains are not its own. Here the gradient passes through f into sr;
 
 Deviations:
 - The paper has a small discriminator of its own on the nine detail bands of a Haar transform. Here
-  it is that of the run, on RGB. So that only high frequencies tell images apart, the low ones of
-  all are hr's: x - G x + G hr, G a Gaussian of sigma 2 px.
+  it is that of the run, on RGB. So that images differ in high frequencies alone, the low ones
+  of all are hr's: x - G x + G hr, G a Gaussian of sigma 2 px.
 - Sharpening and blurring are the same in frequency space: hr + a (hr - G hr), a in U(0, 2) and in
   U(-1, -0.1). The paper's sharpness factors in U(0.5, 3) blur, too, where they are below 1.
 - lr is enlarged bicubically by torch, with pixel centers aligned.

@@ -1,4 +1,4 @@
-"""Random numbers of loss terms: of a step, whatever came before it."""
+"""Random numbers of loss terms, which depend on the seed and the step alone."""
 
 import torch
 
