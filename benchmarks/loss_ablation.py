@@ -53,7 +53,7 @@ def on_vgg16(layer: str, weight: float) -> Tree:
 CASES: Mapping[str, Tree] = {
     "l1": {},
     "ms_ssim": {"ms_ssim": {"weight": 0.25}},
-    "ms_ssim_l1": {"pixel": None, "ms_ssim_l1": {"weight": 0.1}},
+    "ms_ssim_l1": {"pixel": None, "ms_ssim_l1": {"weight": 1.0}},
     "focal_frequency": {"frequency": {"type": "focal", "weight": 1.0}},
     "fourier_l1": {"frequency": {"type": "L1", "weight": 1.8}},
     "wavelet": {"wavelet": {"weight": 0.4}},

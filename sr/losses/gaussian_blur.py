@@ -23,6 +23,7 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = (kernel / kernel.sum()).expand(channels, 1, 1, -1)
-    padded = functional.pad(image, (radius,) * 4, mode="reflect")
+    # The layout, because torch would hand channels_last ones to cuDNN, and that may take TF32.
+    padded = functional.pad(image.contiguous(), (radius,) * 4, mode="reflect")
     across = functional.conv2d(padded, kernel, groups=channels)
     return functional.conv2d(across, kernel.mT, groups=channels)

@@ -54,7 +54,7 @@ def test_large_maps_are_averaged_down() -> None:
     phi, wanted = torch.rand(2, 1, 5, 8, 4)
     small = [m.view(1, 5, 4, 2, 4).mean(3) for m in (phi, wanted)]
     value = contextual_distance(phi, wanted, bandwidth=0.5, max_side=4)
-    torch.testing.assert_close(value, contextual_distance(*small, bandwidth=0.5, max_side=32))
+    torch.testing.assert_close(value, contextual_distance(small[0], small[1], 0.5, 32))
 
 
 def test_flat_maps_and_equal_maps_have_a_finite_gradient() -> None:

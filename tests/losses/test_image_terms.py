@@ -1,6 +1,5 @@
 """What holds for every term that compares images without a network."""
 
-from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -42,9 +41,7 @@ def pair(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     return hr + 0.2 * noise, hr  # also outside of [0, 1]
 
 
-def each_term(test: Callable[[str], None]) -> pytest.MarkDecorator:
-    mark: pytest.MarkDecorator = pytest.mark.parametrize("name", TERMS)(test)
-    return mark
+each_term = pytest.mark.parametrize("name", TERMS)
 
 
 @each_term

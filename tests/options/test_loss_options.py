@@ -10,13 +10,13 @@ from sr.options.schema import Options
 
 L1 = {"type": "L1"}
 VGG = {"type": "VGG16", "layers": {"relu3_3": 1.0}}
-GAN = {
+GAN: dict[str, Any] = {
     "discriminator": {"type": "UNet", "num_features": 4},
     "train.gan": {"optimizer": {"type": "Adam", "learning_rate": 1e-3}},
 }
 
 
-def validate(losses: dict[str, Any], crop_size: int = 32, **rest: Any) -> Options:
+def validate(losses: dict[str, Any], crop_size: Any = 32, **rest: Any) -> Options:
     train = {
         "steps": 9,
         "optimizer": {"type": "AdamW", "learning_rate": 1e-3},
