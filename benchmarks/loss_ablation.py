@@ -1,8 +1,8 @@
 """Train with L1 alone and with L1 and each other loss term in turn; compare their scores.
 
-    python benchmarks/loss_ablation.py FOLDER --train IMAGES [IMAGES ...] -o OUT [--steps 1000]
-        [--sets Set5 Set14] [--vgg16 WEIGHTS] [--lpips NETWORK WEIGHTS] [--only CASE ...]
-        [-opt options/train/compact_x4.yml] [KEY.SUB=VALUE ...]
+    python benchmarks/loss_ablation.py FOLDER --train IMAGES [IMAGES ...] [--only CASE ...]
+        [--sets Set5 Set14] [--vgg16 WEIGHTS] [--lpips NETWORK WEIGHTS] [--steps 1000]
+        [-opt options/train/compact_x4.yml] -o OUT [KEY.SUB=VALUE ...]
 
 FOLDER has one folder per set with `HR/`; if a set has `LR_x4/`, its images are upscaled, else LR is
 made by MATLAB's bicubic downscaling. The runs differ in nothing but the losses: the same seed, so
@@ -90,6 +90,27 @@ class Result:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, and write the table. arguments: None for the command line's."""
+    given, overrides = parse_arguments(arguments)
+    results: list[Result] = []
+    command = sys.argv if arguments is None else ["benchmarks/loss_ablation.py", *arguments]
+    for case in given.only:
+        if given.vgg16 is None and any("weights" in (term or ()) for term in CASES[case].values()):
+            sys.stdout.write(f"{case}: left out, needs --vgg16\n")
+            continue
+        options = load_options(given.opt, [*list_overrides(given, case), *overrides])
+        if not train(options):
+            sys.stdout.write("interrupted; the same command goes on\n")
+            return
+        results.append(_read_result(case, options.log.folder / options.name / "log.jsonl"))
+        text = f"{as_markdown(provenance(command))}\n{_format_table(results)}"
+        (given.output / "loss_ablation.md").write_text(text, encoding="utf-8")
+        sys.stdout.write(_format_table(results))
+
+
+def parse_arguments(
+    arguments: Sequence[str] | None = None,
+) -> tuple[argparse.Namespace, list[str]]:
+    """Return the arguments, and overrides of the option file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="with one folder per set, with HR/ in it")
     parser.add_argument("--train", nargs="+", required=True, help="folders of HR images")
@@ -102,24 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("-opt", type=Path, default=OPTION_FILE, help="of the runs' options")
-    given, overrides = parser.parse_known_args(arguments)
-    results: list[Result] = []
-    command = sys.argv if arguments is None else ["benchmarks/loss_ablation.py", *arguments]
-    for case in given.only:
-        if given.vgg16 is None and any("weights" in (term or ()) for term in CASES[case].values()):
-            sys.stdout.write(f"{case}: left out, needs --vgg16\n")
-            continue
-        options = load_options(given.opt, [*_list_overrides(given, case), *overrides])
-        if not train(options):
-            sys.stdout.write("interrupted; the same command goes on\n")
-            return
-        results.append(_read_result(case, options.log.folder / options.name / "log.jsonl"))
-        text = f"{as_markdown(provenance(command))}\n{_format_table(results)}"
-        (given.output / "loss_ablation.md").write_text(text, encoding="utf-8")
-        sys.stdout.write(_format_table(results))
+    return parser.parse_known_args(arguments)
 
 
-def _list_overrides(given: argparse.Namespace, case: str) -> list[str]:
+def list_overrides(given: argparse.Namespace, case: str) -> list[str]:
     """Return the overrides of the option file for a case, as on the command line of train.py."""
     losses: dict[str, Any] = {"pixel": L1}
     for name, term in CASES[case].items():
