@@ -62,8 +62,8 @@ CASES: Mapping[str, Tree] = {
     "s3im": {"s3im": {"weight": 0.45}},
     "ldl": {"ldl": {"weight": 50.0}},
     "uncertainty": {
-        "frequency": {"type": "L1", "weight": 1.0},
-        "ms_ssim": {"weight": 1.0},
+        "frequency": {"type": "L1", "weight": 1.8},
+        "ms_ssim": {"weight": 0.25},
         "uncertainty": {},
     },
     "contrastive": {
