@@ -15,10 +15,12 @@ from sr.options.datasets import DatasetsOptions
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
+    SRGANDiscriminatorOptions,
     UNetDiscriminatorOptions,
 )
+from sr.options.feature_losses import FeatureWeights
 from sr.options.generator import SCALES, GeneratorOptions, RBPNOptions
-from sr.options.losses import FeatureWeights, LossesOptions
+from sr.options.losses import LossesOptions
 from sr.options.train import TrainOptions
 
 
@@ -160,22 +162,33 @@ class Options(Section):
 
     @model_validator(mode="after")
     def _crop_size_fits_losses(self) -> Self:
-        losses, crop_size = self.losses, self.datasets.train.crop_size
-        least = {}
-        if losses.ms_ssim:
-            least["losses.ms_ssim"] = 11
-        if losses.lpips:
-            least["losses.lpips"] = 31 if losses.lpips.network == "AlexNet" else 16
-        if losses.perceptual:
-            # conv5_4 comes after four halvings.
-            blocks = [int(name[4]) for name in losses.perceptual.layers]
-            least["losses.perceptual"] = 2 ** (max(blocks) - 1)
-        for name, size in least.items():
-            if crop_size < size:
+        crop_size = self.datasets.train.crop_size
+        for name, term in self.losses.terms.items():
+            if crop_size < term.least_crop_size:
                 raise ValueError(
-                    f"datasets.train.crop_size: expected at least {size} for {name}, "
-                    f"got {crop_size}"
+                    f"datasets.train.crop_size: expected at least {term.least_crop_size} for "
+                    f"losses.{name}, got {crop_size}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _compared_networks_exist(self) -> Self:
+        if self.losses.ldl is not None and not self.train.ema_decay:
+            raise ValueError(
+                "losses.ldl: expected train.ema_decay above 0, because it compares with the "
+                "averaged weights, got 0"
+            )
+        contrastive, last = self.losses.contrastive, 9
+        match self.discriminator:
+            case PatchGANOptions(num_layers=num_layers):
+                last = num_layers + 1
+            case SRGANDiscriminatorOptions():
+                last = 7
+        if contrastive is not None and contrastive.layer > last:
+            raise ValueError(
+                f"losses.contrastive.layer: expected at most {last}, the last convolution of this "
+                f"discriminator, got {contrastive.layer}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -59,7 +59,7 @@ def measure_gradients(
             _refuse_unused_parameters(generator, sr)
         for name, part in loss.terms.items():
             seen = sr.detach().float().requires_grad_()
-            value = part.compute(seen, batch.hr, batch.motion, inputs[0])
+            value = part.compute(seen, batch.hr, batch.motion, inputs)
             values[name] = value.item()
             norms[name] = part.weight / scale * _gradient_norm(value * scale, seen, sr, parameters)
     restore_buffers(buffers)

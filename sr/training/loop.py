@@ -88,8 +88,10 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
                     f"step {step}: {longest} in a row were not finite; the last: {message}"
                 )
 
-        # The log; weights and factors are those of this step, before the monitor changes them.
+        # The log; weights and factors are those of this step, before they change.
         fields = collect_fields(state, loss, results, step)
+        if state.uncertainty is not None and results["generator"].finite:
+            state.uncertainty.update(results["generator"].averages)
         alarms: list[str] = []
         if state.gan is not None:
             alarms = state.gan.monitor.observe(step, measure_step(results))

@@ -10,10 +10,10 @@ from torch import nn
 
 from sr.build import build_generator, find_receptive_radius
 from sr.build_data import build_clips_metadata
+from sr.build_losses import LossParts, build_loss, build_uncertainty
 from sr.build_training import (
     build_discriminator,
     build_discriminator_loss,
-    build_loss,
     build_optimizer,
     build_schedule,
 )
@@ -66,6 +66,7 @@ def make_state(
             accelerator=accelerator,
         ),
         gan=_make_gan_state(options, accelerator),
+        uncertainty=build_uncertainty(options.losses),
         scaler=accelerator.scaler,
     )
     if state_file is not None:
@@ -96,15 +97,17 @@ def make_loss(
         teacher.to(accelerator.device)
     discriminator = None if state.gan is None else state.gan.discriminator.network
     last = uses_channels_last(options, accelerator)
-    return build_loss(
-        options.losses,
+    parts = LossParts(
         discriminator,
         accelerator.autocast,
         accelerator.device,
         teacher,
-        dtype=get_dtype(accelerator),
-        layout=torch.channels_last if last else torch.contiguous_format,
+        state.ema.network,
+        options.seed,
+        get_dtype(accelerator),
+        torch.channels_last if last else torch.contiguous_format,
     )
+    return build_loss(options.losses, parts)
 
 
 def make_metadata(

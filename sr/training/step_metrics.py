@@ -22,6 +22,9 @@ def collect_fields(
         "learning_rate": state.generator.learning_rate(step),
         "gradient_norm": result.gradient_norm,
     }
+    if state.uncertainty is not None:
+        logged = state.uncertainty.log_variances.items()
+        fields |= {f"log_variance_{name}": value for name, value in logged}
     if "discriminator" in results:
         result = results["discriminator"]
         fields["discriminator_loss"] = result.loss

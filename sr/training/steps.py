@@ -63,14 +63,15 @@ def generator_step(
     batches: Sequence[Batch],
     factors: Mapping[str, float],
     accelerator: Accelerator,
+    step: int = 1,
     *,
     measure_drift: bool = False,
 ) -> tuple[StepResult, list[Tensor]]:
     """Predict, compare, update the generator once with the mean gradient of the batches.
 
-    factors: of terms whose weight differs from the options' now; see `CombinedLoss`. The networks
-    run in the accelerator's precision, the losses in fp32. measure_drift: of color, see
-    `GANMonitor`.
+    factors: of terms whose weight differs from the options' now; see `CombinedLoss`, also for the
+    step. The networks run in the accelerator's precision, the losses in fp32. measure_drift: of
+    color, see `GANMonitor`.
     Returns the result and each batch's sr of lr, (B, 3, scale*h, scale*w), detached.
     """
     generator.optimizer.zero_grad()
@@ -81,7 +82,7 @@ def generator_step(
             with accelerator.autocast():
                 sr = generator.forward(*inputs)
             sr = sr.float()
-            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs[0])
+            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs, step)
             accelerator.backward(total / len(batches))
         losses.append(total.detach())
         all_terms.append(terms)
@@ -144,6 +145,7 @@ def train_step(
             own,
             state.loss_factors(step),
             accelerator,
+            step,
             measure_drift=gan is not None,
         )
     results = {"generator": result}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sr.build import build_generator
-from sr.build_training import build_discriminator, build_loss, build_optimizer, build_schedule
+from sr.build_losses import LossParts, build_loss
+from sr.build_training import build_discriminator, build_optimizer, build_schedule
 from sr.io.rgb8 import write_rgb8
 from sr.models.load import load_generator
 from sr.options.clips import ClipSource
@@ -82,7 +83,7 @@ def test_the_file_loads_and_builds(file: Path) -> None:
     options = load_options(file)
     generator = build_generator(options.generator, options.scale)
     if options.discriminator is None:
-        build_loss(options.losses, teacher=make_teacher(options))
+        build_loss(options.losses, LossParts(teacher=make_teacher(options)))
     else:
         build_discriminator(options.discriminator, options.datasets.train.crop_size)
     build_optimizer(options.train.optimizer, generator)

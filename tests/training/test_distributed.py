@@ -82,7 +82,8 @@ def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_togeth
     teacher = "losses.teacher={model: compact_x2, inputs: [lr, zoomed]}"
     monitor = "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}"
     gan = gan_options("name=gan", *half, patchgan)
-    taught = tiny_options("name=taught", *half, teacher)
+    learned = ("losses.uncertainty={learning_rate: 0.1}", "losses.frequency={type: L1}")
+    taught = tiny_options("name=taught", *half, teacher, *learned)
     alarm = gan_options("name=alarm", "train.steps=100000", monitor)
     fault = tiny_options("name=fault", "train.steps=100000")
     (tmp_path / "run_each.py").write_text(RUN_EACH)
@@ -114,9 +115,12 @@ def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_togeth
     for state in (ours, theirs):
         state |= state["adversarial"]
     assert_close(ours["discriminator"], theirs["discriminator"])
-    alone = tiny_options("name=taught_alone", *whole, teacher)
+    alone = tiny_options("name=taught_alone", *whole, teacher, *learned)
     assert train(alone)
-    assert_close(load_state(taught, 4)["generator"], load_state(alone, 4)["generator"])
+    ours, theirs = load_state(taught, 4), load_state(alone, 4)
+    assert_close(ours["generator"], theirs["generator"])
+    learned_weights = (state["uncertainty"]["log_variances"] for state in (ours, theirs))
+    torch.testing.assert_close(*learned_weights, rtol=1e-4, atol=1e-5)
 
     folder = gan.log.folder / "gan"
     assert done.stderr.count(f"finished, saved {folder}") == 1  # the first prints and writes
