@@ -23,6 +23,7 @@ from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
 from sr.memory import measure_peak_gib
 from sr.options.clips import ClipSource
+from sr.options.generator import name_network
 from sr.options.schema import Options
 from sr.training.data_loader import (
     count_batches_per_step,
@@ -65,7 +66,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     accelerator = make_accelerator(device, dtype)
     state, _ = make_state(options, accelerator, state_file=None)
     size = _describe_size(state.generator.network)
-    report(f"generator: {options.generator.type} x{options.scale}, {size}")
+    report(f"generator: {name_network(options.generator)} x{options.scale}, {size}")
     if state.gan is not None and options.discriminator is not None:
         size = _describe_size(state.gan.discriminator.network)
         report(f"discriminator: {options.discriminator.type}, {size}")

@@ -22,6 +22,7 @@ from sr.io.process_lock import hold_lock
 from sr.models.load import preview_names
 from sr.models.teacher import Teacher
 from sr.options.clips import ClipSource
+from sr.options.generator import name_network
 from sr.options.load import dump_options
 from sr.options.schema import Options
 from sr.training.checkpoint import model_path, save_checkpoint, write_model
@@ -272,8 +273,9 @@ def describe_start(
     if accelerator.num_processes > 1:
         where += f", {accelerator.num_processes} processes"
     data = f"{len(cached)} {kind}{_describe_cache(cached, kind)}"
+    network = f"{name_network(options.generator)} x{options.scale}"
     return (
-        f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
+        f"{options.name}: {network}, {count:,} parameters, "
         f"{data}, {start} to {options.train.steps}, on {where}"
     )
 
