@@ -179,12 +179,16 @@ GeneratorOptions = Annotated[
 ]
 
 SCALES: dict[str, tuple[int, ...]] = {
+    "SRResNet": (1, 2, 3, 4, 8),
+    "Compact": (1, 2, 3, 4, 8),
+    "SPAN": (1, 2, 3, 4, 8),
+    "RLFN": (1, 2, 3, 4, 8),
     "BasicSR": (1, 2, 3, 4, 8),
     "Spandrel": (1, 2, 3, 4, 8),
     "RRDBNet": (1, 2, 4, 8),
     "ISeeBetterSRResNet": (2, 4, 8),
 }
-"""Scales of the generators that do not support all of 2, 3, 4 and 8."""
+"""Scales of the generators whose scales are not 2, 3, 4 and 8."""
 
 
 def name_network(options: GeneratorOptions) -> str:

@@ -35,7 +35,7 @@ from sr.training.distributed import count_processes, make_accelerator
 from sr.training.gradient_check import format_gradients, measure_gradients
 from sr.training.logging import format_duration
 from sr.training.run_folder import name_os_errors
-from sr.training.setup import make_loss, make_state, make_teacher
+from sr.training.setup import check_files, make_loss, make_state, make_teacher
 from sr.training.state import GANState, TrainState
 from sr.training.steps import Batch, train_step
 from sr.training.validate import ValidationSets, validate
@@ -57,6 +57,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         )
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
+    check_files(options)
     sources, sets = find_sources(options, device)
     decode_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())

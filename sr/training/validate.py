@@ -59,7 +59,10 @@ def validate(
 
 
 def validate_bicubic(sets: ValidationSets, scale: int, lpips: LPIPS | None = None) -> Scores:
-    """Return the same scores of MATLAB's bicubic upscaling: what a network must beat."""
+    """Return the same scores of MATLAB's bicubic upscaling: what a network must beat.
+
+    At scale 1 it is the input itself.
+    """
 
     def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
         image = (inputs[0][0] * 255).round().byte().permute(1, 2, 0).numpy()

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from spandrel import ImageModelDescriptor, ModelLoader
+from torch.nn import functional
 
 from sr.errors import UserError
 from sr.networks.spandrel_arguments import UNFIT, list_networks
@@ -198,3 +199,20 @@ def test_arguments_of_whole_numbers_and_lists_are_taken_as_yaml_has_them() -> No
     network = SpandrelGenerator(2, "HAT", options)
     assert network.tags[-1] == "1conv"
     assert sum("conv_block.cab.0.weight" in name for name in network.state_dict()) == 2
+
+
+def test_it_overfits_a_crop() -> None:
+    y, x = torch.meshgrid(torch.arange(12) / 12, torch.arange(12) / 12, indexing="ij")
+    waves, edge = 0.5 + 0.4 * torch.sin(25 * x * y), 0.1 + 0.8 * (x + y > 0.9)
+    hr = torch.stack([waves, edge, 0.5 + 0.4 * torch.cos(18 * (x - y))])[None]
+    lr = functional.avg_pool2d(hr, 2)
+    network = SpandrelGenerator(2, "RealPLKSR", {"dim": 16, "n_blocks": 2, "kernel_size": 5})
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    losses = []
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = (network(lr) - hr).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.05 * losses[0]

@@ -31,7 +31,7 @@ TWO_SETS = (
 
 GENERATORS = (
     "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, RLFN, DBPN, RBPN, ISeeBetterSRResNet, "
-    "BasicSR"
+    "BasicSR, Spandrel"
 )
 
 
