@@ -137,7 +137,7 @@ def _check_value(name: str, value: object, hint: Any, default: Any) -> Any:
 
 
 def _guess_type(default: object) -> Any:
-    """Return the type that values need who have this default; Any where it does not tell."""
+    """Return the type that values need who have this default; Any where it is not known."""
     match default:
         case bool() | str() | int() | float():
             return type(default)

@@ -74,7 +74,7 @@ def _translate_source(
     if not paired or not reader.has(f"{section}.dataroot_lq"):
         return {"type": "HRFolders", "hr": hr}
     lr = reader.read_folders(f"{section}.dataroot_lq")
-    if lr == hr:  # pairs stand in the list alone
+    if lr == hr:  # only meta_info separates them
         hr, lr = _read_pair_folders(reader, section, hr[0])
     return {"type": "PairedFolders", "hr": hr, "lr": lr}
 
@@ -103,8 +103,8 @@ def _read_pair_folders(
     names = f"{root.rstrip('/')}/HR", f"{root.rstrip('/')}/LR"
     reader.warn(
         f"{section}.dataroot_lq",
-        "hr and lr are in one folder, told apart by meta_info, which cannot be read here or does "
-        f"not tell them apart by folders; put them into {names[0]} and {names[1]}, or change "
+        "hr and lr are in one folder, separated by meta_info, which cannot be read here or names "
+        f"no folders; put them into {names[0]} and {names[1]}, or change "
         "source.hr and source.lr",
     )
     return [names[0]], [names[1]]
