@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.networks.pixel_shuffle import PixelShuffle, is_exporting
+
 PRELU_SLOPE = 0.25  # initial slope of each channel, PyTorch's default
 BRANCH_GAIN = 0.1  # size of the random part next to the identity
 
@@ -33,13 +35,18 @@ class Compact(nn.Module):
             layers.append(nn.PReLU(num_features, init=PRELU_SLOPE))
         layers.append(nn.Conv2d(num_features, 3 * scale**2, 3, padding=1))
         self.body = nn.Sequential(*layers)
+        self.shuffle = PixelShuffle(scale)
         self._initialize()
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
-        residual = functional.pixel_shuffle(self.body(lr), self.scale)
-        base = functional.interpolate(lr, scale_factor=float(self.scale), mode="nearest")
-        return residual + base
+        residual: Tensor = self.body(lr)
+        if is_exporting():  # few runtimes can add to groups of channels
+            base = functional.interpolate(lr, scale_factor=float(self.scale), mode="nearest")
+            return functional.pixel_shuffle(residual, self.scale) + base
+        residual.unflatten(1, (lr.shape[1], self.scale**2)).add_(lr.unsqueeze(2))
+        sr: Tensor = self.shuffle(residual)
+        return sr
 
     @torch.no_grad()
     def _initialize(self) -> None:

@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.networks.pixel_shuffle import PixelShuffle
+
 LEAKY_SLOPE = 0.05  # as in the published code
 MIN_SIZE = 15  # LR pixels: conv2 makes 7 of them, which are the window of one maximum
 
@@ -99,7 +101,7 @@ class RLFN(nn.Module):
             self.add_module(name, RLFB(num_features, num_inner, num_esa_features))
         self.conv_2 = nn.Conv2d(num_features, num_features, 3, padding=1)
         self.upsampler = nn.Sequential(
-            nn.Conv2d(num_features, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+            nn.Conv2d(num_features, 3 * scale**2, 3, padding=1), PixelShuffle(scale)
         )
 
     def forward(self, lr: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr.networks.pixel_shuffle import PixelShuffle
+
 RGB_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K's pixels, as in the published code
 RGB_RANGE = 255.0  # of the pixels inside the network, as in the published code
 GAIN = 2  # inner channels of a Conv3XC for each outer one, as in the published code
@@ -137,7 +139,7 @@ class SPAN(nn.Module):
         self.conv_cat = nn.Conv2d(4 * num_features, num_features, 1)
         self.conv_2 = Conv3XC(num_features, num_features)
         self.upsampler = nn.Sequential(
-            nn.Conv2d(num_features, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+            nn.Conv2d(num_features, 3 * scale**2, 3, padding=1), PixelShuffle(scale)
         )
         self._initialize()
 

@@ -104,7 +104,9 @@ class NetworkStage:
         self._size = size
         self._num_passes = num_passes
         self._stopped = stopped
-        self._num_threads = torch.get_num_threads()
+        # Upscalers on one CPU share its cores, instead of waiting for each other's threads.
+        num_sharing = sum(upscaler.device.type == "cpu" for upscaler in upscalers)
+        self._num_threads = max(1, torch.get_num_threads() // max(1, num_sharing))
         self.num_tiles = 0
         self.seconds = 0.0
         """Of all devices together."""

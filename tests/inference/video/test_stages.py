@@ -295,3 +295,19 @@ def test_no_frame_is_begun_once_the_work_is_stopped() -> None:
     with pytest.raises(StoppedError):
         run_network([1, 2, 3], [network], stopped=stopped)
     assert network.given == []
+
+
+def test_upscalers_on_one_cpu_share_its_threads() -> None:
+    class Recording(Doubling):
+        def forward(self, lr: Tensor) -> Tensor:
+            num_threads.append(torch.get_num_threads())
+            return super().forward(lr)
+
+    before = torch.get_num_threads()
+    num_threads: list[int] = []
+    try:
+        torch.set_num_threads(5)
+        run_network([1, 2], [Recording(), Recording()])
+    finally:
+        torch.set_num_threads(before)
+    assert num_threads == [2, 2]
