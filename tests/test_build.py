@@ -63,7 +63,7 @@ def schedule_of(**parts: Any) -> Callable[[int], float]:
     [
         (type_, scale)
         for type_ in types(GeneratorOptions)
-        if type_ != "BasicSR"  # it has tests of its own, where BasicSR is installed
+        if type_ not in ("BasicSR", "Spandrel")  # which have tests of their own
         for scale in SCALES.get(type_, (2, 3, 4, 8))
     ],
 )

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from sr.options.base import Section
 from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles
-from sr.options.datasets import DatasetsOptions
+from sr.options.datasets import DatasetsOptions, PairedFolders
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
@@ -60,8 +60,8 @@ class Options(Section):
     """Name of the run's folder; has no other effect."""
     seed: NonNegativeInt = 0
     """Seed of initialization, order of images, crops and flips."""
-    scale: Literal[2, 3, 4, 8]
-    """Upscaling factor."""
+    scale: Literal[1, 2, 3, 4, 8]
+    """Upscaling factor; 1 restores (noise, JPEG, blur) at the same size."""
     generator: GeneratorOptions
     """The network that is trained to upscale."""
     discriminator: DiscriminatorOptions | None = None
@@ -80,6 +80,26 @@ class Options(Section):
                 f"scale: expected one of {', '.join(map(str, allowed))} for {self.generator.type}, "
                 f"got {self.scale}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _restoration_has_something_to_restore(self) -> Self:
+        if self.scale > 1:
+            return self
+        expected = "expected a degradation, or PairedFolders, at scale 1"
+        train = self.datasets.train
+        if train.degradation is None and not isinstance(train.source, PairedFolders):
+            raise ValueError(f"datasets.train: {expected}: lr would be hr itself")
+        if train.detail_measure == "residual":
+            raise ValueError(
+                "datasets.train.detail_measure: expected gradient at scale 1, where bicubic "
+                "upscaling has no residual"
+            )
+        for data in self.datasets.validation:
+            if data.degradation is None and not isinstance(data.source, PairedFolders):
+                raise ValueError(
+                    f"datasets.validation {data.name!r}: {expected}: lr would be hr itself"
+                )
         return self
 
     @model_validator(mode="after")

@@ -120,7 +120,20 @@ class GANOptions(Section):
     """Its updates per such step, each with other images."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of its gradient; null: no clipping."""
+    initial_discriminator: Path | None = None
+    """File with the discriminator's initial weights: published ones, or the .state file of a run
+    with the same discriminator."""
+    initial_partial: bool = False
+    """Load only weights of `initial_discriminator` whose names and shapes match."""
     monitor: MonitorOptions = MonitorOptions()
+
+    @model_validator(mode="after")
+    def _a_part_is_of_something(self) -> Self:
+        if self.initial_partial and self.initial_discriminator is None:
+            raise ValueError(
+                "initial_partial: expected initial_discriminator, the file to load from, got none"
+            )
+        return self
 
 
 class TrainOptions(Section):

@@ -23,6 +23,7 @@ from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
 from sr.memory import measure_peak_gib
 from sr.options.clips import ClipSource
+from sr.options.generator import name_network
 from sr.options.schema import Options
 from sr.training.data_loader import (
     count_batches_per_step,
@@ -34,7 +35,7 @@ from sr.training.distributed import count_processes, make_accelerator
 from sr.training.gradient_check import format_gradients, measure_gradients
 from sr.training.logging import format_duration
 from sr.training.run_folder import name_os_errors
-from sr.training.setup import make_loss, make_state, make_teacher
+from sr.training.setup import check_files, make_loss, make_state, make_teacher
 from sr.training.state import GANState, TrainState
 from sr.training.steps import Batch, train_step
 from sr.training.validate import ValidationSets, validate
@@ -56,6 +57,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         )
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
+    check_files(options)
     sources, sets = find_sources(options, device)
     decode_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
@@ -65,7 +67,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     accelerator = make_accelerator(device, dtype)
     state, _ = make_state(options, accelerator, state_file=None)
     size = _describe_size(state.generator.network)
-    report(f"generator: {options.generator.type} x{options.scale}, {size}")
+    report(f"generator: {name_network(options.generator)} x{options.scale}, {size}")
     if state.gan is not None and options.discriminator is not None:
         size = _describe_size(state.gan.discriminator.network)
         report(f"discriminator: {options.discriminator.type}, {size}")

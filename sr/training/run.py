@@ -1,6 +1,6 @@
 """A whole training run, in the order in which things happen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,7 @@ from sr.data.cache import SourceCache
 from sr.device import name_precision, resolve_precision, tune_convolutions
 from sr.io.escape_controls import escape_controls
 from sr.io.process_lock import hold_lock
-from sr.models.load import preview_names
 from sr.models.teacher import Teacher
-from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
 from sr.training.checkpoint import model_path, save_checkpoint, write_model
@@ -27,11 +25,11 @@ from sr.training.data_loader import (
     count_batches_per_step,
     decode_sources,
     delete_decoded,
-    describe_cache,
     find_sources,
     load_batches,
     load_first_batches,
 )
+from sr.training.describe_start import describe_start
 from sr.training.distributed import (
     choose_local_device,
     leave_at_exit,
@@ -45,9 +43,10 @@ from sr.training.run_folder import (
     name_os_errors,
     open_folder,
     remove_leftovers,
+    resumes_run,
     write_run_description,
 )
-from sr.training.setup import make_loss, make_metadata, make_state, make_teacher
+from sr.training.setup import check_files, make_loss, make_metadata, make_state, make_teacher
 from sr.training.signals import catch_signals
 from sr.training.state import TrainState
 from sr.training.validate import (
@@ -74,9 +73,10 @@ def train(
     """
     device = choose_local_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
+    folder = options.log.folder / options.name
+    check_files(options, resumes=resumes_run(folder, resume))
     sources, sets = find_sources(options, device)
     teacher = make_teacher(options)
-    folder = options.log.folder / options.name
     accelerator = make_accelerator(device, dtype)
     with ExitStack() as stack:
         state_file, num_removed = None, 0
@@ -224,6 +224,7 @@ def make_validator(
         return lambda: True
     lpips = build_validation_lpips(options.validate_, accelerator.device)
     bicubic = validate_bicubic(sets, options.scale, lpips)
+    baseline = "bicubic" if options.scale > 1 else "the input"
     window = build_window(options)
 
     def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
@@ -251,38 +252,7 @@ def make_validator(
         if score is not None and best:
             state.best_score = score
             write_best()
-        log.write_validation(state.step, scores, bicubic, best)
+        log.write_validation(state.step, scores, bicubic, best, baseline)
         return True
 
     return run_validation
-
-
-def describe_start(
-    options: Options,
-    cached: SourceCache[Any],
-    state: TrainState,
-    missing_keys: Sequence[str],
-    accelerator: Accelerator,
-    dtype: torch.dtype,
-) -> str:
-    """Return the first line of a run: what is trained on what."""
-    count = sum(parameter.numel() for parameter in state.generator.network.parameters())
-    start = "from scratch"
-    if state.step:
-        start = f"from step {state.step}"
-    elif options.train.initial_generator is not None:
-        start = f"from {options.train.initial_generator}"
-        if missing_keys:
-            names = preview_names(missing_keys)
-            start += f" ({len(missing_keys)} tensors initialized randomly: {names})"
-    kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
-    if options.losses.teacher is not None:
-        start += f", taught by {options.losses.teacher.model},"
-    where = f"{accelerator.device}, {name_precision(dtype)}"
-    if accelerator.num_processes > 1:
-        where += f", {accelerator.num_processes} processes"
-    data = f"{len(cached)} {kind}{describe_cache(cached, kind)}"
-    return (
-        f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
-        f"{data}, {start} to {options.train.steps}, on {where}"
-    )

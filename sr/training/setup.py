@@ -1,6 +1,7 @@
 """Options -> what a run works with: the state of both networks, teacher, loss, model metadata."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,56 @@ from sr.build_training import (
 from sr.errors import ModelFileError, UserError
 from sr.losses.combined import CombinedLoss
 from sr.models.bundled import resolve_model
-from sr.models.load import load_initial_weights
+from sr.models.initial_weights import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
 from sr.optim.ema import Ema
+from sr.options.generator import BasicSROptions, SpandrelOptions
 from sr.options.schema import Options
 from sr.options.train import OptimizerOptions, ScheduleOptions
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.data_loader import uses_channels_last
 from sr.training.distributed import distribute_network, get_dtype, share_batch_statistics
 from sr.training.gan_monitor import GANMonitor
+from sr.training.initial_discriminator import load_initial_discriminator
 from sr.training.run_folder import describe_hardware
 from sr.training.state import GANState, NetworkState, TrainState
+
+
+def check_files(options: Options, *, resumes: bool = False) -> None:
+    """Check what needs no images: the files that options name, and generators of other projects.
+
+    resumes: whether a state file takes the place of initial weights. Raises UserError naming the
+    key. What is in the files is looked at later, where they are loaded.
+    """
+    train, losses = options.train, options.losses
+    initial = {
+        "train.initial_generator": train.initial_generator,
+        "train.gan.initial_discriminator": train.gan and train.gan.initial_discriminator,
+    }
+    files = {
+        **({} if resumes else initial),
+        "losses.perceptual.weights": losses.perceptual and losses.perceptual.weights,
+        "losses.lpips.weights": losses.lpips and losses.lpips.weights,
+        "validate.lpips.weights": options.validate_.lpips and options.validate_.lpips.weights,
+    }
+    for key, path in files.items():
+        if isinstance(path, Path) and not path.is_file():
+            raise UserError(f"{key}: {path}: no such model file")
+    if losses.teacher is not None:
+        with name_key("losses.teacher.model"):
+            resolve_model(losses.teacher.model)
+    if isinstance(options.generator, BasicSROptions | SpandrelOptions):
+        with torch.random.fork_rng(devices=[]):
+            build_generator(options.generator, options.scale)
+
+
+@contextmanager
+def name_key(key: str) -> Iterator[None]:
+    """Put the key of an option before what is wrong with the file that it names."""
+    try:
+        yield
+    except ModelFileError as error:
+        raise UserError(f"{key}: {error}") from None
 
 
 def make_state(
@@ -38,7 +78,8 @@ def make_state(
 ) -> tuple[TrainState, tuple[str, ...]]:
     """Make the state before the first step, or load it from a state file.
 
-    Also returns the names of the tensors that train.initial_generator did not have.
+    Also returns the names of the tensors that train.initial_generator did not have, and after
+    `discriminator.` those that train.gan.initial_discriminator did not have.
     """
     train = options.train
     torch.manual_seed(options.seed)
@@ -71,6 +112,13 @@ def make_state(
     )
     if state_file is not None:
         _load_state(state, options, state_file, accelerator)
+    elif state.gan is not None and train.gan is not None and train.gan.initial_discriminator:
+        missing = load_initial_discriminator(
+            state.gan.discriminator.network,
+            train.gan.initial_discriminator,
+            partial=train.gan.initial_partial,
+        )
+        missing_keys += tuple(f"discriminator.{name}" for name in missing)
     return state, missing_keys
 
 
@@ -82,11 +130,9 @@ def make_teacher(options: Options) -> Teacher | None:
     teacher, scale = options.losses.teacher, options.scale
     if teacher is None:
         return None
-    try:
+    with name_key("losses.teacher.model"):
         lr_size = options.datasets.train.crop_size // scale
         return load_teacher(resolve_model(teacher.model), scale, lr_size)
-    except ModelFileError as error:
-        raise UserError(f"losses.teacher.model: {error}") from None
 
 
 def make_loss(

@@ -80,7 +80,10 @@ def validate(
 
 
 def validate_bicubic(sets: ValidationSets, scale: int, lpips: LPIPS | None = None) -> Scores:
-    """Return the same scores of MATLAB's bicubic upscaling: what a network must beat."""
+    """Return the same scores of MATLAB's bicubic upscaling: what a network must beat.
+
+    At scale 1 it is the input itself.
+    """
 
     def upscale_and_measure(sample: Sample) -> Measured:
         inputs, hr = sample

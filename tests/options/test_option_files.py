@@ -97,6 +97,7 @@ def test_the_file_trains_two_steps_on_tiny_images(file: Path, tmp_path: Path) ->
     whole = load_options(file)
     source = tiny_source(whole, tmp_path / "images")
     scale = whole.scale
+    degradation = ", degradation: {type: Light}" if scale == 1 else ""  # lr is hr without
     # Of a tiny generator there are no weights to begin from.
     initial = None if tiny_generator(whole) else whole.train.initial_generator
     options = load_options(
@@ -107,7 +108,7 @@ def test_the_file_trains_two_steps_on_tiny_images(file: Path, tmp_path: Path) ->
             *tiny_generator(whole),
             f"datasets.cache_folder={tmp_path / 'cache'}",
             f"datasets.train.source={source}",
-            f"datasets.validation=[{{name: tiny, source: {source}}}]",
+            f"datasets.validation=[{{name: tiny, source: {source}{degradation}}}]",
             "datasets.train.crop_size=32",
             "datasets.train.batch_size=2",
             "datasets.train.num_workers=0",
