@@ -140,7 +140,7 @@ def test_an_interrupted_validation_is_made_up_for_and_gives_the_run_that_was_not
         del state["options"], state["optimizer"]["param_groups"]  # the rate is set at each step
     assert_equal(first, second)
     best = [run_folder(options) / "checkpoints" / "best.safetensors" for options in (whole, halves)]
-    assert_equal(*(read_model_file(path).state_dict for path in best))
+    assert_equal(read_model_file(best[0]).state_dict, read_model_file(best[1]).state_dict)
     steps = [event["step"] for event in read_events(halves, item="validation")]
     assert steps == [3, 6]
 
