@@ -150,7 +150,9 @@ def _build_lpips(options: LPIPSOptions, parts: LossParts) -> Callable[..., Tenso
 
 
 def _build_dists(options: DISTSOptions, parts: LossParts) -> Callable[..., Tensor]:
-    return _run_in(parts.autocast, DISTS(options.weights).to(parts.device))
+    dists = DISTS(options.weights)
+    dists.features.hold_as(parts.dtype, parts.layout)
+    return _run_in(parts.autocast, dists.to(parts.device))
 
 
 def _build_s3im(options: S3IMOptions, parts: LossParts) -> Callable[..., Tensor]:

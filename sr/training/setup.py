@@ -42,15 +42,14 @@ def check_files(options: Options, *, resumes: bool = False) -> None:
     resumes: whether a state file takes the place of initial weights. Raises UserError naming the
     key. What is in the files is looked at later, where they are loaded.
     """
-    train, losses = options.train, options.losses
+    train, losses, terms = options.train, options.losses, options.losses.terms.items()
     initial = {
         "train.initial_generator": train.initial_generator,
         "train.gan.initial_discriminator": train.gan and train.gan.initial_discriminator,
     }
     files = {
         **({} if resumes else initial),
-        "losses.perceptual.weights": losses.perceptual and losses.perceptual.weights,
-        "losses.lpips.weights": losses.lpips and losses.lpips.weights,
+        **{f"losses.{key}.weights": getattr(term, "weights", None) for key, term in terms},
         "validate.lpips.weights": options.validate_.lpips and options.validate_.lpips.weights,
     }
     for key, path in files.items():
@@ -144,14 +143,14 @@ def make_loss(
     discriminator = None if state.gan is None else state.gan.discriminator.network
     last = uses_channels_last(options, accelerator)
     parts = LossParts(
-        discriminator,
-        accelerator.autocast,
-        accelerator.device,
-        teacher,
-        state.ema.network,
-        options.seed,
-        get_dtype(accelerator),
-        torch.channels_last if last else torch.contiguous_format,
+        discriminator=discriminator,
+        autocast=accelerator.autocast,
+        device=accelerator.device,
+        teacher=teacher,
+        averaged=state.ema.network,
+        seed=options.seed,
+        dtype=get_dtype(accelerator),
+        layout=torch.channels_last if last else torch.contiguous_format,
     )
     return build_loss(options.losses, parts)
 

@@ -20,6 +20,7 @@ from sr.training.initial_discriminator import load_initial_discriminator
 
 MakeOptions = Callable[..., Options]
 KEY = "train.gan.initial_discriminator"
+CONTEXTUAL = "losses.contextual={{type: VGG16, layers: {{conv1_1: 1}}, weights: {}}}"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,11 @@ def test_the_state_of_another_run_has_no_discriminator(tiny_options: MakeOptions
         (KEY + "={}", r"train\.gan\.initial_discriminator: .*none\.pth: no such model file"),
         ("losses.teacher={{model: {}}}", r"losses\.teacher\.model: .*none\.pth: no such model"),
         ("validate.lpips={{weights: {}}}", r"validate\.lpips\.weights: .*none\.pth: no such"),
+        (
+            "losses.dists={{weight: 1, weights: {}}}",
+            r"losses\.dists\.weights: .*none\.pth: no such",
+        ),
+        (CONTEXTUAL, r"losses\.contextual\.weights: .*none\.pth: no such"),
     ],
 )
 def test_a_missing_file_is_reported_before_any_image_is_opened(
