@@ -15,7 +15,6 @@ from sr.options.datasets import DatasetsOptions, PairedFolders
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
-    SRGANDiscriminatorOptions,
     UNetDiscriminatorOptions,
 )
 from sr.options.feature_losses import FeatureWeights
@@ -198,17 +197,14 @@ class Options(Section):
                 "losses.ldl: expected train.ema_decay above 0, because it compares with the "
                 "averaged weights, got 0"
             )
-        contrastive, last = self.losses.contrastive, 9
-        match self.discriminator:
-            case PatchGANOptions(num_layers=num_layers):
-                last = num_layers + 1
-            case SRGANDiscriminatorOptions():
-                last = 7
-        if contrastive is not None and contrastive.layer > last:
-            raise ValueError(
-                f"losses.contrastive.layer: expected at most {last}, the last convolution of this "
-                f"discriminator, got {contrastive.layer}"
-            )
+        contrastive, discriminator = self.losses.contrastive, self.discriminator
+        if contrastive is not None and discriminator is not None:
+            last = discriminator.last_convolution
+            if contrastive.layer > last:
+                raise ValueError(
+                    f"losses.contrastive.layer: expected at most {last}, the last convolution of "
+                    f"this discriminator, got {contrastive.layer}"
+                )
         return self
 
     @model_validator(mode="after")
