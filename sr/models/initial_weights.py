@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sr.errors import ModelFileError, UserError
 from sr.io.model_file import is_model_file, read_model_file
+from sr.io.weights_file import describe_misfits
 from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import preview_names, read_weights_of_others, refuse_quantized
 from sr.networks.basicsr_network import BasicSRNetwork
@@ -61,7 +62,9 @@ def load_initial_weights(
     try:
         network.load_state_dict(state_dict)
     except RuntimeError as error:
-        raise ModelFileError(f"{path}: its generator {what} does not fit: {error}") from None
+        needed = network.state_dict()
+        faults = describe_misfits(state_dict, needed, needed) or error
+        raise ModelFileError(f"{path}: its generator {what} does not fit: {faults}") from None
     return ()
 
 

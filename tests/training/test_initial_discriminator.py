@@ -46,7 +46,9 @@ def test_a_part_of_the_weights_is_taken_where_it_is_asked_for(tmp_path: Path) ->
     theirs, ours = UNetDiscriminator(4), UNetDiscriminator(4, spectral_norm=False)
     file = tmp_path / "net_d.pth"
     torch.save({"params": theirs.state_dict()}, file)
-    with pytest.raises(ModelFileError, match=r"net_d\.pth: does not fit the discriminator"):
+    with pytest.raises(
+        ModelFileError, match=r"the discriminator: conv1\.weight is missing; .*; \.\.\.$"
+    ):
         load_initial_discriminator(ours, file)
     missing = load_initial_discriminator(ours, file, partial=True)
     assert missing == tuple(f"conv{number}.weight" for number in range(1, 9))
