@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from sr.build_data import (
     build_degradation,
@@ -24,9 +25,13 @@ from sr.data.crops import (
     CropDataset,
     CropSettings,
     ZoomedCropDataset,
+    collate_crops,
+    degrade_batch,
 )
+from sr.data.pool import count_held_batches, draw_from_pool
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source, refuse_small_images
+from sr.device import DeviceError
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.steps import Batch
@@ -41,6 +46,12 @@ def find_sources(
 
     device: of what measures flow. Raises DataError naming all faults.
     """
+    degradation = options.datasets.train.degradation
+    if degradation is not None and degradation.on_device and device.type == "mps":
+        raise DeviceError(
+            "datasets.train.degradation.on_device: expected a CUDA GPU or the CPU, got mps, which "
+            "draws no Poisson noise"
+        )
     sources = find_training_sources(options, device)
     refuse_small_images(sources, options.datasets.train.crop_size, "the crop")
     sets: ValidationSets = find_validation_sources(options, device)
@@ -78,6 +89,7 @@ def load_batches(
     crops = load_crops(
         options,
         cached,
+        accelerator.device,
         num_workers=options.datasets.train.num_workers,
         first_batch=step * count_batches_per_step(options) * accelerator.num_processes
         + accelerator.process_index,
@@ -95,7 +107,7 @@ def load_first_batches(
 
     Made here and now: no worker goes on with further ones.
     """
-    crops = islice(load_crops(options, cached, num_workers=0), count)
+    crops = islice(load_crops(options, cached, accelerator.device, num_workers=0), count)
     channels_last = uses_channels_last(options, accelerator)
     return [_make_batch(crop, accelerator.device, channels_last) for crop in crops]
 
@@ -103,21 +115,56 @@ def load_first_batches(
 def load_crops(
     options: Options,
     cached: SourceCache[Any],
+    device: torch.device,
     *,
     num_workers: int,
     first_batch: int = 0,
     stride: int = 1,
     pin_memory: bool = False,
 ) -> Iterator[Crop]:
-    """Give batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when needed."""
+    """Give batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when needed.
+
+    device: where batches are degraded that workers have only planned to.
+    """
+    pool = options.datasets.train.pool
+    if pool is None:
+        first_fresh = first_batch
+    else:
+        local, process = divmod(first_batch, stride)
+        held = count_held_batches(pool.size, options.datasets.train.batch_size)
+        first_fresh = max(0, local // pool.uses - held + 1) * stride + process
+    loader = _make_loader(options, cached, num_workers, first_fresh, stride, pin_memory)
+    with block_signals():
+        fresh = map(partial(degrade_batch, device=device), iter(loader))
+    if pool is None:
+        return fresh
+    return draw_from_pool(
+        fresh,
+        pool.size,
+        pool.uses,
+        options.datasets.train.batch_size,
+        options.seed,
+        first_batch,
+        stride,
+    )
+
+
+def _make_loader(
+    options: Options,
+    cached: SourceCache[Any],
+    num_workers: int,
+    first_batch: int,
+    stride: int,
+    pin_memory: bool,
+) -> DataLoader[Crop]:
     data = options.datasets.train
     groups = cached.sources.groups if isinstance(cached.sources, Mixture) else ()
-    loader: DataLoader[Crop] = DataLoader(
+    return DataLoader(
         _make_dataset(options, cached),
         batch_sampler=EndlessBatchSampler(
             len(cached), data.batch_size, options.seed, first_batch, stride, groups
         ),
-        collate_fn=collate_clips if isinstance(data.source, ClipSource) else default_collate,
+        collate_fn=collate_clips if isinstance(data.source, ClipSource) else collate_crops,
         num_workers=num_workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if num_workers else None,
@@ -125,8 +172,6 @@ def load_crops(
         # Forked workers would hang: libvips has started threads in this process.
         multiprocessing_context="spawn" if num_workers else None,
     )
-    with block_signals():
-        return iter(loader)
 
 
 def count_batches_per_step(options: Options) -> int:
@@ -167,8 +212,15 @@ def _make_crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     if isinstance(data.source, ClipSource):
         windows = build_window_settings(options)
         return ClipCropDataset(cached, options.scale, settings, windows, options.seed)
-    degradation = None if data.degradation is None else build_degradation(data.degradation)
-    return CropDataset(cached, options.scale, settings, options.seed, degradation)
+    chosen = data.degradation
+    return CropDataset(
+        cached,
+        options.scale,
+        settings,
+        options.seed,
+        None if chosen is None else build_degradation(chosen),
+        on_device=chosen is not None and chosen.on_device,
+    )
 
 
 def _make_batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:

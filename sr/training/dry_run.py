@@ -102,11 +102,12 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
 
 def write_data_preview(options: Options, folder: Path) -> Path:
     """Write a sheet of the first lr/hr crops of a run into a folder. Returns its path."""
-    sources, _ = find_sources(options, resolve_device(options.train.device))
+    device = resolve_device(options.train.device)
+    sources, _ = find_sources(options, device)
     with name_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
-    crops = load_crops(options, SourceCache(sources, Path(), []), num_workers=0)
+    crops = load_crops(options, SourceCache(sources, Path(), []), device, num_workers=0)
     write_contact_sheet(path, crops, PREVIEWED_PAIRS)
     return path
 
