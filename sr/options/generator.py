@@ -166,6 +166,19 @@ GeneratorOptions = Annotated[
     Field(discriminator="type"),
 ]
 
+WITH_BLOCKS = (
+    "SRResNet",
+    "MSRResNet",
+    "EDSR",
+    "RRDBNet",
+    "SPAN",
+    "RLFN",
+    "DBPN",
+    "RBPN",
+    "ISeeBetterSRResNet",
+)
+"""Generators made of blocks, which gradient checkpointing needs."""
+
 SCALES: dict[str, tuple[int, ...]] = {
     "BasicSR": (1, 2, 3, 4, 8),
     "RRDBNet": (1, 2, 4, 8),

@@ -22,6 +22,7 @@ from sr.losses.combined import CombinedLoss
 from sr.models.bundled import resolve_model
 from sr.models.load import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
+from sr.networks.gradient_checkpointing import checkpoint_blocks
 from sr.optim.ema import Ema
 from sr.options.schema import Options
 from sr.options.train import OptimizerOptions, ScheduleOptions
@@ -64,6 +65,8 @@ def make_state(
     )
     if state_file is not None:
         _load_state(state, options, state_file)
+    if train.gradient_checkpointing:
+        checkpoint_blocks(generator)  # not of the mean weights, which have no backward pass
     return state, missing_keys
 
 
