@@ -94,13 +94,13 @@ def main() -> None:
         for count, side in ((1, arguments.size), (arguments.num_small, arguments.small_size)):
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                _make_images(found, folder / "lr", side, count)
+                make_images(found, folder / "lr", side, count)
                 sys.stdout.write(f"\n{model.name}, {count} of {side}x{side}:\n")
                 runs = _compete(model, folder, arguments.rounds + 1)
                 sys.stdout.write(_table(runs, folder))
 
 
-def _make_images(photographs: list[Path], folder: Path, side: int, count: int) -> None:
+def make_images(photographs: list[Path], folder: Path, side: int, count: int) -> None:
     """Write `count` squares of the photographs in turn: the center for one, else random crops."""
     folder.mkdir()
     places = random.Random(0)

@@ -238,6 +238,23 @@ class ValidationData(Section):
     """Name in logs."""
     source: DatasetOptions
     """Where the images are."""
+    degradation: DegradationOptions | None = None
+    """Random degradation of each image, drawn from its name and so the same every time; none stays
+    clean. null: lr as in the source."""
+
+    @model_validator(mode="after")
+    def _only_hr_folders_are_degraded(self) -> Self:
+        if self.degradation is not None and self.degradation.on_device:
+            raise ValueError(
+                "degradation.on_device: expected false in validation, whose images are degraded "
+                "once, got true"
+            )
+        if self.degradation is not None and not isinstance(self.source, HRFolders):
+            raise ValueError(
+                "degradation makes lr from hr: expected source.type HRFolders, got "
+                f"{self.source.type!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _images_keep_their_size(self) -> Self:

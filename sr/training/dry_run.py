@@ -18,7 +18,7 @@ from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
-from sr.device import name_precision, resolve_device, resolve_precision
+from sr.device import name_precision, resolve_device, resolve_precision, tune_convolutions
 from sr.errors import UserError
 from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
@@ -30,6 +30,7 @@ from sr.memory import (
     release_memory,
 )
 from sr.options.clips import ClipSource
+from sr.options.generator import name_network
 from sr.options.schema import Options
 from sr.training.batch_fit import describe_fit, measure_fit
 from sr.training.data_loader import (
@@ -42,7 +43,7 @@ from sr.training.distributed import count_processes, make_accelerator
 from sr.training.gradient_check import format_gradients, measure_gradients
 from sr.training.logging import format_duration
 from sr.training.run_folder import name_os_errors
-from sr.training.setup import make_loss, make_state, make_teacher
+from sr.training.setup import check_files, make_loss, make_state, make_teacher
 from sr.training.state import GANState, TrainState
 from sr.training.steps import Batch, train_step
 from sr.training.validate import ValidationSets, validate
@@ -64,6 +65,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         )
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
+    check_files(options)
     sources, sets = find_sources(options, device)
     decode_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
@@ -73,7 +75,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     accelerator = make_accelerator(device, dtype)
     state, _ = make_state(options, accelerator, state_file=None)
     size = _describe_size(state.generator.network)
-    report(f"generator: {options.generator.type} x{options.scale}, {size}")
+    report(f"generator: {name_network(options.generator)} x{options.scale}, {size}")
     if state.gan is not None and options.discriminator is not None:
         size = _describe_size(state.gan.discriminator.network)
         report(f"discriminator: {options.discriminator.type}, {size}")
@@ -132,11 +134,12 @@ def _measure_steps(trial: _Trial, precision: str, report: Callable[[str], None])
         return _time_step(state, loss, batches, step, accelerator)
 
     state.generator.network.train()
-    seconds = (
-        steps * time_step(1)
-        if state.gan is None
-        else _estimate_gan_run(state.gan, steps, time_step)
-    )
+    with tune_convolutions(enabled=True):
+        seconds = (
+            steps * time_step(1)
+            if state.gan is None
+            else _estimate_gan_run(state.gan, steps, time_step)
+        )
     report(
         f"steps: {seconds / steps:.3f} s each on {accelerator.device} in {precision},"
         f" so {steps} take {format_duration(seconds)}, if workers keep up"
@@ -242,7 +245,7 @@ def _time_step(
     """Return the mean seconds of a few steps; the first, which warms up, is not counted."""
     started = time.perf_counter()
     for repeat in range(TIMED_STEPS + 1):
-        results, _ = train_step(state, loss, batches, step, accelerator)
+        results = train_step(state, loss, batches, step, accelerator)
         for name, result in results.items():
             # With fp16 the first scale overflows, and is lowered.
             if not result.finite and accelerator.scaler is None:

@@ -97,6 +97,14 @@ def test_mps_is_refused(tiny_options: MakeOptions) -> None:
         find_sources(tiny_options(ON_DEVICE), torch.device("mps"))
 
 
+def test_validation_is_not_degraded_on_the_device(tiny_options: MakeOptions) -> None:
+    source = "{type: HRFolders, hr: [photos]}"
+    degradation = "{type: Light, on_device: true}"
+    part = f"{{name: a, source: {source}, degradation: {degradation}}}"
+    with pytest.raises(ValueError, match=r"on_device: expected false in validation"):
+        tiny_options(f"datasets.validation=[{part}]")
+
+
 def test_a_pool_smaller_than_a_batch_is_refused(tiny_options: MakeOptions) -> None:
     with pytest.raises(ValueError, match=r"pool\.size: expected at least batch_size, 3, got 2"):
         tiny_options("datasets.train.pool={size: 2}")

@@ -14,9 +14,11 @@ from helpers.runs import (
     read_progress,
     run_folder,
 )
+from torch import Tensor
 
 from sr.errors import ModelFileError
 from sr.io.process_lock import LockedError
+from sr.losses import pixel
 from sr.models.load import load_generator
 from sr.options.load import load_options
 from sr.options.schema import Options
@@ -292,3 +294,34 @@ def test_a_state_without_its_step_is_refused(tiny_options: MakeOptions, tmp_path
     write_state(tmp_path / "odd.state", {"generator": {}})
     with pytest.raises(CheckpointError, match=r"odd\.state: expected a step number, got None"):
         run.train(tiny_options(), resume=str(tmp_path / "odd.state"))
+
+
+def test_a_run_that_goes_on_with_larger_batches_draws_no_image_twice(
+    tiny_options: MakeOptions, tmp_path: Path
+) -> None:
+    run.train(tiny_options("train.steps=2"))
+    state = load_state(tiny_options(), 2)
+    assert state["draws"] == 2 * 3
+    run.train(tiny_options("train.steps=4", "datasets.train.batch_size=4"))
+    assert load_state(tiny_options(), 4)["draws"] == 2 * 3 + 2 * 4
+
+    del state["draws"], state["format"]  # of a version that did not count them
+    write_state(tmp_path / "older.state", state)
+    options = tiny_options("train.steps=3", "train.accumulation=2", "datasets.train.batch_size=4")
+    run.train(options, resume=str(tmp_path / "older.state"))
+    assert load_state(options, 3)["draws"] == 2 * 3 + 2 * 4
+
+
+def test_convolutions_are_tuned_for_crops_alone(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, measure = [], pixel.l1
+
+    def watch(sr: Tensor, hr: Tensor) -> Tensor:
+        seen.append(torch.backends.cudnn.benchmark)
+        return measure(sr, hr)
+
+    monkeypatch.setattr(pixel, "l1", watch)
+    assert run.train(tiny_options("train.steps=1"))
+    assert set(seen) == {True}
+    assert not torch.backends.cudnn.benchmark
