@@ -23,7 +23,7 @@ import torch
 from pydantic import TypeAdapter
 
 from sr.build_data import build_degradation
-from sr.data.on_device.degrade import PlannedCrop, degrade_crops
+from sr.data.on_device.batch_degradation import PlannedCrop, degrade_crops
 from sr.data.random_degradation import Degradation, degrade, draw_plan
 from sr.device import resolve_device
 from sr.io.rgb8 import read_rgb8

@@ -23,7 +23,7 @@ from sr.data.augment import (
 from sr.data.cache import SourceCache
 from sr.data.hr_only import BICUBIC_MARGIN, HRImage, cut_bicubic_lr
 from sr.data.imresize import imresize
-from sr.data.on_device.degrade import PlannedCrop, degrade_crops
+from sr.data.on_device.batch_degradation import PlannedCrop, degrade_crops
 from sr.data.paired import PairedImage
 from sr.data.prepared_images import prefetch_rows
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan

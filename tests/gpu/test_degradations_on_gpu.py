@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.data.on_device.degrade import PlannedCrop, degrade_crops
+from sr.data.on_device.batch_degradation import PlannedCrop, degrade_crops
 from sr.data.random_degradation import Degradation, Stage, draw_plan
 from sr.options.degradations import StageOptions
 

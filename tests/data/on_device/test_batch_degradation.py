@@ -15,7 +15,7 @@ from sr.data.crops import Crop, CropDataset, CropSettings, collate_crops, degrad
 from sr.data.degradations import blur, to_uint8
 from sr.data.hr_only import find_hr_images
 from sr.data.kernels import make_gaussian_kernel
-from sr.data.on_device.degrade import PlannedCrop, degrade_crops
+from sr.data.on_device.batch_degradation import PlannedCrop, degrade_crops
 from sr.data.random_degradation import (
     Degradation,
     DegradationPlan,
