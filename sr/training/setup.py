@@ -23,6 +23,7 @@ from sr.losses.combined import CombinedLoss
 from sr.models.bundled import resolve_model
 from sr.models.initial_weights import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
+from sr.networks.gradient_checkpointing import checkpoint_blocks
 from sr.optim.ema import Ema
 from sr.options.generator import BasicSROptions, SpandrelOptions
 from sr.options.schema import Options
@@ -118,6 +119,8 @@ def make_state(
             partial=train.gan.initial_partial,
         )
         missing_keys += tuple(f"discriminator.{name}" for name in missing)
+    if train.gradient_checkpointing:
+        checkpoint_blocks(generator)  # not of the mean weights, which have no backward pass
     return state, missing_keys
 
 
