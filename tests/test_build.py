@@ -28,7 +28,6 @@ from sr.networks.compact import Compact
 from sr.networks.patchgan import PatchGAN
 from sr.networks.srresnet import SRResNet
 from sr.optim.muon import Muon
-from sr.options.datasets import HRFolders, PairedFolders
 from sr.options.degradations import DegradationOptions
 from sr.options.discriminator import DiscriminatorOptions
 from sr.options.generator import (
@@ -38,6 +37,7 @@ from sr.options.generator import (
     RBPNOptions,
     SRResNetOptions,
 )
+from sr.options.image_sources import HRFolders, PairedFolders
 from sr.options.losses import AdversarialOptions, LossesOptions
 from sr.options.train import OptimizerOptions, ScheduleOptions
 

@@ -25,6 +25,7 @@ from sr.data.paired import PairedImage
 from sr.data.prepared_images import prefetch_rows
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
+from sr.data.sharpen import Sharpening, sharpen
 from sr.data.sources import Image, Pair, Source
 from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import image_to_tensor
@@ -38,6 +39,7 @@ class Crop(TypedDict):
     lr: Tensor  # (3, h, w) in [0, 1]
     hr: Tensor  # (3, scale*h, scale*w) in [0, 1]
     name: str
+    target: NotRequired[Tensor]  # as hr, sharpened; of loss terms but the adversarial one
     neighbors: NotRequired[Tensor]  # (n, 3, h, w) in [0, 1]
     flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
     motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples
@@ -54,6 +56,7 @@ class CropSettings:
     transposes: bool
     detail_measure: Literal["gradient", "residual"] = "gradient"
     detail_quantile: float = 1.0
+    sharpening: Sharpening | None = None  # of hr, before it is degraded
 
 
 class CropDataset(Dataset[Crop]):
@@ -84,13 +87,13 @@ class CropDataset(Dataset[Crop]):
         source = self.pairs.sources[index]
         name = source.name
         if isinstance(source, SyntheticImages):
-            kind, (lr, hr) = self._draw_and_degrade(source, rng)
+            kind, images = self._draw_and_degrade(source, rng)
             name = f"{name} {kind}, draw {number}"
         elif isinstance(source, HRImage) and source.hr_scale is not None:
-            lr, hr = self._shrink_and_degrade(*self._load(index), source.hr_scale, rng)
+            images = self._shrink_and_degrade(*self._load(index), source.hr_scale, rng)
         else:
-            lr, hr = self._cut_and_degrade(*self._load(index), rng)
-        return {"lr": image_to_tensor(lr)[0], "hr": image_to_tensor(hr)[0], "name": name}
+            images = self._cut_and_degrade(*self._load(index), rng)
+        return {**images, "name": name}
 
     def _load(self, index: int) -> tuple[Image | None, Image]:
         """Return lr and hr. lr: None where only those parts are made that a crop needs."""
@@ -116,7 +119,7 @@ class CropDataset(Dataset[Crop]):
             return cut_bicubic_lr(hr, place, size, self.scale)
         return self._cut(lr, place, size)
 
-    def _cut_and_degrade(self, lr: Image | None, hr: Image, rng: np.random.Generator) -> Pair:
+    def _cut_and_degrade(self, lr: Image | None, hr: Image, rng: np.random.Generator) -> Crop:
         """Cut a random crop of the pair and augment it.
 
         Degradation comes last: codecs treat rows and columns differently.
@@ -125,58 +128,74 @@ class CropDataset(Dataset[Crop]):
         size = settings.crop_size // scale  # LR pixels
         top, left = self._draw_place(lr, hr, scale * size, rng)
         plan = self._draw_plan(rng)
-        margin = 0 if plan is None else plan.compute_margin(scale)  # LR pixels
-        whole = hr
-        hr = self._cut(hr, (scale * top, scale * left), scale * size, scale * margin)
+        if plan is not None:
+            margin = plan.compute_margin(scale)  # LR pixels
+        else:
+            margin = 0 if settings.sharpening is None else BICUBIC_MARGIN
+        whole, around = hr, scale * (margin + self._sharpening_margin)
+        hr = self._cut(hr, (scale * top, scale * left), scale * size, around)
         augmentation = draw_augmentation(settings.flips, settings.transposes, rng)
         hr = augmentation.apply(hr)
-        if plan is None:
-            return augmentation.apply(self._cut_lr(lr, whole, (top, left), size)), hr
-        return self._cut_middle(degrade(hr, plan, scale, rng), hr, margin)
+        if plan is None and settings.sharpening is None:
+            return _make_crop(augmentation.apply(self._cut_lr(lr, whole, (top, left), size)), hr)
+        return self._degrade(hr, margin, plan, rng)
 
     def _shrink_and_degrade(
         self, lr: Image | None, hr: Image, hr_scale: tuple[float, float], rng: np.random.Generator
-    ) -> Pair:
+    ) -> Crop:
         """Cut a crop of the pair at a random size; only what the crop needs is resized."""
         settings, size = self.settings, self.settings.crop_size
         plan = self._draw_plan(rng)
         margin = _compute_margin(plan, self.scale)
+        around = margin + self._sharpening_margin
         shortest = min(hr.shape[:2])
         drawn = max(rng.uniform(*hr_scale), size / shortest)
         factor = Fraction(ceil(drawn * _FACTORS), _FACTORS)
-        needed = size + 2 * self.scale * margin + 4  # 4: reach of the mirrored borders
+        needed = size + 2 * self.scale * around + 4  # 4: reach of the mirrored borders
         side = min(ceil(needed / factor), shortest)
         top, left = self._draw_place(lr, hr, side, rng)
         top, left = self.scale * top, self.scale * left
         shrunk = imresize(self._cut(hr, (top, left), side), factor)
         first = (len(shrunk) - size) // 2
-        hr = cut_square(shrunk, (first, first), size, self.scale * margin)
+        hr = cut_square(shrunk, (first, first), size, self.scale * around)
         hr = draw_augmentation(settings.flips, settings.transposes, rng).apply(hr)
         return self._degrade(hr, margin, plan, rng)
 
     def _draw_and_degrade(
         self, source: SyntheticImages, rng: np.random.Generator
-    ) -> tuple[str, Pair]:
+    ) -> tuple[str, Crop]:
         """Return the kind of a synthetic image, and the image, which is not flipped."""
         plan = self._draw_plan(rng)
         margin = _compute_margin(plan, self.scale)
-        kind, hr = source.draw(self.settings.crop_size + 2 * self.scale * margin, rng)
+        around = margin + self._sharpening_margin
+        kind, hr = source.draw(self.settings.crop_size + 2 * self.scale * around, rng)
         return kind, self._degrade(hr, margin, plan, rng)
 
     def _degrade(
         self, hr: Image, margin: int, plan: DegradationPlan | None, rng: np.random.Generator
-    ) -> Pair:
-        """Make lr. hr: with a margin, in LR pixels, which is cropped afterwards."""
-        if plan is None:
-            lr = imresize(hr, Fraction(1, self.scale))
-        else:
-            lr = degrade(hr, plan, self.scale, rng)
-        return self._cut_middle(lr, hr, margin)
+    ) -> Crop:
+        """Make lr.
 
-    def _cut_middle(self, lr: Image, hr: Image, margin: int) -> Pair:
-        scale, size = self.scale, self.settings.crop_size
-        hr_middle = (scale * margin, scale * margin)
-        return cut_square(lr, (margin, margin), size // scale), cut_square(hr, hr_middle, size)
+        hr: with a margin, in LR pixels, and around it that of sharpening; both are cropped.
+        """
+        scale, size, sharpening = self.scale, self.settings.crop_size, self.settings.sharpening
+        unchanged, first = hr, scale * self._sharpening_margin
+        if sharpening is not None:
+            hr = sharpen(hr, sharpening)[first : len(hr) - first, first : len(hr) - first]
+        lr = imresize(hr, Fraction(1, scale)) if plan is None else degrade(hr, plan, scale, rng)
+        lr = cut_square(lr, (margin, margin), size // scale)
+        crop = _make_crop(lr, cut_square(hr, (scale * margin, scale * margin), size))
+        if sharpening is not None and sharpening.only_targets:
+            first += scale * margin
+            unchanged = cut_square(unchanged, (first, first), size)
+            return {**crop, "hr": image_to_tensor(unchanged)[0], "target": crop["hr"]}
+        return crop
+
+    @property
+    def _sharpening_margin(self) -> int:
+        """LR pixels around a crop, and its margin, that sharpening looks at."""
+        sharpening = self.settings.sharpening
+        return 0 if sharpening is None else ceil(sharpening.reach / self.scale)
 
     def _draw_plan(self, rng: np.random.Generator) -> DegradationPlan | None:
         return None if self.degradation is None else draw_plan(self.degradation, rng)
@@ -197,6 +216,10 @@ class CropDataset(Dataset[Crop]):
         lr_shape = (hr.shape[0] // scale, hr.shape[1] // scale)
         candidates, quantile = settings.detail_candidates, settings.detail_quantile
         return draw_place(lr_shape, lr_size, candidates, rng, measure, quantile)
+
+
+def _make_crop(lr: Image, hr: Image) -> Crop:
+    return {"lr": image_to_tensor(lr)[0], "hr": image_to_tensor(hr)[0], "name": ""}
 
 
 def _is_on_disk(source: Source[Pair]) -> bool:

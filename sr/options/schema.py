@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from sr.options.base import Section
 from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles
-from sr.options.datasets import DatasetsOptions, PairedFolders
+from sr.options.datasets import DatasetsOptions
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
@@ -20,6 +20,7 @@ from sr.options.discriminator import (
 )
 from sr.options.feature_losses import FeatureWeights
 from sr.options.generator import SCALES, GeneratorOptions, RBPNOptions
+from sr.options.image_sources import PairedFolders
 from sr.options.losses import LossesOptions
 from sr.options.train import TrainOptions
 

@@ -11,11 +11,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from sr.build_data import (
+    build_augmentation,
     build_degradation,
+    build_sharpening,
     build_window_settings,
     find_training_sources,
     find_validation_sources,
 )
+from sr.data.batch_augment import augment_batches
 from sr.data.cache import SourceCache, fill_cache, get_index_path, open_cache, write_index
 from sr.data.clip_crops import ClipCropDataset, collate_clips
 from sr.data.crops import (
@@ -148,7 +151,17 @@ def load_crops(
         multiprocessing_context="spawn" if num_workers else None,
     )
     with block_signals():
-        return iter(loader)
+        crops = iter(loader)
+    if data.augmentation is None:
+        return crops
+    return augment_batches(
+        crops,
+        build_augmentation(data.augmentation),
+        options.scale,
+        options.seed,
+        first_draw + first_batch * data.batch_size,
+        stride * data.batch_size,
+    )
 
 
 def count_batches_per_step(options: Options) -> int:
@@ -185,6 +198,7 @@ def _make_crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
         transposes=data.transposes,
         detail_measure=data.detail_measure,
         detail_quantile=data.detail_quantile,
+        sharpening=None if data.sharpening is None else build_sharpening(data.sharpening),
     )
     if isinstance(data.source, ClipSource):
         windows = build_window_settings(options)
@@ -202,11 +216,10 @@ def _make_batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
     inputs = [crop["lr"]]
     if "neighbors" in crop:
         inputs += [crop["neighbors"], crop["flows"]]
-    motion, zoomed = crop.get("motion"), crop.get("zoomed")
+    further: dict[str, Any] = {key: crop.get(key) for key in ("target", "motion", "zoomed")}
     return Batch(
         tuple(map(place, inputs)),
         place(crop["hr"]),
         list(crop["name"]),
-        None if motion is None else place(motion),
-        None if zoomed is None else place(zoomed),
+        **{key: None if images is None else place(images) for key, images in further.items()},
     )

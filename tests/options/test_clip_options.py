@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles, Vimeo90K, WindowOptions
-from sr.options.datasets import HRFolders
 from sr.options.flow import DISOptions, FarnebackOptions
 from sr.options.generator import RBPNOptions
+from sr.options.image_sources import HRFolders
 from sr.options.load import dump_options, load_options
 from sr.options.read_yaml import OptionsError
 

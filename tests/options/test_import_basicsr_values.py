@@ -17,7 +17,7 @@ from helpers.basicsr_files import (
     load,
 )
 
-from sr.options.datasets import PairedFolders
+from sr.options.image_sources import PairedFolders
 from sr.options.import_basicsr import Translation, import_basicsr
 
 
@@ -391,3 +391,21 @@ def test_degradation_values_arrive(key: str, value: Any, place: KeyPath) -> None
     made = settings(import_basicsr(change(REAL_ESRGAN, (key,), value)))
     wanted = [0.2, 0.7, 0.1] if key == "resize_prob" else value
     assert get_value(made["datasets"]["train"]["degradation"], place) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("gan_gt_usm", "targets"), [(False, "all_but_adversarial"), (True, "all")])
+def test_real_esrgans_sharpening_is_taken_over(
+    tmp_path: Path, gan_gt_usm: bool, targets: str
+) -> None:
+    text = change(REAL_ESRGAN, ("gan_gt_usm",), gan_gt_usm)
+    sharpening = load(text, tmp_path).datasets.train.sharpening
+    assert sharpening is not None
+    assert sharpening.targets == targets
+    assert not any(find_line(text, key) for key in ("l1_gt_usm", "percep_gt_usm", "gan_gt_usm"))
+
+
+def test_sharpening_of_some_terms_alone_is_listed(tmp_path: Path) -> None:
+    text = change(REAL_ESRGAN, ("percep_gt_usm",), False)
+    assert load(text, tmp_path).datasets.train.sharpening is None
+    assert "for all terms or all but the adversarial" in find_line(text, "percep_gt_usm")
+    assert "sharpens hr before it is degraded" in find_line(text, "model_type")

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from sr.options.datasets import HRFolders
 from sr.options.generator import CompactOptions, SRResNetOptions
+from sr.options.image_sources import HRFolders
 from sr.options.load import dump_options, load_options
 from sr.options.read_yaml import OptionsError
 from sr.options.schema import Options

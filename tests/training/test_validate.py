@@ -14,7 +14,7 @@ from sr.build_data import find_image_sources
 from sr.device import tune_convolutions
 from sr.losses.lpips import LPIPS
 from sr.metrics.ssim import ssim
-from sr.options.datasets import HRFolders
+from sr.options.image_sources import HRFolders
 from sr.training.validate import (
     Scores,
     ValidationSets,
