@@ -39,7 +39,7 @@ from sr.options.generator import (
 )
 from sr.options.image_sources import HRFolders, PairedFolders
 from sr.options.losses import AdversarialOptions, LossesOptions
-from sr.options.train import OptimizerOptions, ScheduleOptions
+from sr.options.optimizers import OptimizerOptions, ScheduleOptions
 
 
 def types(union: Any) -> list[str]:

@@ -24,9 +24,10 @@ from sr.models.bundled import resolve_model
 from sr.models.initial_weights import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
 from sr.optim.ema import Ema
+from sr.optim.library_optimizers import import_library
 from sr.options.generator import BasicSROptions, SpandrelOptions
+from sr.options.optimizers import LIBRARY_OPTIMIZERS, OptimizerOptions, ScheduleOptions
 from sr.options.schema import Options
-from sr.options.train import OptimizerOptions, ScheduleOptions
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.data_loader import uses_channels_last
 from sr.training.distributed import distribute_network, get_dtype, share_batch_statistics
@@ -37,7 +38,7 @@ from sr.training.state import GANState, NetworkState, TrainState
 
 
 def check_files(options: Options, *, resumes: bool = False) -> None:
-    """Check what needs no images: the files that options name, and generators of other projects.
+    """Check what needs no images: files that options name, generators and optimizers of others.
 
     resumes: whether a state file takes the place of initial weights. Raises UserError naming the
     key. What is in the files is looked at later, where they are loaded.
@@ -56,6 +57,9 @@ def check_files(options: Options, *, resumes: bool = False) -> None:
     for key, path in files.items():
         if isinstance(path, Path) and not path.is_file():
             raise UserError(f"{key}: {path}: no such model file")
+    for optimizer in (train.optimizer, train.gan and train.gan.optimizer):
+        if isinstance(optimizer, LIBRARY_OPTIMIZERS):
+            import_library(optimizer.type)
     if losses.teacher is not None:
         with name_key("losses.teacher.model"):
             resolve_model(losses.teacher.model)

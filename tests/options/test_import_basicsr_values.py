@@ -93,17 +93,28 @@ def test_milestones_warm_up_and_an_older_key_of_the_start_arrive(tmp_path: Path)
     assert train.ema_decay == 0  # BasicSR's default
 
 
-def test_a_cosine_with_restarts_becomes_one_cosine(tmp_path: Path) -> None:
+def test_a_cosine_with_restarts_is_taken_over(tmp_path: Path) -> None:
     schedule = load(MSRRESNET, tmp_path).train.schedule
-    assert schedule.type == "cosine"
+    assert schedule.type == "cosine_restarts"
     assert schedule.final_factor == pytest.approx(1e-7 / 2e-4)
-    assert "one cosine over all 1000000 steps" in find_line(MSRRESNET, "train.scheduler.periods")
+    assert schedule.periods == (250_000,) * 4
+    assert schedule.restart_factors == (1, 1, 1, 1)
+    for key in ("periods", "restart_weights", "eta_min"):
+        assert not find_line(MSRRESNET, f"train.scheduler.{key}")
+
+
+def test_a_cosine_over_the_whole_run_has_no_restarts(tmp_path: Path) -> None:
     above = ("train", "scheduler")
     once = change(
         change(MSRRESNET, (*above, "periods"), [1_000_000]), (*above, "restart_weights"), [1]
     )
+    assert load(once, tmp_path).train.schedule.type == "cosine"
     assert not find_line(once, "train.scheduler.periods")
     assert not find_line(once, "train.scheduler.restart_weights")
+    warmed_up = change(once, ("train", "warmup_iter"), 100)
+    schedule = load(warmed_up, tmp_path).train.schedule
+    assert schedule.type == "cosine_restarts"
+    assert schedule.warmup_steps == 100
 
 
 def test_losses_and_the_discriminators_training_arrive(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pydantic import ValidationError
 from sr.options.generator import CompactOptions, SRResNetOptions
 from sr.options.image_sources import HRFolders
 from sr.options.load import dump_options, load_options
+from sr.options.optimizers import AdamOptions, CosineOptions, MultiStepOptions
 from sr.options.read_yaml import OptionsError
 from sr.options.schema import Options
-from sr.options.train import AdamOptions, CosineOptions, MultiStepOptions
 
 SMALLEST = """
 name: a_run
