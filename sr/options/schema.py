@@ -41,6 +41,9 @@ class ValidateOptions(Section):
     """Steps between two validations."""
     lpips: MeasuredLPIPSOptions | None = None
     """Measure LPIPS too. The best checkpoint of an adversarial run is then the lowest LPIPS."""
+    save_images: NonNegativeInt = 0
+    """Results of each set that are written to validation/ in the run's folder, the first ones; kept
+    of the last `train.keep_last` validations."""
 
 
 class LogOptions(Section):
@@ -49,9 +52,14 @@ class LogOptions(Section):
     folder: Path = Path("runs")
     """Folder of all runs; this one is in its subfolder `name`."""
     interval: PositiveInt = 100
-    """Steps between two entries of losses and speed."""
+    """Steps between two entries of losses, as means over these steps, and speed."""
     num_images: NonNegativeInt = 3
     """Validation images shown in TensorBoard, of each set."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
+    """What shows the numbers, next to log.jsonl, which is always written. wandb and trackio are
+    packages to install; they get no images."""
+    project: str = Field(default="super-resolution", min_length=1)
+    """Project of wandb and trackio."""
 
 
 class Options(Section):

@@ -49,6 +49,7 @@ from sr.training.run_folder import (
 from sr.training.setup import check_files, make_loss, make_metadata, make_state, make_teacher
 from sr.training.signals import catch_signals
 from sr.training.state import TrainState
+from sr.training.trackers import start_trackers
 from sr.training.validate import (
     ValidationInterrupted,
     ValidationSets,
@@ -56,6 +57,7 @@ from sr.training.validate import (
     validate,
     validate_bicubic,
 )
+from sr.training.validation_images import prune_steps, save_image
 
 CatchInterruption = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
@@ -100,14 +102,7 @@ def train(
             stack.callback(delete_decoded, folder)
         interrupted = stack.enter_context(catch_interruption())
         with name_os_errors(folder):
-            log = stack.enter_context(
-                RunLog(
-                    folder if accelerator.is_main_process else None,
-                    options.train.steps,
-                    first_step=state.step + 1,
-                    interval=options.log.interval,
-                )
-            )
+            log = stack.enter_context(_open_log(options, state.step, accelerator, folder))
             cached = decode_sources(sources, folder, options.datasets.train.cache_gib, accelerator)
         if num_removed:
             log.print(f"{folder}: removed {num_removed} file(s) that runs left when killed")
@@ -116,6 +111,22 @@ def train(
             return _train_until_done(
                 options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
             )
+
+
+def _open_log(options: Options, step: int, accelerator: Accelerator, folder: Path) -> RunLog:
+    """step: already done."""
+    main, names = accelerator.is_main_process, options.log.trackers
+    given = options.model_dump(mode="json", by_alias=True)
+    return RunLog(
+        folder if main else None,
+        options.train.steps,
+        first_step=step + 1,
+        interval=options.log.interval,
+        tensorboard="tensorboard" in names,
+        trackers=start_trackers(names, options.log.project, options.name, folder, given)
+        if main
+        else (),
+    )
 
 
 def _print_done(
@@ -227,9 +238,13 @@ def make_validator(
     baseline = "bicubic" if options.scale > 1 else "the input"
     window = build_window(options)
 
+    images_folder = options.log.folder / options.name / "validation"
+
     def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
         if interrupted():
             raise ValidationInterrupted
+        if index < options.validate_.save_images:
+            save_image(images_folder, sets, state.step, name, index, sr)
         if index < options.log.num_images:
             log.write_image(state.step, f"{name}/{index}", lr, sr, hr)
 
@@ -247,6 +262,7 @@ def make_validator(
             )
         except ValidationInterrupted:
             return False
+        prune_steps(images_folder, options.train.keep_last)
         score = checkpoint_score(scores, adversarial=state.gan is not None)
         best = score is not None and score > state.best_score
         if score is not None and best:

@@ -35,6 +35,7 @@ from sr.training.gan_monitor import GANMonitor
 from sr.training.initial_discriminator import load_initial_discriminator
 from sr.training.run_folder import describe_hardware
 from sr.training.state import GANState, NetworkState, TrainState
+from sr.training.trackers import check_trackers
 
 
 def check_files(options: Options, *, resumes: bool = False) -> None:
@@ -57,6 +58,7 @@ def check_files(options: Options, *, resumes: bool = False) -> None:
     for key, path in files.items():
         if isinstance(path, Path) and not path.is_file():
             raise UserError(f"{key}: {path}: no such model file")
+    check_trackers(options.log.trackers)
     for optimizer in (train.optimizer, train.gan and train.gan.optimizer):
         if isinstance(optimizer, LIBRARY_OPTIMIZERS):
             import_library(optimizer.type)

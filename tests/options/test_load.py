@@ -149,8 +149,8 @@ def test_a_key_in_a_list_is_named_by_its_index(file: Path) -> None:
             "HRFolders, PairedFolders, Synthetic, Mixed, FrameFolders, Vimeo90K, "
             "VideoFiles, MovingPhotos",
         ),
-        ("train.optimizer", "Adam, AdamW, Muon"),
-        ("train.schedule", "cosine, multi_step"),
+        ("train.optimizer", "Adam, AdamW, Muon, Adan, ScheduleFreeAdamW, SOAP, Prodigy"),
+        ("train.schedule", "cosine, cosine_restarts, multi_step, constant"),
     ],
 )
 def test_an_unknown_or_missing_type_is_answered_with_the_allowed_ones(
