@@ -183,7 +183,7 @@ def _images(
     options: Options, pairs: SourceCache[Pair], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     workers = options.datasets.train.num_workers
-    for crop in load_crops(options, pairs, num_workers=workers):
+    for crop in load_crops(options, pairs, device, num_workers=workers):
         yield crop["lr"].to(device), crop["hr"].to(device)
 
 

@@ -1,5 +1,6 @@
 """The training data set of images: an lr/hr crop for each draw of the sampler."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -7,8 +8,9 @@ from typing import Literal, NotRequired, TypedDict
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from sr.data.augment import (
     Place,
@@ -21,6 +23,7 @@ from sr.data.augment import (
 from sr.data.cache import SourceCache
 from sr.data.hr_only import BICUBIC_MARGIN, HRImage, cut_bicubic_lr
 from sr.data.imresize import imresize
+from sr.data.on_device.batch_degradation import PlannedCrop, degrade_crops
 from sr.data.paired import PairedImage
 from sr.data.prepared_images import prefetch_rows
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
@@ -44,6 +47,10 @@ class Crop(TypedDict):
     flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
     motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples
     zoomed: NotRequired[Tensor]  # (3, h, w) in [0, 1], a part of hr; see ZoomedCropDataset
+    # Of crops whose lr the device is to make: hr with a margin, (3, side, side) uint8, and how. A
+    # batch has those of such crops alone, with None for the others. See `degrade_batch`.
+    regions: NotRequired[Tensor]
+    planned: NotRequired[Sequence[PlannedCrop | None]]
 
 
 @dataclass(frozen=True)
@@ -69,13 +76,18 @@ class CropDataset(Dataset[Crop]):
         settings: CropSettings,
         seed: int,
         degradation: Degradation | None = None,
+        *,
+        on_device: bool = False,
     ) -> None:
-        """degradation: makes lr from hr, crop by crop, instead of the pairs' own lr."""
+        """degradation: makes lr from hr, crop by crop, instead of the pairs' own lr. on_device:
+        only plan it; `collate_crops` and `degrade_batch` do the rest, batch by batch.
+        """
         self.pairs = pairs
         self.scale = scale
         self.settings = settings
         self.seed = seed
         self.degradation = degradation
+        self.on_device = on_device
         self.prefetch = any(map(_is_on_disk, pairs.sources))
 
     def __len__(self) -> int:
@@ -87,13 +99,13 @@ class CropDataset(Dataset[Crop]):
         source = self.pairs.sources[index]
         name = source.name
         if isinstance(source, SyntheticImages):
-            kind, images = self._draw_and_degrade(source, rng)
+            kind, crop = self._draw_and_degrade(source, rng)
             name = f"{name} {kind}, draw {number}"
         elif isinstance(source, HRImage) and source.hr_scale is not None:
-            images = self._shrink_and_degrade(*self._load(index), source.hr_scale, rng)
+            crop = self._shrink_and_degrade(*self._load(index), source.hr_scale, rng)
         else:
-            images = self._cut_and_degrade(*self._load(index), rng)
-        return {**images, "name": name}
+            crop = self._cut_and_degrade(*self._load(index), rng)
+        return {**crop, "name": name}
 
     def _load(self, index: int) -> tuple[Image | None, Image]:
         """Return lr and hr. lr: None where only those parts are made that a crop needs."""
@@ -174,7 +186,7 @@ class CropDataset(Dataset[Crop]):
     def _degrade(
         self, hr: Image, margin: int, plan: DegradationPlan | None, rng: np.random.Generator
     ) -> Crop:
-        """Make lr.
+        """Make lr, or plan it.
 
         hr: with a margin, in LR pixels, and around it that of sharpening; both are cropped.
         """
@@ -182,9 +194,15 @@ class CropDataset(Dataset[Crop]):
         unchanged, first = hr, scale * self._sharpening_margin
         if sharpening is not None:
             hr = sharpen(hr, sharpening)[first : len(hr) - first, first : len(hr) - first]
-        lr = imresize(hr, Fraction(1, scale)) if plan is None else degrade(hr, plan, scale, rng)
-        lr = cut_square(lr, (margin, margin), size // scale)
-        crop = _make_crop(lr, cut_square(hr, (scale * margin, scale * margin), size))
+        hr_middle = cut_square(hr, (scale * margin, scale * margin), size)
+        if plan is not None and self.on_device:
+            planned = PlannedCrop(plan, margin, seed=int(rng.integers(2**63)))
+            crop = _make_crop(np.zeros((size // scale, size // scale, 3), np.uint8), hr_middle)
+            region = torch.from_numpy(np.ascontiguousarray(hr.transpose(2, 0, 1)))
+            crop |= {"regions": region, "planned": (planned,)}
+        else:
+            lr = imresize(hr, Fraction(1, scale)) if plan is None else degrade(hr, plan, scale, rng)
+            crop = _make_crop(cut_square(lr, (margin, margin), size // scale), hr_middle)
         if sharpening is not None and sharpening.only_targets:
             first += scale * margin
             unchanged = cut_square(unchanged, (first, first), size)
@@ -218,6 +236,33 @@ class CropDataset(Dataset[Crop]):
         return draw_place(lr_shape, lr_size, candidates, rng, measure, quantile)
 
 
+def collate_crops(crops: Sequence[Crop]) -> Crop:
+    """Collate crops; regions of different sizes go to the top left corners of one canvas."""
+    regions = [crop.pop("regions") for crop in crops if "regions" in crop]
+    planned = [part for crop in crops for part in crop.pop("planned", (None,))]
+    batch: Crop = default_collate(list(crops))
+    if regions:
+        side = max(region.shape[-1] for region in regions)
+        batch["regions"] = torch.zeros(len(regions), 3, side, side, dtype=torch.uint8)
+        for canvas, region in zip(batch["regions"], regions, strict=True):
+            canvas[:, : region.shape[1], : region.shape[2]] = region
+        batch["planned"] = planned
+    return batch
+
+
+def degrade_batch(batch: Crop, device: torch.device) -> Crop:
+    """Make the lr that is only planned yet, on a device; other batches stay as they are."""
+    if "regions" not in batch:
+        return batch
+    planned, regions = batch.pop("planned"), batch.pop("regions").to(device, non_blocking=True)
+    lr, hr = batch["lr"].to(device, non_blocking=True), batch["hr"]
+    places = [number for number, crop in enumerate(planned) if crop is not None]
+    crops = [crop for crop in planned if crop is not None]
+    lr_side = lr.shape[-1]
+    lr[places] = degrade_crops(regions, crops, lr_side, hr.shape[-1] // lr_side)
+    return {**batch, "lr": lr}
+
+
 def _make_crop(lr: Image, hr: Image) -> Crop:
     return {"lr": image_to_tensor(lr)[0], "hr": image_to_tensor(hr)[0], "name": ""}
 
@@ -231,28 +276,6 @@ def _is_on_disk(source: Source[Pair]) -> bool:
 def _compute_margin(plan: DegradationPlan | None, scale: int) -> int:
     """Return how many LR pixels around a crop its LR depends on."""
     return BICUBIC_MARGIN if plan is None else max(plan.compute_margin(scale), BICUBIC_MARGIN)
-
-
-class ZoomedCropDataset(Dataset[Crop]):
-    """Crops of a data set, each with a random part of hr that is as large as lr, `zoomed`.
-
-    "Zoom in" of Zhang et al. 2023, "Data Upcycling Knowledge Distillation for Image
-    Super-Resolution" (arXiv 2309.14162). There is no original of its upscaled image; a teacher
-    gives the target. It depends only on the seed and the number of the draw.
-    """
-
-    def __init__(self, crops: Dataset[Crop], seed: int) -> None:
-        self.crops = crops
-        self.seed = seed
-
-    def __getitem__(self, draw: Draw) -> Crop:
-        crop = self.crops[draw]
-        rng = np.random.default_rng((self.seed, 2, draw[1]))  # 2: a stream apart from the crops'
-        (height, width), hr = crop["lr"].shape[-2:], crop["hr"]
-        top = int(rng.integers(hr.shape[-2] - height + 1))
-        left = int(rng.integers(hr.shape[-1] - width + 1))
-        crop["zoomed"] = hr[..., top : top + height, left : left + width].contiguous()
-        return crop
 
 
 def use_one_thread(_worker: int) -> None:

@@ -178,6 +178,19 @@ GeneratorOptions = Annotated[
     Field(discriminator="type"),
 ]
 
+WITH_BLOCKS = (
+    "SRResNet",
+    "MSRResNet",
+    "EDSR",
+    "RRDBNet",
+    "SPAN",
+    "RLFN",
+    "DBPN",
+    "RBPN",
+    "ISeeBetterSRResNet",
+)
+"""Generators made of blocks, which gradient checkpointing needs."""
+
 SCALES: dict[str, tuple[int, ...]] = {
     "SRResNet": (1, 2, 3, 4, 8),
     "Compact": (1, 2, 3, 4, 8),

@@ -19,7 +19,7 @@ from sr.options.discriminator import (
     UNetDiscriminatorOptions,
 )
 from sr.options.feature_losses import FeatureWeights
-from sr.options.generator import SCALES, GeneratorOptions, RBPNOptions
+from sr.options.generator import SCALES, WITH_BLOCKS, GeneratorOptions, RBPNOptions
 from sr.options.image_sources import PairedFolders
 from sr.options.losses import LossesOptions
 from sr.options.train import TrainOptions
@@ -88,6 +88,15 @@ class Options(Section):
             raise ValueError(
                 f"scale: expected one of {', '.join(map(str, allowed))} for {self.generator.type}, "
                 f"got {self.scale}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _checkpointed_generator_has_blocks(self) -> Self:
+        if self.train.gradient_checkpointing and self.generator.type not in WITH_BLOCKS:
+            raise ValueError(
+                "train.gradient_checkpointing: expected a generator with known blocks, one of "
+                f"{', '.join(WITH_BLOCKS)}; got {self.generator.type}"
             )
         return self
 

@@ -103,6 +103,9 @@ class TrainOptions(Section):
     """Memory layout of activations. auto: channels_last with bf16 and fp16."""
     compile: bool = False
     """Use torch.compile for the generator: a minute at the start, faster steps later."""
+    gradient_checkpointing: bool = False
+    """Compute the activations of the generator's blocks again in the backward pass instead of
+    keeping them: less memory, a third more time per step, the same gradients."""
     checkpoint_interval: PositiveInt = 1000
     """Steps between two checkpoints."""
     keep_last: PositiveInt = 3

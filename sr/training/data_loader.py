@@ -1,6 +1,7 @@
 """Options -> the batches of a run: images decoded once, crops by worker processes."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from sr.build_data import (
     build_augmentation,
@@ -25,12 +26,16 @@ from sr.data.crops import (
     Crop,
     CropDataset,
     CropSettings,
-    ZoomedCropDataset,
+    collate_crops,
+    degrade_batch,
 )
 from sr.data.hr_only import HRImage
 from sr.data.paired import PairedImage
+from sr.data.pool import count_held_batches, draw_from_pool
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source, refuse_small_images
+from sr.data.zoomed_crops import ZoomedCropDataset
+from sr.device import DeviceError
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.distributed import name_machine, wait_for_everyone
@@ -46,6 +51,12 @@ def find_sources(
 
     device: of what measures flow. Raises DataError naming all faults.
     """
+    degradation = options.datasets.train.degradation
+    if degradation is not None and degradation.on_device and device.type == "mps":
+        raise DeviceError(
+            "datasets.train.degradation.on_device: expected a CUDA GPU or the CPU, got mps, which "
+            "draws no Poisson noise"
+        )
     sources = find_training_sources(options, device)
     refuse_small_images(sources, options.datasets.train.crop_size, "the crop")
     sets: ValidationSets = find_validation_sources(options, device)
@@ -102,6 +113,7 @@ def load_batches(
     crops = load_crops(
         options,
         cached,
+        accelerator.device,
         num_workers=options.datasets.train.num_workers,
         first_draw=draws,
         first_batch=accelerator.process_index,
@@ -119,7 +131,7 @@ def load_first_batches(
 
     Made here and now: no worker goes on with further ones.
     """
-    crops = islice(load_crops(options, cached, num_workers=0), count)
+    crops = islice(load_crops(options, cached, accelerator.device, num_workers=0), count)
     channels_last = uses_channels_last(options, accelerator)
     return [_make_batch(crop, accelerator.device, channels_last) for crop in crops]
 
@@ -127,6 +139,7 @@ def load_first_batches(
 def load_crops(
     options: Options,
     cached: SourceCache[Any],
+    device: torch.device,
     *,
     num_workers: int,
     first_draw: int = 0,
@@ -134,24 +147,14 @@ def load_crops(
     stride: int = 1,
     pin_memory: bool = False,
 ) -> Iterator[Crop]:
-    """Give batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when needed."""
+    """Give batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when needed.
+
+    device: where batches are degraded that workers have only planned to.
+    """
     data = options.datasets.train
-    groups = cached.sources.groups if isinstance(cached.sources, Mixture) else ()
-    loader: DataLoader[Crop] = DataLoader(
-        _make_dataset(options, cached),
-        batch_sampler=EndlessBatchSampler(
-            len(cached), data.batch_size, options.seed, first_batch, stride, groups, first_draw
-        ),
-        collate_fn=collate_clips if isinstance(data.source, ClipSource) else default_collate,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-        prefetch_factor=4 if num_workers else None,
-        worker_init_fn=start_worker,
-        # Forked workers would hang: libvips has started threads in this process.
-        multiprocessing_context="spawn" if num_workers else None,
+    crops = _load_unchanged(
+        options, cached, device, num_workers, first_draw, first_batch, stride, pin_memory
     )
-    with block_signals():
-        crops = iter(loader)
     if data.augmentation is None:
         return crops
     return augment_batches(
@@ -161,6 +164,63 @@ def load_crops(
         options.seed,
         first_draw + first_batch * data.batch_size,
         stride * data.batch_size,
+    )
+
+
+def _load_unchanged(
+    options: Options,
+    cached: SourceCache[Any],
+    device: torch.device,
+    num_workers: int,
+    first_draw: int,
+    first_batch: int,
+    stride: int,
+    pin_memory: bool,
+) -> Iterator[Crop]:
+    """Give batches before their augmentation; arguments as for `load_crops`."""
+    data = options.datasets.train
+    pool, size = data.pool, data.batch_size
+    if pool is not None:  # counts in batches of the present size, from the run's start
+        first_batch += first_draw // (size * stride) * stride
+        drawn, first_draw = first_batch, 0
+        local, process = divmod(first_batch, stride)
+        oldest = max(0, local // pool.uses - count_held_batches(pool.size, size) + 1)
+        first_batch = oldest * stride + process
+    sampler = _make_sampler(options, cached, first_draw, first_batch, stride)
+    loader = _make_loader(options, cached, sampler, num_workers, pin_memory)
+    with block_signals():
+        fresh = map(partial(degrade_batch, device=device), iter(loader))
+    if pool is None:
+        return fresh
+    return draw_from_pool(fresh, pool.size, pool.uses, size, options.seed, drawn, stride)
+
+
+def _make_sampler(
+    options: Options, cached: SourceCache[Any], first_draw: int, first_batch: int, stride: int
+) -> EndlessBatchSampler:
+    groups = cached.sources.groups if isinstance(cached.sources, Mixture) else ()
+    size, seed = options.datasets.train.batch_size, options.seed
+    return EndlessBatchSampler(len(cached), size, seed, first_batch, stride, groups, first_draw)
+
+
+def _make_loader(
+    options: Options,
+    cached: SourceCache[Any],
+    sampler: EndlessBatchSampler,
+    num_workers: int,
+    pin_memory: bool,
+) -> DataLoader[Crop]:
+    data = options.datasets.train
+    return DataLoader(
+        _make_dataset(options, cached),
+        batch_sampler=sampler,
+        collate_fn=collate_clips if isinstance(data.source, ClipSource) else collate_crops,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if num_workers else None,
+        worker_init_fn=start_worker,
+        # Forked workers would hang: libvips has started threads in this process.
+        multiprocessing_context="spawn" if num_workers else None,
     )
 
 
@@ -203,8 +263,15 @@ def _make_crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     if isinstance(data.source, ClipSource):
         windows = build_window_settings(options)
         return ClipCropDataset(cached, options.scale, settings, windows, options.seed)
-    degradation = None if data.degradation is None else build_degradation(data.degradation)
-    return CropDataset(cached, options.scale, settings, options.seed, degradation)
+    chosen = data.degradation
+    return CropDataset(
+        cached,
+        options.scale,
+        settings,
+        options.seed,
+        None if chosen is None else build_degradation(chosen),
+        on_device=chosen is not None and chosen.on_device,
+    )
 
 
 def _make_batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,17 @@ from sr.device import name_precision, resolve_device, resolve_precision, tune_co
 from sr.errors import UserError
 from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
-from sr.memory import measure_peak_gib
+from sr.memory import (
+    count_usable_bytes,
+    is_out_of_memory,
+    measure_peak_bytes,
+    measure_peak_gib,
+    release_memory,
+)
 from sr.options.clips import ClipSource
 from sr.options.generator import name_network
 from sr.options.schema import Options
+from sr.training.batch_fit import describe_fit, measure_fit
 from sr.training.data_loader import (
     count_batches_per_step,
     find_sources,
@@ -75,16 +83,56 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         about = teacher.description
         report(f"teacher: {about['file']}, {about['architecture']}, {_describe_size(teacher)}")
     loss = make_loss(options, state, teacher, accelerator)
-    batches = load_first_batches(
-        options, SourceCache(sources, Path(), []), accelerator, count_batches_per_step(options)
-    )
+    trial = _Trial(options, SourceCache(sources, Path(), []), state, loss, accelerator)
+    fits = _try_steps(trial, name_precision(dtype), report)
+    if fits and sets:
+        seconds = _time_validation(options, state, sets, accelerator)
+        total = seconds * (options.train.steps // options.validate_.interval)
+        report(f"validation: {seconds:.1f} s each, {format_duration(total)} in all")
+    report(f"memory: {measure_peak_gib():.2f} GiB")
+    _report_fit(trial, report, fits=fits)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What steps are tried with."""
+
+    options: Options
+    cached: SourceCache[Any]
+    state: TrainState
+    loss: CombinedLoss
+    accelerator: Accelerator
+
+    def load_batches(self, batch_size: int) -> list[Batch]:
+        """Load the batches of the first step."""
+        data = self.options.datasets.train.model_copy(update={"batch_size": batch_size})
+        datasets = self.options.datasets.model_copy(update={"train": data})
+        options = self.options.model_copy(update={"datasets": datasets})
+        count = count_batches_per_step(options)
+        return load_first_batches(options, self.cached, self.accelerator, count)
+
+
+def _try_steps(trial: _Trial, precision: str, report: Callable[[str], None]) -> bool:
+    """Report gradients and time of the first steps; False where they do not fit the memory."""
+    try:
+        _measure_steps(trial, precision, report)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def _measure_steps(trial: _Trial, precision: str, report: Callable[[str], None]) -> None:
+    state, loss, accelerator = trial.state, trial.loss, trial.accelerator
+    steps = trial.options.train.steps
+    batches = trial.load_batches(trial.options.datasets.train.batch_size)
     for line in format_gradients(measure_gradients(state.networks, loss, batches[0], accelerator)):
         report(line)
 
     def time_step(step: int) -> float:
         return _time_step(state, loss, batches, step, accelerator)
 
-    steps = options.train.steps
     state.generator.network.train()
     with tune_convolutions(enabled=True):
         seconds = (
@@ -93,23 +141,52 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
             else _estimate_gan_run(state.gan, steps, time_step)
         )
     report(
-        f"steps: {seconds / steps:.3f} s each on {device} in {name_precision(dtype)},"
+        f"steps: {seconds / steps:.3f} s each on {accelerator.device} in {precision},"
         f" so {steps} take {format_duration(seconds)}, if workers keep up"
     )
-    if sets:
-        seconds = _time_validation(options, state, sets, accelerator)
-        total = seconds * (steps // options.validate_.interval)
-        report(f"validation: {seconds:.1f} s each, {format_duration(total)} in all")
-    report(f"memory: {measure_peak_gib():.2f} GiB")
+
+
+def _report_fit(trial: _Trial, report: Callable[[str], None], *, fits: bool) -> None:
+    """Report which batch the memory suffices for; raise UserError where it is not the options'."""
+    options, state, device = trial.options, trial.state, trial.accelerator.device
+    data, accumulation = options.datasets.train, options.train.accumulation
+    step = 1
+    if state.gan is not None:
+        kinds = _find_step_kinds(state.gan, state.gan.start_step + state.gan.warmup_steps)
+        step = kinds.get("r1", kinds["both"])
+
+    def measure(batch_size: int) -> int | None:
+        release_memory(device)
+        batches = trial.load_batches(batch_size)
+
+        def try_step() -> None:
+            measure_gradients(state.networks, trial.loss, batches[0], trial.accelerator)
+            train_step(state, trial.loss, batches, step, trial.accelerator)
+
+        return measure_peak_bytes(try_step, device)
+
+    fit = measure_fit(measure, data.batch_size, count_usable_bytes(device))
+    line = None
+    if fit is not None:
+        line = describe_fit(fit, data.batch_size, accumulation, data.crop_size, options.scale)
+    if not fits:
+        raise UserError(
+            line
+            or f"--check: a step does not fit the memory of {device}; use a smaller "
+            "datasets.train.batch_size or crop_size, or a smaller network"
+        )
+    if line is not None:
+        report(line)
 
 
 def write_data_preview(options: Options, folder: Path) -> Path:
     """Write a sheet of the first lr/hr crops of a run into a folder. Returns its path."""
-    sources, _ = find_sources(options, resolve_device(options.train.device))
+    device = resolve_device(options.train.device)
+    sources, _ = find_sources(options, device)
     with name_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
-    crops = load_crops(options, SourceCache(sources, Path(), []), num_workers=0)
+    crops = load_crops(options, SourceCache(sources, Path(), []), device, num_workers=0)
     write_contact_sheet(path, crops, PREVIEWED_PAIRS)
     return path
 

@@ -23,6 +23,7 @@ from sr.losses.combined import CombinedLoss
 from sr.models.bundled import resolve_model
 from sr.models.initial_weights import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
+from sr.networks.gradient_checkpointing import checkpoint_blocks
 from sr.optim.ema import Ema
 from sr.optim.library_optimizers import import_library
 from sr.options.generator import BasicSROptions, SpandrelOptions
@@ -125,6 +126,8 @@ def make_state(
             partial=train.gan.initial_partial,
         )
         missing_keys += tuple(f"discriminator.{name}" for name in missing)
+    if train.gradient_checkpointing:
+        checkpoint_blocks(generator)  # not of the mean weights, which have no backward pass
     return state, missing_keys
 
 
@@ -188,7 +191,8 @@ def _make_gan_state(options: Options, accelerator: Accelerator) -> GANState | No
     gan, limits = train.gan, train.gan.monitor.model_dump()
     discriminator = build_discriminator(options.discriminator, options.datasets.train.crop_size)
     discriminator = _place_network(discriminator, options, accelerator)
-    if adversarial.r1_weight > 0 and _shares_batch_statistics(discriminator):
+    shared = any(isinstance(module, nn.SyncBatchNorm) for module in discriminator.modules())
+    if adversarial.r1_weight > 0 and shared:
         raise UserError(
             "losses.adversarial.r1_weight: expected 0 with batch normalization in the discriminator"
             " and several GPUs, whose shared statistics have no second derivative, got "
@@ -220,10 +224,6 @@ def _place_network(network: nn.Module, options: Options, accelerator: Accelerato
     if uses_channels_last(options, accelerator):
         return network.to(memory_format=torch.channels_last)
     return network
-
-
-def _shares_batch_statistics(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
 
 
 def _make_network_state(

@@ -35,7 +35,11 @@ def test_batches_are_augmented_if_the_options_say_so(tiny_options: MakeOptions) 
     for name, overrides in {"plain": (DEGRADED,), "augmented": (DEGRADED, AUGMENTED)}.items():
         options = tiny_options(*overrides)
         sources = find_training_sources(options, torch.device("cpu"))
-        crops[name] = next(load_crops(options, SourceCache(sources, Path(), []), num_workers=0))
+        crops[name] = next(
+            load_crops(
+                options, SourceCache(sources, Path(), []), torch.device("cpu"), num_workers=0
+            )
+        )
     for key in ("lr", "hr"):
         assert crops["plain"][key].shape == crops["augmented"][key].shape
         assert not torch.equal(crops["plain"][key], crops["augmented"][key])

@@ -89,6 +89,21 @@ def test_a_run_that_goes_on_with_a_worker_that_reads_beyond_the_cache_equals_one
     assert_equal(first, second)
 
 
+def test_gradient_checkpointing_trains_the_same_weights(tiny_options: MakeOptions) -> None:
+    plain = tiny_options("name=plain", SRRESNET)
+    checkpointed = tiny_options("name=checkpointed", SRRESNET, "train.gradient_checkpointing=true")
+    for options in (plain, checkpointed):
+        assert run.train(options)
+    first, second = (load_state(options, 6) for options in (plain, checkpointed))
+    torch.testing.assert_close(first["generator"], second["generator"])
+    torch.testing.assert_close(first["ema"], second["ema"])
+
+
+def test_gradient_checkpointing_without_known_blocks_is_refused(tiny_options: MakeOptions) -> None:
+    with pytest.raises(ValueError, match=r"with known blocks, one of SRResNet, .*; got Compact"):
+        tiny_options(COMPACT, "train.gradient_checkpointing=true")
+
+
 def test_another_seed_gives_other_weights(tiny_options: MakeOptions) -> None:
     run.train(tiny_options("name=a"))
     run.train(tiny_options("name=b", "seed=1"))
