@@ -41,6 +41,10 @@ class ValidateOptions(Section):
     """Steps between two validations."""
     lpips: MeasuredLPIPSOptions | None = None
     """Measure LPIPS too. The best checkpoint of an adversarial run is then the lowest LPIPS."""
+    tile_size: NonNegativeInt = 0
+    """Side of the tiles, in LR pixels, in which larger images are upscaled, for little memory; 0:
+    every image as a whole. Scores stay the same, but for networks of spandrel and BasicSR and RLFN.
+    """
     save_images: NonNegativeInt = 0
     """Results of each set that are written to validation/ in the run's folder, the first ones; kept
     of the last `train.keep_last` validations."""
@@ -140,6 +144,15 @@ class Options(Section):
             raise ValueError(
                 f"{needing}: expected clips from every source in datasets (FrameFolders, Vimeo90K, "
                 "VideoFiles, MovingPhotos)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tiled_networks_take_single_images(self) -> Self:
+        if self.validate_.tile_size and isinstance(self.generator, RBPNOptions):
+            raise ValueError(
+                f"validate.tile_size: expected 0 for {self.generator.type}, a multi-frame "
+                f"generator, got {self.validate_.tile_size}"
             )
         return self
 

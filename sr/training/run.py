@@ -11,6 +11,7 @@ from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from torch import Tensor
 
+from sr.build import find_receptive_radius
 from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
@@ -32,6 +33,7 @@ from sr.training.data_loader import (
 from sr.training.describe_start import describe_start
 from sr.training.distributed import (
     choose_local_device,
+    get_dtype,
     leave_at_exit,
     make_accelerator,
     wait_for_everyone,
@@ -46,11 +48,18 @@ from sr.training.run_folder import (
     resumes_run,
     write_run_description,
 )
-from sr.training.setup import check_files, make_loss, make_metadata, make_state, make_teacher
+from sr.training.setup import (
+    check_files,
+    make_loss,
+    make_metadata,
+    make_state,
+    make_teacher,
+)
 from sr.training.signals import catch_signals
 from sr.training.state import TrainState
 from sr.training.trackers import start_trackers
 from sr.training.validate import (
+    Tiling,
     ValidationInterrupted,
     ValidationSets,
     checkpoint_score,
@@ -218,6 +227,13 @@ def _train_until_done(
     return finished
 
 
+def make_tiling(options: Options, accelerator: Accelerator) -> Tiling | None:
+    """Make what large images are validated with; None: every image as a whole."""
+    size = options.validate_.tile_size
+    halo = find_receptive_radius(options.generator, options.scale) if size else 0
+    return Tiling(size, halo, get_dtype(accelerator)) if size else None
+
+
 def make_validator(
     options: Options,
     state: TrainState,
@@ -236,7 +252,7 @@ def make_validator(
     lpips = build_validation_lpips(options.validate_, accelerator.device)
     bicubic = validate_bicubic(sets, options.scale, lpips)
     baseline = "bicubic" if options.scale > 1 else "the input"
-    window = build_window(options)
+    window, tiling = build_window(options), make_tiling(options, accelerator)
 
     images_folder = options.log.folder / options.name / "validation"
 
@@ -259,6 +275,7 @@ def make_validator(
                 show,
                 lpips,
                 window,
+                tiling,
             )
         except ValidationInterrupted:
             return False

@@ -252,3 +252,8 @@ def test_zoomed_crops_are_refused_for_generators_that_see_several_frames(file: P
     assert "losses.teacher.inputs: expected [lr] for RBPN" in fault
     assert load_options(file, [teacher % "lr"]).losses.teacher is not None
     assert load_options(file, [teacher % "lr, zoomed", SINGLE, NO_WINDOW]).losses.teacher
+
+
+def test_validation_of_a_multi_frame_generator_is_not_tiled(file: Path) -> None:
+    with pytest.raises(OptionsError, match=r"validate\.tile_size: expected 0 for RBPN"):
+        load_options(file, ["validate.tile_size=64"])
