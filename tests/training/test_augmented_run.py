@@ -22,11 +22,23 @@ AUGMENTED = (
 SHARPENED = "datasets.train.sharpening={kernel_size: 5, amount: 2, threshold: 1}"
 
 
+@pytest.mark.parametrize(
+    "further",
+    [
+        (DEGRADED,),
+        (
+            "datasets.train.degradation={type: Light, on_device: true}",
+            "datasets.train.pool={size: 6, uses: 2}",
+        ),
+    ],
+)
 def test_a_resumed_run_equals_an_unbroken_one_with_augmentation_and_sharpening(
-    gan_options: MakeOptions, stop_after: Callable[[int], CatchInterruption]
+    gan_options: MakeOptions,
+    stop_after: Callable[[int], CatchInterruption],
+    further: tuple[str, ...],
 ) -> None:
     assert_a_resumed_run_equals_an_unbroken_one(
-        gan_options, DEGRADED, AUGMENTED, SHARPENED, interruption=stop_after(3)
+        gan_options, AUGMENTED, *further, SHARPENED, interruption=stop_after(3)
     )
 
 
