@@ -76,7 +76,8 @@ BUNDLED = (
     BundledModel("compact_x4", "clean images, for programs that read SRVGGNetCompact"),
     BundledModel("compact_x2", "clean images and videos, x2"),
     BundledModel("compact_real_x4", "JPEG artifacts, blur, noise; adds detail"),
-    BundledModel("compact_tiny_x4", "the fastest: clean videos, slow computers"),
+    BundledModel("compact_tiny_x4", "fast: clean videos, slow computers"),
+    BundledModel("compact_nano_x4", "the fastest: clean videos, very slow computers"),
     BundledModel("rbpn_small_x4", "clean videos: three frames per result"),
     BundledModel("iseebetter_small_x4", "as rbpn_small_x4; sharper, adds detail, flickers"),
 )
