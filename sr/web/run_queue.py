@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
@@ -81,14 +81,14 @@ class QueuedRun:
     @property
     def num_ended(self) -> int:
         """Tasks that are done, skipped or failed."""
-        return sum(task.state != "running" for task in self.tasks.values())
+        return sum(task.state != "running" for task in list(self.tasks.values()))
 
     @property
     def fraction(self) -> float:
         """How much is done, 0 to 1; each task counts alike."""
         if not self.num_tasks:
             return 0.0
-        done = (1.0 if t.state != "running" else t.fraction for t in self.tasks.values())
+        done = (1.0 if t.state != "running" else t.fraction for t in list(self.tasks.values()))
         return min(sum(done) / self.num_tasks, 1.0)
 
     def estimate_seconds_left(self) -> float | None:
@@ -101,7 +101,7 @@ class QueuedRun:
     def list_errors(self) -> list[str]:
         """Return what went wrong, in the words of the command line."""
         errors = [] if self.error is None else [self.error]
-        return errors + [task.error for task in self.tasks.values() if task.error is not None]
+        return errors + [task.error for task in list(self.tasks.values()) if task.error is not None]
 
 
 RunEngine = Callable[[InferOptions, Callable[..., None]], RunSummary]
@@ -238,14 +238,16 @@ class RunQueue:
             self.seconds_busy += run.seconds
         run.state = state
         self.num_by_state[state] = self.num_by_state.get(state, 0) + 1
-        try:
-            self._report(run)
-        finally:
-            run.ended.set()
+        self._report(run)
+        run.ended.set()
 
     def _report(self, run: QueuedRun) -> None:
-        if run.on_change is not None:
+        if run.on_change is None:
+            return
+        try:
             run.on_change(run)
+        except OSError as error:  # of a full disk: the run itself matters more
+            run.notes.append(f"the list of runs cannot be saved: {error}")
 
 
 class _Listener:
@@ -294,9 +296,3 @@ def _show_end(task: TaskView, event: Event, fields: dict[str, Any]) -> None:
     task.fraction, task.seconds_left = 1.0, None
     task.output, task.seconds = fields["output"], fields["seconds"]
     task.size = fields.get("sr_size")
-
-
-def list_results(runs: Sequence[QueuedRun]) -> list[TaskView]:
-    """Return the tasks whose results are there."""
-    tasks = [task for run in runs for task in run.tasks.values()]
-    return [task for task in tasks if task.output is not None]
