@@ -101,4 +101,5 @@ def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
 
 
 def list_names(each: Field[Any], flag: Flag) -> tuple[str, ...]:
+    """Return the names of a field's flag, the one of messages first."""
     return flag.names or (f"--{each.name.replace('_', '-')}",)

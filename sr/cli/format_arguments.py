@@ -41,7 +41,7 @@ def parse_arguments(arguments: Sequence[str]) -> InferOptions:
         command.main(list(arguments), standalone_mode=False)
     except UsageError:
         raise
-    except Exception as error:  # noqa: BLE001, typer's own classes, which have no common base
+    except Exception as error:
         raise UsageError(f"expected arguments of infer.py, got {shlex.join(arguments)}") from error
     if not parsed:
         raise UsageError(f"expected arguments of infer.py, got {shlex.join(arguments)}")

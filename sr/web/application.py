@@ -1,5 +1,6 @@
 """What the page and the API share: settings, the queue, the runs of folders, the models."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sr.web.folder_runs import FolderRuns
@@ -18,7 +19,7 @@ class Application:
     cards: list[ModelCard]
 
 
-def make_application(settings: Settings, engine: RunEngine) -> Application:
-    """Start the queue."""
-    queue = RunQueue(engine, settings.max_waiting)
+def make_application(settings: Settings, make_engine: Callable[[], RunEngine]) -> Application:
+    """Make what is shared; `queue.start()` begins to do runs."""
+    queue = RunQueue(make_engine, settings.max_waiting)
     return Application(settings, queue, FolderRuns(queue, settings), read_model_cards())

@@ -11,6 +11,7 @@ from sr.inference.run_summary import RunSummary
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.memory import keep_freed_memory
 from sr.tiling.upscaler import Upscaler
+from sr.web.form import Choices, make_options
 
 _NUM_KEPT = 3  # models
 
@@ -18,9 +19,16 @@ _NUM_KEPT = 3  # models
 class Engine:
     """Does runs as `infer.py` does. Of one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "auto") -> None:
+        """device: of `load_default`."""
         keep_freed_memory()
+        self._device = device
         self._kept: dict[tuple[Path, RuntimeOptions], list[Upscaler]] = {}
+
+    def load_default(self) -> None:
+        """Load the default model, so that the first run need not wait for it."""
+        options = make_options([], Path(), Choices(), device=self._device)
+        self._load(options, _ignore)
 
     def __call__(self, options: InferOptions, emit: Emit) -> RunSummary:
         """Do a run; raises as `sr.inference.run.run`."""
@@ -40,6 +48,10 @@ class Engine:
         while len(self._kept) > _NUM_KEPT:
             del self._kept[next(iter(self._kept))]
         return upscalers
+
+
+def _ignore(*_: object, **__: object) -> None:
+    """Take an event and drop it."""
 
 
 def _is_image(path: Path) -> bool:

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from sr.cli.format_arguments import format_arguments, parse_arguments
 from sr.errors import UsageError, UserError
 from sr.inference.options import InferOptions
-from sr.inference.tasks import is_file_name
 from sr.io.atomic_write import atomic_write
 from sr.io.video.formats import is_pattern
 from sr.web.form import Choices, make_options
@@ -69,6 +68,8 @@ class FolderRuns:
 
     def make_options(self, request: FolderRequest) -> InferOptions:
         """Check the paths, and make the options. Raises UserError."""
+        from sr.inference.tasks import is_file_name  # and torch, which the page starts without
+
         folders = self._settings.folders
         inputs = [folders.resolve(text) for text in request.inputs if text.strip()]
         if not inputs:
@@ -176,7 +177,7 @@ def _read_run(file: Path) -> QueuedRun | None:
 
 
 def _task_from_json(content: dict[str, Any]) -> TaskView:
-    state = "stopped" if content["state"] == "running" else content["state"]
+    state: Any = "stopped" if content["state"] == "running" else content["state"]
     return TaskView(
         Path(content["source"]),
         state,

@@ -1,6 +1,6 @@
 """What people enter on the page, or programs send -> `InferOptions`, with the same messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +16,7 @@ from sr.inference.options import (
 from sr.inference.output_size import parse_size
 from sr.models.bundled import BUNDLED, DEFAULT
 
-FORMATS = get_args(Extension)
+FORMATS = tuple(name for name in get_args(Extension) if name != "auto")
 FIELDS = frozenset({"model", "scale", "size", "long_side", "format", "quality", "lossless"})
 """Names of the fields of `POST /v1/images`."""
 
@@ -125,7 +125,7 @@ def _parse_exact_size(text: str) -> tuple[int, int]:
     return parse_size(text)
 
 
-_PARSERS = {
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "model": _parse_model,
     "scale": float,
     "size": _parse_exact_size,

@@ -1,6 +1,6 @@
 """Progress, results and tables as HTML; every text of a user or a file is escaped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -133,3 +133,12 @@ def _format_left(run: QueuedRun) -> str:
     if run.num_tasks == 1 and lefts:
         seconds = lefts[0]
     return "" if seconds is None else format_seconds(seconds)
+
+
+def show_log(warnings: Sequence[str], lines: Sequence[Mapping[str, object]]) -> str:
+    """Return the latest lines of a training log, and its warnings."""
+    texts = [f"warning: {warning}" for warning in warnings]
+    for line in lines:
+        numbers = {name: value for name, value in line.items() if isinstance(value, int | float)}
+        texts.append("  ".join(f"{name} {value:.5g}" for name, value in numbers.items()))
+    return f'<pre class="sr-log" tabindex="0">{escape(chr(10).join(texts))}</pre>' if texts else ""

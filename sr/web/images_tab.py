@@ -57,9 +57,7 @@ class ImagesTab:
                     self.format = gr.Dropdown(
                         ["png", "jpg", "webp", "tif", "avif"], value="png", label="Format"
                     )
-                    self.quality = gr.Slider(
-                        1, 100, 95, step=1, label="Quality (jpg, webp, avif)"
-                    )
+                    self.quality = gr.Slider(1, 100, 95, step=1, label="Quality (jpg, webp, avif)")
                 with gr.Row():
                     self.preview = gr.Button("Preview a part", elem_id="sr-preview")
                     self.run = gr.Button("Upscale all", variant="primary", elem_id="sr-run")
@@ -107,15 +105,22 @@ class ImagesTab:
         slow = {**quick, "concurrency_limit": None, "trigger_mode": "once"}
         image = [self.chosen, self.shown, self.center, self.status, self.slider, self.results]
         self.files.change(self._show_files, [self.files], image, **quick)
-        self.chosen.input(self._choose, [self.files, self.chosen, self.result_id],
-                          [self.shown, self.center, self.status, self.slider], **slow)
+        self.chosen.input(
+            self._choose,
+            [self.files, self.chosen, self.result_id],
+            [self.shown, self.center, self.status, self.slider],
+            **slow,
+        )
         self.model.change(self._change_model, [self.model], [self.about, self.scale], **quick)
-        self.kind.change(self._show_size, [self.kind], [self.scale, self.long_side, self.size],
-                         **quick)
+        self.kind.change(
+            self._show_size, [self.kind], [self.scale, self.long_side, self.size], **quick
+        )
         self.shown.select(self._pick, [self.shown], [self.center], **quick).then(
-            self._preview, [self.files, self.chosen, self.center, *fields], outputs, **slow)
-        self.preview.click(self._preview, [self.files, self.chosen, self.center, *fields], outputs,
-                           **slow)
+            self._preview, [self.files, self.chosen, self.center, *fields], outputs, **slow
+        )
+        self.preview.click(
+            self._preview, [self.files, self.chosen, self.center, *fields], outputs, **slow
+        )
         self.run.click(self._run, [self.files, self.chosen, *fields], outputs, **slow)
         self.stop.click(self._stop, None, None, queue=False, **quick)
 
@@ -133,8 +138,9 @@ class ImagesTab:
         names = [Path(file).name for file in files or []]
         labels = [(name, number) for number, name in enumerate(names)]
         updates: Updates = {
-            self.chosen: gr.update(choices=labels, value=0 if names else None,
-                                   visible=len(names) > 1),
+            self.chosen: gr.update(
+                choices=labels, value=0 if names else None, visible=len(names) > 1
+            ),
             self.slider: gr.update(visible=False, value=None),
             self.results: "",
             self.center: (0.5, 0.5),
@@ -185,7 +191,11 @@ class ImagesTab:
             if not upload:
                 raise UserError("expected an image to preview, got none: drop one first")
             run = start_preview(
-                upload[0], choices, center, _get_owner(request), self._app.queue,
+                upload[0],
+                choices,
+                center,
+                _get_owner(request),
+                self._app.queue,
                 self._app.settings,
             )
         except UserError as error:
@@ -195,8 +205,12 @@ class ImagesTab:
         if run.state == "done":
             task = run.tasks[1]
             assert task.output is not None
-            pair = save_pair(task.source, task.output, task.output.parent,
-                             max_pixels=self._app.settings.max_upload_pixels)
+            pair = save_pair(
+                task.source,
+                task.output,
+                task.output.parent,
+                max_pixels=self._app.settings.max_upload_pixels,
+            )
             label = "Preview of a part: before and after"
             yield {self.slider: gr.update(value=tuple(map(str, pair)), visible=True, label=label)}
 
@@ -235,8 +249,12 @@ class ImagesTab:
         task = run.tasks.get(number + 1)
         if task is None or task.output is None or run.state not in ENDED:
             return {self.slider: gr.update(visible=False, value=None)}
-        pair = save_pair(task.source, task.output, task.output.parent,
-                         max_pixels=self._app.settings.max_upload_pixels)
+        pair = save_pair(
+            task.source,
+            task.output,
+            task.output.parent,
+            max_pixels=self._app.settings.max_upload_pixels,
+        )
         label = f"{task.output.name}: before and after"
         return {self.slider: gr.update(value=tuple(map(str, pair)), visible=True, label=label)}
 

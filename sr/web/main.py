@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,10 @@ from sr.io.cache_folder import find_cache_folder
 from sr.io.stop_signals import exit_at_signals
 from sr.web.folders import AllowedFolders
 from sr.web.settings import Settings
+
+if TYPE_CHECKING:
+    from sr.web.application import Application
+    from sr.web.engine import Engine
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -34,8 +38,8 @@ def command(
         typer.Option(
             metavar="ADDRESS",
             show_default="this computer only",
-            help="Address to listen on, such as 0.0.0.0 for all of this computer's; needs --user and"
-            " --password-file.",
+            help="Address to listen on, such as 0.0.0.0 for all of this computer's; needs --user"
+            " and --password-file.",
         ),
     ] = None,
     user: Annotated[
@@ -64,13 +68,11 @@ def command(
             help="Folder that the page may read and write. Can be repeated.",
         ),
     ] = None,
-    runs: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder of training runs.")
-    ] = Path("runs"),
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of training runs.")] = Path(
+        "runs"
+    ),
     device: Annotated[str, typer.Option(metavar="NAME", help="As infer.py --device.")] = "auto",
-    max_upload_mb: Annotated[
-        int, typer.Option(metavar="MB", min=1, help="Largest upload.")
-    ] = 200,
+    max_upload_mb: Annotated[int, typer.Option(metavar="MB", min=1, help="Largest upload.")] = 200,
     max_upload_megapixels: Annotated[
         int, typer.Option(metavar="NUMBER", min=1, help="Largest uploaded image.")
     ] = 100,
@@ -125,25 +127,35 @@ def serve(settings: Settings) -> None:
                 f"sr-web needs the extra `web` ({error.name} is missing): pip install 'sr[web]'"
             ) from None
         from sr.web.application import make_application
-        from sr.web.engine import Engine
-    application = make_application(settings, Engine())
+    application = make_application(settings, lambda: _make_engine(settings.device))
     config = uvicorn.Config(
         make_server(application), log_level="warning", timeout_graceful_shutdown=3
     )
     try:
-        asyncio.run(_serve(uvicorn.Server(config), opened, settings))
+        asyncio.run(_serve(uvicorn.Server(config), opened, application))
     except KeyboardInterrupt:
         pass  # uvicorn has ended orderly, and raises it again
     finally:
         application.queue.close()
 
 
-async def _serve(server: Any, opened: socket.socket, settings: Settings) -> None:
+def _make_engine(device: str) -> "Engine":
+    """Import torch and load the default model, while the page can be opened already."""
+    from sr.web.engine import Engine
+
+    engine = Engine(device)
+    engine.load_default()
+    return engine
+
+
+async def _serve(server: Any, opened: socket.socket, application: "Application") -> None:
     """Print the address once it can be opened, and serve."""
     serving = asyncio.ensure_future(server.serve(sockets=[opened]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.05)
     if server.started:
+        application.queue.start()
+        settings = application.settings
         print_line(f"http://{settings.host}:{opened.getsockname()[1]}  (Ctrl-C ends it)")
         folders = ", ".join(map(str, settings.folders.folders))
         print_line(f"folders that the page may read and write: {folders}")

@@ -3,7 +3,9 @@
 import gradio as gr
 
 from sr.web.application import Application
+from sr.web.folders_tab import FoldersTab
 from sr.web.images_tab import ImagesTab
+from sr.web.training_tab import TrainingTab
 
 FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
@@ -17,6 +19,7 @@ progress {width: 100%; height: 14px; accent-color: #1d4ed8}
 .sr-results {list-style: none; padding: 0}
 .sr-results li {padding: 4px 0; overflow-wrap: anywhere}
 .sr-results a, .sr-results a:visited {color: #1d4ed8; text-decoration: underline}
+.sr-log {overflow-x: auto; font-size: 13px; white-space: pre-wrap; overflow-wrap: anywhere}
 .sr-scroll {overflow-x: auto}
 .sr-scroll table {width: 100%; border-collapse: collapse; font-size: 14px}
 .sr-scroll caption {text-align: left; font-weight: 600; padding: 4px 0}
@@ -46,7 +49,19 @@ document.addEventListener("paste", (event) => {
 
 def make_theme() -> gr.themes.Base:
     """Return the looks, with fonts of the system only."""
-    return gr.themes.Default(primary_hue="blue", font=FONTS, font_mono=MONO)
+    theme = gr.themes.Default(primary_hue="blue", font=FONTS, font_mono=MONO)
+    return theme.set(  # white on blue and on red at 5 to 1 or more
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        button_cancel_background_fill="#b91c1c",
+        button_cancel_background_fill_dark="#b91c1c",
+        button_cancel_background_fill_hover="#991b1b",
+        button_cancel_background_fill_hover_dark="#991b1b",
+        block_label_text_color="*neutral_700",
+        block_info_text_color="*neutral_600",
+    )
 
 
 def make_page(application: Application) -> gr.Blocks:
@@ -57,4 +72,10 @@ def make_page(application: Application) -> gr.Blocks:
         gr.Markdown("# Super-resolution\nUpscale images and videos on this computer.")
         with gr.Tab("Images"):
             ImagesTab(application)
+        with gr.Tab("Folders and videos"):
+            folders_tab = FoldersTab(application)
+        with gr.Tab("Training"):
+            training_tab = TrainingTab(application)
+        folders_tab.connect_page(page)
+        training_tab.connect_page(page)
     return page

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from sr.inference.output_size import choose_size
 from sr.inference.options import OutputOptions
+from sr.inference.output_size import choose_size
 from sr.io.image_formats import ImageError
 from sr.io.image_load import convert_errors
 from sr.io.image_reader import open_image
@@ -96,7 +96,11 @@ def _to_vips(pixels: npt.NDArray[Any]) -> pyvips.Image:
         pixels = (pixels >> 8).astype(np.uint8)
     kinds = "b-w" if pixels.shape[2] <= 2 else "srgb"
     image = pyvips.Image.new_from_memory(
-        np.ascontiguousarray(pixels).data, pixels.shape[1], pixels.shape[0], pixels.shape[2], "uchar"
+        np.ascontiguousarray(pixels).data,
+        pixels.shape[1],
+        pixels.shape[0],
+        pixels.shape[2],
+        "uchar",
     )
     return image.copy(interpretation=kinds)
 
@@ -109,3 +113,17 @@ def _write(image: pyvips.Image, target: Path) -> None:
             image.pngsave(str(target), compression=1)
     except pyvips.Error as error:
         raise ImageError(f"{target}: cannot be written ({error})") from error
+
+
+def split_frame(preview: Path, folder: Path) -> tuple[Path, Path]:
+    """Save both halves of a preview of `infer.py --preview`, bounded; return the files."""
+    files = folder / f"{preview.stem}_before.webp", folder / f"{preview.stem}_after.webp"
+    if not files[1].exists():
+        from sr.inference.video.previews import GAP  # and torch, which the page starts without
+
+        image = pyvips.Image.new_from_file(str(preview), memory=True)
+        width = (image.width - GAP) // 2
+        factor = min(1.0, MAX_SIDE / max(width, image.height))
+        for file, left in zip(files, (0, width + GAP), strict=True):
+            _write(image.crop(left, 0, width, image.height).resize(factor), file)
+    return files

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sr.errors import UserError
 from sr.inference.options import InferOptions
-from sr.inference.run_summary import RunSummary
 from sr.io.event_log import Event
+
+if TYPE_CHECKING:
+    from sr.inference.run_summary import RunSummary
 
 State = Literal["waiting", "running", "done", "stopped", "failed", "interrupted"]
 ENDED: frozenset[State] = frozenset({"done", "stopped", "failed", "interrupted"})
@@ -104,15 +106,15 @@ class QueuedRun:
         return errors + [task.error for task in list(self.tasks.values()) if task.error is not None]
 
 
-RunEngine = Callable[[InferOptions, Callable[..., None]], RunSummary]
+RunEngine = Callable[[InferOptions, Callable[..., None]], "RunSummary"]
 
 
 class RunQueue:
     """Does runs one after the other in a thread of its own; bounded."""
 
-    def __init__(self, engine: RunEngine, max_waiting: int = 16) -> None:
-        """engine: `sr.web.engine.Engine`, or a substitute. Starts the thread."""
-        self._engine = engine
+    def __init__(self, make_engine: Callable[[], RunEngine], max_waiting: int = 16) -> None:
+        """make_engine: called once, in the thread that `start` starts."""
+        self._make_engine = make_engine
         self._max_waiting = max_waiting
         self._waiting: deque[QueuedRun] = deque()
         self._changed = threading.Condition()
@@ -122,7 +124,15 @@ class RunQueue:
         self.num_by_state: dict[str, int] = {"done": 0, "stopped": 0, "failed": 0}
         self.seconds_busy = 0.0
         self._thread = threading.Thread(target=self._work, name="sr-web-runs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to do runs; those submitted before wait."""
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether runs are being done."""
+        return self._thread.is_alive()
 
     @property
     def num_waiting(self) -> int:
@@ -194,7 +204,8 @@ class RunQueue:
             self._changed.notify_all()
         if current is not None:
             current.stop_asked.set()
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
 
     def _forget_oldest(self) -> None:
         ended = [run.id for run in self._runs.values() if run.state in ENDED]
@@ -202,6 +213,7 @@ class RunQueue:
             del self._runs[run_id]
 
     def _work(self) -> None:
+        engine = self._make_engine()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._is_closed)
@@ -209,15 +221,15 @@ class RunQueue:
                     return
                 run = self._current = self._waiting.popleft()
             try:
-                self._do_run(run)
+                self._do_run(run, engine)
             finally:
                 self._current = None
 
-    def _do_run(self, run: QueuedRun) -> None:
+    def _do_run(self, run: QueuedRun, engine: RunEngine) -> None:
         run.started, run.state = time.time(), "running"
         self._report(run)
         try:
-            summary = self._engine(run.options, _Listener(run, self._report))
+            summary = engine(run.options, _Listener(run, self._report))
         except KeyboardInterrupt:
             for task in run.tasks.values():
                 task.state = "stopped" if task.state == "running" else task.state

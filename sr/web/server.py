@@ -8,14 +8,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as gradio is imported
 
-import gradio as gr  # noqa: E402
-from fastapi import FastAPI, HTTPException  # noqa: E402
-from fastapi.responses import FileResponse  # noqa: E402
-from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
+import gradio as gr
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import FileResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from sr.web.application import Application  # noqa: E402
-from sr.web.page import CSS, PASTE, make_page, make_theme  # noqa: E402
+from sr.web.application import Application
+from sr.web.http_api import add_api
+from sr.web.limit_body import LimitBody
+from sr.web.page import CSS, PASTE, make_page, make_theme
 
+FORM_BYTES = 100_000  # of a form around a file
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 # Whatever gradio's scripts would fetch from elsewhere the browser refuses.
 POLICY = (
@@ -48,12 +51,13 @@ def make_server(application: Application) -> FastAPI:
     """Make what uvicorn serves."""
     settings = application.settings
     server = FastAPI(title="sr", docs_url=None, redoc_url=None, openapi_url=None)
+    server.add_middleware(LimitBody, max_bytes=settings.max_upload + FORM_BYTES)
     server.add_middleware(Headers)
     if settings.user is None:  # else other sites could reach it by a name of theirs
         server.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL_NAMES))
 
-    @server.get("/results/{run_id}/{number}/{name}")
-    def download(run_id: str, number: int, name: str) -> FileResponse:
+    @server.get("/results/{run_id}/{number}/{_name}")
+    def download(run_id: str, number: int, _name: str) -> FileResponse:
         """Send a result; the id is secret."""
         run = application.queue.find(run_id)
         task = None if run is None else run.tasks.get(number)
@@ -61,6 +65,7 @@ def make_server(application: Application) -> FastAPI:
             raise HTTPException(404, "no such result")
         return FileResponse(task.output, filename=task.output.name)
 
+    add_api(server, application)
     page = make_page(application)
     page.queue(default_concurrency_limit=20, max_size=200)
     auth: Any = None

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sr.errors import UserError
-from sr.inference.output_size import choose_size
 from sr.inference.options import OutputOptions
+from sr.inference.output_size import choose_size
 from sr.io import jpeg_segments, png_chunks, tiff_directories
 from sr.io.image_formats import EXPECTED, READABLE_SUFFIXES, ImageError
 from sr.io.image_reader import Header, open_image
@@ -82,7 +82,13 @@ def _has_known_start(file: Path) -> bool:
         head = opened.read(12)
     is_webp = head.startswith(b"RIFF") and head.endswith(b"WEBP")
     is_avif = head[4:8] == b"ftyp"
-    starts = (png_chunks.SIGNATURE, jpeg_segments.SIGNATURE, *tiff_directories.MAGIC, b"GIF8", b"BM")
+    starts = (
+        png_chunks.SIGNATURE,
+        jpeg_segments.SIGNATURE,
+        *tiff_directories.MAGIC,
+        b"GIF8",
+        b"BM",
+    )
     return is_webp or is_avif or head.startswith(starts)
 
 
