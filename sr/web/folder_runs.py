@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sr.cli.format_arguments import format_arguments, parse_arguments
 from sr.errors import UsageError, UserError
+from sr.inference.named_files import exists
 from sr.inference.options import InferOptions
 from sr.io.atomic_write import atomic_write
 from sr.io.video.formats import is_pattern
@@ -76,7 +77,7 @@ class FolderRuns:
             raise UsageError("expected files or folders, one in a line; got none")
         for path in inputs:
             folders.refuse_links_out(_get_searched(path), recursive=request.recursive)
-            if not is_pattern(path) and not path.exists():
+            if not is_pattern(path) and not exists(path):
                 raise UsageError(f"no such file or folder: {path}")
         output = folders.resolve(request.output)
         is_folder = not is_file_name(output)

@@ -39,7 +39,7 @@ class AllowedFolders:
 
     def refuse_links_out(self, path: Path, *, recursive: bool) -> None:
         """Raise FolderError where a folder holds links to files outside of those allowed."""
-        if not path.is_dir():
+        if not _is_folder(path):
             return
         for each in path.rglob("*") if recursive else path.iterdir():
             if each.is_symlink():
@@ -59,3 +59,10 @@ class AllowedFolders:
             return path.resolve()
         except (OSError, RuntimeError) as error:  # a link to itself, or a name that is too long
             raise FolderError(f"{text}: cannot be found ({error})") from None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # of a name that no file can have
+        return False

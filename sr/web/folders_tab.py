@@ -1,5 +1,6 @@
 """The tab for folders and videos by path: a form, the list of runs, and the files of one."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -54,9 +55,7 @@ class FoldersTab:
                     label="Model, by purpose",
                 )
                 with gr.Row():
-                    self.scale = gr.Number(
-                        None, label="Scale (empty: the model's)", minimum=0, step=0.5
-                    )
+                    self.scale = gr.Textbox("", label="Scale (empty: the model's)")
                     self.format = gr.Dropdown(
                         ["png", "jpg", "webp", "tif", "avif"], value="png", label="Format of images"
                     )
@@ -192,7 +191,8 @@ class FoldersTab:
             return updates
         if run.id != run_id:
             updates[self.chosen] = gr.update(choices=self._list_choices(), value=run.id)
-        status = show_status(run, self._app.queue.get_place(run))
+        place = self._app.queue.get_place(run)
+        status = show_status(run, place, with_tasks=False)
         updates[self.tasks] = status + show_tasks(run)
         updates[self.command] = format_command(run.options)
         pair = self._find_frame(run)
@@ -214,4 +214,5 @@ class FoldersTab:
 
 def _name_run(run: QueuedRun) -> str:
     names = ", ".join(path.name for path in run.options.inputs)
-    return f"{names} to {run.options.output.path.name}"
+    began = datetime.fromtimestamp(run.created).astimezone().strftime("%d %b %H:%M:%S")
+    return f"{names} to {run.options.output.path.name}, {began}"

@@ -31,8 +31,11 @@ def show_error(message: str) -> str:
     return f'<div class="sr-error" role="alert">{escape(message)}</div>'
 
 
-def show_status(run: QueuedRun, place: int) -> str:
-    """Return state, progress and time left. place: runs before this one."""
+def show_status(run: QueuedRun, place: int, *, with_tasks: bool = True) -> str:
+    """Return state, progress and time left, with errors. place: runs before this one.
+
+    with_tasks: with the errors of single images too, which `show_tasks` has.
+    """
     words = [_WORDS[run.state]]
     if run.state == "waiting":
         words.append(f"place {place + 1} in the queue")
@@ -51,7 +54,8 @@ def show_status(run: QueuedRun, place: int) -> str:
         value = round(100 * run.fraction)
         bar = f'<progress max="100" value="{value}" aria-label="Progress">{value} %</progress>'
     status = f'<div class="sr-status" role="status">{escape(", ".join(words))}</div>'
-    errors = "".join(show_error(message) for message in run.list_errors())
+    messages = run.list_errors() if with_tasks else [run.error] if run.error else []
+    errors = "".join(map(show_error, messages))
     notes = "".join(f'<div class="sr-note">{escape(note)}</div>' for note in run.notes)
     return f'<div data-state="{run.state}">{status}{bar}{errors}{notes}</div>'
 

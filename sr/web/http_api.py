@@ -117,7 +117,7 @@ async def _upscale(request: Request, application: Application) -> Response:
 def _start(form: FormData, request: Request, application: Application) -> tuple[QueuedRun, str]:
     """Queue what a form asks for; return the run and the format of its result."""
     settings = application.settings
-    uploads = [value for value in form.values() if isinstance(value, UploadFile)]
+    uploads = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     texts = {key: value for key, value in form.items() if isinstance(value, str)}
     if len(uploads) != 1:
         raise ApiError(400, f"expected one file in the form, got {len(uploads)}")

@@ -4,13 +4,14 @@ Gradio and torch are imported when the server starts, so that --help is quick.
 """
 
 import asyncio
+import logging
 import os
 import socket
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -119,20 +120,15 @@ def serve(settings: Settings) -> None:
     opened = _open_socket(settings)
     with exit_at_signals():
         try:
-            import uvicorn
-
-            from sr.web.server import make_server
+            import sr.web.server  # noqa: F401, seconds, in which a signal is to end the program
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"sr-web needs the extra `web` ({error.name} is missing): pip install 'sr[web]'"
             ) from None
         from sr.web.application import make_application
     application = make_application(settings, lambda: _make_engine(settings.device))
-    config = uvicorn.Config(
-        make_server(application), log_level="warning", timeout_graceful_shutdown=3
-    )
     try:
-        asyncio.run(_serve(uvicorn.Server(config), opened, application))
+        asyncio.run(_serve(opened, application))
     except KeyboardInterrupt:
         pass  # uvicorn has ended orderly, and raises it again
     finally:
@@ -148,8 +144,17 @@ def _make_engine(device: str) -> "Engine":
     return engine
 
 
-async def _serve(server: Any, opened: socket.socket, application: "Application") -> None:
+async def _serve(opened: socket.socket, application: "Application") -> None:
     """Print the address once it can be opened, and serve."""
+    import uvicorn
+
+    from sr.web.server import make_server
+
+    config = uvicorn.Config(
+        make_server(application), log_level="warning", timeout_graceful_shutdown=1
+    )
+    logging.getLogger("uvicorn.error").addFilter(_is_fault)
+    server = uvicorn.Server(config)
     serving = asyncio.ensure_future(server.serve(sockets=[opened]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.05)
@@ -160,6 +165,13 @@ async def _serve(server: Any, opened: socket.socket, application: "Application")
         folders = ", ".join(map(str, settings.folders.folders))
         print_line(f"folders that the page may read and write: {folders}")
     await serving
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's is more than that open pages were cut off at the end."""
+    kind = record.exc_info[0] if record.exc_info else None
+    is_cut_off = kind is not None and issubclass(kind, asyncio.CancelledError)
+    return not (is_cut_off or "graceful shutdown" in record.getMessage())
 
 
 def _open_socket(settings: Settings) -> socket.socket:

@@ -24,7 +24,9 @@ progress {width: 100%; height: 14px; accent-color: #1d4ed8}
 .sr-scroll table {width: 100%; border-collapse: collapse; font-size: 14px}
 .sr-scroll caption {text-align: left; font-weight: 600; padding: 4px 0}
 .sr-scroll th, .sr-scroll td {text-align: left; padding: 4px 8px; border-bottom: 1px solid #999;
-  vertical-align: top; overflow-wrap: anywhere}
+  vertical-align: top; white-space: nowrap}
+.sr-scroll td:first-child, .sr-scroll td:last-child {white-space: normal; min-width: 9em;
+  overflow-wrap: anywhere}
 .dark .sr-error {color: #ffd9d9; background: #4a1010}
 .dark .sr-note {color: #ffecb3; background: #3b2f00}
 .dark .sr-results a, .dark .sr-results a:visited {color: #93c5fd}

@@ -83,14 +83,17 @@ class QueuedRun:
     @property
     def num_ended(self) -> int:
         """Tasks that are done, skipped or failed."""
-        return sum(task.state != "running" for task in list(self.tasks.values()))
+        return sum(task.state not in ("running", "stopped") for task in list(self.tasks.values()))
 
     @property
     def fraction(self) -> float:
         """How much is done, 0 to 1; each task counts alike."""
         if not self.num_tasks:
             return 0.0
-        done = (1.0 if t.state != "running" else t.fraction for t in list(self.tasks.values()))
+        done = (
+            t.fraction if t.state in ("running", "stopped") else 1.0
+            for t in list(self.tasks.values())
+        )
         return min(sum(done) / self.num_tasks, 1.0)
 
     def estimate_seconds_left(self) -> float | None:

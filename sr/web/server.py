@@ -48,7 +48,7 @@ class Headers:
 
 
 def make_server(application: Application) -> FastAPI:
-    """Make what uvicorn serves."""
+    """Make what uvicorn serves; in a running event loop, else gradio makes one."""
     settings = application.settings
     server = FastAPI(title="sr", docs_url=None, redoc_url=None, openapi_url=None)
     server.add_middleware(LimitBody, max_bytes=settings.max_upload + FORM_BYTES)

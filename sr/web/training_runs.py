@@ -132,6 +132,8 @@ def stop_training(runs: Path, name: str) -> None:
 
 def read_validation_image(runs: Path, name: str) -> bytes | None:
     """Return the latest PNG of bicubic, result and original that validation has saved."""
+    if not (runs / name / "tensorboard").is_dir():
+        return None
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = EventAccumulator(str(runs / name / "tensorboard"), size_guidance={"images": 1})

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from sr.errors import UserError
@@ -71,8 +72,9 @@ def make_work_folder(settings: Settings) -> Path:
     """Make a folder for one run, and remove those of yesterday."""
     settings.work.mkdir(parents=True, exist_ok=True)
     for old in settings.work.glob("run-*"):
-        if time.time() - old.stat().st_mtime > _KEPT_FOR:
-            shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):  # of a run that has just ended
+            if time.time() - old.stat().st_mtime > _KEPT_FOR:
+                shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix="run-", dir=settings.work))
 
 
