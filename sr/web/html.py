@@ -133,9 +133,6 @@ def _describe_result(task: TaskView) -> str:
 
 def _format_left(run: QueuedRun) -> str:
     seconds = run.estimate_seconds_left()
-    lefts = [t.seconds_left for t in run.tasks.values() if t.state == "running" and t.seconds_left]
-    if run.num_tasks == 1 and lefts:
-        seconds = lefts[0]
     return "" if seconds is None else format_seconds(seconds)
 
 

@@ -259,7 +259,7 @@ class ImagesTab:
         return {self.slider: gr.update(value=tuple(map(str, pair)), visible=True, label=label)}
 
     def _stop(self, request: gr.Request) -> None:
-        self._app.queue.stop_all_of(_get_owner(request))
+        self._app.queue.stop_all(_get_owner(request))
 
 
 def make_choices(

@@ -116,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(settings: Settings) -> None:
     """Serve until Ctrl-C or SIGTERM, which stop the run as on the command line."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(settings.work / "uploads")
     opened = _open_socket(settings)
     with exit_at_signals():
@@ -182,6 +183,7 @@ def _open_socket(settings: Settings) -> socket.socket:
     try:
         opened.bind((settings.host, settings.port))
     except OSError as error:
+        opened.close()
         raise UsageError(
             f"{settings.host}:{settings.port}: cannot be listened on: {error.strerror};"
             " --port takes another"

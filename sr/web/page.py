@@ -27,6 +27,8 @@ progress {width: 100%; height: 14px; accent-color: #1d4ed8}
   vertical-align: top; white-space: nowrap}
 .sr-scroll td:first-child, .sr-scroll td:last-child {white-space: normal; min-width: 9em;
   overflow-wrap: anywhere}
+button[role=tab][aria-selected=true] {color: #1d4ed8 !important}
+.dark button[role=tab][aria-selected=true] {color: #93c5fd !important}
 .dark .sr-error {color: #ffd9d9; background: #4a1010}
 .dark .sr-note {color: #ffecb3; background: #3b2f00}
 .dark .sr-results a, .dark .sr-results a:visited {color: #93c5fd}

@@ -97,11 +97,15 @@ class QueuedRun:
         return min(sum(done) / self.num_tasks, 1.0)
 
     def estimate_seconds_left(self) -> float | None:
-        """Return the time until the end, if what is left goes as fast; None where unknown."""
+        """Return the time until the end, if what is left goes as fast; None where unknown.
+
+        Never less than the video being done says of itself.
+        """
         if self.state != "running" or self.started is None or self.fraction < 0.01:
             return None
         elapsed = time.time() - self.started
-        return elapsed / self.fraction - elapsed
+        running = [t for t in list(self.tasks.values()) if t.state == "running"]
+        return max(elapsed / self.fraction - elapsed, *(t.seconds_left or 0.0 for t in running), 0)
 
     def list_errors(self) -> list[str]:
         """Return what went wrong, in the words of the command line."""
@@ -193,7 +197,7 @@ class RunQueue:
             self._waiting.remove(run)
         self._end(run, "stopped")
 
-    def stop_all_of(self, owner: str) -> None:
+    def stop_all(self, owner: str) -> None:
         """End the runs of one owner."""
         for run in self.runs:
             if run.owner == owner and run.state not in ENDED:

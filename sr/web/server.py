@@ -1,17 +1,13 @@
 """The FastAPI application: the page, the API, downloads, and headers that keep others out."""
 
-import os
 from typing import Any
-
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read as gradio is imported
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sr.web.application import Application
 from sr.web.http_api import add_api

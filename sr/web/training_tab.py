@@ -153,7 +153,7 @@ class TrainingTab:
 
 
 def _make_plot(label: str) -> gr.LinePlot:
-    return gr.LinePlot(x="step", y="value", color="name", label=label, visible=False, height=320)
+    return gr.LinePlot(x="step", y="value", color="name", label=label, visible=False)
 
 
 def _fill_plot(points: Sequence[tuple[int, str, float]]) -> Any:

@@ -198,7 +198,7 @@ def test_a_full_queue_is_an_answer(
         second = threads.submit(post, client, GOOD)
         wait_for(lambda: application.queue.num_waiting)
         refused = post(client, GOOD)
-        application.queue.stop_all_of("api")
+        application.queue.stop_all("api")
         assert refused.status_code == 429
         assert refused.headers["retry-after"]
         assert {first.result().status_code, second.result().status_code} == {503}

@@ -49,7 +49,7 @@ def test_a_run_is_stopped_at_its_next_tile_and_a_waiting_one_at_once(
     runs = [slow_queue.submit(make_run()) for _ in range(2)]
     other = slow_queue.submit(make_run(owner="other"))
     wait_for(lambda: runs[0].fraction > 0)
-    slow_queue.stop_all_of("me")
+    slow_queue.stop_all("me")
     assert runs[1].state == "stopped"
     assert finish(runs[0]).state == "stopped"
     assert runs[0].tasks[1].state == "stopped"
@@ -65,6 +65,8 @@ def test_progress_and_time_left_come_from_the_events(slow_queue: RunQueue, wait_
     left = run.estimate_seconds_left()
     assert left is not None
     assert left >= 0
+    run.tasks[1].seconds_left = 500.0  # of a video, by its frames
+    assert run.estimate_seconds_left() == 500.0
 
 
 def test_errors_are_those_of_the_command_line_and_faults_end_one_run_only(
