@@ -10,7 +10,8 @@ its own numbers only, and what it has printed until then is kept. OUT/gpu.md is 
 - networks: the network alone in fp32, bf16 and fp16 (speed.py).
 - frames: from decoded frame to encoder input, against plain torch and TensorRT (speed.py).
 - launches: eager against torch.compile, CUDA graphs and TensorRT.
-- train: steps of Compact and SRGAN at their real size, against a plain loop (train_step.py).
+- train: steps of Compact and SRGAN at their real size, against a plain loop (train_step.py);
+  degradations of batches on the GPU (degrade_crops.py).
 - ddp: two processes on the one GPU, through gloo, against one with the doubled batch.
 
 --device cpu rehearses all of it at tiny sizes, and writes OUT/gpu_rehearsal.md. Exit code: 0; 1 if
@@ -88,8 +89,11 @@ def list_parts(device: str) -> list[Part]:
             "train",
             45,
             [
-                _time_training(device, *rounds, "-opt", options, *overrides)
-                for options, overrides in _TRAINING[device].items()
+                *(
+                    _time_training(device, *rounds, "-opt", options, *overrides)
+                    for options, overrides in _TRAINING[device].items()
+                ),
+                ("benchmarks/degrade_crops.py", _PHOTO, "--device", device, *_CROPS[device]),
             ],
         ),
         Part("ddp", 25, [(*own, "ddp")]),
@@ -104,6 +108,8 @@ _NETWORKS: dict[str, tuple[str, ...]] = {
     "cpu": ("--networks", "Compact", "--size", "16", "--precision", "fp32"),
 }
 _FRAMES = {"cuda": ("--frames", "1280x720", "1920x1080"), "cpu": ("--frames", "32x16")}
+_PHOTO = "datasets/samples/oakland-zoo-otters.png"
+_CROPS = {"cuda": (), "cpu": ("--crop-size", "32", "--batch-size", "2", "--batches", "1")}
 _TINY = ("datasets.train.batch_size=2",)
 _TRAINING: dict[str, dict[str, tuple[str, ...]]] = {
     "cuda": {

@@ -113,7 +113,7 @@ def _ours(options: Options, pairs: SourceCache[Pair]) -> Block:
     state, _ = make_state(options, accelerator, state_file=None)
     loss = make_loss(options, state, make_teacher(options), accelerator)
     log = RunLog(None, options.train.steps, first_step=1, interval=options.log.interval)
-    batches = load_batches(options, pairs, accelerator, step=0)
+    batches = load_batches(options, pairs, accelerator, draws=0)
 
     def block(steps: int) -> None:
         run_loop(
@@ -124,6 +124,8 @@ def _ours(options: Options, pairs: SourceCache[Pair]) -> Block:
             log,
             steps=state.step + steps,
             batches_per_step=count_batches_per_step(options),
+            batch_size=options.datasets.train.batch_size,
+            seed=options.seed,
             max_nonfinite_steps=options.train.max_nonfinite_steps,
             validate_interval=options.validate_.interval,
             checkpoint_interval=options.train.checkpoint_interval,
@@ -181,7 +183,7 @@ def _images(
     options: Options, pairs: SourceCache[Pair], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     workers = options.datasets.train.num_workers
-    for crop in load_crops(options, pairs, num_workers=workers):
+    for crop in load_crops(options, pairs, device, num_workers=workers):
         yield crop["lr"].to(device), crop["hr"].to(device)
 
 

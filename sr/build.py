@@ -21,6 +21,7 @@ from sr.networks.receptive_radius import MAX_RADIUS, measure_receptive_radius
 from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import SPAN
+from sr.networks.spandrel_network import SpandrelGenerator
 from sr.networks.srresnet import SRResNet
 from sr.options.base import Section
 from sr.options.flow import DISOptions, FarnebackOptions, FlowOptions, RAFTOptions
@@ -35,6 +36,7 @@ from sr.options.generator import (
     RBPNOptions,
     RLFNOptions,
     RRDBNetOptions,
+    SpandrelOptions,
     SPANOptions,
     SRResNetOptions,
 )
@@ -54,6 +56,7 @@ GENERATORS: dict[type[Section], Callable[..., nn.Module]] = {
     RBPNOptions: RBPN,
     ISeeBetterSRResNetOptions: ISeeBetterSRResNet,
     BasicSROptions: BasicSRNetwork,
+    SpandrelOptions: SpandrelGenerator,
 }
 
 
@@ -66,9 +69,10 @@ def find_receptive_radius(options: GeneratorOptions, scale: int) -> int:
     """Return how far the generator sees, in LR pixels, at most MAX_RADIUS.
 
     Measured on one of the same depth with few channels, which sees as far and takes a fraction.
-    Networks of BasicSR are not measured and count as seeing far; RLFN sees the whole image.
+    Networks of BasicSR and spandrel are not measured and count as seeing far; RLFN sees the whole
+    image.
     """
-    if isinstance(options, BasicSROptions | RLFNOptions):
+    if isinstance(options, BasicSROptions | SpandrelOptions | RLFNOptions):
         return MAX_RADIUS
     widths = {"num_features": 4, "num_shallow_features": 4, "num_growth": 2}
     narrow = {name: width for name, width in widths.items() if name in type(options).model_fields}

@@ -1,6 +1,7 @@
 """Options of data sets -> where images and clips come from."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 from sr.build import build_flow, list_fields
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore, Frames
+from sr.data.degraded_image import DegradedImage
 from sr.data.frame_folders import find_frame_folders, find_septuplets
-from sr.data.hr_only import find_hr_images, make_variants
+from sr.data.hr_only import HRImage, find_hr_images, make_variants
 from sr.data.paired import find_paired_images
 from sr.data.prepare_images import Recipe
 from sr.data.prepared_images import WHOLE, PreparedImages
@@ -57,7 +59,15 @@ def find_validation_sources(options: Options, device: torch.device) -> dict[str,
         if isinstance(part.source, ClipSource):
             found[part.name] = _find_clips(options, part.source, device, min_frames=1)
         else:
-            found[part.name] = find_image_sources(part.source, options.scale)
+            images = find_image_sources(part.source, options.scale)
+            if part.degradation is not None:
+                degradation = replace(build_degradation(part.degradation), clean_probability=0)
+                images = [
+                    DegradedImage(image, degradation)
+                    for image in images
+                    if isinstance(image, HRImage)  # as the schema demands of all
+                ]
+            found[part.name] = images
     return found
 
 

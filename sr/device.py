@@ -3,7 +3,8 @@
 import platform
 import re
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,20 @@ def choose_shared_device(device: torch.device) -> torch.device:
 def hold_device(device: torch.device) -> AbstractContextManager[object]:
     """Return a context that keeps other threads from MPS meanwhile, and does nothing elsewhere."""
     return _mps_lock if device.type == "mps" else nullcontext()
+
+
+@contextmanager
+def tune_convolutions(*, enabled: bool) -> Iterator[None]:
+    """Let cuDNN time its algorithms for each new shape and keep the fastest, or keep it from that.
+
+    For the crops of a training, all of one size; not for images, each of a size of its own.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = enabled
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 class _FullFp32:

@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import psutil
@@ -87,6 +88,51 @@ def measure_peak_gib() -> float:
         return int(psutil.Process().memory_info().peak_wset) / 2**30
     unit = 1 if sys.platform == "darwin" else 1024  # of getrusage
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def measure_peak_bytes(function: Callable[[], object], device: torch.device) -> int | None:
+    """Call a function; return the most bytes in use meanwhile, with all that was in use before.
+
+    On CUDA those that torch gave away, whose statistics of the peak are reset; on the CPU those of
+    this process, by Linux. None elsewhere.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        function()
+        torch.cuda.synchronize(device)
+        return int(torch.cuda.max_memory_allocated(device))
+    if device.type != "cpu" or not _reset_peak_of_process():
+        return None
+    function()
+    return _read_peak_of_process()
+
+
+def count_usable_bytes(device: torch.device) -> int:
+    """Return the memory that this process can have in all: what it has, and what is free."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device))
+    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)
+
+
+def _reset_peak_of_process() -> bool:
+    """Give back freed memory, and have Linux measure the peak from now on; False elsewhere."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except (AttributeError, TypeError, OSError):  # as in `keep_freed_memory`; not allowed
+        return False
+    return _read_peak_of_process() is not None
+
+
+def _read_peak_of_process() -> int | None:
+    """Return the largest size of this process in RAM since the last reset."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), None)
 
 
 def keep_freed_memory() -> bool:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,10 +12,10 @@ from torch.optim import Adam, AdamW
 
 from sr.build import build_generator
 from sr.build_data import build_degradation, find_image_sources
+from sr.build_losses import LossParts, build_loss, build_uncertainty
 from sr.build_training import (
     build_discriminator,
     build_discriminator_loss,
-    build_loss,
     build_optimizer,
     build_schedule,
 )
@@ -62,7 +63,7 @@ def schedule_of(**parts: Any) -> Callable[[int], float]:
     [
         (type_, scale)
         for type_ in types(GeneratorOptions)
-        if type_ != "BasicSR"  # it has tests of its own, where BasicSR is installed
+        if type_ not in ("BasicSR", "Spandrel")  # which have tests of their own
         for scale in SCALES.get(type_, (2, 3, 4, 8))
     ],
 )
@@ -131,7 +132,7 @@ def test_every_term_of_the_options_is_in_the_loss_with_its_weight() -> None:
         contexts.append(1)
         yield
 
-    loss = build_loss(options, judge, autocast)
+    loss = build_loss(options, LossParts(judge, autocast))
     total, terms = loss(sr, hr)
     assert loss.weights() == {
         "mse": 1.0,
@@ -146,6 +147,75 @@ def test_every_term_of_the_options_is_in_the_loss_with_its_weight() -> None:
     assert terms["total_variation"] == pytest.approx(total_variation.measure_absolute(sr).item())
     summed = sum(loss.weights()[name] * value.item() for name, value in terms.items())
     assert total.item() == pytest.approx(summed, rel=1e-5)
+
+
+VGG = {"type": "VGG16", "layers": {"relu2_2": 1.0}, "weights": "random"}
+LIVE_TERMS: dict[str, dict[str, Any]] = {
+    "perceptual": VGG,
+    "ms_ssim": {"weight": 1.0},
+    "ms_ssim_l1": {},
+    "lpips": {"weight": 1.0, "network": "AlexNet", "weights": "random"},
+    "dists": {"weight": 1.0, "weights": "random"},
+    "frequency": {"type": "L1"},
+    "wavelet": {"levels": 3},
+    "color": {"pool_size": 4},
+    "gradient_variance": {},
+    "s3im": {"repeats": 2},
+    "ldl": {},
+    "contextual": {**VGG, "max_side": 8},
+    "high_frequency": {**VGG, "levels": 2},
+    "distribution": {**VGG, "temperature": 2.0},
+    "contrastive": {"samples": 1},
+}
+
+
+def test_every_term_that_compares_images_is_tried() -> None:
+    others = {"pixel", "adversarial", "total_variation", "temporal", "teacher", "uncertainty"}
+    assert set(LIVE_TERMS) == set(LossesOptions.model_fields) - others
+
+
+@pytest.mark.parametrize("key", LIVE_TERMS)
+def test_the_term_of_each_key_reaches_the_generator(key: str) -> None:
+    """Alone, with its weight, also in bf16."""
+    torch.manual_seed(0)
+    term = {"weight": 0.7, **LIVE_TERMS[key]}
+    adversarial = {"adversarial": {"type": "standard", "weight": 0}} if key == "contrastive" else {}
+    options = LossesOptions.model_validate(
+        {"pixel": {"type": "L1"}, key: {**term, "weight": 0.7}, **adversarial}
+    )
+    generator, discriminator = Compact(2, 4, 1), PatchGAN(4, 1, "none").requires_grad_(False)
+    autocast = partial(torch.autocast, "cpu", torch.bfloat16)
+    parts = LossParts(discriminator, autocast, averaged=Compact(2, 4, 1).eval(), seed=3)
+    lr, hr = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 32, 32)
+    with autocast():
+        sr = generator(lr)
+    loss = build_loss(options, parts)
+    total, terms = loss(sr.float(), hr, {"l1": 0.0}, inputs=(lr,), step=2)
+    assert terms.keys() == {key}
+    assert terms[key].dtype == torch.float32
+    torch.testing.assert_close(total.detach(), 0.7 * terms[key])
+    total.backward()
+    gradients = [p.grad for p in generator.parameters() if p.grad is not None]
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    assert norm > 0
+    assert norm.isfinite()
+
+
+def test_learned_weights_are_those_of_the_terms_that_lead_to_the_original() -> None:
+    options = LossesOptions.model_validate(
+        {
+            "pixel": {"type": "Charbonnier", "weight": 2.0},
+            "frequency": {"weight": 3.0},
+            "color": {},
+            "uncertainty": {"learning_rate": 0.1},
+        }
+    )
+    uncertainty = build_uncertainty(options)
+    assert uncertainty is not None
+    assert uncertainty.factors.keys() == {"charbonnier", "frequency"}
+    assert build_uncertainty(options.model_copy(update={"uncertainty": None})) is None
+    loss = build_loss(options)
+    assert loss.weights(uncertainty.factors) == {"charbonnier": 2.0, "frequency": 3.0, "color": 1.0}
 
 
 @pytest.mark.parametrize("type_", types(DiscriminatorOptions))

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 
 from sr.memory import (
     copy_to_cpu,
+    count_usable_bytes,
     fall_back_to_cpu,
     is_out_of_memory,
     keep_freed_memory,
+    measure_peak_bytes,
     measure_peak_gib,
     release_memory,
 )
@@ -170,3 +173,20 @@ def test_most_blocks_that_were_freed_are_used_again_without_page_faults() -> Non
 def test_a_system_without_the_setting_is_recognized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
     assert not keep_freed_memory()
+
+
+def test_the_peak_of_a_call_is_measured_after_a_larger_one() -> None:
+    def use(mib: int) -> Callable[[], object]:
+        return lambda: torch.ones(mib, 2**18).sum()  # 1 MiB each
+
+    peaks = [measure_peak_bytes(use(mib), CPU) for mib in (10, 200, 10, 100)]
+    if None in peaks:
+        pytest.skip("the system does not say")
+    first, most, least, some = (peak or 0 for peak in peaks)
+    assert most - first == pytest.approx(190 * 2**20, abs=16 * 2**20)
+    assert some - least == pytest.approx(90 * 2**20, abs=16 * 2**20)
+    assert first < count_usable_bytes(CPU)
+
+
+def test_the_peak_is_not_known_on_mps() -> None:
+    assert measure_peak_bytes(lambda: None, torch.device("mps")) is None

@@ -47,8 +47,8 @@ def command(
         typer.Option(
             "--check",
             help="Dry run: open every image, run a few steps and one validation, report"
-            " parameters, memory and time, and exit. Writes nothing except the cache of clips in"
-            " datasets.cache_folder: decoded videos and optical flow.",
+            " parameters, time, memory and the batch that fits, and exit. Writes nothing except the"
+            " cache of clips in datasets.cache_folder: decoded videos and optical flow.",
         ),
     ] = False,
     preview_data: Annotated[
@@ -104,7 +104,9 @@ def _run(options: "Options", resume: str, *, check_only: bool, preview_data: Pat
         print_line(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except torch.OutOfMemoryError as error:
-        print_line(f"error: {error}; lower batch_size or crop_size", err=True)
+        print_line(
+            f"error: {error}; lower batch_size or crop_size: --check says what fits", err=True
+        )
         raise typer.Exit(2) from None
 
 

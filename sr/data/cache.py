@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, cast
@@ -16,6 +15,7 @@ from typing import Any, Generic, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sr.data.bounded_map import map_bounded
 from sr.data.sources import ArraysT, DataError, Source, raise_faults
 from sr.io.image_formats import ImageError
 
@@ -50,17 +50,31 @@ class SourceCache(Generic[ArraysT]):
         if not self.holds(index):
             return self.sources[index].load()
         if self._map is None:
-            # Copy-on-write, since torch takes no read-only arrays; nothing is written or copied.
-            self._map = np.memmap(self.file, np.uint8, mode="c")
+            self._map = self._map_file()
         return cast(ArraysT, tuple(map(self._view, self.blocks[index])))
 
     def holds(self, index: int) -> bool:
         """Return whether a source is in the file."""
         return index < len(self.blocks) and bool(self.blocks[index])
 
+    def check_map(self) -> None:
+        """Raise DataError, here and not in a worker process, if the file cannot be mapped."""
+        self._map = self._map_file()
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the map: a worker process maps the file itself."""
         return {**self.__dict__, "_map": None}
+
+    def _map_file(self) -> "np.memmap[Any, np.dtype[np.uint8]]":
+        try:
+            # Copy-on-write, since torch takes no read-only arrays; nothing is written or copied.
+            return np.memmap(self.file, np.uint8, mode="c")
+        except (OSError, ValueError) as error:  # no such file, no room, an empty file
+            raise DataError(
+                f"{self.file}: expected a file of decoded images that can be mapped into memory, "
+                f"got {getattr(error, 'strerror', None) or error}; datasets.train.cache_gib=0 "
+                "works without it"
+            ) from error
 
     def _view(self, block: _Block) -> NDArray[Any]:
         assert self._map is not None
@@ -87,12 +101,8 @@ def fill_cache(
         )
     blocks: list[list[_Block]] = []
     faults: list[str] = []
-    with (
-        _name_disk_errors(file),
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-        file.open("wb") as stream,
-    ):
-        for result in pool.map(_load, sources[:fitting]):
+    with _name_disk_errors(file), file.open("wb") as stream:
+        for result in map_bounded(_load, sources[:fitting], os.cpu_count() or 1):
             if isinstance(result, str):
                 faults.append(result)
                 continue
@@ -112,7 +122,10 @@ def open_cache(sources: Sequence[Source[ArraysT]], file: Path) -> SourceCache[Ar
     """Open what another process has decoded into `file`, after its `write_index`."""
     rows = json.loads(get_index_path(file).read_text(encoding="utf-8"))
     blocks = [[(offset, tuple(shape), dtype) for offset, shape, dtype in row] for row in rows]
-    return SourceCache(sources, file, blocks)
+    cached = SourceCache(sources, file, blocks)
+    if any(blocks):
+        cached.check_map()
+    return cached
 
 
 def get_index_path(file: Path) -> Path:

@@ -1,5 +1,6 @@
 """The training data set of images: an lr/hr crop for each draw of the sampler."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -7,8 +8,9 @@ from typing import Literal, NotRequired, TypedDict
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from sr.data.augment import (
     Place,
@@ -21,6 +23,7 @@ from sr.data.augment import (
 from sr.data.cache import SourceCache
 from sr.data.hr_only import BICUBIC_MARGIN, HRImage, cut_bicubic_lr
 from sr.data.imresize import imresize
+from sr.data.on_device.batch_degradation import PlannedCrop, degrade_crops
 from sr.data.paired import PairedImage
 from sr.data.prepared_images import prefetch_rows
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
@@ -42,6 +45,10 @@ class Crop(TypedDict):
     flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
     motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples
     zoomed: NotRequired[Tensor]  # (3, h, w) in [0, 1], a part of hr; see ZoomedCropDataset
+    # Of crops whose lr the device is to make: hr with a margin, (3, side, side) uint8, and how. A
+    # batch has those of such crops alone, with None for the others. See `degrade_batch`.
+    regions: NotRequired[Tensor]
+    planned: NotRequired[Sequence[PlannedCrop | None]]
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,18 @@ class CropDataset(Dataset[Crop]):
         settings: CropSettings,
         seed: int,
         degradation: Degradation | None = None,
+        *,
+        on_device: bool = False,
     ) -> None:
-        """degradation: makes lr from hr, crop by crop, instead of the pairs' own lr."""
+        """degradation: makes lr from hr, crop by crop, instead of the pairs' own lr. on_device:
+        only plan it; `collate_crops` and `degrade_batch` do the rest, batch by batch.
+        """
         self.pairs = pairs
         self.scale = scale
         self.settings = settings
         self.seed = seed
         self.degradation = degradation
+        self.on_device = on_device
         self.prefetch = any(map(_is_on_disk, pairs.sources))
 
     def __len__(self) -> int:
@@ -84,13 +96,13 @@ class CropDataset(Dataset[Crop]):
         source = self.pairs.sources[index]
         name = source.name
         if isinstance(source, SyntheticImages):
-            kind, (lr, hr) = self._draw_and_degrade(source, rng)
+            kind, crop = self._draw_and_degrade(source, rng)
             name = f"{name} {kind}, draw {number}"
         elif isinstance(source, HRImage) and source.hr_scale is not None:
-            lr, hr = self._shrink_and_degrade(*self._load(index), source.hr_scale, rng)
+            crop = self._shrink_and_degrade(*self._load(index), source.hr_scale, rng)
         else:
-            lr, hr = self._cut_and_degrade(*self._load(index), rng)
-        return {"lr": image_to_tensor(lr)[0], "hr": image_to_tensor(hr)[0], "name": name}
+            crop = self._cut_and_degrade(*self._load(index), rng)
+        return {**crop, "name": name}
 
     def _load(self, index: int) -> tuple[Image | None, Image]:
         """Return lr and hr. lr: None where only those parts are made that a crop needs."""
@@ -116,7 +128,7 @@ class CropDataset(Dataset[Crop]):
             return cut_bicubic_lr(hr, place, size, self.scale)
         return self._cut(lr, place, size)
 
-    def _cut_and_degrade(self, lr: Image | None, hr: Image, rng: np.random.Generator) -> Pair:
+    def _cut_and_degrade(self, lr: Image | None, hr: Image, rng: np.random.Generator) -> Crop:
         """Cut a random crop of the pair and augment it.
 
         Degradation comes last: codecs treat rows and columns differently.
@@ -131,12 +143,12 @@ class CropDataset(Dataset[Crop]):
         augmentation = draw_augmentation(settings.flips, settings.transposes, rng)
         hr = augmentation.apply(hr)
         if plan is None:
-            return augmentation.apply(self._cut_lr(lr, whole, (top, left), size)), hr
-        return self._cut_middle(degrade(hr, plan, scale, rng), hr, margin)
+            return _make_crop(augmentation.apply(self._cut_lr(lr, whole, (top, left), size)), hr)
+        return self._degrade(hr, margin, plan, rng)
 
     def _shrink_and_degrade(
         self, lr: Image | None, hr: Image, hr_scale: tuple[float, float], rng: np.random.Generator
-    ) -> Pair:
+    ) -> Crop:
         """Cut a crop of the pair at a random size; only what the crop needs is resized."""
         settings, size = self.settings, self.settings.crop_size
         plan = self._draw_plan(rng)
@@ -156,7 +168,7 @@ class CropDataset(Dataset[Crop]):
 
     def _draw_and_degrade(
         self, source: SyntheticImages, rng: np.random.Generator
-    ) -> tuple[str, Pair]:
+    ) -> tuple[str, Crop]:
         """Return the kind of a synthetic image, and the image, which is not flipped."""
         plan = self._draw_plan(rng)
         margin = _compute_margin(plan, self.scale)
@@ -165,18 +177,17 @@ class CropDataset(Dataset[Crop]):
 
     def _degrade(
         self, hr: Image, margin: int, plan: DegradationPlan | None, rng: np.random.Generator
-    ) -> Pair:
-        """Make lr. hr: with a margin, in LR pixels, which is cropped afterwards."""
-        if plan is None:
-            lr = imresize(hr, Fraction(1, self.scale))
-        else:
-            lr = degrade(hr, plan, self.scale, rng)
-        return self._cut_middle(lr, hr, margin)
-
-    def _cut_middle(self, lr: Image, hr: Image, margin: int) -> Pair:
+    ) -> Crop:
+        """Make lr, or plan it. hr: with a margin, in LR pixels, which is cropped afterwards."""
         scale, size = self.scale, self.settings.crop_size
-        hr_middle = (scale * margin, scale * margin)
-        return cut_square(lr, (margin, margin), size // scale), cut_square(hr, hr_middle, size)
+        hr_middle = cut_square(hr, (scale * margin, scale * margin), size)
+        if plan is not None and self.on_device:
+            planned = PlannedCrop(plan, margin, seed=int(rng.integers(2**63)))
+            crop = _make_crop(np.zeros((size // scale, size // scale, 3), np.uint8), hr_middle)
+            region = torch.from_numpy(np.ascontiguousarray(hr.transpose(2, 0, 1)))
+            return {**crop, "regions": region, "planned": (planned,)}
+        lr = imresize(hr, Fraction(1, scale)) if plan is None else degrade(hr, plan, scale, rng)
+        return _make_crop(cut_square(lr, (margin, margin), size // scale), hr_middle)
 
     def _draw_plan(self, rng: np.random.Generator) -> DegradationPlan | None:
         return None if self.degradation is None else draw_plan(self.degradation, rng)
@@ -197,6 +208,37 @@ class CropDataset(Dataset[Crop]):
         lr_shape = (hr.shape[0] // scale, hr.shape[1] // scale)
         candidates, quantile = settings.detail_candidates, settings.detail_quantile
         return draw_place(lr_shape, lr_size, candidates, rng, measure, quantile)
+
+
+def collate_crops(crops: Sequence[Crop]) -> Crop:
+    """Collate crops; regions of different sizes go to the top left corners of one canvas."""
+    regions = [crop.pop("regions") for crop in crops if "regions" in crop]
+    planned = [part for crop in crops for part in crop.pop("planned", (None,))]
+    batch: Crop = default_collate(list(crops))
+    if regions:
+        side = max(region.shape[-1] for region in regions)
+        batch["regions"] = torch.zeros(len(regions), 3, side, side, dtype=torch.uint8)
+        for canvas, region in zip(batch["regions"], regions, strict=True):
+            canvas[:, : region.shape[1], : region.shape[2]] = region
+        batch["planned"] = planned
+    return batch
+
+
+def degrade_batch(batch: Crop, device: torch.device) -> Crop:
+    """Make the lr that is only planned yet, on a device; other batches stay as they are."""
+    if "regions" not in batch:
+        return batch
+    planned, regions = batch.pop("planned"), batch.pop("regions").to(device, non_blocking=True)
+    lr, hr = batch["lr"].to(device, non_blocking=True), batch["hr"]
+    places = [number for number, crop in enumerate(planned) if crop is not None]
+    crops = [crop for crop in planned if crop is not None]
+    lr_side = lr.shape[-1]
+    lr[places] = degrade_crops(regions, crops, lr_side, hr.shape[-1] // lr_side)
+    return {**batch, "lr": lr}
+
+
+def _make_crop(lr: Image, hr: Image) -> Crop:
+    return {"lr": image_to_tensor(lr)[0], "hr": image_to_tensor(hr)[0], "name": ""}
 
 
 def _is_on_disk(source: Source[Pair]) -> bool:

@@ -15,12 +15,14 @@ _BLOCK = 1000  # draws in which every group has its share
 
 
 class EndlessBatchSampler(Sampler[list[Draw]]):
-    """Endless batches of draws: number `first_batch`, then every `stride`-th.
+    """Endless batches of draws from number `first_draw` on: batch `first_batch`, then every
+    `stride`-th.
 
     Epoch e is a permutation of all images seeded with (seed, e); a batch may span two epochs. The
-    number of a draw is unique in the run and seeds its crop. Batch n holds the draws n*batch_size
-    to (n+1)*batch_size - 1, so that two batches of 8, in one process or in two, hold what one batch
-    of 16 does.
+    number of a draw is unique in the run and seeds its crop. Batch n holds the draws first_draw +
+    n*batch_size to first_draw + (n+1)*batch_size - 1, so that two batches of 8, in one process or
+    in two, hold what one batch of 16 does; and a run may go on with another size or number of
+    processes.
 
     Each of several groups has its own epochs. Every 1000 draws have a fixed number from each group,
     in an order seeded with the number of the thousand.
@@ -34,12 +36,14 @@ class EndlessBatchSampler(Sampler[list[Draw]]):
         first_batch: int = 0,
         stride: int = 1,
         groups: Sequence[Group] = (),
+        first_draw: int = 0,
     ) -> None:
-        """first_batch: counted from 0. stride: how many processes share the batches. groups: of
-        the images, one after the other; none: all are one group.
+        """first_draw, first_batch: counted from 0. stride: how many processes share the batches.
+        groups: of the images, one after the other; none: all are one group.
         """
         self.batch_size = batch_size
         self.seed = seed
+        self.first_draw = first_draw
         self.first_batch = first_batch
         self.stride = stride
         self.groups = tuple(groups) or (Group(num_images, 1.0),)
@@ -51,7 +55,7 @@ class EndlessBatchSampler(Sampler[list[Draw]]):
     def __iter__(self) -> Iterator[list[Draw]]:
         batch_number = self.first_batch
         while True:
-            first = batch_number * self.batch_size
+            first = self.first_draw + batch_number * self.batch_size
             yield [(self._find_index(n), n) for n in range(first, first + self.batch_size)]
             batch_number += self.stride
 

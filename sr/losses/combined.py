@@ -12,40 +12,49 @@ import torch
 from torch import Tensor
 
 Term = Callable[[Tensor, Tensor], Tensor]
+Argument = Literal["sr", "hr", "motion", "inputs", "lr", "all_sr", "all_lr", "step"]
 
 
 @dataclass(frozen=True)
 class WeightedTerm:
     """A loss term and its factor in the sum.
 
-    compares: what the term takes, and sr with. hr: term(sr, hr); motion: term(sr, hr, motion), of
-    consecutive frames along their motion; inputs: term(sr, inputs), of all N results, a teacher's.
+    takes: the term's arguments in their order. Of those that have an original: sr, hr, lr, inputs
+    (all the generator's arguments), motion. Of all N: all_sr, all_lr. step: the number of the step.
     """
 
     term: Callable[..., Tensor]
     weight: float
-    compares: Literal["hr", "motion", "inputs"] = "hr"
+    takes: tuple[Argument, ...] = ("sr", "hr")
 
     def compute(
-        self, sr: Tensor, hr: Tensor, motion: Tensor | None = None, inputs: Tensor | None = None
+        self,
+        sr: Tensor,
+        hr: Tensor,
+        motion: Tensor | None = None,
+        inputs: tuple[Tensor, ...] = (),
+        step: int = 1,
     ) -> Tensor:
         """Return the term, unweighted; arguments as in `CombinedLoss`.
 
         Raises ValueError for images, which have no motion, and for inputs that are not given.
         """
-        match self.compares:
-            case "hr":
-                return self.term(select_with_original(sr, hr), hr)
-            case "motion":
-                if motion is None:
-                    raise ValueError(
-                        "a temporal term needs clips: expected motion in the batch, got none"
-                    )
-                return self.term(select_with_original(sr, hr), hr, motion)
-            case "inputs":
-                if inputs is None:
-                    raise ValueError("a teacher's term: expected the generator's inputs, got none")
-                return self.term(sr, inputs)
+        if "motion" in self.takes and motion is None:
+            raise ValueError("a temporal term needs clips: expected motion in the batch, got none")
+        if not inputs and set(self.takes) & {"lr", "inputs", "all_lr"}:
+            raise ValueError("a term of the loss: expected the generator's inputs, got none")
+        with_original = tuple(select_with_original(each, hr) for each in inputs)
+        arguments = {
+            "sr": select_with_original(sr, hr),
+            "hr": hr,
+            "motion": motion,
+            "inputs": with_original,
+            "lr": with_original[0] if inputs else None,
+            "all_sr": sr,
+            "all_lr": inputs[0] if inputs else None,
+            "step": step,
+        }
+        return self.term(*(arguments[name] for name in self.takes))
 
 
 @dataclass(frozen=True)
@@ -60,17 +69,18 @@ class CombinedLoss:
         hr: Tensor,
         factors: Mapping[str, float] | None = None,
         motion: Tensor | None = None,
-        inputs: Tensor | None = None,
+        inputs: tuple[Tensor, ...] = (),
+        step: int = 1,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """sr: (N, 3, H, W), hr: (B, 3, H, W), float32, RGB in [0, 1].
 
         factors: by which the weights of the named terms are multiplied now; a term of factor 0 is
-        not computed. motion: of clips, (B/2, 2, H, W), see `temporal`. inputs: what sr was made
-        of, (N, 3, h, w). Returns the weighted total, and each term unweighted and detached, by
-        name.
+        not computed. motion: of clips, (B/2, 2, H, W), see `temporal`. inputs: what sr was made of,
+        first lr, (N, 3, h, w). step: selects what terms draw at random. Returns the weighted total,
+        and each term unweighted and detached, by name.
         """
         weights = self.weights(factors)
-        values = {name: self.terms[name].compute(sr, hr, motion, inputs) for name in weights}
+        values = {name: self.terms[name].compute(sr, hr, motion, inputs, step) for name in weights}
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
 

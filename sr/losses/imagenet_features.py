@@ -65,6 +65,15 @@ class ImageNetFeatures(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
+    def hold_as(self, dtype: torch.dtype, layout: torch.memory_format) -> Self:
+        """Hold the convolutions' weights as the images come that autocast gives them.
+
+        Frozen weights are converted in each pass else: autocast keeps trained ones only. The
+        normalization of the image stays as it is.
+        """
+        self.features.to(dtype).to(memory_format=layout)
+        return self
+
     def _load(
         self, architecture: Architecture, weights: Path | str, known: dict[str, Tensor]
     ) -> None:

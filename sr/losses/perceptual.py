@@ -15,7 +15,7 @@ Deviations: the mean runs over channels too, as in Johnson's eq. 2 and in all pu
 eq. 5 divides by width and height only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -26,15 +26,27 @@ from sr.errors import UserError
 from sr.losses.imagenet_features import ImageNetFeatures
 
 Criterion = Literal["L1", "MSE"]
+Distance = Callable[[Tensor, Tensor], Tensor]
 
-_CRITERIA = {"L1": functional.l1_loss, "MSE": functional.mse_loss}
+_CRITERIA: dict[str, Distance] = {"L1": functional.l1_loss, "MSE": functional.mse_loss}
+
+
+def measure_distance(phi: Tensor, wanted: Tensor, criterion: Criterion) -> Tensor:
+    """Return the mean absolute or squared difference of two feature maps, (B, C, h, w)."""
+    return _CRITERIA[criterion](phi.float(), wanted.float())
 
 
 class PerceptualLoss(nn.Module):
-    """sum over layers of weight * criterion(phi(sr), phi(hr)), phi a layer's feature map."""
+    """sum over layers of weight * criterion(phi(sr), phi(hr)), phi a layer's feature map.
+
+    criterion: also any other distance of two maps, (B, C, h, w).
+    """
 
     def __init__(
-        self, features: ImageNetFeatures, layer_weights: Mapping[str, float], criterion: Criterion
+        self,
+        features: ImageNetFeatures,
+        layer_weights: Mapping[str, float],
+        criterion: Criterion | Distance,
     ) -> None:
         super().__init__()
         if set(layer_weights) != set(features.layers):
@@ -44,7 +56,7 @@ class PerceptualLoss(nn.Module):
             )
         self.features = features
         self.layer_weights = dict(layer_weights)
-        self.criterion = criterion
+        self.distance = _CRITERIA[criterion] if isinstance(criterion, str) else criterion
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """sr, hr: (B, 3, H, W), RGB in [0, 1]. Returns a float32 scalar.
@@ -53,9 +65,8 @@ class PerceptualLoss(nn.Module):
         """
         with torch.no_grad():
             wanted = self.features(hr)
-        distance = _CRITERIA[self.criterion]
         terms = [
-            self.layer_weights[name] * distance(phi.float(), wanted[name].float())
+            self.layer_weights[name] * self.distance(phi.float(), wanted[name].float())
             for name, phi in self.features(sr).items()
         ]
         return torch.stack(terms).sum()

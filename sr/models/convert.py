@@ -130,8 +130,8 @@ def _write_pth(target: Path, generator: LoadedGenerator, half: bool) -> None:
     if found is not None:
         options, _ = found
         ours = {"generator": options.model_dump(mode="json"), **make_published_clips(options)}
-    # BasicSR's option files name the network.
-    if theirs["generator"]["type"] != "BasicSR" and theirs != ours:
+    # BasicSR's option files name the network; spandrel recognizes its own.
+    if theirs["generator"]["type"] not in ("BasicSR", "Spandrel") and theirs != ours:
         raise ModelFileError(
             f"{target}: a .pth holds weights only, from which {theirs} cannot be detected; "
             "use .safetensors"

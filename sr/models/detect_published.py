@@ -204,7 +204,7 @@ def _detect_shuffle_scale(last: Tensor | None) -> int | None:
     if last is None or last.ndim != 4 or last.shape[0] % 3:
         return None
     scale = isqrt(last.shape[0] // 3)
-    return scale if 3 * scale**2 == last.shape[0] and scale in (2, 3, 4, 8) else None
+    return scale if 3 * scale**2 == last.shape[0] and scale in (1, 2, 3, 4, 8) else None
 
 
 _NETWORKS: tuple[tuple[tuple[str, ...], Callable[[Weights], Found | None]], ...] = (

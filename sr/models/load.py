@@ -29,8 +29,9 @@ from sr.networks.receptive_radius import MAX_RADIUS
 from sr.networks.rlfn import RLFN
 from sr.networks.rrdb import RRDBNet
 from sr.networks.span import add_branches
+from sr.networks.spandrel_network import SpandrelGenerator
 from sr.options.base import describe_faults
-from sr.options.generator import BasicSROptions, GeneratorOptions
+from sr.options.generator import GeneratorOptions
 
 MAX_NAMES = 6  # of tensors, in a message
 _FAULTS_OF_BUILDING = (MemoryError, OverflowError, RuntimeError, TypeError, ValueError)
@@ -53,7 +54,7 @@ def load_generator(path: Path) -> LoadedGenerator:
         return read_ncnn(path)
     if is_model_file(path):
         return _load_model_file(path)
-    state_dict = _read_weights(path)
+    state_dict = read_weights_of_others(path)
     published = detect_published(state_dict)
     if published is not None:
         return _load_published(path, *published, state_dict)
@@ -69,107 +70,20 @@ def load_generator(path: Path) -> LoadedGenerator:
     return loaded
 
 
-def load_initial_weights(
-    network: nn.Module,
-    path: Path,
-    options: GeneratorOptions,
-    scale: int,
-    clips: Mapping[str, Any] | None = None,
-    *,
-    partial: bool = False,
-) -> tuple[str, ...]:
-    """Start a network from the weights in a file, of train.py or published ones of this network.
-
-    options: what the network was made from. clips: what it will be given of a clip, as in model
-    files. partial: take what fits by name and shape, of whatever scale and options.
-    Returns the names of the tensors that the file does not have, none unless `partial`. Raises
-    ModelFileError where the file is of another scale or network, of one with other options, or of
-    one that learned with other neighbors (another flow is allowed); with `partial` where nothing
-    fits.
-    """
-    if partial:
-        return _load_partial(network, path)
-    if is_model_file(path):
-        file = read_model_file(path)
-        state_dict = file.state_dict
-        theirs, what = file.metadata.get("scale"), file.metadata.get("generator")
-        _refuse_other_options(path, options, what)
-        _refuse_other_neighbors(path, clips, file.metadata.get("clips"))
-    else:
-        state_dict = _read_weights(path)
-        published = detect_published(state_dict)
-        if isinstance(options, BasicSROptions):
-            theirs, what = scale, "that the weights are of"  # only the shapes say it
-        elif published is None:
-            raise ModelFileError(f"{path}: not the weights of a network that can be trained here")
-        else:
-            found, theirs = published
-            what = found.model_dump()
-            _refuse_other_neighbors(path, clips, make_published_clips(found).get("clips"))
-    if theirs != scale:
-        raise ModelFileError(f"{path}: expected a model of scale {scale}, got {theirs}")
-    try:
-        network.load_state_dict(state_dict)
-    except RuntimeError as error:
-        raise ModelFileError(f"{path}: its generator {what} does not fit: {error}") from None
-    return ()
-
-
-def _load_partial(network: nn.Module, path: Path) -> tuple[str, ...]:
-    theirs = read_model_file(path).state_dict if is_model_file(path) else _read_weights(path)
-    _refuse_quantized(path, theirs)
-    ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    fitting = {
-        name: theirs[name]
-        for name, tensor in ours.items()
-        if name in theirs and theirs[name].shape == tensor.shape
-    }
-    if not fitting:
-        raise ModelFileError(
-            f"{path}: no tensor fits by name and shape; it has {preview_names(theirs)}, "
-            f"the generator {preview_names(ours)}"
-        )
-    network.load_state_dict(fitting, strict=False)
-    kept = network.state_dict()  # buffers that are never saved count as known
-    return tuple(name for name in ours if name not in fitting and name in kept)
-
-
 def preview_names(names: Iterable[str]) -> str:
     """Return the first names of tensors, for a message."""
     shown = list(names)
     return ", ".join(shown[:MAX_NAMES]) + (", ..." if len(shown) > MAX_NAMES else "")
 
 
-def _refuse_other_options(path: Path, ours: GeneratorOptions, theirs: object) -> None:
-    """Refuse other options; some leave no trace in the weights, such as the size of a residual."""
-    if not isinstance(theirs, dict) or theirs.get("type") != ours.type:
-        return  # then the weights decide
-    for name, value in ours.model_dump(mode="json").items():
-        if name in theirs and theirs[name] != value:
-            raise ModelFileError(
-                f"{path}: expected a generator with {name} {value}, got {theirs[name]}"
-            )
-
-
-def _refuse_other_neighbors(path: Path, ours: Mapping[str, Any] | None, theirs: object) -> None:
-    if ours is None or not isinstance(theirs, dict):
-        return
-    for name in ("offsets", "edge", "alignment"):
-        if theirs.get(name) != ours[name]:
-            raise ModelFileError(
-                f"{path}: expected a model that learned with {name} {ours[name]} of its neighbors, "
-                f"as in datasets.window, got {theirs.get(name)}"
-            )
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights_of_others(path: Path) -> dict[str, Tensor]:
     """Return the weights in a file of others, in the form that our networks take."""
     state_dict = read_weights(path)
-    _refuse_quantized(path, state_dict)
+    refuse_quantized(path, state_dict)
     return add_branches(state_dict)
 
 
-def _refuse_quantized(path: Path, state_dict: dict[str, Tensor]) -> None:
+def refuse_quantized(path: Path, state_dict: Mapping[str, Tensor]) -> None:
     """Refuse quantized weights: they lack their factors, and would be taken as they are."""
     for name, tensor in state_dict.items():
         counts = name.rpartition(".")[2] in ("num_batches_tracked", "relative_position_index")
@@ -256,6 +170,14 @@ def _make_loaded(
             architecture=f"{network.arch} of BasicSR",
             size_multiple=network.size_multiple,
             tiling="discouraged",
+        )
+    if isinstance(network, SpandrelGenerator):
+        return replace(
+            loaded,
+            architecture=" ".join([network.arch, *network.tags]),
+            size_multiple=network.size_multiple,
+            tiling=network.tiling,
+            reduced_precisions=network.reduced_precisions,
         )
     return loaded
 

@@ -11,16 +11,15 @@ from spandrel import (
     MAIN_REGISTRY,
     ImageModelDescriptor,
     ModelDescriptor,
-    ModelTiling,
     UnsupportedModelError,
 )
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sr.errors import ModelFileError
 from sr.models.limit_building import limit_building
-from sr.models.loaded_model import LoadedGenerator, Tiling
+from sr.models.loaded_model import LoadedGenerator
 from sr.networks.receptive_radius import MAX_RADIUS
+from sr.networks.spandrel_network import TILING, pad_to_requirements
 
 _FAULTS_OF_BUILDING = (
     ArithmeticError,
@@ -33,12 +32,6 @@ _FAULTS_OF_BUILDING = (
     ValueError,
 )
 """What weights that only look like a network's make spandrel's builders raise."""
-
-_TILING: dict[ModelTiling, Tiling] = {
-    ModelTiling.SUPPORTED: "exact",
-    ModelTiling.DISCOURAGED: "discouraged",
-    ModelTiling.INTERNAL: "internal",
-}
 
 
 class SpandrelNetwork(nn.Module):
@@ -64,11 +57,7 @@ class SpandrelNetwork(nn.Module):
 
     def pad_to_fit(self, lr: Tensor) -> Tensor:
         """Return lr, (1, 3, H, W), padded below and at the right as spandrel does."""
-        height, width = lr.shape[-2:]
-        right, below = self._model.size_requirements.get_padding(width, height)
-        mirrored = (0, min(right, width - 1), 0, min(below, height - 1))
-        lr = functional.pad(lr, mirrored, "reflect") if any(mirrored) else lr
-        return functional.pad(lr, (0, right - mirrored[1], 0, below - mirrored[3]), "replicate")
+        return pad_to_requirements(lr, self._model.size_requirements.get_padding)
 
 
 def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
@@ -98,7 +87,7 @@ def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
         architecture=" ".join([name, *model.tags]),
         origin="recognized by spandrel",
         reduced_precisions=frozenset(dtype for dtype, good in allowed.items() if good),
-        tiling=_TILING[model.tiling],
+        tiling=TILING[model.tiling.name],
         size_multiple=model.size_requirements.multiple_of,
     )
 

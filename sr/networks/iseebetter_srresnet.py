@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 
-class _ResidualBlock(nn.Module):
+class ResidualBlock(nn.Module):
     """x + BN(conv(PReLU(BN(conv(x)))))."""
 
     def __init__(self, num_features: int) -> None:
@@ -54,11 +54,11 @@ class ISeeBetterSRResNet(nn.Module):
             raise ValueError(f"ISeeBetterSRResNet: expected a scale of 2, 4 or 8, got {scale}")
         self.scale = scale
         self.block1 = nn.Sequential(nn.Conv2d(3, num_features, 9, padding=4), nn.PReLU())
-        self.block2 = _ResidualBlock(num_features)
-        self.block3 = _ResidualBlock(num_features)
-        self.block4 = _ResidualBlock(num_features)
-        self.block5 = _ResidualBlock(num_features)
-        self.block6 = _ResidualBlock(num_features)
+        self.block2 = ResidualBlock(num_features)
+        self.block3 = ResidualBlock(num_features)
+        self.block4 = ResidualBlock(num_features)
+        self.block5 = ResidualBlock(num_features)
+        self.block6 = ResidualBlock(num_features)
         self.block7 = nn.Sequential(nn.Conv2d(num_features, num_features, 3, padding=1), nn.PReLU())
         stages = [_Upsampling(num_features) for _ in range(scale.bit_length() - 1)]
         self.block8 = nn.Sequential(*stages, nn.Conv2d(num_features, 3, 9, padding=4))

@@ -3,7 +3,9 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from sr.optim.tensor_lists import copy_tensors
 
 
 class Ema:
@@ -22,7 +24,7 @@ class Ema:
     def update(self, network: nn.Module, num_updates: int) -> None:
         """num_updates: updates made before this one."""
         decay = min(self.decay, (1 + num_updates) / (10 + num_updates))
-        for mean, weight in zip(self.network.parameters(), network.parameters(), strict=True):
-            mean.lerp_(weight, 1 - decay)
-        for kept, buffer in zip(self.network.buffers(), network.buffers(), strict=True):
-            kept.copy_(buffer)
+        means = list[Tensor](self.network.parameters())
+        if means:
+            torch._foreach_lerp_(means, list[Tensor](network.parameters()), 1 - decay)
+        copy_tensors(self.network.buffers(), network.buffers())

@@ -71,25 +71,31 @@ class Muon(Optimizer):
             if weight.grad is not None:
                 same_shape[weight.shape].append(weight)
         for weights in same_shape.values():
-            momenta = [self._nesterov(weight, group["momentum"]) for weight in weights]
-            updates = orthogonalize(torch.stack(momenta).flatten(2))
+            momenta = self._nesterov(weights, group["momentum"])
+            updates = orthogonalize(momenta.flatten(2))
             rows, columns = updates.shape[1:]
             factor = group["lr"] * max(1.0, rows / columns) ** 0.5
-            for weight, update in zip(weights, updates, strict=True):
-                weight.sub_(update.reshape(weight.shape), alpha=factor)
+            updates = _match_layout(updates.reshape(momenta.shape), weights[0])
+            torch._foreach_sub_(list[Tensor](weights), list(updates), alpha=factor)
 
-    def _nesterov(self, weight: nn.Parameter, momentum: float) -> Tensor:
-        assert weight.grad is not None
-        state = self.state[weight]
-        if not state:
-            state["momentum"] = torch.zeros_like(weight, memory_format=torch.contiguous_format)
-        mean: Tensor = state["momentum"]
-        mean.lerp_(weight.grad, 1 - momentum)
-        return weight.grad.lerp(mean, momentum)
+    def _nesterov(self, weights: Sequence[nn.Parameter], momentum: float) -> Tensor:
+        """Return (N, *shape) of N weights of one shape, contiguous, as their running means are."""
+        means: list[Tensor] = []
+        for weight in weights:
+            state = self.state[weight]
+            if not state:
+                state["momentum"] = torch.zeros_like(weight, memory_format=torch.contiguous_format)
+            means.append(state["momentum"])
+        gradients = torch.stack(_list_gradients(weights)).contiguous()
+        each = list(gradients)
+        torch._foreach_lerp_(means, each, 1 - momentum)
+        torch._foreach_lerp_(each, means, momentum)
+        return gradients
 
     def _adamw_step(self, group: dict[str, Any]) -> None:
         """Kingma and Ba 2015, algorithm 1."""
         beta1, beta2 = group["betas"]
+        same_step: defaultdict[int, list[nn.Parameter]] = defaultdict(list)
         for weight in group["params"]:
             if weight.grad is None:
                 continue
@@ -99,11 +105,30 @@ class Muon(Optimizer):
                 state["mean"] = torch.zeros_like(weight)
                 state["square"] = torch.zeros_like(weight)
             state["step"] += 1
-            state["mean"].lerp_(weight.grad, 1 - beta1)
-            state["square"].lerp_(weight.grad.square(), 1 - beta2)
-            mean = state["mean"] / (1 - beta1 ** state["step"])
-            root = (state["square"] / (1 - beta2 ** state["step"])).sqrt()
-            weight.sub_(mean / (root + ADAMW_EPSILON), alpha=group["lr"])
+            same_step[state["step"]].append(weight)
+        for step, weights in same_step.items():
+            gradients = _list_gradients(weights)
+            means = [self.state[weight]["mean"] for weight in weights]
+            squares = [self.state[weight]["square"] for weight in weights]
+            torch._foreach_lerp_(means, gradients, 1 - beta1)
+            torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - beta2)
+            roots = torch._foreach_div(squares, 1 - beta2**step)
+            torch._foreach_sqrt_(roots)
+            torch._foreach_add_(roots, ADAMW_EPSILON)
+            updates = torch._foreach_div(means, 1 - beta1**step)
+            torch._foreach_div_(updates, roots)
+            torch._foreach_sub_(list[Tensor](weights), updates, alpha=group["lr"])
+
+
+def _list_gradients(weights: Sequence[nn.Parameter]) -> list[Tensor]:
+    return [weight.grad for weight in weights if weight.grad is not None]
+
+
+def _match_layout(updates: Tensor, weight: Tensor) -> Tensor:
+    """Lay (N, *shape) out in memory as the weight is, or torch would subtract one by one."""
+    if weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+        return updates.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    return updates.contiguous()
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:

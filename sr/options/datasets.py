@@ -140,6 +140,16 @@ TrainingSourceOptions = Annotated[
 ]
 
 
+class PoolOptions(Section):
+    """A pool of the latest pairs, from which the crops of each batch are drawn."""
+
+    size: PositiveInt = 180
+    """Pairs in the pool, rounded up to whole batches; per process."""
+    uses: PositiveInt = 1
+    """How often a pair is used on average. With N, workers make a batch only for every N-th, which
+    trains faster where they are too slow, at the price of less variety."""
+
+
 class TrainingData(Section):
     """Training data and batches."""
 
@@ -163,6 +173,10 @@ class TrainingData(Section):
     """Flip crops horizontally and vertically at random."""
     transposes: bool = True
     """Swap rows and columns at random (with flips: all eight orientations)."""
+    pool: PoolOptions | None = None
+    """Draw batches from a pool of pairs, as Real-ESRGAN does. There, all crops of a batch are
+    degraded alike, and a pool mixes them; here they never are, so only `pool.uses` above 1 helps.
+    """
     num_workers: NonNegativeInt = 1
     """Processes that prepare batches; 0 prepares them in the training process."""
     cache_gib: NonNegativeFloat = 16.0
@@ -196,6 +210,21 @@ class TrainingData(Section):
         return self
 
     @model_validator(mode="after")
+    def _pool_holds_a_batch_of_images(self) -> Self:
+        if self.pool is None:
+            return self
+        if isinstance(self.source, ClipSource):
+            raise ValueError(
+                f"pool: expected a source of images, got {self.source.type}, whose samples belong "
+                "together"
+            )
+        if self.pool.size < self.batch_size:
+            raise ValueError(
+                f"pool.size: expected at least batch_size, {self.batch_size}, got {self.pool.size}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _residuals_are_of_images(self) -> Self:
         if isinstance(self.source, ClipSource) and self.detail_measure == "residual":
             raise ValueError("detail_measure: expected gradient for clips, got residual")
@@ -209,6 +238,23 @@ class ValidationData(Section):
     """Name in logs."""
     source: DatasetOptions
     """Where the images are."""
+    degradation: DegradationOptions | None = None
+    """Random degradation of each image, drawn from its name and so the same every time; none stays
+    clean. null: lr as in the source."""
+
+    @model_validator(mode="after")
+    def _only_hr_folders_are_degraded(self) -> Self:
+        if self.degradation is not None and self.degradation.on_device:
+            raise ValueError(
+                "degradation.on_device: expected false in validation, whose images are degraded "
+                "once, got true"
+            )
+        if self.degradation is not None and not isinstance(self.source, HRFolders):
+            raise ValueError(
+                "degradation makes lr from hr: expected source.type HRFolders, got "
+                f"{self.source.type!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _images_keep_their_size(self) -> Self:

@@ -83,6 +83,11 @@ class StageOptions(Section):
 class _Preset(Section):
     """Degradations whose stages have defaults of their own."""
 
+    on_device: bool = False
+    """Degrade whole batches on the GPU instead of each crop in a worker process, which then only
+    reads and crops: for GPUs that wait for workers. Parameters of each crop are the same; results
+    differ in the noise and, by rounding, in JPEG. WebP stays on the CPU. Slower on CPUs."""
+
     @field_validator("first", "second", "only", mode="before", check_fields=False)
     @classmethod
     def _keep_other_defaults(cls, stage: Any, info: ValidationInfo) -> Any:

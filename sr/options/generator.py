@@ -151,6 +151,17 @@ class BasicSROptions(Section):
     """Its keyword arguments, as in BasicSR's `network_g`; without scale and channels."""
 
 
+class SpandrelOptions(Section):
+    """A network of spandrel's registry: SwinIR, HAT, DAT, RealPLKSR, RCAN, OmniSR, ATD and others
+    (docs/training.md)."""
+
+    type: Literal["Spandrel"]
+    arch: str
+    """Name of its class, for instance HAT."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of its constructor; without scale and channels."""
+
+
 GeneratorOptions = Annotated[
     SRResNetOptions
     | MSRResNetOptions
@@ -162,13 +173,43 @@ GeneratorOptions = Annotated[
     | DBPNOptions
     | RBPNOptions
     | ISeeBetterSRResNetOptions
-    | BasicSROptions,
+    | BasicSROptions
+    | SpandrelOptions,
     Field(discriminator="type"),
 ]
 
+WITH_BLOCKS = (
+    "SRResNet",
+    "MSRResNet",
+    "EDSR",
+    "RRDBNet",
+    "SPAN",
+    "RLFN",
+    "DBPN",
+    "RBPN",
+    "ISeeBetterSRResNet",
+)
+"""Generators made of blocks, which gradient checkpointing needs."""
+
 SCALES: dict[str, tuple[int, ...]] = {
+    "SRResNet": (1, 2, 3, 4, 8),
+    "Compact": (1, 2, 3, 4, 8),
+    "SPAN": (1, 2, 3, 4, 8),
+    "RLFN": (1, 2, 3, 4, 8),
     "BasicSR": (1, 2, 3, 4, 8),
+    "Spandrel": (1, 2, 3, 4, 8),
     "RRDBNet": (1, 2, 4, 8),
     "ISeeBetterSRResNet": (2, 4, 8),
 }
-"""Scales of the generators that do not support all of 2, 3, 4 and 8."""
+"""Scales of the generators whose scales are not 2, 3, 4 and 8."""
+
+
+def name_network(options: GeneratorOptions) -> str:
+    """Return what a generator is called in messages."""
+    match options:
+        case BasicSROptions():
+            return f"{options.arch} of BasicSR"
+        case SpandrelOptions():
+            return f"{options.arch} of spandrel"
+        case _:
+            return options.type

@@ -25,7 +25,7 @@ from sr.options.schema import Options
 
 _SECTIONS = ("network_g", "datasets", "train")
 _GAN_MODELS = ("SRGANModel", "ESRGANModel", "RealESRGANModel")
-_MODELS = {name: name for name in ("SRModel", "RealESRNetModel", *_GAN_MODELS)}
+_MODELS = {name: name for name in ("SRModel", "SwinIRModel", "RealESRNetModel", *_GAN_MODELS)}
 _SHARPENING = ("gt_usm", "l1_gt_usm", "percep_gt_usm", "gan_gt_usm")
 
 

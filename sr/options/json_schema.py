@@ -34,7 +34,7 @@ def _list_sections(section: type[Section]) -> Iterator[type[Section]]:
 
 def _describe_keys(properties: dict[str, Any], section: type[Section]) -> None:
     """Enter what the docstrings say; pydantic would read them at each start of the program."""
-    for kind in section.__mro__[::-1]:
+    for kind in section.__mro__:  # what a class says of an inherited key comes first
         if issubclass(kind, Section):
             for name, text in read_docstrings(kind).items():
                 key = section.model_fields[name].alias or name

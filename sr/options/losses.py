@@ -1,85 +1,42 @@
-"""Options of the loss terms, each a union discriminated by `type`."""
+"""Options of the generator's loss: its terms, and how they are weighted."""
 
-import re
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from sr.options.base import Section
+from sr.options.feature_losses import (
+    ContextualOptions,
+    ContrastiveOptions,
+    DistributionOptions,
+    DISTSOptions,
+    HighFrequencyOptions,
+    LPIPSOptions,
+    PerceptualOptions,
+)
+from sr.options.image_losses import (
+    ColorOptions,
+    FrequencyOptions,
+    GradientVarianceOptions,
+    LDLOptions,
+    MSSSIML1Options,
+    MSSSIMOptions,
+    PixelOptions,
+    S3IMOptions,
+    TermOptions,
+    TotalVariationOptions,
+    WaveletOptions,
+)
 
 
-class L1Options(Section):
-    """Mean absolute difference."""
-
-    type: Literal["L1"]
-    weight: PositiveFloat = 1.0
-    """Factor of this term in the total loss."""
-
-
-class MSEOptions(Section):
-    """Mean squared difference."""
-
-    type: Literal["MSE"]
-    weight: PositiveFloat = 1.0
-    """Factor of this term in the total loss."""
-
-
-class CharbonnierOptions(Section):
-    """Mean of sqrt(difference^2 + epsilon^2), a smooth L1."""
-
-    type: Literal["Charbonnier"]
-    weight: PositiveFloat = 1.0
-    """Factor of this term in the total loss."""
-    epsilon: PositiveFloat = 1e-3
-    """Width of the rounded tip, in units of the [0, 1] range."""
-
-
-PixelOptions = Annotated[L1Options | MSEOptions | CharbonnierOptions, Field(discriminator="type")]
-
-
-FeatureWeights = Literal["torchvision", "random"] | Path
-"""torchvision's ImageNet weights (downloaded once), random ones, or a local file."""
-
-_VGG_CONVOLUTIONS = {"VGG16": (2, 2, 3, 3, 3), "VGG19": (2, 2, 4, 4, 4)}  # per block
-
-
-class PerceptualOptions(Section):
-    """Distance of features of a VGG network, Johnson et al. 2016."""
-
-    type: Literal["VGG16", "VGG19"]
-    """Network whose features are compared."""
-    layers: dict[str, PositiveFloat] = Field(min_length=1)
-    """Layers with their weights; conv5_4 is before, relu5_4 after the activation."""
-    weight: PositiveFloat = 1.0
-    """Factor of this term in the total loss."""
-    criterion: Literal["L1", "MSE"] = "L1"
-    """Distance of two feature maps."""
-    weights: FeatureWeights = "torchvision"
-    """torchvision: ImageNet, downloaded once. Or a local safetensors or pth file with
-    torchvision's key names; or `random`, for tests."""
-
-    @model_validator(mode="after")
-    def _layers_exist(self) -> Self:
-        for name in self.layers:
-            match = re.fullmatch(r"(?:conv|relu)([1-5])_([1-4])", name)
-            if match is None or int(match[2]) > _VGG_CONVOLUTIONS[self.type][int(match[1]) - 1]:
-                counts = _VGG_CONVOLUTIONS[self.type]
-                last = ", ".join(f"{block}_{count}" for block, count in enumerate(counts, start=1))
-                raise ValueError(
-                    f"layers: expected conv or relu and block_number, up to {last} for "
-                    f"{self.type}, got {name!r}"
-                )
-        return self
-
-
-class AdversarialOptions(Section):
+class AdversarialOptions(TermOptions):
     """Adversarial term."""
 
     type: Literal["standard", "least_squares", "hinge", "wasserstein", "relativistic_average"]
     """Loss function of the logits. standard: SRGAN's; relativistic_average: ESRGAN's."""
-    weight: PositiveFloat
-    """Factor of this term in the total loss."""
+    weight: NonNegativeFloat
+    """Factor of this term in the total loss. 0 trains the discriminator alone, for
+    losses.contrastive."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     """The discriminator's target for hr is 1 minus this; not with hinge and wasserstein."""
     r1_weight: NonNegativeFloat = 0.0
@@ -96,42 +53,14 @@ class AdversarialOptions(Section):
         return self
 
 
-class TotalVariationOptions(Section):
-    """Differences of neighboring pixels of sr; has a smoothing effect."""
-
-    type: Literal["squared", "absolute"]
-    """Function of the differences; squared mostly smooths large ones."""
-    weight: PositiveFloat
-    """Factor of this term in the total loss; does not depend on the crop's size."""
-
-
-class MSSSIMOptions(Section):
-    """1 - MS-SSIM, Snell et al. 2017."""
-
-    weight: PositiveFloat
-    """Factor of this term in the total loss."""
-
-
-class LPIPSOptions(Section):
-    """LPIPS, Zhang et al. 2018."""
-
-    network: Literal["AlexNet", "VGG16"] = "VGG16"
-    """Network whose features are compared."""
-    weight: PositiveFloat
-    """Factor of this term in the total loss."""
-    weights: FeatureWeights = "torchvision"
-    """As in the perceptual term; those of `network`."""
-
-
-class TemporalOptions(Section):
+class TemporalOptions(TermOptions):
     """Temporal consistency of two consecutive results, after Lai et al. 2018. Batches then
     contain two references of each clip; needs a source of clips and datasets.window."""
 
     weight: PositiveFloat
-    """Factor of this term in the total loss."""
 
 
-class TeacherOptions(Section):
+class TeacherOptions(TermOptions):
     """Distance of sr and what a trained model, the teacher, makes of the same input."""
 
     model: str = Field(min_length=1)
@@ -139,8 +68,6 @@ class TeacherOptions(Section):
     and of single images."""
     criterion: Literal["L1", "MSE", "Charbonnier"] = "L1"
     """Distance of two results, pixel by pixel."""
-    weight: PositiveFloat = 1.0
-    """Factor of this term in the total loss."""
     inputs: tuple[Literal["lr", "zoomed"], ...] = ("lr",)
     """What both upscale: lr; with `zoomed` also parts of hr of lr's size, of which there is no
     original (Zhang et al. 2023). Each step then upscales twice as many crops."""
@@ -152,6 +79,15 @@ class TeacherOptions(Section):
                 f"inputs: expected [lr] or [lr, zoomed], got [{', '.join(self.inputs)}]"
             )
         return self
+
+
+class UncertaintyOptions(Section):
+    """Learned weights after Kendall et al. 2018: the sum of exp(-s) * weight * term + s over the
+    terms that lead to the original by themselves (pixel, perceptual, ms_ssim, ms_ssim_l1, lpips,
+    dists, frequency), s learned for each from 0 on. All other weights stay as they are."""
+
+    learning_rate: PositiveFloat = 1e-3
+    """Of Adam, for s; constant. s stays within -4 and 4."""
 
 
 class LossesOptions(Section):
@@ -167,18 +103,74 @@ class LossesOptions(Section):
     """Smoothness of sr."""
     ms_ssim: MSSSIMOptions | None = None
     """Structural distance of sr and hr."""
+    ms_ssim_l1: MSSSIML1Options | None = None
+    """Structural distance and L1 in one term."""
     lpips: LPIPSOptions | None = None
     """Learned perceptual distance of sr and hr."""
+    dists: DISTSOptions | None = None
+    """Learned perceptual distance that tolerates another sample of the same texture."""
+    frequency: FrequencyOptions | None = None
+    """Distance of sr and hr in the Fourier domain."""
+    wavelet: WaveletOptions | None = None
+    """Distance of sr and hr in high frequencies."""
+    color: ColorOptions | None = None
+    """Distance of the averaged colors of sr and hr."""
+    gradient_variance: GradientVarianceOptions | None = None
+    """Sharpness of sr where hr is sharp."""
+    s3im: S3IMOptions | None = None
+    """Structural distance over random pixels."""
+    ldl: LDLOptions | None = None
+    """Distance of sr and hr where there are artifacts."""
+    contextual: ContextualOptions | None = None
+    """Distance of sr and hr as sets of features."""
+    high_frequency: HighFrequencyOptions | None = None
+    """Distance of sr and hr in high frequencies of features."""
+    distribution: DistributionOptions | None = None
+    """Divergence of the features of sr and hr."""
+    contrastive: ContrastiveOptions | None = None
+    """Nearness of sr to hr, compared with blurred images."""
     temporal: TemporalOptions | None = None
     """Flicker of consecutive results; for clips."""
     teacher: TeacherOptions | None = None
     """Distance of sr and a teacher's result: knowledge distillation."""
+    uncertainty: UncertaintyOptions | None = None
+    """Learns the weights of terms during the run."""
+
+    @property
+    def terms(self) -> dict[str, TermOptions]:
+        """The terms that are there, by key."""
+        return {name: term for name, term in self if isinstance(term, TermOptions)}
+
+    @property
+    def targets(self) -> dict[str, TermOptions]:
+        """Those of the terms that lead to the original by themselves."""
+        return {name: term for name, term in self.terms.items() if term.is_target}
 
     @model_validator(mode="after")
     def _has_a_target(self) -> Self:
-        if not any((self.pixel, self.perceptual, self.ms_ssim, self.lpips, self.teacher)):
+        if not self.targets and self.teacher is None:
             raise ValueError(
-                "expected a term that compares sr with hr (pixel, perceptual, ms_ssim or lpips) or "
-                "with a teacher's result (teacher)"
+                "expected a term that compares sr with hr (pixel, perceptual, ms_ssim, ms_ssim_l1, "
+                "lpips, dists or frequency) or with a teacher's result (teacher)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _discriminator_has_a_use(self) -> Self:
+        if self.contrastive is not None and self.adversarial is None:
+            raise ValueError(
+                "contrastive: expected losses.adversarial too, which trains the discriminator, got "
+                "none; its weight may be 0"
+            )
+        if self.contrastive is None and self.adversarial and not self.adversarial.weight:
+            raise ValueError("adversarial.weight: expected above 0 without contrastive, got 0")
+        return self
+
+    @model_validator(mode="after")
+    def _learned_weights_have_a_choice(self) -> Self:
+        if self.uncertainty is not None and len(self.targets) < 2:
+            raise ValueError(
+                "uncertainty: expected two or more of pixel, perceptual, ms_ssim, ms_ssim_l1, "
+                f"lpips, dists and frequency, got {', '.join(self.targets) or 'none'}"
             )
         return self

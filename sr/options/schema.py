@@ -11,14 +11,16 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from sr.options.base import Section
 from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles
-from sr.options.datasets import DatasetsOptions
+from sr.options.datasets import DatasetsOptions, PairedFolders
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
+    SRGANDiscriminatorOptions,
     UNetDiscriminatorOptions,
 )
-from sr.options.generator import SCALES, GeneratorOptions, RBPNOptions
-from sr.options.losses import FeatureWeights, LossesOptions
+from sr.options.feature_losses import FeatureWeights
+from sr.options.generator import SCALES, WITH_BLOCKS, GeneratorOptions, RBPNOptions
+from sr.options.losses import LossesOptions
 from sr.options.train import TrainOptions
 
 
@@ -58,8 +60,8 @@ class Options(Section):
     """Name of the run's folder; has no other effect."""
     seed: NonNegativeInt = 0
     """Seed of initialization, order of images, crops and flips."""
-    scale: Literal[2, 3, 4, 8]
-    """Upscaling factor."""
+    scale: Literal[1, 2, 3, 4, 8]
+    """Upscaling factor; 1 restores (noise, JPEG, blur) at the same size."""
     generator: GeneratorOptions
     """The network that is trained to upscale."""
     discriminator: DiscriminatorOptions | None = None
@@ -78,6 +80,35 @@ class Options(Section):
                 f"scale: expected one of {', '.join(map(str, allowed))} for {self.generator.type}, "
                 f"got {self.scale}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _checkpointed_generator_has_blocks(self) -> Self:
+        if self.train.gradient_checkpointing and self.generator.type not in WITH_BLOCKS:
+            raise ValueError(
+                "train.gradient_checkpointing: expected a generator with known blocks, one of "
+                f"{', '.join(WITH_BLOCKS)}; got {self.generator.type}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _restoration_has_something_to_restore(self) -> Self:
+        if self.scale > 1:
+            return self
+        expected = "expected a degradation, or PairedFolders, at scale 1"
+        train = self.datasets.train
+        if train.degradation is None and not isinstance(train.source, PairedFolders):
+            raise ValueError(f"datasets.train: {expected}: lr would be hr itself")
+        if train.detail_measure == "residual":
+            raise ValueError(
+                "datasets.train.detail_measure: expected gradient at scale 1, where bicubic "
+                "upscaling has no residual"
+            )
+        for data in self.datasets.validation:
+            if data.degradation is None and not isinstance(data.source, PairedFolders):
+                raise ValueError(
+                    f"datasets.validation {data.name!r}: {expected}: lr would be hr itself"
+                )
         return self
 
     @model_validator(mode="after")
@@ -160,22 +191,33 @@ class Options(Section):
 
     @model_validator(mode="after")
     def _crop_size_fits_losses(self) -> Self:
-        losses, crop_size = self.losses, self.datasets.train.crop_size
-        least = {}
-        if losses.ms_ssim:
-            least["losses.ms_ssim"] = 11
-        if losses.lpips:
-            least["losses.lpips"] = 31 if losses.lpips.network == "AlexNet" else 16
-        if losses.perceptual:
-            # conv5_4 comes after four halvings.
-            blocks = [int(name[4]) for name in losses.perceptual.layers]
-            least["losses.perceptual"] = 2 ** (max(blocks) - 1)
-        for name, size in least.items():
-            if crop_size < size:
+        crop_size = self.datasets.train.crop_size
+        for name, term in self.losses.terms.items():
+            if crop_size < term.least_crop_size:
                 raise ValueError(
-                    f"datasets.train.crop_size: expected at least {size} for {name}, "
-                    f"got {crop_size}"
+                    f"datasets.train.crop_size: expected at least {term.least_crop_size} for "
+                    f"losses.{name}, got {crop_size}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _compared_networks_exist(self) -> Self:
+        if self.losses.ldl is not None and not self.train.ema_decay:
+            raise ValueError(
+                "losses.ldl: expected train.ema_decay above 0, because it compares with the "
+                "averaged weights, got 0"
+            )
+        contrastive, last = self.losses.contrastive, 9
+        match self.discriminator:
+            case PatchGANOptions(num_layers=num_layers):
+                last = num_layers + 1
+            case SRGANDiscriminatorOptions():
+                last = 7
+        if contrastive is not None and contrastive.layer > last:
+            raise ValueError(
+                f"losses.contrastive.layer: expected at most {last}, the last convolution of this "
+                f"discriminator, got {contrastive.layer}"
+            )
         return self
 
     @model_validator(mode="after")

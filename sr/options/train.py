@@ -120,7 +120,20 @@ class GANOptions(Section):
     """Its updates per such step, each with other images."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of its gradient; null: no clipping."""
+    initial_discriminator: Path | None = None
+    """File with the discriminator's initial weights: published ones, or the .state file of a run
+    with the same discriminator."""
+    initial_partial: bool = False
+    """Load only weights of `initial_discriminator` whose names and shapes match."""
     monitor: MonitorOptions = MonitorOptions()
+
+    @model_validator(mode="after")
+    def _a_part_is_of_something(self) -> Self:
+        if self.initial_partial and self.initial_discriminator is None:
+            raise ValueError(
+                "initial_partial: expected initial_discriminator, the file to load from, got none"
+            )
+        return self
 
 
 class TrainOptions(Section):
@@ -153,11 +166,16 @@ class TrainOptions(Section):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
     """auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Precision of the networks; losses are fp32. auto: bf16 if the hardware supports it."""
+    """Precision of the networks; losses are fp32. auto: bf16 if the hardware supports it. On NVIDIA
+    GPUs from Ampere on, convolutions of fp32 are TF32 in training, R1 included, but not in
+    validation."""
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     """Memory layout of activations. auto: channels_last with bf16 and fp16."""
     compile: bool = False
-    """Use torch.compile: a minute at the start, faster steps later."""
+    """Use torch.compile for the generator: a minute at the start, faster steps later."""
+    gradient_checkpointing: bool = False
+    """Compute the activations of the generator's blocks again in the backward pass instead of
+    keeping them: less memory, a third more time per step, the same gradients."""
     checkpoint_interval: PositiveInt = 1000
     """Steps between two checkpoints."""
     keep_last: PositiveInt = 3

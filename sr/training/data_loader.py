@@ -1,7 +1,7 @@
 """Options -> the batches of a run: images decoded once, crops by worker processes."""
 
-import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from sr.build_data import (
     build_degradation,
@@ -24,11 +24,18 @@ from sr.data.crops import (
     CropDataset,
     CropSettings,
     ZoomedCropDataset,
+    collate_crops,
+    degrade_batch,
 )
+from sr.data.hr_only import HRImage
+from sr.data.paired import PairedImage
+from sr.data.pool import count_held_batches, draw_from_pool
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source, refuse_small_images
+from sr.device import DeviceError
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
+from sr.training.distributed import name_machine, wait_for_everyone
 from sr.training.steps import Batch
 from sr.training.validate import MIN_SIDE, ValidationSets
 from sr.training.worker_signals import block_signals, start_worker
@@ -41,6 +48,12 @@ def find_sources(
 
     device: of what measures flow. Raises DataError naming all faults.
     """
+    degradation = options.datasets.train.degradation
+    if degradation is not None and degradation.on_device and device.type == "mps":
+        raise DeviceError(
+            "datasets.train.degradation.on_device: expected a CUDA GPU or the CPU, got mps, which "
+            "draws no Poisson noise"
+        )
     sources = find_training_sources(options, device)
     refuse_small_images(sources, options.datasets.train.crop_size, "the crop")
     sets: ValidationSets = find_validation_sources(options, device)
@@ -60,8 +73,24 @@ def decode_sources(
     file = _get_cache_path(folder)
     if accelerator.is_local_main_process:
         write_index(fill_cache(sources, file, int(cache_gib * 2**30)))
-    accelerator.wait_for_everyone()
+    wait_for_everyone(accelerator)
     return open_cache(sources, file)
+
+
+def describe_cache(cached: SourceCache[Any], kind: str) -> str:
+    """Return how many sources were prepared, and how many are decoded at each use."""
+    text = ""
+    prepared = sum(
+        isinstance(source, HRImage | PairedImage) and source.num_bytes == 0
+        for source in cached.sources
+    )
+    if prepared:
+        text += f" ({prepared} prepared)"
+    decoded = sum(source.num_bytes > 0 for source in cached.sources[len(cached.blocks) :])
+    if decoded:
+        advice = " or use sr-data prepare" if kind == "images" else ""
+        text += f" ({decoded} not cached: raise datasets.train.cache_gib{advice})"
+    return text
 
 
 def delete_decoded(folder: Path) -> None:
@@ -72,15 +101,19 @@ def delete_decoded(folder: Path) -> None:
 
 
 def load_batches(
-    options: Options, cached: SourceCache[Any], accelerator: Accelerator, step: int
+    options: Options, cached: SourceCache[Any], accelerator: Accelerator, draws: int
 ) -> Iterator[Batch]:
-    """Give this process's batches after `step` steps, without end, made by worker processes."""
+    """Give this process's batches, without end, made by worker processes.
+
+    draws: made before, by all processes.
+    """
     crops = load_crops(
         options,
         cached,
+        accelerator.device,
         num_workers=options.datasets.train.num_workers,
-        first_batch=step * count_batches_per_step(options) * accelerator.num_processes
-        + accelerator.process_index,
+        first_draw=draws,
+        first_batch=accelerator.process_index,
         stride=accelerator.num_processes,
         pin_memory=accelerator.device.type == "cuda",
     )
@@ -95,7 +128,7 @@ def load_first_batches(
 
     Made here and now: no worker goes on with further ones.
     """
-    crops = islice(load_crops(options, cached, num_workers=0), count)
+    crops = islice(load_crops(options, cached, accelerator.device, num_workers=0), count)
     channels_last = uses_channels_last(options, accelerator)
     return [_make_batch(crop, accelerator.device, channels_last) for crop in crops]
 
@@ -103,21 +136,55 @@ def load_first_batches(
 def load_crops(
     options: Options,
     cached: SourceCache[Any],
+    device: torch.device,
     *,
     num_workers: int,
+    first_draw: int = 0,
     first_batch: int = 0,
     stride: int = 1,
     pin_memory: bool = False,
 ) -> Iterator[Crop]:
-    """Give batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when needed."""
+    """Give batches of crops without end; see `EndlessBatchSampler`. 0 workers: made when needed.
+
+    device: where batches are degraded that workers have only planned to.
+    """
     data = options.datasets.train
+    pool, size = data.pool, data.batch_size
+    if pool is not None:  # counts in batches of the present size, from the run's start
+        first_batch += first_draw // (size * stride) * stride
+        drawn, first_draw = first_batch, 0
+        local, process = divmod(first_batch, stride)
+        oldest = max(0, local // pool.uses - count_held_batches(pool.size, size) + 1)
+        first_batch = oldest * stride + process
+    sampler = _make_sampler(options, cached, first_draw, first_batch, stride)
+    loader = _make_loader(options, cached, sampler, num_workers, pin_memory)
+    with block_signals():
+        fresh = map(partial(degrade_batch, device=device), iter(loader))
+    if pool is None:
+        return fresh
+    return draw_from_pool(fresh, pool.size, pool.uses, size, options.seed, drawn, stride)
+
+
+def _make_sampler(
+    options: Options, cached: SourceCache[Any], first_draw: int, first_batch: int, stride: int
+) -> EndlessBatchSampler:
     groups = cached.sources.groups if isinstance(cached.sources, Mixture) else ()
-    loader: DataLoader[Crop] = DataLoader(
+    size, seed = options.datasets.train.batch_size, options.seed
+    return EndlessBatchSampler(len(cached), size, seed, first_batch, stride, groups, first_draw)
+
+
+def _make_loader(
+    options: Options,
+    cached: SourceCache[Any],
+    sampler: EndlessBatchSampler,
+    num_workers: int,
+    pin_memory: bool,
+) -> DataLoader[Crop]:
+    data = options.datasets.train
+    return DataLoader(
         _make_dataset(options, cached),
-        batch_sampler=EndlessBatchSampler(
-            len(cached), data.batch_size, options.seed, first_batch, stride, groups
-        ),
-        collate_fn=collate_clips if isinstance(data.source, ClipSource) else default_collate,
+        batch_sampler=sampler,
+        collate_fn=collate_clips if isinstance(data.source, ClipSource) else collate_crops,
         num_workers=num_workers,
         pin_memory=pin_memory,
         prefetch_factor=4 if num_workers else None,
@@ -125,8 +192,6 @@ def load_crops(
         # Forked workers would hang: libvips has started threads in this process.
         multiprocessing_context="spawn" if num_workers else None,
     )
-    with block_signals():
-        return iter(loader)
 
 
 def count_batches_per_step(options: Options) -> int:
@@ -144,7 +209,7 @@ def uses_channels_last(options: Options, accelerator: Accelerator) -> bool:
 
 def _get_cache_path(folder: Path) -> Path:
     """Return the file of decoded images; machines that share the folder have one each."""
-    return folder / f"images.{os.environ.get('GROUP_RANK', '0')}.bin"
+    return folder / f"images.{name_machine()}.bin"
 
 
 def _make_dataset(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
@@ -167,8 +232,15 @@ def _make_crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
     if isinstance(data.source, ClipSource):
         windows = build_window_settings(options)
         return ClipCropDataset(cached, options.scale, settings, windows, options.seed)
-    degradation = None if data.degradation is None else build_degradation(data.degradation)
-    return CropDataset(cached, options.scale, settings, options.seed, degradation)
+    chosen = data.degradation
+    return CropDataset(
+        cached,
+        options.scale,
+        settings,
+        options.seed,
+        None if chosen is None else build_degradation(chosen),
+        on_device=chosen is not None and chosen.on_device,
+    )
 
 
 def _make_batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,21 @@ from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
 from sr.data.contact_sheet import write_contact_sheet
 from sr.data.sources import Source, raise_faults
-from sr.device import name_precision, resolve_device, resolve_precision
+from sr.device import name_precision, resolve_device, resolve_precision, tune_convolutions
 from sr.errors import UserError
 from sr.io.image_formats import ImageError
 from sr.losses.combined import CombinedLoss
-from sr.memory import measure_peak_gib
+from sr.memory import (
+    count_usable_bytes,
+    is_out_of_memory,
+    measure_peak_bytes,
+    measure_peak_gib,
+    release_memory,
+)
 from sr.options.clips import ClipSource
+from sr.options.generator import name_network
 from sr.options.schema import Options
+from sr.training.batch_fit import describe_fit, measure_fit
 from sr.training.data_loader import (
     count_batches_per_step,
     find_sources,
@@ -34,7 +43,7 @@ from sr.training.distributed import count_processes, make_accelerator
 from sr.training.gradient_check import format_gradients, measure_gradients
 from sr.training.logging import format_duration
 from sr.training.run_folder import name_os_errors
-from sr.training.setup import make_loss, make_state, make_teacher
+from sr.training.setup import check_files, make_loss, make_state, make_teacher
 from sr.training.state import GANState, TrainState
 from sr.training.steps import Batch, train_step
 from sr.training.validate import ValidationSets, validate
@@ -56,6 +65,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         )
     device = resolve_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
+    check_files(options)
     sources, sets = find_sources(options, device)
     decode_all([*sources, *(source for part in sets.values() for source in part)])
     count = sum(len(part) for part in sets.values())
@@ -65,7 +75,7 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
     accelerator = make_accelerator(device, dtype)
     state, _ = make_state(options, accelerator, state_file=None)
     size = _describe_size(state.generator.network)
-    report(f"generator: {options.generator.type} x{options.scale}, {size}")
+    report(f"generator: {name_network(options.generator)} x{options.scale}, {size}")
     if state.gan is not None and options.discriminator is not None:
         size = _describe_size(state.gan.discriminator.network)
         report(f"discriminator: {options.discriminator.type}, {size}")
@@ -73,40 +83,110 @@ def dry_run(options: Options, report: Callable[[str], None]) -> None:
         about = teacher.description
         report(f"teacher: {about['file']}, {about['architecture']}, {_describe_size(teacher)}")
     loss = make_loss(options, state, teacher, accelerator)
-    batches = load_first_batches(
-        options, SourceCache(sources, Path(), []), accelerator, count_batches_per_step(options)
-    )
+    trial = _Trial(options, SourceCache(sources, Path(), []), state, loss, accelerator)
+    fits = _try_steps(trial, name_precision(dtype), report)
+    if fits and sets:
+        seconds = _time_validation(options, state, sets, accelerator)
+        total = seconds * (options.train.steps // options.validate_.interval)
+        report(f"validation: {seconds:.1f} s each, {format_duration(total)} in all")
+    report(f"memory: {measure_peak_gib():.2f} GiB")
+    _report_fit(trial, report, fits=fits)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What steps are tried with."""
+
+    options: Options
+    cached: SourceCache[Any]
+    state: TrainState
+    loss: CombinedLoss
+    accelerator: Accelerator
+
+    def load_batches(self, batch_size: int) -> list[Batch]:
+        """Load the batches of the first step."""
+        data = self.options.datasets.train.model_copy(update={"batch_size": batch_size})
+        datasets = self.options.datasets.model_copy(update={"train": data})
+        options = self.options.model_copy(update={"datasets": datasets})
+        count = count_batches_per_step(options)
+        return load_first_batches(options, self.cached, self.accelerator, count)
+
+
+def _try_steps(trial: _Trial, precision: str, report: Callable[[str], None]) -> bool:
+    """Report gradients and time of the first steps; False where they do not fit the memory."""
+    try:
+        _measure_steps(trial, precision, report)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def _measure_steps(trial: _Trial, precision: str, report: Callable[[str], None]) -> None:
+    state, loss, accelerator = trial.state, trial.loss, trial.accelerator
+    steps = trial.options.train.steps
+    batches = trial.load_batches(trial.options.datasets.train.batch_size)
     for line in format_gradients(measure_gradients(state.networks, loss, batches[0], accelerator)):
         report(line)
 
     def time_step(step: int) -> float:
         return _time_step(state, loss, batches, step, accelerator)
 
-    steps = options.train.steps
     state.generator.network.train()
-    seconds = (
-        steps * time_step(1)
-        if state.gan is None
-        else _estimate_gan_run(state.gan, steps, time_step)
-    )
+    with tune_convolutions(enabled=True):
+        seconds = (
+            steps * time_step(1)
+            if state.gan is None
+            else _estimate_gan_run(state.gan, steps, time_step)
+        )
     report(
-        f"steps: {seconds / steps:.3f} s each on {device} in {name_precision(dtype)},"
+        f"steps: {seconds / steps:.3f} s each on {accelerator.device} in {precision},"
         f" so {steps} take {format_duration(seconds)}, if workers keep up"
     )
-    if sets:
-        seconds = _time_validation(options, state, sets, accelerator)
-        total = seconds * (steps // options.validate_.interval)
-        report(f"validation: {seconds:.1f} s each, {format_duration(total)} in all")
-    report(f"memory: {measure_peak_gib():.2f} GiB")
+
+
+def _report_fit(trial: _Trial, report: Callable[[str], None], *, fits: bool) -> None:
+    """Report which batch the memory suffices for; raise UserError where it is not the options'."""
+    options, state, device = trial.options, trial.state, trial.accelerator.device
+    data, accumulation = options.datasets.train, options.train.accumulation
+    step = 1
+    if state.gan is not None:
+        kinds = _find_step_kinds(state.gan, state.gan.start_step + state.gan.warmup_steps)
+        step = kinds.get("r1", kinds["both"])
+
+    def measure(batch_size: int) -> int | None:
+        release_memory(device)
+        batches = trial.load_batches(batch_size)
+
+        def try_step() -> None:
+            measure_gradients(state.networks, trial.loss, batches[0], trial.accelerator)
+            train_step(state, trial.loss, batches, step, trial.accelerator)
+
+        return measure_peak_bytes(try_step, device)
+
+    fit = measure_fit(measure, data.batch_size, count_usable_bytes(device))
+    line = None
+    if fit is not None:
+        line = describe_fit(fit, data.batch_size, accumulation, data.crop_size, options.scale)
+    if not fits:
+        raise UserError(
+            line
+            or f"--check: a step does not fit the memory of {device}; use a smaller "
+            "datasets.train.batch_size or crop_size, or a smaller network"
+        )
+    if line is not None:
+        report(line)
 
 
 def write_data_preview(options: Options, folder: Path) -> Path:
     """Write a sheet of the first lr/hr crops of a run into a folder. Returns its path."""
-    sources, _ = find_sources(options, resolve_device(options.train.device))
+    device = resolve_device(options.train.device)
+    sources, _ = find_sources(options, device)
     with name_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{options.name}.png"
-    crops = load_crops(options, SourceCache(sources, Path(), []), num_workers=0)
+    crops = load_crops(options, SourceCache(sources, Path(), []), device, num_workers=0)
     write_contact_sheet(path, crops, PREVIEWED_PAIRS)
     return path
 
@@ -165,7 +245,7 @@ def _time_step(
     """Return the mean seconds of a few steps; the first, which warms up, is not counted."""
     started = time.perf_counter()
     for repeat in range(TIMED_STEPS + 1):
-        results, _ = train_step(state, loss, batches, step, accelerator)
+        results = train_step(state, loss, batches, step, accelerator)
         for name, result in results.items():
             # With fp16 the first scale overflows, and is lowered.
             if not result.finite and accelerator.scaler is None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sr.errors import UserError
 from sr.losses.combined import CombinedLoss
+from sr.models.load import preview_names
 from sr.training.steps import Batch, copy_buffers, freeze, restore_buffers
 
 FP16_SCALE = 1024.0
@@ -54,9 +55,11 @@ def measure_gradients(
     with freeze(*discriminators):
         with accelerator.autocast():
             sr = generator(*inputs)
+        if accelerator.num_processes > 1:
+            _refuse_unused_parameters(generator, sr)
         for name, part in loss.terms.items():
             seen = sr.detach().float().requires_grad_()
-            value = part.compute(seen, batch.hr, batch.motion, inputs[0])
+            value = part.compute(seen, batch.hr, batch.motion, inputs)
             values[name] = value.item()
             norms[name] = part.weight / scale * _gradient_norm(value * scale, seen, sr, parameters)
     restore_buffers(buffers)
@@ -76,6 +79,24 @@ def format_gradients(shares: Sequence[GradientShare]) -> list[str]:
         f"{part.share:9.2%}"
         for part in shares
     ]
+
+
+def _refuse_unused_parameters(generator: nn.Module, sr: Tensor) -> None:
+    """Raise UserError naming parameters that sr does not depend on.
+
+    Processes that exchange gradients would wait for theirs: torch's error comes a step later, and
+    does not name them.
+    """
+    named = {name: p for name, p in generator.named_parameters() if p.requires_grad}
+    parts = torch.autograd.grad(
+        sr, list(named.values()), torch.ones_like(sr), retain_graph=True, allow_unused=True
+    )
+    unused = [name for name, part in zip(named, parts, strict=True) if part is None]
+    if unused:
+        raise UserError(
+            "generator: expected a result that depends on all parameters, as several processes "
+            f"need it, got one that does not depend on {preview_names(unused)}"
+        )
 
 
 def _refuse_zero_gradients(norms: dict[str, float]) -> None:

@@ -130,17 +130,22 @@ class RunLog:
         self.print(f"step {step}  warning: {message}")
         self._write_event("warning", step=step, message=message)
 
-    def write_validation(self, step: int, scores: Scores, bicubic: Scores, best: bool) -> None:
-        """Log scores of the averaged weights at a step, next to bicubic's."""
+    def write_validation(
+        self, step: int, scores: Scores, bicubic: Scores, best: bool, baseline: str = "bicubic"
+    ) -> None:
+        """Log scores of the averaged weights at a step, next to bicubic's.
+
+        baseline: what bicubic upscaling is called in words; at scale 1 it is the input.
+        """
         mark = "  (best)" if best else ""
         for name, values in scores.items():
             gain = values["psnr_y"] - bicubic[name]["psnr_y"]
             lpips = ""
             if "lpips" in values:
-                lpips = f"; LPIPS {values['lpips']:.4f}, bicubic's {bicubic[name]['lpips']:.4f}"
+                lpips = f"; LPIPS {values['lpips']:.4f}, {baseline}'s {bicubic[name]['lpips']:.4f}"
             self.print(
                 f"step {step}  {name}: PSNR-Y {values['psnr_y']:.3f} dB, "
-                f"{gain:+.3f} to bicubic; SSIM-Y {values['ssim_y']:.4f}{lpips}{mark}"
+                f"{gain:+.3f} to {baseline}; SSIM-Y {values['ssim_y']:.4f}{lpips}{mark}"
             )
             self._plot(f"validation/{name}", step, values)
         self._write_event(

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+import numpy as np
+import torch
 from accelerate import Accelerator
 
 from sr.losses.combined import CombinedLoss
-from sr.training.distributed import any_process, average_over_processes
+from sr.training.distributed import any_process
 from sr.training.gan_monitor import GANDivergedError
 from sr.training.logging import RunLog
 from sr.training.state import TrainState
@@ -27,6 +29,8 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
     *,
     steps: int,
     batches_per_step: int,
+    batch_size: int,
+    seed: int,
     max_nonfinite_steps: int,
     validate_interval: int,
     checkpoint_interval: int,
@@ -36,10 +40,11 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
 ) -> bool:
     """Train from the state's step to step `steps`, or until interrupted.
 
-    batches_per_step: also in steps that do not train the discriminator. max_nonfinite_steps: in a
-    row. validate, save: called with the state up to date; validate returns whether it was finished.
-    interrupted: asked in each process, and ends all of them. Returns whether the last step was
-    reached and validated; either way the state is saved.
+    batches_per_step: also in steps that do not train the discriminator. batch_size: of each of
+    them, in each process. seed: of what networks draw in training, such as dropout.
+    max_nonfinite_steps: in a row. validate, save: called with the state up to date; validate
+    returns whether it was finished. interrupted: asked in each process, and ends all of them.
+    Returns whether the last step was reached and validated; either way the state is saved.
     Raises NonFiniteStepError, or GANDivergedError where the options ask for it, with the state
     of the last checkpoint on disk.
     """
@@ -62,15 +67,18 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
             raise
 
         # One update of each network, and of the averaged weights.
-        results, images = train_step(state, loss, batches, step, accelerator)
+        torch.manual_seed(_mix_seed(seed, step, accelerator.process_index))
+        results = train_step(state, loss, batches, step, accelerator)
         if results["generator"].finite:
             state.ema.update(state.generator.network, num_updates=state.step)
         state.step = step
+        state.draws += batches_per_step * batch_size * accelerator.num_processes
 
         # Losses and gradients that are not finite: their update was skipped, in all processes.
+        # Those that overflow in fp16 are not counted: the scaler finds its factor by them.
         for name, result in results.items():
-            in_row = 0 if result.finite else state.nonfinite_in_row.get(name, 0) + 1
-            state.nonfinite_in_row[name] = in_row
+            in_row = state.nonfinite_in_row.get(name, 0) + (0 if result.overflowed else 1)
+            state.nonfinite_in_row[name] = 0 if result.finite else in_row
         if not all(result.finite for result in results.values()):
             message = describe_nonfinite(results, batches, accelerator)
             log.warn(step, f"not finite, skipped; {message}")
@@ -80,12 +88,13 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
                     f"step {step}: {longest} in a row were not finite; the last: {message}"
                 )
 
-        # The log; weights and factors are those of this step, before the monitor changes them.
+        # The log; weights and factors are those of this step, before they change.
         fields = collect_fields(state, loss, results, step)
+        if state.uncertainty is not None and results["generator"].finite:
+            state.uncertainty.update(results["generator"].averages)
         alarms: list[str] = []
         if state.gan is not None:
-            measured = average_over_processes(measure_step(results, batches, images), accelerator)
-            alarms = state.gan.monitor.observe(step, measured)
+            alarms = state.gan.monitor.observe(step, measure_step(results))
             summary = state.gan.monitor.summarize()
             fields |= {f"health_{name}": value for name, value in summary.items()}
         log.write_step(step, fields)
@@ -106,3 +115,8 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
     if not finished:
         save()
     return finished
+
+
+def _mix_seed(*numbers: int) -> int:
+    """Return a seed of its own for each step and process, which a resumed run finds again."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

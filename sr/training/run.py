@@ -1,6 +1,6 @@
 """A whole training run, in the order in which things happen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,10 @@ from torch import Tensor
 from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
-from sr.data.hr_only import HRImage
-from sr.data.paired import PairedImage
-from sr.device import name_precision, resolve_precision
+from sr.device import name_precision, resolve_precision, tune_convolutions
 from sr.io.escape_controls import escape_controls
 from sr.io.process_lock import hold_lock
-from sr.models.load import preview_names
 from sr.models.teacher import Teacher
-from sr.options.clips import ClipSource
 from sr.options.load import dump_options
 from sr.options.schema import Options
 from sr.training.checkpoint import model_path, save_checkpoint, write_model
@@ -33,7 +29,13 @@ from sr.training.data_loader import (
     load_batches,
     load_first_batches,
 )
-from sr.training.distributed import choose_local_device, make_accelerator
+from sr.training.describe_start import describe_start
+from sr.training.distributed import (
+    choose_local_device,
+    leave_at_exit,
+    make_accelerator,
+    wait_for_everyone,
+)
 from sr.training.gradient_check import measure_gradients
 from sr.training.logging import RunLog
 from sr.training.loop import run_loop
@@ -41,9 +43,10 @@ from sr.training.run_folder import (
     name_os_errors,
     open_folder,
     remove_leftovers,
+    resumes_run,
     write_run_description,
 )
-from sr.training.setup import make_loss, make_metadata, make_state, make_teacher
+from sr.training.setup import check_files, make_loss, make_metadata, make_state, make_teacher
 from sr.training.signals import catch_signals
 from sr.training.state import TrainState
 from sr.training.validate import (
@@ -70,9 +73,10 @@ def train(
     """
     device = choose_local_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
+    folder = options.log.folder / options.name
+    check_files(options, resumes=resumes_run(folder, resume))
     sources, sets = find_sources(options, device)
     teacher = make_teacher(options)
-    folder = options.log.folder / options.name
     accelerator = make_accelerator(device, dtype)
     with ExitStack() as stack:
         state_file, num_removed = None, 0
@@ -108,9 +112,10 @@ def train(
         if num_removed:
             log.print(f"{folder}: removed {num_removed} file(s) that runs left when killed")
         log.print(describe_start(options, cached, state, missing_keys, accelerator, dtype))
-        return _train_until_done(
-            options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
-        )
+        with tune_convolutions(enabled=True):
+            return _train_until_done(
+                options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
+            )
 
 
 def _print_done(
@@ -150,7 +155,8 @@ def _train_until_done(
         precision=name_precision(dtype),
         options=metadata["options"],
     )
-    loss = make_loss(options, state, teacher, accelerator)
+    with accelerator.local_main_process_first():  # who downloads weights for all
+        loss = make_loss(options, state, teacher, accelerator)
     (first_batch,) = load_first_batches(options, cached, accelerator, 1)
     log.write_gradients(
         state.step, measure_gradients(state.networks, loss, first_batch, accelerator)
@@ -169,21 +175,24 @@ def _train_until_done(
             if accelerator.is_main_process:
                 with name_os_errors(folder):
                     done = work()
-            accelerator.wait_for_everyone()
+            wait_for_everyone(accelerator)
             return done
 
         return run_on_main
 
     validator = make_validator(options, state, sets, accelerator, log, write_best, interrupted)
+    wait_for_everyone(accelerator)  # the main process has measured bicubic's scores
     log.restart_clock(state.step)
     finished = run_loop(
         state,
         loss,
-        load_batches(options, cached, accelerator, state.step),
+        load_batches(options, cached, accelerator, state.draws),
         accelerator,
         log,
         steps=train.steps,
         batches_per_step=count_batches_per_step(options),
+        batch_size=options.datasets.train.batch_size,
+        seed=options.seed,
         max_nonfinite_steps=train.max_nonfinite_steps,
         validate_interval=options.validate_.interval,
         checkpoint_interval=train.checkpoint_interval,
@@ -192,6 +201,7 @@ def _train_until_done(
         interrupted=interrupted,
     )
     log.write_done(step=state.step, finished=finished)
+    leave_at_exit(accelerator)
     path = model_path(checkpoints, state.step)
     log.print(f"{'finished' if finished else 'interrupted'}, saved {path}")
     return finished
@@ -214,6 +224,7 @@ def make_validator(
         return lambda: True
     lpips = build_validation_lpips(options.validate_, accelerator.device)
     bicubic = validate_bicubic(sets, options.scale, lpips)
+    baseline = "bicubic" if options.scale > 1 else "the input"
     window = build_window(options)
 
     def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
@@ -241,54 +252,7 @@ def make_validator(
         if score is not None and best:
             state.best_score = score
             write_best()
-        log.write_validation(state.step, scores, bicubic, best)
+        log.write_validation(state.step, scores, bicubic, best, baseline)
         return True
 
     return run_validation
-
-
-def describe_start(
-    options: Options,
-    cached: SourceCache[Any],
-    state: TrainState,
-    missing_keys: Sequence[str],
-    accelerator: Accelerator,
-    dtype: torch.dtype,
-) -> str:
-    """Return the first line of a run: what is trained on what."""
-    count = sum(parameter.numel() for parameter in state.generator.network.parameters())
-    start = "from scratch"
-    if state.step:
-        start = f"from step {state.step}"
-    elif options.train.initial_generator is not None:
-        start = f"from {options.train.initial_generator}"
-        if missing_keys:
-            names = preview_names(missing_keys)
-            start += f" ({len(missing_keys)} tensors initialized randomly: {names})"
-    kind = "clips" if isinstance(options.datasets.train.source, ClipSource) else "images"
-    if options.losses.teacher is not None:
-        start += f", taught by {options.losses.teacher.model},"
-    where = f"{accelerator.device}, {name_precision(dtype)}"
-    if accelerator.num_processes > 1:
-        where += f", {accelerator.num_processes} processes"
-    data = f"{len(cached)} {kind}{_describe_cache(cached, kind)}"
-    return (
-        f"{options.name}: {options.generator.type} x{options.scale}, {count:,} parameters, "
-        f"{data}, {start} to {options.train.steps}, on {where}"
-    )
-
-
-def _describe_cache(cached: SourceCache[Any], kind: str) -> str:
-    """Return how many sources were prepared, and how many are decoded at each use."""
-    text = ""
-    prepared = sum(
-        isinstance(source, HRImage | PairedImage) and source.num_bytes == 0
-        for source in cached.sources
-    )
-    if prepared:
-        text += f" ({prepared} prepared)"
-    decoded = sum(source.num_bytes > 0 for source in cached.sources[len(cached.blocks) :])
-    if decoded:
-        advice = " or use sr-data prepare" if kind == "images" else ""
-        text += f" ({decoded} not cached: raise datasets.train.cache_gib{advice})"
-    return text

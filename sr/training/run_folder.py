@@ -68,6 +68,13 @@ def remove_leftovers(folder: Path) -> int:
     return len(decoded) + num_unfinished + remove_models_without_state(checkpoints)
 
 
+def resumes_run(folder: Path, resume: str) -> bool:
+    """Return whether `open_folder` will find a state file to go on from. Nothing is changed."""
+    if resume == "auto":
+        return find_latest_state(folder / "checkpoints") is not None
+    return resume != "never"
+
+
 def open_folder(folder: Path, resume: str) -> Path | None:
     """Make the run's folder and return the state file to go on from, or None for a new run.
 

@@ -1,6 +1,7 @@
 """Options -> what a run works with: the state of both networks, teacher, loss, model metadata."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,67 @@ from torch import nn
 
 from sr.build import build_generator, find_receptive_radius
 from sr.build_data import build_clips_metadata
+from sr.build_losses import LossParts, build_loss, build_uncertainty
 from sr.build_training import (
     build_discriminator,
     build_discriminator_loss,
-    build_loss,
     build_optimizer,
     build_schedule,
 )
 from sr.errors import ModelFileError, UserError
 from sr.losses.combined import CombinedLoss
 from sr.models.bundled import resolve_model
-from sr.models.load import load_initial_weights
+from sr.models.initial_weights import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
+from sr.networks.gradient_checkpointing import checkpoint_blocks
 from sr.optim.ema import Ema
+from sr.options.generator import BasicSROptions, SpandrelOptions
 from sr.options.schema import Options
 from sr.options.train import OptimizerOptions, ScheduleOptions
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.data_loader import uses_channels_last
-from sr.training.distributed import distribute_network, share_batch_statistics
+from sr.training.distributed import distribute_network, get_dtype, share_batch_statistics
 from sr.training.gan_monitor import GANMonitor
+from sr.training.initial_discriminator import load_initial_discriminator
 from sr.training.run_folder import describe_hardware
 from sr.training.state import GANState, NetworkState, TrainState
+
+
+def check_files(options: Options, *, resumes: bool = False) -> None:
+    """Check what needs no images: the files that options name, and generators of other projects.
+
+    resumes: whether a state file takes the place of initial weights. Raises UserError naming the
+    key. What is in the files is looked at later, where they are loaded.
+    """
+    train, losses = options.train, options.losses
+    initial = {
+        "train.initial_generator": train.initial_generator,
+        "train.gan.initial_discriminator": train.gan and train.gan.initial_discriminator,
+    }
+    files = {
+        **({} if resumes else initial),
+        "losses.perceptual.weights": losses.perceptual and losses.perceptual.weights,
+        "losses.lpips.weights": losses.lpips and losses.lpips.weights,
+        "validate.lpips.weights": options.validate_.lpips and options.validate_.lpips.weights,
+    }
+    for key, path in files.items():
+        if isinstance(path, Path) and not path.is_file():
+            raise UserError(f"{key}: {path}: no such model file")
+    if losses.teacher is not None:
+        with name_key("losses.teacher.model"):
+            resolve_model(losses.teacher.model)
+    if isinstance(options.generator, BasicSROptions | SpandrelOptions):
+        with torch.random.fork_rng(devices=[]):
+            build_generator(options.generator, options.scale)
+
+
+@contextmanager
+def name_key(key: str) -> Iterator[None]:
+    """Put the key of an option before what is wrong with the file that it names."""
+    try:
+        yield
+    except ModelFileError as error:
+        raise UserError(f"{key}: {error}") from None
 
 
 def make_state(
@@ -38,7 +79,8 @@ def make_state(
 ) -> tuple[TrainState, tuple[str, ...]]:
     """Make the state before the first step, or load it from a state file.
 
-    Also returns the names of the tensors that train.initial_generator did not have.
+    Also returns the names of the tensors that train.initial_generator did not have, and after
+    `discriminator.` those that train.gan.initial_discriminator did not have.
     """
     train = options.train
     torch.manual_seed(options.seed)
@@ -57,13 +99,29 @@ def make_state(
     state = TrainState(
         ema=Ema(generator, train.ema_decay),  # a copy, before the network is wrapped
         generator=_make_network_state(
-            generator, train.optimizer, train.schedule, train.clip_norm, options, accelerator
+            generator,
+            train.optimizer,
+            train.schedule,
+            train.clip_norm,
+            options.train.steps,
+            compiled=train.compile,
+            accelerator=accelerator,
         ),
         gan=_make_gan_state(options, accelerator),
+        uncertainty=build_uncertainty(options.losses),
         scaler=accelerator.scaler,
     )
     if state_file is not None:
-        _load_state(state, options, state_file)
+        _load_state(state, options, state_file, accelerator)
+    elif state.gan is not None and train.gan is not None and train.gan.initial_discriminator:
+        missing = load_initial_discriminator(
+            state.gan.discriminator.network,
+            train.gan.initial_discriminator,
+            partial=train.gan.initial_partial,
+        )
+        missing_keys += tuple(f"discriminator.{name}" for name in missing)
+    if train.gradient_checkpointing:
+        checkpoint_blocks(generator)  # not of the mean weights, which have no backward pass
     return state, missing_keys
 
 
@@ -75,11 +133,9 @@ def make_teacher(options: Options) -> Teacher | None:
     teacher, scale = options.losses.teacher, options.scale
     if teacher is None:
         return None
-    try:
+    with name_key("losses.teacher.model"):
         lr_size = options.datasets.train.crop_size // scale
         return load_teacher(resolve_model(teacher.model), scale, lr_size)
-    except ModelFileError as error:
-        raise UserError(f"losses.teacher.model: {error}") from None
 
 
 def make_loss(
@@ -89,9 +145,18 @@ def make_loss(
     if teacher is not None:
         teacher.to(accelerator.device)
     discriminator = None if state.gan is None else state.gan.discriminator.network
-    return build_loss(
-        options.losses, discriminator, accelerator.autocast, accelerator.device, teacher
+    last = uses_channels_last(options, accelerator)
+    parts = LossParts(
+        discriminator,
+        accelerator.autocast,
+        accelerator.device,
+        teacher,
+        state.ema.network,
+        options.seed,
+        get_dtype(accelerator),
+        torch.channels_last if last else torch.contiguous_format,
     )
+    return build_loss(options.losses, parts)
 
 
 def make_metadata(
@@ -119,14 +184,22 @@ def _make_gan_state(options: Options, accelerator: Accelerator) -> GANState | No
         return None  # the schema asks for all or none
     gan, limits = train.gan, train.gan.monitor.model_dump()
     discriminator = build_discriminator(options.discriminator, options.datasets.train.crop_size)
+    discriminator = _place_network(discriminator, options, accelerator)
+    if adversarial.r1_weight > 0 and _shares_batch_statistics(discriminator):
+        raise UserError(
+            "losses.adversarial.r1_weight: expected 0 with batch normalization in the discriminator"
+            " and several GPUs, whose shared statistics have no second derivative, got "
+            f"{adversarial.r1_weight:g}; another discriminator.normalisation works with R1"
+        )
     return GANState(
         discriminator=_make_network_state(
-            _place_network(discriminator, options, accelerator),
+            discriminator,
             gan.optimizer,
             gan.schedule or train.schedule,
             gan.clip_norm,
-            options,
-            accelerator,
+            train.steps,
+            compiled=False,
+            accelerator=accelerator,
         ),
         loss=build_discriminator_loss(adversarial),
         # Option keys keep the spelling that older files have.
@@ -146,25 +219,36 @@ def _place_network(network: nn.Module, options: Options, accelerator: Accelerato
     return network
 
 
+def _shares_batch_statistics(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
+
+
 def _make_network_state(
     network: nn.Module,
     optimizer: OptimizerOptions,
     schedule: ScheduleOptions,
     clip_norm: float | None,
-    options: Options,
+    steps: int,
+    *,
+    compiled: bool,
     accelerator: Accelerator,
 ) -> NetworkState:
+    """compiled: not for discriminators. Spectral normalization changes its vectors in every pass,
+    and compiled code keeps them for a backward pass that comes after the next pass.
+    """
     forward = distribute_network(network, accelerator)
     return NetworkState(
         network,
         accelerator.prepare_optimizer(build_optimizer(optimizer, network)),
-        forward=torch.compile(forward) if options.train.compile else forward,
+        forward=torch.compile(forward) if compiled else forward,
         clip_norm=clip_norm,
-        schedule=build_schedule(schedule, options.train.steps),
+        schedule=build_schedule(schedule, steps),
     )
 
 
-def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
+def _load_state(
+    state: TrainState, options: Options, state_file: Path, accelerator: Accelerator
+) -> None:
     """Load a state file, unless it is of other networks."""
     saved = read_state(state_file)
     try:
@@ -184,6 +268,8 @@ def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
                     f"{state_file}: expected a state with {name} {expected}, got {got}; use "
                     "another name for a new run, or --resume never"
                 )
+        per_step = _count_draws(theirs) * accelerator.num_processes
+        saved.setdefault("draws", saved["step"] * per_step)  # of a run that did not count them
         state.load_state_dict(saved)
         other_sets = theirs["datasets"]["validation"] != ours["datasets"]["validation"]
         other_lpips = theirs["validate"].get("lpips") != ours["validate"]["lpips"]
@@ -193,6 +279,13 @@ def _load_state(state: TrainState, options: Options, state_file: Path) -> None:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{state_file}: does not fit these options: {error}") from None
+
+
+def _count_draws(options: Any) -> int:
+    """Return how many images a process takes in each step."""
+    train = options["train"]
+    updates = train["gan"]["updates"] if train["gan"] else 1
+    return int(train["accumulation"] * updates * options["datasets"]["train"]["batch_size"])
 
 
 def _get_option(tree: object, keys: Sequence[str]) -> object:

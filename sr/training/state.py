@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sr.losses.discriminator import DiscriminatorLoss
+from sr.losses.uncertainty import UncertaintyWeights
 from sr.optim.ema import Ema
 from sr.training.gan_monitor import GANMonitor
 
@@ -95,8 +96,10 @@ class TrainState:
     generator: NetworkState
     ema: Ema
     gan: GANState | None = None
+    uncertainty: UncertaintyWeights | None = None
     scaler: torch.amp.GradScaler | None = None  # the accelerator's, with fp16
     step: int = 0  # steps done
+    draws: int = 0  # images or clips drawn in them, by all processes
     best_score: float = float("-inf")  # highest `checkpoint_score`
     nonfinite_in_row: dict[str, int] = field(default_factory=dict)  # last updates, by network
     validation_due: bool = False  # the one of this step was interrupted
@@ -109,7 +112,11 @@ class TrainState:
 
     def loss_factors(self, step: int) -> dict[str, float]:
         """Return the factors of the generator's loss terms in a step, where they are not 1."""
-        return {} if self.gan is None else {"adversarial": self.gan.adversarial_factor(step)}
+        factors = {} if self.uncertainty is None else self.uncertainty.factors
+        if self.gan is not None:
+            adversarial = self.gan.adversarial_factor(step)
+            factors |= {"adversarial": adversarial, "contrastive": float(adversarial > 0)}
+        return factors
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` takes; tensors are not copied."""
@@ -122,6 +129,7 @@ class TrainState:
             }
         return {
             "step": self.step,
+            "draws": self.draws,
             "best": self.best_score,
             "nonfinite_in_row": self.nonfinite_in_row,
             "validation_due": self.validation_due,
@@ -129,6 +137,7 @@ class TrainState:
             "ema": self.ema.network.state_dict(),
             "optimizer": self.generator.optimizer.state_dict(),
             "adversarial": gan,
+            "uncertainty": None if self.uncertainty is None else self.uncertainty.state_dict(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
 
@@ -140,7 +149,10 @@ class TrainState:
             gan = state["adversarial"]
             self.gan.discriminator.load(gan["discriminator"], gan["optimizer"])
             self.gan.monitor.load_state_dict(gan["health"])
-        self.step, self.best_score = int(state["step"]), float(state["best"])
+        if self.uncertainty is not None and state.get("uncertainty"):  # not in older files
+            self.uncertainty.load_state_dict(state["uncertainty"])
+        self.step, self.draws = int(state["step"]), int(state["draws"])
+        self.best_score = float(state["best"])
         self.nonfinite_in_row = dict(state["nonfinite_in_row"])
         self.validation_due = bool(state.get("validation_due"))  # not in older files
         if self.scaler is not None and state["scaler"] is not None:

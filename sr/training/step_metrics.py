@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import Tensor
 
 from sr.losses.combined import CombinedLoss
 from sr.training.state import TrainState
@@ -24,6 +22,9 @@ def collect_fields(
         "learning_rate": state.generator.learning_rate(step),
         "gradient_norm": result.gradient_norm,
     }
+    if state.uncertainty is not None:
+        logged = state.uncertainty.log_variances.items()
+        fields |= {f"log_variance_{name}": value for name, value in logged}
     if "discriminator" in results:
         result = results["discriminator"]
         fields["discriminator_loss"] = result.loss
@@ -35,22 +36,17 @@ def collect_fields(
     return fields
 
 
-def measure_step(
-    results: Mapping[str, StepResult], batches: Sequence[Batch], images: Sequence[Tensor]
-) -> dict[str, float]:
-    """Return what the GAN monitor observes of a step."""
-    if not all(result.finite for result in results.values()):
-        return {"nonfinite": 1.0}
-    # The mean of sr equals that of sr downscaled to lr's size.
-    means = [
-        sr.mean((0, 2, 3)) - batch.lr.mean((0, 2, 3))
-        for batch, sr in zip(batches[: len(images)], images, strict=True)
-    ]
-    red, green, blue = torch.stack(means).mean(0).tolist()
-    measured = {"nonfinite": 0.0, "drift_red": red, "drift_green": green, "drift_blue": blue}
+def measure_step(results: Mapping[str, StepResult]) -> dict[str, float]:
+    """Return what the GAN monitor observes of a step, over all processes."""
+    broken = [result for result in results.values() if not result.finite]
+    if broken:
+        return {} if all(result.overflowed for result in broken) else {"nonfinite": 1.0}
+    averages = results["generator"].averages
+    drift = {name: value for name, value in averages.items() if name.startswith("drift_")}
+    measured = {"nonfinite": 0.0, **drift}
     if "discriminator" in results:
-        terms = results["discriminator"].terms
-        measured |= {name: terms[name] for name in ("d_real", "d_sr")}
+        averages = results["discriminator"].averages
+        measured |= {name: averages[name] for name in ("d_real", "d_sr")}
     return measured
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from accelerate import Accelerator
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sr.losses.combined import CombinedLoss, select_with_original
 from sr.losses.discriminator import DiscriminatorLoss
-from sr.training.distributed import any_process
+from sr.optim.tensor_lists import clone_tensors, copy_tensors
+from sr.training.distributed import average_over_processes
 from sr.training.state import GANState, NetworkState, TrainState
 
 
@@ -51,6 +52,9 @@ class StepResult:
     terms: dict[str, float]  # unweighted
     gradient_norm: float  # before clipping
     finite: bool  # where not, nothing was updated
+    averages: dict[str, float] = field(default_factory=dict)
+    """Terms, and drift where it was measured, over all processes."""
+    overflowed: bool = False  # only gradients, in fp16; the next ones are scaled less
 
 
 def generator_step(
@@ -59,11 +63,15 @@ def generator_step(
     batches: Sequence[Batch],
     factors: Mapping[str, float],
     accelerator: Accelerator,
+    step: int = 1,
+    *,
+    measure_drift: bool = False,
 ) -> tuple[StepResult, list[Tensor]]:
     """Predict, compare, update the generator once with the mean gradient of the batches.
 
-    factors: of terms whose weight differs from the options' now; see `CombinedLoss`. The networks
-    run in the accelerator's precision, the losses in fp32.
+    factors: of terms whose weight differs from the options' now; see `CombinedLoss`, also for the
+    step. The networks run in the accelerator's precision, the losses in fp32. measure_drift: of
+    color, see `GANMonitor`.
     Returns the result and each batch's sr of lr, (B, 3, scale*h, scale*w), detached.
     """
     generator.optimizer.zero_grad()
@@ -74,12 +82,13 @@ def generator_step(
             with accelerator.autocast():
                 sr = generator.forward(*inputs)
             sr = sr.float()
-            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs[0])
+            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs, step)
             accelerator.backward(total / len(batches))
         losses.append(total.detach())
         all_terms.append(terms)
         images.append(select_with_original(sr.detach(), batch.hr))
-    return _update_network(generator, losses, all_terms, accelerator), images
+    drift = _measure_drift(batches, images) if measure_drift else {}
+    return _update_network(generator, losses, all_terms, accelerator, drift), images
 
 
 def discriminator_step(
@@ -119,11 +128,11 @@ def train_step(
     batches: Sequence[Batch],
     step: int,
     accelerator: Accelerator,
-) -> tuple[dict[str, StepResult], list[Tensor]]:
+) -> dict[str, StepResult]:
     """Update the generator once, and the discriminator as often as is due.
 
     batches: those of the generator's update, then those of the discriminator's further ones.
-    Returns the results by network, and the generator's sr of the first batches.
+    Returns the results by network.
     """
     gan = state.gan
     copies = copy_buffers(state.networks)
@@ -131,7 +140,13 @@ def train_step(
     state.generator.set_learning_rates(step)
     with freeze(*state.networks[1:]):
         result, images = generator_step(
-            state.generator, loss, own, state.loss_factors(step), accelerator
+            state.generator,
+            loss,
+            own,
+            state.loss_factors(step),
+            accelerator,
+            step,
+            measure_drift=gan is not None,
         )
     results = {"generator": result}
     if gan is not None and gan.updates_at(step):
@@ -140,7 +155,7 @@ def train_step(
         )
     if not all(result.finite for result in results.values()):
         restore_buffers(copies)  # what was infinite is in the statistics of batches, too
-    return results, images
+    return results
 
 
 def _train_discriminator(
@@ -188,14 +203,14 @@ def freeze(*networks: nn.Module) -> Iterator[None]:
 
 def copy_buffers(networks: Sequence[nn.Module]) -> list[tuple[Tensor, Tensor]]:
     """Return each buffer, of batch and spectral normalization, with a copy of it."""
-    return [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
+    buffers = [buffer for network in networks for buffer in network.buffers()]
+    return list(zip(buffers, clone_tensors(buffers), strict=True))
 
 
 def restore_buffers(copies: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Put back what `copy_buffers` returned."""
     with torch.no_grad():
-        for buffer, value in copies:
-            buffer.copy_(value)
+        copy_tensors([buffer for buffer, _ in copies], [value for _, value in copies])
 
 
 @contextmanager
@@ -213,26 +228,43 @@ def _update_network(
     losses: Sequence[Tensor],
     terms: Sequence[Mapping[str, Tensor]],
     accelerator: Accelerator,
+    drift: Mapping[str, Tensor] | None = None,
 ) -> StepResult:
     """Clip the gradients that have been summed up, and step if they and the loss are finite.
 
-    All processes step or none does.
+    All processes step or none does. drift: further numbers, for the averages.
     """
-    loss = torch.stack(list(losses)).mean().item()
     accelerator.unscale_gradients(state.optimizer)
     limit = math.inf if state.clip_norm is None else state.clip_norm
-    norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), limit))
-    finite = not any_process(not math.isfinite(norm + loss), accelerator)
+    norm = nn.utils.clip_grad_norm_(state.network.parameters(), limit)
+    means = {name: torch.stack([part[name] for part in terms]).mean() for name in terms[0]}
+    # The only numbers that the CPU waits for, in one piece: it would wait for each.
+    numbers = [torch.stack(list(losses)).mean(), norm, *means.values(), *(drift or {}).values()]
+    own, averages = average_over_processes(numbers, accelerator)
+    finite = math.isfinite(averages[0] + averages[1])
+    overflowed = False
     if finite:
         state.optimizer.step()
     else:
         state.optimizer.zero_grad()
         if accelerator.scaler is not None:
+            overflowed = math.isfinite(averages[0]) and accelerator.scaler.get_scale() > 1
             accelerator.scaler.update()  # lowers its factor where gradients overflow
-    names = terms[0].keys()
     return StepResult(
-        loss=loss,
-        terms={name: torch.stack([part[name] for part in terms]).mean().item() for name in names},
-        gradient_norm=norm,
+        loss=own[0],
+        terms=dict(zip(means, own[2:], strict=False)),
+        gradient_norm=own[1],
         finite=finite,
+        averages=dict(zip([*means, *(drift or {})], averages[2:], strict=True)),
+        overflowed=overflowed,
     )
+
+
+def _measure_drift(batches: Sequence[Batch], images: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return how far sr's mean of each channel is from lr's, which that of downscaled sr equals."""
+    means = [
+        sr.mean((0, 2, 3)) - batch.lr.mean((0, 2, 3))
+        for batch, sr in zip(batches, images, strict=True)
+    ]
+    drift = torch.stack(means).mean(0)
+    return dict(zip(("drift_red", "drift_green", "drift_blue"), drift, strict=True))

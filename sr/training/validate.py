@@ -1,6 +1,7 @@
 """Scores of a generator on whole images, next to bicubic's."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from statistics import fmean
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sr.data.clips import load_samples
+from sr.data.bounded_map import map_bounded
+from sr.data.clips import Sample, load_samples
 from sr.data.imresize import imresize
 from sr.data.sources import Source
+from sr.device import full_fp32, tune_convolutions
 from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS
 from sr.metrics.luma import crop_and_quantize
@@ -20,13 +23,16 @@ from sr.motion.frame_window import Window
 
 ValidationSets = Mapping[str, Sequence[Source[Any]]]
 Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its images
-Upscale = Callable[[tuple[Tensor, ...]], Tensor]
+Result = tuple[Tensor, Tensor]  # sr, hr
+Measured = tuple[Result, dict[str, float]]
 OnImage = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
 
 
 class ValidationInterrupted(Exception):  # noqa: N818, nothing is wrong
     """A validation that is given up for a signal; raised by `OnImage`."""
 
+
+MAX_THREADS = 8  # of half a GiB each, for images of 2 megapixels
 
 MIN_SIDE = {"SSIM": 11, "VGG16": 16, "AlexNet": 31}
 """Pixels, the border not counted, of the smallest image that a measure takes: SSIM's window, and
@@ -55,17 +61,43 @@ def validate(
             sr: Tensor = network(*(each.to(device) for each in inputs))
         return sr.float().cpu()
 
-    return _score(upscale, sets, scale, on_image, lpips, window)
+    def upscale_all(name: str, samples: Iterable[Sample]) -> Iterator[Result]:
+        for index, (inputs, hr) in enumerate(samples):
+            sr = upscale(inputs)
+            on_image(name, index, inputs[0], sr, hr)
+            yield sr, hr
+
+    def measure(result: Result) -> Measured:
+        return result, _measure(*result, scale)
+
+    scores: Scores = {}
+    # As infer.py: fp32 is not TF32, and images are of many sizes.
+    with full_fp32, tune_convolutions(enabled=False):
+        for name, sources in sets.items():
+            results = upscale_all(name, _load_all(sources, window))
+            scores[name] = _average(map_bounded(measure, results, _count_threads()), scale, lpips)
+    return scores
 
 
 def validate_bicubic(sets: ValidationSets, scale: int, lpips: LPIPS | None = None) -> Scores:
-    """Return the same scores of MATLAB's bicubic upscaling: what a network must beat."""
+    """Return the same scores of MATLAB's bicubic upscaling: what a network must beat.
 
-    def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
+    At scale 1 it is the input itself.
+    """
+
+    def upscale_and_measure(sample: Sample) -> Measured:
+        inputs, hr = sample
         image = (inputs[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
-        return image_to_tensor(imresize(image, scale))
+        sr = image_to_tensor(imresize(image, scale))
+        return (sr, hr), _measure(sr, hr, scale)
 
-    return _score(upscale, sets, scale, lambda *_: None, lpips, window=None)
+    scores: Scores = {}
+    with full_fp32, tune_convolutions(enabled=False):
+        for name, sources in sets.items():
+            samples = _load_all(sources, window=None)
+            measured = map_bounded(upscale_and_measure, samples, _count_threads())
+            scores[name] = _average(measured, scale, lpips)
+    return scores
 
 
 def checkpoint_score(scores: Scores, *, adversarial: bool) -> float | None:
@@ -81,37 +113,41 @@ def checkpoint_score(scores: Scores, *, adversarial: bool) -> float | None:
     return -fmean(values["lpips"] for values in scores.values())
 
 
-def _score(
-    upscale: Upscale,
-    sets: ValidationSets,
-    scale: int,
-    on_image: OnImage,
-    lpips: LPIPS | None,
-    window: Window | None,
-) -> Scores:
-    scores: Scores = {}
-    for name, sources in sets.items():
-        rows = []
-        images = (sample for source in sources for sample in load_samples(source, window))
-        for index, (inputs, hr) in enumerate(images):
-            sr = upscale(inputs)
-            rows.append(_measure(sr, hr, scale, lpips))
-            on_image(name, index, inputs[0], sr, hr)
-        scores[name] = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
-    return scores
+def _load_all(sources: Sequence[Source[Any]], window: Window | None) -> Iterator[Sample]:
+    return (sample for source in sources for sample in load_samples(source, window))
 
 
-def _measure(sr: Tensor, hr: Tensor, border: int, lpips: LPIPS | None) -> dict[str, float]:
-    scores = {
+def _count_threads() -> int:
+    """Return how many images are measured at a time.
+
+    torchrun gives each process one thread, but the others wait: a validation of large images would
+    take longer than the training between two of them.
+    """
+    return min(MAX_THREADS, max(1, (os.cpu_count() or 1) // torch.get_num_threads()))
+
+
+def _average(measured: Iterable[Measured], scale: int, lpips: LPIPS | None) -> dict[str, float]:
+    """Return each measure's mean, LPIPS too: here, so that one image at a time is on its device."""
+    rows = []
+    for (sr, hr), row in measured:
+        if lpips is not None:
+            row["lpips"] = _measure_lpips(sr, hr, scale, lpips)
+        rows.append(row)
+    return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+
+
+def _measure(sr: Tensor, hr: Tensor, border: int) -> dict[str, float]:
+    return {
         "psnr_y": psnr(sr, hr, border=border, channel="y"),
         "ssim_y": ssim(sr, hr, border=border, channel="y"),
         "psnr_rgb": psnr(sr, hr, border=border, channel="rgb"),
         "ssim_rgb": ssim(sr, hr, border=border, channel="rgb"),
     }
-    if lpips is not None:
-        images = crop_and_quantize(sr, hr, border=border, channel="rgb")  # in [0, 255]
-        device = lpips.features.mean.device
-        x, y = ((image[None] / 255).to(device, torch.float32) for image in images)
-        with torch.inference_mode():
-            scores["lpips"] = float(lpips(x, y))
-    return scores
+
+
+def _measure_lpips(sr: Tensor, hr: Tensor, border: int, lpips: LPIPS) -> float:
+    images = crop_and_quantize(sr, hr, border=border, channel="rgb")  # in [0, 255]
+    device = lpips.features.mean.device
+    x, y = ((image[None] / 255).to(device, torch.float32) for image in images)
+    with torch.inference_mode():
+        return float(lpips(x, y))

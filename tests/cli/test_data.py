@@ -55,7 +55,7 @@ def write_options(folder: Path, source: object, **train: object) -> Path:
 def load_batches(options: Path) -> list[Crop]:
     loaded = load_options(options)
     sources = find_training_sources(loaded, torch.device("cpu"))
-    crops = load_crops(loaded, SourceCache(sources, Path(), []), num_workers=0)
+    crops = load_crops(loaded, SourceCache(sources, Path(), []), torch.device("cpu"), num_workers=0)
     return list(islice(crops, 10))
 
 

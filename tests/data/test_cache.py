@@ -1,11 +1,13 @@
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sr.data.cache import SourceCache, fill_cache
+from sr.data import cache
+from sr.data.cache import SourceCache, fill_cache, open_cache, write_index
 from sr.data.hr_only import find_hr_images
 from sr.data.sources import DataError, Pair, count_pair_bytes
 from sr.io.rgb8 import write_rgb8
@@ -119,3 +121,36 @@ def test_a_disk_without_room_is_reported_with_the_option_to_lower(tmp_path: Path
     with pytest.raises(DataError, match=r"GiB; lower datasets\.train\.cache_gib"):
         fill_cache(huge, tmp_path / "cache.bin", 2**60)
     assert huge[0].loads == 0
+
+
+def test_no_more_images_are_decoded_ahead_than_there_are_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, written, append = [Counted(n, (16, 16)) for n in range(20)], [], cache._append
+
+    def write(stream: Any, array: Any) -> Any:
+        written.append(array)
+        decoded = sum(source.loads for source in counted)
+        assert decoded <= len(written) // 2 + 1 + 3  # two arrays of each image
+        return append(stream, array)
+
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(cache, "_append", write)
+    assert_pairs_are_those_of_the_sources(fill_cache(counted, tmp_path / "cache.bin", 10**9))
+    assert len(written) == 40
+
+
+def test_a_file_that_cannot_be_mapped_is_reported_with_the_option_that_does_without(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "cache.bin"
+    write_index(fill_cache(sources(), file, 10**9))
+    assert_pairs_are_those_of_the_sources(open_cache(sources(), file))
+    file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"cache\.bin: .*mapped.*datasets\.train\.cache_gib=0"):
+        open_cache(sources(), file)
+    file.unlink()
+    with pytest.raises(DataError, match=r"got No such file or directory; .*cache_gib=0"):
+        open_cache(sources(), file)
+    write_index(fill_cache(sources(), file, 0))  # an empty file, and nothing in it
+    assert_pairs_are_those_of_the_sources(open_cache(sources(), file))

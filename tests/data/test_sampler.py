@@ -106,3 +106,17 @@ def test_counts_follow_shares(shares: list[float]) -> None:
     for count, share in zip(counts, shares, strict=True):
         assert count == pytest.approx(1000 * share / sum(shares), abs=1)
         assert count > 0
+
+
+def test_a_run_goes_on_with_the_next_draws_whatever_its_batches_and_processes() -> None:
+    expected = draws(EndlessBatchSampler(7, 1, seed=3), 60)
+    done = 0
+    for batch_size, num_processes, steps in ((3, 2, 2), (4, 1, 3), (2, 3, 1), (5, 2, 2)):
+        parts = [
+            islice(EndlessBatchSampler(7, batch_size, 3, rank, num_processes, (), done), steps)
+            for rank in range(num_processes)
+        ]
+        seen = [draw for step in zip(*parts, strict=True) for batch in step for draw in batch]
+        assert seen == expected[done : done + len(seen)]
+        done += len(seen)
+    assert done == 50

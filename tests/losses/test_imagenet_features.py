@@ -222,3 +222,22 @@ def test_the_local_imagenet_file_loads(shared_data: Path) -> None:
     )
     maps = features(torch.rand(1, 3, 16, 16))
     assert maps["relu5_3"].shape == (1, 512, 1, 1)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_weights_held_in_autocasts_type_give_the_same_maps(layout: torch.memory_format) -> None:
+    image = torch.rand(2, 3, 24, 16, generator=torch.Generator().manual_seed(0))
+    image = image.contiguous(memory_format=layout)
+    layers = ("relu1_2", "conv2_1")
+    torch.manual_seed(0)
+    plain = ImageNetFeatures("VGG19", layers, "random")
+    torch.manual_seed(0)
+    held = ImageNetFeatures("VGG19", layers, "random").hold_as(torch.bfloat16, layout)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected, maps = plain(image), held(image)
+    for name in layers:
+        torch.testing.assert_close(maps[name], expected[name])
+    for weight in held.parameters():
+        assert weight.dtype == torch.bfloat16
+        assert weight.ndim == 1 or weight.is_contiguous(memory_format=layout)
+    assert held.mean.dtype == held.std.dtype == torch.float32

@@ -37,10 +37,10 @@ def test_zoomed_results_count_for_the_teacher_alone() -> None:
     loss = CombinedLoss(
         {
             "l1": WeightedTerm(l1, 1.0),
-            "teacher": WeightedTerm(TeacherTerm(l1, enlarge), 3.0, "inputs"),
+            "teacher": WeightedTerm(TeacherTerm(l1, enlarge), 3.0, ("all_sr", "all_lr")),
         }
     )
-    total, terms = loss(sr, hr, inputs=inputs)
+    total, terms = loss(sr, hr, inputs=(inputs,))
     torch.testing.assert_close(terms["l1"], l1(sr[:2], hr).detach())
     torch.testing.assert_close(terms["teacher"], l1(sr, enlarge(inputs)).detach())
     torch.testing.assert_close(total.detach(), terms["l1"] + 3 * terms["teacher"])
@@ -50,6 +50,8 @@ def test_zoomed_results_count_for_the_teacher_alone() -> None:
 
 
 def test_a_teachers_term_without_inputs_is_refused() -> None:
-    loss = CombinedLoss({"teacher": WeightedTerm(TeacherTerm(l1, enlarge), 1.0, "inputs")})
+    loss = CombinedLoss(
+        {"teacher": WeightedTerm(TeacherTerm(l1, enlarge), 1.0, ("all_sr", "all_lr"))}
+    )
     with pytest.raises(ValueError, match="expected the generator's inputs, got none"):
         loss(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8))

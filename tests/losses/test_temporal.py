@@ -141,7 +141,10 @@ def test_a_combined_loss_hands_the_motion_to_the_terms_that_want_it() -> None:
     hr = pair(smooth())
     sr = hr + 0.1 * torch.rand_like(hr)
     loss = CombinedLoss(
-        {"l1": WeightedTerm(l1, 1.0), "temporal": WeightedTerm(temporal_loss, 3.0, "motion")}
+        {
+            "l1": WeightedTerm(l1, 1.0),
+            "temporal": WeightedTerm(temporal_loss, 3.0, ("sr", "hr", "motion")),
+        }
     )
     total, terms = loss(sr, hr, motion=motion())
     torch.testing.assert_close(terms["temporal"], temporal_loss(sr, hr, motion()))
@@ -151,6 +154,6 @@ def test_a_combined_loss_hands_the_motion_to_the_terms_that_want_it() -> None:
 
 def test_images_without_motion_are_refused_by_a_term_that_wants_it() -> None:
     hr = pair(smooth())
-    loss = CombinedLoss({"temporal": WeightedTerm(temporal_loss, 1.0, "motion")})
+    loss = CombinedLoss({"temporal": WeightedTerm(temporal_loss, 1.0, ("sr", "hr", "motion"))})
     with pytest.raises(ValueError, match="temporal term needs clips: expected motion"):
         loss(hr, hr)

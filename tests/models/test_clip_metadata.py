@@ -13,7 +13,8 @@ from sr.models.backends import use_backend
 from sr.models.clip_metadata import FLOWS, parse_flow, read_window
 from sr.models.convert import convert_model
 from sr.models.describe import describe_model
-from sr.models.load import load_generator, load_initial_weights
+from sr.models.initial_weights import load_initial_weights
+from sr.models.load import load_generator
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import PackedWindow
 from sr.networks.rbpn import RBPN

@@ -14,7 +14,8 @@ from sr.errors import ModelFileError
 from sr.io.model_file import write_model_file
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8
 from sr.metrics.psnr import psnr
-from sr.models.load import load_generator, load_initial_weights
+from sr.models.initial_weights import load_initial_weights
+from sr.models.load import load_generator
 from sr.networks.compact import Compact
 from sr.networks.msrresnet import MSRResNet
 from sr.networks.receptive_radius import MAX_RADIUS, measure_receptive_radius

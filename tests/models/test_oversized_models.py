@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from sr.build import build_generator
 from sr.errors import UserError
 from sr.io.model_file import write_model_file
+from sr.models.initial_weights import load_initial_weights
 from sr.models.limit_building import NetworkTooLargeError, limit_building
-from sr.models.load import load_generator, load_initial_weights
+from sr.models.load import load_generator
 from sr.networks.compact import Compact
 from sr.networks.receptive_radius import MAX_RADIUS
 from sr.networks.span import SPAN, add_branches

@@ -1,3 +1,4 @@
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.models.optical_flow import Raft_Small_Weights, raft_small
 
 from sr.build import build_flow
+from sr.motion import raft
 from sr.motion.methods import RGB8
 from sr.motion.raft import RAFT
 from sr.options.flow import RAFTOptions
@@ -121,6 +123,7 @@ def test_weights_come_from_files_of_torch_and_safetensors(suffix: str, tmp_path:
     save = torch.save if suffix == ".pth" else save_file
     save(weights, tmp_path / f"small{suffix}")
     network = RAFT("small", tmp_path / f"small{suffix}", CPU).network
+    assert network is not None
     found = network.state_dict()
     assert all(torch.equal(found[name], weights[name]) for name in weights)
     assert not network.training
@@ -187,3 +190,33 @@ def test_with_torchvisions_weights_a_moved_scene_gives_the_shift(
     inside = (slice(10, -10), slice(10, -10))
     assert np.abs(forward[inside] - shift).mean() < 0.2
     assert np.abs(backward[inside] + shift).mean() < 0.2
+
+
+def test_worker_processes_get_no_weights_and_load_them_when_they_measure_flow(
+    path: Path, moved: Moved
+) -> None:
+    method, (a, b) = RAFT("small", path, CPU), (moved(0, 0), moved(2, 1))
+    pickled = pickle.dumps(method)
+    assert len(pickled) < 2000
+    copy: RAFT = pickle.loads(pickled)  # noqa: S301, our own
+    assert copy.network is None
+    assert copy.name == method.name
+    assert np.array_equal(copy(a, b), method(a, b))
+
+
+@pytest.mark.parametrize("kind", ["cuda", "cpu"])
+def test_threads_use_a_gpu_in_turn_and_the_cpu_together(
+    kind: str, path: Path, moved: Moved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Watching(Constant):
+        def forward(self, a: Tensor, b: Tensor, num_flow_updates: int) -> list[Tensor]:
+            self.in_turn = method._gpu_lock.locked()
+            return super().forward(a, b, num_flow_updates)
+
+    prepare = raft._prepare
+    monkeypatch.setattr(raft, "_prepare", lambda frame, factor, _: prepare(frame, factor, CPU))
+    method = RAFT("small", path, CPU)
+    method.network = network = Watching()
+    method.device = torch.device(kind)
+    method(moved(0, 0), moved(2, 1))
+    assert network.in_turn is (kind == "cuda")

@@ -27,6 +27,7 @@ DBPN_SS = {"scale": 4, "num_shallow_features": 64, "num_features": 18, "num_stag
 DBPN_S = {"scale": 4, "num_shallow_features": 128, "num_features": 32, "num_stages": 2}
 EDSR_LARGE = {"num_features": 256, "num_blocks": 32}
 SIZES = ((1, 1), (1, 9), (7, 5), (8, 16), (23, 16))
+FROM_1 = (1, 2, 3, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def build_window_with_skip(scale: int) -> nn.Module:
 
 
 GENERATORS: Mapping[str, Generator] = {
-    "Compact": Generator(lambda scale: Compact(scale, 4, num_convs=2)),
+    "Compact": Generator(lambda scale: Compact(scale, 4, num_convs=2), FROM_1),
     "DBPN": Generator(lambda scale: DBPN(scale, 8, 8, num_stages=4)),
     "DBPN with skip": Generator(lambda scale: DBPN(scale, 4, 4, num_stages=3, bicubic_skip=True)),
     "EDSR": Generator(lambda scale: EDSR(scale, 8, num_blocks=2, residual_scale=0.1)),
@@ -54,11 +55,11 @@ GENERATORS: Mapping[str, Generator] = {
     "MSRResNet": Generator(lambda scale: MSRResNet(scale, 16, num_blocks=2)),
     "RBPN": Generator(build_window),
     "RBPN with skip": Generator(build_window_with_skip),
-    "RLFN": Generator(lambda scale: RLFN(scale, 8, num_blocks=2)),
+    "RLFN": Generator(lambda scale: RLFN(scale, 8, num_blocks=2), FROM_1),
     "RRDBNet": Generator(lambda scale: RRDBNet(scale, 8, 2, num_growth=4), (1, 2, 4, 8)),
-    "SPAN": Generator(lambda scale: SPAN(scale, 8, num_blocks=2)),
+    "SPAN": Generator(lambda scale: SPAN(scale, 8, num_blocks=2), FROM_1),
     "SPAN, not normalized": Generator(lambda scale: SPAN(scale, 8, num_blocks=2, normalise=False)),
-    "SRResNet": Generator(lambda scale: SRResNet(scale, 8, num_blocks=2)),
+    "SRResNet": Generator(lambda scale: SRResNet(scale, 8, num_blocks=2), FROM_1),
 }
 
 every_generator = pytest.mark.parametrize("name", GENERATORS)

@@ -46,7 +46,7 @@ def test_every_kind_has_a_heading(page: str) -> None:
 
 
 def test_bounds_defaults_and_choices_are_documented(page: str) -> None:
-    assert "| `scale` | `2`, `3`, `4`, `8` | - | Upscaling factor. |" in page
+    assert "| `scale` | `1`, `2`, `3`, `4`, `8` | - | Upscaling factor; 1 restores" in page
     assert "| `train.steps` | integer above 0 | - | Optimizer updates of the whole run. |" in page
     assert "| `train.ema_decay` | number at least 0 and below 1 | `0.999` | " in page
     assert "| `train.clip_norm` | number above 0 or `null` | `null` | " in page

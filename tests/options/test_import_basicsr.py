@@ -121,7 +121,7 @@ def test_odd_characters_stay_in_the_comment(tmp_path: Path) -> None:
         (("train", "perceptual_opt", "criterion"), "fro", "expected one of l1, l2"),
         (("datasets", "train", "type"), "REDSDataset", "datasets.train.type: expected one of"),
         (("datasets", "train", "gt_size"), 130, "crop_size: expected a multiple of scale 4"),
-        (("train", "gan_opt", "loss_weight"), 0, "losses.adversarial.weight"),
+        (("train", "gan_opt", "loss_weight"), 0, "adversarial.weight"),
         (("train",), ..., "expected a training file of BasicSR.* there is no train among: datas"),
     ],
 )

@@ -91,7 +91,6 @@ def test_milestones_warm_up_and_an_older_key_of_the_start_arrive(tmp_path: Path)
     }
     assert train.initial_generator == Path("edsr_x2.pth")
     assert train.ema_decay == 0  # BasicSR's default
-    assert "same network" in find_line(EDSR, "path.strict_load")
 
 
 def test_a_cosine_with_restarts_becomes_one_cosine(tmp_path: Path) -> None:
@@ -171,28 +170,103 @@ def test_leads_and_updates_of_the_discriminator_arrive(tmp_path: Path) -> None:
 
 
 def test_another_network_stays_one_of_basicsr(tmp_path: Path) -> None:
-    swinir = {"type": "SwinIR", "upscale": 4, "in_chans": 3, "depths": [6, 6], "upsampler": "x"}
-    text = change(MSRRESNET, ("network_g",), {**swinir, "resi": {"kind": "1conv", "bias": None}})
+    ecbsr = {"type": "ECBSR", "upscale": 4, "num_in_ch": 3, "num_block": 4, "act_type": "prelu"}
+    text = change(MSRRESNET, ("network_g",), {**ecbsr, "resi": {"kind": "1conv", "bias": None}})
     assert load(text, tmp_path).generator.model_dump() == {
         "type": "BasicSR",
-        "arch": "SwinIR",
+        "arch": "ECBSR",
         "options": {
-            "upscale": 4,
-            "in_chans": 3,
-            "depths": [6, 6],
-            "upsampler": "x",
+            "num_block": 4,
+            "act_type": "prelu",
             "resi": {"kind": "1conv", "bias": None},
         },
     }
     assert "must be installed" in find_line(text, "network_g.type")
-    assert not find_line(text, "network_g.depths")
+    assert not find_line(text, "network_g.num_block")
 
 
-@pytest.mark.parametrize(("key", "value"), [("upscale", 3), ("scale", 2), ("in_chans", 1)])
-def test_another_network_must_be_of_our_scale_and_colors(key: str, value: int) -> None:
-    text = change(MSRRESNET, ("network_g",), {"type": "SwinIR", key: value})
-    with pytest.raises(ValueError, match=rf"network_g\.{key}: expected .*[34], .*got {value}"):
+def test_swinir_and_rcan_become_those_of_spandrel(tmp_path: Path) -> None:
+    swinir = {"type": "SwinIR", "upscale": 4, "in_chans": 3, "depths": [6, 6], "upsampler": "x"}
+    text = change(MSRRESNET, ("network_g",), swinir)
+    assert load(change(text, ("model_type",), "SwinIRModel"), tmp_path).generator.model_dump() == {
+        "type": "Spandrel",
+        "arch": "SwinIR",
+        "options": {"depths": [6, 6], "upsampler": "x"},
+    }
+    rcan = {"type": "RCAN", "num_group": 5, "num_block": 20, "upscale": 4, "img_range": 255.0}
+    text = change(MSRRESNET, ("network_g",), rcan)
+    assert load(text, tmp_path).generator.model_dump() == {
+        "type": "Spandrel",
+        "arch": "RCAN",
+        "options": {
+            "n_feats": 64,
+            "n_resgroups": 5,
+            "n_resblocks": 20,
+            "reduction": 16,
+            "res_scale": 1,
+        },
+    }
+    text = change(text, ("path", "pretrain_network_g"), "rcan.pth")  # names of BasicSR's
+    assert load(text, tmp_path).generator.type == "BasicSR"
+
+
+def test_a_network_of_another_scale_than_its_file_is_listed(tmp_path: Path) -> None:
+    rcan = {"type": "RCAN", "num_group": 5, "num_block": 20, "upscale": 2}
+    text = change(MSRRESNET, ("network_g",), rcan)
+    assert load(text, tmp_path).scale == 4
+    assert "the network has the scale of the file, 4" in find_line(text, "network_g.upscale")
+
+
+@pytest.mark.parametrize("key", ["num_in_ch", "in_chans"])
+def test_another_network_must_be_of_our_colors(key: str) -> None:
+    text = change(MSRRESNET, ("network_g",), {"type": "SwinIR", key: 1})
+    with pytest.raises(ValueError, match=rf"network_g\.{key}: expected 3, .*got 1"):
         import_basicsr(text)
+
+
+def test_initial_weights_may_fit_in_part(tmp_path: Path) -> None:
+    train = load(change(EDSR, ("path", "strict_load"), True), tmp_path).train
+    assert (train.initial_generator, train.initial_partial) == (Path("edsr_x2.pth"), False)
+    train = load(EDSR, tmp_path).train
+    assert (train.initial_generator, train.initial_partial) == (Path("edsr_x2.pth"), True)
+    text = change(EDSR, ("path", "strict_load_g"), True)  # the newer key counts
+    assert not load(text, tmp_path).train.initial_partial
+    assert "strict_load_g counts" in find_line(text, "path.strict_load")
+
+
+def test_initial_weights_of_a_discriminator_arrive(tmp_path: Path) -> None:
+    gan = load(REAL_ESRGAN, tmp_path).train.gan
+    assert gan is not None
+    assert (gan.initial_discriminator, gan.initial_partial) == (Path("netD.pth"), False)
+    text = change(REAL_ESRGAN, ("path", "strict_load_d"), False)
+    gan = load(text, tmp_path).train.gan
+    assert gan is not None
+    assert gan.initial_partial
+    text = change(ESRGAN, ("path", "pretrain_network_d"), "netD.pth")
+    gan = load(text, tmp_path).train.gan
+    assert gan is not None
+    assert gan.initial_discriminator is None
+    assert "another one here" in find_line(text, "path.pretrain_network_d")
+
+
+def test_pairs_in_one_folder_are_told_apart_by_their_list(tmp_path: Path) -> None:
+    text = change(MSRRESNET, ("datasets", "train", "type"), "RealESRGANPairedDataset")
+    text = change(text, ("datasets", "train", "dataroot_gt"), "data")
+    text = change(text, ("datasets", "train", "dataroot_lq"), "data")
+    listed = tmp_path / "pairs.txt"
+    with_list = change(text, ("datasets", "train", "meta_info"), str(listed))
+    for unreadable in (text, with_list):
+        source = load(unreadable, tmp_path).datasets.train.source
+        assert isinstance(source, PairedFolders)
+        assert (source.hr, source.lr) == ((Path("data/HR"),), (Path("data/LR"),))
+        assert "put them into data/HR" in find_line(unreadable, "datasets.train.dataroot_lq")
+    listed.write_text("sub/a.png, small/a.png\nsub/b.png, small/b.png\n")
+    source = load(with_list, tmp_path).datasets.train.source
+    assert isinstance(source, PairedFolders)
+    assert (source.hr, source.lr) == ((Path("data/sub"),), (Path("data/small"),))
+    listed.write_text("sub/a.png\n")
+    with pytest.raises(ValueError, match=r"meta_info: expected lines with `hr, lr` in .*pairs"):
+        import_basicsr(with_list)
 
 
 def test_compact_and_the_other_pixel_terms(tmp_path: Path) -> None:

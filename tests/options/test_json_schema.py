@@ -21,5 +21,5 @@ def test_the_schema_has_the_keys_of_the_file_and_forbids_others() -> None:
 
 def test_the_schema_describes_fields_by_their_docstrings() -> None:
     schema = json.loads(generate_schema())
-    assert schema["properties"]["scale"]["description"] == "Upscaling factor."
-    assert schema["properties"]["scale"]["enum"] == [2, 3, 4, 8]
+    assert schema["properties"]["scale"]["description"].startswith("Upscaling factor; ")
+    assert schema["properties"]["scale"]["enum"] == [1, 2, 3, 4, 8]

@@ -31,7 +31,7 @@ TWO_SETS = (
 
 GENERATORS = (
     "SRResNet, MSRResNet, EDSR, RRDBNet, Compact, SPAN, RLFN, DBPN, RBPN, ISeeBetterSRResNet, "
-    "BasicSR"
+    "BasicSR, Spandrel"
 )
 
 
@@ -171,7 +171,7 @@ def test_a_misspelt_type_is_answered_with_the_nearest_one(file: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "fault"),
     [
-        ("scale=5", "scale: Input should be 2, 3, 4 or 8, got 5"),
+        ("scale=5", "scale: Input should be 1, 2, 3, 4 or 8, got 5"),
         ("seed=-1", "seed: Input should be greater than or equal to 0, got -1"),
         ("name=a/b", "name: String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$', got 'a/b'"),
         ("train.steps=", "train.steps: Input should be a valid integer, got None"),

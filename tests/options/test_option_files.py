@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sr.build import build_generator
-from sr.build_training import build_discriminator, build_loss, build_optimizer, build_schedule
+from sr.build_losses import LossParts, build_loss
+from sr.build_training import build_discriminator, build_optimizer, build_schedule
 from sr.io.rgb8 import write_rgb8
 from sr.models.load import load_generator
 from sr.options.clips import ClipSource
@@ -82,7 +83,7 @@ def test_the_file_loads_and_builds(file: Path) -> None:
     options = load_options(file)
     generator = build_generator(options.generator, options.scale)
     if options.discriminator is None:
-        build_loss(options.losses, teacher=make_teacher(options))
+        build_loss(options.losses, LossParts(teacher=make_teacher(options)))
     else:
         build_discriminator(options.discriminator, options.datasets.train.crop_size)
     build_optimizer(options.train.optimizer, generator)
@@ -96,6 +97,7 @@ def test_the_file_trains_two_steps_on_tiny_images(file: Path, tmp_path: Path) ->
     whole = load_options(file)
     source = tiny_source(whole, tmp_path / "images")
     scale = whole.scale
+    degradation = ", degradation: {type: Light}" if scale == 1 else ""  # lr is hr without
     # Of a tiny generator there are no weights to begin from.
     initial = None if tiny_generator(whole) else whole.train.initial_generator
     options = load_options(
@@ -106,7 +108,7 @@ def test_the_file_trains_two_steps_on_tiny_images(file: Path, tmp_path: Path) ->
             *tiny_generator(whole),
             f"datasets.cache_folder={tmp_path / 'cache'}",
             f"datasets.train.source={source}",
-            f"datasets.validation=[{{name: tiny, source: {source}}}]",
+            f"datasets.validation=[{{name: tiny, source: {source}{degradation}}}]",
             "datasets.train.crop_size=32",
             "datasets.train.batch_size=2",
             "datasets.train.num_workers=0",

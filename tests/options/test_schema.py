@@ -12,18 +12,13 @@ from sr.losses import pixel
 from sr.losses.adversarial import KINDS_WITH_LABEL_SMOOTHING, AdversarialKind
 from sr.losses.imagenet_features import Architecture, list_layers
 from sr.options.base import Section
+from sr.options.feature_losses import PerceptualOptions
 from sr.options.generator import (
     GeneratorOptions,
 )
+from sr.options.image_losses import CharbonnierOptions, L1Options, MSEOptions, PixelOptions
 from sr.options.json_schema import generate_schema
-from sr.options.losses import (
-    AdversarialOptions,
-    CharbonnierOptions,
-    L1Options,
-    MSEOptions,
-    PerceptualOptions,
-    PixelOptions,
-)
+from sr.options.losses import AdversarialOptions
 from sr.options.schema import Options
 
 LOSSES: dict[type[Section], Callable[..., Any]] = {

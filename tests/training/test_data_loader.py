@@ -15,6 +15,7 @@ from sr.data.cache import fill_cache
 from sr.options.schema import Options
 from sr.training.data_loader import load_crops
 
+CPU = torch.device("cpu")
 PHOTOS = "{type: HRFolders, hr: [%s], hr_scale: [0.5, 1.0]}"
 MIXED = (
     "datasets.train.source={type: Mixed, sources: [{share: 3, source: %s}, "
@@ -42,10 +43,10 @@ def test_a_mixture_goes_on_where_it_was_left_with_or_without_workers(
     assert len(sources) == 5  # four photographs, one source of endlessly many
     cached = fill_cache(sources, tmp_path / "cache.bin", 10**9)
 
-    whole = list(islice(load_crops(options, cached, num_workers=0), 20))
+    whole = list(islice(load_crops(options, cached, CPU, num_workers=0), 20))
     names = [name for crop in whole for name in crop["name"]]
     assert 0 < sum(name.startswith("synthetic") for name in names) < 30  # 15 of 60 are expected
-    crops = load_crops(options, cached, num_workers=num_workers, first_batch=3, stride=2)
+    crops = load_crops(options, cached, CPU, num_workers=num_workers, first_batch=3, stride=2)
     rest = list(islice(crops, 2))
     workers = multiprocessing.active_children()
     assert len(workers) == num_workers

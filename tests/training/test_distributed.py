@@ -5,19 +5,31 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from helpers.runs import load_state
-from torch import Tensor
+from torch import Tensor, distributed, nn
 
 from sr.cli.train import main
 from sr.device import DeviceError
+from sr.errors import UserError
 from sr.options.load import dump_options
 from sr.options.schema import Options
-from sr.training.distributed import choose_local_device
+from sr.training import setup
+from sr.training.distributed import (
+    _leave,
+    choose_local_device,
+    distribute_network,
+    make_accelerator,
+    name_machine,
+    wait_for_everyone,
+)
 from sr.training.run import train
 
 MakeOptions = Callable[..., Options]
@@ -70,7 +82,8 @@ def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_togeth
     teacher = "losses.teacher={model: compact_x2, inputs: [lr, zoomed]}"
     monitor = "train.gan.monitor={window: 3, max_colour_drift: 1e-6, action: stop}"
     gan = gan_options("name=gan", *half, patchgan)
-    taught = tiny_options("name=taught", *half, teacher)
+    learned = ("losses.uncertainty={learning_rate: 0.1}", "losses.frequency={type: L1}")
+    taught = tiny_options("name=taught", *half, teacher, *learned)
     alarm = gan_options("name=alarm", "train.steps=100000", monitor)
     fault = tiny_options("name=fault", "train.steps=100000")
     (tmp_path / "run_each.py").write_text(RUN_EACH)
@@ -102,9 +115,12 @@ def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_togeth
     for state in (ours, theirs):
         state |= state["adversarial"]
     assert_close(ours["discriminator"], theirs["discriminator"])
-    alone = tiny_options("name=taught_alone", *whole, teacher)
+    alone = tiny_options("name=taught_alone", *whole, teacher, *learned)
     assert train(alone)
-    assert_close(load_state(taught, 4)["generator"], load_state(alone, 4)["generator"])
+    ours, theirs = load_state(taught, 4), load_state(alone, 4)
+    assert_close(ours["generator"], theirs["generator"])
+    learned_weights = (state["uncertainty"]["log_variances"] for state in (ours, theirs))
+    torch.testing.assert_close(*learned_weights, rtol=1e-4, atol=1e-5)
 
     folder = gan.log.folder / "gan"
     assert done.stderr.count(f"finished, saved {folder}") == 1  # the first prints and writes
@@ -148,3 +164,58 @@ def test_each_process_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(DeviceError, match="process 3 of this machine"):
         choose_local_device("auto")
+
+
+def test_a_group_of_processes_is_used_without_warnings_and_left(tmp_path: Path) -> None:
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'store'}", world_size=1, rank=0
+    )
+    try:
+        two: Any = SimpleNamespace(num_processes=2, device=torch.device("cpu"))
+        network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+        forward: Any = distribute_network(network, two)
+        assert forward.module is network
+        for _ in range(2):
+            wait_for_everyone(two)
+    finally:
+        _leave()
+    assert not distributed.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({}, "0"),
+        ({"WORLD_SIZE": "4", "GROUP_RANK": "1", "SLURM_NODEID": "0"}, "1"),
+        ({"WORLD_SIZE": "4", "SLURM_NODEID": "2"}, "2"),
+        ({"WORLD_SIZE": "4"}, "here"),
+    ],
+)
+def test_each_machine_has_a_name_of_its_own(
+    variables: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: "here")
+    for variable in ("WORLD_SIZE", "GROUP_RANK", "SLURM_NODEID"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert name_machine() == name
+
+
+@pytest.mark.parametrize(("normalisation", "fits"), [("batch", False), ("instance", True)])
+def test_r1_with_statistics_that_gpus_share_is_refused(
+    normalisation: str, fits: bool, gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(network: nn.Module, _accelerator: Accelerator) -> nn.Module:
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return converted
+
+    monkeypatch.setattr(setup, "share_batch_statistics", convert)
+    patchgan = f"{{type: PatchGAN, num_features: 4, num_layers: 1, normalisation: {normalisation}}}"
+    options = gan_options(f"discriminator={patchgan}", "losses.adversarial.r1_weight=10")
+    accelerator = make_accelerator(torch.device("cpu"), torch.float32)
+    if fits:
+        assert setup.make_state(options, accelerator, None)[0].gan is not None
+        return
+    with pytest.raises(UserError, match=r"r1_weight: expected 0 with batch norm.*got 10; another"):
+        setup.make_state(options, accelerator, None)

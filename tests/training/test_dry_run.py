@@ -3,15 +3,21 @@
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sr.data.sources import DataError
 from sr.errors import UserError
 from sr.io.rgb8 import read_rgb8, write_rgb8
 from sr.options.schema import Options
+from sr.training import dry_run as module
+from sr.training.data_loader import load_first_batches
 from sr.training.dry_run import dry_run, write_data_preview
+from sr.training.state import TrainState
+from sr.training.steps import Batch, train_step
 
 MakeOptions = Callable[..., Options]
 
@@ -107,3 +113,49 @@ def test_no_worker_takes_time_from_the_steps_that_are_timed(tiny_options: MakeOp
     options = tiny_options("datasets.train.num_workers=2")
     dry_run(options, lambda _: workers.extend(multiprocessing.active_children()))
     assert not workers
+
+
+def test_a_dry_run_says_which_batch_fits(
+    gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def measure(function: Callable[[], object], _: torch.device) -> int:
+        function()
+        return 2**30 * (1 + sizes[-1])
+
+    def load(options: Options, *arguments: Any) -> list[Batch]:
+        sizes.append(options.datasets.train.batch_size)
+        return load_first_batches(options, *arguments)
+
+    monkeypatch.setattr(module, "load_first_batches", load)
+    monkeypatch.setattr(module, "measure_peak_bytes", measure)
+    monkeypatch.setattr(module, "count_usable_bytes", lambda _: 10 * 2**30)
+    assert report(gan_options())[-1] == (
+        "batch: 1.000 GiB per crop and 1.00 GiB once, of 10.0 GiB that can be used; "
+        "batch_size up to about 8 fits, or crop_size up to about 26"
+    )
+
+
+def test_a_dry_run_that_runs_out_of_memory_says_which_batch_fits(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def take_step(state: TrainState, loss: Any, batches: list[Batch], *arguments: Any) -> Any:
+        sizes.append(len(batches[0].hr))
+        if sizes[-1] > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return train_step(state, loss, batches, *arguments)
+
+    def measure(function: Callable[[], object], _: torch.device) -> int:
+        function()
+        return 2**30 * (1 + sizes[-1])
+
+    monkeypatch.setattr(module, "train_step", take_step)
+    monkeypatch.setattr(module, "measure_peak_bytes", measure)
+    monkeypatch.setattr(module, "count_usable_bytes", lambda _: 6 * 2**30)
+    with pytest.raises(
+        UserError, match=r"use datasets\.train\.batch_size=4 train\.accumulation=4$"
+    ):
+        report(tiny_options("datasets.train.batch_size=16"))

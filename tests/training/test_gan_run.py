@@ -12,14 +12,18 @@ from helpers.runs import (
     read_progress,
     run_folder,
 )
+from torch import nn
 
 from sr.io.model_file import read_model_file
+from sr.losses.imagenet_features import ImageNetFeatures
 from sr.options.read_yaml import OptionsError
 from sr.options.schema import Options
 from sr.training import run
 from sr.training.checkpoint import CheckpointError
+from sr.training.distributed import make_accelerator
 from sr.training.gan_monitor import GANDivergedError
 from sr.training.run import CatchInterruption
+from sr.training.setup import make_loss, make_state
 
 MakeOptions = Callable[..., Options]
 
@@ -190,3 +194,43 @@ def test_an_adversarial_run_starts_from_a_pixel_trained_checkpoint(
     run.train(options)
     first = read_progress(options)[0]["loss_l1"]
     assert first < read_progress(pixel)[0]["loss_l1"]
+
+
+def test_only_the_generator_is_compiled(
+    gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Compiled for the CPU or a GPU, spectral normalization fails in the second pass of a step.
+    compiled: list[nn.Module] = []
+
+    def compile_network(network: nn.Module) -> nn.Module:
+        compiled.append(network)
+        return network
+
+    monkeypatch.setattr(torch, "compile", compile_network)
+    accelerator = make_accelerator(torch.device("cpu"), torch.float32)
+    state, _ = make_state(gan_options("train.compile=true"), accelerator, None)
+    assert compiled == [state.generator.network]
+
+
+@pytest.mark.parametrize(
+    ("precision", "held"),
+    [
+        ("bf16", (torch.bfloat16, torch.channels_last)),
+        ("fp32", (torch.float32, torch.contiguous_format)),
+    ],
+)
+def test_networks_of_losses_are_held_in_the_precision_and_layout_of_the_run(
+    precision: str, held: object, gan_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(ImageNetFeatures, "hold_as", lambda _, *given: seen.append(given))
+    options = gan_options(
+        f"train.precision={precision}",
+        "losses.perceptual={type: VGG19, weights: random, layers: {conv1_2: 1.0}}",
+        "losses.lpips={network: VGG16, weights: random, weight: 1.0}",
+    )
+    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    accelerator = make_accelerator(torch.device("cpu"), dtype)
+    state, _ = make_state(options, accelerator, None)
+    make_loss(options, state, None, accelerator)
+    assert seen == [held, held]

@@ -5,6 +5,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from sr.errors import UserError
 from sr.losses.adversarial import AdversarialTerm, generator_loss
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
 from sr.losses.pixel import l1, mse
@@ -130,3 +131,15 @@ def test_the_table_has_a_line_for_every_term(accelerator: Accelerator) -> None:
     )
     assert len(lines) == 3
     assert lines[1].split() == ["l1", "0.03", "1", "0.2", "75.00%"]
+
+
+def test_parameters_that_the_result_does_not_depend_on_are_refused_with_several_processes(
+    accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = SRResNet(2, 4, 1)
+    network.extra = nn.Linear(2, 2)
+    assert measure(accelerator, generator=network, l1=WeightedTerm(l1, 1.0))
+    monkeypatch.setattr(Accelerator, "num_processes", 2)
+    assert measure(accelerator, l1=WeightedTerm(l1, 1.0))
+    with pytest.raises(UserError, match=r"does not depend on extra\.weight, extra\.bias$"):
+        measure(accelerator, generator=network, l1=WeightedTerm(l1, 1.0))

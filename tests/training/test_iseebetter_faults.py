@@ -16,7 +16,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sr.build import build_generator
-from sr.build_training import build_discriminator, build_discriminator_loss, build_loss
+from sr.build_losses import LossParts, build_loss
+from sr.build_training import build_discriminator, build_discriminator_loss
 from sr.data.cache import SourceCache
 from sr.data.clip_crops import ClipCropDataset, WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore
@@ -116,7 +117,9 @@ def published(repository: Path) -> Published:
     generator = build_generator(options.generator, options.scale)
     assert options.discriminator is not None
     discriminator = build_discriminator(options.discriminator, 32)
-    return Published(options, generator, discriminator, build_loss(options.losses, discriminator))
+    return Published(
+        options, generator, discriminator, build_loss(options.losses, LossParts(discriminator))
+    )
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sr.losses.adversarial import AdversarialTerm
 from sr.losses.combined import CombinedLoss, Term, WeightedTerm
@@ -56,6 +58,7 @@ def run(
     save: Callable[[], None] = lambda: None,
     interrupted: Callable[[], bool] = lambda: False,
     max_nonfinite_steps: int = 3,
+    accelerator: Accelerator | None = None,
 ) -> bool:
     terms = {"l1": WeightedTerm(term, 1.0)}
     if state.gan is not None:
@@ -65,10 +68,12 @@ def run(
         state,
         CombinedLoss(terms),
         make_batches() if loader is None else loader,
-        make_accelerator(torch.device("cpu"), torch.float32),
+        accelerator or make_accelerator(torch.device("cpu"), torch.float32),
         RunLog(None, 6, 1, 1) if log is None else log,
         steps=6,
         batches_per_step=1 if state.gan is None else state.gan.updates,
+        batch_size=2,
+        seed=0,
         max_nonfinite_steps=max_nonfinite_steps,
         validate_interval=6,
         checkpoint_interval=1,
@@ -183,3 +188,93 @@ def test_workers_that_end_at_the_signal_end_the_run_and_others_are_a_fault(stops
     else:
         with pytest.raises(RuntimeError, match="exited unexpectedly"):
             run(state, l1, **arguments)
+
+
+class CountWaits(TorchDispatchMode):
+    """Counts how often numbers are read, for which the CPU would wait for a GPU."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        self.count = 0
+        to_list = Tensor.tolist
+
+        def count(tensor: Tensor) -> Any:  # which is no operation, as item is
+            self.count += 1
+            return to_list(tensor)
+
+        monkeypatch.setattr(Tensor, "tolist", count)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_a_step_waits_for_the_device_once_for_each_network(
+    adversarial: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gan = None
+    if adversarial:
+        network = PatchGAN(num_features=4, num_layers=1)
+        discriminator = NetworkState(network, torch.optim.SGD(network.parameters(), lr=0.1))
+        gan = GANState(discriminator, DiscriminatorLoss("standard"), GANMonitor(**LIMITS))
+    state = make_state(gan)
+    with CountWaits(monkeypatch) as waits:
+        assert run(state, l1)
+    assert waits.count == 6 * (2 if adversarial else 1)
+
+
+def test_what_networks_draw_in_a_step_is_the_same_in_a_resumed_run() -> None:
+    def train_from(step: int) -> list[Tensor]:
+        drawn: list[Tensor] = []
+
+        def term(sr: Tensor, hr: Tensor) -> Tensor:
+            drawn.append(torch.rand(()))
+            return l1(sr, hr)
+
+        state = make_state()
+        state.step = step
+        assert run(state, term)
+        assert state.draws == 2 * (6 - step)
+        return drawn
+
+    whole, rest = train_from(0), train_from(3)
+    assert whole[3:] == rest
+    assert len({float(value) for value in whole}) == 6
+
+
+class FP16Scaler(torch.amp.GradScaler):
+    """On the CPU as on a GPU: the gradients overflow above `limit`."""
+
+    def __init__(self, scale: float, limit: float) -> None:
+        super().__init__("cpu", init_scale=scale)
+        self.limit = limit
+
+    def scale(self, outputs: Any) -> Any:
+        above = self.get_scale() > self.limit
+        return super().scale(outputs) * (float("inf") if above else 1.0)
+
+
+@pytest.mark.parametrize(("scale", "limit"), [(2.0**16, 2.0**12), (1.0, 0.5)])
+def test_overflows_by_which_fp16_finds_its_scale_do_not_end_a_run(
+    scale: float, limit: float, tmp_path: Path
+) -> None:
+    accelerator = make_accelerator(torch.device("cpu"), torch.float32)
+    accelerator.scaler = FP16Scaler(scale, limit)
+    state = make_state()
+    optimizer = accelerator.prepare_optimizer(state.generator.optimizer)
+    state.generator.optimizer = optimizer
+
+    def unscale(optimizer: Any) -> None:
+        accelerator.scaler.unscale_(optimizer.optimizer)
+
+    accelerator.unscale_gradients = unscale
+    with RunLog(tmp_path, 6, 1, 1) as log:
+        if scale <= 1:  # what is left is no overflow of fp16
+            with pytest.raises(NonFiniteStepError, match="step 1: 1 in a row"):
+                run(state, l1, log, accelerator=accelerator, max_nonfinite_steps=1)
+            return
+        assert run(state, l1, log, accelerator=accelerator, max_nonfinite_steps=1)
+    assert accelerator.scaler.get_scale() == limit
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in events if event["event"] == "warning"] == [1, 2, 3, 4]

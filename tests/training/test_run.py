@@ -14,9 +14,11 @@ from helpers.runs import (
     read_progress,
     run_folder,
 )
+from torch import Tensor
 
 from sr.errors import ModelFileError
 from sr.io.process_lock import LockedError
+from sr.losses import pixel
 from sr.models.load import load_generator
 from sr.options.load import load_options
 from sr.options.schema import Options
@@ -65,6 +67,21 @@ def test_a_run_that_goes_on_with_a_worker_that_reads_beyond_the_cache_equals_one
     first, second = load_state(whole, 6), load_state(halves, 6)
     del first["options"], second["options"]
     assert_equal(first, second)
+
+
+def test_gradient_checkpointing_trains_the_same_weights(tiny_options: MakeOptions) -> None:
+    plain = tiny_options("name=plain", SRRESNET)
+    checkpointed = tiny_options("name=checkpointed", SRRESNET, "train.gradient_checkpointing=true")
+    for options in (plain, checkpointed):
+        assert run.train(options)
+    first, second = (load_state(options, 6) for options in (plain, checkpointed))
+    torch.testing.assert_close(first["generator"], second["generator"])
+    torch.testing.assert_close(first["ema"], second["ema"])
+
+
+def test_gradient_checkpointing_without_known_blocks_is_refused(tiny_options: MakeOptions) -> None:
+    with pytest.raises(ValueError, match=r"with known blocks, one of SRResNet, .*; got Compact"):
+        tiny_options(COMPACT, "train.gradient_checkpointing=true")
 
 
 def test_another_seed_gives_other_weights(tiny_options: MakeOptions) -> None:
@@ -277,3 +294,34 @@ def test_a_state_without_its_step_is_refused(tiny_options: MakeOptions, tmp_path
     write_state(tmp_path / "odd.state", {"generator": {}})
     with pytest.raises(CheckpointError, match=r"odd\.state: expected a step number, got None"):
         run.train(tiny_options(), resume=str(tmp_path / "odd.state"))
+
+
+def test_a_run_that_goes_on_with_larger_batches_draws_no_image_twice(
+    tiny_options: MakeOptions, tmp_path: Path
+) -> None:
+    run.train(tiny_options("train.steps=2"))
+    state = load_state(tiny_options(), 2)
+    assert state["draws"] == 2 * 3
+    run.train(tiny_options("train.steps=4", "datasets.train.batch_size=4"))
+    assert load_state(tiny_options(), 4)["draws"] == 2 * 3 + 2 * 4
+
+    del state["draws"], state["format"]  # of a version that did not count them
+    write_state(tmp_path / "older.state", state)
+    options = tiny_options("train.steps=3", "train.accumulation=2", "datasets.train.batch_size=4")
+    run.train(options, resume=str(tmp_path / "older.state"))
+    assert load_state(options, 3)["draws"] == 2 * 3 + 2 * 4
+
+
+def test_convolutions_are_tuned_for_crops_alone(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, measure = [], pixel.l1
+
+    def watch(sr: Tensor, hr: Tensor) -> Tensor:
+        seen.append(torch.backends.cudnn.benchmark)
+        return measure(sr, hr)
+
+    monkeypatch.setattr(pixel, "l1", watch)
+    assert run.train(tiny_options("train.steps=1"))
+    assert set(seen) == {True}
+    assert not torch.backends.cudnn.benchmark

@@ -1,7 +1,9 @@
 """Scores of whole images, and which validation is the best."""
 
 import contextlib
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sr.build_data import find_image_sources
+from sr.device import tune_convolutions
 from sr.losses.lpips import LPIPS
+from sr.metrics.ssim import ssim
 from sr.options.datasets import HRFolders
 from sr.training.validate import (
     Scores,
@@ -81,3 +85,41 @@ def test_the_checkpoint_score_is_psnr_and_in_adversarial_training_negated_lpips(
     del scores["b"]["lpips"]
     assert checkpoint_score(scores, adversarial=False) == pytest.approx(28.0)
     assert checkpoint_score(scores, adversarial=True) is None
+
+
+@pytest.mark.parametrize("name", ["network", "bicubic"])
+def test_processes_of_one_thread_measure_several_images_at_a_time(
+    name: str, sets: ValidationSets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score() -> Scores:
+        return scores_of(Nearest(), sets, None) if name == "network" else validate_bicubic(sets, 2)
+
+    expected, threads = score(), set()
+    together = threading.Barrier(2, timeout=60)
+
+    def wait_for_another(*arguments: Any, channel: Any, **more: Any) -> float:
+        threads.add(threading.current_thread())
+        if channel == "y":
+            together.wait()  # of four images
+        return ssim(*arguments, channel=channel, **more)
+
+    monkeypatch.setattr("sr.training.validate.ssim", wait_for_another)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert score() == expected
+    assert threading.main_thread() not in threads
+
+
+def test_images_of_any_size_are_not_tuned_for_and_fp32_is_full(sets: ValidationSets) -> None:
+    class Watching(Nearest):
+        def forward(self, lr: Tensor) -> Tensor:
+            conv: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+            seen.append((torch.backends.cudnn.benchmark, conv.fp32_precision))
+            return super().forward(lr)
+
+    seen: list[tuple[bool, str]] = []
+    with tune_convolutions(enabled=True):
+        scores_of(Watching(), sets, None)
+        assert torch.backends.cudnn.benchmark
+    assert not torch.backends.cudnn.benchmark
+    assert set(seen) == {(False, "ieee")}

@@ -1,6 +1,7 @@
 """BasicSR's data sets, and Real-ESRGAN's degradation, as our `datasets`."""
 
 from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sr.errors import UserError
@@ -72,7 +73,41 @@ def _translate_source(
     reader.expect(f"{section}.io_backend.type", "disk", "images are files in folders")
     if not paired or not reader.has(f"{section}.dataroot_lq"):
         return {"type": "HRFolders", "hr": hr}
-    return {"type": "PairedFolders", "hr": hr, "lr": reader.read_folders(f"{section}.dataroot_lq")}
+    lr = reader.read_folders(f"{section}.dataroot_lq")
+    if lr == hr:  # only meta_info separates them
+        hr, lr = _read_pair_folders(reader, section, hr[0])
+    return {"type": "PairedFolders", "hr": hr, "lr": lr}
+
+
+def _read_pair_folders(
+    reader: BasicSRReader, section: str, root: str
+) -> tuple[list[str], list[str]]:
+    """Return the folders of hr and lr in a list of pairs, `hr.png, lr.png`, below one folder."""
+    key = next((k for k in ("meta_info", "meta_info_file") if reader.has(f"{section}.{k}")), None)
+    file = Path(reader.read_str(f"{section}.{key}")) if key else None
+    if file is not None and file.is_file():
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{section}.{key}: {file} cannot be read: {error}") from None
+        pairs = [[path.strip() for path in line.split(",")] for line in lines if line.strip()]
+        if not pairs or any(len(pair) != 2 for pair in pairs):
+            raise UserError(f"{section}.{key}: expected lines with `hr, lr` in {file}")
+        hr, lr = (
+            list(dict.fromkeys(str(PurePosixPath(root, path).parent) for path in side))
+            for side in zip(*pairs, strict=True)
+        )
+        if hr != lr:
+            reader.warn(f"{section}.{key}", f"its folders, hr {hr} and lr {lr}, are taken whole")
+            return hr, lr
+    names = f"{root.rstrip('/')}/HR", f"{root.rstrip('/')}/LR"
+    reader.warn(
+        f"{section}.dataroot_lq",
+        "hr and lr are in one folder, separated by meta_info, which cannot be read here or names "
+        f"no folders; put them into {names[0]} and {names[1]}, or change "
+        "source.hr and source.lr",
+    )
+    return [names[0]], [names[1]]
 
 
 def _translate_crop_size(reader: BasicSRReader, crops_by_model: bool) -> int:

@@ -5,7 +5,7 @@ A value that is never read is listed as unused, so that none is lost silently.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -30,8 +30,8 @@ REASONS = (  # (pattern of key paths, why there is no counterpart or what to do 
     ("train.optim_d.*", "no adversarial training with this model_type"),
     ("train.gan_opt.*", "no adversarial training with this model_type"),
     ("train.net_d_*", "no adversarial training with this model_type"),
-    ("path.pretrain_network_d", "the discriminator starts untrained; train.gan.lead_steps helps"),
-    ("path.*_d", "the discriminator starts untrained"),
+    ("path.param_key_d", "chosen by itself: params_ema before params"),
+    ("path.*_d", "no adversarial training with this model_type"),
     ("path.pretrain_*", "our optimizers start again"),
     ("path.param_key_g", "chosen by itself: params_ema before params"),
     ("path.resume_state", "the same command goes on with a run that was interrupted"),
@@ -66,14 +66,16 @@ class BasicSRReader:
         """Return whether there is a value, or a section, that is not null."""
         return self._values.get(path) is not None or bool(self.list_keys(path))
 
-    def read_section(self, path: str) -> dict[str, Any]:
-        """Return a section as it is."""
+    def read_section(self, path: str, without: Collection[str] = ()) -> dict[str, Any]:
+        """Return a section as it is, but for some keys right in it."""
         tree: dict[str, Any] = {}
         for key, value in self._values.items():
             if not key.startswith(f"{path}."):
                 continue
             self._unread.discard(key)
             *sections, name = key[len(path) + 1 :].split(".")
+            if not sections and name in without:
+                continue
             inner = tree
             for section in sections:
                 inner = inner.setdefault(section, {})

@@ -1,8 +1,9 @@
 """BasicSR's optimizers, schedules and lengths in our terms."""
 
-from typing import Any
+from typing import Any, Literal
 
 from sr.errors import UserError
+from sr.options.basicsr.networks import keeps_discriminator
 from sr.options.basicsr.reader import BasicSRReader
 
 _OPTIMIZERS = {"Adam": "Adam", "AdamW": "AdamW"}
@@ -17,8 +18,7 @@ def translate_train(reader: BasicSRReader, *, adversarial: bool) -> dict[str, An
     """`train`, `path` and the interval of checkpoints as our `train`."""
     steps = reader.read_int("train.total_iter")
     made: dict[str, Any] = {"steps": steps}
-    if start := _translate_initial_generator(reader):
-        made["initial_generator"] = start
+    made |= _translate_initial(reader, "generator")
     optimizer = _translate_optimizer(reader, "train.optim_g")
     made["optimizer"] = optimizer
     made["schedule"] = _translate_schedule(reader, steps, optimizer["learning_rate"])
@@ -30,16 +30,28 @@ def translate_train(reader: BasicSRReader, *, adversarial: bool) -> dict[str, An
     return made
 
 
-def _translate_initial_generator(reader: BasicSRReader) -> str | None:
-    key, older = "path.pretrain_network_g", "path.pretrain_model_g"
+def _translate_initial(
+    reader: BasicSRReader, network: Literal["generator", "discriminator"]
+) -> dict[str, Any]:
+    """Translate the file of a network's initial weights, and whether all of them must fit."""
+    letter = network[0]
+    key, older = f"path.pretrain_network_{letter}", f"path.pretrain_model_{letter}"
+    strict, older_strict = f"path.strict_load_{letter}", "path.strict_load"
     if not reader.has(key):
         key, older = older, key
+    if not reader.has(strict):
+        strict, older_strict = older_strict, strict
     found = reader.read_str(key) if reader.has(key) else None
+    is_strict = reader.read_bool(strict, True)
     reader.expect(key, found, "")
     reader.expect(older, None, f"{key} counts")
-    for key in ("path.strict_load", "path.strict_load_g"):
-        reader.expect(key, True, "all weights must fit: the same network at the same scale")
-    return found
+    reader.expect(older_strict, is_strict, f"{strict} counts")
+    if found is None:
+        return {}
+    made: dict[str, Any] = {f"initial_{network}": found}
+    if not is_strict:
+        made["initial_partial"] = True
+    return made
 
 
 def _translate_optimizer(reader: BasicSRReader, section: str) -> dict[str, Any]:
@@ -94,6 +106,15 @@ def _translate_gan(
 ) -> dict[str, Any]:
     optimizer = _translate_optimizer(reader, "train.optim_d")
     made: dict[str, Any] = {"optimizer": optimizer}
+    initial = _translate_initial(reader, "discriminator")
+    if keeps_discriminator(reader):
+        made |= initial
+    elif initial:
+        reader.warn(
+            "path.pretrain_network_d",
+            "the discriminator is another one here, with other weights, and starts untrained; "
+            "train.gan.lead_steps helps",
+        )
     final = schedule.get("final_factor")
     if final and optimizer["learning_rate"] != learning_rate:  # eta_min is a learning rate
         factor = final * learning_rate / optimizer["learning_rate"]

@@ -1,0 +1,1 @@
+"""The degradations of whole batches in torch, on the device that trains."""
