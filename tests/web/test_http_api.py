@@ -23,6 +23,9 @@ from starlette.testclient import TestClient
 
 from sr.web.application import Application, make_application
 from sr.web.engine import Engine
+from sr.web.form import parse_choices
+from sr.web.http_api import _wait
+from sr.web.image_runs import Upload, start_images
 from sr.web.server import make_server
 from sr.web.settings import Settings
 
@@ -202,6 +205,21 @@ def test_a_full_queue_is_an_answer(
         assert refused.status_code == 429
         assert refused.headers["retry-after"]
         assert {first.result().status_code, second.result().status_code} == {503}
+
+
+def test_a_run_whose_client_has_gone_is_stopped(settings: Settings, slow: Any, image: Path) -> None:
+    class Gone:
+        async def is_disconnected(self) -> bool:
+            return True
+
+    application = make_application(settings, lambda: slow)
+    application.queue.start()
+    with closing(application.queue):
+        choices = parse_choices(FAST)
+        run = start_images([Upload(image, "a.png")], choices, "api", application.queue, settings)
+        request: Any = Gone()
+        asyncio.run(_wait(request, application, run))
+        assert run.state == "stopped"
 
 
 def test_with_a_password_the_api_needs_its_token(settings: Settings, slow: Any) -> None:
