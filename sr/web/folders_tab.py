@@ -42,6 +42,7 @@ class FoldersTab:
                 self.browse = gr.Dropdown(
                     self._list_entries(str(folders[0])),
                     label="Browse: a choice is added above",
+                    allow_custom_value=True,
                     value=None,
                 )
                 self.output = gr.Textbox(
@@ -75,7 +76,12 @@ class FoldersTab:
                 self.message = gr.HTML("", elem_id="sr-message")
             with gr.Column(scale=3, min_width=320):
                 self.table = gr.HTML("", elem_id="sr-runs")
-                self.chosen = gr.Dropdown([], label="Run shown", elem_id="sr-chosen")
+                self.chosen = gr.Dropdown(
+                    [],
+                    label="Run shown",
+                    allow_custom_value=True,  # of a page that shows a run that is gone
+                    elem_id="sr-chosen",
+                )
                 with gr.Row():
                     self.stop = gr.Button("Stop this run", variant="stop", elem_id="sr-stop-run")
                     self.resume = gr.Button("Continue this run", elem_id="sr-resume")

@@ -38,7 +38,9 @@ class TrainingTab:
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
                 with gr.Row():
-                    self.chosen = gr.Dropdown([], label="Run", elem_id="sr-training-run")
+                    self.chosen = gr.Dropdown(
+                        [], label="Run", allow_custom_value=True, elem_id="sr-training-run"
+                    )
                     self.show = gr.Button("Show", elem_id="sr-training-show")
                     self.stop = gr.Button("Save and stop", variant="stop")
                 self.status = gr.HTML("", elem_id="sr-training-status")
