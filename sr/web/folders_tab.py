@@ -136,8 +136,10 @@ class FoldersTab:
             choices.insert(0, ("..", str(path.parent)))
         return choices
 
-    def _add(self, inputs: str, entry: str) -> Updates:
+    def _add(self, inputs: str, entry: str | None) -> Updates:
         """Take a file or folder into the list; of a folder, show what is in it."""
+        if not entry:
+            return {self.inputs: inputs}
         lines = [line for line in inputs.splitlines() if line.strip()]
         is_folder = Path(entry).is_dir()
         # Of a folder and what was then chosen in it only the latter is meant.
