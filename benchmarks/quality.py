@@ -48,7 +48,7 @@ from sr.inference.load_upscaler import load_lpips
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.losses.lpips import LPIPS
 from sr.memory import keep_freed_memory
-from sr.options.datasets import HRFolders, PairedFolders
+from sr.options.image_sources import HRFolders, PairedFolders
 from sr.training.validate import MIN_SIDE, validate
 
 MIN_TIME_SIZE = 64  # pixels

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sr.build import build_flow, list_fields
+from sr.data.batch_augment import BatchAugmentation
 from sr.data.clip_crops import WindowSettings
 from sr.data.clips import Clip, Downscaling, FlowStore, Frames
 from sr.data.degraded_image import DegradedImage
@@ -18,15 +19,17 @@ from sr.data.paired import find_paired_images
 from sr.data.prepare_images import Recipe
 from sr.data.prepared_images import WHOLE, PreparedImages
 from sr.data.random_degradation import Degradation, Stage
+from sr.data.sharpen import Sharpening
 from sr.data.sources import DataError, Mixture, Source, list_images
 from sr.data.synthetic.images import find_synthetic
 from sr.data.synthetic_clips import MovingPhoto
 from sr.data.videos import find_videos
 from sr.motion.frame_window import Window, list_offsets
+from sr.options.augmentation import AugmentationOptions, SharpeningOptions
 from sr.options.clips import ClipSource, FrameFolders, MovingPhotos, VideoFiles, Vimeo90K
-from sr.options.datasets import HRFolders, Mixed, PairedFolders, Synthetic
 from sr.options.degradations import DegradationOptions, LightOptions
 from sr.options.generator import RBPNOptions
+from sr.options.image_sources import HRFolders, Mixed, PairedFolders, Synthetic
 from sr.options.schema import Options
 
 ImageSource = HRFolders | PairedFolders | Synthetic
@@ -190,6 +193,19 @@ def build_degradation(options: DegradationOptions) -> Degradation:
         options.final_sinc_probability,
         options.clean_probability,
     )
+
+
+def build_augmentation(options: AugmentationOptions) -> BatchAugmentation:
+    """Build the augmentation of batches; shares are of the kinds that are drawn at all."""
+    shares = list_fields(options)
+    probability = shares.pop("probability")
+    return BatchAugmentation(probability, {kind: share for kind, share in shares.items() if share})
+
+
+def build_sharpening(options: SharpeningOptions) -> Sharpening:
+    """Build the sharpening of hr."""
+    only_targets = options.targets == "all_but_adversarial"
+    return Sharpening(options.kernel_size, options.amount, options.threshold, only_targets)
 
 
 def _find_clips(

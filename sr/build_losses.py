@@ -150,7 +150,9 @@ def _build_lpips(options: LPIPSOptions, parts: LossParts) -> Callable[..., Tenso
 
 
 def _build_dists(options: DISTSOptions, parts: LossParts) -> Callable[..., Tensor]:
-    return _run_in(parts.autocast, DISTS(options.weights).to(parts.device))
+    dists = DISTS(options.weights)
+    dists.features.hold_as(parts.dtype, parts.layout)
+    return _run_in(parts.autocast, dists.to(parts.device))
 
 
 def _build_s3im(options: S3IMOptions, parts: LossParts) -> Callable[..., Tensor]:
@@ -194,7 +196,7 @@ _SR_HR: tuple[Argument, ...] = ("sr", "hr")
 _TERMS: Mapping[str, tuple[_Builder, tuple[Argument, ...]]] = {
     "pixel": (_build_pixel, _SR_HR),
     "perceptual": (_compare_features(measure_distance), _SR_HR),
-    "adversarial": (_build_adversarial, _SR_HR),
+    "adversarial": (_build_adversarial, ("sr", "real")),
     "total_variation": (_build_total_variation, ("sr",)),
     "ms_ssim": (_call(ms_ssim_loss), _SR_HR),
     "ms_ssim_l1": (_call(ms_ssim_l1_loss), _SR_HR),
@@ -209,7 +211,7 @@ _TERMS: Mapping[str, tuple[_Builder, tuple[Argument, ...]]] = {
     "contextual": (_compare_features(contextual_distance), _SR_HR),
     "high_frequency": (_compare_features(detail_distance), _SR_HR),
     "distribution": (_compare_features(jensen_shannon_divergence), _SR_HR),
-    "contrastive": (_build_contrastive, ("sr", "hr", "lr", "step")),
+    "contrastive": (_build_contrastive, ("sr", "real", "lr", "step")),
     "temporal": (_call(temporal_loss), ("sr", "hr", "motion")),
     "teacher": (_build_teacher, ("all_sr", "all_lr")),
 }

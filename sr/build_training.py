@@ -14,6 +14,7 @@ from sr.networks.patchgan import PatchGAN
 from sr.networks.srgan_discriminator import SRGANDiscriminator
 from sr.networks.unet_discriminator import UNetDiscriminator
 from sr.optim import schedules
+from sr.optim.library_optimizers import make_library_optimizer
 from sr.optim.muon import Muon, split_parameters
 from sr.options.discriminator import (
     DiscriminatorOptions,
@@ -22,16 +23,22 @@ from sr.options.discriminator import (
     UNetDiscriminatorOptions,
 )
 from sr.options.losses import AdversarialOptions
-from sr.options.schema import ValidateOptions
-from sr.options.train import (
+from sr.options.optimizers import (
     AdamOptions,
     AdamWOptions,
+    AdanOptions,
+    ConstantOptions,
     CosineOptions,
+    CosineRestartsOptions,
     MultiStepOptions,
     MuonOptions,
     OptimizerOptions,
+    ProdigyOptions,
+    ScheduleFreeOptions,
     ScheduleOptions,
+    SOAPOptions,
 )
+from sr.options.schema import ValidateOptions
 
 
 def build_discriminator(options: DiscriminatorOptions, crop_size: int) -> nn.Module:
@@ -60,7 +67,10 @@ def build_validation_lpips(options: ValidateOptions, device: torch.device) -> LP
 
 
 def build_optimizer(options: OptimizerOptions, network: nn.Module) -> Optimizer:
-    """Build the optimizer of all parameters of a network."""
+    """Build the optimizer of all parameters of a network.
+
+    Raises UserError for one of a package that is not installed.
+    """
     match options:
         case AdamOptions():
             return Adam(network.parameters(), options.learning_rate, options.betas)
@@ -77,6 +87,20 @@ def build_optimizer(options: OptimizerOptions, network: nn.Module) -> Optimizer:
                 options.adamw_learning_rate,
                 options.adamw_betas,
             )
+        case AdanOptions() | ScheduleFreeOptions() | SOAPOptions() | ProdigyOptions():
+            settings = {_LIBRARY_NAMES.get(name, name): value for name, value in options}
+            if isinstance(options, ProdigyOptions):
+                settings["safeguard_warmup"] = True  # of a schedule's warm-up
+            return make_library_optimizer(settings.pop("type"), network, **settings)
+
+
+_LIBRARY_NAMES = {
+    "learning_rate": "lr",
+    "precondition_interval": "precondition_frequency",
+    "max_precondition_size": "max_precondition_dim",
+    "initial_distance": "d0",
+    "distance_factor": "d_coef",
+}
 
 
 def build_schedule(options: ScheduleOptions, steps: int) -> Callable[[int], float]:
@@ -87,5 +111,9 @@ def build_schedule(options: ScheduleOptions, steps: int) -> Callable[[int], floa
     match options:
         case CosineOptions():
             return partial(schedules.cosine, steps=steps, **list_fields(options))
+        case CosineRestartsOptions():
+            return partial(schedules.cosine_restarts, **list_fields(options))
+        case ConstantOptions():
+            return partial(schedules.warmup, **list_fields(options))
         case MultiStepOptions():
             return partial(schedules.multi_step, **list_fields(options))

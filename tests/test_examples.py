@@ -12,7 +12,7 @@ import pytest
 
 from sr.data.sources import list_images
 from sr.io.rgb8 import read_rgb8, read_size, write_rgb8
-from sr.options.datasets import HRFolders
+from sr.options.image_sources import HRFolders
 from sr.options.load import load_options
 
 FEW = (

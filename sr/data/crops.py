@@ -28,6 +28,7 @@ from sr.data.paired import PairedImage
 from sr.data.prepared_images import prefetch_rows
 from sr.data.random_degradation import Degradation, DegradationPlan, degrade, draw_plan
 from sr.data.sampler import Draw
+from sr.data.sharpen import Sharpening, sharpen
 from sr.data.sources import Image, Pair, Source
 from sr.data.synthetic.images import SyntheticImages
 from sr.io.rgb8 import image_to_tensor
@@ -41,6 +42,7 @@ class Crop(TypedDict):
     lr: Tensor  # (3, h, w) in [0, 1]
     hr: Tensor  # (3, scale*h, scale*w) in [0, 1]
     name: str
+    target: NotRequired[Tensor]  # as hr, sharpened; of loss terms but the adversarial one
     neighbors: NotRequired[Tensor]  # (n, 3, h, w) in [0, 1]
     flows: NotRequired[Tensor]  # (n, 2, h, w), LR pixels
     motion: NotRequired[Tensor]  # (2, scale*h, scale*w), HR pixels; of two samples
@@ -61,6 +63,7 @@ class CropSettings:
     transposes: bool
     detail_measure: Literal["gradient", "residual"] = "gradient"
     detail_quantile: float = 1.0
+    sharpening: Sharpening | None = None  # of hr, before it is degraded
 
 
 class CropDataset(Dataset[Crop]):
@@ -137,12 +140,15 @@ class CropDataset(Dataset[Crop]):
         size = settings.crop_size // scale  # LR pixels
         top, left = self._draw_place(lr, hr, scale * size, rng)
         plan = self._draw_plan(rng)
-        margin = 0 if plan is None else plan.compute_margin(scale)  # LR pixels
-        whole = hr
-        hr = self._cut(hr, (scale * top, scale * left), scale * size, scale * margin)
+        if plan is not None:
+            margin = plan.compute_margin(scale)  # LR pixels
+        else:
+            margin = 0 if settings.sharpening is None else BICUBIC_MARGIN
+        whole, around = hr, scale * (margin + self._sharpening_margin)
+        hr = self._cut(hr, (scale * top, scale * left), scale * size, around)
         augmentation = draw_augmentation(settings.flips, settings.transposes, rng)
         hr = augmentation.apply(hr)
-        if plan is None:
+        if plan is None and settings.sharpening is None:
             return _make_crop(augmentation.apply(self._cut_lr(lr, whole, (top, left), size)), hr)
         return self._degrade(hr, margin, plan, rng)
 
@@ -153,16 +159,17 @@ class CropDataset(Dataset[Crop]):
         settings, size = self.settings, self.settings.crop_size
         plan = self._draw_plan(rng)
         margin = _compute_margin(plan, self.scale)
+        around = margin + self._sharpening_margin
         shortest = min(hr.shape[:2])
         drawn = max(rng.uniform(*hr_scale), size / shortest)
         factor = Fraction(ceil(drawn * _FACTORS), _FACTORS)
-        needed = size + 2 * self.scale * margin + 4  # 4: reach of the mirrored borders
+        needed = size + 2 * self.scale * around + 4  # 4: reach of the mirrored borders
         side = min(ceil(needed / factor), shortest)
         top, left = self._draw_place(lr, hr, side, rng)
         top, left = self.scale * top, self.scale * left
         shrunk = imresize(self._cut(hr, (top, left), side), factor)
         first = (len(shrunk) - size) // 2
-        hr = cut_square(shrunk, (first, first), size, self.scale * margin)
+        hr = cut_square(shrunk, (first, first), size, self.scale * around)
         hr = draw_augmentation(settings.flips, settings.transposes, rng).apply(hr)
         return self._degrade(hr, margin, plan, rng)
 
@@ -172,22 +179,41 @@ class CropDataset(Dataset[Crop]):
         """Return the kind of a synthetic image, and the image, which is not flipped."""
         plan = self._draw_plan(rng)
         margin = _compute_margin(plan, self.scale)
-        kind, hr = source.draw(self.settings.crop_size + 2 * self.scale * margin, rng)
+        around = margin + self._sharpening_margin
+        kind, hr = source.draw(self.settings.crop_size + 2 * self.scale * around, rng)
         return kind, self._degrade(hr, margin, plan, rng)
 
     def _degrade(
         self, hr: Image, margin: int, plan: DegradationPlan | None, rng: np.random.Generator
     ) -> Crop:
-        """Make lr, or plan it. hr: with a margin, in LR pixels, which is cropped afterwards."""
-        scale, size = self.scale, self.settings.crop_size
+        """Make lr, or plan it.
+
+        hr: with a margin, in LR pixels, and around it that of sharpening; both are cropped.
+        """
+        scale, size, sharpening = self.scale, self.settings.crop_size, self.settings.sharpening
+        unchanged, first = hr, scale * self._sharpening_margin
+        if sharpening is not None:
+            hr = sharpen(hr, sharpening)[first : len(hr) - first, first : len(hr) - first]
         hr_middle = cut_square(hr, (scale * margin, scale * margin), size)
         if plan is not None and self.on_device:
             planned = PlannedCrop(plan, margin, seed=int(rng.integers(2**63)))
             crop = _make_crop(np.zeros((size // scale, size // scale, 3), np.uint8), hr_middle)
             region = torch.from_numpy(np.ascontiguousarray(hr.transpose(2, 0, 1)))
-            return {**crop, "regions": region, "planned": (planned,)}
-        lr = imresize(hr, Fraction(1, scale)) if plan is None else degrade(hr, plan, scale, rng)
-        return _make_crop(cut_square(lr, (margin, margin), size // scale), hr_middle)
+            crop |= {"regions": region, "planned": (planned,)}
+        else:
+            lr = imresize(hr, Fraction(1, scale)) if plan is None else degrade(hr, plan, scale, rng)
+            crop = _make_crop(cut_square(lr, (margin, margin), size // scale), hr_middle)
+        if sharpening is not None and sharpening.only_targets:
+            first += scale * margin
+            unchanged = cut_square(unchanged, (first, first), size)
+            return {**crop, "hr": image_to_tensor(unchanged)[0], "target": crop["hr"]}
+        return crop
+
+    @property
+    def _sharpening_margin(self) -> int:
+        """LR pixels around a crop, and its margin, that sharpening looks at."""
+        sharpening = self.settings.sharpening
+        return 0 if sharpening is None else ceil(sharpening.reach / self.scale)
 
     def _draw_plan(self, rng: np.random.Generator) -> DegradationPlan | None:
         return None if self.degradation is None else draw_plan(self.degradation, rng)
@@ -250,28 +276,6 @@ def _is_on_disk(source: Source[Pair]) -> bool:
 def _compute_margin(plan: DegradationPlan | None, scale: int) -> int:
     """Return how many LR pixels around a crop its LR depends on."""
     return BICUBIC_MARGIN if plan is None else max(plan.compute_margin(scale), BICUBIC_MARGIN)
-
-
-class ZoomedCropDataset(Dataset[Crop]):
-    """Crops of a data set, each with a random part of hr that is as large as lr, `zoomed`.
-
-    "Zoom in" of Zhang et al. 2023, "Data Upcycling Knowledge Distillation for Image
-    Super-Resolution" (arXiv 2309.14162). There is no original of its upscaled image; a teacher
-    gives the target. It depends only on the seed and the number of the draw.
-    """
-
-    def __init__(self, crops: Dataset[Crop], seed: int) -> None:
-        self.crops = crops
-        self.seed = seed
-
-    def __getitem__(self, draw: Draw) -> Crop:
-        crop = self.crops[draw]
-        rng = np.random.default_rng((self.seed, 2, draw[1]))  # 2: a stream apart from the crops'
-        (height, width), hr = crop["lr"].shape[-2:], crop["hr"]
-        top = int(rng.integers(hr.shape[-2] - height + 1))
-        left = int(rng.integers(hr.shape[-1] - width + 1))
-        crop["zoomed"] = hr[..., top : top + height, left : left + width].contiguous()
-        return crop
 
 
 def use_one_thread(_worker: int) -> None:

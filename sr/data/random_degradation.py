@@ -6,8 +6,8 @@ randomly before or after the resizing to lr's size with a sinc filter. With two 
 the paper's recipe, with one the classical degradation (sec. 3.1).
 
 Deviations: those of `kernels` and `degrade`; hr is degraded as it is, where the authors' code
-sharpens it first (unsharp mask); crops are degraded one by one, with a margin, so that no pool of
-earlier samples is needed to mix a batch.
+sharpens it first (here an option, see `sharpen`); crops are degraded one by one, with a margin, so
+that no pool of earlier samples is needed to mix a batch.
 """
 
 from dataclasses import dataclass

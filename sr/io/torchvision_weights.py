@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sr.errors import ModelFileError
+from sr.io.weights_file import describe_misfits
 
 _FAULTS = (OSError, EOFError, RuntimeError, pickle.UnpicklingError, HTTPException)
 """What a download, or a damaged file in the cache, raises."""
@@ -48,15 +49,6 @@ def refuse_misfits(
 
     known: names of all tensors of the network, of which the needed ones are some.
     """
-    faults = [f"{name} is missing" for name in needed if name not in read]
-    for name, tensor in read.items():
-        if name not in known:
-            faults.append(f"{name} is not of this network")
-        elif name in needed and tensor.shape != needed[name].shape:
-            wanted = tuple(needed[name].shape)
-            faults.append(f"{name} has shape {tuple(tensor.shape)}, expected {wanted}")
+    faults = describe_misfits(read, needed, known)
     if faults:
-        raise ModelFileError(
-            f"{what}: expected torchvision's weights; "
-            f"{'; '.join(faults[:5])}{'; ...' if len(faults) > 5 else ''}"
-        )
+        raise ModelFileError(f"{what}: expected torchvision's weights; {faults}")

@@ -6,7 +6,7 @@ No code in a file is run: of a pickle, only tensors and plain containers are rea
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sr.errors import ModelFileError
 from sr.io.held_numbers import refuse_claims
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+MAX_MISFITS = 5  # in a message
 MAX_WRAPPERS = 4  # one in the other
 _WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "net")
 """Keys under which training programs put the weights; averaged ones first, as they are shipped."""
@@ -131,3 +132,20 @@ def _strip_prefixes(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         if prefix is None:
             return tensors
         tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def describe_misfits(
+    read: Mapping[str, Tensor], needed: Mapping[str, Tensor], known: Collection[str]
+) -> str:
+    """Return the first tensors that are missing, unknown or of another shape; "" if none is.
+
+    known: names of all tensors of the network, of which the needed ones are some.
+    """
+    faults = [f"{name} is missing" for name in needed if name not in read]
+    for name, tensor in read.items():
+        if name not in known:
+            faults.append(f"{name} is not of this network")
+        elif name in needed and tensor.shape != needed[name].shape:
+            wanted = tuple(needed[name].shape)
+            faults.append(f"{name} has shape {tuple(tensor.shape)}, expected {wanted}")
+    return "; ".join(faults[:MAX_MISFITS]) + ("; ..." if len(faults) > MAX_MISFITS else "")

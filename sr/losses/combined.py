@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 Term = Callable[[Tensor, Tensor], Tensor]
-Argument = Literal["sr", "hr", "motion", "inputs", "lr", "all_sr", "all_lr", "step"]
+Argument = Literal["sr", "hr", "real", "motion", "inputs", "lr", "all_sr", "all_lr", "step"]
 
 
 @dataclass(frozen=True)
 class WeightedTerm:
     """A loss term and its factor in the sum.
 
-    takes: the term's arguments in their order. Of those that have an original: sr, hr, lr, inputs
-    (all the generator's arguments), motion. Of all N: all_sr, all_lr. step: the number of the step.
+    takes: the term's arguments in their order. Of those that have an original: sr, hr (where there
+    is a target, that), real (always hr), lr, inputs (all the generator's arguments), motion. Of all
+    N: all_sr, all_lr. step: the number of the step.
     """
 
     term: Callable[..., Tensor]
@@ -34,6 +35,7 @@ class WeightedTerm:
         motion: Tensor | None = None,
         inputs: tuple[Tensor, ...] = (),
         step: int = 1,
+        target: Tensor | None = None,
     ) -> Tensor:
         """Return the term, unweighted; arguments as in `CombinedLoss`.
 
@@ -46,7 +48,8 @@ class WeightedTerm:
         with_original = tuple(select_with_original(each, hr) for each in inputs)
         arguments = {
             "sr": select_with_original(sr, hr),
-            "hr": hr,
+            "hr": hr if target is None else target,
+            "real": hr,
             "motion": motion,
             "inputs": with_original,
             "lr": with_original[0] if inputs else None,
@@ -71,16 +74,19 @@ class CombinedLoss:
         motion: Tensor | None = None,
         inputs: tuple[Tensor, ...] = (),
         step: int = 1,
+        target: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """sr: (N, 3, H, W), hr: (B, 3, H, W), float32, RGB in [0, 1].
 
         factors: by which the weights of the named terms are multiplied now; a term of factor 0 is
         not computed. motion: of clips, (B/2, 2, H, W), see `temporal`. inputs: what sr was made of,
-        first lr, (N, 3, h, w). step: selects what terms draw at random. Returns the weighted total,
-        and each term unweighted and detached, by name.
+        first lr, (N, 3, h, w). step: selects what terms draw at random. target: what is compared
+        with instead of hr, of its shape, by all terms that do not discriminate. Returns the
+        weighted total, and each term unweighted and detached, by name.
         """
         weights = self.weights(factors)
-        values = {name: self.terms[name].compute(sr, hr, motion, inputs, step) for name in weights}
+        given = sr, hr, motion, inputs, step, target
+        values = {name: self.terms[name].compute(*given) for name in weights}
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
 

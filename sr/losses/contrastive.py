@@ -19,8 +19,8 @@ Deviations:
 - Sharpening and blurring are the same in frequency space: hr + a (hr - G hr), a in U(0, 2) and in
   U(-1, -0.1). The paper's sharpness factors in U(0.5, 3) blur, too, where they are below 1.
 - lr is enlarged bicubically by torch, with pixel centers aligned.
-- Of positives and negatives the discriminator's own statistics, if it has batch normalization, take
-  note: it is in train mode.
+- The discriminator is in train mode: if it has batch normalization, its running statistics count
+  positives and negatives, too.
 """
 
 from collections.abc import Callable

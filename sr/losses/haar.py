@@ -22,9 +22,10 @@ def split_bands(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
     top, bottom = x[..., 0:height:2, :width], x[..., 1:height:2, :width]
-    left, right = top + bottom, top - bottom  # low and high across rows, columns still whole
-    low, across = left[..., ::2] + left[..., 1::2], left[..., ::2] - left[..., 1::2]
-    down, diagonal = right[..., ::2] + right[..., 1::2], right[..., ::2] - right[..., 1::2]
+    sums, differences = top + bottom, top - bottom  # of rows; columns still whole
+    low, across = sums[..., ::2] + sums[..., 1::2], sums[..., ::2] - sums[..., 1::2]
+    down = differences[..., ::2] + differences[..., 1::2]
+    diagonal = differences[..., ::2] - differences[..., 1::2]
     return low / 2, torch.cat([across, down, diagonal], dim=1) / 2
 
 

@@ -1,6 +1,5 @@
 """The weights that training starts from: of a generator, in a file of any origin."""
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,12 @@ from torch import Tensor, nn
 
 from sr.errors import ModelFileError, UserError
 from sr.io.model_file import is_model_file, read_model_file
+from sr.io.weights_file import describe_misfits
 from sr.models.detect_published import detect_published, make_published_clips
-from sr.models.limit_building import limit_building
 from sr.models.load import preview_names, read_weights_of_others, refuse_quantized
 from sr.networks.basicsr_network import BasicSRNetwork
 from sr.networks.spandrel_arguments import complete_arguments
-from sr.networks.spandrel_network import (
-    FAULTS_OF_NETWORKS,
-    SpandrelGenerator,
-    list_hyperparameters,
-)
+from sr.networks.spandrel_network import SpandrelGenerator, list_hyperparameters
 from sr.options.generator import BasicSROptions, GeneratorOptions, SpandrelOptions
 
 
@@ -67,7 +62,9 @@ def load_initial_weights(
     try:
         network.load_state_dict(state_dict)
     except RuntimeError as error:
-        raise ModelFileError(f"{path}: its generator {what} does not fit: {error}") from None
+        needed = network.state_dict()
+        faults = describe_misfits(state_dict, needed, needed) or error
+        raise ModelFileError(f"{path}: its generator {what} does not fit: {faults}") from None
     return ()
 
 
@@ -102,23 +99,23 @@ def _recognize(
     path: Path, network: SpandrelGenerator, state_dict: Mapping[str, Tensor]
 ) -> tuple[Mapping[str, Tensor], int, str]:
     """Return published weights as the network has them, their scale, and what they are of."""
-    from spandrel import MAIN_REGISTRY, UnsupportedModelError
+    # Imported here: it takes seconds, and other networks do not need it.
+    from sr.models.spandrel_models import recognize_weights
 
     try:
-        with warnings.catch_warnings(), limit_building(state_dict):
-            warnings.simplefilter("ignore")
-            model = MAIN_REGISTRY.load(dict(state_dict))
-    except UnsupportedModelError:
+        model = recognize_weights(state_dict)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    if model is None:
         return state_dict, network.scale, "that the weights are of"
-    except FAULTS_OF_NETWORKS as error:
-        raise ModelFileError(f"{path}: spandrel cannot build its network: {error!r}") from None
     if type(model.model) is not type(network.network):
         raise ModelFileError(
             f"{path}: expected weights of {network.arch}, got those of {type(model.model).__name__}"
         )
     ours, theirs = (list_hyperparameters(each) for each in (network.network, model.model))
     other = [f"{name} {theirs[name]}" for name in theirs if theirs[name] != ours.get(name)]
-    return model.model.state_dict(), model.scale, f"{network.arch} with {', '.join(other)}"
+    what = f"{network.arch} with {', '.join(other)}" if other else network.arch
+    return model.model.state_dict(), model.scale, what
 
 
 def _refuse_other_options(path: Path, ours: GeneratorOptions, scale: int, theirs: object) -> None:

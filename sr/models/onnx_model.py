@@ -36,6 +36,10 @@ _TYPES: dict[str, type[np.floating[Any]]] = {
 }
 
 
+class OnnxRunError(ModelFileError):
+    """A program that onnxruntime cannot run on an image."""
+
+
 class OnnxNetwork(nn.Module):
     """A program behind the shapes of a network; onnxruntime runs it on the CPU.
 
@@ -58,7 +62,7 @@ class OnnxNetwork(nn.Module):
         except _runtime_errors() as error:
             if "Failed to allocate memory" in str(error):
                 raise MemoryError(f"{self._name}: onnxruntime: {error}") from None
-            raise ModelFileError(
+            raise OnnxRunError(
                 f"{self._name}: onnxruntime cannot run it on {tuple(lr.shape)}: {error}"
             ) from None
         return torch.from_numpy(sr).to(lr.device, torch.float32)
@@ -145,8 +149,15 @@ def write_onnx(path: Path, generator: LoadedGenerator, *, half: bool) -> float:
     network = generator.network
     dtype = torch.float16 if half else torch.float32
     program = export_onnx(_Halved(fuse_layers(network)) if half else network, str(path))
-    exported = OnnxNetwork(program.SerializeToString(), str(path))
-    difference = measure_difference(exported, network, str(path))
+    try:
+        exported = OnnxNetwork(program.SerializeToString(), str(path))
+        difference = measure_difference(exported, network, str(path))
+    except OnnxRunError as error:
+        raise ModelFileError(
+            f"{path}: expected a program for images of any size, got one that onnxruntime runs on "
+            "some only: the export fixes sizes inside of this network, as those of windows of "
+            "attention. Nothing was written; infer.py runs the network as it is"
+        ) from error
     if not difference <= TOLERANCE[dtype]:
         raise ModelFileError(
             f"{path}: onnxruntime's result differs from torch's by {difference:g} "

@@ -5,6 +5,7 @@ descriptions are taken as they are: scale, channels, sizes that fit, precisions,
 """
 
 import warnings
+from collections.abc import Mapping
 
 import torch
 from spandrel import (
@@ -19,19 +20,7 @@ from sr.errors import ModelFileError
 from sr.models.limit_building import limit_building
 from sr.models.loaded_model import LoadedGenerator
 from sr.networks.receptive_radius import MAX_RADIUS
-from sr.networks.spandrel_network import TILING, pad_to_requirements
-
-_FAULTS_OF_BUILDING = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What weights that only look like a network's make spandrel's builders raise."""
+from sr.networks.spandrel_network import FAULTS_OF_NETWORKS, TILING, pad_to_requirements
 
 
 class SpandrelNetwork(nn.Module):
@@ -60,21 +49,31 @@ class SpandrelNetwork(nn.Module):
         return pad_to_requirements(lr, self._model.size_requirements.get_padding)
 
 
+def recognize_weights(state_dict: Mapping[str, Tensor]) -> ModelDescriptor | None:
+    """Return what spandrel makes of a state dict, or None where it does not know it.
+
+    Raises ModelFileError for weights that only look like those of a network that it knows.
+    """
+    try:
+        with warnings.catch_warnings(), limit_building(state_dict):
+            warnings.simplefilter("ignore")  # of the builders, for their authors
+            return MAIN_REGISTRY.load(dict(state_dict))
+    except UnsupportedModelError:
+        return None
+    except (MemoryError, *FAULTS_OF_NETWORKS) as error:
+        raise ModelFileError(
+            f"spandrel takes it for a network that it knows, but cannot build it: {error!r}"
+        ) from None
+
+
 def load_with_spandrel(state_dict: dict[str, Tensor]) -> LoadedGenerator | None:
     """Return the generator of a state dict, or None where spandrel does not know it.
 
     Raises ModelFileError for a network that does not make one image from one image.
     """
-    try:
-        with warnings.catch_warnings(), limit_building(state_dict):
-            warnings.simplefilter("ignore")  # of the builders, for their authors
-            model = MAIN_REGISTRY.load(state_dict)
-    except UnsupportedModelError:
+    model = recognize_weights(state_dict)
+    if model is None:
         return None
-    except _FAULTS_OF_BUILDING as error:
-        raise ModelFileError(
-            f"spandrel takes it for a network that it knows, but cannot build it: {error!r}"
-        ) from None
     name = model.architecture.name
     _refuse_other_channels(model, name)
     assert isinstance(model, ImageModelDescriptor)

@@ -33,7 +33,6 @@ FAULTS_OF_NETWORKS = (
     AssertionError,
     AttributeError,
     LookupError,
-    NotImplementedError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -136,8 +135,8 @@ def _recognize(network: nn.Module, arch: str, scale: int) -> "ImageModelDescript
         )
     channels = (model.input_channels, model.output_channels)
     if model.scale != scale or channels != (3, 3):
-        arguments = getattr(network, "hyperparameters", {})
-        hint = "; set options.upsampler" if arguments.get("upsampler") == "" else ""
+        upsampler = list_hyperparameters(network).get("upsampler")
+        hint = "" if upsampler is None else f"; set options.upsampler, which is {upsampler!r}"
         raise UserError(
             f"generator.arch: expected a network that enlarges RGB images {scale} times; {arch} of "
             f"spandrel, with these options, enlarges {model.scale} times and has {channels[0]} "

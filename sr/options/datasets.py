@@ -7,12 +7,12 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     model_validator,
 )
 
-from sr.options.base import Factor, FactorRange, PositiveRange, Probability, Section
+from sr.options.augmentation import AugmentationOptions, SharpeningOptions
+from sr.options.base import Probability, Section
 from sr.options.clips import (
     ClipSource,
     FrameFolders,
@@ -22,106 +22,7 @@ from sr.options.clips import (
     WindowOptions,
 )
 from sr.options.degradations import DegradationOptions
-
-
-class HRFolders(Section):
-    """Folders of HR images; LR is made by MATLAB's bicubic downscaling."""
-
-    type: Literal["HRFolders"]
-    hr: tuple[Path, ...] = Field(min_length=1)
-    """Folders, searched recursively."""
-    exclude: tuple[str, ...] = ()
-    """File name patterns (`*` and `?`) to leave out."""
-    exclude_list: Path | None = None
-    """Text file with paths of images to leave out, one per line; `sr-data check --out` writes it.
-    """
-    downscale: tuple[Factor, ...] = Field(default=(1.0,), min_length=1)
-    """Each image is used at each of these sizes; 0.5 adds a half-size copy with finer detail."""
-    hr_scale: FactorRange | None = None
-    """For each training crop, resize the image by a factor drawn uniformly from this range, for
-    instance [0.25, 1.0]; never below the crop size. null: no resizing."""
-
-
-class PairedFolders(Section):
-    """Folders of LR and HR images, matched by name (`a.png`, `ax4.png` and `a_x4.png`)."""
-
-    type: Literal["PairedFolders"]
-    hr: tuple[Path, ...] = Field(min_length=1)
-    """Folders with the HR images, searched recursively."""
-    lr: tuple[Path, ...] = Field(min_length=1)
-    """Folders with the LR images, searched recursively."""
-    exclude: tuple[str, ...] = ()
-    """File name patterns (`*` and `?`) to leave out."""
-    exclude_list: Path | None = None
-    """Text file with paths of images to leave out, one per line; `sr-data check --out` writes it.
-    """
-
-
-class Synthetic(Section):
-    """Synthetic images, drawn for each crop: text, graphics, patterns and facades, without
-    aliasing. They are not flipped. LR is made by MATLAB's bicubic downscaling."""
-
-    type: Literal["Synthetic"]
-    text: NonNegativeFloat = 4.0
-    """Share of text on pages, screens and signs, relative to the other kinds; 0: none."""
-    graphics: NonNegativeFloat = 2.0
-    """Share of shapes, line art and charts."""
-    patterns: NonNegativeFloat = 2.0
-    """Share of stripes, grids, checkerboards, dots, zone plates and star charts."""
-    facades: NonNegativeFloat = 2.0
-    """Share of window fronts, bricks, fences, meshes and slats, mostly in perspective."""
-    svg: NonNegativeFloat = 0.0
-    """Share of drawings from svg_folders."""
-    svg_folders: tuple[Path, ...] = ()
-    """Folders of SVG files, searched recursively."""
-    fonts: tuple[Path, ...] = ()
-    """Folders of TrueType and OpenType fonts, searched recursively; empty: the system's fonts, or
-    Pillow's own if there are none."""
-    text_size: PositiveRange = (9.0, 64.0)
-    """Smallest and largest font size (em square) in HR pixels, drawn uniformly on a log scale."""
-
-    @model_validator(mode="after")
-    def _kinds_are_consistent(self) -> Self:
-        if not self.text + self.graphics + self.patterns + self.facades + self.svg:
-            raise ValueError(
-                "expected a share above 0 for text, graphics, patterns, facades or svg"
-            )
-        if bool(self.svg) != bool(self.svg_folders):
-            raise ValueError(
-                "svg and svg_folders: expected a share above 0 with folders, or neither, got "
-                f"{self.svg:g} and {len(self.svg_folders)} folders"
-            )
-        return self
-
-
-class MixedPart(Section):
-    """One source of a mixture."""
-
-    share: PositiveFloat
-    """Share of the crops, relative to the other sources."""
-    source: Annotated[HRFolders | PairedFolders | Synthetic, Field(discriminator="type")]
-    """Where the images are."""
-
-
-class Mixed(Section):
-    """A mixture of image sources, each with a fixed share of the crops, whatever its number of
-    images. Shares hold within every 1000 crops, to a thousandth."""
-
-    type: Literal["Mixed"]
-    sources: tuple[MixedPart, ...] = Field(min_length=1)
-    """Sources and their shares."""
-
-    @model_validator(mode="after")
-    def _no_share_vanishes(self) -> Self:
-        total = sum(part.share for part in self.sources)
-        for part in self.sources:
-            if part.share < 0.001 * total:
-                raise ValueError(
-                    f"sources: expected shares of at least a thousandth of their sum {total:g}, "
-                    f"got {part.share:g}"
-                )
-        return self
-
+from sr.options.image_sources import HRFolders, Mixed, PairedFolders, Synthetic
 
 DatasetOptions = Annotated[
     HRFolders | PairedFolders | FrameFolders | Vimeo90K | VideoFiles | MovingPhotos,
@@ -173,6 +74,10 @@ class TrainingData(Section):
     """Flip crops horizontally and vertically at random."""
     transposes: bool = True
     """Swap rows and columns at random (with flips: all eight orientations)."""
+    augmentation: AugmentationOptions | None = None
+    """Further augmentations: colors, mixtures of crops; null: none."""
+    sharpening: SharpeningOptions | None = None
+    """Sharpen hr before it is degraded; null: hr as it is."""
     pool: PoolOptions | None = None
     """Draw batches from a pool of pairs, as Real-ESRGAN does. There, all crops of a batch are
     degraded alike, and a pool mixes them; here they never are, so only `pool.uses` above 1 helps.
@@ -197,11 +102,44 @@ class TrainingData(Section):
         return self
 
     @model_validator(mode="after")
-    def _only_hr_folders_are_degraded(self) -> Self:
-        sources: tuple[TrainingSourceOptions, ...] = (self.source,)
+    def _augmentation_has_what_it_needs(self) -> Self:
+        if self.augmentation is None:
+            return self
+        if isinstance(self.source, ClipSource):
+            raise ValueError(
+                f"augmentation: expected a source of images, got {self.source.type}; clips have "
+                "flips, transposes and reversed time"
+            )
+        if self.augmentation.needs_several_crops and self.batch_size == 1:
+            raise ValueError(
+                "augmentation: expected a batch_size above 1 for mixup, cutmix and cutmixup, got 1"
+            )
+        bicubic = self.degradation is None and not all(
+            isinstance(source, PairedFolders) for source in self.sources
+        )
+        if self.augmentation.cutblur and bicubic:
+            raise ValueError(
+                "augmentation.cutblur: expected a degradation, or PairedFolders: downscaled hr is "
+                "what lr is without"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sharpened_hr_is_degraded(self) -> Self:
+        if self.sharpening is not None and self.degradation is None:
+            raise ValueError("sharpening: expected a degradation, got none")
+        return self
+
+    @property
+    def sources(self) -> tuple[TrainingSourceOptions, ...]:
+        """The source, or those of a mixture."""
         if isinstance(self.source, Mixed):
-            sources = tuple(part.source for part in self.source.sources)
-        for source in sources:
+            return tuple(part.source for part in self.source.sources)
+        return (self.source,)
+
+    @model_validator(mode="after")
+    def _only_hr_folders_are_degraded(self) -> Self:
+        for source in self.sources:
             if self.degradation is not None and not isinstance(source, HRFolders | Synthetic):
                 raise ValueError(
                     "degradation makes lr from hr: expected source.type HRFolders, Synthetic or "

@@ -18,6 +18,11 @@ class SRGANDiscriminatorOptions(Section):
     normalisation: Literal["batch", "spectral", "none"] = "batch"
     """Normalization of the layers; batch is the paper's."""
 
+    @property
+    def last_convolution(self) -> int:
+        """Index of the last convolution before the head, counted from 0."""
+        return 7
+
 
 class PatchGANOptions(Section):
     """PatchGAN, Isola et al. 2017 (pix2pix): one logit per patch of the image."""
@@ -30,6 +35,11 @@ class PatchGANOptions(Section):
     normalisation: Literal["batch", "instance", "spectral", "none"] = "batch"
     """Normalization of the layers; batch is the paper's."""
 
+    @property
+    def last_convolution(self) -> int:
+        """Index of the last convolution, counted from 0."""
+        return self.num_layers + 1
+
 
 class UNetDiscriminatorOptions(Section):
     """Real-ESRGAN's U-Net, Wang et al. 2021: one logit per pixel."""
@@ -41,6 +51,11 @@ class UNetDiscriminatorOptions(Section):
     """Add the features of the encoder to those of the decoder."""
     spectral_norm: bool = True
     """Spectral normalization of all layers except the first and last."""
+
+    @property
+    def last_convolution(self) -> int:
+        """Index of the last convolution, counted from 0."""
+        return 9
 
 
 DiscriminatorOptions = Annotated[

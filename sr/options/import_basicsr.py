@@ -27,6 +27,11 @@ _SECTIONS = ("network_g", "datasets", "train")
 _GAN_MODELS = ("SRGANModel", "ESRGANModel", "RealESRGANModel")
 _MODELS = {name: name for name in ("SRModel", "SwinIRModel", "RealESRNetModel", *_GAN_MODELS)}
 _SHARPENING = ("gt_usm", "l1_gt_usm", "percep_gt_usm", "gan_gt_usm")
+# Which of the last three a RealESRGANModel has, and which terms that is here.
+_SHARPENED_TARGETS = {
+    (True, True, True): "all",
+    (True, True, False): "all_but_adversarial",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,12 @@ def import_basicsr(text: str) -> Translation:
     made["datasets"] = translate_datasets(reader, scale, crops_by_model=of_real_esrgan)
     made["train"] = translate_train(reader, adversarial=adversarial)
     if of_real_esrgan:
-        _warn_of_sharpening(reader, degrades="degradation" in made["datasets"]["train"])
+        data = made["datasets"]["train"]
+        if sharpening := _translate_sharpening(reader, model, degrades="degradation" in data):
+            data["sharpening"] = sharpening
+    else:
+        for key in _SHARPENING:
+            reader.expect(key, False, f"has no effect with {model}")
     if reader.has("val.val_freq"):
         made["validate"] = {"interval": reader.read_int("val.val_freq")}
     if reader.has("logger.print_freq"):
@@ -104,11 +114,36 @@ def _expect_adversarial_parts(reader: BasicSRReader, model: str) -> None:
         raise UserError(f"{', '.join(missing)}: expected with model_type {model}, got nothing")
 
 
-def _warn_of_sharpening(reader: BasicSRReader, *, degrades: bool) -> None:
-    for key in _SHARPENING:
-        reader.expect(key, False, "hr is not sharpened here; results are softer, or sharpen files")
-    if degrades:
-        reader.warn("model_type", "taken over, but it sharpens hr before it is degraded; not here")
+def _translate_sharpening(
+    reader: BasicSRReader, model: str, *, degrades: bool
+) -> dict[str, Any] | None:
+    """Translate what a model of Real-ESRGAN sharpens; None: nothing, or nothing that is here too.
+
+    RealESRNetModel degrades and compares with sharpened hr if `gt_usm` says so, RealESRGANModel
+    always degrades sharpened hr; the other keys say what is compared with it.
+    """
+    others: tuple[str, ...]
+    if model == "RealESRNetModel":
+        targets = "all" if reader.read_bool("gt_usm") else None
+        others = _SHARPENING[1:]
+    else:
+        values = [reader.read_bool(key) for key in _SHARPENING[1:]]
+        targets = _SHARPENED_TARGETS.get((values[0], values[1], values[2]))
+        others = _SHARPENING[:1]
+    for key in others:
+        reader.expect(key, False, f"has no effect with {model}")
+    if targets and degrades:
+        return {"targets": targets}
+    if targets or model == "RealESRGANModel":
+        for key in _SHARPENING:
+            reader.warn(
+                key,
+                "hr is sharpened here with a degradation, for all terms or all but "
+                "the adversarial; now it is not, and results are softer",
+            )
+        if degrades:
+            reader.warn("model_type", "taken over, but it sharpens hr before it is degraded")
+    return None
 
 
 def _check_options(made: dict[str, Any]) -> None:

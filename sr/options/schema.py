@@ -11,15 +11,15 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from sr.options.base import Section
 from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles
-from sr.options.datasets import DatasetsOptions, PairedFolders
+from sr.options.datasets import DatasetsOptions
 from sr.options.discriminator import (
     DiscriminatorOptions,
     PatchGANOptions,
-    SRGANDiscriminatorOptions,
     UNetDiscriminatorOptions,
 )
 from sr.options.feature_losses import FeatureWeights
 from sr.options.generator import SCALES, WITH_BLOCKS, GeneratorOptions, RBPNOptions
+from sr.options.image_sources import PairedFolders
 from sr.options.losses import LossesOptions
 from sr.options.train import TrainOptions
 
@@ -40,6 +40,13 @@ class ValidateOptions(Section):
     """Steps between two validations."""
     lpips: MeasuredLPIPSOptions | None = None
     """Measure LPIPS too. The best checkpoint of an adversarial run is then the lowest LPIPS."""
+    tile_size: NonNegativeInt = 0
+    """Side of the tiles, in LR pixels, in which larger images are upscaled, for little memory; 0:
+    every image as a whole. Scores stay the same, but for networks of spandrel and BasicSR and RLFN.
+    """
+    save_images: NonNegativeInt = 0
+    """Results of each set that are written to validation/ in the run's folder, the first ones; kept
+    of the last `train.keep_last` validations."""
 
 
 class LogOptions(Section):
@@ -48,9 +55,14 @@ class LogOptions(Section):
     folder: Path = Path("runs")
     """Folder of all runs; this one is in its subfolder `name`."""
     interval: PositiveInt = 100
-    """Steps between two entries of losses and speed."""
+    """Steps between two entries of losses, as means over these steps, and speed."""
     num_images: NonNegativeInt = 3
     """Validation images shown in TensorBoard, of each set."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
+    """What shows the numbers, next to log.jsonl, which is always written. wandb and trackio are
+    packages to install; they get no images."""
+    project: str = Field(default="super-resolution", min_length=1)
+    """Project of wandb and trackio."""
 
 
 class Options(Section):
@@ -135,6 +147,15 @@ class Options(Section):
         return self
 
     @model_validator(mode="after")
+    def _tiled_networks_take_single_images(self) -> Self:
+        if self.validate_.tile_size and isinstance(self.generator, RBPNOptions):
+            raise ValueError(
+                f"validate.tile_size: expected 0 for {self.generator.type}, a multi-frame "
+                f"generator, got {self.validate_.tile_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _clips_are_as_long_as_windows(self) -> Self:
         source, window = self.datasets.train.source, self.datasets.window
         match source:
@@ -207,17 +228,14 @@ class Options(Section):
                 "losses.ldl: expected train.ema_decay above 0, because it compares with the "
                 "averaged weights, got 0"
             )
-        contrastive, last = self.losses.contrastive, 9
-        match self.discriminator:
-            case PatchGANOptions(num_layers=num_layers):
-                last = num_layers + 1
-            case SRGANDiscriminatorOptions():
-                last = 7
-        if contrastive is not None and contrastive.layer > last:
-            raise ValueError(
-                f"losses.contrastive.layer: expected at most {last}, the last convolution of this "
-                f"discriminator, got {contrastive.layer}"
-            )
+        contrastive, discriminator = self.losses.contrastive, self.discriminator
+        if contrastive is not None and discriminator is not None:
+            last = discriminator.last_convolution
+            if contrastive.layer > last:
+                raise ValueError(
+                    f"losses.contrastive.layer: expected at most {last}, the last convolution of "
+                    f"this discriminator, got {contrastive.layer}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -12,18 +12,20 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sr.build_data import (
+    build_augmentation,
     build_degradation,
+    build_sharpening,
     build_window_settings,
     find_training_sources,
     find_validation_sources,
 )
+from sr.data.batch_augment import augment_batches
 from sr.data.cache import SourceCache, fill_cache, get_index_path, open_cache, write_index
 from sr.data.clip_crops import ClipCropDataset, collate_clips
 from sr.data.crops import (
     Crop,
     CropDataset,
     CropSettings,
-    ZoomedCropDataset,
     collate_crops,
     degrade_batch,
 )
@@ -32,6 +34,7 @@ from sr.data.paired import PairedImage
 from sr.data.pool import count_held_batches, draw_from_pool
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Mixture, Source, refuse_small_images
+from sr.data.zoomed_crops import ZoomedCropDataset
 from sr.device import DeviceError
 from sr.options.clips import ClipSource
 from sr.options.schema import Options
@@ -149,6 +152,33 @@ def load_crops(
     device: where batches are degraded that workers have only planned to.
     """
     data = options.datasets.train
+    crops = _load_unchanged(
+        options, cached, device, num_workers, first_draw, first_batch, stride, pin_memory
+    )
+    if data.augmentation is None:
+        return crops
+    return augment_batches(
+        crops,
+        build_augmentation(data.augmentation),
+        options.scale,
+        options.seed,
+        first_draw + first_batch * data.batch_size,
+        stride * data.batch_size,
+    )
+
+
+def _load_unchanged(
+    options: Options,
+    cached: SourceCache[Any],
+    device: torch.device,
+    num_workers: int,
+    first_draw: int,
+    first_batch: int,
+    stride: int,
+    pin_memory: bool,
+) -> Iterator[Crop]:
+    """Give batches before their augmentation; arguments as for `load_crops`."""
+    data = options.datasets.train
     pool, size = data.pool, data.batch_size
     if pool is not None:  # counts in batches of the present size, from the run's start
         first_batch += first_draw // (size * stride) * stride
@@ -228,6 +258,7 @@ def _make_crops(options: Options, cached: SourceCache[Any]) -> Dataset[Crop]:
         transposes=data.transposes,
         detail_measure=data.detail_measure,
         detail_quantile=data.detail_quantile,
+        sharpening=None if data.sharpening is None else build_sharpening(data.sharpening),
     )
     if isinstance(data.source, ClipSource):
         windows = build_window_settings(options)
@@ -252,11 +283,10 @@ def _make_batch(crop: Crop, device: torch.device, channels_last: bool) -> Batch:
     inputs = [crop["lr"]]
     if "neighbors" in crop:
         inputs += [crop["neighbors"], crop["flows"]]
-    motion, zoomed = crop.get("motion"), crop.get("zoomed")
+    further: dict[str, Any] = {key: crop.get(key) for key in ("target", "motion", "zoomed")}
     return Batch(
         tuple(map(place, inputs)),
         place(crop["hr"]),
         list(crop["name"]),
-        None if motion is None else place(motion),
-        None if zoomed is None else place(zoomed),
+        **{key: None if images is None else place(images) for key, images in further.items()},
     )

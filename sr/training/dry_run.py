@@ -42,6 +42,7 @@ from sr.training.data_loader import (
 from sr.training.distributed import count_processes, make_accelerator
 from sr.training.gradient_check import format_gradients, measure_gradients
 from sr.training.logging import format_duration
+from sr.training.run import make_tiling
 from sr.training.run_folder import name_os_errors
 from sr.training.setup import check_files, make_loss, make_state, make_teacher
 from sr.training.state import GANState, TrainState
@@ -269,6 +270,7 @@ def _time_validation(
         lambda *_: None,
         lpips,
         build_window(options),
+        make_tiling(options, accelerator),
     )
     return time.perf_counter() - started
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sr.errors import ModelFileError
 from sr.io.model_file import is_model_file
-from sr.io.weights_file import read_weights
+from sr.io.weights_file import describe_misfits, read_weights
 from sr.models.initial_weights import load_fitting
 from sr.training.checkpoint import CheckpointError, read_state
 
@@ -29,7 +29,9 @@ def load_initial_discriminator(
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelFileError(f"{path}: does not fit the discriminator: {error}") from None
+        needed = network.state_dict()
+        faults = describe_misfits(weights, needed, needed) or error
+        raise ModelFileError(f"{path}: does not fit the discriminator: {faults}") from None
     return ()
 
 

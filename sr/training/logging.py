@@ -1,4 +1,4 @@
-"""What a run reports: a progress line, JSON lines, TensorBoard.
+"""What a run reports: a progress line, JSON lines, TensorBoard and other trackers.
 
 Where these cannot be written a UserError names the file: checkpoints would have no room either.
 """
@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import psutil
 import torch
+from accelerate.tracking import GeneralTracker
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -25,22 +26,35 @@ from sr.io.escape_controls import escape_controls
 from sr.io.event_log import Event, EventLog
 from sr.training.gradient_check import GradientShare, format_gradients
 from sr.training.run_folder import name_os_errors
+from sr.training.step_metrics import RunningMeans
 from sr.training.validate import Scores
 
 
 class RunLog:
     """Reports one run, on the terminal and in its folder. A context manager."""
 
-    def __init__(self, folder: Path | None, steps: int, first_step: int, interval: int) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        steps: int,
+        first_step: int,
+        interval: int,
+        *,
+        tensorboard: bool = True,
+        trackers: Sequence[GeneralTracker] = (),
+    ) -> None:
         """folder: None for a process that reports nothing (all but the first).
 
-        steps: of the whole run; interval: steps between two entries.
+        steps: of the whole run; interval: steps between two entries. trackers: started ones, which
+        are finished with the log.
         """
+        self._means = RunningMeans()
+        self._trackers = trackers
         self._log_file = Path() if folder is None else folder / "log.jsonl"
         self._board_folder = Path() if folder is None else folder / "tensorboard"
         self.events = EventLog(None if folder is None else self._log_file)
         self.board = None
-        if folder is not None:
+        if folder is not None and tensorboard:
             self.board = SummaryWriter(str(self._board_folder), purge_step=first_step)
         self.console = Console(stderr=True, quiet=folder is None)
         self.steps = steps
@@ -76,6 +90,8 @@ class RunLog:
             if self.board is not None:
                 with name_os_errors(self._board_folder):
                     self.board.close()
+            for tracker in self._trackers:
+                tracker.finish()
         except UserError:
             if value is None:  # else of the same full disk, or less than what ended the run
                 raise
@@ -95,13 +111,16 @@ class RunLog:
         self.restart_clock(self._since_step)
 
     def write_step(self, step: int, fields: Mapping[str, float]) -> None:
-        """Show that a step is done; every `interval` steps log its numbers.
+        """Show that a step is done; every `interval` steps log the numbers since the last entry.
 
-        With several processes they are those of the first one's share of the batch.
+        Losses and norms are means over the steps. With several processes they are those of the
+        first one's share of the batch.
         """
         self.progress.update(self.task, completed=step)
+        self._means.add(fields)
         if step % self.interval and step != self.steps:
             return
+        fields = self._means.take()
         speed = (step - self._since_step) / (time.perf_counter() - self._since)
         memory = _memory_gib()
         detail = f"{_format_terms(fields)}  {speed:.2f} it/s  {memory:.1f} GiB"
@@ -180,6 +199,8 @@ class RunLog:
             self._excepthook(error)
 
     def _plot(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        for tracker in self._trackers:
+            tracker.log({f"{group}/{name}": value for name, value in values.items()}, step=step)
         if self.board is None:
             return
         with name_os_errors(self._board_folder):

@@ -70,7 +70,7 @@ def run_loop(  # noqa: C901, one story, read from top to bottom
         torch.manual_seed(_mix_seed(seed, step, accelerator.process_index))
         results = train_step(state, loss, batches, step, accelerator)
         if results["generator"].finite:
-            state.ema.update(state.generator.network, num_updates=state.step)
+            state.update_ema()
         state.step = step
         state.draws += batches_per_step * batch_size * accelerator.num_processes
 

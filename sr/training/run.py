@@ -11,6 +11,7 @@ from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from torch import Tensor
 
+from sr.build import find_receptive_radius
 from sr.build_data import build_window
 from sr.build_training import build_validation_lpips
 from sr.data.cache import SourceCache
@@ -32,6 +33,7 @@ from sr.training.data_loader import (
 from sr.training.describe_start import describe_start
 from sr.training.distributed import (
     choose_local_device,
+    get_dtype,
     leave_at_exit,
     make_accelerator,
     wait_for_everyone,
@@ -46,16 +48,25 @@ from sr.training.run_folder import (
     resumes_run,
     write_run_description,
 )
-from sr.training.setup import check_files, make_loss, make_metadata, make_state, make_teacher
+from sr.training.setup import (
+    check_files,
+    make_loss,
+    make_metadata,
+    make_state,
+    make_teacher,
+)
 from sr.training.signals import catch_signals
 from sr.training.state import TrainState
+from sr.training.trackers import start_trackers
 from sr.training.validate import (
+    Tiling,
     ValidationInterrupted,
     ValidationSets,
     checkpoint_score,
     validate,
     validate_bicubic,
 )
+from sr.training.validation_images import prune_steps, save_image
 
 CatchInterruption = Callable[[], AbstractContextManager[Callable[[], bool]]]
 
@@ -100,14 +111,7 @@ def train(
             stack.callback(delete_decoded, folder)
         interrupted = stack.enter_context(catch_interruption())
         with name_os_errors(folder):
-            log = stack.enter_context(
-                RunLog(
-                    folder if accelerator.is_main_process else None,
-                    options.train.steps,
-                    first_step=state.step + 1,
-                    interval=options.log.interval,
-                )
-            )
+            log = stack.enter_context(_open_log(options, state.step, accelerator, folder))
             cached = decode_sources(sources, folder, options.datasets.train.cache_gib, accelerator)
         if num_removed:
             log.print(f"{folder}: removed {num_removed} file(s) that runs left when killed")
@@ -116,6 +120,22 @@ def train(
             return _train_until_done(
                 options, state, teacher, cached, sets, accelerator, dtype, log, interrupted, folder
             )
+
+
+def _open_log(options: Options, step: int, accelerator: Accelerator, folder: Path) -> RunLog:
+    """step: already done."""
+    main, names = accelerator.is_main_process, options.log.trackers
+    given = options.model_dump(mode="json", by_alias=True)
+    return RunLog(
+        folder if main else None,
+        options.train.steps,
+        first_step=step + 1,
+        interval=options.log.interval,
+        tensorboard="tensorboard" in names,
+        trackers=start_trackers(names, options.log.project, options.name, folder, given)
+        if main
+        else (),
+    )
 
 
 def _print_done(
@@ -207,6 +227,13 @@ def _train_until_done(
     return finished
 
 
+def make_tiling(options: Options, accelerator: Accelerator) -> Tiling | None:
+    """Make what large images are validated with; None: every image as a whole."""
+    size = options.validate_.tile_size
+    halo = find_receptive_radius(options.generator, options.scale) if size else 0
+    return Tiling(size, halo, get_dtype(accelerator)) if size else None
+
+
 def make_validator(
     options: Options,
     state: TrainState,
@@ -225,11 +252,15 @@ def make_validator(
     lpips = build_validation_lpips(options.validate_, accelerator.device)
     bicubic = validate_bicubic(sets, options.scale, lpips)
     baseline = "bicubic" if options.scale > 1 else "the input"
-    window = build_window(options)
+    window, tiling = build_window(options), make_tiling(options, accelerator)
+
+    images_folder = options.log.folder / options.name / "validation"
 
     def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
         if interrupted():
             raise ValidationInterrupted
+        if index < options.validate_.save_images:
+            save_image(images_folder, sets, state.step, name, index, sr)
         if index < options.log.num_images:
             log.write_image(state.step, f"{name}/{index}", lr, sr, hr)
 
@@ -244,9 +275,11 @@ def make_validator(
                 show,
                 lpips,
                 window,
+                tiling,
             )
         except ValidationInterrupted:
             return False
+        prune_steps(images_folder, options.train.keep_last)
         score = checkpoint_score(scores, adversarial=state.gan is not None)
         best = score is not None and score > state.best_score
         if score is not None and best:

@@ -25,9 +25,10 @@ from sr.models.initial_weights import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
 from sr.networks.gradient_checkpointing import checkpoint_blocks
 from sr.optim.ema import Ema
+from sr.optim.library_optimizers import import_library
 from sr.options.generator import BasicSROptions, SpandrelOptions
+from sr.options.optimizers import LIBRARY_OPTIMIZERS, OptimizerOptions, ScheduleOptions
 from sr.options.schema import Options
-from sr.options.train import OptimizerOptions, ScheduleOptions
 from sr.training.checkpoint import CheckpointError, read_state
 from sr.training.data_loader import uses_channels_last
 from sr.training.distributed import distribute_network, get_dtype, share_batch_statistics
@@ -35,28 +36,32 @@ from sr.training.gan_monitor import GANMonitor
 from sr.training.initial_discriminator import load_initial_discriminator
 from sr.training.run_folder import describe_hardware
 from sr.training.state import GANState, NetworkState, TrainState
+from sr.training.trackers import check_trackers
 
 
 def check_files(options: Options, *, resumes: bool = False) -> None:
-    """Check what needs no images: the files that options name, and generators of other projects.
+    """Check what needs no images: files that options name, generators and optimizers of others.
 
     resumes: whether a state file takes the place of initial weights. Raises UserError naming the
     key. What is in the files is looked at later, where they are loaded.
     """
-    train, losses = options.train, options.losses
+    train, losses, terms = options.train, options.losses, options.losses.terms.items()
     initial = {
         "train.initial_generator": train.initial_generator,
         "train.gan.initial_discriminator": train.gan and train.gan.initial_discriminator,
     }
     files = {
         **({} if resumes else initial),
-        "losses.perceptual.weights": losses.perceptual and losses.perceptual.weights,
-        "losses.lpips.weights": losses.lpips and losses.lpips.weights,
+        **{f"losses.{key}.weights": getattr(term, "weights", None) for key, term in terms},
         "validate.lpips.weights": options.validate_.lpips and options.validate_.lpips.weights,
     }
     for key, path in files.items():
         if isinstance(path, Path) and not path.is_file():
             raise UserError(f"{key}: {path}: no such model file")
+    check_trackers(options.log.trackers)
+    for optimizer in (train.optimizer, train.gan and train.gan.optimizer):
+        if isinstance(optimizer, LIBRARY_OPTIMIZERS):
+            import_library(optimizer.type)
     if losses.teacher is not None:
         with name_key("losses.teacher.model"):
             resolve_model(losses.teacher.model)
@@ -147,14 +152,14 @@ def make_loss(
     discriminator = None if state.gan is None else state.gan.discriminator.network
     last = uses_channels_last(options, accelerator)
     parts = LossParts(
-        discriminator,
-        accelerator.autocast,
-        accelerator.device,
-        teacher,
-        state.ema.network,
-        options.seed,
-        get_dtype(accelerator),
-        torch.channels_last if last else torch.contiguous_format,
+        discriminator=discriminator,
+        autocast=accelerator.autocast,
+        device=accelerator.device,
+        teacher=teacher,
+        averaged=state.ema.network,
+        seed=options.seed,
+        dtype=get_dtype(accelerator),
+        layout=torch.channels_last if last else torch.contiguous_format,
     )
     return build_loss(options.losses, parts)
 
@@ -185,7 +190,8 @@ def _make_gan_state(options: Options, accelerator: Accelerator) -> GANState | No
     gan, limits = train.gan, train.gan.monitor.model_dump()
     discriminator = build_discriminator(options.discriminator, options.datasets.train.crop_size)
     discriminator = _place_network(discriminator, options, accelerator)
-    if adversarial.r1_weight > 0 and _shares_batch_statistics(discriminator):
+    shared = any(isinstance(module, nn.SyncBatchNorm) for module in discriminator.modules())
+    if adversarial.r1_weight > 0 and shared:
         raise UserError(
             "losses.adversarial.r1_weight: expected 0 with batch normalization in the discriminator"
             " and several GPUs, whose shared statistics have no second derivative, got "
@@ -217,10 +223,6 @@ def _place_network(network: nn.Module, options: Options, accelerator: Accelerato
     if uses_channels_last(options, accelerator):
         return network.to(memory_format=torch.channels_last)
     return network
-
-
-def _shares_batch_statistics(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
 
 
 def _make_network_state(

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from sr.losses.discriminator import DiscriminatorLoss
 from sr.losses.uncertainty import UncertaintyWeights
 from sr.optim.ema import Ema
+from sr.optim.library_optimizers import GROUP_STATE, use_averaged_weights
 from sr.training.gan_monitor import GANMonitor
 
 Forward = Callable[..., Tensor]
@@ -41,8 +42,12 @@ class NetworkState:
         self._base_learning_rates = [group["lr"] for group in optimizer.param_groups]
 
     def learning_rate(self, step: int) -> float:
-        """Return the learning rate of the first parameter group in a step."""
-        return float(self._base_learning_rates[0] * self.schedule(step))
+        """Return the learning rate of the first parameter group in a step.
+
+        Of Prodigy, its factor times the estimate.
+        """
+        estimate = self.optimizer.param_groups[0].get("d", 1.0)
+        return float(self._base_learning_rates[0] * self.schedule(step) * estimate)
 
     def set_learning_rates(self, step: int) -> None:
         """Give each parameter group its learning rate of a step."""
@@ -51,10 +56,10 @@ class NetworkState:
             group["lr"] = base * factor
 
     def load(self, weights: Mapping[str, Any], optimizer: dict[str, Any]) -> None:
-        """Load weights and running means; the settings (betas and the like) stay as they are."""
+        """Load weights and what the optimizer has measured; its settings (betas, ...) stay."""
         self.network.load_state_dict(weights)
         settings = [
-            {key: value for key, value in group.items() if key != "params"}
+            {key: value for key, value in group.items() if key not in ("params", *GROUP_STATE)}
             for group in self.optimizer.param_groups
         ]
         self.optimizer.load_state_dict(optimizer)
@@ -109,6 +114,15 @@ class TrainState:
         """The generator and, in an adversarial run, the discriminator, without wrappers."""
         discriminators = [] if self.gan is None else [self.gan.discriminator.network]
         return [self.generator.network, *discriminators]
+
+    def update_ema(self) -> None:
+        """Take the generator's weights, of an optimizer that averages them its mean, into the EMA.
+
+        Before the step is counted.
+        """
+        network = self.generator.network
+        with use_averaged_weights(self.generator.optimizer, list(network.parameters())):
+            self.ema.update(network, num_updates=self.step)
 
     def loss_factors(self, step: int) -> dict[str, float]:
         """Return the factors of the generator's loss terms in a step, where they are not 1."""

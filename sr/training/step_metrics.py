@@ -1,6 +1,8 @@
 """Numbers of a step: for the logs, for the GAN monitor, and for messages."""
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -34,6 +36,36 @@ def collect_fields(
     if state.gan is not None:
         fields["discriminator_learning_rate"] = state.gan.discriminator.learning_rate(step)
     return fields
+
+
+class RunningMeans:
+    """Means of a step's numbers since the last entry of the log."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+        self._last: dict[str, float] = {}
+
+    def add(self, fields: Mapping[str, float]) -> None:
+        """Add the numbers of a step; those that are not finite leave the means alone."""
+        self._last |= fields
+        for name, value in fields.items():
+            if is_averaged(name) and math.isfinite(value):
+                self._values.setdefault(name, []).append(value)
+
+    def take(self) -> dict[str, float]:
+        """Return means of losses and norms, the last value of all else, and begin again.
+
+        A term that was computed in some of the steps only has its mean over these.
+        """
+        means = {name: fmean(values) for name, values in self._values.items()}
+        taken = {name: means.get(name, value) for name, value in self._last.items()}
+        self._values, self._last = {}, {}
+        return taken
+
+
+def is_averaged(name: str) -> bool:
+    """Return whether a number is of a batch; others are settings, or means already."""
+    return name.startswith(("loss", "weighted_")) or name.endswith(("_loss", "gradient_norm"))
 
 
 def measure_step(results: Mapping[str, StepResult]) -> dict[str, float]:

@@ -25,6 +25,8 @@ class Batch:
     their neighbors and the flow to them, (B, n, 3, h, w) and (B, n, 2, h, w)."""
     hr: Tensor  # (B, 3, scale*h, scale*w)
     names: Sequence[str]
+    target: Tensor | None = None
+    """As hr, sharpened: what terms compare with that do not discriminate; None: hr."""
     motion: Tensor | None = None
     """Of clips with two references each, side by side in the batch: the flow from the first to
     the second, (B/2, 2, scale*h, scale*w), in HR pixels."""
@@ -82,7 +84,7 @@ def generator_step(
             with accelerator.autocast():
                 sr = generator.forward(*inputs)
             sr = sr.float()
-            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs, step)
+            total, terms = loss(sr, batch.hr, factors, batch.motion, inputs, step, batch.target)
             accelerator.backward(total / len(batches))
         losses.append(total.detach())
         all_terms.append(terms)

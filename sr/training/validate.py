@@ -1,8 +1,10 @@
 """Scores of a generator on whole images, next to bicubic's."""
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -20,6 +22,7 @@ from sr.metrics.luma import crop_and_quantize
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 from sr.motion.frame_window import Window
+from sr.tiling.upscaler import Upscaler
 
 ValidationSets = Mapping[str, Sequence[Source[Any]]]
 Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its images
@@ -39,6 +42,15 @@ MIN_SIDE = {"SSIM": 11, "VGG16": 16, "AlexNet": 31}
 what the halvings of LPIPS' networks leave something of."""
 
 
+@dataclass(frozen=True)
+class Tiling:
+    """How images are upscaled that are larger than a tile: as infer.py does."""
+
+    tile_size: int  # LR pixels
+    halo: int  # LR pixels; the network's receptive radius for scores as of the whole image
+    dtype: torch.dtype
+
+
 def validate(
     network: nn.Module,
     sets: ValidationSets,
@@ -48,15 +60,20 @@ def validate(
     on_image: OnImage,
     lpips: LPIPS | None = None,
     window: Window | None = None,
+    tiling: Tiling | None = None,
 ) -> Scores:
     """Return means of PSNR (dB) and SSIM on Y and on RGB, with a border of `scale` pixels left out.
 
     With lpips, which is on `device`, also LPIPS of the same pixels, in 8 bits, computed in fp32.
     network: in eval mode, in its own device's memory. on_image is shown each result. window: of
-    a network that sees several frames. A clip counts as as many images as it has frames.
+    a network that sees several frames. tiling: of large images, for a network of single ones; None
+    upscales each as a whole. A clip counts as as many images as it has frames.
     """
+    tiles = None if tiling is None else _make_upscaler(network, scale, device, tiling)
 
     def upscale(inputs: tuple[Tensor, ...]) -> Tensor:
+        if tiles is not None and max(inputs[0].shape[-2:]) > tiles.tile_size:
+            return tiles(inputs[0])
         with torch.inference_mode(), autocast():
             sr: Tensor = network(*(each.to(device) for each in inputs))
         return sr.float().cpu()
@@ -77,6 +94,20 @@ def validate(
             results = upscale_all(name, _load_all(sources, window))
             scores[name] = _average(map_bounded(measure, results, _count_threads()), scale, lpips)
     return scores
+
+
+def _make_upscaler(
+    network: nn.Module, scale: int, device: torch.device, tiling: Tiling
+) -> Upscaler:
+    """The upscaler has a copy: it lays weights out and fuses layers for inference."""
+    return Upscaler(
+        copy.deepcopy(network),
+        scale=scale,
+        halo=tiling.halo,
+        tile_size=tiling.tile_size,
+        device=device,
+        dtype=tiling.dtype,
+    )
 
 
 def validate_bicubic(sets: ValidationSets, scale: int, lpips: LPIPS | None = None) -> Scores:

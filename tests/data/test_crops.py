@@ -20,6 +20,7 @@ from sr.data.hr_only import HRImage, find_hr_images
 from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation, Stage
 from sr.data.sampler import EndlessBatchSampler
+from sr.data.sharpen import Sharpening, sharpen
 from sr.data.sources import DataError, Mixture, Pair, Source, count_pair_bytes, refuse_small_images
 from sr.data.synthetic.fonts import Font
 from sr.data.synthetic.images import SyntheticImages
@@ -327,3 +328,45 @@ def test_flat_crops_are_left_out_and_a_quantile_leaves_out_noise(
     assert most > 25
     assert 1 < middle < 25
     assert least < 1
+
+
+@pytest.mark.parametrize("hr_scale", [None, (0.5, 0.9)])
+@pytest.mark.parametrize("clean", [0.0, 1.0])
+def test_lr_is_made_of_sharpened_hr_and_both_are_cut_from_the_sharpened_image(
+    tmp_path: Path, hr_scale: tuple[float, float] | None, clean: float
+) -> None:
+    write_rgb8(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (160, 160, 3), "u1"))
+    images = find_hr_images([tmp_path], 4, (), [1.0], hr_scale)
+    sharpening = Sharpening(9, 0.5, 10.0, only_targets=True)
+    degradation = replace(QUIET, clean_probability=clean)
+    settings = CropSettings(16, 1, flips=True, transposes=True)
+    plain = dataset(tmp_path, images, settings=settings, degradation=degradation)
+    settings = replace(settings, sharpening=sharpening)
+    crops = dataset(tmp_path, images, settings=settings, degradation=degradation)
+    settings = replace(settings, sharpening=replace(sharpening, only_targets=False))
+    everywhere = dataset(tmp_path, images, settings=settings, degradation=degradation)
+    whole = sharpen(images[0].load_hr(), sharpening)
+    for number in range(3):
+        crop = crops[0, number]
+        assert not torch.equal(crop["target"], crop["hr"])
+        assert not torch.equal(crop["lr"], plain[0, number]["lr"])
+        if hr_scale is None:
+            assert torch.equal(crop["hr"], plain[0, number]["hr"])
+            assert is_part(crop["target"], whole)
+            assert not clean or is_part(crop["lr"], imresize(whole, Fraction(1, 4)))
+        if not clean:
+            mean = functional.avg_pool2d(crop["target"], 4)
+            torch.testing.assert_close(crop["lr"], mean, rtol=0, atol=1 / 255)
+        for_all = everywhere[0, number]
+        assert "target" not in for_all
+        assert torch.equal(for_all["hr"], crop["target"])
+        assert torch.equal(for_all["lr"], crop["lr"])
+
+
+def is_part(crop: torch.Tensor, image: npt.NDArray[np.uint8]) -> bool:
+    """Whether a crop, in one of the eight orientations, is in an image, but for rounding."""
+    size, whole = crop.shape[-1], torch.from_numpy(image).permute(2, 0, 1) / 255
+    turns = [torch.rot90(each, k, (1, 2)) for each in (crop, crop.flip(1)) for k in range(4)]
+    windows = whole.unfold(1, size, 1).unfold(2, size, 1)  # (3, rows, columns, size, size)
+    faults = [(windows - turn[:, None, None]).abs().amax((0, 3, 4)).min() for turn in turns]
+    return min(map(float, faults)) < 1.5 / 255

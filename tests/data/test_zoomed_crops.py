@@ -3,8 +3,9 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from sr.data.crops import Crop, ZoomedCropDataset
+from sr.data.crops import Crop
 from sr.data.sampler import Draw
+from sr.data.zoomed_crops import ZoomedCropDataset
 
 
 class Ramps(Dataset[Crop]):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sr import build_losses
 from sr.losses.combined import CombinedLoss, WeightedTerm
 from sr.losses.pixel import l1, mse
 
@@ -31,3 +32,16 @@ def test_the_gradient_is_the_weighted_sum_of_the_terms_gradients() -> None:
     alone = gradient(l1=WeightedTerm(l1, 1.0)), gradient(mse=WeightedTerm(mse, 1.0))
     assert all((part != 0).all() for part in alone)
     torch.testing.assert_close(both, 3.0 * alone[0] + 0.2 * alone[1])
+
+
+def test_a_target_takes_the_place_of_hr_but_not_for_what_discriminates() -> None:
+    terms = {"l1": WeightedTerm(l1, 1.0), "real": WeightedTerm(l1, 1.0, ("sr", "real"))}
+    _, values = CombinedLoss(terms)(SR, HR, target=SR - 0.125)
+    assert {name: float(value) for name, value in values.items()} == {"l1": 0.125, "real": 0.5}
+
+
+def test_the_terms_of_the_discriminator_take_hr_as_it_is() -> None:
+    takes = {name: arguments for name, (_, arguments) in build_losses._TERMS.items()}
+    unsharpened = {name for name, arguments in takes.items() if "real" in arguments}
+    assert unsharpened == {"adversarial", "contrastive"}
+    assert not any("hr" in takes[name] for name in unsharpened)

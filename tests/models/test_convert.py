@@ -9,6 +9,7 @@ from torch import nn
 
 from sr.errors import ModelFileError
 from sr.io.model_file import read_model_file, write_model_file
+from sr.models import onnx_model
 from sr.models.convert import convert_model
 from sr.models.describe import describe_model, measure_mflop_per_pixel
 from sr.models.load import load_generator
@@ -135,6 +136,29 @@ def test_an_onnx_file_takes_odd_sizes_also_of_networks_that_fold_fuse_or_pad(
         with torch.no_grad():
             expected = network(lr)
         torch.testing.assert_close(loaded.network(lr), expected, rtol=0, atol=1e-5)
+
+
+def test_a_network_whose_export_fixes_sizes_gives_no_onnx_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As windows of attention do; here it is a reshape to 32x32."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, 3, None, None])
+        for name in ("lr", "sr")
+    ]
+    size = onnx.helper.make_tensor("size", onnx.TensorProto.INT64, [4], [1, 3, 32, 32])
+    node = onnx.helper.make_node("Reshape", ["lr", "size"], ["sr"])
+    graph = onnx.helper.make_graph([node], "fixed", ends[:1], ends[1:], [size])
+    opset = onnx.helper.make_opsetid("", 20)
+    program = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    monkeypatch.setattr(onnx_model, "export_onnx", lambda *_: program)
+    torch.save(Compact(1, 4, 1).state_dict(), tmp_path / "a.pth")
+    with pytest.raises(ModelFileError, match=r"a\.onnx: expected .* any size, .*as it is$"):
+        convert_model(tmp_path / "a.pth", tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
 
 
 def write_identity(

@@ -174,8 +174,9 @@ def test_networks_of_the_registry_train_and_come_back_through_spandrel(arch: str
             "SwinIR",
             2,
             {"window_size": 8},
-            r"enlarges RGB images 2 times; SwinIR.*set options",
+            r"enlarges RGB images 2 times; SwinIR.*set options\.upsampler, which is ''",
         ),
+        ("SwinIR", 2, {"window_size": 4, "upsampler": "shuffle"}, r"upsampler, which is 'shuffle'"),
         ("DnCNN", 2, {}, r"expected a network that enlarges RGB images 2 times; DnCNN .* 1 times"),
         (
             "RCAN",

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sr.options.clips import FrameFolders, MovingPhotos, VideoFiles, Vimeo90K, WindowOptions
-from sr.options.datasets import HRFolders
 from sr.options.flow import DISOptions, FarnebackOptions
 from sr.options.generator import RBPNOptions
+from sr.options.image_sources import HRFolders
 from sr.options.load import dump_options, load_options
 from sr.options.read_yaml import OptionsError
 
@@ -252,3 +252,8 @@ def test_zoomed_crops_are_refused_for_generators_that_see_several_frames(file: P
     assert "losses.teacher.inputs: expected [lr] for RBPN" in fault
     assert load_options(file, [teacher % "lr"]).losses.teacher is not None
     assert load_options(file, [teacher % "lr, zoomed", SINGLE, NO_WINDOW]).losses.teacher
+
+
+def test_validation_of_a_multi_frame_generator_is_not_tiled(file: Path) -> None:
+    with pytest.raises(OptionsError, match=r"validate\.tile_size: expected 0 for RBPN"):
+        load_options(file, ["validate.tile_size=64"])

@@ -17,7 +17,7 @@ from helpers.basicsr_files import (
     load,
 )
 
-from sr.options.datasets import PairedFolders
+from sr.options.image_sources import PairedFolders
 from sr.options.import_basicsr import Translation, import_basicsr
 
 
@@ -93,17 +93,28 @@ def test_milestones_warm_up_and_an_older_key_of_the_start_arrive(tmp_path: Path)
     assert train.ema_decay == 0  # BasicSR's default
 
 
-def test_a_cosine_with_restarts_becomes_one_cosine(tmp_path: Path) -> None:
+def test_a_cosine_with_restarts_is_taken_over(tmp_path: Path) -> None:
     schedule = load(MSRRESNET, tmp_path).train.schedule
-    assert schedule.type == "cosine"
+    assert schedule.type == "cosine_restarts"
     assert schedule.final_factor == pytest.approx(1e-7 / 2e-4)
-    assert "one cosine over all 1000000 steps" in find_line(MSRRESNET, "train.scheduler.periods")
+    assert schedule.periods == (250_000,) * 4
+    assert schedule.restart_factors == (1, 1, 1, 1)
+    for key in ("periods", "restart_weights", "eta_min"):
+        assert not find_line(MSRRESNET, f"train.scheduler.{key}")
+
+
+def test_a_cosine_over_the_whole_run_has_no_restarts(tmp_path: Path) -> None:
     above = ("train", "scheduler")
     once = change(
         change(MSRRESNET, (*above, "periods"), [1_000_000]), (*above, "restart_weights"), [1]
     )
+    assert load(once, tmp_path).train.schedule.type == "cosine"
     assert not find_line(once, "train.scheduler.periods")
     assert not find_line(once, "train.scheduler.restart_weights")
+    warmed_up = change(once, ("train", "warmup_iter"), 100)
+    schedule = load(warmed_up, tmp_path).train.schedule
+    assert schedule.type == "cosine_restarts"
+    assert schedule.warmup_steps == 100
 
 
 def test_losses_and_the_discriminators_training_arrive(tmp_path: Path) -> None:
@@ -391,3 +402,21 @@ def test_degradation_values_arrive(key: str, value: Any, place: KeyPath) -> None
     made = settings(import_basicsr(change(REAL_ESRGAN, (key,), value)))
     wanted = [0.2, 0.7, 0.1] if key == "resize_prob" else value
     assert get_value(made["datasets"]["train"]["degradation"], place) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("gan_gt_usm", "targets"), [(False, "all_but_adversarial"), (True, "all")])
+def test_real_esrgans_sharpening_is_taken_over(
+    tmp_path: Path, gan_gt_usm: bool, targets: str
+) -> None:
+    text = change(REAL_ESRGAN, ("gan_gt_usm",), gan_gt_usm)
+    sharpening = load(text, tmp_path).datasets.train.sharpening
+    assert sharpening is not None
+    assert sharpening.targets == targets
+    assert not any(find_line(text, key) for key in ("l1_gt_usm", "percep_gt_usm", "gan_gt_usm"))
+
+
+def test_sharpening_of_some_terms_alone_is_listed(tmp_path: Path) -> None:
+    text = change(REAL_ESRGAN, ("percep_gt_usm",), False)
+    assert load(text, tmp_path).datasets.train.sharpening is None
+    assert "for all terms or all but the adversarial" in find_line(text, "percep_gt_usm")
+    assert "sharpens hr before it is degraded" in find_line(text, "model_type")

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from sr.options.datasets import HRFolders
 from sr.options.generator import CompactOptions, SRResNetOptions
+from sr.options.image_sources import HRFolders
 from sr.options.load import dump_options, load_options
+from sr.options.optimizers import AdamOptions, CosineOptions, MultiStepOptions
 from sr.options.read_yaml import OptionsError
 from sr.options.schema import Options
-from sr.options.train import AdamOptions, CosineOptions, MultiStepOptions
 
 SMALLEST = """
 name: a_run
@@ -149,8 +149,8 @@ def test_a_key_in_a_list_is_named_by_its_index(file: Path) -> None:
             "HRFolders, PairedFolders, Synthetic, Mixed, FrameFolders, Vimeo90K, "
             "VideoFiles, MovingPhotos",
         ),
-        ("train.optimizer", "Adam, AdamW, Muon"),
-        ("train.schedule", "cosine, multi_step"),
+        ("train.optimizer", "Adam, AdamW, Muon, Adan, ScheduleFreeAdamW, SOAP, Prodigy"),
+        ("train.schedule", "cosine, cosine_restarts, multi_step, constant"),
     ],
 )
 def test_an_unknown_or_missing_type_is_answered_with_the_allowed_ones(

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from sr.options.datasets import HRFolders, Mixed, Synthetic, TrainingData, ValidationData
+from sr.options.datasets import TrainingData, ValidationData
+from sr.options.image_sources import HRFolders, Mixed, Synthetic
 
 HR = {"type": "HRFolders", "hr": ["photos"], "hr_scale": [0.25, 1.0]}
 PAIRED = {"type": "PairedFolders", "hr": ["a"], "lr": ["b"]}

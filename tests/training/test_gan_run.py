@@ -228,9 +228,10 @@ def test_networks_of_losses_are_held_in_the_precision_and_layout_of_the_run(
         f"train.precision={precision}",
         "losses.perceptual={type: VGG19, weights: random, layers: {conv1_2: 1.0}}",
         "losses.lpips={network: VGG16, weights: random, weight: 1.0}",
+        "losses.dists={weights: random, weight: 1.0}",
     )
     dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     accelerator = make_accelerator(torch.device("cpu"), dtype)
     state, _ = make_state(options, accelerator, None)
     make_loss(options, state, None, accelerator)
-    assert seen == [held, held]
+    assert seen == [held] * 3

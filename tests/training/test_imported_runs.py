@@ -229,7 +229,7 @@ def test_what_is_converted_runs(name: str, data: Path) -> None:
     lines: list[str] = []
     dry_run(options, lines.append)
     assert lines[0].startswith("data: images to train on 2, ")
-    assert lines[-1].startswith("memory: ")
+    assert any(line.startswith("memory: ") for line in lines)
 
 
 def test_weights_of_basicsrs_swinir_are_those_of_spandrels(data: Path) -> None:

@@ -20,6 +20,7 @@ from sr.training.initial_discriminator import load_initial_discriminator
 
 MakeOptions = Callable[..., Options]
 KEY = "train.gan.initial_discriminator"
+CONTEXTUAL = "losses.contextual={{type: VGG16, layers: {{conv1_1: 1}}, weights: {}}}"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,9 @@ def test_a_part_of_the_weights_is_taken_where_it_is_asked_for(tmp_path: Path) ->
     theirs, ours = UNetDiscriminator(4), UNetDiscriminator(4, spectral_norm=False)
     file = tmp_path / "net_d.pth"
     torch.save({"params": theirs.state_dict()}, file)
-    with pytest.raises(ModelFileError, match=r"net_d\.pth: does not fit the discriminator"):
+    with pytest.raises(
+        ModelFileError, match=r"the discriminator: conv1\.weight is missing; .*; \.\.\.$"
+    ):
         load_initial_discriminator(ours, file)
     missing = load_initial_discriminator(ours, file, partial=True)
     assert missing == tuple(f"conv{number}.weight" for number in range(1, 9))
@@ -90,6 +93,11 @@ def test_the_state_of_another_run_has_no_discriminator(tiny_options: MakeOptions
         (KEY + "={}", r"train\.gan\.initial_discriminator: .*none\.pth: no such model file"),
         ("losses.teacher={{model: {}}}", r"losses\.teacher\.model: .*none\.pth: no such model"),
         ("validate.lpips={{weights: {}}}", r"validate\.lpips\.weights: .*none\.pth: no such"),
+        (
+            "losses.dists={{weight: 1, weights: {}}}",
+            r"losses\.dists\.weights: .*none\.pth: no such",
+        ),
+        (CONTEXTUAL, r"losses\.contextual\.weights: .*none\.pth: no such"),
     ],
 )
 def test_a_missing_file_is_reported_before_any_image_is_opened(

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from helpers.runs import (
 )
 from torch import Tensor
 
-from sr.errors import ModelFileError
+from sr.errors import ModelFileError, UserError
 from sr.io.process_lock import LockedError
 from sr.losses import pixel
 from sr.models.load import load_generator
@@ -52,6 +53,25 @@ def test_k_steps_and_resume_and_k_steps_equal_2k_steps(
 ) -> None:
     common = (optimizer, generator, f"train.precision={precision}")
     assert_a_resumed_run_equals_an_unbroken_one(tiny_options, *common, interruption=stop_after(3))
+
+
+@pytest.mark.parametrize("name", ["Adan", "ScheduleFreeAdamW", "SOAP", "Prodigy"])
+def test_runs_with_optimizers_of_pytorch_optimizer_resume_too(
+    tiny_options: MakeOptions, stop_after: Callable[[int], CatchInterruption], name: str
+) -> None:
+    pytest.importorskip("pytorch_optimizer")
+    common = (f"train.optimizer={{type: {name}}}", "train.schedule={type: constant}")
+    assert_a_resumed_run_equals_an_unbroken_one(tiny_options, *common, interruption=stop_after(3))
+
+
+def test_an_optimizer_that_is_not_installed_is_reported_before_anything_is_written(
+    tiny_options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    options = tiny_options("train.optimizer={type: Prodigy}")
+    with pytest.raises(UserError, match="expected the package pytorch_optimizer"):
+        run.train(options)
+    assert not run_folder(options).exists()
 
 
 def test_a_run_that_goes_on_with_a_worker_that_reads_beyond_the_cache_equals_one_without(
@@ -225,7 +245,7 @@ def test_initial_weights_of_another_scale_or_network_are_refused(tiny_options: M
     path = find_model(first, 6)
     with pytest.raises(ModelFileError, match="expected a model of scale 4, got 2"):
         run.train(tiny_options("name=x4", "scale=4", f"train.initial_generator={path}"))
-    with pytest.raises(ModelFileError, match="does not fit"):
+    with pytest.raises(ModelFileError, match=r"does not fit: .* is missing; .*; \.\.\.$"):
         run.train(tiny_options("name=other", SRRESNET, f"train.initial_generator={path}"))
 
 

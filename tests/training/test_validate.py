@@ -2,11 +2,13 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers.runs import read_events
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,9 +16,15 @@ from sr.build_data import find_image_sources
 from sr.device import tune_convolutions
 from sr.losses.lpips import LPIPS
 from sr.metrics.ssim import ssim
-from sr.options.datasets import HRFolders
+from sr.networks.compact import Compact
+from sr.options.image_sources import HRFolders
+from sr.options.schema import Options
+from sr.training import run
+from sr.training.distributed import make_accelerator
+from sr.training.run import make_tiling
 from sr.training.validate import (
     Scores,
+    Tiling,
     ValidationSets,
     checkpoint_score,
     validate,
@@ -123,3 +131,50 @@ def test_images_of_any_size_are_not_tuned_for_and_fp32_is_full(sets: ValidationS
         assert torch.backends.cudnn.benchmark
     assert not torch.backends.cudnn.benchmark
     assert set(seen) == {(False, "ieee")}
+
+
+def test_large_images_are_upscaled_in_tiles_with_the_same_scores(sets: ValidationSets) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    class Recording(Compact):
+        def forward(self, lr: Tensor) -> Tensor:
+            sizes.append(tuple(lr.shape[-2:]))
+            return super().forward(lr)
+
+    torch.manual_seed(0)
+    network = Recording(2, 4, 2).eval()  # sees 4 pixels far
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def score(tiling: Tiling | None) -> dict[str, float]:
+        sizes.clear()
+        device = torch.device("cpu")
+        return validate(
+            network, sets, 2, device, contextlib.nullcontext, lambda *_: None, tiling=tiling
+        )["same"]
+
+    whole = score(None)
+    assert set(sizes) == {(20, 24)}
+    tiled = score(Tiling(8, 4, torch.float32))
+    assert max(max(size) for size in sizes) <= 16
+    assert tiled == pytest.approx(whole, rel=1e-6)
+    score(Tiling(24, 4, torch.float32))  # no image is larger
+    assert set(sizes) == {(20, 24)}
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_validation_is_tiled_if_the_options_say_so(
+    tiny_options: Callable[..., Options],
+) -> None:
+    accelerator = make_accelerator(torch.device("cpu"), torch.float32)
+    assert make_tiling(tiny_options(), accelerator) is None
+    options = tiny_options("validate.tile_size=8")
+    assert make_tiling(options, accelerator) == Tiling(8, 4, torch.float32)
+    run.train(options)
+    whole = tiny_options("name=whole")
+    run.train(whole)
+    tiled_scores, scores = (
+        [event["scores"]["same"] for event in read_events(each, item="validation")]
+        for each in (options, whole)
+    )
+    assert tiled_scores == [pytest.approx(each, rel=1e-6) for each in scores]

@@ -36,12 +36,12 @@ REASONS = (  # (pattern of key paths, why there is no counterpart or what to do 
     ("path.param_key_g", "chosen by itself: params_ema before params"),
     ("path.resume_state", "the same command goes on with a run that was interrupted"),
     ("path.*", "runs are in log.folder"),
-    ("val.save_img", "log.num_images images of each set are in TensorBoard"),
+    ("val.save_img", "log.num_images of each set are in TensorBoard; see validate.save_images"),
     (
         "val.metrics.*",
         "always PSNR and SSIM, of Y and RGB, border `scale`; LPIPS by validate.lpips",
     ),
-    ("logger.wandb.*", "losses and scores are in log.jsonl and TensorBoard"),
+    ("logger.wandb.*", "log.trackers: [tensorboard, wandb] sends losses and scores there"),
 )
 
 MAX_DEPTH = 20

@@ -74,9 +74,17 @@ def _translate_schedule(reader: BasicSRReader, steps: int, learning_rate: float)
     made["warmup_steps"] = max(0, reader.read_int("train.warmup_iter", -1))
     if made["type"] == "cosine":
         made["final_factor"] = reader.read_float(f"{section}.eta_min", 0.0) / learning_rate
-        _warn_of_restarts(reader, steps)
-        if made["warmup_steps"]:
-            reader.warn("train.warmup_iter", "taken over, but the cosine begins after it here")
+        periods = reader.read_ints(f"{section}.periods")
+        weights = [1.0]
+        if reader.has(f"{section}.restart_weights"):
+            weights = reader.read_floats(f"{section}.restart_weights")
+        if periods != [steps] or weights != [1] or made["warmup_steps"]:
+            return {
+                **made,
+                "type": "cosine_restarts",
+                "periods": periods,
+                "restart_factors": weights,
+            }
         return made
     milestones = reader.read_ints(f"{section}.milestones")
     made["milestones"] = sorted(set(milestones))
@@ -86,19 +94,6 @@ def _translate_schedule(reader: BasicSRReader, steps: int, learning_rate: float)
     for key, plain in (("restarts", [0]), ("restart_weights", [1])):
         reader.expect(f"{section}.{key}", plain, "the schedule does not start again here")
     return made
-
-
-def _warn_of_restarts(reader: BasicSRReader, steps: int) -> None:
-    """Their cosine may start again; ours is one that ends with the run."""
-    section = "train.scheduler"
-    periods = reader.read_ints(f"{section}.periods")
-    if periods != [steps]:
-        reader.warn(
-            f"{section}.periods",
-            f"one cosine over all {steps} steps is taken; there are no restarts and other periods",
-        )
-    plain = [1] if len(periods) == 1 else None
-    reader.expect(f"{section}.restart_weights", plain, "there are no restarts, so no weights")
 
 
 def _translate_gan(
