@@ -17,7 +17,8 @@ from sr.inference.options import InferOptions
 from sr.io.atomic_write import atomic_write
 from sr.io.video.formats import is_pattern
 from sr.web.form import Choices, make_options
-from sr.web.run_queue import ENDED, QueuedRun, RunQueue, TaskView
+from sr.web.queued_run import ENDED, QueuedRun, TaskView
+from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
 
 Existing = Literal["continue", "replace", "refuse"]

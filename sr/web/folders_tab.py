@@ -15,7 +15,7 @@ from sr.web.folder_runs import FolderRequest
 from sr.web.form import parse_choices
 from sr.web.html import show_error, show_runs, show_status, show_tasks
 from sr.web.previews import split_frame
-from sr.web.run_queue import QueuedRun
+from sr.web.queued_run import QueuedRun
 
 Updates = dict[Any, Any]
 EXISTING = [

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
-from sr.web.run_queue import QueuedRun, TaskView
+from sr.web.queued_run import QueuedRun, TaskView
 
 _WORDS = {
     "waiting": "Waiting",

@@ -25,7 +25,8 @@ from sr.web.form import parse_choices
 from sr.web.image_runs import Upload, start_images
 from sr.web.limit_body import BodyTooLargeError
 from sr.web.metrics import format_metrics
-from sr.web.run_queue import QueuedRun, QueueFullError
+from sr.web.queued_run import QueuedRun
+from sr.web.run_queue import QueueFullError
 from sr.web.uploads import NotAnImageError, TooLargeError, choose_name, make_work_folder
 
 OWNER = "api"

@@ -12,7 +12,8 @@ from sr.io.image_reader import Header
 from sr.web.form import Choices, make_options
 from sr.web.model_cards import read_model_cards
 from sr.web.previews import save_crop
-from sr.web.run_queue import QueuedRun, RunQueue
+from sr.web.queued_run import QueuedRun
+from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
 from sr.web.uploads import check_result, check_upload, choose_name, make_work_folder
 

@@ -14,7 +14,7 @@ from sr.web.form import Choices, parse_choices
 from sr.web.html import show_error, show_results, show_status
 from sr.web.image_runs import Upload, show_command, start_images, start_preview
 from sr.web.previews import save_pair, save_preview
-from sr.web.run_queue import ENDED, QueuedRun
+from sr.web.queued_run import ENDED, QueuedRun
 from sr.web.uploads import check_upload, make_work_folder
 
 Updates = dict[Any, Any]

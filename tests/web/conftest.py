@@ -15,7 +15,8 @@ from sr.io.rgb8 import write_rgb8
 from sr.web.application import Application, make_application
 from sr.web.engine import Engine
 from sr.web.folders import AllowedFolders
-from sr.web.run_queue import QueuedRun, RunQueue
+from sr.web.queued_run import QueuedRun
+from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
 
 FAST = "compact_tiny_x4"

@@ -13,7 +13,8 @@ from sr.web.folder_runs import FolderRequest, FolderRuns
 from sr.web.folders import FolderError
 from sr.web.form import Choices
 from sr.web.html import show_runs, show_tasks
-from sr.web.run_queue import QueuedRun, RunQueue
+from sr.web.queued_run import QueuedRun
+from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
 
 FAST = Choices("compact_tiny_x4")

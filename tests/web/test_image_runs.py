@@ -15,7 +15,7 @@ from sr.web.application import Application
 from sr.web.form import Choices
 from sr.web.image_runs import Upload, show_command, start_images, start_preview
 from sr.web.previews import CROP_SIDE, save_pair, save_preview, split_frame
-from sr.web.run_queue import QueuedRun
+from sr.web.queued_run import QueuedRun
 from sr.web.settings import Settings
 from sr.web.uploads import NotAnImageError, TooLargeError, check_upload, choose_name
 

@@ -6,7 +6,8 @@ import pytest
 
 from sr.errors import UserError
 from sr.inference.options import InferOptions, OutputOptions
-from sr.web.run_queue import QueuedRun, QueueFullError, RunQueue
+from sr.web.queued_run import QueuedRun
+from sr.web.run_queue import QueueFullError, RunQueue
 
 Wait = Callable[[Callable[[], object]], None]
 Finish = Callable[[QueuedRun], QueuedRun]
