@@ -11,6 +11,7 @@ import typer
 from sr.cli import convert, data, infer, info, train
 from sr.models.bundled import BUNDLED
 from sr.options.load import load_options
+from sr.web import main as web
 
 ROOT = Path(__file__).resolve().parents[1]
 PATTERNS = (
@@ -31,6 +32,7 @@ PROGRAMS = {
     "sr-info": info.app,
     "sr-convert": convert.app,
     "sr-data": data.app,
+    "sr-web": web.app,
 }
 EXAMPLE = "ESPCN"  # the network that docs/contributing.md adds
 OTHERS = {"--force_yml", "--local-rank", "--node-rank"}  # options of BasicSR and torchrun

@@ -33,7 +33,7 @@ def make_command(
     return command
 
 
-def _list_flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
+def list_flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
     """Fields with their types; without a flag those that are dataclasses themselves."""
     hints = get_type_hints(kind, include_extras=True)
     for each in fields(kind):
@@ -46,13 +46,13 @@ def _list_flags(kind: type) -> Iterator[tuple[Field[Any], Any, Flag | None]]:
 
 def _make_parameters(kind: type) -> Iterator[inspect.Parameter]:
     helps = read_docstrings(kind)
-    for each, hint, flag in _list_flags(kind):
+    for each, hint, flag in list_flags(kind):
         if flag is None:
             yield from _make_parameters(hint)
             continue
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         option = typer.Option(
-            *_list_names(each, flag),
+            *list_names(each, flag),
             metavar="|".join(choices) or flag.metavar,
             help=helps[each.name],
             rich_help_panel=flag.panel,
@@ -84,11 +84,11 @@ def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
     Raises UsageError that begins with the flag's name.
     """
     given = {}
-    for each, hint, flag in _list_flags(kind):
+    for each, hint, flag in list_flags(kind):
         if flag is None:
             given[each.name] = _construct(hint, values)
         elif (value := values[each.name]) not in (None, []):
-            name = _list_names(each, flag)[0]
+            name = list_names(each, flag)[0]
             try:
                 value = value if flag.parse is None else flag.parse(value)
             except ValueError as error:
@@ -100,5 +100,6 @@ def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
     return kind(**given)
 
 
-def _list_names(each: Field[Any], flag: Flag) -> tuple[str, ...]:
+def list_names(each: Field[Any], flag: Flag) -> tuple[str, ...]:
+    """Return the names of a field's flag, the one of messages first."""
     return flag.names or (f"--{each.name.replace('_', '-')}",)

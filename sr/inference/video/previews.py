@@ -15,7 +15,7 @@ from sr.inference.video.prefetcher import Prefetcher
 from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
 
-_GAP = 4  # pixels between the two
+GAP = 4  # pixels between the two
 _GRAY = 96  # of the gap, in 8-bit levels
 
 
@@ -71,5 +71,5 @@ def write_preview(path: Path, lr: Tensor, sr: Tensor) -> None:
         lr.float(), size=tuple(sr.shape[2:]), mode="bicubic", align_corners=False
     )
     before, after = tensor_to_rgb8(bicubic), tensor_to_rgb8(sr)  # (H, W, 3)
-    gap = np.full((len(after), _GAP, 3), _GRAY, np.uint8)
+    gap = np.full((len(after), GAP, 3), _GRAY, np.uint8)
     write_rgb8(path, np.concatenate([before, gap, after], axis=1))

@@ -1,0 +1,89 @@
+"""The FastAPI application: the page, the API, downloads, and headers that keep others out."""
+
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import FileResponse
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sr.web.application import Application
+from sr.web.http_api import add_api
+from sr.web.limit_body import LimitBody
+from sr.web.page import CSS, PASTE, make_page, make_theme
+
+FORM_BYTES = 100_000  # of a form around a file
+LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+# Whatever gradio's scripts would fetch from elsewhere the browser refuses.
+POLICY = (
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:;"
+    " style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'"
+)
+
+
+class Headers:
+    """Adds headers to all answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def make_server(application: Application) -> FastAPI:
+    """Make what uvicorn serves; in a running event loop, else gradio makes one."""
+    settings = application.settings
+    server = FastAPI(title="sr", docs_url=None, redoc_url=None, openapi_url=None)
+    server.add_middleware(LimitBody, max_bytes=settings.max_upload + FORM_BYTES)
+    server.add_middleware(Headers)
+    if settings.user is None:  # else other sites could reach it by a name of theirs
+        server.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL_NAMES))
+
+    @server.get("/results/{run_id}/{number}/{_name}")
+    def download(run_id: str, number: int, _name: str) -> FileResponse:
+        """Send a result; the id is secret."""
+        run = application.queue.find(run_id)
+        task = None if run is None else run.tasks.get(number)
+        if task is None or task.output is None or not task.output.is_file():
+            raise HTTPException(404, "no such result")
+        return FileResponse(task.output, filename=task.output.name)
+
+    add_api(server, application)
+    page = make_page(application)
+    page.queue(default_concurrency_limit=20, max_size=200)
+    auth: Any = None
+    if settings.user is not None:
+        auth = (settings.user, settings.password)
+    gr.mount_gradio_app(
+        server,
+        page,
+        path="/",
+        server_name=settings.host,
+        server_port=settings.port,
+        footer_links=[],
+        run_history=False,
+        auth=auth,
+        show_error=True,
+        max_file_size=settings.max_upload,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=make_theme(),
+        css=CSS,
+        head=PASTE,
+    )
+    return server
