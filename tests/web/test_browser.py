@@ -69,7 +69,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterat
     texture = (255 * draw_texture(60, 80)).astype(np.uint8)
     write_rgb8(folder / "in" / "photo.png", np.stack([texture] * 3, axis=-1))
     (folder / "in" / "text.png").write_text("this is a text")
-    make_clip(folder / "clip.mp4", 250, size=(90, 120))
+    # Below the megabyte from which on back ends are measured first.
+    make_clip(folder / "clip.mp4", 250, size=(90, 120), options={"crf": "45"})
+    assert (folder / "clip.mp4").stat().st_size < 900_000
     server = Server(folder, repository)
     server.start()
     yield server
