@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from sr.build_data import build_degradation
-from sr.data.hr_only import HRImage, find_hr_images
+from sr.data.degraded_image import DegradedImage
+from sr.data.hr_only import find_hr_images
 from sr.data.random_degradation import Degradation, degrade, draw_plan
 from sr.data.sources import Pair, Source
 from sr.io.rgb8 import write_rgb8
@@ -25,24 +26,13 @@ KINDS = ("Light", "Real", "RealESRGAN")
 
 
 @dataclass(frozen=True)
-class BlindlyDegraded:
-    """An hr file, cut to a multiple of the scale, and its lr by a random degradation."""
+class BlindlyDegraded(DegradedImage):
+    """An hr file, and its lr by a degradation that is drawn from a seed and the file's name.
 
-    image: HRImage
-    degradation: Degradation
+    degradation: it may leave images clean.
+    """
+
     seed: int
-
-    @property
-    def name(self) -> str:
-        return self.image.name
-
-    @property
-    def hr_size(self) -> tuple[int, int]:
-        return self.image.hr_size
-
-    @property
-    def num_bytes(self) -> int:
-        return self.image.num_bytes
 
     def load(self) -> Pair:
         """lr: (H, W, 3), hr: (scale*H, scale*W, 3), both uint8 RGB."""

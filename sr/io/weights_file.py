@@ -93,7 +93,9 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # none, or a damaged one
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        # No archive, a damaged one, or (zipfile's NotImplementedError) one of a version or a
+        # compression that zipfile cannot read. The reader of weights says what it is not.
         return
     if any("/code/" in part.filename for part in parts):
         raise ModelFileError(

@@ -11,7 +11,7 @@ from sr.io.model_file import is_model_file, read_model_file
 from sr.io.weights_file import describe_misfits
 from sr.models.detect_published import detect_published, make_published_clips
 from sr.models.load import preview_names, read_weights_of_others, refuse_quantized
-from sr.networks.basicsr_network import BasicSRNetwork
+from sr.networks.foreign_network import ForeignNetwork
 from sr.networks.spandrel_arguments import complete_arguments
 from sr.networks.spandrel_network import SpandrelGenerator, list_hyperparameters
 from sr.options.generator import BasicSROptions, GeneratorOptions, SpandrelOptions
@@ -59,13 +59,18 @@ def load_initial_weights(
             _refuse_other_neighbors(path, clips, make_published_clips(found).get("clips"))
     if of_scale != scale:
         raise ModelFileError(f"{path}: expected a model of scale {scale}, got {of_scale}")
+    load_exactly(network, state_dict, f"{path}: its generator {what} does not fit")
+    return ()
+
+
+def load_exactly(network: nn.Module, theirs: Mapping[str, Tensor], otherwise: str) -> None:
+    """Load weights that fit as a whole. Raises ModelFileError, `otherwise` and the faults."""
     try:
-        network.load_state_dict(state_dict)
+        network.load_state_dict(theirs)
     except RuntimeError as error:
         needed = network.state_dict()
-        faults = describe_misfits(state_dict, needed, needed) or error
-        raise ModelFileError(f"{path}: its generator {what} does not fit: {faults}") from None
-    return ()
+        faults = describe_misfits(theirs, needed, needed) or error
+        raise ModelFileError(f"{otherwise}: {faults}") from None
 
 
 def load_fitting(
@@ -77,7 +82,7 @@ def load_fitting(
     fits.
     """
     refuse_quantized(path, theirs)
-    if isinstance(network, BasicSRNetwork | SpandrelGenerator):
+    if isinstance(network, ForeignNetwork):
         network = network.network  # whose names are those in files
     ours = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     fitting = {

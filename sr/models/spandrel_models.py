@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from sr.errors import ModelFileError
 from sr.models.limit_building import limit_building
 from sr.models.loaded_model import LoadedGenerator
+from sr.networks.foreign_network import FAULTS_OF_NETWORKS
 from sr.networks.receptive_radius import MAX_RADIUS
-from sr.networks.spandrel_network import FAULTS_OF_NETWORKS, TILING, pad_to_requirements
+from sr.networks.spandrel_network import TILING, pad_to_requirements
 
 
 class SpandrelNetwork(nn.Module):

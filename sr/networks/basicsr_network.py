@@ -9,38 +9,28 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sr.errors import UserError
+from sr.networks.foreign_network import FAULTS_OF_NETWORKS, NO_OPTIONS, ForeignNetwork
 from sr.networks.padding import pad_to_multiple
 
-NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 SCALE_NAMES = ("upscale", "scale")  # what the scale is called by their networks
 CHANNEL_NAMES = ("num_in_ch", "num_out_ch", "in_chans")
 SUFFIX = "_basicsr"  # of names that other programs register, too
 MULTIPLES = (1, 2, 4, 7, 8, 16, 32, 64)  # of sides, tried in this order
-_FAULTS_OF_NETWORKS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What their networks raise, built with or given what they are not made for."""
+_FAULTS = (ImportError, *FAULTS_OF_NETWORKS)
 
 
 class MissingBasicSRError(UserError):
     """BasicSR is not installed, or cannot be imported."""
 
 
-class BasicSRNetwork(nn.Module):
+class BasicSRNetwork(ForeignNetwork):
     """A network of BasicSR behind the shapes of ours.
 
     The state dict is that of their network, so files go both ways. lr whose sides it cannot take
@@ -66,16 +56,6 @@ class BasicSRNetwork(nn.Module):
         sr: Tensor = self.network(pad_to_multiple(lr, self.size_multiple))
         return sr[..., : self.scale * height, : self.scale * width]
 
-    def state_dict(self, *args: Any, **options: Any) -> Any:
-        """Return their network's own, without a name before its names."""
-        return self.network.state_dict(*args, **options)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """Load into their network."""
-        return self.network.load_state_dict(state_dict, strict, assign)
-
 
 def _build(arch: str, options: Mapping[str, Any], scale: int) -> nn.Module:
     make = _find_registered(arch)
@@ -94,7 +74,7 @@ def _build(arch: str, options: Mapping[str, Any], scale: int) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return make(**given)
-    except _FAULTS_OF_NETWORKS as error:
+    except _FAULTS as error:
         raise UserError(
             f"generator.options: {arch} of BasicSR cannot be built with them: {error}; it takes "
             f"{inspect.signature(make)}"
@@ -154,7 +134,7 @@ def _find_multiple(network: nn.Module, arch: str, scale: int) -> int:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 sr = network(lr)
-        except _FAULTS_OF_NETWORKS as error:
+        except _FAULTS as error:
             fault = str(error)
             continue
         if not isinstance(sr, Tensor):

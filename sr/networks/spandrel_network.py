@@ -6,7 +6,6 @@ projects' weights are run: SwinIR, HAT, DAT, RealPLKSR, RCAN and some forty more
 
 import warnings
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -14,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sr.errors import UserError
+from sr.networks.foreign_network import FAULTS_OF_NETWORKS, NO_OPTIONS, ForeignNetwork
 from sr.networks.spandrel_arguments import complete_arguments, find_network
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
 
-NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 TILING: dict[str, Literal["exact", "discouraged", "internal"]] = {
     "SUPPORTED": "exact",
     "DISCOURAGED": "discouraged",
@@ -28,19 +27,9 @@ TILING: dict[str, Literal["exact", "discouraged", "internal"]] = {
 """spandrel's ModelTiling in our words."""
 PROBED_SHAPE = (1, 3, 9, 13)  # of lr: sides that are no multiple of anything
 TOLERANCE = 1e-3  # of the largest value, between ours and what spandrel makes of the weights
-FAULTS_OF_NETWORKS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What their networks raise, built with or given what they are not made for."""
 
 
-class SpandrelGenerator(nn.Module):
+class SpandrelGenerator(ForeignNetwork):
     """A network of spandrel behind the shapes of ours.
 
     The state dict is that of their network, by which spandrel and the programs that use it
@@ -77,16 +66,6 @@ class SpandrelGenerator(nn.Module):
     def pad_to_fit(self, lr: Tensor) -> Tensor:
         """Return lr, (B, 3, H, W), padded below and at the right as spandrel does."""
         return pad_to_requirements(lr, self._requirements.get_padding)
-
-    def state_dict(self, *args: Any, **options: Any) -> Any:
-        """Return their network's own, without a name before its names."""
-        return self.network.state_dict(*args, **options)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """Load into their network."""
-        return self.network.load_state_dict(state_dict, strict, assign)
 
 
 def pad_to_requirements(lr: Tensor, get_padding: Callable[[int, int], tuple[int, int]]) -> Tensor:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from sr.errors import ModelFileError
 from sr.io.model_file import is_model_file
-from sr.io.weights_file import describe_misfits, read_weights
-from sr.models.initial_weights import load_fitting
+from sr.io.weights_file import read_weights
+from sr.models.initial_weights import load_exactly, load_fitting
 from sr.training.checkpoint import CheckpointError, read_state
 
 STATE_SUFFIX = ".state"
@@ -26,12 +26,7 @@ def load_initial_discriminator(
     weights = _read_discriminator(path)
     if partial:
         return load_fitting(network, path, weights, "discriminator")
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        needed = network.state_dict()
-        faults = describe_misfits(weights, needed, needed) or error
-        raise ModelFileError(f"{path}: does not fit the discriminator: {faults}") from None
+    load_exactly(network, weights, f"{path}: does not fit the discriminator")
     return ()
 
 

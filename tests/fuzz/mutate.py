@@ -232,7 +232,9 @@ def _change_member(content: bytes, random: Random, other: bytes) -> bytes:
             for name, part in parts.items():
                 archive.writestr(name, part)
     except (zipfile.BadZipFile, ValueError, NotImplementedError, IndexError, OSError):
-        return _flip_bits(content, random, other)  # damaged before, or of the older format
+        # Damaged before, of the older format, or changed to a version or compression that zipfile
+        # refuses by NotImplementedError.
+        return _flip_bits(content, random, other)
     return packed.getvalue()
 
 
