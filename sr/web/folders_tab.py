@@ -16,6 +16,7 @@ from sr.web.form import parse_choices
 from sr.web.html import show_error, show_runs, show_status, show_tasks
 from sr.web.previews import split_frame
 from sr.web.queued_run import QueuedRun
+from sr.web.widgets import make_command_box, make_slider
 
 Updates = dict[Any, Any]
 EXISTING = [
@@ -86,22 +87,9 @@ class FoldersTab:
                     self.stop = gr.Button("Stop this run", variant="stop", elem_id="sr-stop-run")
                     self.resume = gr.Button("Continue this run", elem_id="sr-resume")
                 self.tasks = gr.HTML("", elem_id="sr-tasks")
-                self.slider = gr.ImageSlider(
-                    label="A frame before and after",
-                    type="filepath",
-                    format="webp",
-                    interactive=False,
-                    visible=False,
-                    buttons=["fullscreen"],
-                )
+                self.slider = make_slider("A frame before and after", "sr-frame-slider")
                 self.shown_pair = gr.State(("", ""))
-                self.command = gr.Textbox(
-                    label="The same on the command line",
-                    buttons=["copy"],
-                    interactive=False,
-                    lines=2,
-                    elem_id="sr-run-command",
-                )
+                self.command = make_command_box("sr-run-command", visible=True)
         self._connect()
 
     def connect_page(self, page: gr.Blocks) -> None:

@@ -16,6 +16,7 @@ from sr.web.image_runs import Upload, show_command, start_images, start_preview
 from sr.web.previews import save_pair, save_preview
 from sr.web.queued_run import ENDED, QueuedRun
 from sr.web.uploads import check_upload, make_work_folder
+from sr.web.widgets import make_command_box, make_slider
 
 Updates = dict[Any, Any]
 _SECONDS_BETWEEN = 0.3  # updates of the progress
@@ -75,25 +76,9 @@ class ImagesTab:
                     elem_id="sr-shown",
                 )
                 self.status = gr.HTML("", elem_id="sr-status")
-                self.slider = gr.ImageSlider(
-                    label="Before and after",
-                    type="filepath",
-                    format="webp",
-                    interactive=False,
-                    visible=False,
-                    buttons=["fullscreen"],
-                    elem_id="sr-slider",
-                    max_height=600,
-                )
+                self.slider = make_slider("Before and after", "sr-slider", max_height=600)
                 self.results = gr.HTML("", elem_id="sr-results")
-                self.command = gr.Textbox(
-                    label="The same on the command line",
-                    buttons=["copy"],
-                    interactive=False,
-                    visible=False,
-                    lines=2,
-                    elem_id="sr-command",
-                )
+                self.command = make_command_box("sr-command", visible=False)
         self._connect()
 
     def _connect(self) -> None:
