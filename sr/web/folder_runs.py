@@ -101,6 +101,7 @@ class FolderRuns:
         folders = self._settings.folders
         for path in (*run.options.inputs, run.options.output.path):
             folders.resolve(str(path))  # they may have been started with others
+            folders.refuse_links_out(_get_searched(path), recursive=run.options.output.recursive)
         arguments = [each for each in format_arguments(run.options) if each != "--overwrite"]
         if "--resume" not in arguments:
             arguments.append("--resume")

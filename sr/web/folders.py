@@ -39,11 +39,14 @@ class AllowedFolders:
 
     def refuse_links_out(self, path: Path, *, recursive: bool) -> None:
         """Raise FolderError where a folder holds links to files outside of those allowed."""
-        if not _is_folder(path):
-            return
-        for each in path.rglob("*") if recursive else path.iterdir():
-            if each.is_symlink():
-                self.resolve(str(each))
+        waiting, seen = [path] if _is_folder(path) else [], {path.resolve()}
+        while waiting:
+            for each in waiting.pop().iterdir():
+                if each.is_symlink():
+                    self.resolve(str(each))
+                if recursive and _is_folder(each) and each.resolve() not in seen:
+                    seen.add(each.resolve())  # linked folders are searched, too; circles once
+                    waiting.append(each)
 
     def list_entries(self, text: str) -> list[Path]:
         """Return files and folders in a folder, folders first, hidden ones left out."""

@@ -10,7 +10,6 @@ import hmac
 import shutil
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -122,8 +121,9 @@ def _start(form: FormData, request: Request, application: Application) -> tuple[
     texts = {key: value for key, value in form.items() if isinstance(value, str)}
     if len(uploads) != 1:
         raise ApiError(400, f"expected one file in the form, got {len(uploads)}")
-    fields = {"format": _choose_format(request.headers.get("accept", "")), **texts}
-    choices = parse_choices(fields)
+    if not texts.get("format"):
+        texts["format"] = _choose_format(request.headers.get("accept", ""))
+    choices = parse_choices(texts)
     folder = make_work_folder(settings)
     try:
         name = choose_name(uploads[0].filename or "image")
@@ -214,10 +214,7 @@ def _choose_format(accept: str) -> str:
 
 
 def _check_token(request: Request, application: Application) -> None:
-    """Refuse requests of other sites' pages, and those without the token if there is one."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ApiError(403, f"expected a request of this site or of a program, got one of {origin}")
+    """Refuse requests without the token if there is one."""
     settings = application.settings
     if settings.token is None:
         if settings.user is not None:

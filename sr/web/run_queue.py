@@ -85,8 +85,8 @@ class RunQueue:
             self._waiting.insert(place, run)
             self._runs[run.id] = run
             self._forget_oldest()
+            self._report(run)  # before the queue's thread does
             self._changed.notify_all()
-        self._report(run)
         return run
 
     def find(self, run_id: str) -> QueuedRun | None:
@@ -132,7 +132,12 @@ class RunQueue:
             del self._runs[run_id]
 
     def _work(self) -> None:
-        engine = self._make_engine()
+        engine: RunEngine
+        try:
+            engine = self._make_engine()
+        except Exception as error:  # noqa: BLE001, each run says it
+            traceback.print_exception(error)
+            engine = _make_refusing_engine(str(error) or type(error).__name__)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._is_closed)
@@ -179,3 +184,12 @@ class RunQueue:
             run.on_change(run)
         except OSError as error:  # of a full disk: the run itself matters more
             run.notes.append(f"the list of runs cannot be saved: {error}")
+
+
+def _make_refusing_engine(reason: str) -> RunEngine:
+    """Return what fails each run with the reason why there is no engine."""
+
+    def refuse(_options: InferOptions, _emit: Callable[..., None]) -> "RunSummary":
+        raise UserError(f"nothing can be computed: {reason}")
+
+    return refuse

@@ -4,7 +4,8 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.datastructures import Headers as RequestHeaders
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,11 +44,33 @@ class Headers:
         await self._app(scope, receive, send_with_headers)
 
 
+class RefuseOtherSites:
+    """Refuses what pages of other sites ask for, by a browser that may be logged in here.
+
+    Gradio would answer any origin where it listens for others than this computer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] in ("http", "websocket"):
+            headers = RequestHeaders(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None and origin.partition("://")[2] != headers.get("host"):
+                message = f"expected a request of this site or of a program, got one of {origin}"
+                await JSONResponse({"error": message}, 403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 def make_server(application: Application) -> FastAPI:
     """Make what uvicorn serves; in a running event loop, else gradio makes one."""
     settings = application.settings
     server = FastAPI(title="sr", docs_url=None, redoc_url=None, openapi_url=None)
     server.add_middleware(LimitBody, max_bytes=settings.max_upload + FORM_BYTES)
+    server.add_middleware(RefuseOtherSites)
     server.add_middleware(Headers)
     if settings.user is None:  # else other sites could reach it by a name of theirs
         server.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL_NAMES))

@@ -154,6 +154,7 @@ class TrainingStarter:
 
     def check(self, file: Path) -> str:
         """Do `train.py --check`; return what it prints. Raises UserError where it refuses."""
+        modified = file.stat().st_mtime_ns if file.is_file() else 0  # before the check, not after
         load_options(file, [])  # at once, and with the same messages
         done = subprocess.run(
             self._make_command(file, "--check"),
@@ -165,7 +166,7 @@ class TrainingStarter:
         printed = (done.stdout + done.stderr).strip()
         if done.returncode:
             raise UserError(printed or f"{file}: the check ended with {done.returncode}")
-        self._accepted.add((file, file.stat().st_mtime_ns))
+        self._accepted.add((file, modified))
         return printed
 
     def start(self, file: Path) -> str:

@@ -97,6 +97,7 @@ def _has_known_start(file: Path) -> bool:
 def choose_name(name: str, taken: Sequence[str] = ()) -> str:
     """Return a file name without folders and odd characters, and not yet taken."""
     path = Path(_UNSAFE.sub("_", Path(name.replace("\\", "/")).name).strip(" ."))
-    stem, suffix = path.stem[:100].replace("%", "_") or "image", path.suffix[:10]
+    stem = path.stem.encode()[:100].decode(errors="ignore").replace("%", "_") or "image"
+    suffix = path.suffix[:10]
     names = [f"{stem}{suffix}", *(f"{stem}_{number}{suffix}" for number in range(2, 10_000))]
     return next(each for each in names if each.lower() not in {other.lower() for other in taken})

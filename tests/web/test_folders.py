@@ -64,6 +64,15 @@ def test_links_that_lead_out_are_refused(folders: AllowedFolders, tmp_path: Path
         folders.refuse_links_out(tmp_path / "two", recursive=True)
 
 
+def test_links_in_linked_folders_are_refused_too(folders: AllowedFolders, tmp_path: Path) -> None:
+    (tmp_path / "one" / "other").symlink_to(tmp_path / "two")
+    (tmp_path / "two" / "back").symlink_to(tmp_path / "one")  # a circle ends
+    folders.refuse_links_out(tmp_path / "one", recursive=True)
+    (tmp_path / "two" / "key.png").symlink_to(tmp_path / "secret" / "key.png")
+    with pytest.raises(FolderError):
+        folders.refuse_links_out(tmp_path / "one", recursive=True)
+
+
 def test_links_within_are_followed(folders: AllowedFolders, tmp_path: Path) -> None:
     (tmp_path / "one" / "other").symlink_to(tmp_path / "two")
     assert folders.resolve("other/a.png") == tmp_path / "two" / "a.png"

@@ -187,6 +187,9 @@ def test_requests_of_other_sites_are_refused(client: TestClient) -> None:
     assert client.get("/v1/models", headers={"Origin": "https://evil.example"}).status_code == 403
     assert client.get("/v1/models", headers={"Origin": ADDRESS}).status_code == 200
     assert client.get("/v1/models", headers={"Host": "evil.example"}).status_code == 400
+    for path in ("/", "/config", "/gradio_api/upload"):  # the page itself
+        assert client.post(path, headers={"Origin": "https://evil.example"}).status_code == 403
+        assert client.get(path, headers={"Origin": "http://["}).status_code == 403
 
 
 def test_a_full_queue_is_an_answer(

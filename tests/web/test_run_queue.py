@@ -103,3 +103,15 @@ def test_a_list_that_cannot_be_saved_does_not_end_the_queue(finish: Finish, slow
     assert finish(queue.submit(run)).state == "done"
     assert "No space left" in run.notes[0]
     queue.close()
+
+
+def test_an_engine_that_cannot_be_made_is_the_error_of_each_run(finish: Finish) -> None:
+    def fail() -> Any:
+        raise UserError("device: expected another")
+
+    queue = RunQueue(fail)
+    queue.start()
+    runs = [finish(queue.submit(make_run())) for _ in range(2)]
+    assert [run.state for run in runs] == ["failed"] * 2
+    assert runs[1].error == "nothing can be computed: device: expected another"
+    queue.close()
