@@ -41,15 +41,14 @@ from quality_report import ORIGINAL, Row, as_text, write_csv, write_images_csv, 
 from torch import Tensor
 
 from sr.build_data import find_image_sources
-from sr.data.sources import Pair, Source, raise_faults, refuse_small_images
+from sr.data.sources import Pair, Source, refuse_small_images
 from sr.device import resolve_device
 from sr.inference.load_upscaler import load_lpips
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.losses.lpips import LPIPS
 from sr.memory import keep_freed_memory
-from sr.metrics.niqe import BLOCK_SIZE, MIN_BLOCKS, count_blocks
 from sr.options.image_sources import HRFolders, PairedFolders
-from sr.training.validate import MIN_SIDE, validate
+from sr.training.validate import MIN_SIDE, refuse_few_blocks, validate
 
 MIN_TIME_SIZE = 64  # pixels
 
@@ -164,19 +163,8 @@ def _sets(given: argparse.Namespace, scale: int, measures: Measures) -> list[Ima
     sources = [each for found in sets for each in found.sources]
     refuse_small_images(sources, least, needed)
     if any(name.startswith("niqe") for name in measures.metrics):
-        _refuse_few_blocks(sources, scale)
+        refuse_few_blocks(sources, scale)
     return sets if given.sets else sorted(sets, key=lambda found: len(found.sources))
-
-
-def _refuse_few_blocks(sources: Sequence[Source[Any]], border: int) -> None:
-    """Raise DataError naming the images in which NIQE has fewer than two blocks."""
-    faults = []
-    for source in sources:
-        height, width = source.hr_size
-        if count_blocks(source.hr_size, border) < MIN_BLOCKS:
-            faults.append(f"{source.name}: {width}x{height} (width x height)")
-    title = f"niqe: images of fewer than two blocks of {BLOCK_SIZE} pixels without a border of "
-    raise_faults(f"{title}{border}", faults)
 
 
 def _find(given: argparse.Namespace, name: str, scale: int) -> ImageSet:
@@ -223,7 +211,7 @@ def _score_set(
 def _scores(method: Method, loaded: Loaded, measures: Measures) -> dict[str, float]:
     found: dict[str, float] = {}
 
-    def record(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor) -> None:
+    def record(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor | None) -> None:
         found.update(_score_pixels(sr, method.scale, measures.metrics))
 
     of_one = {"": [loaded]}

@@ -17,7 +17,7 @@ from helpers.basicsr_files import (
     load,
 )
 
-from sr.options.image_sources import PairedFolders
+from sr.options.image_sources import LRFolders, PairedFolders
 from sr.options.import_basicsr import Translation, import_basicsr
 
 
@@ -69,11 +69,18 @@ def test_without_lr_folder_it_is_made_from_hr(tmp_path: Path) -> None:
     assert loaded.datasets.train.source.type == "HRFolders"
 
 
-def test_a_validation_set_without_hr_is_listed(tmp_path: Path) -> None:
+def test_a_validation_set_without_hr_is_measured_without(tmp_path: Path) -> None:
     only_lr = {"type": "SingleImageDataset", "name": "seen", "dataroot_lq": "x"}
-    text = change(EDSR, ("datasets", "val"), only_lr)
+    first, _ = load(change(EDSR, ("datasets", "val"), only_lr), tmp_path).datasets.validation
+    assert first.name == "seen"
+    assert isinstance(first.source, LRFolders)
+    assert first.source.lr == (Path("x"),)
+
+
+def test_a_validation_set_without_any_folder_is_listed(tmp_path: Path) -> None:
+    text = change(EDSR, ("datasets", "val"), {"type": "SingleImageDataset", "name": "seen"})
     assert [found.name for found in load(text, tmp_path).datasets.validation] == ["fourteen"]
-    assert "without hr" in find_line(text, "datasets.val.dataroot_lq")
+    assert "dataroot_lq" in find_line(text, "datasets.val.name")
 
 
 def test_validation_sets_of_one_name_get_different_names(tmp_path: Path) -> None:
