@@ -133,6 +133,7 @@ def test_a_degraded_image_depends_on_the_seed_and_its_name_alone(folder: Path) -
     assert lr_of("few", 1) != {"b.png": few["b.png"]}
 
 
+@pytest.mark.slow
 def test_saved_lr_gives_the_same_scores(
     quality: ModuleType, folder: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def test_an_onnx_file_computes_what_the_network_does(tmp_path: Path, half: bool)
         assert not (tmp_path / name).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "multiple", "tiling"),
     [
