@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from sr.errors import UsageError
 from sr.inference.flag import FILES, INPUT, NETWORK, RESULT, SIZE, VIDEO, Flag
+from sr.inference.footage_options import FootageOptions
 from sr.inference.output_size import MAX_FACTOR, parse_size
 from sr.inference.parse_flags import (
     parse_damaged,
@@ -163,6 +164,8 @@ class VideoOptions:
     preview: Annotated[int, Flag(VIDEO, "N", default="none", min=0)] = 0
     """First save N evenly spaced frames, before and after upscaling, as images next to the
     result."""
+    footage: FootageOptions = field(default_factory=FootageOptions)
+    """Of old films and recordings."""
     frames_per_segment: int | None = None
     """Of what --resume continues after; None for as many as suit their size."""
 

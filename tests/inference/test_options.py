@@ -10,6 +10,7 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.errors import UsageError
+from sr.inference.footage_options import FootageOptions
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
 from sr.io.video.time_range import Moment
 
@@ -90,8 +91,8 @@ def test_every_flag_reaches_its_field() -> None:
 
 def test_every_flag_has_a_help_text() -> None:
     parameters = inspect.signature(make_command(InferOptions, print, text="")).parameters.values()
-    parts = (InferOptions, OutputOptions, RuntimeOptions, VideoOptions)
-    python_only = {"output", "runtime", "video", "frames_per_segment"}
+    parts = (InferOptions, OutputOptions, RuntimeOptions, VideoOptions, FootageOptions)
+    python_only = {"output", "runtime", "video", "footage", "frames_per_segment"}
     names = {each.name for part in parts for each in fields(part)} - python_only
     assert {each.name for each in parameters} == names
     for each in parameters:

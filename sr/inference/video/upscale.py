@@ -164,6 +164,7 @@ def _list_dependencies(
         "end": str(video.end),
         "fps": str(video.fps),
         "damaged": "stop" if video.damaged == "stop" else "go-on",  # an older name of continue
+        **asdict(video.footage),
         "temporal_filter": video.temporal_filter,
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,
