@@ -207,8 +207,8 @@ def _explain_lost_alpha(takes_clips: bool, encoding: Encoding | None, suffix: st
     if encoding is None:
         return f"{suffix} holds none, .png does"
     return (
-        f"{encoding.encoder} has no place for it; --codec ffv1 or prores into .mkv keeps it, and so"
-        " do images, as by -o %05d.png"
+        f"{encoding.encoder} has no place for it in {suffix}; --codec vp9, ffv1 or prores into .mkv"
+        " keeps it, vp9 into .webm, and so do images, as by -o %05d.png"
     )
 
 
