@@ -16,8 +16,9 @@ from sr.evaluation.references import References
 from sr.evaluation.scores import write_scores
 from sr.inference.check_tasks import check_tasks, locate_scores
 from sr.inference.events import Emit, send_one_at_a_time
+from sr.inference.load_models import load_models
 from sr.inference.load_upscaler import choose_precision, load_lpips, make_upscalers
-from sr.inference.named_files import find_model
+from sr.inference.named_files import find_models
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run_summary import RunSummary
@@ -26,9 +27,8 @@ from sr.inference.tasks import Task, find_tasks
 from sr.inference.video.resume import read_dependencies
 from sr.io.atomic_write import remove_abandoned
 from sr.io.process_lock import hold_lock
-from sr.models.load import load_generator
+from sr.models.backends import holds_ncnn_program
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.ncnn_network import NcnnNetwork
 from sr.tiling.upscaler import Upscaler
 
 LONG_RUN = {"image": 10_000_000, "video": 1_000_000}  # bytes
@@ -43,12 +43,12 @@ def run(
     devices. upscalers: of one model, one per device, that is loaded already; None loads
     `options.model`. Raises UserError before any work is done. An interrupt leaves whole files only.
     """
-    name = Path(options.model or "").name
+    name = " + ".join(Path(model).name for model in options.models)
     if upscalers is None:
-        file = find_model(options)
-        name = file.name
+        files = find_models(options)
+        name = files.name
         devices = [resolve_device(device) for device in options.runtime.devices]
-        generators = [load_generator(file) for _ in devices]
+        generators = [load_models(files) for _ in devices]
         tasks, num_ignored, references = _find_tasks(options, generators[0])
         lpips = load_lpips(options.lpips, devices[0])
         options = _choose_backend(options, generators[0], devices, tasks, emit)
@@ -125,7 +125,7 @@ def _choose_backend(
         return options
     backend = _find_recorded_backend(tasks) if options.output.resume else None
     if backend is None:
-        is_program = isinstance(generator.network, NcnnNetwork)
+        is_program = holds_ncnn_program(generator)
         on_cpus = all(device.type == "cpu" for device in devices)
         if runtime.compile or is_program or not on_cpus or not _is_long(tasks):
             return options

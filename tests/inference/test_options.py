@@ -10,7 +10,8 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.errors import UsageError
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
+from sr.inference.video_options import VideoOptions
 from sr.io.video.time_range import Moment
 
 

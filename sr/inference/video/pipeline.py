@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sr.device import choose_shared_device
-from sr.inference.load_upscaler import NUM_PATCHES
+from sr.inference.choose_tiles import NUM_PATCHES
 from sr.inference.options import Alpha
 from sr.inference.video.frame_windows import WindowStage, with_neighbors
 from sr.inference.video.plan import VideoPlan

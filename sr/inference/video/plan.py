@@ -4,9 +4,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sr.inference.options import OutputOptions, VideoOptions
+from sr.inference.options import OutputOptions
 from sr.inference.output_size import TargetError, choose_size, count_megapixels, count_passes
 from sr.inference.video.source import Source, open_source
+from sr.inference.video_options import VideoOptions
 from sr.io.image_formats import check_writable, holds_alpha, limit_depth
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.io.video.encode.encoder import Encoding, plan_encoding

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from sr.inference.events import Emit
-from sr.inference.options import VideoOptions
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
+from sr.inference.video_options import VideoOptions
 from sr.io.rgb8 import tensor_to_rgb8, write_rgb8
 from sr.tiling.upscaler import Upscaler
 

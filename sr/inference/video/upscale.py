@@ -11,8 +11,8 @@ import av
 from sr.device import name_precision
 from sr.errors import ModelFileError
 from sr.inference.events import Emit
-from sr.inference.named_files import find_model
-from sr.inference.options import InferOptions, VideoOptions
+from sr.inference.named_files import find_models
+from sr.inference.options import InferOptions
 from sr.inference.video.image_sequence_writer import count_existing, write_image_sequence
 from sr.inference.video.pipeline import FrameSink, Pipeline
 from sr.inference.video.plan import VideoPlan
@@ -23,9 +23,12 @@ from sr.inference.video.resume import (
     SegmentManifest,
     fingerprint,
     fingerprint_images,
+    fingerprint_models,
+    fingerprint_texture,
 )
 from sr.inference.video.segment_encoder import SegmentEncoder
 from sr.inference.video.source import Source
+from sr.inference.video_options import VideoOptions
 from sr.io.atomic_write import atomic_write
 from sr.io.video.frame import Frame, OutputMismatchError, VideoError
 from sr.io.video.mux.mux import mux_video
@@ -151,10 +154,12 @@ def _list_dependencies(
     if (flow := upscalers[0].flow) is not None:
         model["flow"] = flow.name
     with suppress(OSError, ModelFileError):  # a network from elsewhere has no file
-        model |= fingerprint(find_model(options))
+        model |= fingerprint_models(find_models(options))
     if plan.info.layout.alpha:
         model["alpha"] = options.output.alpha
+    texture = fingerprint_texture(options.texture)
     return {
+        **({"texture": texture} if texture else {}),
         "source": fingerprint_images(images) if images else fingerprint(plan.source),
         "model": model,
         "size": f"{plan.width}x{plan.height}",
