@@ -30,7 +30,7 @@ class ChainedNetwork(nn.Module):
         """
         sr: Tensor = self.networks[0](lr)
         for network in self.networks[1:]:
-            sr = network(sr.float().clamp(0, 1))
+            sr = network(sr.to(lr.dtype).clamp(0, 1))
         return sr
 
 
@@ -52,7 +52,7 @@ class BlendedNetwork(nn.Module):
             plain: Tensor = self.other(lr)
             return plain
         first, second = self.network(lr.clone()), self.other(lr)  # some change their input
-        return torch.lerp(second.float(), first.float(), self.strength)
+        return torch.lerp(second.to(lr.dtype), first.to(lr.dtype), self.strength)
 
     def extra_repr(self) -> str:
         """Name what is not in the state dict."""
@@ -73,7 +73,7 @@ class Resampler(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, C, H, W), C at least 3. Returns (B, 3, scale*H, scale*W), not clamped."""
-        image = lr[:, :3].float()
+        image = lr[:, :3]
         if self.scale == 1:
             return image.clone()
         if self.method == "nearest":
