@@ -18,6 +18,7 @@ from sr.inference.check_tasks import check_tasks, locate_scores
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_models import load_models
 from sr.inference.load_upscaler import choose_precision, load_lpips, make_upscalers
+from sr.inference.mask import read_mask
 from sr.inference.named_files import find_models
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
@@ -58,9 +59,10 @@ def run(
     else:
         tasks, num_ignored, references = _find_tasks(options, upscalers[0])
         lpips = load_lpips(options.lpips, upscalers[0].device)
+    mask = read_mask(options.texture.mask, options.runtime.max_pixels)
     started = time.perf_counter()
     folders = _make_folders(tasks)
-    scheduler = Scheduler(tasks, options, upscalers, references, lpips)
+    scheduler = Scheduler(tasks, options, upscalers, references, lpips, mask)
     scheduler.probe_tasks()
     about = _describe_run(name, upscalers, options)
     with ExitStack() as stack:

@@ -11,6 +11,7 @@ import av
 from sr.device import name_precision
 from sr.errors import ModelFileError
 from sr.inference.events import Emit
+from sr.inference.mask import Mask
 from sr.inference.named_files import find_models
 from sr.inference.options import InferOptions
 from sr.inference.video.image_sequence_writer import count_existing, write_image_sequence
@@ -46,17 +47,19 @@ def upscale_video(
     upscalers: Sequence[Upscaler],
     emit: Emit,
     sink: FrameSink | None = None,
+    *,
+    mask: Mask | None = None,
 ) -> dict[str, Any]:
     """Read, upscale and write one video. Return the fields of its event.
 
-    sink: is given all frames that are upscaled, as they come out of the network.
+    sink: is given all frames that are upscaled, as they are encoded. mask: that of the options.
 
     Whatever ends it early leaves the segments that are complete, for --resume. Raises VideoError,
     OutputMismatchError, ManifestError, ImageError of images, NumericError and MemoryError.
     The caller holds the lock of the result.
     """
     if options.video.preview:
-        write_previews(plan, options.video, upscalers, emit)
+        write_previews(plan, options, upscalers, emit, mask)
     started = time.perf_counter()
     with plan.open_source(options.video) as source, Prefetcher() as prefetcher:
         manifest, first = None, 0
@@ -76,6 +79,8 @@ def upscale_video(
             temporal_filter=options.video.temporal_filter,
             alpha=options.output.alpha,
             sink=sink,
+            mask=mask,
+            grain=options.texture.grain,
         )
         if manifest is None:
             write_image_sequence(pipeline, plan, options.output, emit)
