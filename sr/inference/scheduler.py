@@ -56,16 +56,19 @@ class Scheduler:
         references: References | None,
         lpips: LPIPS | None,
         mask: Mask | None = None,
+        all_tasks: Sequence[Task] | None = None,
     ) -> None:
+        """all_tasks: of the run, where some are another scheduler's."""
         self._tasks = tasks
+        self._all_tasks = tasks if all_tasks is None else all_tasks
         self._options = options
         self._upscalers = upscalers
         self._references = references
         self._lpips = lpips
         self._mask = mask
-        self._num_videos = sum(task.kind == "video" for task in tasks)
-        share_images = len(tasks) - self._num_videos < len(upscalers)
-        self._pool = DevicePool(upscalers, share_images=share_images)
+        self._num_videos = sum(task.kind == "video" for task in self._all_tasks)
+        num_images = sum(task.kind == "image" for task in tasks)
+        self._pool = DevicePool(upscalers, share_images=num_images < len(upscalers))
 
     def probe_tasks(self) -> None:
         """Read all headers, so that what cannot be done is known before any work.
@@ -90,9 +93,10 @@ class Scheduler:
         Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
         are given up.
         """
+        numbers = {id(task): number for number, task in enumerate(self._all_tasks, start=1)}
         emits = [
-            add_fields(emit, picture=number, pictures=len(self._tasks), source=task.source)
-            for number, task in enumerate(self._tasks, start=1)
+            add_fields(emit, picture=numbers[id(task)], pictures=len(numbers), source=task.source)
+            for task in self._tasks
         ]
         num_threads = self._count_image_threads()
         with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-image") as threads:
