@@ -96,7 +96,7 @@ def describe_degradation(colors: npt.NDArray[np.float32]) -> str:
     is_color = colors.shape[2] == 3
     gray = colors @ _LUMA if is_color else colors[..., 0]
     if measure_blockiness(gray) > BLOCKINESS:
-        return "blocks of JPEG"
+        return "blocks of compression"
     noise = estimate_noise(gray)
     if noise > NOISE:
         return f"noise of {noise:.0f} levels"
