@@ -3,8 +3,8 @@
     python benchmarks/chain.py IMAGE -m MODEL -m MODEL [...] [--rounds 3]
 
 `parts` is the sum of each model alone in memory; `files` writes a PNG between them, as several
-runs of infer.py do. In turn, the least CPU seconds of the rounds; also the largest difference of the
-chain's result from the parts', in units of the [0, 1] range.
+runs of infer.py do. In turn, the least CPU seconds of the rounds; also the largest difference of
+the results from those of the parts, in units of the [0, 1] range.
 """
 
 import argparse

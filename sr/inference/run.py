@@ -192,7 +192,7 @@ def _choose_backend(
     That of an unfinished video, or for long runs on CPUs the fastest.
     """
     runtime = options.runtime
-    if runtime.backend != "auto":
+    if runtime.backend != "auto" or options.resample is not None:
         return options
     backend = _find_recorded_backend(tasks) if options.output.resume else None
     if backend is None:
