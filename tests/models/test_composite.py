@@ -1,6 +1,7 @@
 """Models put together: a chain equals the runs one after the other, a blend their mean."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from sr.networks.receptive_radius import measure_receptive_radius
 
 CPU = torch.device("cpu")
 FP32: dict[str, Any] = {"device": "cpu", "precision": "fp32"}
+
+needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="needs openvino")
 
 
 @pytest.fixture
@@ -91,8 +94,8 @@ def test_a_chain_has_the_worst_properties_of_its_parts(models: list[Path]) -> No
     assert chain.reduced_precisions == {torch.bfloat16}
 
 
+@needs_openvino
 def test_other_back_ends_run_each_part_of_a_chain(models: list[Path]) -> None:
-    pytest.importorskip("openvino")
     parts = [load_generator(file) for file in models]
     parts = [blend_generators(parts[0], make_resampler(1, "bicubic"), 0.5), parts[1]]
     chain = chain_generators(parts)
@@ -103,8 +106,8 @@ def test_other_back_ends_run_each_part_of_a_chain(models: list[Path]) -> None:
     torch.testing.assert_close(loaded.network(lr), chain.network(lr), rtol=0, atol=1e-4)
 
 
+@needs_openvino
 def test_a_chain_in_another_runtime_has_tiles_that_fit_each_model(models: list[Path]) -> None:
-    pytest.importorskip("openvino")
     files = ModelFiles((models[1], models[0]))
     options = RuntimeOptions(devices=("cpu",), backend="openvino")
     (upscaler,) = load_upscalers(files, Listener(), options)
