@@ -12,11 +12,13 @@ from sr.inference.options import Container
 from sr.models.bundled import DEFAULT
 from sr.web.application import Application
 from sr.web.folder_runs import FolderRequest
-from sr.web.form import parse_choices
+from sr.web.folders import is_folder
+from sr.web.form import FORMATS, parse_choices
 from sr.web.html import show_error, show_runs, show_status, show_tasks
 from sr.web.previews import split_frame
 from sr.web.queued_run import QueuedRun
 from sr.web.widgets import make_command_box, make_slider
+from sr.web.work_folders import make_view_path
 
 Updates = dict[Any, Any]
 EXISTING = [
@@ -59,7 +61,7 @@ class FoldersTab:
                 with gr.Row():
                     self.scale = gr.Textbox("", label="Scale (empty: the model's)")
                     self.format = gr.Dropdown(
-                        ["png", "jpg", "webp", "tif", "avif"], value="png", label="Format of images"
+                        list(FORMATS), value=FORMATS[0], label="Format of images"
                     )
                     self.container = gr.Dropdown(
                         list(get_args(Container)), value="auto", label="Container of videos"
@@ -106,7 +108,10 @@ class FoldersTab:
         form += [self.existing, self.recursive, self.num_previews]
         changed = [self.message, self.chosen]
         self.browse.input(
-            self._add, [self.inputs, self.browse], [self.inputs, self.browse], **quick
+            self._add,
+            [self.inputs, self.browse],
+            [self.inputs, self.browse, self.message],
+            **quick,
         )
         self.start.click(self._start, form, changed, **quick)
         self.stop.click(self._stop, [self.chosen], [self.message], queue=False, **quick)
@@ -128,12 +133,15 @@ class FoldersTab:
         """Take a file or folder into the list; of a folder, show what is in it."""
         if not entry:
             return {self.inputs: inputs}
+        try:
+            shows_entries = is_folder(self._app.settings.folders.resolve(entry))
+        except UserError as error:
+            return {self.message: show_error(str(error)), self.browse: gr.update(value=None)}
         lines = [line for line in inputs.splitlines() if line.strip()]
-        is_folder = Path(entry).is_dir()
         # Of a folder and what was then chosen in it only the latter is meant.
         lines = [line for line in lines if line != str(Path(entry).parent)]
         lines = lines if entry in lines else [*lines, entry]
-        shown = entry if is_folder else str(Path(entry).parent)
+        shown = entry if shows_entries else str(Path(entry).parent)
         return {
             self.inputs: "\n".join(lines),
             self.browse: gr.update(choices=self._list_entries(shown), value=None),
@@ -202,9 +210,8 @@ class FoldersTab:
         previews = [task.preview for _, task in sorted(run.tasks.items()) if task.preview]
         if not previews or not previews[-1].exists():
             return ("", "")
-        folder = self._app.settings.work / f"frames-{run.id}"
-        folder.mkdir(parents=True, exist_ok=True)
-        before, after = split_frame(previews[-1], folder)
+        target = make_view_path(self._app.settings, previews[-1], ".webp")
+        before, after = split_frame(previews[-1], target)
         return (str(before), str(after))
 
 

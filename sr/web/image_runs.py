@@ -15,7 +15,8 @@ from sr.web.previews import save_crop
 from sr.web.queued_run import QueuedRun
 from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
-from sr.web.uploads import check_result, check_upload, choose_name, make_work_folder
+from sr.web.uploads import check_result, check_upload, choose_name
+from sr.web.work_folders import make_work_folder
 
 RESULTS = Path("upscaled")  # where the command line that is shown writes
 
@@ -50,7 +51,7 @@ def start_images(
             sources[-1].parent.mkdir(exist_ok=True)
             shutil.copyfile(upload.file, sources[-1])
         options = make_options(sources, folder / "out", choices, device=settings.device)
-        return queue.submit(QueuedRun(options, owner))
+        return queue.submit(QueuedRun(options, owner, work=folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -70,12 +71,18 @@ def start_preview(
     check_result(header, output, scale, upload.name, settings)
     folder = make_work_folder(settings)
     limit = settings.max_upload_pixels
-    crop = save_crop(
-        upload.file, folder / "crop.png", output, scale, center=center, max_pixels=limit
-    )
-    crop_choices = replace(choices, scale=None, long_side=None, size=crop.size, format="png")
-    options = make_options([crop.file], folder / "out.png", crop_choices, device=settings.device)
-    return queue.submit(QueuedRun(options, owner, is_urgent=True))
+    try:
+        crop = save_crop(
+            upload.file, folder / "crop.png", output, scale, center=center, max_pixels=limit
+        )
+        crop_choices = replace(choices, scale=None, long_side=None, size=crop.size, format="png")
+        options = make_options(
+            [crop.file], folder / "out.png", crop_choices, device=settings.device
+        )
+        return queue.submit(QueuedRun(options, owner, is_urgent=True, work=folder))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def find_scale(model: str) -> int:

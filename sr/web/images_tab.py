@@ -10,13 +10,14 @@ from sr.errors import UserError
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.models.bundled import DEFAULT
 from sr.web.application import Application
-from sr.web.form import Choices, parse_choices
+from sr.web.form import FORMATS, Choices, parse_choices
 from sr.web.html import show_error, show_results, show_status
 from sr.web.image_runs import Upload, show_command, start_images, start_preview
 from sr.web.previews import save_pair, save_preview
 from sr.web.queued_run import ENDED, QueuedRun
-from sr.web.uploads import check_upload, make_work_folder
+from sr.web.uploads import check_upload
 from sr.web.widgets import make_command_box, make_slider
+from sr.web.work_folders import make_view_path
 
 Updates = dict[Any, Any]
 _SECONDS_BETWEEN = 0.3  # updates of the progress
@@ -55,9 +56,7 @@ class ImagesTab:
                 )
                 self.size = gr.Textbox("1920x1080", label="Width x height in pixels", visible=False)
                 with gr.Row():
-                    self.format = gr.Dropdown(
-                        ["png", "jpg", "webp", "tif", "avif"], value="png", label="Format"
-                    )
+                    self.format = gr.Dropdown(list(FORMATS), value=FORMATS[0], label="Format")
                     self.quality = gr.Slider(1, 100, 95, step=1, label="Quality (jpg, webp, avif)")
                 with gr.Row():
                     self.preview = gr.Button("Preview a part", elem_id="sr-preview")
@@ -146,7 +145,7 @@ class ImagesTab:
 
     def _show_image(self, file: str) -> Updates:
         settings, name = self._app.settings, Path(file).name
-        target = make_work_folder(settings) / "shown.webp"
+        target = make_view_path(settings, Path(file), ".webp")
         try:
             check_upload(Path(file), name, settings)
             save_preview(Path(file), target)

@@ -13,6 +13,7 @@ import pyvips
 
 from sr.inference.options import OutputOptions
 from sr.inference.output_size import choose_size
+from sr.io.atomic_write import atomic_write
 from sr.io.image_formats import ImageError
 from sr.io.image_load import convert_errors
 from sr.io.image_reader import open_image
@@ -106,19 +107,24 @@ def _to_vips(pixels: npt.NDArray[Any]) -> pyvips.Image:
 
 
 def _write(image: pyvips.Image, target: Path) -> None:
+    """Write .webp or .png; a page that reads the file meanwhile gets the old one."""
     try:
-        if target.suffix == ".webp":
-            image.webpsave(str(target), Q=92)
-        else:
-            image.pngsave(str(target), compression=1)
+        with atomic_write(target) as file:
+            if target.suffix == ".webp":
+                image.webpsave(str(file), Q=92)
+            else:
+                image.pngsave(str(file), compression=1)
     except pyvips.Error as error:
         raise ImageError(f"{target}: cannot be written ({error})") from error
 
 
-def split_frame(preview: Path, folder: Path) -> tuple[Path, Path]:
-    """Save both halves of a preview of `infer.py --preview`, bounded; return the files."""
-    files = folder / f"{preview.stem}_before.webp", folder / f"{preview.stem}_after.webp"
-    if not files[1].exists():
+def split_frame(preview: Path, target: Path) -> tuple[Path, Path]:
+    """Save both halves of a preview of `infer.py --preview`, bounded; return the files.
+
+    target: one name for the two; if they are there already they stay.
+    """
+    files = target.with_stem(f"{target.stem}_before"), target.with_stem(f"{target.stem}_after")
+    if not all(file.exists() for file in files):
         from sr.inference.video.previews import GAP  # and torch, which the page starts without
 
         image = pyvips.Image.new_from_file(str(preview), memory=True)

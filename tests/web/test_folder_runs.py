@@ -123,6 +123,20 @@ def test_missing_inputs_are_refused_and_leave_nothing(
     assert not list(settings.state.glob("*.json"))
 
 
+def test_the_file_of_a_run_is_written_at_changes_of_state_and_intervals_only(
+    settings: Settings, slow_queue: RunQueue, slow: Any, finish: Finish, monkeypatch: Any
+) -> None:
+    (settings.folders.folders[0] / "a.png").write_bytes(b"")
+    runs = FolderRuns(slow_queue, settings)
+    saved: list[str] = []
+    monkeypatch.setattr(runs, "_save", lambda run: saved.append(run.state))
+    slow.is_free, slow.num_done = True, 200
+    assert finish(runs.start(ask("a.png"))).state == "done"
+    assert saved[0] == "waiting"
+    assert saved[-1] == "done"
+    assert len(saved) < 20
+
+
 def test_files_that_are_no_runs_are_left_out(settings: Settings, slow_queue: RunQueue) -> None:
     settings.state.mkdir()
     for name, text in (("a", "{}"), ("b", "["), ("c", '{"arguments": ["--nonsense"]}')):

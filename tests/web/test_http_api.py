@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 from sr.web.application import Application, make_application
 from sr.web.engine import Engine
 from sr.web.form import parse_choices
-from sr.web.http_api import _wait
+from sr.web.http_api import RequestCounts, _wait
 from sr.web.image_runs import Upload, start_images
 from sr.web.server import make_server
 from sr.web.settings import Settings
@@ -208,6 +208,31 @@ def test_a_full_queue_is_an_answer(
         assert refused.status_code == 429
         assert refused.headers["retry-after"]
         assert {first.result().status_code, second.result().status_code} == {503}
+
+
+def test_files_that_are_received_at_a_time_are_bounded(
+    settings: Settings, slow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = RequestCounts(1)
+    monkeypatch.setattr("sr.web.http_api.RequestCounts", lambda _: counts)
+    client = open_client(make_application(settings, lambda: slow))
+    with counts.count_one():
+        assert post(client, GOOD).status_code == 429
+    assert client.post("/v1/images").status_code == 415
+
+
+def test_a_form_that_does_not_end_is_given_up(
+    settings: Settings, slow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait_long(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("sr.web.http_api._FORM_SECONDS", 0.01)
+    monkeypatch.setattr("starlette.requests.Request._get_form", wait_long)
+    client = open_client(make_application(settings, lambda: slow))
+    answer = post(client, GOOD)
+    assert answer.status_code == 408
+    assert "expected a form within" in answer.json()["error"]
 
 
 def test_a_run_whose_client_has_gone_is_stopped(settings: Settings, slow: Any, image: Path) -> None:

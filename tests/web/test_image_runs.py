@@ -125,6 +125,22 @@ def test_one_that_fails_in_the_run_does_not_keep_the_others(
     assert "damaged.png: expected an image" in run.list_errors()[0]
 
 
+def test_a_preview_that_cannot_be_leaves_no_files(
+    application: Application, tmp_path: Path, finish: Finish
+) -> None:
+    content = bytearray(encode_png(noise(40, 40, 3)))
+    content[600:900] = bytes(300)
+    (tmp_path / "damaged.png").write_bytes(content)
+    upload = Upload(tmp_path / "damaged.png", "damaged.png")
+    queue, settings = application.queue, application.settings
+    with pytest.raises(ImageError):
+        start_preview(upload, Choices(FAST), (0.5, 0.5), "me", queue, settings)
+    assert not list(settings.work.glob("run-*"))
+    run = start(application, Choices(FAST), tmp_path / "damaged.png")
+    assert finish(run).state == "failed"
+    assert not list(settings.work.glob("run-*"))
+
+
 def test_an_animation_is_refused(application: Application, tmp_path: Path) -> None:
     frames = [Image.fromarray(noise(6, 6, 3)) for _ in range(2)]
     file = io.BytesIO()
@@ -171,7 +187,7 @@ def test_a_frame_of_a_video_is_split_into_before_and_after(tmp_path: Path) -> No
     pixels = np.zeros((10, 44, 3), np.uint8)
     pixels[:, 24:] = 255
     write_rgb8(tmp_path / "frame.png", pixels)
-    before, after = split_frame(tmp_path / "frame.png", tmp_path)
+    before, after = split_frame(tmp_path / "frame.png", tmp_path / "view.webp")
     with Image.open(before) as left, Image.open(after) as right:
         assert left.size == right.size == (20, 10)
         assert np.asarray(left).max() < 10

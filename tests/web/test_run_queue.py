@@ -105,6 +105,19 @@ def test_a_list_that_cannot_be_saved_does_not_end_the_queue(finish: Finish, slow
     queue.close()
 
 
+def test_the_files_of_forgotten_runs_are_removed(
+    tmp_path: Path, slow_queue: RunQueue, slow: Any, finish: Finish, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("sr.web.run_queue._NUM_REMEMBERED", 1)
+    slow.is_free = True
+    runs = [make_run() for _ in range(3)]
+    for number, run in enumerate(runs):
+        run.work = tmp_path / str(number)
+        run.work.mkdir()
+        finish(slow_queue.submit(run))
+    assert [run.work.exists() for run in runs if run.work] == [False, False, True]
+
+
 def test_an_engine_that_cannot_be_made_is_the_error_of_each_run(finish: Finish) -> None:
     def fail() -> Any:
         raise UserError("device: expected another")
