@@ -17,6 +17,7 @@ from sr.web.form import FORMATS, parse_choices
 from sr.web.html import show_error, show_runs, show_status, show_tasks
 from sr.web.previews import split_frame
 from sr.web.queued_run import QueuedRun
+from sr.web.video_uploads import SUFFIXES, get_uploads_folder, keep_upload
 from sr.web.widgets import make_command_box, make_slider
 from sr.web.work_folders import make_view_path
 
@@ -37,10 +38,18 @@ class FoldersTab:
         folders = application.settings.folders.folders
         allowed = ", ".join(f"`{folder}`" for folder in folders)
         gr.Markdown(f"Files on this computer, in {allowed}. The option `--folder` allows others.")
+        uploads = get_uploads_folder(application.settings)
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 self.inputs = gr.Textbox(
                     label="Folders, images and videos, one in a line", lines=2, elem_id="sr-inputs"
+                )
+                self.uploads = gr.File(
+                    label=f"Or send videos and images: kept in {uploads}",
+                    file_count="multiple",
+                    file_types=sorted(SUFFIXES),
+                    elem_id="sr-uploads",
+                    height=110,
                 )
                 self.browse = gr.Dropdown(
                     self._list_entries(str(folders[0])),
@@ -113,6 +122,12 @@ class FoldersTab:
             [self.inputs, self.browse, self.message],
             **quick,
         )
+        self.uploads.upload(
+            self._keep,
+            [self.inputs, self.uploads],
+            [self.inputs, self.uploads, self.message],
+            **quick,
+        )
         self.start.click(self._start, form, changed, **quick)
         self.stop.click(self._stop, [self.chosen], [self.message], queue=False, **quick)
         self.resume.click(self._resume, [self.chosen], changed, **quick)
@@ -145,6 +160,21 @@ class FoldersTab:
         return {
             self.inputs: "\n".join(lines),
             self.browse: gr.update(choices=self._list_entries(shown), value=None),
+        }
+
+    def _keep(self, inputs: str, files: list[str]) -> Updates:
+        """Keep what was sent, and take it into the list."""
+        lines, errors = inputs.splitlines(), []
+        for file in map(Path, files):
+            try:
+                lines.append(str(keep_upload(file, file.name, self._app.settings)))
+            except UserError as error:
+                errors.append(show_error(str(error)))
+            file.unlink(missing_ok=True)
+        return {
+            self.inputs: "\n".join(line for line in lines if line.strip()),
+            self.uploads: None,
+            self.message: "".join(errors),
         }
 
     def _start(self, inputs: str, output: str, *values: Any) -> Updates:

@@ -11,7 +11,7 @@ from sr.inference.options import InferOptions, OutputOptions
 from sr.io.image_reader import Header
 from sr.web.form import Choices, make_options
 from sr.web.model_cards import read_model_cards
-from sr.web.previews import save_crop
+from sr.web.previews import Box, save_crop
 from sr.web.queued_run import QueuedRun
 from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
@@ -60,21 +60,19 @@ def start_images(
 def start_preview(
     upload: Upload,
     choices: Choices,
-    center: tuple[float, float],
+    box: Box | None,
     owner: str,
     queue: RunQueue,
     settings: Settings,
 ) -> QueuedRun:
-    """Queue the upscaling of a crop around `center` (row, column; 0 to 1); raises likewise."""
+    """Queue the upscaling of a part, None for one in the middle; raises likewise."""
     header = check_upload(upload.file, upload.name, settings)
     output, scale = _make_output(choices), find_scale(choices.model)
     check_result(header, output, scale, upload.name, settings)
     folder = make_work_folder(settings)
     limit = settings.max_upload_pixels
     try:
-        crop = save_crop(
-            upload.file, folder / "crop.png", output, scale, center=center, max_pixels=limit
-        )
+        crop = save_crop(upload.file, folder / "crop.png", output, scale, box=box, max_pixels=limit)
         crop_choices = replace(choices, scale=None, long_side=None, size=crop.size, format="png")
         options = make_options(
             [crop.file], folder / "out.png", crop_choices, device=settings.device

@@ -5,6 +5,7 @@ import gradio as gr
 from sr.web.application import Application
 from sr.web.folders_tab import FoldersTab
 from sr.web.images_tab import ImagesTab
+from sr.web.named_endpoints import add_named_endpoints
 from sr.web.training_tab import TrainingTab
 
 FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
@@ -19,6 +20,7 @@ progress {width: 100%; height: 14px; accent-color: #1d4ed8}
 .sr-results {list-style: none; padding: 0}
 .sr-results li {padding: 4px 0; overflow-wrap: anywhere}
 .sr-results a, .sr-results a:visited {color: #1d4ed8; text-decoration: underline}
+.sr-sample img {max-width: 100%; height: auto; border-radius: 4px}
 .sr-log {overflow-x: auto; font-size: 13px; white-space: pre-wrap; overflow-wrap: anywhere}
 .sr-scroll {overflow-x: auto}
 .sr-scroll table {width: 100%; border-collapse: collapse; font-size: 14px}
@@ -80,6 +82,7 @@ def make_page(application: Application) -> gr.Blocks:
             folders_tab = FoldersTab(application)
         with gr.Tab("Training"):
             training_tab = TrainingTab(application)
+        add_named_endpoints(application)
         folders_tab.connect_page(page)
         training_tab.connect_page(page)
     return page

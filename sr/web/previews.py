@@ -20,6 +20,10 @@ from sr.io.image_reader import open_image
 
 MAX_SIDE = 1600  # of what goes to the browser
 CROP_SIDE = 224  # LR pixels: about a megapixel at x4, a second or less on two cores
+MIN_CROP_SIDE, MAX_CROP_SIDE = 32, 512  # about four megapixels at x4
+
+Box = tuple[int, int, int, int]
+"""A part of an image: left, top, width and height in its pixels."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,24 @@ def save_crop(
     output: OutputOptions,
     scale: int,
     *,
-    center: tuple[float, float] = (0.5, 0.5),
+    box: Box | None = None,
     max_pixels: int,
 ) -> Crop:
-    """Save the crop around `center` (row, column; 0 to 1) as a PNG, and say how large it becomes.
+    """Save a crop as a PNG, and say how large it becomes.
 
+    box: None for one in the middle; else moved into the image, and at most `MAX_CROP_SIDE` long.
     scale: of the model. Raises ImageError, and TargetError as a run does.
     """
     with open_image(source, max_pixels=max_pixels, frames="each") as image:
         header = image.header
-        rows = _choose_range(header.height, center[0])
-        columns = _choose_range(header.width, center[1])
+        left, top, width, height = box or (
+            (header.width - CROP_SIDE) // 2,
+            (header.height - CROP_SIDE) // 2,
+            CROP_SIDE,
+            CROP_SIDE,
+        )
+        rows = _choose_range(header.height, top, height)
+        columns = _choose_range(header.width, left, width)
         pixels = image.read(rows, columns)
     height, width = choose_size(output, header.height, header.width, scale)
     size = (
@@ -83,9 +94,9 @@ def save_crop(
     return Crop(target, size)
 
 
-def _choose_range(length: int, center: float) -> slice:
-    side = min(CROP_SIDE, length)
-    start = min(max(round(center * length - side / 2), 0), length - side)
+def _choose_range(length: int, start: int, side: int) -> slice:
+    side = min(max(side, MIN_CROP_SIDE), MAX_CROP_SIDE, length)
+    start = min(max(start, 0), length - side)
     return slice(start, start + side)
 
 

@@ -28,9 +28,7 @@ def check_upload(file: Path, name: str, settings: Settings) -> Header:
 
     Raises TooLargeError, NotAnImageError, and ImageError for an image that is damaged.
     """
-    size = file.stat().st_size
-    if size > settings.max_upload:
-        raise TooLargeError(f"{name}: expected at most {settings.max_upload:,} bytes, got {size:,}")
+    check_size(file, name, settings)
     if file.suffix.lower() not in READABLE_SUFFIXES:
         raise NotAnImageError(f"{name}: {EXPECTED}, got {file.suffix or 'a name without suffix'}")
     try:
@@ -48,6 +46,13 @@ def check_upload(file: Path, name: str, settings: Settings) -> Header:
             f" {header.width}x{header.height}"
         )
     return header
+
+
+def check_size(file: Path, name: str, settings: Settings) -> None:
+    """Raise TooLargeError for a file of too many bytes."""
+    size = file.stat().st_size
+    if size > settings.max_upload:
+        raise TooLargeError(f"{name}: expected at most {settings.max_upload:,} bytes, got {size:,}")
 
 
 def check_result(

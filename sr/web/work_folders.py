@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from secrets import token_bytes
 
 from sr.errors import UserError
 from sr.io.process_lock import LockedError, hold_lock
@@ -17,6 +18,7 @@ from sr.web.settings import Settings
 
 _KEPT_FOR = 24 * 3600.0  # seconds
 _NUM_VIEWS = 200  # about 50 MB
+_SECRET = token_bytes(32)
 _PREFIX = "sr-web-"
 
 
@@ -56,7 +58,8 @@ def make_work_folder(settings: Settings) -> Path:
 def make_view_path(settings: Settings, source: Path, suffix: str) -> Path:
     """Return where a small copy of a file as it is now belongs, and remove the oldest copies.
 
-    Files of one name in different folders have different ones, as have versions of one file.
+    Its name cannot be guessed. Files of one name in different folders have different ones, as have
+    versions of one file.
     """
     folder = settings.work / "views"
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ def make_view_path(settings: Settings, source: Path, suffix: str) -> Path:
     for old in files[_NUM_VIEWS:]:
         old.unlink(missing_ok=True)
     version = f"{source.resolve()}\n{_get_time(source)}"
-    key = blake2b(version.encode(errors="surrogateescape"), digest_size=12).hexdigest()
+    key = blake2b(version.encode(errors="surrogateescape"), key=_SECRET, digest_size=16).hexdigest()
     return folder / f"{key}{suffix}"
 
 
