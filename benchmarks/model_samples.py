@@ -40,10 +40,10 @@ def make_sample(name: str, photograph: Image.Image) -> Image.Image:
     side = SIDE // upscaler.scale
     box = (*CORNER, CORNER[0] + side, CORNER[1] + side)
     result = Image.fromarray(np.asarray(upscaler(np.asarray(photograph))))
-    corner = [upscaler.scale * each for each in CORNER]
+    left, top = (upscaler.scale * each for each in CORNER)
     sheet = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
     sheet.paste(photograph.crop(box).resize((SIDE, SIDE), Image.Resampling.NEAREST), (0, 0))
-    sheet.paste(result.crop((*corner, corner[0] + SIDE, corner[1] + SIDE)), (SIDE + GAP, 0))
+    sheet.paste(result.crop((left, top, left + SIDE, top + SIDE)), (SIDE + GAP, 0))
     return sheet
 
 

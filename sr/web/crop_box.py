@@ -36,6 +36,17 @@ class ShownImage:
     width: int
     height: int
 
+    @property
+    def props(self) -> dict[str, str | int]:
+        """What the template and the script read; an update has to name all of them."""
+        return {
+            "image": self.address,
+            "full_width": self.width,
+            "full_height": self.height,
+            "least": MIN_CROP_SIDE,
+            "most": MAX_CROP_SIDE,
+        }
+
 
 def make_crop_box(elem_id: str) -> gr.HTML:
     """Make the component; hidden until `show_in_crop_box`."""
@@ -46,11 +57,7 @@ def make_crop_box(elem_id: str) -> gr.HTML:
         js_on_load=(_FILES / "crop_box.js").read_text(encoding="utf-8"),
         visible=False,
         elem_id=elem_id,
-        image="data:,",
-        full_width=1,
-        full_height=1,
-        least=MIN_CROP_SIDE,
-        most=MAX_CROP_SIDE,
+        **ShownImage("data:,", 1, 1).props,
     )
 
 
@@ -58,13 +65,7 @@ def show_in_crop_box(shown: ShownImage) -> Any:
     """Return the update that shows an image, with the box in its middle."""
     width, height = min(CROP_SIDE, shown.width), min(CROP_SIDE, shown.height)
     left, top = (shown.width - width) // 2, (shown.height - height) // 2
-    return gr.HTML(
-        f"{left},{top},{width},{height}",
-        image=shown.address,
-        full_width=shown.width,
-        full_height=shown.height,
-        visible=True,
-    )
+    return gr.HTML(f"{left},{top},{width},{height}", visible=True, **shown.props)
 
 
 def parse_box(text: str | None) -> Box:

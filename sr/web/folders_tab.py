@@ -49,7 +49,7 @@ class FoldersTab:
                     file_count="multiple",
                     file_types=sorted(SUFFIXES),
                     elem_id="sr-uploads",
-                    height=110,
+                    height=150,
                 )
                 self.browse = gr.Dropdown(
                     self._list_entries(str(folders[0])),

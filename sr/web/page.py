@@ -34,12 +34,25 @@ button[role=tab][aria-selected=true] {color: #1d4ed8 !important}
 .dark .sr-error {color: #ffd9d9; background: #4a1010}
 .dark .sr-note {color: #ffecb3; background: #3b2f00}
 .dark .sr-results a, .dark .sr-results a:visited {color: #93c5fd}
+.or, .min_value, .max_value {color: #52525b !important}
+.dark .or, .dark .min_value, .dark .max_value {color: #d4d4d8 !important}
 :focus-visible {outline: 3px solid #1d4ed8 !important; outline-offset: 2px}
 """
 
-# Files from the clipboard go where dropped ones do.
-PASTE = """
+# Files from the clipboard go where dropped ones do. Gradio's button to choose more files has the
+# name of a text that it lacks, and holds the button that does it, which it passes no key to.
+SCRIPT = """
 <script>
+new MutationObserver(() => {
+  for (const button of document.querySelectorAll("button[aria-label='common.upload']")) {
+    button.ariaLabel = button.title = "Choose other files";
+    const inner = button.querySelector("button");
+    inner.inert = true;
+    button.addEventListener("click", (event) => {
+      if (!inner.contains(event.target)) inner.click();
+    });
+  }
+}).observe(document, {childList: true, subtree: true});
 document.addEventListener("paste", (event) => {
   const files = Array.from((event.clipboardData || {}).files || []);
   const input = document.querySelector("#sr-files input[type=file]");

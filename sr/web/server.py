@@ -15,7 +15,7 @@ from sr.web.application import Application
 from sr.web.http_api import add_api
 from sr.web.limit_body import LimitBody
 from sr.web.model_cards import SAMPLES
-from sr.web.page import CSS, PASTE, make_page, make_theme
+from sr.web.page import CSS, SCRIPT, make_page, make_theme
 
 FORM_BYTES = 100_000  # of a form around a file
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -125,6 +125,6 @@ def make_server(application: Application) -> FastAPI:
         mcp_server=False,
         theme=make_theme(),
         css=CSS,
-        head=PASTE,
+        head=SCRIPT,
     )
     return server
