@@ -16,6 +16,7 @@ from sr.web.form import FORMATS, parse_choices
 from sr.web.image_runs import Upload, start_images
 
 _MAX_AT_A_TIME = 8
+_NO_REQUEST: Any = None  # gradio gives one
 
 
 def add_named_endpoints(application: Application) -> None:
@@ -50,13 +51,13 @@ def add_named_endpoints(application: Application) -> None:
 def _make_upscale(application: Application) -> Callable[..., str]:
     def upscale(  # the names of its parameters are those of the endpoint
         image: str | None,
-        model: str,
-        scale: float | None,
-        size: str | None,
-        long_side: float | None,
-        format: str,  # noqa: A002
-        quality: float,
-        request: gr.Request,
+        model: str = DEFAULT,
+        scale: float | None = None,
+        size: str | None = None,
+        long_side: float | None = None,
+        format: str = FORMATS[0],  # noqa: A002
+        quality: float = 95,
+        request: gr.Request = _NO_REQUEST,
     ) -> str:
         fields = {"model": model, "scale": scale, "size": size, "long_side": long_side}
         try:
