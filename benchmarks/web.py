@@ -1,4 +1,4 @@
-"""sr-web as people and programs use it: time to a usable page, to a preview, and 50 clients at once.
+"""sr-web as people and programs use it: time to a usable page, to a preview, 50 clients at once.
 
     python benchmarks/web.py [--clients 50] [--rounds 3] [--out RESULT.md]
 
@@ -69,8 +69,8 @@ def serve(max_waiting: int) -> Iterator[tuple[str, float]]:
         with subprocess.Popen(
             [*command, "--device", "cpu", *limits], env=environment, stdout=subprocess.PIPE
         ) as program:
-            assert program.stdout is not None
-            yield program.stdout.readline().split()[0].decode(), started
+            output: Any = program.stdout
+            yield output.readline().split()[0].decode(), started
             program.send_signal(signal.SIGINT)
 
 
@@ -153,9 +153,7 @@ def send(address: str, number: int) -> float:
 def read_memory(address: str) -> float:
     """Return the resident bytes of the server."""
     text = httpx.get(f"{address}/metrics", timeout=TIMEOUT).text
-    found = re.search(r"^sr_resident_memory_bytes (\d+)", text, re.MULTILINE)
-    assert found is not None
-    return float(found[1])
+    return float(re.findall(r"^sr_resident_memory_bytes (\d+)", text, re.MULTILINE)[0])
 
 
 if __name__ == "__main__":
