@@ -160,7 +160,8 @@ class RunQueue:
             summary = engine(run.options, Listener(run, self._report))
         except KeyboardInterrupt:
             for task in run.tasks.values():
-                task.state = "stopped" if task.state == "running" else task.state
+                if task.state == "running":
+                    task.state, task.seconds_left = "stopped", None
             self._end(run, "stopped")
         except UserError as error:
             run.error = str(error)
