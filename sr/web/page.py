@@ -29,6 +29,7 @@ progress {width: 100%; height: 14px; accent-color: #1d4ed8}
   vertical-align: top; white-space: nowrap}
 .sr-scroll td:first-child, .sr-scroll td:last-child {white-space: normal; min-width: 9em;
   overflow-wrap: anywhere}
+.sr-scroll td:last-child {min-width: 18em}
 button[role=tab][aria-selected=true] {color: #1d4ed8 !important}
 .dark button[role=tab][aria-selected=true] {color: #93c5fd !important}
 .dark .sr-error {color: #ffd9d9; background: #4a1010}
