@@ -26,6 +26,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 from PIL import Image
 from provenance import as_markdown, provenance
 
@@ -46,8 +47,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()
     rows: list[tuple[str, str]] = []
-    with serve(arguments.clients) as (address, started):
+    with serve(arguments.clients) as (address, started, program):
         rows.append(("command to address, s", f"{time.monotonic() - started:.1f}"))
+        rows.append(("of that, CPU time of the server, s", f"{sum(program.cpu_times()[:2]):.1f}"))
         if CHROMIUM.exists():
             rows += measure_page(address, started)
         rows += measure_clients(address, arguments.clients, arguments.rounds)
@@ -59,18 +61,19 @@ def main() -> None:
 
 
 @contextmanager
-def serve(max_waiting: int) -> Iterator[tuple[str, float]]:
-    """Run sr-web; give its address, and when it was started."""
+def serve(max_waiting: int) -> Iterator[tuple[str, float, psutil.Process]]:
+    """Run sr-web; give its address, when it was started, and its process."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "XDG_CACHE_HOME": folder, "PYTHONPATH": str(ROOT)}
-        limits = ["--max-waiting", str(max_waiting)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        limits = ["--state", folder, "--max-waiting", str(max_waiting)]
         command = [sys.executable, "-c", SERVE, "--port", "0", "--folder", folder]
         started = time.monotonic()
         with subprocess.Popen(
             [*command, "--device", "cpu", *limits], env=environment, stdout=subprocess.PIPE
         ) as program:
             output: Any = program.stdout
-            yield output.readline().split()[0].decode(), started
+            address = output.readline().split()[0].decode()
+            yield address, started, psutil.Process(program.pid)
             program.send_signal(signal.SIGINT)
 
 

@@ -41,11 +41,11 @@ class Server:
     def start(self) -> None:
         environment = {
             **os.environ,
-            "XDG_CACHE_HOME": str(self.folder / "cache"),
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(self._repository),
         }
         arguments = ["--port", "0", "--folder", str(self.folder), "--device", "cpu"]
+        arguments += ["--state", str(self.folder / "state")]
         self._program = subprocess.Popen(
             [sys.executable, "-c", SERVE, *arguments, "--runs", str(self.folder / "runs")],
             stderr=subprocess.PIPE,
