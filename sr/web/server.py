@@ -67,7 +67,7 @@ class RefuseOtherSites:
         await self._app(scope, receive, send)
 
 
-def _send_one_of(folder: Path, name: str) -> FileResponse:
+def _send_image(folder: Path, name: str) -> FileResponse:
     """Send a file of a folder by its bare name; no other path leads anywhere."""
     if name not in (each.name for each in folder.glob("*.webp")):
         raise HTTPException(404, "no such image")
@@ -95,12 +95,12 @@ def make_server(application: Application) -> FastAPI:
     @server.get("/views/{name}")
     def show_view(name: str) -> FileResponse:
         """Send a small copy of an image; its name is secret."""
-        return _send_one_of(settings.work / "views", name)
+        return _send_image(settings.work / "views", name)
 
     @server.get("/samples/{name}")
     def show_sample(name: str) -> FileResponse:
         """Send the sample of a model."""
-        return _send_one_of(SAMPLES, name)
+        return _send_image(SAMPLES, name)
 
     add_api(server, application)
     page = make_page(application)
