@@ -91,8 +91,8 @@ def command(
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
             print_line(_translate(Path(source), target, half=half))
         else:
-            from sr.models.bundled import resolve_model
             from sr.models.convert import convert_model
+            from sr.models.find_model import resolve_model
 
             other = None if blend is None else (resolve_model(blend), blend_share)
             done = convert_model(

@@ -45,8 +45,8 @@ def command(
 
 def _describe_models(files: Sequence[str]) -> bool:
     """Return whether all files are models."""
-    from sr.models.bundled import resolve_model
     from sr.models.describe import describe_model
+    from sr.models.find_model import resolve_model
 
     wrong = False
     for number, file in enumerate(files):
