@@ -26,8 +26,8 @@ def command(
         str,
         typer.Argument(
             metavar="IN",
-            help="Model file of any origin, or name of a bundled model; or a training option file"
-            " (.yml) of BasicSR or Real-ESRGAN.",
+            help="Model file of any origin, or a name that `infer.py -m` takes; or a training"
+            " option file (.yml) of BasicSR or Real-ESRGAN.",
         ),
     ],
     target: Annotated[

@@ -17,8 +17,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="Model files of any origin, or names of bundled models"
-            " (`infer.py --list-models`).",
+            help="Model files of any origin, or names that `infer.py -m` takes (`infer.py"
+            " --list-models`).",
         ),
     ] = None,
     devices: Annotated[

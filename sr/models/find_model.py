@@ -13,7 +13,13 @@ from urllib.parse import unquote, urlsplit
 from sr.errors import ModelFileError
 from sr.models.bundled import BUNDLED, SUFFIX, find_bundled
 from sr.models.catalogue import find_entry, fold_name, list_catalogue, list_recommended
-from sr.models.remote_file import RemoteFile, check_hash, fetch_file, find_models_folder
+from sr.models.remote_file import (
+    RemoteFile,
+    check_hash,
+    fetch_file,
+    find_models_folder,
+    read_record,
+)
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx", ".param")
 """Of model files in the folders of SR_MODELS; of one stem, the first of these."""
@@ -98,6 +104,12 @@ def _find_in_folders(name: str) -> Path | None:
             if file.is_file():
                 return file
     return None
+
+
+def find_source(file: Path) -> RemoteFile | None:
+    """Return what is known of a file that was downloaded: license, author, where from."""
+    listed = (entry.remote for entry in list_catalogue())
+    return next((remote for remote in listed if remote.file == file), None) or read_record(file)
 
 
 def list_own() -> Iterator[tuple[str, Path]]:

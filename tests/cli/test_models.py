@@ -11,6 +11,7 @@ from helpers.hub_site import Hub
 from helpers.web_server import Site, give, run_site, status
 from PIL import Image
 
+from sr.cli.info import main as describe
 from sr.cli.models import main
 from sr.models.bundled import BUNDLED
 
@@ -169,6 +170,18 @@ def test_models_are_found_had_located_verified_and_removed(
     assert read() == "tiny-x2: removed, 0.0 MB\n"
     assert run("remove", "tiny-x2") == 2
     assert capsys.readouterr().err == "error: tiny-x2: is not downloaded\n"
+
+
+def test_sr_info_names_license_and_author_of_a_downloaded_model(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        describe(["tiny-x2"])
+    assert stop.value.code == 0
+    facts = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert facts["license"].strip() == "CC-BY-4.0"
+    assert facts["author"].strip() == "Jane Doe"
+    assert facts["downloaded from"].strip() == f"{site.address}/tiny-x2.safetensors"
 
 
 def test_a_damaged_file_is_found_and_downloaded_again(
