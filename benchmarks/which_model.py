@@ -19,6 +19,7 @@ from sr import Upscaler
 SAMPLES = Path(__file__).parents[1] / "datasets" / "samples"
 SIDE = 60  # LR pixels
 SCALE = 4
+LINE = (40, 25, 40)
 MODELS = {
     "clean": ("span_x4", "compact_tiny_x4"),
     "photo": ("compact_real_x4", "realesr-general-x4v3"),
@@ -78,13 +79,16 @@ def draw_face() -> Image.Image:
     size = SIDE * 8
     large = Image.new("RGB", (size, size), (150, 200, 235))
     draw = ImageDraw.Draw(large)
-    line = {"outline": (40, 25, 40), "width": 10}
-    draw.ellipse((40, 10, 440, 420), fill=(90, 50, 120), **line)  # hair
-    draw.ellipse((95, 90, 385, 440), fill=(250, 220, 195), **line)
-    draw.polygon([(90, 230), (130, 70), (240, 60), (190, 190)], fill=(90, 50, 120), **line)
-    draw.polygon([(390, 230), (350, 70), (230, 60), (300, 190)], fill=(90, 50, 120), **line)
+    draw.ellipse((40, 10, 440, 420), fill=(90, 50, 120), outline=LINE, width=10)  # hair
+    draw.ellipse((95, 90, 385, 440), fill=(250, 220, 195), outline=LINE, width=10)
+    draw.polygon(
+        [(90, 230), (130, 70), (240, 60), (190, 190)], fill=(90, 50, 120), outline=LINE, width=10
+    )
+    draw.polygon(
+        [(390, 230), (350, 70), (230, 60), (300, 190)], fill=(90, 50, 120), outline=LINE, width=10
+    )
     for left in (135, 265):
-        draw.ellipse((left, 230, left + 80, 340), fill="white", **line)
+        draw.ellipse((left, 230, left + 80, 340), fill="white", outline=LINE, width=10)
         draw.ellipse((left + 18, 245, left + 66, 335), fill=(60, 110, 60))
         draw.ellipse((left + 30, 265, left + 56, 320), fill=(20, 25, 30))
         draw.ellipse((left + 28, 258, left + 44, 276), fill="white")

@@ -62,7 +62,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List bundled and downloaded models, and those that can be downloaded."""
-    show_models(" ".join(words or []), as_json=as_json)
+    with _report_errors():
+        show_models(" ".join(words or []), as_json=as_json)
 
 
 @app.command(context_settings=HELP)

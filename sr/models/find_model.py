@@ -157,7 +157,7 @@ def _describe_unknown(text: str) -> str:
     path = Path(text)
     got = "a folder; expected a model file" if path.is_dir() else "no such model file"
     bundled = [each.name for each in BUNDLED]
-    known = [*bundled, *(entry.name for entry in list_catalogue())]
+    known = [*bundled, *list_recommended(), *(entry.name for entry in list_catalogue())]
     close = _find_close(path.name, known)
     meant = f", did you mean {' or '.join(close)}?" if close else "."
     return (

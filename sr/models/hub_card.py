@@ -136,7 +136,9 @@ def _read_card(text: str, name: str) -> Iterator[Metric]:
             column = cells.index(name) if kinds and name in cells else 0
         elif column < len(cells):
             values = [value.strip() for value in cells[column].split("/")]
-            for kind, value in zip(kinds, values, strict=False):
+            if len(values) != len(kinds):
+                continue  # a row of something else, such as seconds
+            for kind, value in zip(kinds, values, strict=True):
                 with suppress(ValueError):  # of a row of dashes, or one without numbers
                     yield Metric(cells[0], kind, float(value))
 

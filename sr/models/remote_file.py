@@ -65,6 +65,7 @@ def fetch_file(remote: RemoteFile, patience: "Patience | None" = None) -> Path:
     """
     if remote.file.is_file():
         check_hash(remote.file, remote.sha256, hint=_hint(remote))
+        _keep_record(remote)
         return remote.file
     from sr.io.https import is_offline
     from sr.io.process_lock import wait_for_lock
@@ -78,7 +79,8 @@ def fetch_file(remote: RemoteFile, patience: "Patience | None" = None) -> Path:
     with wait_for_lock(remote.file, _print_wait):
         if not remote.file.is_file():  # another process may have done it
             _download(remote, patience)
-    check_hash(remote.file, remote.sha256, hint=_hint(remote))
+        check_hash(remote.file, remote.sha256, hint=_hint(remote))
+        _keep_record(remote)
     return remote.file
 
 
@@ -96,17 +98,21 @@ def check_hash(file: Path, sha256: str, *, hint: str = "") -> None:
 def remove_file(remote: RemoteFile) -> int:
     """Remove the file, what there is of an unfinished download, and the record.
 
-    Returns the number of bytes removed.
+    Returns the number of bytes removed. Raises LockedError while another process downloads it.
     """
     from sr.io.download import locate_part
+    from sr.io.process_lock import hold_lock
 
+    if not remote.file.parent.is_dir():
+        return 0
     num_bytes = 0
-    files = [remote.file, locate_part(remote.file, remote.sha256), _locate_record(remote.file)]
-    for file in files:
-        with suppress(FileNotFoundError):
-            size = file.stat().st_size
-            file.unlink()
-            num_bytes += size
+    with hold_lock(remote.file):
+        part, record = locate_part(remote.file, remote.sha256), _locate_record(remote.file)
+        for file in (remote.file, part, record):
+            with suppress(FileNotFoundError):
+                size = file.stat().st_size
+                file.unlink()
+                num_bytes += size
     return num_bytes
 
 
@@ -153,13 +159,14 @@ def _download(remote: RemoteFile, patience: "Patience | None") -> None:
             )
         except DownloadError as error:
             raise OfflineError(_explain(remote, f"no source gave it\n  {error}")) from None
-    if not remote.is_listed:
-        _write_record(remote)
 
 
-def _write_record(remote: RemoteFile) -> None:
+def _keep_record(remote: RemoteFile) -> None:
+    """Write the record of a file that has none, be it that a process was killed in between."""
     from sr.io.atomic_write import atomic_write
 
+    if remote.is_listed or read_record(remote.file) is not None:
+        return
     about = {
         "name": remote.name,
         "urls": list(remote.urls),
@@ -186,7 +193,7 @@ def _explain(remote: RemoteFile, why: str) -> str:
 
 
 def _hint(remote: RemoteFile) -> str:
-    return f". `sr-models get {remote.name}` downloads it again" if remote.is_listed else ""
+    return f". `sr-models get {remote.name}` downloads it again"
 
 
 def _print_wait(message: str) -> None:

@@ -70,6 +70,7 @@ def test_a_file_goes_before_a_name_and_a_folder_does_not(
         ("compct_x2.pth", r"did you mean compact_x2( or \w+)?\?"),
         ("rbpn", r"did you mean rbpn_small_x4\?"),
         ("RealESRGAN_x4plus.pth", r"no such model file, did you mean realesrgan-x4plus\?"),
+        ("photos", r"did you mean photo\?"),
         ("IMDN_x4.pth", r"no such model file\. Bundled models: span_x4, compact_x4, "),
         ("", r"^'': a folder; expected a model file\. Bundled models: "),
         (".", r"^\.: a folder; expected a model file"),

@@ -82,6 +82,17 @@ def test_bytes_that_the_hub_did_not_state_are_not_opened(hub: Hub) -> None:
         resolve_model("hf:jane/great")
 
 
+def test_a_file_whose_record_was_lost_gets_it_again(hub: Hub) -> None:
+    hub.publish("jane/great", {"m.pth": CONTENT})
+    file = resolve_model("hf:jane/great")
+    (record,) = file.parent.glob("*.json")
+    record.unlink()  # as a process that was killed in between leaves it
+    resolve_model("hf:jane/great")
+    num_requests = len(hub.site.requests)
+    resolve_model("hf:jane/great")
+    assert len(hub.site.requests) == num_requests
+
+
 def test_a_branch_that_moved_is_asked_for_again_only_on_request(hub: Hub) -> None:
     hub.publish("jane/great", {"m.pth": CONTENT})
     resolve_model("hf:jane/great")

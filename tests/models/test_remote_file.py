@@ -15,6 +15,7 @@ from helpers.web_server import Answer, Request, Site, give, run_site
 
 from sr.errors import ModelFileError
 from sr.io.download import Patience, locate_part
+from sr.io.process_lock import LockedError, hold_lock
 from sr.models.catalogue import find_entry
 from sr.models.remote_file import OfflineError, RemoteFile, fetch_file, remove_file
 
@@ -140,6 +141,12 @@ def test_removing_leaves_nothing(remote: RemoteFile) -> None:
     assert remove_file(remote) == len(CONTENT) + 4
     assert list(remote.file.parent.iterdir()) == []
     assert remove_file(remote) == 0
+
+
+def test_a_file_that_another_process_downloads_is_not_removed(remote: RemoteFile) -> None:
+    remote.file.parent.mkdir(parents=True)
+    with hold_lock(remote.file), pytest.raises(LockedError):
+        remove_file(remote)
 
 
 def test_of_two_processes_at_once_one_downloads(site: Site, remote: RemoteFile) -> None:
