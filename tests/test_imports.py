@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 IMPORT_ALL = """
 import importlib, os, pkgutil, sys
 arguments, folder = list(sys.argv), sorted(os.listdir())
@@ -20,6 +22,7 @@ assert torch.is_grad_enabled()
 """
 
 
+@pytest.mark.slow
 def test_importing_every_module_has_no_effect_and_no_output(
     repository: Path, tmp_path: Path
 ) -> None:
