@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sr.cli.flags import make_command
-from sr.cli.list_models import LIST_MODELS
+from sr.cli.list_models import LIST_FLAGS
 from sr.cli.terminal import print_line
 from sr.errors import NoInputError, UsageError, UserError
 from sr.inference.named_files import find_models, refuse_missing
@@ -61,7 +61,7 @@ def make_app(upscalers: "Sequence[Upscaler] | None" = None) -> typer.Typer:
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
     command = make_command(
-        InferOptions, lambda options: upscale(options, upscalers), text=HELP, more=[LIST_MODELS]
+        InferOptions, lambda options: upscale(options, upscalers), text=HELP, more=LIST_FLAGS
     )
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(command)
     return app

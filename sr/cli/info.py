@@ -18,8 +18,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="Model files of any origin, or names of bundled models"
-            " (`infer.py --list-models`).",
+            help="Model files of any origin, or names that `infer.py -m` takes (`infer.py"
+            " --list-models`).",
         ),
     ] = None,
     chain: Annotated[
@@ -54,8 +54,8 @@ def command(
 
 def _describe_models(files: Sequence[str], *, chain: bool) -> bool:
     """Return whether all files are models, and with `chain` make a chain."""
-    from sr.models.bundled import resolve_model
     from sr.models.describe import describe_chain, describe_model
+    from sr.models.find_model import resolve_model
 
     def describe(file: str) -> Mapping[str, str]:
         return describe_model(resolve_model(file))

@@ -7,7 +7,8 @@ from pathlib import Path
 from sr.errors import NoInputError
 from sr.inference.options import DEFAULT_RESAMPLING, STREAM, InferOptions, ResampleMethod
 from sr.io.video.formats import is_pattern
-from sr.models.bundled import choose_default_model, resolve_model
+from sr.models.bundled import choose_default_model
+from sr.models.find_model import resolve_model
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def exists(path: Path) -> bool:
 
 
 def find_models(options: InferOptions) -> ModelFiles:
-    """Return the files of the models that are asked for; of `auto` the default one.
+    """Return the files of the models that are asked for, downloaded if they have to be.
 
-    Raises ModelFileError where there is none.
+    Of `auto` the default one. Raises ModelFileError where there is none.
     """
     texture, other = options.texture, None
     if options.resample is not None:
@@ -60,5 +61,5 @@ def find_models(options: InferOptions) -> ModelFiles:
     if options.models in ((), ("auto",)):
         chain: tuple[Path, ...] = (choose_default_model(options.output.outscale),)
     else:
-        chain = tuple(map(resolve_model, options.models))
+        chain = tuple(resolve_model(model, options.sha256) for model in options.models)
     return ModelFiles(chain, texture.strength, other)

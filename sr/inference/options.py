@@ -170,12 +170,14 @@ class InferOptions:
             is_repeated=True,
         ),
     ] = None
-    """A bundled model (see --list-models), or a file: of train.py; published weights (.pth,
-    .safetensors, .ckpt) of Real-ESRGAN, BasicSR and everything that spandrel detects; .onnx with
-    the extra `onnx`; .param of ncnn, its .bin next to it, with the extra `ncnn`. `sr-info FILE`
-    describes a file. Repeated: the models run one after the other, as in `-m deblock.safetensors
-    -m span_x4`. auto: for each input the bundled model that suits it, compact_real_x4 where it is
-    compressed or noisy."""
+    """A name of --list-models, which is downloaded if it is not bundled; a purpose (photo, anime,
+    text, ...), for which the best is taken; the stem of a file in the folders of SR_MODELS; or a
+    file: of train.py; published weights (.pth, .safetensors, .ckpt) of Real-ESRGAN, BasicSR and
+    everything that spandrel detects; .onnx with the extra `onnx`; .param of ncnn, its .bin next to
+    it, with the extra `ncnn`. From the web: hf:OWNER/REPOSITORY[/FILE][@REVISION],
+    openmodeldb:NAME, https://... with --sha256. `sr-info FILE` describes a file. Repeated: the
+    models run one after the other, as in `-m deblock.safetensors -m span_x4`. auto: for each input
+    the bundled model that suits it, compact_real_x4 where it is compressed or noisy."""
     runtime: RuntimeOptions = RuntimeOptions()
     video: VideoOptions = field(default_factory=VideoOptions)
     texture: TextureOptions = field(default_factory=TextureOptions)
@@ -193,8 +195,12 @@ class InferOptions:
     or a file with the same keys."""
     log: Annotated[Path | None, Flag(FILES, "FILE")] = None
     """Append one JSON line per event to this file."""
+    sha256: Annotated[str | None, Flag(INPUT, "HEX", default="none")] = None
+    """SHA-256 that the file of -m must have, else it is not opened."""
 
     def __post_init__(self) -> None:
+        if self.sha256 is not None and (len(self.models) != 1 or self.models == ("auto",)):
+            raise UsageError("--sha256: needs -m once, the model whose file it is of")
         if self.lpips is not None and self.reference is None:
             raise UsageError("--lpips: needs --reference, the originals to compare with")
         if self.resample is not None:

@@ -8,9 +8,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from sr.models.composite import chain_generators, is_radius_known
+from sr.models.find_model import find_source
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.ncnn_network import NcnnNetwork
+from sr.models.remote_file import RemoteFile
 from sr.networks.fuse_layers import fuse_layers
 
 PROBED_SIDE = 64  # LR pixels
@@ -21,7 +23,7 @@ def describe_model(path: Path) -> dict[str, str]:
 
     Raises ModelFileError for a file that is no model.
     """
-    return {"file": str(path), **_describe_generator(load_generator(path))}
+    return {"file": str(path), **_describe_generator(load_generator(path), find_source(path))}
 
 
 def describe_chain(paths: Sequence[Path]) -> dict[str, str]:
@@ -33,9 +35,12 @@ def describe_chain(paths: Sequence[Path]) -> dict[str, str]:
     return {"chain": ", then ".join(path.name for path in paths), **_describe_generator(chain)}
 
 
-def _describe_generator(generator: LoadedGenerator) -> dict[str, str]:
+def _describe_generator(
+    generator: LoadedGenerator, source: RemoteFile | None = None
+) -> dict[str, str]:
     metadata = generator.metadata
     unstated = "" if generator.parts else "not stated"  # parts have their own
+    license_name = metadata.get("licence") or (source.license if source else "")
     facts = {
         "network": f"{generator.architecture} ({generator.origin})",
         "options": _join_options(metadata.get("generator")),
@@ -49,7 +54,9 @@ def _describe_generator(generator: LoadedGenerator) -> dict[str, str]:
         "tiles": generator.tiling,
         "step": _describe_step(metadata.get("step"), metadata.get("ema")),
         "training data": str(metadata.get("training_data") or unstated),
-        "license": str(metadata.get("licence") or unstated),
+        "license": str(license_name or unstated),
+        "author": source.author if source else "",
+        "downloaded from": source.urls[0] if source else "",
         "teacher": _describe_teacher(metadata.get("teacher")),
     }
     return {label: text for label, text in facts.items() if text}
