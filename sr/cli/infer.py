@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from sr.cli.flags import make_command
-from sr.cli.list_models import LIST_MODELS
+from sr.cli.list_models import LIST_FLAGS
 from sr.cli.terminal import print_line
 from sr.errors import NoInputError, UsageError, UserError
-from sr.inference.named_files import find_model, refuse_missing
+from sr.inference.named_files import find_models, refuse_missing
 from sr.inference.options import InferOptions
 from sr.io.stop_signals import exit_at_signals, get_exit_code, raise_stop_signals
 
@@ -61,7 +61,7 @@ def make_app(upscalers: "Sequence[Upscaler] | None" = None) -> typer.Typer:
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
     command = make_command(
-        InferOptions, lambda options: upscale(options, upscalers), text=HELP, more=[LIST_MODELS]
+        InferOptions, lambda options: upscale(options, upscalers), text=HELP, more=LIST_FLAGS
     )
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(command)
     return app
@@ -83,7 +83,7 @@ def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> i
     """Return the exit code."""
     refuse_missing(options.inputs)  # at once: imports take seconds
     if upscalers is None:
-        find_model(options)
+        find_models(options)
     with exit_at_signals():
         from sr.cli.display import Display
         from sr.inference.events import ignore_errors, limit_progress, send_to_all

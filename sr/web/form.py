@@ -6,14 +6,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sr.errors import UsageError
-from sr.inference.options import (
-    Extension,
-    InferOptions,
-    OutputOptions,
-    RuntimeOptions,
-    VideoOptions,
-)
+from sr.inference.options import Extension, InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.output_size import parse_size
+from sr.inference.video_options import VideoOptions
 from sr.models.bundled import BUNDLED, DEFAULT
 
 FORMATS = tuple(name for name in get_args(Extension) if name != "auto")
@@ -121,14 +116,10 @@ def _parse_switch(text: str) -> bool:
     return known[text.lower()]
 
 
-def _parse_exact_size(text: str) -> tuple[int, int]:
-    return parse_size(text)
-
-
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "model": _parse_model,
     "scale": float,
-    "size": _parse_exact_size,
+    "size": parse_size,
     "long_side": _parse_count,
     "format": _parse_format,
     "quality": _parse_quality,

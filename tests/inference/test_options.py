@@ -11,7 +11,9 @@ import typer
 from sr.cli.flags import make_command
 from sr.errors import UsageError
 from sr.inference.footage_options import FootageOptions
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
+from sr.inference.texture_options import TextureOptions
+from sr.inference.video_options import VideoOptions
 from sr.io.video.time_range import Moment
 
 
@@ -91,8 +93,15 @@ def test_every_flag_reaches_its_field() -> None:
 
 def test_every_flag_has_a_help_text() -> None:
     parameters = inspect.signature(make_command(InferOptions, print, text="")).parameters.values()
-    parts = (InferOptions, OutputOptions, RuntimeOptions, VideoOptions, FootageOptions)
-    python_only = {"output", "runtime", "video", "footage", "frames_per_segment"}
+    parts = (
+        InferOptions,
+        OutputOptions,
+        RuntimeOptions,
+        VideoOptions,
+        TextureOptions,
+        FootageOptions,
+    )
+    python_only = {"output", "runtime", "video", "texture", "footage", "frames_per_segment"}
     names = {each.name for part in parts for each in fields(part)} - python_only
     assert {each.name for each in parameters} == names
     for each in parameters:

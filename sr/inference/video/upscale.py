@@ -11,8 +11,9 @@ import av
 from sr.device import name_precision
 from sr.errors import ModelFileError
 from sr.inference.events import Emit
-from sr.inference.named_files import find_model
-from sr.inference.options import InferOptions, VideoOptions
+from sr.inference.mask import Mask
+from sr.inference.named_files import find_models
+from sr.inference.options import InferOptions
 from sr.inference.video.image_sequence_writer import count_existing, write_image_sequence
 from sr.inference.video.pipeline import FrameSink, Pipeline
 from sr.inference.video.plan import VideoPlan
@@ -23,9 +24,12 @@ from sr.inference.video.resume import (
     SegmentManifest,
     fingerprint,
     fingerprint_images,
+    fingerprint_models,
+    fingerprint_texture,
 )
 from sr.inference.video.segment_encoder import SegmentEncoder
 from sr.inference.video.source import Source
+from sr.inference.video_options import VideoOptions
 from sr.io.atomic_write import atomic_write
 from sr.io.video.frame import Frame, OutputMismatchError, VideoError
 from sr.io.video.mux.mux import mux_video
@@ -43,17 +47,19 @@ def upscale_video(
     upscalers: Sequence[Upscaler],
     emit: Emit,
     sink: FrameSink | None = None,
+    *,
+    mask: Mask | None = None,
 ) -> dict[str, Any]:
     """Read, upscale and write one video. Return the fields of its event.
 
-    sink: is given all frames that are upscaled, as they come out of the network.
+    sink: is given all frames that are upscaled, as they are encoded. mask: that of the options.
 
     Whatever ends it early leaves the segments that are complete, for --resume. Raises VideoError,
     OutputMismatchError, ManifestError, ImageError of images, NumericError and MemoryError.
     The caller holds the lock of the result.
     """
     if options.video.preview:
-        write_previews(plan, options.video, upscalers, emit)
+        write_previews(plan, options, upscalers, emit, mask)
     started = time.perf_counter()
     with plan.open_source(options.video) as source, Prefetcher() as prefetcher:
         manifest, first = None, 0
@@ -73,6 +79,8 @@ def upscale_video(
             temporal_filter=options.video.temporal_filter,
             alpha=options.output.alpha,
             sink=sink,
+            mask=mask,
+            grain=options.texture.grain,
         )
         if manifest is None:
             write_image_sequence(pipeline, plan, options.output, emit)
@@ -151,10 +159,12 @@ def _list_dependencies(
     if (flow := upscalers[0].flow) is not None:
         model["flow"] = flow.name
     with suppress(OSError, ModelFileError):  # a network from elsewhere has no file
-        model |= fingerprint(find_model(options))
+        model |= fingerprint_models(find_models(options))
     if plan.info.layout.alpha:
         model["alpha"] = options.output.alpha
+    texture = fingerprint_texture(options.texture)
     return {
+        **({"texture": texture} if texture else {}),
         "source": fingerprint_images(images) if images else fingerprint(plan.source),
         "model": model,
         "size": f"{plan.width}x{plan.height}",
