@@ -6,16 +6,18 @@ Events and their fields:
                device, backend (auto: torch, or onnxruntime for an .onnx file, or ncnn by Vulkan),
                precision
   note         message
-  progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
-               where nobody knows), fps, seconds_left, queues (how full the one behind each stage
-               is on average), bottleneck (the stage that the others wait for), disk_gib (of
+  progress     of an image: tile (tiles done), tiles; of an archive: page (pages done), pages;
+               of a video: frame (frames done), frames (None where nobody knows), fps,
+               seconds_left, queues (how full the one behind each stage is on average), bottleneck
+               (the stage that the others wait for), disk_gib (of
                segments and result at their most, estimated from the first segment on); or preview
                (an image that was written)
   item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
                when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
                precision, network_seconds, peak_gib (of memory, of the run so far), with
                --verify-tiles tile_difference; of a video also frames, resumed_at (the first frame
-               of this run), repeated (equal to the one before, not computed), fps; when scored:
+               of this run), repeated (equal to the one before, not computed), fps; of an archive
+               only sr_size (the largest), pages, resumed_at (how many were there); when scored:
                scores (of a video: `sr.evaluation.scores.VideoScore`)
   item_failed  error, megapixels; of an error that is not foreseen also its traceback
   warning      message

@@ -34,7 +34,7 @@ from sr.models.bundled import FOR_DEGRADED
 from sr.models.loaded_model import LoadedGenerator
 from sr.tiling.upscaler import Upscaler
 
-LONG_RUN = {"image": 10_000_000, "video": 1_000_000}  # bytes
+LONG_RUN = {"image": 10_000_000, "archive": 10_000_000, "video": 1_000_000}  # bytes
 
 
 @dataclass(frozen=True)

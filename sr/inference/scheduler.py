@@ -2,8 +2,8 @@
 
 Whatever a reader, decoder, network stage, encoder or writer raises costs the one input that it is
 raised for: it is reported by its type, with the traceback in the log, and the others are done.
-What says that no other input would fare better ends the run: see `ENDS_RUN`. The code of videos is
-imported when there is one.
+What says that no other input would fare better ends the run: see `sr.inference.ends_run`. The code
+of videos is imported when there is one.
 """
 
 import os
@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from sr.device import name_precision
 from sr.errors import UsageError, UserError
 from sr.evaluation.references import References
 from sr.evaluation.scores import ScoreError, check_scorable, read_scorable, score_against_file
+from sr.inference.archive import ArchivePlan, probe_archive, upscale_archive
+from sr.inference.ends_run import ENDS_RUN
 from sr.inference.events import Emit, add_fields
 from sr.inference.image import ImagePlan, count_result_bytes, probe_image, upscale_image
 from sr.inference.mask import Mask
@@ -29,7 +32,6 @@ from sr.io.video.formats import is_pattern
 from sr.losses.lpips import LPIPS
 from sr.memory import measure_peak_gib
 from sr.tiling.multi_device import DevicePool
-from sr.tiling.runner import CompileError, NetworkError
 from sr.tiling.upscaler import StoppedError, Upscaler
 
 if TYPE_CHECKING:
@@ -39,10 +41,6 @@ NUM_PROBES = 4  # headers read at a time; those of BMPs come with the whole imag
 IMAGES_PER_DEVICE = 2  # one is read or written while the other goes through the network
 
 SHARE_OF_RESULTS = 0.25  # of the free memory, for those of all images that are worked on
-
-ENDS_RUN = (AssertionError, CompileError, NetworkError)
-"""What ends a run and not one task: our own broken invariants, and a network that cannot compute,
-which is the same one for all inputs. Every other `Exception` costs the task it is raised for."""
 
 
 class Scheduler:
@@ -113,7 +111,7 @@ class Scheduler:
                 threads.shutdown(wait=True, cancel_futures=True)
                 raise
         for task, emit_task in zip(self._tasks, emits, strict=True):
-            if task.kind == "video":
+            if task.kind != "image":
                 self._run_task(task, emit_task)
 
     def _count_image_threads(self) -> int:
@@ -138,6 +136,9 @@ class Scheduler:
                 check_unlocked(task.output)
             if task.kind == "video":
                 self._probe_video(task)
+            elif task.kind == "archive":
+                if not task.skipped:
+                    task.plan = probe_archive(task, self._options, self._pool.scale)
             elif references is None:
                 if not task.skipped:
                     task.plan = probe_image(task, self._options, self._pool.scale)
@@ -241,6 +242,17 @@ class Scheduler:
             if not task.skipped:
                 fields = upscale_image(task, task.plan, self._options, self._pool, emit, self._mask)
             fields |= self._score_image(task, task.plan)
+        elif isinstance(task.plan, ArchivePlan):
+            if not task.skipped:
+                fields = upscale_archive(
+                    task.plan,
+                    self._options,
+                    self._pool,
+                    emit,
+                    num_threads=self._count_image_threads(),
+                    precision=name_precision(self._upscalers[0].dtype),
+                    mask=self._mask,
+                )
         elif task.plan is not None and not task.skipped:
             fields = self._upscale_video(task, task.plan, emit)
         return fields
