@@ -39,7 +39,18 @@ from sr.tiling.multi_device import DevicePool
 from sr.tiling.upscaler import StoppedError
 
 _DECISIVE = frozenset(
-    {"outscale", "size", "long_side", "alpha", "frames", "page", "ext", "quality", "lossless"}
+    {
+        "outscale",
+        "size",
+        "long_side",
+        "alpha",
+        "frames",
+        "page",
+        "ext",
+        "quality",
+        "lossless",
+        "above_white",
+    }
 )
 """Names of options that finished pages depend on."""
 _NUM_NAMED = 5  # pages in a message; the rest are counted
