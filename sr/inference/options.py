@@ -21,6 +21,7 @@ from sr.inference.parse_flags import (
     parse_rate,
     parse_tile_size,
 )
+from sr.inference.shards import Shard, parse_shard
 from sr.io.read_policy import DEFAULT_MAX_PIXELS, Damaged
 from sr.io.video.time_range import Moment, parse_moment
 
@@ -259,11 +260,27 @@ class InferOptions:
     """With --reference: LPIPS too, by AlexNet with these weights: torchvision's (downloaded once),
     or a file with the same keys."""
     log: Annotated[Path | None, Flag(FILES, "FILE")] = None
-    """Append one JSON line per event to this file."""
+    """Append one JSON line per event to this file. `--merge-logs` sums several."""
+    shard: Annotated[Shard | None, Flag(FILES, "I/N|auto", parse=parse_shard)] = None
+    """Take the I-th of N equal shares of the inputs, such as 3/16: for several machines that have
+    the same command and folders. With --resume they share the segments of each video too. auto: I
+    and N of SLURM's, SkyPilot's or Kubernetes' variables."""
+    shard_by: Annotated[Literal["hash", "work"], Flag(FILES)] = "hash"
+    """How inputs are shared. hash: by their path below the input folder. work: about equal work, by
+    the sizes of all inputs, whose headers each shard reads first; none may change meanwhile."""
 
     def __post_init__(self) -> None:
         if self.lpips is not None and self.reference is None:
             raise UsageError("--lpips: needs --reference, the originals to compare with")
+        if self.shard is not None and STREAM in self.inputs:
+            raise UsageError("--shard: expected files or folders, got standard input")
+        if self.shard is None and self.shard_by != "hash":
+            raise UsageError(f"--shard-by {self.shard_by}: needs --shard")
+
+    @property
+    def shares_videos(self) -> bool:
+        """Whether several runs compute the segments of the same videos."""
+        return self.shard is not None and self.output.resume
 
 
 def _name_moment(moment: Moment) -> str:

@@ -14,7 +14,12 @@ from sr.device import name_precision, resolve_device
 from sr.errors import UsageError
 from sr.evaluation.references import References
 from sr.evaluation.scores import write_scores
-from sr.inference.check_tasks import check_tasks, locate_scores
+from sr.inference.check_tasks import (
+    check_collisions,
+    check_shared_folders,
+    check_tasks,
+    locate_scores,
+)
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_upscaler import choose_precision, load_lpips, make_upscalers
 from sr.inference.named_files import find_model
@@ -22,6 +27,7 @@ from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run_summary import RunSummary
 from sr.inference.scheduler import Scheduler
+from sr.inference.share_tasks import is_shared, share_tasks
 from sr.inference.tasks import Task, find_tasks
 from sr.inference.video.resume import read_dependencies
 from sr.io.atomic_write import remove_abandoned
@@ -62,6 +68,7 @@ def run(
     folders = _make_folders(tasks)
     scheduler = Scheduler(tasks, options, upscalers, references, lpips)
     scheduler.probe_tasks()
+    tasks = list(scheduler.tasks)
     about = _describe_run(name, upscalers, options)
     with ExitStack() as stack:
         if references is not None:  # scores of two runs must not replace each other
@@ -74,6 +81,8 @@ def run(
             megapixels=round(sum(task.megapixels for task in tasks), 3),
             **about,
         )
+        if not tasks:
+            emit("note", message=f"--shard {options.shard}: none of the inputs falls to it")
         summary, ended = RunSummary(tasks), "aborted"
         try:
             scheduler.run_tasks(send_one_at_a_time(emit))
@@ -96,7 +105,11 @@ def run(
 def _find_tasks(
     options: InferOptions, model: LoadedGenerator | Upscaler
 ) -> tuple[list[Task], int, References | None]:
-    tasks, num_ignored = find_tasks(options, model.scale)
+    check_shared_folders(options)
+    all_tasks, num_ignored = find_tasks(options, model.scale)
+    if options.shard is not None:
+        check_collisions(all_tasks)
+    tasks = share_tasks(all_tasks, options)
     return tasks, num_ignored, check_tasks(tasks, options, takes_clips=model.takes_clips)
 
 
@@ -118,12 +131,15 @@ def _choose_backend(
 ) -> InferOptions:
     """Return the options with the back end that `auto` stands for, where it is not the usual one.
 
-    That of an unfinished video, or for long runs on CPUs the fastest.
+    That of an unfinished video, or for long runs on CPUs the fastest; torch for the videos that
+    shards share.
     """
     runtime = options.runtime
     if runtime.backend != "auto":
         return options
     backend = _find_recorded_backend(tasks) if options.output.resume else None
+    if backend is None and any(is_shared(task, options) for task in tasks):
+        return options  # measured on several machines it would not be the same
     if backend is None:
         is_program = isinstance(generator.network, NcnnNetwork)
         on_cpus = all(device.type == "cpu" for device in devices)
@@ -175,7 +191,9 @@ def _describe_run(
     name: str, upscalers: Sequence[Upscaler], options: InferOptions
 ) -> dict[str, Any]:
     first = upscalers[0]
+    shard = {} if options.shard is None else {"shard": str(options.shard)}
     return {
+        **shard,
         "model": name,
         "scale": first.scale,
         "tile_size": first.tile_size,

@@ -39,6 +39,10 @@ class Task:
     output: Path
     """A file; for a video also the pattern of its frames."""
     kind: Kind = "image"
+    key: str = ""
+    """The source relative to the input folder: the same on all machines."""
+    is_own: bool = True
+    """False for a video of another shard, which is helped with."""
     content: bytes | None = None
     """What standard input or another pipe holds, where that is the source."""
     skipped: bool = False
@@ -54,6 +58,10 @@ class Task:
     is_done: bool = False
     """The result is there, as it should be."""
     score: Score | VideoScore | None = None
+    num_computed: int = 0
+    """Frames of a video that several runs share which this run has computed."""
+    seconds: float = 0.0
+    """Spent on it."""
 
     @property
     def megapixels(self) -> float:
@@ -101,7 +109,10 @@ def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
         else:
             path = output.path / below / _name_output(source, kind, output, scale)
         skipped = is_skipped(path, kind, output)
-        tasks.append(Task(source, path, kind, read_once(source, kind), skipped))
+        key = (below / source.name).as_posix()
+        tasks.append(
+            Task(source, path, kind, key, content=read_once(source, kind), skipped=skipped)
+        )
     return tasks, num_ignored
 
 
