@@ -112,9 +112,9 @@ class Scheduler:
         while videos:
             waiting = [pair for pair in videos if not self._run_task(*pair)]
             if len(waiting) == len(videos):
-                from sr.inference.video.upscale_task import POLL
+                from sr.inference.video.upscale_task import wait_for_others
 
-                time.sleep(POLL)
+                wait_for_others()
             videos = waiting
 
     def _count_image_threads(self) -> int:

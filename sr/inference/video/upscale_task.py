@@ -19,7 +19,7 @@ from sr.losses.lpips import LPIPS
 from sr.memory import measure_peak_gib
 from sr.tiling.upscaler import Upscaler
 
-POLL = 1.0  # seconds after which a video that waits for other runs is looked at again
+_POLL = 1.0  # seconds
 
 
 class VideoTasks:
@@ -43,7 +43,7 @@ class VideoTasks:
             fields = self._share(task, plan, emit)
         elif options.output.resume and has_shared_segments(task.output):
             while (fields := self._share(task, plan, emit)) is None:
-                time.sleep(POLL)
+                wait_for_others()
         elif task.original is None:
             fields = upscale_video(plan, options, self._upscalers, emit)
         else:
@@ -70,3 +70,8 @@ class VideoTasks:
             except ScoreError as error:
                 raise ScoreError(f"{task.output} is written, but {error}") from error
         return {**fields, "scores": score.as_json()}
+
+
+def wait_for_others() -> None:
+    """Wait until it is time to look again at videos of which other runs have the rest."""
+    time.sleep(_POLL)
