@@ -17,7 +17,6 @@ import secrets
 import socket
 import threading
 from contextlib import suppress
-from functools import cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -25,11 +24,11 @@ from typing import Any, Self
 
 import psutil
 
+from sr.io.machine import identify_processes
+
 DURATION = 60.0  # seconds without a touch; as long as NFS keeps what it knows of a file
 INTERVAL = 5.0  # seconds between two touches
 _START_TOLERANCE = 5.0  # seconds
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_PROCESSES = Path("/proc/self/ns/pid")
 
 
 class Leases:
@@ -136,7 +135,7 @@ def _read_touch(path: Path) -> float:
 def _describe_owner() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
-        "machine": identify_machine(),
+        "machine": identify_processes(),
         "process": os.getpid(),
         "started": psutil.Process().create_time(),
     }
@@ -148,7 +147,7 @@ def _is_gone(lease: Path) -> bool:
         owner = json.loads(lease.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not written yet
         return False
-    if not isinstance(owner, dict) or owner.get("machine") != identify_machine():
+    if not isinstance(owner, dict) or owner.get("machine") != identify_processes():
         return False
     try:
         process = psutil.Process(owner["process"])
@@ -160,12 +159,3 @@ def _is_gone(lease: Path) -> bool:
         return True
     except (psutil.Error, KeyError, TypeError):
         return False
-
-
-@cache
-def identify_machine() -> str:
-    """Return what tells this machine, and within it this container, from others."""
-    try:
-        return f"{_BOOT_ID.read_text().strip()} {os.readlink(_PROCESSES)}"
-    except OSError:  # not Linux
-        return socket.gethostname()

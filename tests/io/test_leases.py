@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sr.io import leases as module
+from sr.io import machine
 from sr.io.leases import Leases
 
 
@@ -144,5 +145,7 @@ def test_a_folder_that_is_gone_is_an_error_of_who_claims(tmp_path: Path) -> None
 
 
 def test_a_machine_has_a_name_where_the_system_tells_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BOOT_ID", Path("/none"))
-    assert module.identify_machine.__wrapped__()
+    monkeypatch.setattr(machine, "_BOOT_ID", Path("/none"))
+    monkeypatch.setattr(machine, "_PROCESSES", Path("/none"))
+    assert machine.identify_machine.__wrapped__() == socket.gethostname()
+    assert socket.gethostname() in machine.identify_processes.__wrapped__()

@@ -107,6 +107,7 @@ def test_what_killed_runs_left_is_removed_and_counted(
         checkpoints / "step_000000005.safetensors",  # of a save that was cut off
     ):
         path.touch()
+        os.utime(path, (0, 0))
     with atomic_write(checkpoints / "living.state") as living:
         assert run.train(tiny_options())
         assert living.exists()

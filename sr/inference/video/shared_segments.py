@@ -16,7 +16,6 @@ none but one of the same segment with the same frames: what two runs do twice ha
 import hashlib
 import json
 import secrets
-import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -33,7 +32,7 @@ from sr.inference.video.resume import (
     name_disk_errors,
     read_lines,
 )
-from sr.io.atomic_write import atomic_write
+from sr.io.atomic_write import atomic_write, remove_folder
 from sr.io.leases import Leases
 from sr.io.process_lock import LockedError, check_unlocked
 from sr.io.video.frame import Frame
@@ -175,11 +174,8 @@ class SharedSegments:
         return damaged
 
     def remove(self) -> None:
-        """Delete the folder: under its name it is gone at once, for others that look at it."""
-        gone = self.folder.with_name(f".{secrets.token_hex(8)}.removed")
-        with suppress(OSError):
-            self.folder.rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+        """Delete all of it."""
+        remove_folder(self.folder)
 
     def _adopt(self, segments: Iterable[Segment]) -> None:
         """Record the segments of a single run, as far as they have as many frames."""
