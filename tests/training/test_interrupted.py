@@ -146,7 +146,7 @@ def test_an_interrupted_validation_is_made_up_for_and_gives_the_run_that_was_not
     assert steps == [3, 6]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_ask_to_stop_and_are_as_before_afterwards(
     number: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
