@@ -1,5 +1,6 @@
 # make demo     upscale datasets/samples into results/ with the bundled model
-# make test     run the tests
+# make test     run the tests, but for the slow ones
+# make test-slow  run those: exports, kills, several processes, networks that are trained
 # make test-avx2  the tests as a CPU without AVX-512 and bf16 would run them
 # make lint     ruff, mypy, import-linter
 # make kills    kill programs at random moments, 200 times (KILLS=40: fewer), and check what is left
@@ -14,7 +15,7 @@ KILLS ?= 200
 FUZZ ?= 10000
 BIN := .venv/bin
 
-.PHONY: demo example test test-avx2 lint kills fuzz bench gpu
+.PHONY: demo example test test-slow test-avx2 lint kills fuzz bench gpu
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -26,8 +27,11 @@ example: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
 
+test-slow: .venv/installed-dev
+	$(BIN)/python -m pytest -m slow
+
 test-avx2: .venv/installed-dev
-	ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest
+	ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -m ""
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -24,6 +24,7 @@ TITLES = {
     "health_drift_": "mean of sr minus that of lr, in [0, 1]",
     "psnr_y": "Y-PSNR, dB",
     "lpips": "LPIPS",
+    "niqe": "NIQE",
 }
 
 Curve = tuple[list[int], list[float]]  # steps, values

@@ -1,7 +1,7 @@
 """Measure PSNR, SSIM, LPIPS and time of models and bicubic on image sets: Markdown, CSV, a plot.
 
     python benchmarks/quality.py FOLDER [-m MODEL ...] [--sets Set5 Set14 BSD100] [-o OUT]
-        [--lpips WEIGHTS] [--no-reference niqe piqe] [--no-time] [--per-image]
+        [--lpips WEIGHTS] [--no-reference niqe_bundled niqe piqe] [--no-time] [--per-image]
         [--degraded Light|Real|RealESRGAN [--seed 0] [--save-lr FOLDER]]
 
 FOLDER has one folder per set with `HR/`; if a set has `LR_x4/` (x2, x3 likewise), its images are
@@ -21,13 +21,12 @@ import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from degraded_images import KINDS, degradation_of, find_blindly_degraded, save_lr
-from no_reference import BLOCK_SIZE, METRICS, Metric, load_metrics
+from no_reference import METRICS, Metric, load_metrics
 from provenance import file_hash, provenance
 from quality_methods import (
     CPU,
@@ -42,14 +41,14 @@ from quality_report import ORIGINAL, Row, as_text, write_csv, write_images_csv, 
 from torch import Tensor
 
 from sr.build_data import find_image_sources
-from sr.data.sources import Pair, Source, raise_faults, refuse_small_images
+from sr.data.sources import Pair, Source, refuse_small_images
 from sr.device import resolve_device
 from sr.inference.load_upscaler import load_lpips
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
 from sr.losses.lpips import LPIPS
 from sr.memory import keep_freed_memory
 from sr.options.image_sources import HRFolders, PairedFolders
-from sr.training.validate import MIN_SIDE, validate
+from sr.training.validate import MIN_SIDE, refuse_few_blocks, validate
 
 MIN_TIME_SIZE = 64  # pixels
 
@@ -163,20 +162,9 @@ def _sets(given: argparse.Namespace, scale: int, measures: Measures) -> list[Ima
     least = MIN_SIDE[needed] + 2 * scale
     sources = [each for found in sets for each in found.sources]
     refuse_small_images(sources, least, needed)
-    if "niqe" in measures.metrics:
-        _refuse_few_blocks(sources, scale)
+    if any(name.startswith("niqe") for name in measures.metrics):
+        refuse_few_blocks(sources, scale)
     return sets if given.sets else sorted(sets, key=lambda found: len(found.sources))
-
-
-def _refuse_few_blocks(sources: Sequence[Source[Any]], border: int) -> None:
-    """Raise DataError naming the images in which NIQE has fewer than two blocks."""
-    faults = []
-    for source in sources:
-        height, width = source.hr_size
-        if prod((side - 2 * border) // BLOCK_SIZE for side in source.hr_size) < 2:
-            faults.append(f"{source.name}: {width}x{height} (width x height)")
-    title = f"niqe: images of fewer than two blocks of {BLOCK_SIZE} pixels without a border of "
-    raise_faults(f"{title}{border}", faults)
 
 
 def _find(given: argparse.Namespace, name: str, scale: int) -> ImageSet:
@@ -223,7 +211,7 @@ def _score_set(
 def _scores(method: Method, loaded: Loaded, measures: Measures) -> dict[str, float]:
     found: dict[str, float] = {}
 
-    def record(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor) -> None:
+    def record(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor | None) -> None:
         found.update(_score_pixels(sr, method.scale, measures.metrics))
 
     of_one = {"": [loaded]}
@@ -247,7 +235,8 @@ def _head(
     sets: Mapping[int, Sequence[ImageSet]],
 ) -> dict[str, str]:
     """Where the numbers come from, and what they are."""
-    packages = ["numpy", *(METRICS[name][0] for name in given.no_reference)]
+    needed = [METRICS[name] for name in given.no_reference]
+    packages = ["numpy", *(found[0] for found in needed if found is not None)]
     if given.degraded is not None:
         packages.append("opencv-python-headless")
     head = provenance(command, packages)

@@ -2,6 +2,7 @@
 
     python benchmarks/train_data.py FOLDER [--images 300] [--crop-size 96] [--scale 4]
         [--crops 2000] [--work FOLDER] [--only KIND] [--share]
+    python benchmarks/train_data.py FOLDER --degradation RealESRGAN [--images 20] [--crops 200]
 
 FOLDER: photographs, repeated by hard links, or copies, until there are as many as asked for. Each
 kind runs in a process of its own, with one thread as in a worker of train.py, and draws crops in
@@ -11,6 +12,11 @@ process has allocated, without mapped files. `whole lr` decodes an image and mak
 each crop, as was done before lr was made from the surroundings of a crop. The cache and the
 prepared images need 3 bytes per pixel on the disk of --work, each; with --share all links to a
 photograph are prepared as one image, to see how many images start without the disk for them.
+
+With --degradation, instead, what a worker takes for a crop of cached images with bicubic lr, with
+the degradation crop by crop, and with `on_device`, where it only reads and crops, and the training
+process degrades (degrade_crops.py): the same crops in turn, in milliseconds of CPU time, and times
+that of bicubic lr. The mean counts, as degradations differ.
 """
 
 import argparse
@@ -28,8 +34,11 @@ from pathlib import Path
 
 import cv2
 import torch
+from degraded_images import KINDS as DEGRADATIONS
 from degraded_images import find_blindly_degraded
+from pydantic import TypeAdapter
 
+from sr.build_data import build_degradation
 from sr.data.cache import SourceCache, fill_cache
 from sr.data.crops import CropDataset, CropSettings
 from sr.data.hr_only import find_hr_images, make_variants
@@ -39,9 +48,11 @@ from sr.data.random_degradation import Degradation
 from sr.data.sampler import EndlessBatchSampler
 from sr.data.sources import Pair, Source
 from sr.io.find_files import find_images
+from sr.options.degradations import DegradationOptions
 
 KINDS = ("cached", "prepared", "uncached", "whole lr")
 CROPS_PER_BATCH = 16
+WARM_UP = 20  # crops of each kind that are not counted
 NEVER = Degradation((), final_sinc_probability=0, clean_probability=1)
 
 
@@ -69,10 +80,16 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where to write; default: a temporary folder")
     parser.add_argument("--only", choices=KINDS, action="append", help="time this kind alone")
     parser.add_argument("--share", action="store_true", help="prepare each photograph once")
+    parser.add_argument("--degradation", choices=DEGRADATIONS, help="time workers with it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.work) as name:
         work = Path(name)
         num_photos = repeat_images(arguments.folder, work / "photos", arguments.images)
+        if arguments.degradation is not None:
+            sizes = arguments.scale, arguments.crop_size, arguments.crops
+            case = Case("cached", work / "photos", work, *sizes, 0)
+            time_degradation(case, arguments.degradation)
+            return
         print_line(
             f"{arguments.images} images, x{arguments.scale}, crops of {arguments.crop_size} px, "
             f"{arguments.crops} per kind (uncached: at most one epoch)"
@@ -155,6 +172,37 @@ def time_case(case: Case) -> None:
         f"{case.kind:10} {start:8.2f} {format_ms(seconds[:epoch])} {format_ms(seconds[epoch:])} "
         f"{memory / 2**20:11.0f}"
     )
+
+
+def time_degradation(case: Case, name: str) -> None:
+    """Draw the same crops without and with a degradation, in turn, and print a line for each."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    pairs, settings = open_pairs(case), CropSettings(case.crop_size, 1, True, True)
+    degradation = build_degradation(
+        TypeAdapter[DegradationOptions](DegradationOptions).validate_python(
+            {"type": name, "clean_probability": 0}
+        )
+    )
+    ways = {
+        "bicubic lr": CropDataset(pairs, case.scale, settings, 0),
+        "in the worker": CropDataset(pairs, case.scale, settings, 0, degradation),
+        "on_device": CropDataset(pairs, case.scale, settings, 0, degradation, on_device=True),
+    }
+    taken: dict[str, list[float]] = {way: [] for way in ways}
+    draws = chain.from_iterable(EndlessBatchSampler(len(pairs), CROPS_PER_BATCH, seed=0))
+    for number, draw in enumerate(islice(draws, WARM_UP + case.num_crops)):
+        for way, crops in ways.items():
+            before = time.process_time()
+            crops[draw]
+            if number >= WARM_UP:
+                taken[way].append(time.process_time() - before)
+    print_line(f"{name}, x{case.scale}, crops of {case.crop_size} px, {case.num_crops} per kind")
+    print_line(f"{'lr':14} {'mean ms':>9} {'median ms':>10} {'mean, relative':>15}")
+    base = statistics.fmean(taken["bicubic lr"])
+    for way, seconds in taken.items():
+        mean = statistics.fmean(seconds)
+        print_line(f"{way:14} {1000 * mean:9.2f} {format_ms(seconds):>10} {mean / base:15.1f}")
 
 
 def open_pairs(case: Case) -> SourceCache[Pair]:

@@ -15,6 +15,7 @@ from sr.data.clips import Clip, Downscaling, FlowStore, Frames
 from sr.data.degraded_image import DegradedImage
 from sr.data.frame_folders import find_frame_folders, find_septuplets
 from sr.data.hr_only import HRImage, find_hr_images, make_variants
+from sr.data.lr_only import find_lr_images
 from sr.data.paired import find_paired_images
 from sr.data.prepare_images import Recipe
 from sr.data.prepared_images import WHOLE, PreparedImages
@@ -29,10 +30,10 @@ from sr.options.augmentation import AugmentationOptions, SharpeningOptions
 from sr.options.clips import ClipSource, FrameFolders, MovingPhotos, VideoFiles, Vimeo90K
 from sr.options.degradations import DegradationOptions, LightOptions
 from sr.options.generator import RBPNOptions
-from sr.options.image_sources import HRFolders, Mixed, PairedFolders, Synthetic
+from sr.options.image_sources import HRFolders, LRFolders, Mixed, PairedFolders, Synthetic
 from sr.options.schema import Options
 
-ImageSource = HRFolders | PairedFolders | Synthetic
+ImageSource = HRFolders | PairedFolders | LRFolders | Synthetic
 
 
 def find_training_sources(options: Options, device: torch.device) -> Sequence[Source[Any]]:
@@ -109,6 +110,8 @@ def find_image_sources(
                     exclude_list=source.exclude_list,
                 )
             )
+        case LRFolders():
+            return list(find_lr_images(source.lr, scale, source.exclude, source.exclude_list))
         case Synthetic():
             kinds = ("text", "graphics", "svg", "patterns", "facades")
             shares = {kind: getattr(source, kind) for kind in kinds}

@@ -20,6 +20,7 @@ def call_path(repository: Path) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_the_chain_of_an_image_leads_from_the_command_line_to_the_network(
     call_path: ModuleType, repository: Path
 ) -> None:

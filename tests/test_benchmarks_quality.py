@@ -8,6 +8,7 @@ import torch
 
 from sr.data.imresize import imresize
 from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
+from sr.metrics.niqe import niqe
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 from sr.models.load import load_generator
@@ -132,6 +133,7 @@ def test_a_degraded_image_depends_on_the_seed_and_its_name_alone(folder: Path) -
     assert lr_of("few", 1) != {"b.png": few["b.png"]}
 
 
+@pytest.mark.slow
 def test_saved_lr_gives_the_same_scores(
     quality: ModuleType, folder: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -179,7 +181,7 @@ def test_a_model_given_twice_is_one_method(
         (["--rounds", "0"], "--rounds: expected 1 or more"),
         (["--time-size", "2"], "--time-size: expected 64 or more"),
         (["-o", "few/HR/a.png/new/out"], "few/HR/a.png"),
-        (["--no-reference", "niqe"], "a.png: 40x30 (width x height)"),
+        (["--no-reference", "niqe_bundled"], "a.png: 40x30 (width x height)"),
     ],
 )
 def test_what_cannot_be_had_is_reported(
@@ -214,16 +216,20 @@ def test_a_missing_package_is_reported_with_the_command(monkeypatch: pytest.Monk
         no_reference.load_metrics(["piqe"])
 
 
-def test_niqe_of_the_image_that_it_compares_with_is_zero() -> None:
+def test_niqe_with_the_bundled_parameters_needs_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
     import no_reference
 
-    taps = np.exp(-(np.arange(-3.0, 4) ** 2) / 2)
-    window = np.outer(taps, taps) / taps.sum() ** 2
-    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
-    features = no_reference.block_features(image, window)
-    assert features.shape == (9, 36)
-    own = no_reference.Pristine(features.mean(axis=0), np.cov(features, rowvar=False), window)
-    assert no_reference.niqe(image, own) == pytest.approx(0, abs=1e-6)
-    assert no_reference.niqe(255 - imresize(imresize(image, 0.5), 2), own) > 1
-    with pytest.raises(ValueError, match="two blocks"):
-        no_reference.niqe(image[:100, :150], own)
+    monkeypatch.setattr(no_reference, "find_spec", lambda _name: None)
+    image = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
+    score = no_reference.load_metrics(["niqe_bundled"])["niqe_bundled"](image)
+    assert score == niqe(image_to_tensor(image), border=0) > 0
+
+
+def test_niqe_takes_the_parameters_of_the_package(tmp_path: Path) -> None:
+    import no_reference
+
+    path, covariance = tmp_path / "parameters.npz", np.eye(36, dtype=np.float32)
+    np.savez(path, mu_pris_param=np.ones((1, 36)), cov_pris_param=covariance)
+    pristine = no_reference.read_pristine(path)
+    assert pristine.mean.shape == (36,)
+    assert pristine.covariance.dtype == np.float64

@@ -71,6 +71,7 @@ def run(scripts: dict[str, Any], output: Path, *arguments: str) -> list[dict[str
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_all_parts_have_their_rows(
     scripts: dict[str, Any], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def in_words(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @needs_sh
 def test_the_first_model_is_trained_upscales_and_is_shown(repository: Path, tmp_path: Path) -> None:
     folder, results = tmp_path / "Anna's", tmp_path / "Anna's results"

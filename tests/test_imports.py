@@ -20,6 +20,7 @@ assert torch.is_grad_enabled()
 """
 
 
+@pytest.mark.slow
 def test_importing_every_module_has_no_effect_and_no_output(
     repository: Path, tmp_path: Path
 ) -> None:

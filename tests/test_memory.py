@@ -160,6 +160,7 @@ for in_thread in (False, True):
 with_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 
 
+@pytest.mark.slow
 @with_glibc
 def test_most_blocks_that_were_freed_are_used_again_without_page_faults() -> None:
     command = [sys.executable, "-c", PAGE_FAULTS_OF_40_BLOCKS]

@@ -33,8 +33,9 @@ from sr.motion.methods import FlowMethod
 from sr.motion.scene_cuts import CUT_RULE, PairMotion, measure_motion
 
 Flows = NDArray[np.float16]
-Sample = tuple[tuple[Tensor, ...], Tensor]
-"""The generator's arguments, lr (1, 3, h, w) the first, and hr (1, 3, scale*h, scale*w)."""
+Sample = tuple[tuple[Tensor, ...], Tensor | None]
+"""The generator's arguments, lr (1, 3, h, w) the first, and hr (1, 3, scale*h, scale*w), if known.
+"""
 
 
 class ClipArrays(NamedTuple):
@@ -182,8 +183,8 @@ def load_samples(source: Source[Any], window: Window | None) -> Iterator[Sample]
     """
     arrays = source.load()
     if not isinstance(arrays, ClipArrays):
-        lr, hr = arrays
-        yield (image_to_tensor(lr),), image_to_tensor(hr)
+        lr, *hr = arrays  # without hr of an `LRImage`
+        yield (image_to_tensor(lr),), image_to_tensor(hr[0]) if hr else None
         return
     for position in range(len(arrays.lr)):
         inputs: tuple[Tensor, ...] = (image_to_tensor(arrays.lr[position]),)

@@ -31,7 +31,7 @@ _Loaded = TypeVar("_Loaded", bound=tuple[NDArray[Any], ...], covariant=True)
 
 
 class Source(Protocol[_Loaded]):
-    """An lr/hr pair, or a clip of them, that can be loaded again and again."""
+    """An lr/hr pair, a clip of them, or lr to validate on; can be loaded again and again."""
 
     @property
     def name(self) -> str:
@@ -39,14 +39,14 @@ class Source(Protocol[_Loaded]):
 
     @property
     def hr_size(self) -> tuple[int, int]:
-        """(H, W) of the hr image that `load` returns."""
+        """(H, W) of the hr image that `load` returns, or of what lr is upscaled to."""
 
     @property
     def num_bytes(self) -> int:
         """The most bytes that `load` returns; 0: never cached, but loaded at each use."""
 
     def load(self) -> _Loaded:
-        """Return the arrays: of an image, `Pair`."""
+        """Return the arrays: of an image, `Pair`, or lr alone."""
 
 
 class Group(NamedTuple):

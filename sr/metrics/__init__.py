@@ -1,1 +1,1 @@
-"""Full-reference image metrics: pure functions on tensors, on any device."""
+"""Image metrics, with a reference but for NIQE: pure functions on tensors, on any device."""

@@ -108,6 +108,28 @@ def find_network(arch: str) -> type[nn.Module]:
     )
 
 
+def describe_window_faults(arguments: Mapping[str, Any]) -> str:
+    """Return why networks of windows, such as SwinIR and HAT, fail with arguments; or nothing."""
+    window, side, overlap = (
+        arguments.get(name) for name in ("window_size", "img_size", "overlap_ratio")
+    )
+    if not isinstance(window, int) or window < 1:
+        return ""
+    faults = []
+    if isinstance(side, int) and side % window:
+        faults.append(f"img_size to be a multiple of window_size, got {side} and {window}")
+    if isinstance(overlap, int | float) and int(window * overlap) % 2:
+        faults.append(
+            f"window_size times overlap_ratio to be an even number, got {window} * {overlap:g}"
+        )
+    if not faults:
+        return ""
+    return (
+        f"expected {' and '.join(faults)}; window_size 8 or 16 with img_size 64 work. Crops "
+        "may have any size: lr is padded to a multiple of window_size"
+    )
+
+
 def _read_hints(make: type[nn.Module]) -> dict[str, Any]:
     """Return the types of a constructor's arguments, as far as they are stated and known."""
     try:

@@ -14,7 +14,11 @@ from torch.nn import functional
 
 from sr.errors import UserError
 from sr.networks.foreign_network import FAULTS_OF_NETWORKS, NO_OPTIONS, ForeignNetwork
-from sr.networks.spandrel_arguments import complete_arguments, find_network
+from sr.networks.spandrel_arguments import (
+    complete_arguments,
+    describe_window_faults,
+    find_network,
+)
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -55,7 +59,7 @@ class SpandrelGenerator(ForeignNetwork):
         self.size_multiple = model.size_requirements.multiple_of
         self._requirements = model.size_requirements
         self._call = model._call_fn  # some take more than the image, or give more
-        _compare(self, model)
+        _compare(self, model, arguments)
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
@@ -90,7 +94,7 @@ def _build(arch: str, arguments: Mapping[str, Any]) -> nn.Module:
             raise
         raise UserError(
             f"generator.options: {arch} of spandrel cannot be built with them: "
-            f"{str(error) or type(error).__name__}"
+            f"{describe_window_faults(arguments) or str(error) or type(error).__name__}"
         ) from None
 
 
@@ -124,7 +128,11 @@ def _recognize(network: nn.Module, arch: str, scale: int) -> "ImageModelDescript
     return model
 
 
-def _compare(generator: SpandrelGenerator, model: "ImageModelDescriptor[nn.Module]") -> None:
+def _compare(
+    generator: SpandrelGenerator,
+    model: "ImageModelDescriptor[nn.Module]",
+    arguments: Mapping[str, Any],
+) -> None:
     """Refuse networks that do not run, and those of which spandrel would make another one."""
     was_training = generator.training
     generator.eval()
@@ -140,7 +148,8 @@ def _compare(generator: SpandrelGenerator, model: "ImageModelDescriptor[nn.Modul
                 theirs = generator._call(model.model.eval(), generator.pad_to_fit(lr))
     except FAULTS_OF_NETWORKS as error:
         raise UserError(
-            f"generator.options: {arch} of spandrel does not run with them: {error!r}"
+            f"generator.options: {arch} of spandrel does not run with them: "
+            f"{describe_window_faults(arguments) or repr(error)}"
         ) from None
     generator.train(was_training)
     if not sr.requires_grad:

@@ -22,10 +22,10 @@ from sr.options.clips import (
     WindowOptions,
 )
 from sr.options.degradations import DegradationOptions
-from sr.options.image_sources import HRFolders, Mixed, PairedFolders, Synthetic
+from sr.options.image_sources import HRFolders, LRFolders, Mixed, PairedFolders, Synthetic
 
-DatasetOptions = Annotated[
-    HRFolders | PairedFolders | FrameFolders | Vimeo90K | VideoFiles | MovingPhotos,
+ValidationSourceOptions = Annotated[
+    HRFolders | PairedFolders | LRFolders | FrameFolders | Vimeo90K | VideoFiles | MovingPhotos,
     Field(discriminator="type"),
 ]
 TrainingSourceOptions = Annotated[
@@ -174,7 +174,7 @@ class ValidationData(Section):
 
     name: str = Field(min_length=1)
     """Name in logs."""
-    source: DatasetOptions
+    source: ValidationSourceOptions
     """Where the images are."""
     degradation: DegradationOptions | None = None
     """Random degradation of each image, drawn from its name and so the same every time; none stays

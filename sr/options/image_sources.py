@@ -41,6 +41,20 @@ class PairedFolders(Section):
     """
 
 
+class LRFolders(Section):
+    """Folders of LR images without HR, for validation alone; measured by NIQE, which is for results
+    of at least two blocks of 96 pixels."""
+
+    type: Literal["LRFolders"]
+    lr: tuple[Path, ...] = Field(min_length=1)
+    """Folders, searched recursively."""
+    exclude: tuple[str, ...] = ()
+    """File name patterns (`*` and `?`) to leave out."""
+    exclude_list: Path | None = None
+    """Text file with paths of images to leave out, one per line; `sr-data check --out` writes it.
+    """
+
+
 class Synthetic(Section):
     """Synthetic images, drawn for each crop: text, graphics, patterns and facades, without
     aliasing. They are not flipped. LR is made by MATLAB's bicubic downscaling."""

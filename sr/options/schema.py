@@ -19,7 +19,7 @@ from sr.options.discriminator import (
 )
 from sr.options.feature_losses import FeatureWeights
 from sr.options.generator import SCALES, WITH_BLOCKS, GeneratorOptions, RBPNOptions
-from sr.options.image_sources import PairedFolders
+from sr.options.image_sources import LRFolders, PairedFolders
 from sr.options.losses import LossesOptions
 from sr.options.train import TrainOptions
 
@@ -40,6 +40,13 @@ class ValidateOptions(Section):
     """Steps between two validations."""
     lpips: MeasuredLPIPSOptions | None = None
     """Measure LPIPS too. The best checkpoint of an adversarial run is then the lowest LPIPS."""
+    niqe: bool = False
+    """Measure NIQE, which needs no hr, of sets with hr, too; of LRFolders it is the only score. Its
+    parameters are this project's own: the numbers compare the steps of a run, not publications."""
+    best_by: Literal["auto", "niqe"] = "auto"
+    """Score by which the best checkpoint is chosen, as mean over the sets that have it. auto: the
+    highest PSNR of Y, in an adversarial run the lowest LPIPS; without sets with hr there is no best
+    one. niqe: the lowest NIQE, which noise that looks like detail may lower."""
     tile_size: NonNegativeInt = 0
     """Side of the tiles, in LR pixels, in which larger images are upscaled, for little memory; 0:
     every image as a whole. Scores stay the same, but for networks of spandrel and BasicSR and RLFN.
@@ -117,7 +124,7 @@ class Options(Section):
                 "upscaling has no residual"
             )
         for data in self.datasets.validation:
-            if data.degradation is None and not isinstance(data.source, PairedFolders):
+            if data.degradation is None and not isinstance(data.source, PairedFolders | LRFolders):
                 raise ValueError(
                     f"datasets.validation {data.name!r}: {expected}: lr would be hr itself"
                 )
@@ -143,6 +150,17 @@ class Options(Section):
             raise ValueError(
                 f"{needing}: expected clips from every source in datasets (FrameFolders, Vimeo90K, "
                 "VideoFiles, MovingPhotos)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_best_has_a_score(self) -> Self:
+        sets = self.datasets.validation
+        measured = self.validate_.niqe or any(isinstance(s.source, LRFolders) for s in sets)
+        if self.validate_.best_by == "niqe" and not (sets and measured):
+            raise ValueError(
+                "validate.best_by: expected niqe to be measured, by validate.niqe and a set in "
+                "datasets.validation, or by a set of LRFolders"
             )
         return self
 

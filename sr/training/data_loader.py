@@ -40,7 +40,7 @@ from sr.options.clips import ClipSource
 from sr.options.schema import Options
 from sr.training.distributed import name_machine, wait_for_everyone
 from sr.training.steps import Batch
-from sr.training.validate import MIN_SIDE, ValidationSets
+from sr.training.validate import ValidationSets, refuse_small_results
 from sr.training.worker_signals import block_signals, start_worker
 
 
@@ -60,9 +60,8 @@ def find_sources(
     sources = find_training_sources(options, device)
     refuse_small_images(sources, options.datasets.train.crop_size, "the crop")
     sets: ValidationSets = find_validation_sources(options, device)
-    validated = [source for part in sets.values() for source in part]
-    least = MIN_SIDE["SSIM" if options.validate_.lpips is None else options.validate_.lpips.network]
-    refuse_small_images(validated, least + 2 * options.scale, "what validation measures")
+    lpips, niqe = options.validate_.lpips, options.validate_.niqe
+    refuse_small_results(sets, options.scale, None if lpips is None else lpips.network, niqe=niqe)
     return sources, sets
 
 

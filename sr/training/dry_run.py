@@ -201,11 +201,12 @@ def decode_all(sources: Sequence[Source[Any]]) -> None:
 
 def _find_fault(source: Source[Any]) -> str | None:
     try:
-        hr = source.load()[1]
+        _, *hr = source.load()  # none of an `LRImage`
     except ImageError as error:
         return str(error)
-    if hr.shape[-3:-1] != source.hr_size:
-        return f"{source.name}: expected {source.hr_size} (H, W) as in its header, got {hr.shape}"
+    expected, shape = source.hr_size, hr[0].shape if hr else None
+    if shape is not None and shape[-3:-1] != expected:
+        return f"{source.name}: expected {expected} (H, W) as in its header, got {shape}"
     return None
 
 
@@ -271,6 +272,7 @@ def _time_validation(
         lpips,
         build_window(options),
         make_tiling(options, accelerator),
+        niqe=options.validate_.niqe,
     )
     return time.perf_counter() - started
 

@@ -158,28 +158,22 @@ class RunLog:
         """
         mark = "  (best)" if best else ""
         for name, values in scores.items():
-            gain = values["psnr_y"] - bicubic[name]["psnr_y"]
-            lpips = ""
-            if "lpips" in values:
-                lpips = f"; LPIPS {values['lpips']:.4f}, {baseline}'s {bicubic[name]['lpips']:.4f}"
-            self.print(
-                f"step {step}  {name}: PSNR-Y {values['psnr_y']:.3f} dB, "
-                f"{gain:+.3f} to {baseline}; SSIM-Y {values['ssim_y']:.4f}{lpips}{mark}"
-            )
+            described = _describe_scores(values, bicubic[name], baseline)
+            self.print(f"step {step}  {name}: {described}{mark}")
             self._plot(f"validation/{name}", step, values)
         self._write_event(
             "item_done", item="validation", step=step, scores=scores, bicubic=bicubic, best=best
         )
 
-    def write_image(self, step: int, tag: str, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+    def write_image(self, step: int, tag: str, lr: Tensor, sr: Tensor, hr: Tensor | None) -> None:
         """Show bicubic upscaling, sr and hr side by side in TensorBoard; (1, 3, H, W) each."""
-        bicubic = functional.interpolate(lr, size=hr.shape[-2:], mode="bicubic")
-        row = torch.cat([bicubic, sr, hr]).clamp(0, 1)
+        bicubic = functional.interpolate(lr, size=sr.shape[-2:], mode="bicubic")
+        row = torch.cat([bicubic, sr] if hr is None else [bicubic, sr, hr]).clamp(0, 1)
         if self.board is not None:
             from torchvision.utils import make_grid  # seconds; only runs with a board need them
 
             with name_os_errors(self._board_folder):
-                self.board.add_image(tag, make_grid(row, nrow=3), step)
+                self.board.add_image(tag, make_grid(row, nrow=len(row)), step)
 
     def restart_clock(self, step: int) -> None:
         """Measure speed from now on: what was done since the last step does not count."""
@@ -206,6 +200,21 @@ class RunLog:
         with name_os_errors(self._board_folder):
             for name, value in values.items():
                 self.board.add_scalar(f"{group}/{name}", value, step)
+
+
+def _describe_scores(
+    values: Mapping[str, float], bicubic: Mapping[str, float], baseline: str
+) -> str:
+    parts = []
+    if "psnr_y" in values:
+        gain = values["psnr_y"] - bicubic["psnr_y"]
+        parts.append(f"PSNR-Y {values['psnr_y']:.3f} dB, {gain:+.3f} to {baseline}")
+        parts.append(f"SSIM-Y {values['ssim_y']:.4f}")
+    for key, title, digits in (("lpips", "LPIPS", 4), ("niqe", "NIQE", 3)):
+        if key in values:
+            theirs = f"{baseline}'s {bicubic[key]:.{digits}f}"
+            parts.append(f"{title} {values[key]:.{digits}f}, {theirs}")
+    return "; ".join(parts)
 
 
 def _format_terms(fields: Mapping[str, float]) -> str:

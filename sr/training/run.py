@@ -64,6 +64,7 @@ from sr.training.validate import (
     ValidationInterrupted,
     ValidationSets,
     checkpoint_score,
+    choose_score,
     validate,
     validate_bicubic,
 )
@@ -252,13 +253,14 @@ def make_validator(
     if not sets or not accelerator.is_main_process:
         return lambda: True
     lpips = build_validation_lpips(options.validate_, accelerator.device)
-    bicubic = validate_bicubic(sets, options.scale, lpips)
+    niqe = options.validate_.niqe
+    bicubic = validate_bicubic(sets, options.scale, lpips, niqe=niqe)
     baseline = "bicubic" if options.scale > 1 else "the input"
     window, tiling = build_window(options), make_tiling(options, accelerator)
 
     images_folder = options.log.folder / options.name / "validation"
 
-    def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor) -> None:
+    def show(name: str, index: int, lr: Tensor, sr: Tensor, hr: Tensor | None) -> None:
         if interrupted():
             raise ValidationInterrupted
         if index < options.validate_.save_images:
@@ -278,11 +280,13 @@ def make_validator(
                 lpips,
                 window,
                 tiling,
+                niqe=niqe,
             )
         except ValidationInterrupted:
             return False
         prune_steps(images_folder, options.train.keep_last)
-        score = checkpoint_score(scores, adversarial=state.gan is not None)
+        by = choose_score(options.validate_.best_by, adversarial=state.gan is not None)
+        score = checkpoint_score(scores, by)
         best = score is not None and score > state.best_score
         if score is not None and best:
             state.best_score = score

@@ -275,7 +275,8 @@ def _load_state(
         state.load_state_dict(saved)
         other_sets = theirs["datasets"]["validation"] != ours["datasets"]["validation"]
         other_lpips = theirs["validate"].get("lpips") != ours["validate"]["lpips"]
-        if other_sets or (other_lpips and state.gan is not None):
+        other_score = theirs["validate"].get("best_by", "auto") != ours["validate"]["best_by"]
+        if other_sets or other_score or (other_lpips and state.gan is not None):
             state.best_score = float("-inf")
     except CheckpointError:
         raise

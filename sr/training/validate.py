@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from sr.data.bounded_map import map_bounded
 from sr.data.clips import Sample, load_samples
 from sr.data.imresize import imresize
-from sr.data.sources import Source
+from sr.data.lr_only import LRImage
+from sr.data.sources import Source, raise_faults, refuse_small_images
 from sr.device import full_fp32, tune_convolutions
 from sr.io.rgb8 import image_to_tensor
 from sr.losses.lpips import LPIPS
 from sr.metrics.luma import crop_and_quantize
+from sr.metrics.niqe import BLOCK_SIZE, MIN_BLOCKS, count_blocks
+from sr.metrics.niqe import niqe as measure_niqe
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
 from sr.motion.frame_window import Window
@@ -26,9 +29,10 @@ from sr.tiling.upscaler import Upscaler
 
 ValidationSets = Mapping[str, Sequence[Source[Any]]]
 Scores = dict[str, dict[str, float]]  # set -> metric -> mean over its images
-Result = tuple[Tensor, Tensor]  # sr, hr
+ScoreName = Literal["psnr_y", "lpips", "niqe"]
+Result = tuple[Tensor, Tensor | None]  # sr, hr
 Measured = tuple[Result, dict[str, float]]
-OnImage = Callable[[str, int, Tensor, Tensor, Tensor], None]  # set, index, lr, sr, hr
+OnImage = Callable[[str, int, Tensor, Tensor, Tensor | None], None]  # set, index, lr, sr, hr
 
 
 class ValidationInterrupted(Exception):  # noqa: N818, nothing is wrong
@@ -61,10 +65,13 @@ def validate(
     lpips: LPIPS | None = None,
     window: Window | None = None,
     tiling: Tiling | None = None,
+    *,
+    niqe: bool = False,
 ) -> Scores:
     """Return means of PSNR (dB) and SSIM on Y and on RGB, with a border of `scale` pixels left out.
 
     With lpips, which is on `device`, also LPIPS of the same pixels, in 8 bits, computed in fp32.
+    Of images without hr, and with niqe of all, NIQE.
     network: in eval mode, in its own device's memory. on_image is shown each result. window: of
     a network that sees several frames. tiling: of large images, for a network of single ones; None
     upscales each as a whole. A clip counts as as many images as it has frames.
@@ -85,7 +92,7 @@ def validate(
             yield sr, hr
 
     def measure(result: Result) -> Measured:
-        return result, _measure(*result, scale)
+        return result, _measure(*result, scale, niqe=niqe)
 
     scores: Scores = {}
     # As infer.py: fp32 is not TF32, and images are of many sizes.
@@ -110,7 +117,9 @@ def _make_upscaler(
     )
 
 
-def validate_bicubic(sets: ValidationSets, scale: int, lpips: LPIPS | None = None) -> Scores:
+def validate_bicubic(
+    sets: ValidationSets, scale: int, lpips: LPIPS | None = None, *, niqe: bool = False
+) -> Scores:
     """Return the same scores of MATLAB's bicubic upscaling: what a network must beat.
 
     At scale 1 it is the input itself.
@@ -120,7 +129,7 @@ def validate_bicubic(sets: ValidationSets, scale: int, lpips: LPIPS | None = Non
         inputs, hr = sample
         image = (inputs[0][0] * 255).round().byte().permute(1, 2, 0).numpy()
         sr = image_to_tensor(imresize(image, scale))
-        return (sr, hr), _measure(sr, hr, scale)
+        return (sr, hr), _measure(sr, hr, scale, niqe=niqe)
 
     scores: Scores = {}
     with full_fp32, tune_convolutions(enabled=False):
@@ -131,17 +140,53 @@ def validate_bicubic(sets: ValidationSets, scale: int, lpips: LPIPS | None = Non
     return scores
 
 
-def checkpoint_score(scores: Scores, *, adversarial: bool) -> float | None:
-    """Return by what the best checkpoint is chosen, higher being better; a mean over the sets.
+def choose_score(best_by: Literal["auto", "niqe"], *, adversarial: bool) -> ScoreName:
+    """Return the name of the score by which the best checkpoint is chosen.
 
-    It is Y-PSNR. Adversarial training lowers that, and its best would be the one that has learned
-    least: there it is LPIPS, negated, and None where that was not measured.
+    auto: Y-PSNR. Adversarial training lowers that, and its best would be the one that has learned
+    least: there it is LPIPS.
     """
-    if not adversarial:
-        return fmean(values["psnr_y"] for values in scores.values())
-    if not all("lpips" in values for values in scores.values()):
+    if best_by == "niqe":
+        return "niqe"
+    return "lpips" if adversarial else "psnr_y"
+
+
+def checkpoint_score(scores: Scores, by: ScoreName) -> float | None:
+    """Return the mean of a score over the sets that have it, negated where lower is better.
+
+    None where it was not measured.
+    """
+    measured = [values[by] for values in scores.values() if by in values]
+    if not measured:
         return None
-    return -fmean(values["lpips"] for values in scores.values())
+    return fmean(measured) if by == "psnr_y" else -fmean(measured)
+
+
+def refuse_small_results(
+    sets: ValidationSets, scale: int, lpips: str | None, *, niqe: bool
+) -> None:
+    """Raise DataError naming every image that is too small for what is measured.
+
+    lpips: its network. niqe: whether it is measured of images with hr.
+    """
+    sources = [source for part in sets.values() for source in part]
+    with_hr = [source for source in sources if not isinstance(source, LRImage)]
+    least = MIN_SIDE["SSIM" if lpips is None else lpips]
+    refuse_small_images(with_hr, least + 2 * scale, "what validation measures")
+    refuse_few_blocks([each for each in sources if niqe or isinstance(each, LRImage)], scale)
+
+
+def refuse_few_blocks(sources: Sequence[Source[Any]], border: int) -> None:
+    """Raise DataError naming every image in which NIQE has too few blocks inside the border."""
+    raise_faults(
+        f"results of fewer than {MIN_BLOCKS} blocks of {BLOCK_SIZE} pixels inside a border of "
+        f"{border}, which NIQE needs",
+        [
+            f"{source.name}: {source.hr_size[1]}x{source.hr_size[0]} (width x height)"
+            for source in sources
+            if count_blocks(source.hr_size, border) < MIN_BLOCKS
+        ],
+    )
 
 
 def _load_all(sources: Sequence[Source[Any]], window: Window | None) -> Iterator[Sample]:
@@ -161,13 +206,20 @@ def _average(measured: Iterable[Measured], scale: int, lpips: LPIPS | None) -> d
     """Return each measure's mean, LPIPS too: here, so that one image at a time is on its device."""
     rows = []
     for (sr, hr), row in measured:
-        if lpips is not None:
+        if lpips is not None and hr is not None:
             row["lpips"] = _measure_lpips(sr, hr, scale, lpips)
         rows.append(row)
     return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
 
 
-def _measure(sr: Tensor, hr: Tensor, border: int) -> dict[str, float]:
+def _measure(sr: Tensor, hr: Tensor | None, border: int, *, niqe: bool) -> dict[str, float]:
+    scores = {} if hr is None else _compare(sr, hr, border)
+    if niqe or hr is None:
+        scores["niqe"] = measure_niqe(sr, border=border)
+    return scores
+
+
+def _compare(sr: Tensor, hr: Tensor, border: int) -> dict[str, float]:
     return {
         "psnr_y": psnr(sr, hr, border=border, channel="y"),
         "ssim_y": ssim(sr, hr, border=border, channel="y"),

@@ -50,14 +50,14 @@ class TrainingLog:
         ]
 
     def select_scores(self) -> list[tuple[int, str, float]]:
-        """Return (step, data set, PSNR of Y in dB), and bicubic's."""
-        points = []
-        for line in self.validation:
-            for name, scores in line["scores"].items():
-                points.append((line["step"], name, float(scores["psnr_y"])))
-            for name, scores in line.get("bicubic", {}).items():
-                points.append((line["step"], f"{name}, bicubic", float(scores["psnr_y"])))
-        return points
+        """Return (step, data set, PSNR of Y in dB), and bicubic's; none of sets without hr."""
+        return [
+            (line["step"], f"{name}{end}", float(scores["psnr_y"]))
+            for line in self.validation
+            for key, end in (("scores", ""), ("bicubic", ", bicubic"))
+            for name, scores in line.get(key, {}).items()
+            if "psnr_y" in scores
+        ]
 
     def estimate_seconds_left(self) -> float | None:
         """Return the time until the last step at the latest speed."""

@@ -63,6 +63,7 @@ def test_every_kind_of_bad_file_is_named_and_the_good_are_done(
     assert len(done) == 10
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(
     call: Call, images: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_killed_run_goes_on_where_it_was(
     assert {name: (output / name).stat().st_mtime_ns for name in left} == times
 
 
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_fails_images_and_leaves_nothing(
     repository: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_disk_that_takes_no_more_fails_images_and_leaves_nothing(
     assert names(output) == []
 
 
+@pytest.mark.slow
 def test_images_go_through_pipes_of_the_script_in_any_folder(
     call: Call, repository: Path, images: Path, model: Path, tmp_path: Path
 ) -> None:

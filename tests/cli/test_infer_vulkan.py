@@ -70,6 +70,7 @@ def test_vulkan_means_ncnn_and_fp16_where_the_device_has_it(
     assert listener.events == []
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_in_fp16_is_loaded_in_fp32(
     model: Path, half_vulkan: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def call(monkeypatch: pytest.MonkeyPatch, repository: Path) -> Call:
     return call
 
 
+@pytest.mark.slow
 def test_a_signal_to_all_processes_saves_and_leaves_with_130_and_the_run_goes_on(
     repository: Path,
     option_file: Path,
@@ -138,6 +139,7 @@ GAN = (
 )
 
 
+@pytest.mark.slow
 def test_an_alarm_that_stops_the_run_is_code_1(
     option_file: Path, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:

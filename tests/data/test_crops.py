@@ -143,6 +143,7 @@ def test_crops_are_the_same_with_lr_of_the_cache_and_lr_made_from_their_surround
     assert all(same(cached[0, number], decoded[0, number]) for number in range(40))
 
 
+@pytest.mark.slow
 def test_a_worker_process_gives_the_same_batches_as_this_one(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()

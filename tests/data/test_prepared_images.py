@@ -209,6 +209,7 @@ module.prepare_images(recipes, Path(sys.argv[1]), report=report)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_that_was_complete(
     photos: list[Path], tmp_path: Path, repository: Path
 ) -> None:

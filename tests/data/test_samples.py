@@ -49,6 +49,7 @@ def test_a_image_is_one_sample() -> None:
     ((inputs, hr),) = load_samples(source, None)
     assert len(inputs) == 1
     assert inputs[0].shape == (1, 3, 6, 8)
+    assert hr is not None
     assert hr.shape == (1, 3, 12, 16)
     np.testing.assert_allclose(inputs[0][0].permute(1, 2, 0) * 255, LR, atol=1e-4)
 
@@ -59,6 +60,7 @@ def test_every_frame_of_a_clip_is_a_sample_without_a_window_lr_alone(clip: Clip)
     assert len(found) == 3
     for number, (inputs, hr) in enumerate(found):
         assert len(inputs) == 1
+        assert hr is not None
         np.testing.assert_allclose(
             inputs[0][0].permute(1, 2, 0) * 255, arrays.lr[number], atol=1e-4
         )
@@ -72,6 +74,7 @@ def test_with_a_window_each_frame_comes_with_its_neighbors_and_the_flow(
     window = Window((-1, 1, -2, 2), alignment=alignment)
     arrays: ClipArrays = clip.load()
     for number, ((lr, neighbors, flows), hr) in enumerate(load_samples(clip, window)):
+        assert hr is not None
         assert hr.shape == (1, 3, 32, 48)
         assert lr.shape == (1, 3, 16, 24)
         assert neighbors.shape == (1, 4, 3, 16, 24)

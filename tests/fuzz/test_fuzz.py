@@ -31,6 +31,7 @@ def test_undamaged_files_are_read(name: str, tmp_path: Path) -> None:
         assert targets.judge(seeds.kind, path) == (targets.OK, "")
 
 
+@pytest.mark.slow
 def test_damaged_files_cost_a_clear_error_at_most(tmp_path: Path) -> None:
     counts = run.run_fuzz(NUM_INPUTS, folder=tmp_path)
     assert counts.total() == NUM_INPUTS
@@ -88,6 +89,7 @@ def misbehave(kind: str, path: Path) -> tuple[str, str]:
     return "ok", ""
 
 
+@pytest.mark.slow
 def test_crashes_hangs_and_memory_cost_one_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

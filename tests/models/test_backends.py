@@ -240,12 +240,14 @@ def test_a_program_that_gives_nothing_is_refused(monkeypatch: pytest.MonkeyPatch
         run_by(compact(), "openvino")
 
 
+@pytest.mark.slow
 @needs_onnx
 def test_a_network_that_onnx_fixes_to_one_size_is_refused() -> None:
     with pytest.raises(ModelFileError, match="Small: expected a free height and width; got"):
         run_by(generator_of(OfOneSize()), "onnxruntime")
 
 
+@pytest.mark.slow
 @needs_openvino
 @needs_onnx
 def test_a_network_that_changes_its_input_is_compared_with_its_result(tmp_path: Path) -> None:

@@ -300,6 +300,7 @@ def test_the_published_files_load_and_keep_the_colors(
     assert (sr - 0.5).abs().max() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "published"),
     [("RLFN_x4", 32.24), ("RLFN_ntire_x4", 32.10), ("SPAN_ch28_NTIRE2024_x4", 31.74)],

@@ -143,6 +143,7 @@ def test_a_program_is_made_once_and_kept(cache: Path, monkeypatch: pytest.Monkey
     assert len([*cache.glob("*.param")]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".param", ".bin"])
 def test_a_damaged_program_is_made_again(suffix: str, cache: Path) -> None:
     generator = make_compact()
@@ -154,6 +155,7 @@ def test_a_damaged_program_is_made_again(suffix: str, cache: Path) -> None:
     assert len(file.read_bytes()) == len(whole)
 
 
+@pytest.mark.slow
 def test_a_program_that_computes_something_else_is_made_again(cache: Path) -> None:
     generator = make_compact()
     run_by_ncnn(generator)

@@ -68,6 +68,7 @@ def measure_psnr(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(-10 * (a - b).square().mean().log10())
 
 
+@pytest.mark.slow
 def test_integers_are_near_the_network_in_float32(
     model: Path, quantized: Path, folder: Path
 ) -> None:

@@ -15,6 +15,7 @@ def test_without_its_last_convolution_it_is_the_bicubic_enlargement_or_nothing()
         assert torch.equal(network(lr), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_an_untrained_network_of_the_published_size_gives_values_near_1(scale: int) -> None:
     torch.manual_seed(0)

@@ -273,6 +273,7 @@ def test_the_receptive_radius_is_the_sum_over_the_layers(
     assert measure_receptive_radius(build(*arguments).eval(), limit) == radius
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "num_steps", "learning_rate"),
     [

@@ -41,6 +41,7 @@ def test_the_order_of_the_neighbors_matters() -> None:
     assert (forward - backward).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "size"), [(2, 12), (4, 6), (8, 3)])
 def test_an_untrained_network_of_the_published_size_gives_values_near_1(
     scale: int, size: int
@@ -130,6 +131,7 @@ def test_a_clip_without_two_neighbors_and_a_scale_without_a_kernel_are_refused()
         RBPN(5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bicubic_skip", "motion"), [(False, 1), (True, 0)])
 def test_a_tiny_network_overfits_one_clip_moving_or_still(bicubic_skip: bool, motion: int) -> None:
     torch.manual_seed(0)

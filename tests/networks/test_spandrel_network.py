@@ -185,6 +185,13 @@ def test_networks_of_the_registry_train_and_come_back_through_spandrel(arch: str
             "rgb_range 255 instead of 1",
         ),
         ("SwinIR", 2, {"embed_dim": 7}, "generator.options: SwinIR of spandrel cannot be built"),
+        (
+            "SwinIR",
+            2,
+            {"upsampler": "pixelshuffle"},
+            r"expected img_size to be a multiple of window_size, got 64 and 7; window_size 8 or",
+        ),
+        ("HAT", 2, {}, r"window_size times overlap_ratio to be an even number, got 7 \* 0\.5;"),
         ("DRCT", 1, {**SMALL["DRCT"][1], "upsampler": ""}, "DRCT .*depends on no weight"),
     ],
 )

@@ -42,7 +42,7 @@ def test_every_kind_has_a_heading(page: str) -> None:
     schema = json.loads(generate_schema())
     for part in schema["$defs"].values():
         kind = part["properties"].get("type", {}).get("const")
-        assert kind is None or re.search(rf"^### `[a-z_.]+`: {kind}$", page, re.MULTILINE), kind
+        assert kind is None or re.search(rf"^### `[a-zN_.]+`: {kind}$", page, re.MULTILINE), kind
 
 
 def test_bounds_defaults_and_choices_are_documented(page: str) -> None:

@@ -1,4 +1,4 @@
-"""Each value of a BasicSR file arrives where it belongs."""
+"""Each value of a BasicSR file arrives where it belongs; data and networks have their own files."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,11 @@ from helpers.basicsr_files import (
     ESRGAN,
     MSRRESNET,
     REAL_ESRGAN,
-    KeyPath,
     change,
     find_line,
-    get_value,
     load,
 )
 
-from sr.options.image_sources import PairedFolders
 from sr.options.import_basicsr import Translation, import_basicsr
 
 
@@ -44,41 +41,6 @@ def test_general_values_arrive(tmp_path: Path) -> None:
     assert loaded.losses.model_dump(exclude_none=True) == {"pixel": {"type": "L1", "weight": 1.0}}
     assert loaded.train.gan is None
     assert loaded.discriminator is None
-
-
-def test_data_sets_arrive(tmp_path: Path) -> None:
-    data = load(MSRRESNET, tmp_path).datasets
-    assert data.train.source.model_dump(mode="json") == {
-        "type": "PairedFolders",
-        "hr": ["data/hr"],
-        "lr": ["data/lr"],
-        "exclude": [],
-        "exclude_list": None,
-    }
-    assert (data.train.crop_size, data.train.batch_size, data.train.num_workers) == (128, 16, 6)
-    assert data.train.flips
-    assert data.train.transposes
-    assert [found.name for found in data.validation] == ["five", "fourteen"]
-    source = data.validation[1].source
-    assert isinstance(source, PairedFolders)
-    assert source.hr == (Path("fourteen/hr"),)
-
-
-def test_without_lr_folder_it_is_made_from_hr(tmp_path: Path) -> None:
-    loaded = load(change(EDSR, ("datasets", "train", "dataroot_lq"), None), tmp_path)
-    assert loaded.datasets.train.source.type == "HRFolders"
-
-
-def test_a_validation_set_without_hr_is_listed(tmp_path: Path) -> None:
-    only_lr = {"type": "SingleImageDataset", "name": "seen", "dataroot_lq": "x"}
-    text = change(EDSR, ("datasets", "val"), only_lr)
-    assert [found.name for found in load(text, tmp_path).datasets.validation] == ["fourteen"]
-    assert "without hr" in find_line(text, "datasets.val.dataroot_lq")
-
-
-def test_validation_sets_of_one_name_get_different_names(tmp_path: Path) -> None:
-    loaded = load(change(EDSR, ("datasets", "val_2", "name"), "five"), tmp_path)
-    assert [found.name for found in loaded.datasets.validation] == ["five", "five_2"]
 
 
 def test_milestones_warm_up_and_an_older_key_of_the_start_arrive(tmp_path: Path) -> None:
@@ -180,106 +142,6 @@ def test_leads_and_updates_of_the_discriminator_arrive(tmp_path: Path) -> None:
     assert "divide" in find_line(text, "train.net_d_iters")
 
 
-def test_another_network_stays_one_of_basicsr(tmp_path: Path) -> None:
-    ecbsr = {"type": "ECBSR", "upscale": 4, "num_in_ch": 3, "num_block": 4, "act_type": "prelu"}
-    text = change(MSRRESNET, ("network_g",), {**ecbsr, "resi": {"kind": "1conv", "bias": None}})
-    assert load(text, tmp_path).generator.model_dump() == {
-        "type": "BasicSR",
-        "arch": "ECBSR",
-        "options": {
-            "num_block": 4,
-            "act_type": "prelu",
-            "resi": {"kind": "1conv", "bias": None},
-        },
-    }
-    assert "must be installed" in find_line(text, "network_g.type")
-    assert not find_line(text, "network_g.num_block")
-
-
-def test_swinir_and_rcan_become_those_of_spandrel(tmp_path: Path) -> None:
-    swinir = {"type": "SwinIR", "upscale": 4, "in_chans": 3, "depths": [6, 6], "upsampler": "x"}
-    text = change(MSRRESNET, ("network_g",), swinir)
-    assert load(change(text, ("model_type",), "SwinIRModel"), tmp_path).generator.model_dump() == {
-        "type": "Spandrel",
-        "arch": "SwinIR",
-        "options": {"depths": [6, 6], "upsampler": "x"},
-    }
-    rcan = {"type": "RCAN", "num_group": 5, "num_block": 20, "upscale": 4, "img_range": 255.0}
-    text = change(MSRRESNET, ("network_g",), rcan)
-    assert load(text, tmp_path).generator.model_dump() == {
-        "type": "Spandrel",
-        "arch": "RCAN",
-        "options": {
-            "n_feats": 64,
-            "n_resgroups": 5,
-            "n_resblocks": 20,
-            "reduction": 16,
-            "res_scale": 1,
-        },
-    }
-    text = change(text, ("path", "pretrain_network_g"), "rcan.pth")  # names of BasicSR's
-    assert load(text, tmp_path).generator.type == "BasicSR"
-
-
-def test_a_network_of_another_scale_than_its_file_is_listed(tmp_path: Path) -> None:
-    rcan = {"type": "RCAN", "num_group": 5, "num_block": 20, "upscale": 2}
-    text = change(MSRRESNET, ("network_g",), rcan)
-    assert load(text, tmp_path).scale == 4
-    assert "the network has the scale of the file, 4" in find_line(text, "network_g.upscale")
-
-
-@pytest.mark.parametrize("key", ["num_in_ch", "in_chans"])
-def test_another_network_must_be_of_our_colors(key: str) -> None:
-    text = change(MSRRESNET, ("network_g",), {"type": "SwinIR", key: 1})
-    with pytest.raises(ValueError, match=rf"network_g\.{key}: expected 3, .*got 1"):
-        import_basicsr(text)
-
-
-def test_initial_weights_may_fit_in_part(tmp_path: Path) -> None:
-    train = load(change(EDSR, ("path", "strict_load"), True), tmp_path).train
-    assert (train.initial_generator, train.initial_partial) == (Path("edsr_x2.pth"), False)
-    train = load(EDSR, tmp_path).train
-    assert (train.initial_generator, train.initial_partial) == (Path("edsr_x2.pth"), True)
-    text = change(EDSR, ("path", "strict_load_g"), True)  # the newer key counts
-    assert not load(text, tmp_path).train.initial_partial
-    assert "strict_load_g counts" in find_line(text, "path.strict_load")
-
-
-def test_initial_weights_of_a_discriminator_arrive(tmp_path: Path) -> None:
-    gan = load(REAL_ESRGAN, tmp_path).train.gan
-    assert gan is not None
-    assert (gan.initial_discriminator, gan.initial_partial) == (Path("netD.pth"), False)
-    text = change(REAL_ESRGAN, ("path", "strict_load_d"), False)
-    gan = load(text, tmp_path).train.gan
-    assert gan is not None
-    assert gan.initial_partial
-    text = change(ESRGAN, ("path", "pretrain_network_d"), "netD.pth")
-    gan = load(text, tmp_path).train.gan
-    assert gan is not None
-    assert gan.initial_discriminator is None
-    assert "another one here" in find_line(text, "path.pretrain_network_d")
-
-
-def test_pairs_in_one_folder_are_told_apart_by_their_list(tmp_path: Path) -> None:
-    text = change(MSRRESNET, ("datasets", "train", "type"), "RealESRGANPairedDataset")
-    text = change(text, ("datasets", "train", "dataroot_gt"), "data")
-    text = change(text, ("datasets", "train", "dataroot_lq"), "data")
-    listed = tmp_path / "pairs.txt"
-    with_list = change(text, ("datasets", "train", "meta_info"), str(listed))
-    for unreadable in (text, with_list):
-        source = load(unreadable, tmp_path).datasets.train.source
-        assert isinstance(source, PairedFolders)
-        assert (source.hr, source.lr) == ((Path("data/HR"),), (Path("data/LR"),))
-        assert "put them into data/HR" in find_line(unreadable, "datasets.train.dataroot_lq")
-    listed.write_text("sub/a.png, small/a.png\nsub/b.png, small/b.png\n")
-    source = load(with_list, tmp_path).datasets.train.source
-    assert isinstance(source, PairedFolders)
-    assert (source.hr, source.lr) == ((Path("data/sub"),), (Path("data/small"),))
-    listed.write_text("sub/a.png\n")
-    with pytest.raises(ValueError, match=r"meta_info: expected lines with `hr, lr` in .*pairs"):
-        import_basicsr(with_list)
-
-
 def test_compact_and_the_other_pixel_terms(tmp_path: Path) -> None:
     compact = {"type": "SRVGGNetCompact", "num_feat": 24, "num_conv": 8, "act_type": "prelu"}
     text = change(MSRRESNET, ("network_g",), compact)
@@ -329,25 +191,6 @@ def test_a_term_of_weight_0_is_left_out_and_listed(tmp_path: Path, term: str) ->
     assert "its weight is 0" in find_line(text, f"train.{term}.type")
 
 
-@pytest.mark.parametrize(
-    ("hflip", "rot", "ours", "note"),
-    [
-        (True, True, (True, True), ""),
-        (False, False, (False, False), ""),
-        (True, False, (True, False), "left-right only"),
-        (False, True, (True, True), "upside down only"),
-    ],
-)
-def test_flips(tmp_path: Path, hflip: bool, rot: bool, ours: tuple[bool, bool], note: str) -> None:
-    text = change(EDSR, ("datasets", "train", "use_hflip"), hflip)
-    text = change(text, ("datasets", "train", "use_rot"), rot)
-    train = load(text, tmp_path).datasets.train
-    assert (train.flips, train.transposes) == ours
-    lines = [find_line(text, f"datasets.train.{key}") for key in ("use_hflip", "use_rot")]
-    assert note in "".join(lines)
-    assert bool(note) == any(lines)
-
-
 def test_of_an_older_and_a_newer_key_the_newer_counts(tmp_path: Path) -> None:
     text = change(EDSR, ("datasets", "train", "use_flip"), False)
     text = change(text, ("path", "pretrain_network_g"), "newer.pth")
@@ -374,49 +217,3 @@ def test_a_cosine_to_a_floor_ends_there_for_both_networks(tmp_path: Path) -> Non
     assert gan is not None
     assert gan.schedule is not None
     assert gan.schedule.model_dump()["final_factor"] == pytest.approx(1e-7 / 2e-4)
-
-
-def test_the_published_degradation_has_our_defaults(tmp_path: Path) -> None:
-    train = load(REAL_ESRGAN, tmp_path).datasets.train
-    assert train.source.type == "HRFolders"
-    assert train.crop_size == 256
-    assert train.degradation is not None
-    assert train.degradation.clean_probability == 0
-    defaults = change(REAL_ESRGAN, ("second_blur_prob",), ...)
-    for key in list(yaml.safe_load(REAL_ESRGAN)):
-        if key.startswith(("resize_", "gaussian_", "noise_", "poisson_", "gray_", "jpeg_")):
-            defaults = change(defaults, (key,), ...)
-    assert train.degradation == load(defaults, tmp_path).datasets.train.degradation
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "place"),
-    [
-        ("noise_range2", [2, 9], ("second", "gaussian_sigma")),
-        ("jpeg_range", [50, 60], ("first", "quality")),
-        ("second_blur_prob", 0.3, ("second", "blur_probability")),
-        ("resize_prob", [2, 7, 1], ("first", "resize_probabilities")),
-    ],
-)
-def test_degradation_values_arrive(key: str, value: Any, place: KeyPath) -> None:
-    made = settings(import_basicsr(change(REAL_ESRGAN, (key,), value)))
-    wanted = [0.2, 0.7, 0.1] if key == "resize_prob" else value
-    assert get_value(made["datasets"]["train"]["degradation"], place) == pytest.approx(wanted)
-
-
-@pytest.mark.parametrize(("gan_gt_usm", "targets"), [(False, "all_but_adversarial"), (True, "all")])
-def test_real_esrgans_sharpening_is_taken_over(
-    tmp_path: Path, gan_gt_usm: bool, targets: str
-) -> None:
-    text = change(REAL_ESRGAN, ("gan_gt_usm",), gan_gt_usm)
-    sharpening = load(text, tmp_path).datasets.train.sharpening
-    assert sharpening is not None
-    assert sharpening.targets == targets
-    assert not any(find_line(text, key) for key in ("l1_gt_usm", "percep_gt_usm", "gan_gt_usm"))
-
-
-def test_sharpening_of_some_terms_alone_is_listed(tmp_path: Path) -> None:
-    text = change(REAL_ESRGAN, ("percep_gt_usm",), False)
-    assert load(text, tmp_path).datasets.train.sharpening is None
-    assert "for all terms or all but the adversarial" in find_line(text, "percep_gt_usm")
-    assert "sharpens hr before it is degraded" in find_line(text, "model_type")

@@ -55,11 +55,13 @@ def tiny_source(options: Options, folder: Path) -> str:
 TINY = {
     "RBPN": {"shallow_features": 8, "features": 4, "stages": 1, "res_blocks": 1},
     "RRDBNet": {"features": 8, "blocks": 1, "growth": 4},
+    "SRResNet": {"features": 8, "blocks": 1},
+    "RLFN": {"features": 8, "blocks": 1},
 }
 
 
 def tiny_generator(options: Options) -> list[str]:
-    """Smaller where a network has 12 million weights and more."""
+    """Smaller, of those that begin without weights."""
     sizes = TINY.get(options.generator.type, {})
     return [f"generator.num_{name}={size}" for name, size in sizes.items()]
 
@@ -106,6 +108,7 @@ def test_the_file_trains_two_steps_on_tiny_images(file: Path, tmp_path: Path) ->
             f"train.initial_generator={'null' if initial is None else ROOT / initial}",
             *quick_losses(whole),
             *tiny_generator(whole),
+            *([] if whole.discriminator is None else ["discriminator.num_features=8"]),
             f"datasets.cache_folder={tmp_path / 'cache'}",
             f"datasets.train.source={source}",
             f"datasets.validation=[{{name: tiny, source: {source}{degradation}}}]",

@@ -70,6 +70,7 @@ def assert_close(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
         torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_together(
     tiny_options: MakeOptions, gan_options: MakeOptions, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ from sr.training.validate import (
     Tiling,
     ValidationSets,
     checkpoint_score,
+    choose_score,
     validate,
     validate_bicubic,
 )
@@ -83,16 +84,19 @@ def test_lpips_is_that_of_8_bit_pixels_inside_the_border(
     assert scores_of(Nearest(0.11), sets, lpips)["same"]["lpips"] == pytest.approx(expected)
 
 
-def test_the_checkpoint_score_is_psnr_and_in_adversarial_training_negated_lpips() -> None:
+def test_the_checkpoint_score_is_psnr_in_adversarial_training_lpips_or_if_asked_niqe() -> None:
     scores = {
         "a": {"psnr_y": 30.0, "lpips": 0.3},
         "b": {"psnr_y": 26.0, "lpips": 0.1},
+        "lr": {"niqe": 4.0},
     }
-    assert checkpoint_score(scores, adversarial=False) == pytest.approx(28.0)
-    assert checkpoint_score(scores, adversarial=True) == pytest.approx(-0.2)
-    del scores["b"]["lpips"]
-    assert checkpoint_score(scores, adversarial=False) == pytest.approx(28.0)
-    assert checkpoint_score(scores, adversarial=True) is None
+    assert checkpoint_score(scores, choose_score("auto", adversarial=False)) == pytest.approx(28)
+    assert checkpoint_score(scores, choose_score("auto", adversarial=True)) == pytest.approx(-0.2)
+    for adversarial in (False, True):
+        by = choose_score("niqe", adversarial=adversarial)
+        assert checkpoint_score(scores, by) == pytest.approx(-4)
+    del scores["a"], scores["b"]
+    assert checkpoint_score(scores, "psnr_y") is None
 
 
 @pytest.mark.parametrize("name", ["network", "bicubic"])

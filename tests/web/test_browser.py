@@ -176,6 +176,7 @@ def test_a_text_and_a_path_out_of_the_folder_are_refused_in_words(
     assert "Traceback" not in page.content()
 
 
+@pytest.mark.slow
 def test_a_video_is_stopped_listed_after_a_restart_and_continued(
     page: Any, server: Server, browser: Any
 ) -> None:

@@ -259,6 +259,7 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
     assert "http" not in policy
 
 
+@pytest.mark.slow
 def test_fifty_clients_get_their_own_results_and_memory_stays(
     client: TestClient, shared: Application
 ) -> None:

@@ -141,15 +141,16 @@ def _translate_validation(reader: BasicSRReader, name: str, scale: int) -> dict[
     if not reader.list_keys(section):
         return None
     known = {**_DATASETS, "SingleImageDataset": None}
-    if reader.read_choice(f"{section}.type", known) is None or not reader.has(
-        f"{section}.dataroot_gt"
-    ):
-        reader.warn_section(section, "a set without hr cannot be measured; upscale it by infer.py")
-        return None
-    return {
-        "name": reader.read_str(f"{section}.name", name),
-        "source": _translate_source(reader, section, scale, paired=True),
-    }
+    single = reader.read_choice(f"{section}.type", known) is None
+    if single or not reader.has(f"{section}.dataroot_gt"):
+        if not reader.has(f"{section}.dataroot_lq"):
+            reader.warn_section(section, "expected a folder, dataroot_gt or dataroot_lq")
+            return None
+        reader.expect(f"{section}.io_backend.type", "disk", "images are files in folders")
+        source = {"type": "LRFolders", "lr": reader.read_folders(f"{section}.dataroot_lq")}
+    else:
+        source = _translate_source(reader, section, scale, paired=True)
+    return {"name": reader.read_str(f"{section}.name", name), "source": source}
 
 
 def _make_names_unique(sets: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -115,6 +115,7 @@ def test_noise_follows_the_seed_of_the_crop_and_not_its_batch() -> None:
         torch.testing.assert_close(both[number], alone, atol=1.01, rtol=0)
 
 
+@pytest.mark.slow
 def test_results_have_the_moments_of_those_made_crop_by_crop() -> None:
     """Of one image and 120 draws of all parameters: mean, deviation and detail."""
     rng, count = np.random.default_rng(1), 120

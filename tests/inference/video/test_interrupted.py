@@ -140,6 +140,7 @@ def start_slowly(source: Path, output: Path) -> Iterator["subprocess.Popen[str]"
         yield process
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_and_gives_the_file_of_an_unbroken_one(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "in.mp4", 40, sound=Tone(1.6))
     whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
