@@ -101,7 +101,7 @@ def _find_unfinished(logs: Mapping[Path, Sequence[Event]]) -> Iterator[str]:
         ends = [event for event in events if event["event"] in ("start", "done")]
         if not ends or ends[-1].get("ended") != "done":
             ended = ends[-1].get("ended", "killed") if ends else "killed"
-            yield f"{path}: expected a last run that came to its end, got one that was {ended}"
+            yield f"{path}: expected the last run to be done, got one that was {ended}"
 
 
 def _find_missing(events: Sequence[Event]) -> Iterator[str]:

@@ -17,7 +17,7 @@ _SOURCES = (
     ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
     ("SLURM_PROCID", "SLURM_NTASKS"),
     ("SKYPILOT_NODE_RANK", "SKYPILOT_NUM_NODES"),
-    ("JOB_COMPLETION_INDEX", "SR_SHARD_COUNT"),  # of Kubernetes, which does not tell the number
+    ("JOB_COMPLETION_INDEX", "SR_SHARD_COUNT"),  # of Kubernetes, which does not set a count
 )
 """Variables of a shard's number and of the number of shards; the first pair that is set counts."""
 

@@ -11,7 +11,7 @@ _PROCESSES = Path("/proc/self/ns/pid")
 
 @cache
 def identify_machine() -> str:
-    """Return what tells this machine, since it was started, from others; containers share it."""
+    """Return an identifier of this machine since it was started; its containers share it."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:  # not Linux
@@ -20,7 +20,7 @@ def identify_machine() -> str:
 
 @cache
 def identify_processes() -> str:
-    """Return what tells the processes that can be seen here from those of other containers."""
+    """Return an identifier of this machine, or of this container, whose processes can be seen."""
     try:
         return f"{identify_machine()} {os.readlink(_PROCESSES)}"
     except OSError:

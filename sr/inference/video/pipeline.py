@@ -50,7 +50,7 @@ class Pipeline:
     """The upscaled frames of one video, computed while they are taken.
 
     frames: all of the source. first: number of the first frame that is wanted. only: the numbers of
-    those that are, None for all from the first one on. is_wanted: tells it instead, and is asked in
+    those that are, None for all from the first one on. is_wanted: decides it instead, asked in
     the order of the frames; last: the last one that can be. alpha: how transparency is upscaled,
     where the frames have it.
     """

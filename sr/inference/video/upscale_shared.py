@@ -45,7 +45,7 @@ class SharedVideo:
         self._makes_previews = is_own and options.video.preview > 0
         self._end: End | None = None
         self._faults: list[str] = []
-        self._num_found = 0  # frames that were complete when this run came
+        self._num_found = 0  # frames that were complete when this run began
         self._counts = {"repeated": 0, "tiles": 0, "network_seconds": 0.0}
         self._seconds = 0.0
 
@@ -57,10 +57,10 @@ class SharedVideo:
         """
         if self._segments is None:
             if self._is_joined():
-                return self._finish()
+                return self._make_fields()
             self._segments = self._open(emit)
             if self._segments is None:
-                return self._finish()
+                return self._make_fields()
         try:
             is_done = self._advance(self._segments, emit)
         except (OSError, VideoError) as error:
@@ -74,7 +74,7 @@ class SharedVideo:
         except BaseException:
             self._report_kept(self._segments, emit)
             raise
-        return self._finish() if is_done else None
+        return self._make_fields() if is_done else None
 
     def _is_joined(self) -> bool:
         """Whether the result is there: of joined segments nothing is left."""
@@ -181,7 +181,7 @@ class SharedVideo:
             emit("note", message=f"{self._plan.output}: joined by another run")
         return self._is_joined()
 
-    def _finish(self) -> dict[str, Any]:
+    def _make_fields(self) -> dict[str, Any]:
         """Return the fields of the event, or report damage as a single run does."""
         plan, end = self._plan, self._end
         if self._faults:
