@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from provenance import as_markdown, provenance
 
-from sr.models.bundled import resolve_model
 from sr.models.choose_backend import SIDE, list_candidates, measure_backends, pick_fastest
+from sr.models.find_model import resolve_model
 from sr.models.load import load_generator
 
 BACKENDS = ("torch", "openvino", "onnxruntime")

@@ -21,7 +21,8 @@ from sr.data.imresize import imresize
 from sr.data.random_degradation import Degradation
 from sr.data.sources import Image, Pair
 from sr.io.rgb8 import image_to_tensor, read_size, tensor_to_rgb8, write_rgb8
-from sr.models.bundled import choose_default_model, resolve_model
+from sr.models.bundled import choose_default_model
+from sr.models.find_model import resolve_model
 from sr.models.load import load_generator
 from sr.tiling.upscaler import Upscaler
 

@@ -27,7 +27,7 @@ from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
-from sr.models.bundled import resolve_model
+from sr.models.find_model import resolve_model
 from sr.models.load import load_generator
 from sr.networks.compact import Compact
 from sr.tiling.runner import Network, prepare_network, use_precision

@@ -18,7 +18,7 @@ from sr.errors import UserError
 from sr.inference.list_devices import describe_devices
 from sr.io.rgb8 import image_to_tensor, read_rgb8
 from sr.models.backends import use_backend
-from sr.models.bundled import resolve_model
+from sr.models.find_model import resolve_model
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.tiling.runner import use_precision

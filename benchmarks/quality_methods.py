@@ -19,8 +19,9 @@ from sr.data.imresize import imresize
 from sr.inference.load_upscaler import make_upscalers
 from sr.inference.options import RuntimeOptions
 from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
-from sr.models.bundled import BUNDLED, resolve_model
+from sr.models.bundled import BUNDLED
 from sr.models.describe import count_computing_weights
+from sr.models.find_model import resolve_model
 from sr.models.load import load_generator
 from sr.tiling.upscaler import Upscaler
 

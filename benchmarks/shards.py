@@ -87,7 +87,8 @@ def time_shards(folder: Path, count: int, model: str) -> list[str]:
         )
         for number in range(1, count + 1)
     ]
-    if any([run.wait() for run in runs]):
+    codes = [run.wait() for run in runs]
+    if any(codes):
         raise SystemExit("a shard failed")
     wall, cpu = time.perf_counter() - started, _measure_cpu() - before
     return [f"{wall:.1f}", f"{cpu:.1f}", f"{cpu / count:.1f}"]

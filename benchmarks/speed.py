@@ -38,7 +38,8 @@ from speed_video import video_part
 
 from sr.device import resolve_device, resolve_precision
 from sr.memory import keep_freed_memory
-from sr.models.bundled import BUNDLED, choose_default_model, resolve_model
+from sr.models.bundled import BUNDLED, choose_default_model
+from sr.models.find_model import resolve_model
 
 PARTS = ("peak", "networks", "precisions", "backends", "tiles", "video")
 PACKAGES = ("onnxruntime", "openvino", "torch-tensorrt")

@@ -45,7 +45,8 @@ from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.losses.lpips import LPIPS
-from sr.models.bundled import choose_default_model, resolve_model
+from sr.models.bundled import choose_default_model
+from sr.models.find_model import resolve_model
 from sr.tiling.upscaler import Upscaler
 
 LR_PATTERN = "%05d.png"

@@ -23,7 +23,8 @@ from sr.inference.channels import Channels
 from sr.inference.image import make_array_writer
 from sr.inference.load_upscaler import load_upscalers
 from sr.inference.options import RuntimeOptions
-from sr.models.bundled import choose_default_model, resolve_model
+from sr.models.bundled import choose_default_model
+from sr.models.find_model import resolve_model
 from sr.tiling.upscaler import ONLY_VIDEOS
 from sr.tiling.upscaler import Upscaler as TiledUpscaler
 
@@ -49,15 +50,18 @@ class Upscaler:
         precision: str = "auto",
         tile_size: int | None = None,
         tta: bool = False,
+        sha256: str | None = None,
     ) -> Self:
-        """Load the model of a file, or the bundled one of a name, such as compact_x2; else span_x4.
+        """Load the model of a file or a name, as `infer.py -m` takes them; else span_x4.
 
+        A name that is not bundled, such as realesrgan-x4plus, is downloaded the first time, which a
+        line on stderr says. sha256: that the file must have; `https://...` needs it.
         device: as `infer.py --device`. precision: auto, fp32, bf16 or fp16. tile_size: LR
         pixels, 0 for whole images, None for what the memory holds. tta: the mean over eight
         flips and turns. Raises ValueError for a file that is not there or no model, or one for
         videos only, and a device or precision that is not available.
         """
-        file = choose_default_model() if model is None else resolve_model(model)
+        file = choose_default_model() if model is None else resolve_model(model, sha256)
         runtime = RuntimeOptions(
             precision=precision, tile_size=tile_size, devices=(device,), tta=tta
         )

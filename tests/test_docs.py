@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from sr.cli import convert, data, infer, info, train
+from sr.cli import convert, data, infer, info, models, train
 from sr.models.bundled import BUNDLED
+from sr.models.catalogue import list_catalogue, list_recommended
 from sr.options.load import load_options
 from sr.web import main as web
 
@@ -32,6 +33,7 @@ PROGRAMS = {
     "sr-info": info.app,
     "sr-convert": convert.app,
     "sr-data": data.app,
+    "sr-models": models.app,
     "sr-web": web.app,
 }
 EXAMPLE = "ESPCN"  # the network that docs/contributing.md adds
@@ -163,9 +165,10 @@ def test_every_file_of_the_repository_that_is_named_exists(document: Path) -> No
 
 
 @each_document()
-def test_every_model_that_is_named_is_bundled(document: Path) -> None:
-    known = {bundled.name for bundled in BUNDLED}
+def test_every_model_that_is_named_exists(document: Path) -> None:
+    listed = {entry.name for entry in list_catalogue()}
+    known = {*(bundled.name for bundled in BUNDLED), *listed, *list_recommended()}
     for program, arguments in commands(document):
         if program == "infer.py" and "-m" in arguments:
             model = arguments[arguments.index("-m") + 1]
-            assert "." in model or model in known, f"-m {model}"
+            assert "." in model or ":" in model or model in known, f"-m {model}"

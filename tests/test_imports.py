@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 IMPORT_ALL = """
 import importlib, os, pkgutil, sys
 arguments, folder = list(sys.argv), sorted(os.listdir())

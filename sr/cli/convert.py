@@ -26,8 +26,8 @@ def command(
         str,
         typer.Argument(
             metavar="IN",
-            help="Model file of any origin, or name of a bundled model; or a training option file"
-            " (.yml) of BasicSR or Real-ESRGAN.",
+            help="Model file of any origin, or a name that `infer.py -m` takes; or a training"
+            " option file (.yml) of BasicSR or Real-ESRGAN.",
         ),
     ],
     target: Annotated[
@@ -91,8 +91,8 @@ def command(
         if any(path.suffix in OPTION_FILES for path in (Path(source), target)):
             print_line(_translate(Path(source), target, half=half))
         else:
-            from sr.models.bundled import resolve_model
             from sr.models.convert import convert_model
+            from sr.models.find_model import resolve_model
 
             other = None if blend is None else (resolve_model(blend), blend_share)
             done = convert_model(

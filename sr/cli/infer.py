@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sr.cli.flags import make_command
-from sr.cli.list_models import LIST_MODELS
+from sr.cli.list_models import LIST_FLAGS
 from sr.cli.merge_logs import MERGE_LOGS
 from sr.cli.terminal import print_line
 from sr.errors import NoInputError, UsageError, UserError
@@ -67,7 +67,7 @@ def make_app(upscalers: "Sequence[Upscaler] | None" = None) -> typer.Typer:
         InferOptions,
         lambda options: upscale(options, upscalers),
         text=HELP,
-        more=[LIST_MODELS, MERGE_LOGS],
+        more=[*LIST_FLAGS, MERGE_LOGS],
     )
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(command)
     return app

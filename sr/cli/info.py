@@ -17,8 +17,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="Model files of any origin, or names of bundled models"
-            " (`infer.py --list-models`).",
+            help="Model files of any origin, or names that `infer.py -m` takes (`infer.py"
+            " --list-models`).",
         ),
     ] = None,
     devices: Annotated[
@@ -45,8 +45,8 @@ def command(
 
 def _describe_models(files: Sequence[str]) -> bool:
     """Return whether all files are models."""
-    from sr.models.bundled import resolve_model
     from sr.models.describe import describe_model
+    from sr.models.find_model import resolve_model
 
     wrong = False
     for number, file in enumerate(files):

@@ -6,7 +6,8 @@ from pathlib import Path
 from sr.errors import NoInputError
 from sr.inference.options import STREAM, InferOptions
 from sr.io.video.formats import is_pattern
-from sr.models.bundled import choose_default_model, resolve_model
+from sr.models.bundled import choose_default_model
+from sr.models.find_model import resolve_model
 
 
 def refuse_missing(inputs: Sequence[Path]) -> None:
@@ -25,7 +26,10 @@ def exists(path: Path) -> bool:
 
 
 def find_model(options: InferOptions) -> Path:
-    """Return the file of the model that is asked for. Raises ModelFileError where there is none."""
+    """Return the file of the model that is asked for, downloaded if it has to be.
+
+    Raises ModelFileError where there is none.
+    """
     if options.model is None:
         return choose_default_model(options.output.outscale)
-    return resolve_model(options.model)
+    return resolve_model(options.model, options.sha256)

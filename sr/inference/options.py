@@ -244,10 +244,12 @@ class InferOptions:
     model: Annotated[
         str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)
     ] = None
-    """A bundled model (see --list-models), or a file: of train.py; published weights (.pth,
-    .safetensors, .ckpt) of Real-ESRGAN, BasicSR and everything that spandrel detects; .onnx with
-    the extra `onnx`; .param of ncnn, its .bin next to it, with the extra `ncnn`. `sr-info FILE`
-    describes a file."""
+    """A name of --list-models, which is downloaded if it is not bundled; a purpose (photo, anime,
+    text, ...), for which the best is taken; the stem of a file in the folders of SR_MODELS; or a
+    file: of train.py; published weights (.pth, .safetensors, .ckpt) of Real-ESRGAN, BasicSR and
+    everything that spandrel detects; .onnx with the extra `onnx`; .param of ncnn, its .bin next to
+    it, with the extra `ncnn`. From the web: hf:OWNER/REPOSITORY[/FILE][@REVISION],
+    openmodeldb:NAME, https://... with --sha256. `sr-info FILE` describes a file."""
     runtime: RuntimeOptions = RuntimeOptions()
     video: VideoOptions = VideoOptions()
     reference: Annotated[Path | None, Flag(FILES, "FOLDER")] = None
@@ -268,8 +270,12 @@ class InferOptions:
     shard_by: Annotated[Literal["hash", "work"], Flag(FILES)] = "hash"
     """How inputs are shared. hash: by their path below the input folder. work: about equal work, by
     the sizes of all inputs, whose headers each shard reads first; none may change meanwhile."""
+    sha256: Annotated[str | None, Flag(INPUT, "HEX", default="none")] = None
+    """SHA-256 that the file of -m must have, else it is not opened."""
 
     def __post_init__(self) -> None:
+        if self.sha256 is not None and self.model is None:
+            raise UsageError("--sha256: needs -m, the model whose file it is of")
         if self.lpips is not None and self.reference is None:
             raise UsageError("--lpips: needs --reference, the originals to compare with")
         if self.shard is not None and STREAM in self.inputs:

@@ -1,4 +1,4 @@
-"""Where this program keeps what it can make again."""
+"""Where this program keeps what it can make, or download, again."""
 
 import os
 import sys
@@ -6,10 +6,13 @@ from pathlib import Path
 
 
 def find_cache_folder() -> Path:
-    """Return the user's folder for it, which need not exist: below XDG_CACHE_HOME if that is set.
+    """Return the user's folder for it, which need not exist: SR_CACHE if that is set.
 
-    Else ~/.cache/sr, on macOS ~/Library/Caches/sr, on Windows %LOCALAPPDATA%/sr/cache.
+    Else sr below XDG_CACHE_HOME if that is set, else ~/.cache/sr, on macOS ~/Library/Caches/sr, on
+    Windows %LOCALAPPDATA%/sr/cache.
     """
+    if os.environ.get("SR_CACHE"):
+        return Path(os.environ["SR_CACHE"]).expanduser().absolute()
     chosen = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(chosen):  # others are to be ignored, says the specification
         return Path(chosen) / "sr"

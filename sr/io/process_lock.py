@@ -11,9 +11,10 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,7 @@ MAX_NAME_BYTES = 255  # of all usual file systems
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 # Who removes a lock of a process that is gone holds it for a moment.
 _NUM_TRIES, _SECONDS_BETWEEN = 5, 0.02
+_SECONDS_BETWEEN_WAITS = 0.1
 
 LockState = Literal["locked", "busy", "unsupported"]
 
@@ -64,6 +66,24 @@ def hold_lock(path: Path) -> Iterator[None]:
     finally:
         file.unlink(missing_ok=True)  # while it is locked: whoever opened it looks again
         os.close(descriptor)
+
+
+@contextmanager
+def wait_for_lock(path: Path, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of `path` as `hold_lock`, after the process that holds it, if there is one.
+
+    on_wait: gets a message once, where there is something to wait for.
+    """
+    with ExitStack() as stack:
+        for number in count():
+            try:
+                stack.enter_context(hold_lock(path))
+                break
+            except LockedError as error:
+                if number == 0:
+                    on_wait(str(error))
+                time.sleep(_SECONDS_BETWEEN_WAITS)
+        yield
 
 
 def check_unlocked(path: Path) -> None:

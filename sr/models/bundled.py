@@ -4,10 +4,8 @@ What a file says of itself (scale, network, size) is read from it; here is what 
 """
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import resources
 from math import prod
 from pathlib import Path
@@ -30,6 +28,7 @@ class ModelFacts:
     """Those that compute: of kernels that are fused from several, the fused ones."""
     num_bytes: int
     takes_clips: bool
+    license: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,8 @@ class BundledModel:
 
     name: str
     purpose: str
+    uses: tuple[str, ...]
+    """Words that it is found by, as those of the catalogue."""
 
     @property
     def file(self) -> Path:
@@ -68,18 +69,31 @@ class BundledModel:
             num_weights=_count_computing(sizes),
             num_bytes=num_bytes,
             takes_clips="clips" in header,
+            license=str(header.get("licence") or "not stated"),
         )
 
 
 BUNDLED = (
-    BundledModel("span_x4", "clean images and videos"),
-    BundledModel("compact_x4", "clean images, for programs that read SRVGGNetCompact"),
-    BundledModel("compact_x2", "clean images and videos, x2"),
-    BundledModel("compact_real_x4", "JPEG artifacts, blur, noise; adds detail"),
-    BundledModel("compact_tiny_x4", "fast: clean videos, slow computers"),
-    BundledModel("compact_nano_x4", "the fastest: clean videos, very slow computers"),
-    BundledModel("rbpn_small_x4", "clean videos: three frames per result"),
-    BundledModel("iseebetter_small_x4", "as rbpn_small_x4; sharper, adds detail, flickers"),
+    BundledModel("span_x4", "clean images and videos", ("clean", "text", "video")),
+    BundledModel("compact_x4", "clean images, for programs that read SRVGGNetCompact", ("clean",)),
+    BundledModel("compact_x2", "clean images and videos, x2", ("clean", "text", "video")),
+    BundledModel(
+        "compact_real_x4",
+        "JPEG artifacts, blur, noise; adds detail",
+        ("photo", "dejpeg", "denoise"),
+    ),
+    BundledModel(
+        "compact_tiny_x4", "fast: clean videos, slow computers", ("clean", "fast", "video")
+    ),
+    BundledModel(
+        "compact_nano_x4",
+        "the fastest: clean videos, very slow computers",
+        ("clean", "fast", "video"),
+    ),
+    BundledModel("rbpn_small_x4", "clean videos: three frames per result", ("video",)),
+    BundledModel(
+        "iseebetter_small_x4", "as rbpn_small_x4; sharper, adds detail, flickers", ("video",)
+    ),
 )
 DEFAULT = "span_x4"
 SMALL_DEFAULT = "compact_x2"
@@ -94,46 +108,14 @@ def choose_default_model(outscale: float | None = None) -> Path:
     whose result is shrunk, and better ones; span_x4 above, and for None.
     """
     is_small = outscale is not None and outscale <= SMALL_FACTOR
-    return _find(SMALL_DEFAULT if is_small else DEFAULT).file
+    found = find_bundled(SMALL_DEFAULT if is_small else DEFAULT)
+    assert found is not None
+    return found.file
 
 
-def resolve_model(model: str | os.PathLike[str]) -> Path:
-    """Return the model's file: the one at this path, else the bundled model of this name.
-
-    A name stands with or without .safetensors. A file in the current folder goes before a bundled
-    model of its name; a folder does not. As text, `./span_x4` is a path and never a name (a Path
-    drops the `./`). Raises ModelFileError where there is neither.
-    """
-    text = os.fspath(model)
-    path = Path(text)
-    try:
-        if path.is_file():
-            return path
-    except OSError as error:  # of a name that no file can have, or behind a closed folder
-        raise ModelFileError(f"{text}: no such model file ({error.strerror})") from None
-    name = text.removesuffix(SUFFIX)
-    known = [bundled.name for bundled in BUNDLED]
-    if name in known:
-        return _find(name).file
-    got = "a folder; expected a model file" if path.is_dir() else "no such model file"
-    close = _find_close(path.name.removesuffix(SUFFIX), known)
-    meant = f", did you mean {' or '.join(close)}?" if close else "."
-    raise ModelFileError(
-        f"{text or repr(text)}: {got}{meant} Bundled models: {', '.join(known)}; `infer.py"
-        " --list-models` says what they are for"
-    )
-
-
-def _find(name: str) -> BundledModel:
-    (found,) = (bundled for bundled in BUNDLED if bundled.name == name)
-    return found
-
-
-def _find_close(name: str, known: Iterable[str]) -> list[str]:
-    """Return bundled names that this one may stand for, by a part such as `rbpn`, or mistyped."""
-    name = name.lower().replace("-", "_").removesuffix(".pth")
-    within = [other for other in known if len(name) > 1 and name in other]
-    return within or get_close_matches(name, list(known), n=2, cutoff=0.7)
+def find_bundled(name: str) -> BundledModel | None:
+    """Return the bundled model of this name."""
+    return next((bundled for bundled in BUNDLED if bundled.name == name), None)
 
 
 def _count_computing(sizes: Mapping[str, int]) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from sr.models.find_model import find_source
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.ncnn_network import NcnnNetwork
@@ -22,6 +23,8 @@ def describe_model(path: Path) -> dict[str, str]:
     """
     generator = load_generator(path)
     metadata = generator.metadata
+    source = find_source(path)
+    license_name = metadata.get("licence") or (source.license if source else "")
     facts = {
         "file": str(path),
         "network": f"{generator.architecture} ({generator.origin})",
@@ -36,7 +39,9 @@ def describe_model(path: Path) -> dict[str, str]:
         "tiles": generator.tiling,
         "step": _describe_step(metadata.get("step"), metadata.get("ema")),
         "training data": str(metadata.get("training_data") or "not stated"),
-        "license": str(metadata.get("licence") or "not stated"),
+        "license": str(license_name or "not stated"),
+        "author": source.author if source else "",
+        "downloaded from": source.urls[0] if source else "",
         "teacher": _describe_teacher(metadata.get("teacher")),
     }
     return {label: text for label, text in facts.items() if text}

@@ -20,7 +20,7 @@ from sr.build_training import (
 )
 from sr.errors import ModelFileError, UserError
 from sr.losses.combined import CombinedLoss
-from sr.models.bundled import resolve_model
+from sr.models.find_model import resolve_model
 from sr.models.initial_weights import load_initial_weights
 from sr.models.teacher import Teacher, load_teacher
 from sr.networks.gradient_checkpointing import checkpoint_blocks

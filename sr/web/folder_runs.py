@@ -5,6 +5,7 @@ the server ended is `interrupted`; the same arguments continue it, since they in
 """
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,14 @@ from sr.inference.options import InferOptions
 from sr.io.atomic_write import atomic_write
 from sr.io.video.formats import is_pattern
 from sr.web.form import Choices, make_options
-from sr.web.queued_run import ENDED, QueuedRun, TaskView
+from sr.web.queued_run import ENDED, QueuedRun, State, TaskView
 from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
 
 Existing = Literal["continue", "replace", "refuse"]
 OWNER = "folders"
 _NUM_SHOWN = 50  # runs
+_SECONDS_BETWEEN = 2.0  # files written of one run
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class FolderRuns:
         self._queue = queue
         self._settings = settings
         self._runs: dict[str, QueuedRun] = {}
+        self._saved_state: dict[str, State] = {}
+        self._next_save = 0.0
         settings.state.mkdir(parents=True, exist_ok=True)
         files = sorted(settings.state.glob("run-*.json"), key=lambda file: file.stat().st_mtime)
         for old in files[:-_NUM_SHOWN]:
@@ -115,7 +119,7 @@ class FolderRuns:
             self._queue.stop(run)
 
     def _submit(self, options: InferOptions) -> QueuedRun:
-        run = QueuedRun(options, OWNER, on_change=self._save)
+        run = QueuedRun(options, OWNER, on_change=self._save_at_intervals)
         self._runs[run.id] = run
         try:
             return self._queue.submit(run)
@@ -125,10 +129,21 @@ class FolderRuns:
 
     def _forget(self, run: QueuedRun) -> None:
         self._runs.pop(run.id, None)
+        self._saved_state.pop(run.id, None)
         self._locate(run).unlink(missing_ok=True)
 
     def _locate(self, run: QueuedRun) -> Path:
         return self._settings.state / f"run-{run.id}.json"
+
+    def _save_at_intervals(self, run: QueuedRun) -> None:
+        """Save a run as its state changes, else now and then: its file grows with its tasks."""
+        now = time.monotonic()
+        if run.state == self._saved_state.get(run.id) and now < self._next_save:
+            return
+        self._save(run)
+        self._saved_state[run.id] = run.state
+        end = time.monotonic()
+        self._next_save = end + max(_SECONDS_BETWEEN, 20 * (end - now))
 
     def _save(self, run: QueuedRun) -> None:
         content = {

@@ -39,12 +39,12 @@ class AllowedFolders:
 
     def refuse_links_out(self, path: Path, *, recursive: bool) -> None:
         """Raise FolderError where a folder holds links to files outside of those allowed."""
-        waiting, seen = [path] if _is_folder(path) else [], {path.resolve()}
+        waiting, seen = [path] if is_folder(path) else [], {path.resolve()}
         while waiting:
             for each in waiting.pop().iterdir():
                 if each.is_symlink():
                     self.resolve(str(each))
-                if recursive and _is_folder(each) and each.resolve() not in seen:
+                if recursive and is_folder(each) and each.resolve() not in seen:
                     seen.add(each.resolve())  # linked folders are searched, too; circles once
                     waiting.append(each)
 
@@ -64,7 +64,8 @@ class AllowedFolders:
             raise FolderError(f"{text}: cannot be found ({error})") from None
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Return whether it is one; False of what no file can be called."""
     try:
         return path.is_dir()
     except OSError:  # of a name that no file can have

@@ -12,11 +12,14 @@ from sr.inference.options import Container
 from sr.models.bundled import DEFAULT
 from sr.web.application import Application
 from sr.web.folder_runs import FolderRequest
-from sr.web.form import parse_choices
+from sr.web.folders import is_folder
+from sr.web.form import FORMATS, parse_choices
 from sr.web.html import show_error, show_runs, show_status, show_tasks
 from sr.web.previews import split_frame
 from sr.web.queued_run import QueuedRun
+from sr.web.video_uploads import SUFFIXES, get_uploads_folder, keep_upload
 from sr.web.widgets import make_command_box, make_slider
+from sr.web.work_folders import make_view_path
 
 Updates = dict[Any, Any]
 EXISTING = [
@@ -35,10 +38,18 @@ class FoldersTab:
         folders = application.settings.folders.folders
         allowed = ", ".join(f"`{folder}`" for folder in folders)
         gr.Markdown(f"Files on this computer, in {allowed}. The option `--folder` allows others.")
+        uploads = get_uploads_folder(application.settings)
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
                 self.inputs = gr.Textbox(
                     label="Folders, images and videos, one in a line", lines=2, elem_id="sr-inputs"
+                )
+                self.uploads = gr.File(
+                    label=f"Or send videos and images: kept in {uploads}",
+                    file_count="multiple",
+                    file_types=sorted(SUFFIXES),
+                    elem_id="sr-uploads",
+                    height=150,
                 )
                 self.browse = gr.Dropdown(
                     self._list_entries(str(folders[0])),
@@ -59,7 +70,7 @@ class FoldersTab:
                 with gr.Row():
                     self.scale = gr.Textbox("", label="Scale (empty: the model's)")
                     self.format = gr.Dropdown(
-                        ["png", "jpg", "webp", "tif", "avif"], value="png", label="Format of images"
+                        list(FORMATS), value=FORMATS[0], label="Format of images"
                     )
                     self.container = gr.Dropdown(
                         list(get_args(Container)), value="auto", label="Container of videos"
@@ -106,7 +117,16 @@ class FoldersTab:
         form += [self.existing, self.recursive, self.num_previews]
         changed = [self.message, self.chosen]
         self.browse.input(
-            self._add, [self.inputs, self.browse], [self.inputs, self.browse], **quick
+            self._add,
+            [self.inputs, self.browse],
+            [self.inputs, self.browse, self.message],
+            **quick,
+        )
+        self.uploads.upload(
+            self._keep,
+            [self.inputs, self.uploads],
+            [self.inputs, self.uploads, self.message],
+            **quick,
         )
         self.start.click(self._start, form, changed, **quick)
         self.stop.click(self._stop, [self.chosen], [self.message], queue=False, **quick)
@@ -128,15 +148,33 @@ class FoldersTab:
         """Take a file or folder into the list; of a folder, show what is in it."""
         if not entry:
             return {self.inputs: inputs}
+        try:
+            shows_entries = is_folder(self._app.settings.folders.resolve(entry))
+        except UserError as error:
+            return {self.message: show_error(str(error)), self.browse: gr.update(value=None)}
         lines = [line for line in inputs.splitlines() if line.strip()]
-        is_folder = Path(entry).is_dir()
         # Of a folder and what was then chosen in it only the latter is meant.
         lines = [line for line in lines if line != str(Path(entry).parent)]
         lines = lines if entry in lines else [*lines, entry]
-        shown = entry if is_folder else str(Path(entry).parent)
+        shown = entry if shows_entries else str(Path(entry).parent)
         return {
             self.inputs: "\n".join(lines),
             self.browse: gr.update(choices=self._list_entries(shown), value=None),
+        }
+
+    def _keep(self, inputs: str, files: list[str]) -> Updates:
+        """Keep what was sent, and take it into the list."""
+        lines, errors = inputs.splitlines(), []
+        for file in map(Path, files):
+            try:
+                lines.append(str(keep_upload(file, file.name, self._app.settings)))
+            except UserError as error:
+                errors.append(show_error(str(error)))
+            file.unlink(missing_ok=True)
+        return {
+            self.inputs: "\n".join(line for line in lines if line.strip()),
+            self.uploads: None,
+            self.message: "".join(errors),
         }
 
     def _start(self, inputs: str, output: str, *values: Any) -> Updates:
@@ -202,9 +240,8 @@ class FoldersTab:
         previews = [task.preview for _, task in sorted(run.tasks.items()) if task.preview]
         if not previews or not previews[-1].exists():
             return ("", "")
-        folder = self._app.settings.work / f"frames-{run.id}"
-        folder.mkdir(parents=True, exist_ok=True)
-        before, after = split_frame(previews[-1], folder)
+        target = make_view_path(self._app.settings, previews[-1], ".webp")
+        before, after = split_frame(previews[-1], target)
         return (str(before), str(after))
 
 

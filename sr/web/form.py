@@ -121,14 +121,10 @@ def _parse_switch(text: str) -> bool:
     return known[text.lower()]
 
 
-def _parse_exact_size(text: str) -> tuple[int, int]:
-    return parse_size(text)
-
-
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "model": _parse_model,
     "scale": float,
-    "size": _parse_exact_size,
+    "size": parse_size,
     "long_side": _parse_count,
     "format": _parse_format,
     "quality": _parse_quality,

@@ -1,9 +1,12 @@
 """Progress, results and tables as HTML; every text of a user or a file is escaped."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from pathlib import Path
 from urllib.parse import quote
 
+from markupsafe import Markup, escape
+
+from sr.web.model_cards import ModelCard
 from sr.web.queued_run import QueuedRun, TaskView
 
 _WORDS = {
@@ -14,6 +17,9 @@ _WORDS = {
     "failed": "Failed",
     "interrupted": "Interrupted",
 }
+
+
+_NUM_ROWS = 100  # of files that failed, and of others
 
 
 def format_seconds(seconds: float) -> str:
@@ -60,17 +66,23 @@ def show_status(run: QueuedRun, place: int, *, with_tasks: bool = True) -> str:
     return f'<div data-state="{run.state}">{status}{bar}{errors}{notes}</div>'
 
 
+def show_model(card: ModelCard) -> str:
+    """Return what a card says, with its sample."""
+    sample = ""
+    if card.sample is not None:
+        words = f"A part of a photograph, enlarged, and the result of {card.name} next to it"
+        sample = f'<img src="samples/{card.sample.name}" alt="{escape(words)}" width="456">'
+    return f'<p>{escape(card.describe())}</p><div class="sr-sample">{sample}</div>'
+
+
 def show_results(run: QueuedRun) -> str:
     """Return links to the files of a run, with size and time."""
     items = []
     for number, task in sorted(run.tasks.items()):
         if task.output is None or not task.output.exists():
             continue
-        address = f"results/{run.id}/{number}/{quote(task.output.name)}"
-        items.append(
-            f'<li><a href="{address}" download>{escape(task.output.name)}</a>'
-            f" <span>{escape(_describe_result(task))}</span></li>"
-        )
+        link = _make_link(run, number, task.output, task.output.name)
+        items.append(f"<li>{link} <span>{escape(_describe_result(task))}</span></li>")
     return f'<ul class="sr-results">{"".join(items)}</ul>' if items else ""
 
 
@@ -91,7 +103,10 @@ def show_runs(runs: Sequence[QueuedRun], places: Sequence[int]) -> str:
 
 
 def show_tasks(run: QueuedRun) -> str:
-    """Return a table: a row per image or video of a run that has begun."""
+    """Return a table: a row per image or video of a run that has begun, the latest of many."""
+    tasks = sorted(run.tasks.items())
+    shown = [each for each in tasks if each[1].state == "failed"][:_NUM_ROWS]
+    latest = [each for each in tasks if each[1].state != "failed"][-_NUM_ROWS:]
     rows = [
         [
             task.source.name,
@@ -99,12 +114,16 @@ def show_tasks(run: QueuedRun) -> str:
             f"{100 * task.fraction:.0f} %" if task.state in ("running", "stopped") else "",
             "" if task.fps is None else f"{task.fps:.2f}",
             "" if task.seconds_left is None else format_seconds(task.seconds_left),
-            task.error or (str(task.output) if task.output is not None else ""),
+            _describe_end(run, number, task),
         ]
-        for _, task in sorted(run.tasks.items())
+        for number, task in sorted(shown + latest)
     ]
-    num_left = run.num_tasks - len(rows)
-    more = f"<p>{num_left} more to do.</p>" if num_left > 0 else ""
+    notes = []
+    if len(tasks) > len(rows):
+        notes.append(f"{len(tasks) - len(rows)} earlier ones are not shown.")
+    if run.num_tasks > len(tasks):
+        notes.append(f"{run.num_tasks - len(tasks)} more to do.")
+    more = f"<p>{' '.join(notes)}</p>" if notes else ""
     heads = ["File", "State", "Progress", "Frames/s", "Time left", "Result or reason"]
     return _make_table("Files", heads, rows) + more if rows else ""
 
@@ -119,6 +138,18 @@ def _make_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]
         f"<caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
         "</table></div>"
     )
+
+
+def _describe_end(run: QueuedRun, number: int, task: TaskView) -> str:
+    """Return the error, or a link to the result: that of a page elsewhere cannot open its path."""
+    if task.output is None or task.error is not None:
+        return task.error or ""
+    return _make_link(run, number, task.output, str(task.output))
+
+
+def _make_link(run: QueuedRun, number: int, output: Path, text: str) -> Markup:
+    address = f"results/{run.id}/{number}/{quote(output.name)}"
+    return Markup('<a href="{}" download>{}</a>').format(address, text)
 
 
 def _describe_result(task: TaskView) -> str:

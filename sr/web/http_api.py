@@ -1,15 +1,17 @@
 """The HTTP API for programs: a file in, a file out; docs/web.md describes it.
 
 Answers that are errors are JSON, {"error": "..."}: 400 a form that cannot be read, 401 no token or
-a wrong one, 403 a request from another site, 413 too large, 415 no image, or no format of `Accept`
-that can be written, 422 an option or an image that cannot be used, 429 the queue is full.
+a wrong one, 403 a request from another site, 408 a form that does not end, 413 too large, 415 no
+image, or no format of `Accept` that can be written, 422 an option or an image that cannot be used,
+429 the queue is full, 500 an internal error, 503 the run was stopped.
 """
 
 import asyncio
 import hmac
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -26,7 +28,8 @@ from sr.web.limit_body import BodyTooLargeError
 from sr.web.metrics import format_metrics
 from sr.web.queued_run import QueuedRun
 from sr.web.run_queue import QueueFullError
-from sr.web.uploads import NotAnImageError, TooLargeError, choose_name, make_work_folder
+from sr.web.uploads import NotAnImageError, TooLargeError, choose_name
+from sr.web.work_folders import make_work_folder
 
 OWNER = "api"
 MEDIA_TYPES = {
@@ -38,6 +41,7 @@ MEDIA_TYPES = {
 }
 _RETRY_SECONDS = "10"
 _MAX_FIELDS = 20
+_FORM_SECONDS = 600  # in which it has to be sent
 _SECONDS_BETWEEN = 0.25  # looks whether the client is still there
 
 Respond = Callable[[Request], Awaitable[Response]]
@@ -51,9 +55,29 @@ class ApiError(Exception):
         self.status = status
 
 
+class RequestCounts:
+    """Bounds the files that are received, or wait, at the same time."""
+
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._count = 0
+
+    @contextmanager
+    def count_one(self) -> Iterator[None]:
+        """Count a request while inside; of one thread. Raises QueueFullError."""
+        if self._count >= self._maximum:
+            raise QueueFullError(f"expected at most {self._maximum} requests at a time")
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+
+
 def add_api(server: FastAPI, application: Application) -> None:
     """Add the routes."""
     answers = Counter[int]()
+    counts = RequestCounts(application.settings.max_waiting + 1)  # and the one being done
 
     def answer_by(respond: Respond) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -74,7 +98,8 @@ def add_api(server: FastAPI, application: Application) -> None:
         return PlainTextResponse(format_metrics(application.queue, answers))
 
     async def upscale(request: Request) -> Response:
-        return await _upscale(request, application)
+        with counts.count_one():
+            return await _upscale(request, application)
 
     async def report_health(_: Request) -> Response:
         is_alive = application.queue.is_alive
@@ -100,11 +125,7 @@ def _refuse(error: Exception, application: Application) -> Response:
 
 
 async def _upscale(request: Request, application: Application) -> Response:
-    settings = application.settings
-    if application.queue.num_waiting >= settings.max_waiting:  # before the file is read
-        raise QueueFullError(
-            f"expected at most {settings.max_waiting} waiting runs; try again later"
-        )
+    application.queue.refuse_if_full()  # before the file is read
     form = await _read_form(request)
     try:
         run, extension = await run_in_threadpool(_start, form, request, application)
@@ -138,11 +159,10 @@ def _start(form: FormData, request: Request, application: Application) -> tuple[
 
 def _answer(run: QueuedRun, extension: str) -> Response:
     """Return the result; the files of the run go once it is sent."""
-    folder = run.options.output.path.parent
     task = run.tasks.get(1)
     if task is None or task.output is None:
-        errors = [error.replace(f"{folder / 'in'}/", "") for error in run.list_errors()]
-        shutil.rmtree(folder, ignore_errors=True)
+        sources = f"{run.options.inputs[0].parent}/"
+        errors = [error.replace(sources, "") for error in run.list_errors()]
         if run.error is not None and run.error.startswith("internal error"):
             raise ApiError(500, run.error)
         if run.state == "stopped":
@@ -158,7 +178,7 @@ def _answer(run: QueuedRun, extension: str) -> Response:
             "X-Size": f"{task.size[0]}x{task.size[1]}",
             "X-Seconds": f"{task.seconds:.3f}",
         },
-        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+        background=BackgroundTask(run.remove_files),
     )
 
 
@@ -183,7 +203,10 @@ async def _read_form(request: Request) -> FormData:
     if not kind.startswith("multipart/form-data"):
         raise ApiError(415, f"expected multipart/form-data, got {kind or 'no content type'}")
     try:
-        return await request.form(max_files=2, max_fields=_MAX_FIELDS)
+        async with asyncio.timeout(_FORM_SECONDS):
+            return await request.form(max_files=2, max_fields=_MAX_FIELDS)
+    except TimeoutError:
+        raise ApiError(408, f"expected a form within {_FORM_SECONDS} s") from None
     except HTTPException as error:
         raise ApiError(400, f"expected a form: {error.detail}") from None
 

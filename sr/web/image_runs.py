@@ -11,11 +11,12 @@ from sr.inference.options import InferOptions, OutputOptions
 from sr.io.image_reader import Header
 from sr.web.form import Choices, make_options
 from sr.web.model_cards import read_model_cards
-from sr.web.previews import save_crop
+from sr.web.previews import Box, save_crop
 from sr.web.queued_run import QueuedRun
 from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
-from sr.web.uploads import check_result, check_upload, choose_name, make_work_folder
+from sr.web.uploads import check_result, check_upload, choose_name
+from sr.web.work_folders import make_work_folder
 
 RESULTS = Path("upscaled")  # where the command line that is shown writes
 
@@ -50,7 +51,7 @@ def start_images(
             sources[-1].parent.mkdir(exist_ok=True)
             shutil.copyfile(upload.file, sources[-1])
         options = make_options(sources, folder / "out", choices, device=settings.device)
-        return queue.submit(QueuedRun(options, owner))
+        return queue.submit(QueuedRun(options, owner, work=folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -59,23 +60,27 @@ def start_images(
 def start_preview(
     upload: Upload,
     choices: Choices,
-    center: tuple[float, float],
+    box: Box | None,
     owner: str,
     queue: RunQueue,
     settings: Settings,
 ) -> QueuedRun:
-    """Queue the upscaling of a crop around `center` (row, column; 0 to 1); raises likewise."""
+    """Queue the upscaling of a part, None for one in the middle; raises likewise."""
     header = check_upload(upload.file, upload.name, settings)
     output, scale = _make_output(choices), find_scale(choices.model)
     check_result(header, output, scale, upload.name, settings)
     folder = make_work_folder(settings)
     limit = settings.max_upload_pixels
-    crop = save_crop(
-        upload.file, folder / "crop.png", output, scale, center=center, max_pixels=limit
-    )
-    crop_choices = replace(choices, scale=None, long_side=None, size=crop.size, format="png")
-    options = make_options([crop.file], folder / "out.png", crop_choices, device=settings.device)
-    return queue.submit(QueuedRun(options, owner, is_urgent=True))
+    try:
+        crop = save_crop(upload.file, folder / "crop.png", output, scale, box=box, max_pixels=limit)
+        crop_choices = replace(choices, scale=None, long_side=None, size=crop.size, format="png")
+        options = make_options(
+            [crop.file], folder / "out.png", crop_choices, device=settings.device
+        )
+        return queue.submit(QueuedRun(options, owner, is_urgent=True, work=folder))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def find_scale(model: str) -> int:

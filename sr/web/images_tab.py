@@ -10,13 +10,15 @@ from sr.errors import UserError
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.models.bundled import DEFAULT
 from sr.web.application import Application
-from sr.web.form import Choices, parse_choices
-from sr.web.html import show_error, show_results, show_status
+from sr.web.crop_box import ShownImage, make_crop_box, parse_box, show_in_crop_box
+from sr.web.form import FORMATS, Choices, parse_choices
+from sr.web.html import show_error, show_model, show_results, show_status
 from sr.web.image_runs import Upload, show_command, start_images, start_preview
 from sr.web.previews import save_pair, save_preview
 from sr.web.queued_run import ENDED, QueuedRun
-from sr.web.uploads import check_upload, make_work_folder
+from sr.web.uploads import check_upload
 from sr.web.widgets import make_command_box, make_slider
+from sr.web.work_folders import make_view_path
 
 Updates = dict[Any, Any]
 _SECONDS_BETWEEN = 0.3  # updates of the progress
@@ -31,7 +33,6 @@ class ImagesTab:
         self._app = application
         cards = [card for card in application.cards if not card.takes_clips]
         self._cards = {card.name: card for card in cards}
-        self.center = gr.State((0.5, 0.5))
         self.result_id = gr.State("")
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
@@ -47,7 +48,7 @@ class ImagesTab:
                     value=DEFAULT,
                     label="Model, by purpose",
                 )
-                self.about = gr.Markdown(self._describe(DEFAULT), elem_id="sr-about")
+                self.about = gr.HTML(self._describe(DEFAULT), elem_id="sr-about")
                 self.kind = gr.Radio(SIZES, value=SIZES[0], label="Size of the result")
                 self.scale = gr.Number(4, label="Scale", minimum=0, step=0.5)
                 self.long_side = gr.Number(
@@ -55,9 +56,7 @@ class ImagesTab:
                 )
                 self.size = gr.Textbox("1920x1080", label="Width x height in pixels", visible=False)
                 with gr.Row():
-                    self.format = gr.Dropdown(
-                        ["png", "jpg", "webp", "tif", "avif"], value="png", label="Format"
-                    )
+                    self.format = gr.Dropdown(list(FORMATS), value=FORMATS[0], label="Format")
                     self.quality = gr.Slider(1, 100, 95, step=1, label="Quality (jpg, webp, avif)")
                 with gr.Row():
                     self.preview = gr.Button("Preview a part", elem_id="sr-preview")
@@ -65,16 +64,7 @@ class ImagesTab:
                     self.stop = gr.Button("Stop", variant="stop", elem_id="sr-stop")
             with gr.Column(scale=3, min_width=320):
                 self.chosen = gr.Dropdown([], label="Image shown", visible=False)
-                self.shown = gr.Image(
-                    label="Click where the preview is to be",
-                    interactive=False,
-                    visible=False,
-                    type="filepath",
-                    format="webp",
-                    height=300,
-                    buttons=[],
-                    elem_id="sr-shown",
-                )
+                self.shown = make_crop_box("sr-shown")
                 self.status = gr.HTML("", elem_id="sr-status")
                 self.slider = make_slider("Before and after", "sr-slider", max_height=600)
                 self.results = gr.HTML("", elem_id="sr-results")
@@ -88,29 +78,26 @@ class ImagesTab:
         outputs = [self.status, self.slider, self.results, self.command, self.result_id]
         quick: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         slow = {**quick, "concurrency_limit": None, "trigger_mode": "once"}
-        image = [self.chosen, self.shown, self.center, self.status, self.slider, self.results]
+        image = [self.chosen, self.shown, self.status, self.slider, self.results]
         self.files.change(self._show_files, [self.files], image, **quick)
         self.chosen.input(
             self._choose,
             [self.files, self.chosen, self.result_id],
-            [self.shown, self.center, self.status, self.slider],
+            [self.shown, self.status, self.slider],
             **slow,
         )
         self.model.change(self._change_model, [self.model], [self.about, self.scale], **quick)
         self.kind.change(
             self._show_size, [self.kind], [self.scale, self.long_side, self.size], **quick
         )
-        self.shown.select(self._pick, [self.shown], [self.center], **quick).then(
-            self._preview, [self.files, self.chosen, self.center, *fields], outputs, **slow
-        )
-        self.preview.click(
-            self._preview, [self.files, self.chosen, self.center, *fields], outputs, **slow
-        )
+        part = [self.files, self.chosen, self.shown, *fields]
+        self.shown.select(self._preview, part, outputs, **slow)
+        self.preview.click(self._preview, part, outputs, **slow)
         self.run.click(self._run, [self.files, self.chosen, *fields], outputs, **slow)
         self.stop.click(self._stop, None, None, queue=False, **quick)
 
     def _describe(self, model: str) -> str:
-        return self._cards[model].describe()
+        return show_model(self._cards[model])
 
     def _change_model(self, model: str) -> tuple[str, int]:
         return self._describe(model), self._cards[model].scale
@@ -128,9 +115,8 @@ class ImagesTab:
             ),
             self.slider: gr.update(visible=False, value=None),
             self.results: "",
-            self.center: (0.5, 0.5),
             self.status: "",
-            self.shown: gr.update(visible=False, value=None),
+            self.shown: gr.update(visible=False),
         }
         if files:
             updates |= self._show_image(files[0])
@@ -138,7 +124,7 @@ class ImagesTab:
 
     def _choose(self, files: list[str], number: int, run_id: str) -> Updates:
         """Show another of the images, and its result if there is one."""
-        updates = {self.center: (0.5, 0.5), **self._show_image(files[number])}
+        updates = self._show_image(files[number])
         run = self._app.queue.find(run_id)
         if run is not None and len(run.options.inputs) == len(files):
             updates |= self._compare(run, number)
@@ -146,28 +132,22 @@ class ImagesTab:
 
     def _show_image(self, file: str) -> Updates:
         settings, name = self._app.settings, Path(file).name
-        target = make_work_folder(settings) / "shown.webp"
+        target = make_view_path(settings, Path(file), ".webp")
         try:
-            check_upload(Path(file), name, settings)
+            header = check_upload(Path(file), name, settings)
             save_preview(Path(file), target)
         except UserError as error:
-            hidden = gr.update(visible=False, value=None)
+            hidden = gr.update(visible=False)
             return {self.status: show_error(_hide(str(error), file)), self.shown: hidden}
-        return {self.shown: gr.update(value=str(target), visible=True), self.status: ""}
-
-    def _pick(self, shown: str, event: gr.SelectData) -> tuple[float, float]:
-        """Return the place that was clicked, as shares of the height and width."""
-        import pyvips
-
-        image = pyvips.Image.new_from_file(shown)
-        return event.index[1] / image.height, event.index[0] / image.width
+        shown = ShownImage(f"views/{target.name}", header.width, header.height)
+        return {self.shown: show_in_crop_box(shown), self.status: ""}
 
     def _preview(
         self,
         request: gr.Request,
         files: list[str] | None,
         number: int | None,
-        center: tuple[float, float],
+        box: str,
         *values: Any,
     ) -> Iterator[Updates]:
         try:
@@ -178,7 +158,7 @@ class ImagesTab:
             run = start_preview(
                 upload[0],
                 choices,
-                center,
+                parse_box(box),
                 _get_owner(request),
                 self._app.queue,
                 self._app.settings,

@@ -1,6 +1,10 @@
-"""A limit for the size of requests to the API, before anything is stored of them."""
+"""A limit for the size of requests, before anything is stored of them."""
 
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PAGE_BYTES = 5_000_000  # what the page sends but uploads: texts and numbers
+UPLOADS = "/gradio_api/upload"  # several files at once, of which gradio bounds each
 
 
 class BodyTooLargeError(Exception):
@@ -8,7 +12,7 @@ class BodyTooLargeError(Exception):
 
 
 class LimitBody:
-    """Ends requests to the API at a number of bytes, declared or not."""
+    """Ends requests at a number of bytes, declared or not: of the API, and of the page's calls."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
@@ -16,12 +20,13 @@ class LimitBody:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or scope["path"].startswith(UPLOADS):
             await self._app(scope, receive, send)
             return
+        max_bytes = self._max_bytes if scope["path"].startswith("/v1/") else PAGE_BYTES
         num_bytes = 0
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        is_too_long = not declared.isdigit() or int(declared) > self._max_bytes
+        is_too_long = not declared.isdigit() or int(declared) > max_bytes
 
         async def receive_limited() -> Message:
             nonlocal num_bytes
@@ -29,8 +34,12 @@ class LimitBody:
                 raise BodyTooLargeError
             message = await receive()
             num_bytes += len(message.get("body", b""))
-            if num_bytes > self._max_bytes:
+            if num_bytes > max_bytes:
                 raise BodyTooLargeError
             return message
 
-        await self._app(scope, receive_limited, send)
+        try:
+            await self._app(scope, receive_limited, send)
+        except BodyTooLargeError:  # of the page's calls; the API says it itself
+            answer = JSONResponse({"error": f"expected at most {max_bytes:,} bytes"}, 413)
+            await answer(scope, receive, send)

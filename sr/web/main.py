@@ -8,7 +8,6 @@ import logging
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +20,7 @@ from sr.io.cache_folder import find_cache_folder
 from sr.io.stop_signals import exit_at_signals
 from sr.web.folders import AllowedFolders
 from sr.web.settings import Settings
+from sr.web.work_folders import hold_server_folders
 
 if TYPE_CHECKING:
     from sr.web.application import Application
@@ -73,6 +73,14 @@ def command(
         "runs"
     ),
     device: Annotated[str, typer.Option(metavar="NAME", help="As infer.py --device.")] = "auto",
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            show_default="web in the cache folder",
+            help="Folder of the list of runs, which outlives the server; one server at a time.",
+        ),
+    ] = None,
     max_upload_mb: Annotated[int, typer.Option(metavar="MB", min=1, help="Largest upload.")] = 200,
     max_upload_megapixels: Annotated[
         int, typer.Option(metavar="NUMBER", min=1, help="Largest uploaded image.")
@@ -86,11 +94,13 @@ def command(
         raise UsageError("--listen: needs --user and --password-file")
     if (user is None) != (password_file is None):
         raise UsageError("--user and --password-file: expected both or neither")
-    with tempfile.TemporaryDirectory(prefix="sr-web-") as work:
+    _check_devices(device)
+    folders, state = AllowedFolders(folder or [Path()]), state or find_cache_folder() / "web"
+    with hold_server_folders(state) as work:
         settings = Settings(
-            folders=AllowedFolders(folder or [Path()]),
-            work=Path(work).resolve(),
-            state=find_cache_folder() / "web",
+            folders=folders,
+            work=work,
+            state=state,
             host=listen or "127.0.0.1",
             port=port,
             user=user,
@@ -189,6 +199,15 @@ def _open_socket(settings: Settings) -> socket.socket:
             " --port takes another"
         ) from None
     return opened
+
+
+def _check_devices(names: str) -> None:
+    """Refuse devices that are not there, before anything is served. Raises UserError."""
+    for name in names.split(","):
+        if name not in ("auto", "cpu"):  # else torch is imported once the page can be opened
+            from sr.device import resolve_device
+
+            resolve_device(name)
 
 
 def _read_secret(name: str, file: Path | None) -> str | None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from sr.errors import ModelFileError
 from sr.models.bundled import BUNDLED, DEFAULT, BundledModel
@@ -14,6 +15,7 @@ SECONDS_PER_MEGAPIXEL = {
     "compact_real_x4": 0.36,
     "compact_x2": 1.31,
 }
+SAMPLES = Path(__file__).parent / "samples"  # made by benchmarks/model_samples.py
 _LICENSE = re.compile(r"^\| license \| (.*?)[,;|]", re.MULTILINE)
 
 
@@ -31,6 +33,12 @@ class ModelCard:
     """For videos only."""
     seconds_per_megapixel: float | None
     """Of the result, on two CPU cores; None where it was not measured."""
+
+    @property
+    def sample(self) -> Path | None:
+        """An image of a part before and after; None where there is none."""
+        file = SAMPLES / f"{self.name}.webp"
+        return file if file.is_file() else None
 
     @property
     def label(self) -> str:

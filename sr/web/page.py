@@ -5,6 +5,7 @@ import gradio as gr
 from sr.web.application import Application
 from sr.web.folders_tab import FoldersTab
 from sr.web.images_tab import ImagesTab
+from sr.web.named_endpoints import add_named_endpoints
 from sr.web.training_tab import TrainingTab
 
 FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
@@ -19,6 +20,7 @@ progress {width: 100%; height: 14px; accent-color: #1d4ed8}
 .sr-results {list-style: none; padding: 0}
 .sr-results li {padding: 4px 0; overflow-wrap: anywhere}
 .sr-results a, .sr-results a:visited {color: #1d4ed8; text-decoration: underline}
+.sr-sample img {max-width: 100%; height: auto; border-radius: 4px}
 .sr-log {overflow-x: auto; font-size: 13px; white-space: pre-wrap; overflow-wrap: anywhere}
 .sr-scroll {overflow-x: auto}
 .sr-scroll table {width: 100%; border-collapse: collapse; font-size: 14px}
@@ -27,17 +29,31 @@ progress {width: 100%; height: 14px; accent-color: #1d4ed8}
   vertical-align: top; white-space: nowrap}
 .sr-scroll td:first-child, .sr-scroll td:last-child {white-space: normal; min-width: 9em;
   overflow-wrap: anywhere}
+.sr-scroll td:last-child {min-width: 18em}
 button[role=tab][aria-selected=true] {color: #1d4ed8 !important}
 .dark button[role=tab][aria-selected=true] {color: #93c5fd !important}
 .dark .sr-error {color: #ffd9d9; background: #4a1010}
 .dark .sr-note {color: #ffecb3; background: #3b2f00}
 .dark .sr-results a, .dark .sr-results a:visited {color: #93c5fd}
+.or, .min_value, .max_value {color: #52525b !important}
+.dark .or, .dark .min_value, .dark .max_value {color: #d4d4d8 !important}
 :focus-visible {outline: 3px solid #1d4ed8 !important; outline-offset: 2px}
 """
 
-# Files from the clipboard go where dropped ones do.
-PASTE = """
+# Files from the clipboard go where dropped ones do. Gradio's button to choose more files has the
+# name of a text that it lacks, and holds the button that does it, which it passes no key to.
+SCRIPT = """
 <script>
+new MutationObserver(() => {
+  for (const button of document.querySelectorAll("button[aria-label='common.upload']")) {
+    button.ariaLabel = button.title = "Choose other files";
+    const inner = button.querySelector("button");
+    inner.inert = true;
+    button.addEventListener("click", (event) => {
+      if (!inner.contains(event.target)) inner.click();
+    });
+  }
+}).observe(document, {childList: true, subtree: true});
 document.addEventListener("paste", (event) => {
   const files = Array.from((event.clipboardData || {}).files || []);
   const input = document.querySelector("#sr-files input[type=file]");
@@ -80,6 +96,7 @@ def make_page(application: Application) -> gr.Blocks:
             folders_tab = FoldersTab(application)
         with gr.Tab("Training"):
             training_tab = TrainingTab(application)
+        add_named_endpoints(application)
         folders_tab.connect_page(page)
         training_tab.connect_page(page)
     return page

@@ -13,12 +13,17 @@ import pyvips
 
 from sr.inference.options import OutputOptions
 from sr.inference.output_size import choose_size
+from sr.io.atomic_write import atomic_write
 from sr.io.image_formats import ImageError
 from sr.io.image_load import convert_errors
 from sr.io.image_reader import open_image
 
 MAX_SIDE = 1600  # of what goes to the browser
 CROP_SIDE = 224  # LR pixels: about a megapixel at x4, a second or less on two cores
+MIN_CROP_SIDE, MAX_CROP_SIDE = 32, 512  # about four megapixels at x4
+
+Box = tuple[int, int, int, int]
+"""A part of an image: left, top, width and height in its pixels."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +66,24 @@ def save_crop(
     output: OutputOptions,
     scale: int,
     *,
-    center: tuple[float, float] = (0.5, 0.5),
+    box: Box | None = None,
     max_pixels: int,
 ) -> Crop:
-    """Save the crop around `center` (row, column; 0 to 1) as a PNG, and say how large it becomes.
+    """Save a crop as a PNG, and say how large it becomes.
 
+    box: None for one in the middle; else moved into the image, and at most `MAX_CROP_SIDE` long.
     scale: of the model. Raises ImageError, and TargetError as a run does.
     """
     with open_image(source, max_pixels=max_pixels, frames="each") as image:
         header = image.header
-        rows = _choose_range(header.height, center[0])
-        columns = _choose_range(header.width, center[1])
+        left, top, width, height = box or (
+            (header.width - CROP_SIDE) // 2,
+            (header.height - CROP_SIDE) // 2,
+            CROP_SIDE,
+            CROP_SIDE,
+        )
+        rows = _choose_range(header.height, top, height)
+        columns = _choose_range(header.width, left, width)
         pixels = image.read(rows, columns)
     height, width = choose_size(output, header.height, header.width, scale)
     size = (
@@ -82,9 +94,9 @@ def save_crop(
     return Crop(target, size)
 
 
-def _choose_range(length: int, center: float) -> slice:
-    side = min(CROP_SIDE, length)
-    start = min(max(round(center * length - side / 2), 0), length - side)
+def _choose_range(length: int, start: int, side: int) -> slice:
+    side = min(max(side, MIN_CROP_SIDE), MAX_CROP_SIDE, length)
+    start = min(max(start, 0), length - side)
     return slice(start, start + side)
 
 
@@ -106,19 +118,24 @@ def _to_vips(pixels: npt.NDArray[Any]) -> pyvips.Image:
 
 
 def _write(image: pyvips.Image, target: Path) -> None:
+    """Write .webp or .png; a page that reads the file meanwhile gets the old one."""
     try:
-        if target.suffix == ".webp":
-            image.webpsave(str(target), Q=92)
-        else:
-            image.pngsave(str(target), compression=1)
+        with atomic_write(target) as file:
+            if target.suffix == ".webp":
+                image.webpsave(str(file), Q=92)
+            else:
+                image.pngsave(str(file), compression=1)
     except pyvips.Error as error:
         raise ImageError(f"{target}: cannot be written ({error})") from error
 
 
-def split_frame(preview: Path, folder: Path) -> tuple[Path, Path]:
-    """Save both halves of a preview of `infer.py --preview`, bounded; return the files."""
-    files = folder / f"{preview.stem}_before.webp", folder / f"{preview.stem}_after.webp"
-    if not files[1].exists():
+def split_frame(preview: Path, target: Path) -> tuple[Path, Path]:
+    """Save both halves of a preview of `infer.py --preview`, bounded; return the files.
+
+    target: one name for the two; if they are there already they stay.
+    """
+    files = target.with_stem(f"{target.stem}_before"), target.with_stem(f"{target.stem}_after")
+    if not all(file.exists() for file in files):
         from sr.inference.video.previews import GAP  # and torch, which the page starts without
 
         image = pyvips.Image.new_from_file(str(preview), memory=True)

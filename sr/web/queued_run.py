@@ -1,5 +1,6 @@
 """A run of the queue: what is asked for, and what its events have said so far."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -55,13 +56,13 @@ class QueuedRun:
     """Warnings, such as of metadata that a format cannot hold."""
     error: str | None = None
     """Why nothing could be done; of one task see there."""
-    model_name: str = ""
-    megapixels: float = 0.0
     created: float = field(default_factory=time.time)
     started: float | None = None
     seconds: float | None = None
     on_change: Callable[["QueuedRun"], None] | None = None
     """Called in the queue's thread as the state changes or a task ends."""
+    work: Path | None = None
+    """Its folder of uploads and results; goes with the run, and at an end without a result."""
     ended: threading.Event = field(default_factory=threading.Event)
     stop_asked: threading.Event = field(default_factory=threading.Event)
 
@@ -92,6 +93,11 @@ class QueuedRun:
         running = [t for t in list(self.tasks.values()) if t.state == "running"]
         return max(elapsed / self.fraction - elapsed, *(t.seconds_left or 0.0 for t in running), 0)
 
+    def remove_files(self) -> None:
+        """Remove the folder of uploads and results if there is one."""
+        if self.work is not None:
+            shutil.rmtree(self.work, ignore_errors=True)
+
     def list_errors(self) -> list[str]:
         """Return what went wrong, in the words of the command line."""
         errors = [] if self.error is None else [self.error]
@@ -109,8 +115,7 @@ class Listener:
         run = self._run
         match event:
             case "start":
-                run.num_tasks, run.megapixels = fields["pictures"], fields["megapixels"]
-                run.model_name = fields["model"]
+                run.num_tasks = fields["pictures"]
             case "warning":
                 run.notes.append(fields["message"])
             case "progress":

@@ -75,10 +75,7 @@ class RunQueue:
         Raises QueueFullError.
         """
         with self._changed:
-            if len(self._waiting) >= self._max_waiting or self._is_closed:
-                raise QueueFullError(
-                    f"expected at most {self._max_waiting} waiting runs; try again later"
-                )
+            self.refuse_if_full()
             place = len(self._waiting)
             if run.is_urgent:
                 place = sum(each.is_urgent for each in self._waiting)
@@ -88,6 +85,13 @@ class RunQueue:
             self._report(run)  # before the queue's thread does
             self._changed.notify_all()
         return run
+
+    def refuse_if_full(self) -> None:
+        """Raise QueueFullError where no run is taken."""
+        if len(self._waiting) >= self._max_waiting or self._is_closed:
+            raise QueueFullError(
+                f"expected at most {self._max_waiting} waiting runs; try again later"
+            )
 
     def find(self, run_id: str) -> QueuedRun | None:
         """Return the run of an id, if it is remembered."""
@@ -129,7 +133,7 @@ class RunQueue:
     def _forget_oldest(self) -> None:
         ended = [run.id for run in self._runs.values() if run.state in ENDED]
         for run_id in ended[: max(len(self._runs) - _NUM_REMEMBERED, 0)]:
-            del self._runs[run_id]
+            self._runs.pop(run_id).remove_files()
 
     def _work(self) -> None:
         engine: RunEngine
@@ -156,7 +160,8 @@ class RunQueue:
             summary = engine(run.options, Listener(run, self._report))
         except KeyboardInterrupt:
             for task in run.tasks.values():
-                task.state = "stopped" if task.state == "running" else task.state
+                if task.state == "running":
+                    task.state, task.seconds_left = "stopped", None
             self._end(run, "stopped")
         except UserError as error:
             run.error = str(error)
@@ -174,6 +179,8 @@ class RunQueue:
             self.seconds_busy += run.seconds
         run.state = state
         self.num_by_state[state] = self.num_by_state.get(state, 0) + 1
+        if not any(task.output is not None for task in run.tasks.values()):
+            run.remove_files()
         self._report(run)
         run.ended.set()
 

@@ -1,5 +1,6 @@
 """The FastAPI application: the page, the API, downloads, and headers that keep others out."""
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sr.web.application import Application
 from sr.web.http_api import add_api
 from sr.web.limit_body import LimitBody
-from sr.web.page import CSS, PASTE, make_page, make_theme
+from sr.web.model_cards import SAMPLES
+from sr.web.page import CSS, SCRIPT, make_page, make_theme
 
 FORM_BYTES = 100_000  # of a form around a file
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -65,6 +67,13 @@ class RefuseOtherSites:
         await self._app(scope, receive, send)
 
 
+def _send_image(folder: Path, name: str) -> FileResponse:
+    """Send a file of a folder by its bare name; no other path leads anywhere."""
+    if name not in (each.name for each in folder.glob("*.webp")):
+        raise HTTPException(404, "no such image")
+    return FileResponse(folder / name)
+
+
 def make_server(application: Application) -> FastAPI:
     """Make what uvicorn serves; in a running event loop, else gradio makes one."""
     settings = application.settings
@@ -78,11 +87,20 @@ def make_server(application: Application) -> FastAPI:
     @server.get("/results/{run_id}/{number}/{_name}")
     def download(run_id: str, number: int, _name: str) -> FileResponse:
         """Send a result; the id is secret."""
-        run = application.queue.find(run_id)
-        task = None if run is None else run.tasks.get(number)
-        if task is None or task.output is None or not task.output.is_file():
+        file = application.find_result(run_id, number)
+        if file is None:
             raise HTTPException(404, "no such result")
-        return FileResponse(task.output, filename=task.output.name)
+        return FileResponse(file, filename=file.name)
+
+    @server.get("/views/{name}")
+    def show_view(name: str) -> FileResponse:
+        """Send a small copy of an image; its name is secret."""
+        return _send_image(settings.work / "views", name)
+
+    @server.get("/samples/{name}")
+    def show_sample(name: str) -> FileResponse:
+        """Send the sample of a model."""
+        return _send_image(SAMPLES, name)
 
     add_api(server, application)
     page = make_page(application)
@@ -107,6 +125,6 @@ def make_server(application: Application) -> FastAPI:
         mcp_server=False,
         theme=make_theme(),
         css=CSS,
-        head=PASTE,
+        head=SCRIPT,
     )
     return server

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from sr.io.process_lock import locate_lock
 from sr.options.load import load_options
 
 MAX_POINTS = 400  # of a curve
-_TRAIN = "from sr.cli.train import main; main()"
+_TRAIN = _CHECK = "from sr.cli.train import main; main()"
 _CHECK_SECONDS = 600
 
 
@@ -114,7 +114,8 @@ def find_trainer(runs: Path, name: str) -> psutil.Process | None:
         process = psutil.Process(int(owner["process"]))
         started = datetime.fromisoformat(owner["started"]).timestamp()
         is_same = abs(process.create_time() - started) < 2  # else its id is another's by now
-        return process if is_same and process.pid != os.getpid() else None
+        has_ended = process.status() == psutil.STATUS_ZOMBIE  # only its parent does not know yet
+        return process if is_same and not has_ended and process.pid != os.getpid() else None
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
 
@@ -151,13 +152,14 @@ class TrainingStarter:
         """logs: folder for what the programs print."""
         self._logs = logs
         self._accepted: set[tuple[Path, int]] = set()
+        self._programs: list[tuple[Path, Path, subprocess.Popen[bytes]]] = []
 
     def check(self, file: Path) -> str:
         """Do `train.py --check`; return what it prints. Raises UserError where it refuses."""
         modified = file.stat().st_mtime_ns if file.is_file() else 0  # before the check, not after
         load_options(file, [])  # at once, and with the same messages
         done = subprocess.run(
-            self._make_command(file, "--check"),
+            [sys.executable, "-c", _CHECK, "-opt", str(file), "--check"],
             capture_output=True,
             text=True,
             check=False,
@@ -179,14 +181,22 @@ class TrainingStarter:
         self._logs.mkdir(parents=True, exist_ok=True)
         path = self._logs / f"{file.stem}.log"
         with path.open("ab") as output:
-            subprocess.Popen(
-                self._make_command(file),
+            program = subprocess.Popen(
+                [sys.executable, "-c", _TRAIN, "-opt", str(file)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
+        self._programs.append((file, path, program))
         return str(path)
 
-    def _make_command(self, file: Path, *more: str) -> Sequence[str]:
-        return [sys.executable, "-c", _TRAIN, "-opt", str(file), *more]
+    def list_failed(self) -> list[str]:
+        """Say once of each program that has ended since with an error where its output is."""
+        ended = [each for each in self._programs if each[2].poll() is not None]
+        self._programs = [each for each in self._programs if each not in ended]
+        return [
+            f"{file}: ended with exit code {program.returncode}; see {path}"
+            for file, path, program in ended
+            if program.returncode
+        ]

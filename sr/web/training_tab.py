@@ -10,6 +10,7 @@ import gradio as gr
 import pandas
 
 from sr.errors import UserError
+from sr.io.atomic_write import atomic_write
 from sr.web.application import Application
 from sr.web.html import format_seconds, show_error, show_log
 from sr.web.training_runs import (
@@ -21,6 +22,7 @@ from sr.web.training_runs import (
     read_validation_image,
     stop_training,
 )
+from sr.web.work_folders import make_view_path
 
 Updates = dict[Any, Any]
 _COLUMNS = ["step", "name", "value"]
@@ -76,9 +78,9 @@ class TrainingTab:
         plots = [self.losses, self.scores, self.monitor]
         outputs = [self.status, *plots, self.image, self.lines]
         self.show.click(self._list_runs, None, [self.chosen], **quick).then(
-            self._show, [self.chosen], outputs, **quick
+            self._show, [self.chosen], [*outputs, self.message], **quick
         )
-        self.chosen.input(self._show, [self.chosen], outputs, **quick)
+        self.chosen.input(self._show, [self.chosen], [*outputs, self.message], **quick)
         self.stop.click(self._stop, [self.chosen], [self.status], **quick)
         self.check.click(self._check, [self.file], [self.message], api_visibility="private")
         self.start.click(self._start, [self.file], [self.message], **quick)
@@ -87,10 +89,12 @@ class TrainingTab:
         return gr.update(choices=list_training_runs(self._runs))
 
     def _show(self, name: str | None) -> Updates:
+        failed = self._starter.list_failed()
+        updates = {self.message: "".join(map(show_error, failed))} if failed else {}
         try:
             log = read_training_log(self._runs, name or "")
         except UserError as error:
-            return {self.status: show_error(str(error))}
+            return {**updates, self.status: show_error(str(error))}
         terms, scores = log.select_curves("loss_"), log.select_scores()
         monitor = log.select_curves("health_")
         return {
@@ -100,6 +104,7 @@ class TrainingTab:
             self.monitor: _fill_plot(monitor),
             self.image: self._show_image(log.name),
             self.lines: show_log(log.warnings[-5:], log.progress[-5:]),
+            **updates,
         }
 
     def _describe(self, log: TrainingLog) -> str:
@@ -118,10 +123,10 @@ class TrainingTab:
         content = read_validation_image(self._runs, name)
         if content is None:
             return gr.update(visible=False, value=None)
-        file = self._app.settings.work / f"validation-{name}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        return gr.update(visible=True, value=str(file))
+        target = make_view_path(self._app.settings, self._runs / name / "log.jsonl", ".png")
+        with atomic_write(target) as file:
+            file.write_bytes(content)
+        return gr.update(visible=True, value=str(target))
 
     def _stop(self, name: str | None) -> str:
         try:

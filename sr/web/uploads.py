@@ -1,11 +1,7 @@
 """Files that a browser or a program has sent: refused where they are too large or no images."""
 
 import re
-import shutil
-import tempfile
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from sr.errors import UserError
@@ -16,7 +12,6 @@ from sr.io.image_formats import EXPECTED, READABLE_SUFFIXES, ImageError
 from sr.io.image_reader import Header, open_image
 from sr.web.settings import Settings
 
-_KEPT_FOR = 24 * 3600.0  # seconds
 _UNSAFE = re.compile(r"[^\w.\- ()]+")
 
 
@@ -33,9 +28,7 @@ def check_upload(file: Path, name: str, settings: Settings) -> Header:
 
     Raises TooLargeError, NotAnImageError, and ImageError for an image that is damaged.
     """
-    size = file.stat().st_size
-    if size > settings.max_upload:
-        raise TooLargeError(f"{name}: expected at most {settings.max_upload:,} bytes, got {size:,}")
+    check_size(file, name, settings)
     if file.suffix.lower() not in READABLE_SUFFIXES:
         raise NotAnImageError(f"{name}: {EXPECTED}, got {file.suffix or 'a name without suffix'}")
     try:
@@ -55,6 +48,13 @@ def check_upload(file: Path, name: str, settings: Settings) -> Header:
     return header
 
 
+def check_size(file: Path, name: str, settings: Settings) -> None:
+    """Raise TooLargeError for a file of too many bytes."""
+    size = file.stat().st_size
+    if size > settings.max_upload:
+        raise TooLargeError(f"{name}: expected at most {settings.max_upload:,} bytes, got {size:,}")
+
+
 def check_result(
     header: Header, output: OutputOptions, scale: int, name: str, settings: Settings
 ) -> tuple[int, int]:
@@ -66,16 +66,6 @@ def check_result(
             f" {width}x{height}"
         )
     return height, width
-
-
-def make_work_folder(settings: Settings) -> Path:
-    """Make a folder for one run, and remove those of yesterday."""
-    settings.work.mkdir(parents=True, exist_ok=True)
-    for old in settings.work.glob("run-*"):
-        with suppress(FileNotFoundError):  # of a run that has just ended
-            if time.time() - old.stat().st_mtime > _KEPT_FOR:
-                shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix="run-", dir=settings.work))
 
 
 def _has_known_start(file: Path) -> bool:

@@ -12,7 +12,6 @@ from sr.models.bundled import (
     WEIGHTS,
     BundledModel,
     choose_default_model,
-    resolve_model,
 )
 from sr.models.describe import count_computing_weights
 from sr.models.load import load_generator
@@ -52,58 +51,6 @@ def test_the_defaults_are_for_images_and_by_the_enlargement() -> None:
         == SMALL_DEFAULT
         == "compact_x2"
     )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_names_are_found_with_and_without_the_suffix(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    file = WEIGHTS / f"{name}.safetensors"
-    assert resolve_model(name) == resolve_model(Path(name)) == file
-    assert resolve_model(f"{name}.safetensors") == file
-
-
-def test_a_path_is_taken_as_it_is(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(model.parent)
-    assert resolve_model(model) == resolve_model(str(model)) == model
-    assert resolve_model(f"./{model.name}") == Path(model.name)
-    assert resolve_model(choose_default_model()) == choose_default_model()
-
-
-def test_a_file_goes_before_a_name_and_a_folder_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("compact_x4").mkdir()
-    Path("rbpn_small_x4").touch()
-    assert resolve_model("compact_x4") == WEIGHTS / "compact_x4.safetensors"
-    assert resolve_model("rbpn_small_x4") == Path("rbpn_small_x4")
-    assert resolve_model("rbpn_small_x4.safetensors").parent == WEIGHTS
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("./span_x4", r"^\./span_x4: no such model file, did you mean span_x4\?"),
-        ("other/span_x4.safetensors", r"no such model file, did you mean span_x4\?"),
-        ("Span-X4", r"did you mean span_x4\?"),
-        ("compct_x2.pth", r"did you mean compact_x2( or \w+)?\?"),
-        ("rbpn", r"did you mean rbpn_small_x4\?"),
-        ("RealESRGAN_x4plus.pth", r"no such model file\. Bundled models: span_x4, compact_x4, "),
-        ("", r"^'': a folder; expected a model file\. Bundled models: "),
-        (".", r"^\.: a folder; expected a model file"),
-        ("span_x4/", r"^span_x4/: no such model file, did you mean span_x4\?"),
-        ("x" * 300, r"^x+: no such model file"),
-        ("a\0b", "no such model file"),
-    ],
-)
-def test_other_names_are_refused_with_what_there_is(
-    given: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelFileError, match=message):
-        resolve_model(given)
 
 
 def test_a_bundled_file_that_is_missing_or_cut_off_is_reported(

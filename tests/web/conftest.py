@@ -59,6 +59,7 @@ class SlowEngine:
 
     def __init__(self) -> None:
         self.is_free = False
+        self.num_done = 1
         self.done: list[Path] = []
 
     def __call__(self, options: InferOptions, emit: Emit) -> RunSummary:
@@ -70,7 +71,8 @@ class SlowEngine:
             emit("progress", tile=tile, tiles=100, **about)
             time.sleep(0.005)
         self.done.append(options.inputs[0])
-        emit("item_done", output=options.output.path, skipped=False, seconds=1.0, **about)
+        for _ in range(self.num_done):
+            emit("item_done", output=options.output.path, skipped=False, seconds=1.0, **about)
         return RunSummary([Task(options.inputs[0], options.output.path)])
 
 

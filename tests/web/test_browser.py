@@ -18,6 +18,7 @@ from sr.io.rgb8 import write_rgb8
 
 pytest.importorskip("gradio")
 playwright = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium"),
@@ -40,11 +41,11 @@ class Server:
     def start(self) -> None:
         environment = {
             **os.environ,
-            "XDG_CACHE_HOME": str(self.folder / "cache"),
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(self._repository),
         }
         arguments = ["--port", "0", "--folder", str(self.folder), "--device", "cpu"]
+        arguments += ["--state", str(self.folder / "state")]
         self._program = subprocess.Popen(
             [sys.executable, "-c", SERVE, *arguments, "--runs", str(self.folder / "runs")],
             stderr=subprocess.PIPE,
@@ -127,6 +128,63 @@ def test_every_input_has_a_name_and_the_tabs_are_reached_by_key(page: Any) -> No
     assert page.get_by_role("tab", selected=True).inner_text() == "Folders and videos"
 
 
+def find_violations(page: Any) -> list[str]:
+    """Return what axe-core finds against WCAG and its own best practices."""
+    found = axe.Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
+
+
+def test_axe_finds_nothing_on_any_tab(page: Any, server: Server) -> None:
+    page.wait_for_selector("p.loading", state="detached")
+    drop(page, server.folder / "in" / "photo.png")
+    page.wait_for_selector("#sr-shown img")
+    page.wait_for_selector("[aria-label='Choose other files']")
+    assert find_violations(page) == []
+    for name, element in (("Folders and videos", "#sr-start"), ("Training", "#sr-training-show")):
+        page.get_by_role("tab", name=name).click()
+        page.wait_for_selector(element)
+        assert find_violations(page) == []
+
+
+def test_the_part_to_preview_is_dragged_and_moved_by_keys(page: Any, server: Server) -> None:
+    drop(page, server.folder / "in" / "photo.png")
+    page.wait_for_selector("#sr-shown img")
+    choose_fast_model(page)
+    image = page.locator("#sr-shown .area img").bounding_box()
+    box = page.locator("#sr-shown .box")
+    assert box.bounding_box()["width"] == pytest.approx(image["width"], abs=1)  # all of it
+    page.mouse.move(image["x"] + 2, image["y"] + 2)
+    slider = page.get_by_role("slider", name="Size")
+    slider.focus()
+    page.keyboard.press("Home")
+    assert box.bounding_box()["width"] == pytest.approx(0.4 * image["width"], abs=1)
+    left = page.get_by_role("slider", name="From left")
+    left.focus()
+    page.keyboard.press("End")
+    end = box.bounding_box()
+    assert end["x"] + end["width"] == pytest.approx(image["x"] + image["width"], abs=1)
+
+    page.mouse.move(end["x"] + 5, end["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(image["x"] + 5, end["y"] + 5, steps=4)
+    page.mouse.up()  # which previews that part
+    page.wait_for_selector("#sr-slider img")
+    assert box.bounding_box()["x"] == pytest.approx(image["x"], abs=1)
+
+
+def test_an_upload_is_kept_upscaled_and_downloaded(page: Any, server: Server) -> None:
+    page.get_by_role("tab", name="Folders and videos").click()
+    page.set_input_files("#sr-uploads input[type=file]", str(server.folder / "in" / "photo.png"))
+    kept = server.folder / "uploads" / "photo.png"
+    page.wait_for_function(
+        "(path) => document.querySelector('#sr-inputs textarea').value === path", arg=str(kept)
+    )
+    page.click("#sr-start")
+    with page.expect_download() as download:
+        page.click("#sr-tasks a")
+    assert download.value.suggested_filename == "photo_x4.png"
+
+
 def test_an_image_is_previewed_upscaled_and_downloaded(page: Any, server: Server) -> None:
     drop(page, server.folder / "in" / "photo.png")
     page.wait_for_selector("#sr-shown img")
@@ -149,7 +207,7 @@ def test_the_slider_moves(page: Any, server: Server) -> None:
     drop(page, server.folder / "in" / "photo.png")
     page.wait_for_selector("#sr-shown img")
     choose_fast_model(page)
-    page.click("#sr-shown img")  # which previews that place
+    page.click("#sr-shown .area")  # which previews that place
     page.wait_for_selector("#sr-slider img")
     handle = page.locator("#sr-slider [role=slider], #sr-slider .outer").first
     before = handle.bounding_box()

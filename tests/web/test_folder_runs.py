@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +12,10 @@ from sr.errors import UserError
 from sr.web.application import Application, make_application
 from sr.web.engine import Engine
 from sr.web.folder_runs import FolderRequest, FolderRuns
-from sr.web.folders import FolderError
+from sr.web.folders import AllowedFolders, FolderError
 from sr.web.form import Choices
 from sr.web.html import show_runs, show_tasks
-from sr.web.queued_run import QueuedRun
+from sr.web.queued_run import QueuedRun, TaskView
 from sr.web.run_queue import RunQueue
 from sr.web.settings import Settings
 
@@ -123,11 +125,61 @@ def test_missing_inputs_are_refused_and_leave_nothing(
     assert not list(settings.state.glob("*.json"))
 
 
+def test_the_file_of_a_run_is_written_at_changes_of_state_and_intervals_only(
+    settings: Settings, slow_queue: RunQueue, slow: Any, finish: Finish, monkeypatch: Any
+) -> None:
+    (settings.folders.folders[0] / "a.png").write_bytes(b"")
+    runs = FolderRuns(slow_queue, settings)
+    saved: list[str] = []
+    monkeypatch.setattr(runs, "_save", lambda run: saved.append(run.state))
+    slow.is_free, slow.num_done = True, 200
+    assert finish(runs.start(ask("a.png"))).state == "done"
+    assert saved[0] == "waiting"
+    assert saved[-1] == "done"
+    assert len(saved) < 20
+
+
 def test_files_that_are_no_runs_are_left_out(settings: Settings, slow_queue: RunQueue) -> None:
     settings.state.mkdir()
     for name, text in (("a", "{}"), ("b", "["), ("c", '{"arguments": ["--nonsense"]}')):
         (settings.state / f"run-{name}.json").write_text(text)
     assert FolderRuns(slow_queue, settings).runs == []
+
+
+def test_results_of_earlier_servers_are_found_in_the_allowed_folders_only(
+    settings: Settings, slow: Any, finish: Finish, tmp_path: Path
+) -> None:
+    (settings.folders.folders[0] / "a.png").write_bytes(b"")
+    slow.is_free = True
+    first = make_application(settings, lambda: slow)
+    first.queue.start()
+    run = finish(first.folder_runs.start(ask("a.png", output="b.png")))
+    first.queue.close()
+    result = settings.folders.folders[0] / "b.png"
+    second = make_application(settings, lambda: slow)
+    assert second.find_result(run.id, 1) is None
+    result.write_bytes(b"")
+    assert second.find_result(run.id, 1) == result
+    assert second.find_result(run.id, 2) is None
+    (tmp_path / "elsewhere").mkdir()
+    third = make_application(
+        replace(settings, folders=AllowedFolders([tmp_path / "elsewhere"])), lambda: slow
+    )
+    assert third.find_result(run.id, 1) is None
+
+
+def test_of_many_files_the_latest_and_those_that_failed_are_shown(
+    settings: Settings, slow_queue: RunQueue
+) -> None:
+    (settings.folders.folders[0] / "a.png").write_bytes(b"")
+    run = FolderRuns(slow_queue, settings).start(ask("a.png"))
+    run.tasks = {n: TaskView(Path(f"image_{n}.png"), "done") for n in range(1, 1001)}
+    run.tasks[7].state = "failed"
+    table = show_tasks(run)
+    assert table.count("<tr>") == 102
+    assert "image_7.png" in table
+    assert "image_1000.png" in table
+    assert "899 earlier ones are not shown." in table
 
 
 def test_what_users_write_is_escaped(settings: Settings, slow_queue: RunQueue) -> None:

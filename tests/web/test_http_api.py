@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from helpers.images import encode_image, encode_png, noise
 from PIL import Image
@@ -24,7 +23,7 @@ from starlette.testclient import TestClient
 from sr.web.application import Application, make_application
 from sr.web.engine import Engine
 from sr.web.form import parse_choices
-from sr.web.http_api import _wait
+from sr.web.http_api import RequestCounts, _wait
 from sr.web.image_runs import Upload, start_images
 from sr.web.server import make_server
 from sr.web.settings import Settings
@@ -210,6 +209,31 @@ def test_a_full_queue_is_an_answer(
         assert {first.result().status_code, second.result().status_code} == {503}
 
 
+def test_files_that_are_received_at_a_time_are_bounded(
+    settings: Settings, slow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = RequestCounts(1)
+    monkeypatch.setattr("sr.web.http_api.RequestCounts", lambda _: counts)
+    client = open_client(make_application(settings, lambda: slow))
+    with counts.count_one():
+        assert post(client, GOOD).status_code == 429
+    assert client.post("/v1/images").status_code == 415
+
+
+def test_a_form_that_does_not_end_is_given_up(
+    settings: Settings, slow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait_long(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("sr.web.http_api._FORM_SECONDS", 0.01)
+    monkeypatch.setattr("starlette.requests.Request._get_form", wait_long)
+    client = open_client(make_application(settings, lambda: slow))
+    answer = post(client, GOOD)
+    assert answer.status_code == 408
+    assert "expected a form within" in answer.json()["error"]
+
+
 def test_a_run_whose_client_has_gone_is_stopped(settings: Settings, slow: Any, image: Path) -> None:
     class Gone:
         async def is_disconnected(self) -> bool:
@@ -257,27 +281,3 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'self'")
     assert "http" not in policy
-
-
-@pytest.mark.slow
-def test_fifty_clients_get_their_own_results_and_memory_stays(
-    client: TestClient, shared: Application
-) -> None:
-    def send(number: int) -> bool:
-        pixels = np.full((4, 4 + number % 7, 3), 5 * number, np.uint8)
-        answer = post(client, encode_png(pixels), f"{number}.png")
-        assert answer.status_code == 200, answer.text
-        with Image.open(io.BytesIO(answer.content)) as image:
-            result = np.asarray(image.convert("RGB"), np.float64)
-        right_size = result.shape == (16, 4 * pixels.shape[1], 3)
-        name = f'filename="{number}_x4.png"' in answer.headers["content-disposition"]
-        return right_size and name and abs(result[4:-4, 4:-4].mean() - 5 * number) < 12
-
-    def send_all() -> int:
-        with ThreadPoolExecutor(50) as threads:
-            assert all(threads.map(send, range(50)))
-        return int(psutil.Process().memory_info().rss)
-
-    before = send_all()
-    assert send_all() - before < 50e6
-    assert not list(shared.settings.work.glob("run-*"))

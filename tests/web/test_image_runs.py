@@ -14,7 +14,7 @@ from sr.io.rgb8 import write_rgb8
 from sr.web.application import Application
 from sr.web.form import Choices
 from sr.web.image_runs import Upload, show_command, start_images, start_preview
-from sr.web.previews import CROP_SIDE, save_pair, save_preview, split_frame
+from sr.web.previews import save_pair, save_preview, split_frame
 from sr.web.queued_run import QueuedRun
 from sr.web.settings import Settings
 from sr.web.uploads import NotAnImageError, TooLargeError, check_upload, choose_name
@@ -68,14 +68,16 @@ def test_a_preview_is_the_crop_of_the_whole_result(
     write_rgb8(source, noise(120, 300, 3))
     upload, choices = Upload(source, "photo.png"), Choices(FAST, long_side=600)
     run = finish(
-        start_preview(upload, choices, (0.5, 1.0), "me", application.queue, application.settings)
+        start_preview(
+            upload, choices, (250, 20, 100, 40), "me", application.queue, application.settings
+        )
     )
     output = run.tasks[1].output
     assert output is not None
     assert run.is_urgent
-    assert run.tasks[1].size == (2 * CROP_SIDE, 240)
+    assert run.tasks[1].size == (200, 80)
     with Image.open(run.tasks[1].source) as crop, Image.open(source) as whole:
-        right = np.asarray(whole)[:, -CROP_SIDE:]
+        right = np.asarray(whole)[20:60, 200:]
         assert np.array_equal(np.asarray(crop), right)
 
 
@@ -125,6 +127,22 @@ def test_one_that_fails_in_the_run_does_not_keep_the_others(
     assert "damaged.png: expected an image" in run.list_errors()[0]
 
 
+def test_a_preview_that_cannot_be_leaves_no_files(
+    application: Application, tmp_path: Path, finish: Finish
+) -> None:
+    content = bytearray(encode_png(noise(40, 40, 3)))
+    content[600:900] = bytes(300)
+    (tmp_path / "damaged.png").write_bytes(content)
+    upload = Upload(tmp_path / "damaged.png", "damaged.png")
+    queue, settings = application.queue, application.settings
+    with pytest.raises(ImageError):
+        start_preview(upload, Choices(FAST), None, "me", queue, settings)
+    assert not list(settings.work.glob("run-*"))
+    run = start(application, Choices(FAST), tmp_path / "damaged.png")
+    assert finish(run).state == "failed"
+    assert not list(settings.work.glob("run-*"))
+
+
 def test_an_animation_is_refused(application: Application, tmp_path: Path) -> None:
     frames = [Image.fromarray(noise(6, 6, 3)) for _ in range(2)]
     file = io.BytesIO()
@@ -171,7 +189,7 @@ def test_a_frame_of_a_video_is_split_into_before_and_after(tmp_path: Path) -> No
     pixels = np.zeros((10, 44, 3), np.uint8)
     pixels[:, 24:] = 255
     write_rgb8(tmp_path / "frame.png", pixels)
-    before, after = split_frame(tmp_path / "frame.png", tmp_path)
+    before, after = split_frame(tmp_path / "frame.png", tmp_path / "view.webp")
     with Image.open(before) as left, Image.open(after) as right:
         assert left.size == right.size == (20, 10)
         assert np.asarray(left).max() < 10

@@ -2,12 +2,19 @@
 
 import asyncio
 import logging
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
 from sr.web.main import _is_fault, main
+from sr.web.work_folders import hold_server_folders
+
+
+@pytest.fixture(autouse=True)
+def _cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def fail(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -39,6 +46,24 @@ def test_a_port_in_use_and_a_missing_folder_are_errors(
         port = taken.getsockname()[1]
         assert "cannot be listened on" in fail(capsys, "--port", str(port))
     assert "expected a folder" in fail(capsys, "--folder", str(tmp_path / "none"))
+
+
+def test_a_device_that_is_not_there_is_an_error_before_anything_is_served(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "device: expected auto, cpu" in fail(capsys, "--device", "gpu")
+    assert "CUDA device(s), got 'cuda:99'" in fail(capsys, "--device", "cpu,cuda:99")
+
+
+def test_a_second_server_with_the_same_list_of_runs_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with hold_server_folders(tmp_path / "cache" / "sr" / "web"):
+        error = fail(capsys)
+        assert f"got process {os.getpid()}" in error
+        assert "--state FOLDER" in error
+        with hold_server_folders(tmp_path / "other"):
+            pass
 
 
 def test_help_is_quick_and_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:

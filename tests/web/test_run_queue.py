@@ -50,10 +50,13 @@ def test_a_run_is_stopped_at_its_next_tile_and_a_waiting_one_at_once(
     runs = [slow_queue.submit(make_run()) for _ in range(2)]
     other = slow_queue.submit(make_run(owner="other"))
     wait_for(lambda: runs[0].fraction > 0)
+    runs[0].tasks[1].seconds_left = 9.0
     slow_queue.stop_all("me")
     assert runs[1].state == "stopped"
     assert finish(runs[0]).state == "stopped"
-    assert runs[0].tasks[1].state == "stopped"
+    (task,) = runs[0].tasks.values()
+    assert task.state == "stopped"
+    assert task.seconds_left is None
     slow.is_free = True
     assert finish(other).state == "done"
 
@@ -103,6 +106,19 @@ def test_a_list_that_cannot_be_saved_does_not_end_the_queue(finish: Finish, slow
     assert finish(queue.submit(run)).state == "done"
     assert "No space left" in run.notes[0]
     queue.close()
+
+
+def test_the_files_of_forgotten_runs_are_removed(
+    tmp_path: Path, slow_queue: RunQueue, slow: Any, finish: Finish, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("sr.web.run_queue._NUM_REMEMBERED", 1)
+    slow.is_free = True
+    runs = [make_run() for _ in range(3)]
+    for number, run in enumerate(runs):
+        run.work = tmp_path / str(number)
+        run.work.mkdir()
+        finish(slow_queue.submit(run))
+    assert [run.work.exists() for run in runs if run.work] == [False, False, True]
 
 
 def test_an_engine_that_cannot_be_made_is_the_error_of_each_run(finish: Finish) -> None:

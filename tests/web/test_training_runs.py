@@ -1,11 +1,13 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from sr.errors import UserError
@@ -91,6 +93,21 @@ def test_only_the_process_that_holds_the_lock_is_stopped(tmp_path: Path) -> None
         assert program.wait(30) == 7
 
 
+def test_a_trainer_that_was_killed_and_not_waited_for_is_gone(
+    tmp_path: Path, wait_for: Wait
+) -> None:
+    write_log(tmp_path, {"event": "start", "step": 0})
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "mine")], stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"held\n"
+        assert find_trainer(tmp_path, "mine") is not None
+        os.kill(program.pid, signal.SIGKILL)
+        wait_for(lambda: find_trainer(tmp_path, "mine") is None)
+        assert psutil.Process(program.pid).status() == psutil.STATUS_ZOMBIE
+
+
 def test_a_process_of_a_reused_id_or_another_host_is_not_taken(tmp_path: Path) -> None:
     import socket
 
@@ -111,3 +128,25 @@ def test_training_starts_only_from_files_that_were_checked(tmp_path: Path) -> No
     with pytest.raises(UserError, match="check it first"):
         starter.start(file)
     assert not (tmp_path / "logs").exists()
+
+
+def test_training_that_ends_with_an_error_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_for: Wait
+) -> None:
+    monkeypatch.setattr("sr.web.training_runs._TRAIN", "print('why'); raise SystemExit(2)")
+    monkeypatch.setattr("sr.web.training_runs._CHECK", "")
+    monkeypatch.setattr("sr.web.training_runs.load_options", lambda *_: None)
+    starter, file = TrainingStarter(tmp_path / "logs"), tmp_path / "a.yml"
+    file.write_text("")
+    starter.check(file)
+    log = starter.start(file)
+    failed: list[str] = []
+
+    def look() -> bool:
+        failed.extend(starter.list_failed())
+        return bool(failed)
+
+    wait_for(look)
+    assert failed == [f"{file}: ended with exit code 2; see {log}"]
+    assert Path(log).read_text() == "why\n"
+    assert starter.list_failed() == []

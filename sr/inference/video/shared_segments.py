@@ -163,6 +163,8 @@ class SharedSegments:
 
     def reject_damaged(self) -> list[Path]:
         """Forget segments whose files are not as they were written; return those files."""
+        self.complete.clear()  # others may have computed some again
+        self.refresh()
         damaged = []
         for segment, path in zip(self.segments, self.paths, strict=True):
             with suppress(OSError):

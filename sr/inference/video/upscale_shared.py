@@ -63,16 +63,13 @@ class SharedVideo:
                 return self._make_fields()
         try:
             is_done = self._advance(self._segments, emit)
-        except (OSError, VideoError) as error:
-            if not self._folder.is_dir():
-                is_done = self._leave(emit)
-            elif isinstance(error, VideoError):
-                self._report_kept(self._segments, emit)
-                raise
-            else:
-                raise VideoError(f"{self._folder}: {error.strerror}") from error
-        except BaseException:
+        except BaseException as error:
+            is_of_files = isinstance(error, OSError | VideoError)
+            if is_of_files and not self._folder.is_dir():
+                return self._make_fields() if self._leave(emit) else None
             self._report_kept(self._segments, emit)
+            if isinstance(error, OSError):
+                raise VideoError(f"{self._folder}: {error.strerror}") from error
             raise
         return self._make_fields() if is_done else None
 
@@ -109,13 +106,13 @@ class SharedVideo:
             assert self._end is not None
             if segments.list_missing(self._end) or not leases.claim(_MUX):
                 return False
-            damaged = segments.reject_damaged()
-            for path in damaged:
+            for path in segments.reject_damaged():
                 message = "expected the segment as it was written, got another; computed again"
                 emit("warning", message=f"{path}: {message}")
-            if not damaged:
-                self._join(segments, emit)
-            return not damaged
+            if segments.list_missing(self._end):
+                return False
+            self._join(segments, emit)
+            return True
 
     def _find_last(self, segments: SharedSegments, leases: Leases) -> int | None:
         """Return the last frame that nobody computes, as far as the source's end is known."""
@@ -204,6 +201,8 @@ class SharedVideo:
 
     def _report_kept(self, segments: SharedSegments, emit: Emit) -> None:
         """Report the segments that are kept; remove the folder where there is nothing in it."""
+        if not segments.folder.is_dir():
+            return
         if segments.complete:
             emit(
                 "warning",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from helpers.images import write_block_images
 from numpy.typing import NDArray

@@ -2,8 +2,8 @@
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,14 +65,8 @@ def make_whole(source: Path, video: VideoOptions = VIDEO, **more: Any) -> bytes:
 
 def run_at_once(*runs: Callable[[], RunSummary]) -> list[RunSummary]:
     """Run in threads; return how they ended."""
-    ends: list[RunSummary] = []
-    threads = [threading.Thread(target=lambda run=run: ends.append(run())) for run in runs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(ends) == len(runs)
-    return ends
+    with ThreadPoolExecutor(len(runs)) as threads:
+        return [future.result(60) for future in [threads.submit(run) for run in runs]]
 
 
 @contextmanager

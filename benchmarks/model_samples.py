@@ -1,0 +1,59 @@
+"""Make the samples of the page's list of models: a part of a photograph enlarged, and the result.
+
+    python benchmarks/model_samples.py
+
+They go to sr/web/samples, one WebP a bundled model for images. The photograph is "Casa Mila" of
+datasets/samples (CC0-1.0); for the model for degraded photographs it is blurred and saved as JPEG
+before.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from sr import Upscaler
+from sr.models.bundled import BUNDLED
+from sr.web.model_cards import SAMPLES
+
+PHOTOGRAPH = Path(__file__).resolve().parents[1] / "datasets" / "samples" / "casa-mila.png"
+SIDE, GAP = 224, 8  # pixels
+CORNER = (60, 40)  # left and top of the part
+DEGRADED = "compact_real_x4"
+
+
+def main() -> None:
+    """Write all samples."""
+    SAMPLES.mkdir(exist_ok=True)
+    with Image.open(PHOTOGRAPH) as opened:
+        photograph = opened.convert("RGB")
+    for bundled in BUNDLED:
+        if not bundled.read_facts().takes_clips:
+            source = degrade(photograph) if bundled.name == DEGRADED else photograph
+            make_sample(bundled.name, source).save(SAMPLES / f"{bundled.name}.webp", quality=85)
+
+
+def make_sample(name: str, photograph: Image.Image) -> Image.Image:
+    """Return the part, enlarged without a model, and the model's result at its right."""
+    upscaler = Upscaler.load(name, device="cpu")
+    side = SIDE // upscaler.scale
+    box = (*CORNER, CORNER[0] + side, CORNER[1] + side)
+    result = Image.fromarray(np.asarray(upscaler(np.asarray(photograph))))
+    left, top = (upscaler.scale * each for each in CORNER)
+    sheet = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
+    sheet.paste(photograph.crop(box).resize((SIDE, SIDE), Image.Resampling.NEAREST), (0, 0))
+    sheet.paste(result.crop((left, top, left + SIDE, top + SIDE)), (SIDE + GAP, 0))
+    return sheet
+
+
+def degrade(image: Image.Image) -> Image.Image:
+    """Return an image as it comes from the web: a little blurred, JPEG of quality 40."""
+    file = io.BytesIO()
+    image.filter(ImageFilter.GaussianBlur(0.6)).save(file, "JPEG", quality=40)
+    with Image.open(file) as opened:
+        return opened.convert("RGB")
+
+
+if __name__ == "__main__":
+    main()
