@@ -36,7 +36,8 @@ def test_every_flag_reaches_its_field() -> None:
         "--encoder-option x-params=a=1:b= --stream 2 --fps 30000/1001 --start 1:02.5 --end 99f "
         "--damaged stop --temporal-filter --flow dis --preview 3 --precision bf16 -t 0 --halo 4 "
         "--exact --verify-tiles --device cpu,cuda:1 --backend openvino --compile --tta "
-        "--max-pixels 10 --reference hr --lpips torchvision --log run.jsonl --shard 2/3 --shard-by work"
+        "--max-pixels 10 --reference hr --lpips torchvision --log run.jsonl "
+        "--shard 2/3 --shard-by work"
     )
     options = parse(*given.split())
     assert options == InferOptions(
