@@ -128,7 +128,7 @@ def is_file_name(output: Path) -> bool:
     if suffix in VIDEO_SUFFIXES - WRITABLE_CONTAINERS:
         raise UsageError(f"-o {output}: expected .mp4, .mkv or .webm, got {suffix}")
     writable = suffix in WRITABLE_SUFFIXES | WRITABLE_CONTAINERS
-    if output.exists() and not writable:
+    if output.exists() and not (writable or output.is_dir()):  # made a moment ago by another run
         raise UsageError(f"-o {output}: expected a folder, got a file")
     return writable
 

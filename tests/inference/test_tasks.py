@@ -362,3 +362,16 @@ def test_a_model_of_clips_takes_no_images(images: Path, tmp_path: Path) -> None:
     tasks, _ = find_tasks(options, 4)
     with pytest.raises(UsageError, match=r"looks at several frames.* got .*a\.png, .*b\.jpg$"):
         check_tasks(tasks, options, takes_clips=True)
+
+
+def test_a_folder_that_another_run_makes_at_this_moment_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists = Path.exists
+
+    def make_and_look(path: Path, **more: bool) -> bool:
+        path.mkdir(exist_ok=True)
+        return exists(path, **more)
+
+    monkeypatch.setattr(Path, "exists", make_and_look)
+    assert not is_file_name(tmp_path / "out")
