@@ -47,8 +47,9 @@ from upscale_images import SCALE, LeftOutError, load_realesrganer
 
 from sr.device import name_precision
 from sr.inference.load_upscaler import load_upscalers
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.run import run
+from sr.inference.video_options import VideoOptions
 from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
 from sr.io.video.frame import Frame, Planes, VideoInfo

@@ -36,11 +36,12 @@ from sr.device import resolve_device
 from sr.evaluation.scores import VideoScore, average_video_scores
 from sr.evaluation.video_scorer import METRICS, VideoScorer
 from sr.inference.load_upscaler import load_lpips, load_upscalers
-from sr.inference.options import OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import OutputOptions, RuntimeOptions
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import plan_video
 from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.source import open_source
+from sr.inference.video_options import VideoOptions
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8

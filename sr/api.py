@@ -10,6 +10,7 @@
 (24, 32, 3)
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +23,9 @@ from sr.errors import UserError
 from sr.inference.channels import Channels
 from sr.inference.image import make_array_writer
 from sr.inference.load_upscaler import load_upscalers
+from sr.inference.named_files import ModelFiles
 from sr.inference.options import RuntimeOptions
+from sr.inference.texture_options import TextureOptions
 from sr.models.bundled import choose_default_model
 from sr.models.find_model import resolve_model
 from sr.tiling.upscaler import ONLY_VIDEOS
@@ -44,30 +47,45 @@ class Upscaler:
     @classmethod
     def load(
         cls,
-        model: str | Path | None = None,
+        model: str | Path | Sequence[str | Path] | None = None,
         *,
         device: str = "auto",
         precision: str = "auto",
         tile_size: int | None = None,
         tta: bool = False,
+        strength: float = 1.0,
+        strength_with: str | Path | None = None,
         sha256: str | None = None,
     ) -> Self:
         """Load the model of a file or a name, as `infer.py -m` takes them; else span_x4.
 
-        A name that is not bundled, such as realesrgan-x4plus, is downloaded the first time, which a
-        line on stderr says. sha256: that the file must have; `https://...` needs it.
+        model: of several, each runs on the result of the one before; `scale` is the product of
+        theirs. A name that is not bundled, such as realesrgan-x4plus, is downloaded the first time,
+        which a line on stderr says. sha256: that the file of a single model must have;
+        `https://...` needs it.
         device: as `infer.py --device`. precision: auto, fp32, bf16 or fp16. tile_size: LR
         pixels, 0 for whole images, None for what the memory holds. tta: the mean over eight
-        flips and turns. Raises ValueError for a file that is not there or no model, or one for
-        videos only, and a device or precision that is not available.
+        flips and turns. strength: the model's share of the result, in [0, 1]; the rest is bicubic
+        interpolation, or the result of the model `strength_with`. Raises ValueError for a file that
+        is not there or no model, or one for videos only, and a device or precision that is not
+        available.
         """
-        file = choose_default_model() if model is None else resolve_model(model, sha256)
+        several = [model] if isinstance(model, str | Path) else list(model or [])
+        if sha256 is not None and len(several) != 1:
+            raise UserError(f"sha256: expected one model, got {len(several)}")
+        with_other = None if strength_with is None else str(strength_with)
+        texture = TextureOptions(strength=strength, strength_with=with_other)
+        files = ModelFiles(
+            tuple(resolve_model(each, sha256) for each in several) or (choose_default_model(),),
+            texture.strength,
+            None if strength_with is None else resolve_model(strength_with),
+        )
         runtime = RuntimeOptions(
             precision=precision, tile_size=tile_size, devices=(device,), tta=tta
         )
-        (upscaler,) = load_upscalers(file, _ignore, runtime)
+        (upscaler,) = load_upscalers(files, _ignore, runtime)
         if upscaler.takes_clips:
-            raise UserError(f"{model}: {ONLY_VIDEOS}. infer.py takes them")
+            raise UserError(f"{files.name}: {ONLY_VIDEOS}. infer.py takes them")
         return cls(upscaler)
 
     def __call__(self, image: Any) -> Any:

@@ -167,7 +167,7 @@ def test_every_file_of_the_repository_that_is_named_exists(document: Path) -> No
 @each_document()
 def test_every_model_that_is_named_exists(document: Path) -> None:
     listed = {entry.name for entry in list_catalogue()}
-    known = {*(bundled.name for bundled in BUNDLED), *listed, *list_recommended()}
+    known = {"auto", *(bundled.name for bundled in BUNDLED), *listed, *list_recommended()}
     for program, arguments in commands(document):
         if program == "infer.py" and "-m" in arguments:
             model = arguments[arguments.index("-m") + 1]

@@ -50,7 +50,7 @@ def _make_parameters(kind: type) -> Iterator[inspect.Parameter]:
         if flag is None:
             yield from _make_parameters(hint)
             continue
-        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        choices = get_choices(hint)
         option = typer.Option(
             *list_names(each, flag),
             metavar="|".join(choices) or flag.metavar,
@@ -60,14 +60,16 @@ def _make_parameters(kind: type) -> Iterator[inspect.Parameter]:
             max=flag.max,
             show_default=flag.default or True,
         )
-        default = inspect.Parameter.empty if each.default is MISSING else each.default
+        default: Any = inspect.Parameter.empty if each.default is MISSING else each.default
         kind_of_value = hint
         if get_origin(hint) is Mapping:
             kind_of_value, default = list[str] | None, None
+        elif flag.is_repeated:
+            kind_of_value = list[str] | None
         elif get_origin(hint) is Sequence:
             kind_of_value = list[Path]
         elif choices:
-            kind_of_value = str
+            kind_of_value = str if default is not None else str | None
         elif flag.parse is not None:
             kind_of_value, default = str | None, None
         yield inspect.Parameter(
@@ -93,7 +95,9 @@ def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
                 value = value if flag.parse is None else flag.parse(value)
             except ValueError as error:
                 raise UsageError(f"{name}: {error}") from None
-            choices = get_args(hint) if get_origin(hint) is Literal else (value,)
+            if flag.is_repeated and len(value) == 1:
+                (value,) = value
+            choices = get_choices(hint) or (value,)
             if value not in choices:
                 raise UsageError(f"{name}: expected {' or '.join(choices)}, got {value}")
             given[each.name] = value
@@ -103,3 +107,11 @@ def _construct(kind: type[Options], values: Mapping[str, Any]) -> Options:
 def list_names(each: Field[Any], flag: Flag) -> tuple[str, ...]:
     """Return the names of a field's flag, the one of messages first."""
     return flag.names or (f"--{each.name.replace('_', '-')}",)
+
+
+def get_choices(hint: Any) -> tuple[Any, ...]:
+    """Return the values of a `Literal`, also of an optional one; none of other types."""
+    for each in (hint, *get_args(hint)):
+        if get_origin(each) is Literal:
+            return get_args(each)
+    return ()

@@ -27,7 +27,9 @@ def format_arguments(options: Any) -> list[str]:
             arguments += format_arguments(value)
         elif value != _get_default(each):
             name = list_names(each, flag)[0]
-            arguments += [part for text in _format_value(value) for part in (name, *text)]
+            values = value if flag.is_repeated and not isinstance(value, str) else [value]
+            texts = (text for each_value in values for text in _format_value(each_value))
+            arguments += [part for text in texts for part in (name, *text)]
     return arguments
 
 

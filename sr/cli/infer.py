@@ -17,7 +17,7 @@ from sr.cli.list_models import LIST_FLAGS
 from sr.cli.merge_logs import MERGE_LOGS
 from sr.cli.terminal import print_line
 from sr.errors import NoInputError, UsageError, UserError
-from sr.inference.named_files import find_model, refuse_missing
+from sr.inference.named_files import find_models, refuse_missing
 from sr.inference.options import InferOptions
 from sr.io.stop_signals import exit_at_signals, get_exit_code, raise_stop_signals
 
@@ -89,7 +89,7 @@ def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> i
     """Return the exit code."""
     refuse_missing(options.inputs)  # at once: imports take seconds
     if upscalers is None:
-        find_model(options)
+        find_models(options)
     with exit_at_signals():
         from sr.cli.display import Display
         from sr.inference.events import ignore_errors, limit_progress, send_to_all

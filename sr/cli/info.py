@@ -1,6 +1,7 @@
 """The command line that describes model files and devices. Torch is imported when it is needed."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -21,6 +22,14 @@ def command(
             " --list-models`).",
         ),
     ] = None,
+    chain: Annotated[
+        bool,
+        typer.Option(
+            "--chain",
+            help="Describe also what the models make one after the other, as of `infer.py -m A -m"
+            " B`: its scale, receptive radius and cost.",
+        ),
+    ] = False,
     devices: Annotated[
         bool,
         typer.Option(
@@ -39,19 +48,26 @@ def command(
         _print_facts(describe_devices())
     elif not files:
         raise typer.BadParameter("expected a FILE, or --devices")
-    if files and not _describe_models(files):
+    if files and not _describe_models(files, chain=chain):
         raise typer.Exit(2)
 
 
-def _describe_models(files: Sequence[str]) -> bool:
-    """Return whether all files are models."""
-    from sr.models.describe import describe_model
+def _describe_models(files: Sequence[str], *, chain: bool) -> bool:
+    """Return whether all files are models, and with `chain` make a chain."""
+    from sr.models.describe import describe_chain, describe_model
     from sr.models.find_model import resolve_model
 
+    def describe(file: str) -> Mapping[str, str]:
+        return describe_model(resolve_model(file))
+
+    def describe_all() -> Mapping[str, str]:
+        return describe_chain([resolve_model(file) for file in files])
+
     wrong = False
-    for number, file in enumerate(files):
+    descriptions = [partial(describe, file) for file in files] + [describe_all] * chain
+    for number, make in enumerate(descriptions):
         try:
-            lines = describe_model(resolve_model(file))
+            lines = make()
         except UserError as error:
             wrong = True
             print_line(f"error: {error}", err=True)

@@ -52,16 +52,17 @@ class Channels:
         """Of the result."""
         return self.num_bands - (self.has_alpha and self.alpha == "drop")
 
-    def read(self, box: Box) -> Tensor:
+    def read(self, box: Box, *, splits_alpha: bool = False) -> Tensor:
         """Read what the network sees of a box: (1 or 2, 3, h, w), float32 in [0, 1].
 
-        The second one is alpha, left out where it is the same all over the box.
+        The second one is alpha, left out where it is the same all over the box, unless
+        `splits_alpha`.
         """
         bands = self._read_bands(box)
         colors, alpha = self._split_alpha(bands)
         if alpha is None or self.alpha != "model":
             return _repeat_gray(colors)
-        if alpha.amin() == alpha.amax():
+        if not splits_alpha and alpha.amin() == alpha.amax():
             return _repeat_gray(colors * alpha)
         return torch.cat([_repeat_gray(colors * alpha), _repeat_gray(alpha)])
 

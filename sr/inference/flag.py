@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-INPUT, SIZE, NETWORK, RESULT, FILES, VIDEO = PANELS = (
+INPUT, SIZE, NETWORK, TEXTURE, RESULT, FILES, VIDEO = PANELS = (
     "Input and output",
     "Output size",
     "Network",
+    "Texture",
     "Image output",
     "Files",
     "Videos",
@@ -26,5 +27,7 @@ class Flag:
     """Shown in place of the field's default."""
     min: int | None = None
     max: int | None = None
+    is_repeated: bool = False
+    """Of a value or several: one is a value, more are a list."""
     parse: Callable[[Any], Any] | None = None
     """Text -> value (of a mapping: all texts -> mapping); raises ValueError without the name."""

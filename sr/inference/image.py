@@ -4,6 +4,7 @@ A result larger than memory is held in a mapped file (`sr.io.canvas`); neither t
 result is ever whole in memory then.
 """
 
+import os
 import sys
 import time
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,11 @@ from torch import Tensor
 from sr.device import name_precision
 from sr.inference.channels import Channels, ReadPixels, quantize
 from sr.inference.events import Emit
+from sr.inference.mask import Mask
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import choose_size, count_megapixels, count_passes
 from sr.io.canvas import allocate_canvas
+from sr.io.film_grain import FilmGrain
 from sr.io.image_formats import check_writable, describe_losses, has_alpha, limit_depth
 from sr.io.image_metadata import fit_encoding
 from sr.io.image_reader import Header, ImageReader, open_image
@@ -50,16 +54,20 @@ class ImagePlan:
     """Of the result."""
     depth: int
     """Bits per channel of the result: 8, or more; 32 of float."""
-    is_resampled: bool
-    """The result of the last pass is not of this size yet."""
+    is_unfinished: bool
+    """The result of the last pass is not of this size yet, or gets grain."""
     megapixels: float
     """What the network reads, over all passes and frames, in millions."""
+
+    def check_mask(self, mask: Mask) -> None:
+        """Raise UserError for a mask that does not fit."""
+        mask.check_aspect(self.header.height, self.header.width)
 
 
 def count_result_bytes(plan: ImagePlan) -> int:
     """Return the bytes of a result in memory while it is upscaled and written."""
     height, width = plan.size
-    sample = 4 if plan.is_resampled or plan.num_passes > 1 else plan.depth // 8
+    sample = 4 if plan.is_unfinished or plan.num_passes > 1 else plan.depth // 8
     return height * width * plan.num_bands * plan.header.num_frames * sample
 
 
@@ -86,7 +94,8 @@ def probe_image(task: "Task", options: InferOptions, scale: int) -> ImagePlan:
         passes,
         num_bands,
         depth,
-        is_resampled=size != (header.height * scale**passes, header.width * scale**passes),
+        is_unfinished=options.texture.grain > 0
+        or size != (header.height * scale**passes, header.width * scale**passes),
         megapixels=count_megapixels(
             header.height * header.width * header.num_frames, scale, passes
         ),
@@ -99,6 +108,7 @@ def upscale_image(
     options: InferOptions,
     pool: DevicePool,
     emit: Emit,
+    mask: Mask | None = None,
 ) -> dict[str, Any]:
     """Read, upscale and write one image. Returns the fields of its event `item_done`.
 
@@ -114,12 +124,12 @@ def upscale_image(
         height, width, num_bands = header.height, header.width, header.num_bands
         for number in range(1, plan.num_passes + 1):
             shape = (len(frames) * scale * height, scale * width, plan.num_bands)
-            is_final = number == plan.num_passes and not plan.is_resampled
+            is_final = number == plan.num_passes and not plan.is_unfinished
             canvas = allocate_canvas(shape, levels if is_final else np.float32, folder=folder)
             for frame, read_pixels in enumerate(frames):
                 channels = Channels(read_pixels, height, width, num_bands, scale, alpha)
                 part = canvas[frame * scale * height : (frame + 1) * scale * height]
-                write = make_array_writer(part, channels)
+                write = make_array_writer(part, channels, mask)
                 upscaler.upscale(height, width, channels.read, write)
                 del channels, read_pixels, write  # and what was read, before the next canvas
             height, width, num_bands = scale * height, scale * width, plan.num_bands
@@ -136,6 +146,7 @@ def upscale_image(
             lossless=options.output.lossless,
             size=plan.size,
             num_frames=header.num_frames,
+            grain=_make_grain(task, options),
         )
     return {
         "lr_size": (header.width, header.height),
@@ -145,11 +156,16 @@ def upscale_image(
     }
 
 
-def make_array_writer(part: npt.NDArray[Any], channels: Channels) -> Write:
+def make_array_writer(
+    part: npt.NDArray[Any], channels: Channels, mask: Mask | None = None
+) -> Write:
     """Make a `Write` that puts the network's results into an array (H, W, C) of any levels."""
 
     def write(box: Box, sr: Tensor) -> None:
-        bands = channels.merge(box.divide(channels.scale), sr)
+        core = box.divide(channels.scale)
+        if mask is not None:
+            sr = mask.blend_box(channels, core, sr)
+        bands = channels.merge(core, sr)
         part[box.rows, box.columns] = quantize(bands, part.dtype)
 
     return write
@@ -226,6 +242,12 @@ def _open_source(task: "Task", options: InferOptions) -> AbstractContextManager[
         damaged=options.video.damaged or "stop",
         name=task.name,
     )
+
+
+def _make_grain(task: "Task", options: InferOptions) -> FilmGrain | None:
+    """Return the grain of an image: that of its name, so that it is the same at every run."""
+    levels = options.texture.grain
+    return FilmGrain(levels, crc32(os.fsencode(task.source.name))) if levels else None
 
 
 def _choose_suffix(task: "Task", options: InferOptions) -> str:

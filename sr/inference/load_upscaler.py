@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,29 +15,30 @@ from sr.device import (
     resolve_precision,
 )
 from sr.errors import ModelFileError, UsageError
+from sr.inference.choose_tiles import TileMemory, choose_halo, choose_tiles
 from sr.inference.events import Emit
+from sr.inference.load_models import load_models
+from sr.inference.named_files import ModelFiles
 from sr.inference.options import RuntimeOptions
 from sr.losses.lpips import LPIPS
-from sr.models.backends import BACKENDS, use_backend
+from sr.models.backends import BACKENDS, holds_ncnn_program, use_backend
 from sr.models.clip_metadata import parse_flow
-from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.ncnn_network import NcnnNetwork
-from sr.tiling.auto_tile_size import SHARE, choose_batch_size, choose_tile_size
 from sr.tiling.self_ensemble import SelfEnsemble
 from sr.tiling.upscaler import Upscaler
 
 if TYPE_CHECKING:
     from sr.motion.methods import FlowMethod
 
-NUM_PATCHES = 2  # of a box: colors and alpha
-MAX_DEFAULT_HALO = 32  # LR pixels; very deep networks hardly look farther than this
-
 
 def load_upscalers(
-    model: Path, emit: Emit, runtime: RuntimeOptions | None = None, *, flow: str = "auto"
+    models: ModelFiles | Path,
+    emit: Emit,
+    runtime: RuntimeOptions | None = None,
+    *,
+    flow: str = "auto",
 ) -> list[Upscaler]:
-    """Load a model file of any origin for each device.
+    """Load model files of any origin for each device.
 
     flow: as `VideoOptions.flow`. Raises ModelFileError for a file that is no model and a backend
     that cannot run it, DeviceError for a device or precision that cannot be had, and UsageError for
@@ -45,8 +46,9 @@ def load_upscalers(
     """
     runtime = runtime or RuntimeOptions()
     devices = [resolve_device(name) for name in runtime.devices]
-    generators = [load_generator(model) for _ in devices]
-    return make_upscalers(generators, devices, emit, runtime, name=model.name, flow=flow)
+    files = ModelFiles((models,)) if isinstance(models, Path) else models
+    generators = [load_models(files) for _ in devices]
+    return make_upscalers(generators, devices, emit, runtime, name=files.name, flow=flow)
 
 
 def load_lpips(weights: str | None, device: torch.device) -> LPIPS | None:
@@ -123,27 +125,9 @@ def _make_upscaler(
     if runtime.tta:
         num_flows = 0 if generator.window is None else len(generator.window.offsets)
         network = SelfEnsemble(network, multiple, num_flows)
-    halo = _choose_halo(generator, runtime, warn_once)
-    tile_size = runtime.tile_size
-    if tile_size is None and generator.tiling == "internal":
-        tile_size = 0
-    share = SHARE / num_sharing
-    if tile_size is None and isinstance(generator.network, NcnnNetwork):
-        tile_size = generator.network.choose_tile_size(
-            halo=halo, multiple=multiple, dtype=dtype, share=share
-        )
-    budget: dict[str, Any] = {
-        "scale": generator.scale,
-        "halo": halo,
-        "device": device,
-        "dtype": dtype,
-        "num_channels": generator.num_channels,
-        "num_patches": NUM_PATCHES,
-        "share": share,
-    }
-    if tile_size is None:
-        tile_size = choose_tile_size(network, multiple=multiple, **budget)
-    batch_size = choose_batch_size(network, tile_size, **budget)
+    halo = choose_halo(generator, runtime, warn_once)
+    memory = TileMemory(halo, device, dtype, num_sharing)
+    tile_size, batch_size = choose_tiles(generator, network, memory, runtime.tile_size)
     if tile_size and generator.tiling != "exact":
         warn_once(
             f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
@@ -175,7 +159,7 @@ def _choose_backend(
     warn: Callable[[str], None],
 ) -> tuple[str, torch.device]:
     """Return which back end runs the network, and where."""
-    backend, is_program = runtime.backend, isinstance(generator.network, NcnnNetwork)
+    backend, is_program = runtime.backend, holds_ncnn_program(generator)
     if backend == "auto" and (is_program or device.type == "vulkan"):
         backend = "ncnn"
     if backend == "auto":
@@ -223,15 +207,3 @@ def choose_precision(
     if precision != "auto":
         raise DeviceError(f"precision: expected fp32 for {generator.architecture}, got {precision}")
     return torch.float32
-
-
-def _choose_halo(
-    generator: LoadedGenerator, runtime: RuntimeOptions, warn: Callable[[str], None]
-) -> int:
-    radius = generator.receptive_radius
-    usual = radius if runtime.exact else min(radius, MAX_DEFAULT_HALO)
-    if runtime.halo is None:
-        return usual
-    if runtime.halo < usual:
-        warn(f"--halo {runtime.halo}: the network sees {radius} px far, so tiles may show seams")
-    return runtime.halo

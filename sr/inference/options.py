@@ -5,9 +5,8 @@ of its flag. Python callers construct them. What is wrong with the options alone
 they are constructed. Nothing here imports torch or a codec, so that `infer.py --help` is quick.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,20 +14,20 @@ from sr.errors import UsageError
 from sr.inference.flag import FILES, INPUT, NETWORK, RESULT, SIZE, VIDEO, Flag
 from sr.inference.output_size import MAX_FACTOR, parse_size
 from sr.inference.parse_flags import (
-    parse_damaged,
     parse_devices,
-    parse_encoder_options,
-    parse_rate,
     parse_tile_size,
 )
 from sr.inference.shards import Shard, parse_shard
-from sr.io.read_policy import DEFAULT_MAX_PIXELS, Damaged
-from sr.io.video.time_range import Moment, parse_moment
+from sr.inference.texture_options import TextureOptions
+from sr.inference.video_options import VideoOptions
+from sr.io.read_policy import DEFAULT_MAX_PIXELS
 
 Alpha = Literal["model", "bicubic", "drop"]
 Extension = Literal["auto", "png", "jpg", "webp", "tif", "avif"]
 Container = Literal["auto", "mp4", "mkv", "webm"]
+ResampleMethod = Literal["nearest", "bicubic"]
 
+DEFAULT_RESAMPLING, MAX_RESAMPLING = 4, 16  # factors of --resample
 STREAM = Path("-")  # standard input or output in a pipe
 _DEFAULT_MODELS = "span_x4; compact_x2 if -s is at most 2"  # of `sr.models.bundled`
 
@@ -103,85 +102,6 @@ class OutputOptions:
 
 
 @dataclass(frozen=True)
-class VideoOptions:
-    """How videos are read, filtered and encoded."""
-
-    codec: Annotated[str | None, Flag(VIDEO, "NAME", default="libx264; vp9 in .webm")] = None
-    """Encoder: libx264, libx265, libsvtav1, vp9, ffv1 (lossless), prores; on NVIDIA GPUs with an
-    encoder (A100, H100 and H200 have none) nvenc, which is hevc_nvenc, h264_nvenc, av1_nvenc. WebM
-    supports VP9 and AV1 only."""
-    crf: Annotated[
-        float | None,
-        Flag(VIDEO, "NUMBER", default="by encoder: 18 for libx264"),
-    ] = None
-    """Constant quality in the encoder's own unit: lower is better, and the file larger."""
-    preset: Annotated[str | None, Flag(VIDEO, "NAME", default="by encoder: faster for libx264")] = (
-        None
-    )
-    """Speed or compression, as the encoder names it: ultrafast to veryslow, or a number."""
-    pix_fmt: Annotated[
-        str | None, Flag(VIDEO, "NAME", default="the source's, if the encoder supports it")
-    ] = None
-    """Pixel format of the result, such as yuv420p or yuv420p10le."""
-    encoder_options: Annotated[
-        Mapping[str, str],
-        Flag(VIDEO, "KEY=VALUE", ("--encoder-option",), parse=parse_encoder_options),
-    ] = field(default_factory=dict)
-    """Any other option of the encoder, as FFmpeg names it. Can be repeated."""
-    stream: Annotated[
-        int | None, Flag(VIDEO, "INDEX", default="the default stream, else the largest", min=0)
-    ] = None
-    """Index of the video stream to upscale; an invalid one lists them."""
-    fps: Annotated[
-        Fraction | None,
-        Flag(VIDEO, "RATE", default="timestamps are kept; image sequences: 24", parse=parse_rate),
-    ] = None
-    """Constant frame rate, such as 25 or 30000/1001: frames are repeated or dropped, audio stays in
-    sync. For an image sequence: its frame rate."""
-    start: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
-    """Start at this time: seconds, [hh:]mm:ss, or a frame such as 120f."""
-    end: Annotated[Moment | None, Flag(VIDEO, "TIME", parse=parse_moment)] = None
-    """End before this time."""
-    damaged: Annotated[
-        Damaged | None,
-        Flag(
-            VIDEO,
-            "continue|stop",
-            default="continue for videos, stop for images",
-            parse=parse_damaged,
-        ),
-    ] = None
-    """Damaged source. continue: use the decoder's error concealment (in an image, what is missing
-    stays empty), and report the damage; stop: a video's result ends there, its audio too, and
-    counts as failed, an image has none."""
-    temporal_filter: Annotated[bool, Flag(VIDEO)] = False
-    """Reduce flicker: average the detail added by the network over neighboring frames along the
-    motion, but not across scene cuts."""
-    flow: Annotated[str, Flag(VIDEO, "auto|dis|farneback|raft|FILE")] = "auto"
-    """Optical flow for multi-frame models. auto: the method that the model was trained with. raft:
-    RAFT small, a network, with torchvision's weights (downloaded once); FILE: with the weights of
-    this file."""
-    preview: Annotated[int, Flag(VIDEO, "N", default="none", min=0)] = 0
-    """First save N evenly spaced frames, before and after upscaling, as images next to the
-    result."""
-    frames_per_segment: int | None = None
-    """Of what --resume continues after; None for as many as suit their size."""
-
-    def __post_init__(self) -> None:
-        start, end = self.start, self.end
-        if end is None:
-            return
-        is_empty = 0 in (end.seconds, end.frame)
-        if start is not None and start.seconds is not None and end.seconds is not None:
-            is_empty |= start.seconds >= end.seconds
-        if start is not None and start.frame is not None and end.frame is not None:
-            is_empty |= start.frame >= end.frame
-        if is_empty:
-            after = "the first frame" if start is None else _name_moment(start)
-            raise UsageError(f"--end: expected a time after {after}, got {_name_moment(end)}")
-
-
-@dataclass(frozen=True)
 class RuntimeOptions:
     """How the network runs."""
 
@@ -242,16 +162,29 @@ class InferOptions:
     can hold an image; `-` alone: one image from standard input."""
     output: OutputOptions
     model: Annotated[
-        str | None, Flag(INPUT, "NAME|FILE", ("-m", "--model"), default=_DEFAULT_MODELS)
+        str | Sequence[str] | None,
+        Flag(
+            INPUT,
+            "NAME|FILE|auto",
+            ("-m", "--model"),
+            default=_DEFAULT_MODELS,
+            is_repeated=True,
+        ),
     ] = None
     """A name of --list-models, which is downloaded if it is not bundled; a purpose (photo, anime,
     text, ...), for which the best is taken; the stem of a file in the folders of SR_MODELS; or a
     file: of train.py; published weights (.pth, .safetensors, .ckpt) of Real-ESRGAN, BasicSR and
     everything that spandrel detects; .onnx with the extra `onnx`; .param of ncnn, its .bin next to
     it, with the extra `ncnn`. From the web: hf:OWNER/REPOSITORY[/FILE][@REVISION],
-    openmodeldb:NAME, https://... with --sha256. `sr-info FILE` describes a file."""
+    openmodeldb:NAME, https://... with --sha256. `sr-info FILE` describes a file. Repeated: the
+    models run one after the other, as in `-m deblock.safetensors -m span_x4`. auto: for each input
+    the bundled model that suits it, compact_real_x4 where it is compressed or noisy."""
     runtime: RuntimeOptions = RuntimeOptions()
-    video: VideoOptions = VideoOptions()
+    video: VideoOptions = field(default_factory=VideoOptions)
+    texture: TextureOptions = field(default_factory=TextureOptions)
+    resample: Annotated[ResampleMethod | None, Flag(INPUT, default="none")] = None
+    """Enlarge without a model. nearest repeats pixels, for pixel art; bicubic is plain
+    interpolation. By a whole factor as -s (4 if that is not given)."""
     reference: Annotated[Path | None, Flag(FILES, "FOLDER")] = None
     """Folder of originals with the names of the inputs (without an ending such as _x4): images; for
     videos and image sequences, folders of frames or videos. For one video also the video, folder or
@@ -274,23 +207,41 @@ class InferOptions:
     """SHA-256 that the file of -m must have, else it is not opened."""
 
     def __post_init__(self) -> None:
-        if self.sha256 is not None and self.model is None:
-            raise UsageError("--sha256: needs -m, the model whose file it is of")
+        if self.sha256 is not None and (len(self.models) != 1 or self.models == ("auto",)):
+            raise UsageError("--sha256: needs -m once, the model whose file it is of")
         if self.lpips is not None and self.reference is None:
             raise UsageError("--lpips: needs --reference, the originals to compare with")
         if self.shard is not None and STREAM in self.inputs:
             raise UsageError("--shard: expected files or folders, got standard input")
         if self.shard is None and self.shard_by != "hash":
             raise UsageError(f"--shard-by {self.shard_by}: needs --shard")
+        if self.resample is not None:
+            self._check_resample()
+        if "auto" in self.models and len(self.models) > 1:
+            raise UsageError(f"-m auto: expected no other model, got {' and '.join(self.models)}")
 
     @property
     def shares_videos(self) -> bool:
         """Whether several runs compute the segments of the same videos."""
         return self.shard is not None and self.output.resume
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that are named, in the order in which they run."""
+        if self.model is None:
+            return ()
+        return (self.model,) if isinstance(self.model, str) else tuple(self.model)
 
-def _name_moment(moment: Moment) -> str:
-    if moment.frame is not None:
-        return f"{moment.frame}f"
-    assert moment.seconds is not None
-    return f"{float(moment.seconds):g}"
+    def _check_resample(self) -> None:
+        if self.models or self.texture != TextureOptions(grain=self.texture.grain):
+            raise UsageError(
+                "--resample: enlarges without a model; expected no -m, --strength or --mask"
+            )
+        if self.output.size is not None or self.output.long_side is not None:
+            raise UsageError("--resample: expected -s, got --size or --long-side")
+        factor = self.output.outscale or DEFAULT_RESAMPLING
+        if factor != int(factor) or not 1 <= factor <= MAX_RESAMPLING:
+            raise UsageError(
+                f"--resample: expected a whole factor from 1 to {MAX_RESAMPLING} as -s, got"
+                f" {factor:g}"
+            )

@@ -4,7 +4,8 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +22,36 @@ from sr.inference.check_tasks import (
     locate_scores,
 )
 from sr.inference.events import Emit, send_one_at_a_time
+from sr.inference.load_models import load_models
 from sr.inference.load_upscaler import choose_precision, load_lpips, make_upscalers
-from sr.inference.named_files import find_model
+from sr.inference.mask import read_mask
+from sr.inference.named_files import find_models
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run_summary import RunSummary
 from sr.inference.scheduler import Scheduler
 from sr.inference.share_tasks import is_shared, share_tasks
+from sr.inference.suggest_model import NUM_LOOKED_AT, describe_signs, look_at_tasks
 from sr.inference.tasks import Task, find_tasks
 from sr.inference.video.resume import read_dependencies
 from sr.io.atomic_write import remove_abandoned
 from sr.io.process_lock import hold_lock
-from sr.models.load import load_generator
+from sr.models.backends import holds_ncnn_program
+from sr.models.bundled import FOR_DEGRADED
 from sr.models.loaded_model import LoadedGenerator
-from sr.models.ncnn_network import NcnnNetwork
 from sr.tiling.upscaler import Upscaler
 
 LONG_RUN = {"image": 10_000_000, "video": 1_000_000}  # bytes
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Tasks that one model does, and its upscalers; of a run all, but with `-m auto`."""
+
+    options: InferOptions
+    model: str
+    tasks: Sequence[Task]
+    upscalers: Sequence[Upscaler]
 
 
 def run(
@@ -49,27 +63,32 @@ def run(
     devices. upscalers: of one model, one per device, that is loaded already; None loads
     `options.model`. Raises UserError before any work is done. An interrupt leaves whole files only.
     """
-    name = Path(options.model or "").name
     if upscalers is None:
-        file = find_model(options)
-        name = file.name
         devices = [resolve_device(device) for device in options.runtime.devices]
-        generators = [load_generator(file) for _ in devices]
+        generators = _load_generators(options, devices)
         tasks, num_ignored, references = _find_tasks(options, generators[0])
         lpips = load_lpips(options.lpips, devices[0])
-        options = _choose_backend(options, generators[0], devices, tasks, emit)
-        upscalers = make_upscalers(
-            generators, devices, emit, options.runtime, name=name, flow=options.video.flow
-        )
+        groups = [
+            _make_group(each, group, generators if each is options else None, devices, emit)
+            for each, group in _group_tasks(tasks, options, emit)
+        ]
     else:
+        name = " + ".join(Path(model).name for model in options.models)
         tasks, num_ignored, references = _find_tasks(options, upscalers[0])
         lpips = load_lpips(options.lpips, upscalers[0].device)
+        groups = [_Group(options, name, tasks, upscalers)]
+    mask = read_mask(options.texture.mask, options.runtime.max_pixels)
     started = time.perf_counter()
     folders = _make_folders(tasks)
-    scheduler = Scheduler(tasks, options, upscalers, references, lpips)
-    scheduler.probe_tasks()
-    tasks = list(scheduler.tasks)
-    about = _describe_run(name, upscalers, options)
+    schedulers = [
+        Scheduler(
+            group.tasks, group.options, group.upscalers, references, lpips, mask, all_tasks=tasks
+        )
+        for group in groups
+    ]
+    for scheduler in schedulers:
+        scheduler.probe_tasks()
+    about = _describe_run(groups)
     with ExitStack() as stack:
         if references is not None:  # scores of two runs must not replace each other
             stack.enter_context(hold_lock(locate_scores(options)))
@@ -83,9 +102,10 @@ def run(
         )
         if not tasks:
             emit("note", message=f"--shard {options.shard}: none of the inputs falls to it")
-        summary, ended = RunSummary(tasks), "aborted"
+        summary, ended = RunSummary([*chain(*(each.tasks for each in schedulers))]), "aborted"
         try:
-            scheduler.run_tasks(send_one_at_a_time(emit))
+            for scheduler in schedulers:
+                scheduler.run_tasks(send_one_at_a_time(emit))
             if summary.scores or summary.video_scores:
                 from sr.evaluation.video_scorer import METRICS  # OpenCV, which others need not
 
@@ -100,6 +120,57 @@ def run(
             fields = {**summary.as_fields(), "removed": num_removed, "seconds": seconds}
             emit("done", **fields, ended=ended)
     return summary
+
+
+def _load_generators(
+    options: InferOptions, devices: Sequence[torch.device]
+) -> list[LoadedGenerator]:
+    files = find_models(options)
+    return [load_models(files) for _ in devices]
+
+
+def _group_tasks(
+    tasks: Sequence[Task], options: InferOptions, emit: Emit
+) -> list[tuple[InferOptions, Sequence[Task]]]:
+    """Divide tasks by the model that each takes, and report what they look like.
+
+    One group, of the options themselves, unless the model is `auto`.
+    """
+    is_auto = options.models == ("auto",)
+    if (options.models and not is_auto) or options.resample is not None:
+        return [(options, tasks)]
+    waiting = [task for task in tasks if not task.skipped]
+    if not is_auto and len(waiting) > NUM_LOOKED_AT:
+        waiting = waiting[:: -(-len(waiting) // NUM_LOOKED_AT)]
+    signs = look_at_tasks(waiting, options)
+    for note in describe_signs(waiting, signs, num_inputs=len(tasks), is_auto=is_auto):
+        emit("note", message=note)
+    if not is_auto:
+        return [(options, tasks)]
+    bad = {id(task) for task, each in zip(waiting, signs, strict=True) if each.reason}
+    groups = [
+        (replace(options, model=None), [task for task in tasks if id(task) not in bad]),
+        (replace(options, model=FOR_DEGRADED), [task for task in tasks if id(task) in bad]),
+    ]
+    return [(each, group) for each, group in groups if group]
+
+
+def _make_group(
+    options: InferOptions,
+    tasks: Sequence[Task],
+    generators: Sequence[LoadedGenerator] | None,
+    devices: Sequence[torch.device],
+    emit: Emit,
+) -> _Group:
+    """Load the model of a group. generators: those that are loaded already."""
+    if generators is None:
+        generators = _load_generators(options, devices)
+    name = find_models(options).name
+    options = _choose_backend(options, generators[0], devices, tasks, emit)
+    upscalers = make_upscalers(
+        generators, devices, emit, options.runtime, name=name, flow=options.video.flow
+    )
+    return _Group(options, name, tasks, upscalers)
 
 
 def _find_tasks(
@@ -135,13 +206,13 @@ def _choose_backend(
     shards share.
     """
     runtime = options.runtime
-    if runtime.backend != "auto":
+    if runtime.backend != "auto" or options.resample is not None:
         return options
     backend = _find_recorded_backend(tasks) if options.output.resume else None
     if backend is None and any(is_shared(task, options) for task in tasks):
         return options  # measured on several machines it would not be the same
     if backend is None:
-        is_program = isinstance(generator.network, NcnnNetwork)
+        is_program = holds_ncnn_program(generator)
         on_cpus = all(device.type == "cpu" for device in devices)
         if runtime.compile or is_program or not on_cpus or not _is_long(tasks):
             return options
@@ -187,19 +258,17 @@ def _write_scores(path: Path, about: Mapping[str, object], summary: RunSummary, 
         emit("warning", message=f"{path}: cannot be written: {error.strerror}")
 
 
-def _describe_run(
-    name: str, upscalers: Sequence[Upscaler], options: InferOptions
-) -> dict[str, Any]:
-    first = upscalers[0]
-    shard = {} if options.shard is None else {"shard": str(options.shard)}
+def _describe_run(groups: Sequence[_Group]) -> dict[str, Any]:
+    group = groups[0]
+    first, shard = group.upscalers[0], group.options.shard
     return {
-        **shard,
-        "model": name,
+        **({} if shard is None else {"shard": str(shard)}),
+        "model": ", ".join(each.model for each in groups),
         "scale": first.scale,
         "tile_size": first.tile_size,
         "halo": first.halo,
-        "device": ", ".join(str(upscaler.network_device) for upscaler in upscalers),
-        "backend": options.runtime.backend,
+        "device": ", ".join(str(upscaler.network_device) for upscaler in group.upscalers),
+        "backend": group.options.runtime.backend,
         "precision": name_precision(first.dtype),
-        "size": label_size(options.output, first.scale),
+        "size": label_size(group.options.output, first.scale),
     }

@@ -21,6 +21,7 @@ from sr.evaluation.references import References
 from sr.evaluation.scores import check_scorable, read_scorable, score_against_file
 from sr.inference.events import Emit, add_fields
 from sr.inference.image import ImagePlan, count_result_bytes, probe_image, upscale_image
+from sr.inference.mask import Mask
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.share_tasks import is_shared
 from sr.inference.tasks import Task, is_foreseen, is_skipped
@@ -54,16 +55,21 @@ class Scheduler:
         upscalers: Sequence[Upscaler],
         references: References | None,
         lpips: LPIPS | None,
+        mask: Mask | None = None,
+        all_tasks: Sequence[Task] | None = None,
     ) -> None:
+        """all_tasks: of the run, where some are another scheduler's."""
         self.tasks = tasks
+        self._all_tasks = tasks if all_tasks is None else all_tasks
         self._options = options
         self._upscalers = upscalers
         self._references = references
         self._lpips = lpips
+        self._mask = mask
         self._videos: VideoTasks | None = None
-        self._num_videos = sum(task.kind == "video" for task in tasks)
-        share_images = len(tasks) - self._num_videos < len(upscalers)
-        self._pool = DevicePool(upscalers, share_images=share_images)
+        self._num_videos = sum(task.kind == "video" for task in self._all_tasks)
+        num_images = sum(task.kind == "image" for task in tasks)
+        self._pool = DevicePool(upscalers, share_images=num_images < len(upscalers))
 
     def probe_tasks(self) -> None:
         """Read all headers, so that what cannot be done is known before any work.
@@ -90,9 +96,10 @@ class Scheduler:
         Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
         are given up.
         """
+        numbers = {id(task): number for number, task in enumerate(self._all_tasks, start=1)}
         emits = [
-            add_fields(emit, picture=number, pictures=len(self.tasks), source=task.source)
-            for number, task in enumerate(self.tasks, start=1)
+            add_fields(emit, picture=numbers[id(task)], pictures=len(numbers), source=task.source)
+            for task in self.tasks
         ]
         num_threads = self._count_image_threads()
         with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-image") as threads:
@@ -147,6 +154,8 @@ class Scheduler:
                 task.original = references.find_image(task.source)
                 check_scorable(task.output, plan.num_bands, plan.depth)
                 task.plan = plan
+            if self._mask is not None and task.plan is not None:
+                task.plan.check_mask(self._mask)
         except ENDS_RUN:
             raise
         except Exception as error:  # noqa: BLE001, whatever a file makes a reader raise
@@ -250,12 +259,14 @@ class Scheduler:
         self._emit_warnings(task, emit)
         if isinstance(task.plan, ImagePlan):
             if not task.skipped:
-                fields = upscale_image(task, task.plan, self._options, self._pool, emit)
+                fields = upscale_image(task, task.plan, self._options, self._pool, emit, self._mask)
             fields |= self._score_image(task, task.plan)
         elif task.plan is not None and not task.skipped:
             from sr.inference.video.upscale_task import VideoTasks
 
-            self._videos = self._videos or VideoTasks(self._options, self._upscalers, self._lpips)
+            self._videos = self._videos or VideoTasks(
+                self._options, self._upscalers, self._lpips, self._mask
+            )
             return self._videos.upscale(task, task.plan, emit)
         return fields
 

@@ -14,6 +14,7 @@ import pyvips
 
 from sr.io.atomic_write import atomic_write
 from sr.io.avif_boxes import NCLX_BYTES, write_codes
+from sr.io.film_grain import FilmGrain
 from sr.io.image_formats import (
     ImageError,
     check_writable,
@@ -29,6 +30,7 @@ from sr.io.png_chunks import pack_chunks, write_chunks
 
 _FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 _MAX_VALUES = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+_MAX_VALUES_OF_FORMATS = {"uchar": 255.0, "ushort": 65535.0, "float": 1.0}
 _CLASSIC_TIFF_BYTES = 4_000_000_000  # 32-bit offsets end there
 _KEEP_ALL_BUT_EXIF = 2 | 4 | 8 | 16  # libvips' VipsForeignKeep: XMP, IPTC, ICC, the others
 
@@ -44,6 +46,7 @@ def write_image(
     size: tuple[int, int] | None = None,
     num_frames: int = 1,
     depth: int | None = None,
+    grain: FilmGrain | None = None,
 ) -> None:
     """Write an image in the format of `suffix`; a path's file appears completely or not at all.
 
@@ -52,7 +55,7 @@ def write_image(
     it may be closed. quality: 1 to 100, of JPEG, WebP and AVIF. lossless: of WebP and AVIF.
     size: (height, width) that frames are resampled to, in linear light. depth: bits per channel,
     8, 16, or 32 for float; None for that of `like`, or of `pixels` without it, but never more than
-    theirs.
+    theirs. grain: added last, before the pixels are rounded.
     Raises `ImageError` if the format cannot hold it, or the file cannot be written.
     """
     suffix = suffix.lower()
@@ -63,7 +66,11 @@ def write_image(
         suffix, height=height, width=width, num_bands=num_bands, num_frames=num_frames, name=name
     )
     bits = _choose_bits(suffix, pixels.dtype, like, depth)
-    image = _quantize(_make_image(pixels, size, num_frames), bits)
+    image = _make_image(pixels, size, num_frames)
+    if grain is not None:
+        max_value = _MAX_VALUES_OF_FORMATS[image.format]
+        image = grain.add_to_image(image, max_value=max_value, alpha=has_alpha(num_bands))
+    image = _quantize(image, bits)
     metadata = like.metadata if like is not None else Metadata()
     metadata = fit_encoding(metadata, suffix, num_bands)
     kinds = set(select_kinds(suffix, metadata.kinds, num_bands=num_bands, num_frames=num_frames))
@@ -117,7 +124,7 @@ def _choose_bits(
 
 def _quantize(image: pyvips.Image, bits: int) -> pyvips.Image:
     """Round to `bits` bits, halves up; 10 and 12 are put in the upper bits of 16, for AVIF."""
-    max_value = {"uchar": 255.0, "ushort": 65535.0, "float": 1.0}[image.format]
+    max_value = _MAX_VALUES_OF_FORMATS[image.format]
     if bits == 32:
         image = (image / max_value).cast("float")
         return image.copy(interpretation="b-w" if image.bands <= 2 else "scrgb")

@@ -10,11 +10,12 @@ from typing import BinaryIO
 SIGNATURE = b"\xff\xd8\xff"
 END = b"\xff\xd9"
 
-_SCAN, _APP1, _APP2 = 0xDA, 0xE1, 0xE2
+_SCAN, _TABLES, _APP1, _APP2 = 0xDA, 0xDB, 0xE1, 0xE2
 _STANDALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 _GAIN_MAP_XMP = b"hdrgm:Version"
 _GAIN_MAP_ISO = b"urn:iso:std:iso:ts:21496:-1\0"
 _MOTION_PHOTO = (b'MotionPhoto="1"', b'MicroVideo="1"')
+_SUM_AT_QUALITY_50 = 3688  # of T.81's table K.1, for luma
 _MPF, _MP_ENTRIES = b"MPF\0", 0xB002
 _LARGE_THUMBNAIL, _GAIN_MAP = 0x01, 0x05  # upper byte of an image's type
 
@@ -50,6 +51,27 @@ def has_end(file: BinaryIO) -> bool:
     for _ in _list_segments(file):  # leaves the file behind the head of the first scan
         pass
     return END in file.read()
+
+
+def estimate_quality(file: BinaryIO) -> int | None:
+    """Return the quality of a JPEG, 1 to 100, None without a table of luma.
+
+    By the sum of its quantization table, as libjpeg scales that of T.81, annex K, for a quality;
+    other encoders have tables of their own, and this is what they compare to.
+    """
+    for marker, content in _list_segments(file):
+        if marker != _TABLES:
+            continue
+        while content:
+            is_wide, number = content[0] >> 4, content[0] & 15
+            size = 128 if is_wide else 64
+            values, content = content[1 : 1 + size], content[1 + size :]
+            if number == 0 and len(values) == size:
+                total: int = sum(struct.unpack(">64H" if is_wide else "64B", values))
+                percent = max(100 * total / _SUM_AT_QUALITY_50, 1)
+                quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
+                return min(max(round(quality), 1), 100)
+    return None
 
 
 def _list_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

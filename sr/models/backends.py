@@ -7,12 +7,14 @@ from torch import nn
 
 from sr.device import DeviceError, name_precision
 from sr.errors import ModelFileError
+from sr.models.composite import use_parts
 from sr.models.loaded_model import LoadedGenerator, measure_difference
 from sr.models.ncnn_convert import choose_padding, load_converted
 from sr.models.ncnn_file import read_pair
 from sr.models.ncnn_network import NcnnNetwork, NcnnPair, Pad
 from sr.models.onnx_model import OnnxNetwork, export_onnx, require_onnx
 from sr.models.openvino_network import OpenVinoNetwork, holds_type, read_program, trace_network
+from sr.networks.composite import Resampler
 from sr.vulkan import import_ncnn
 
 BACKENDS = ("torch", "onnxruntime", "openvino", "ncnn")
@@ -28,6 +30,8 @@ def use_backend(
 ) -> LoadedGenerator:
     """Return the generator run by `backend`, one of `BACKENDS`; all but the network is kept.
 
+    Of what is put together of several, each is run by it. What has no weights stays as it is.
+
     The others than torch run on the CPU, ncnn also on Vulkan devices, and their result is compared
     with the network's on two images first: at most 1e-4 of the [0, 1] range apart in fp32, 5e-2 in
     OpenVINO's bf16 (seen: 1.6e-2, torch's own bf16: 2e-2) and in ncnn's fp16 (seen: 1e-2). Raises
@@ -40,6 +44,18 @@ def use_backend(
         raise DeviceError(
             f"backend {backend}: expected another device, got {device}, where only ncnn runs"
         )
+    if generator.parts:
+        return use_parts(
+            generator, lambda part: use_backend(part, backend, device=device, precision=precision)
+        )
+    if isinstance(generator.network, Resampler):
+        return generator
+    return _use_backend(generator, backend, device, precision)
+
+
+def _use_backend(
+    generator: LoadedGenerator, backend: str, device: torch.device, precision: torch.dtype
+) -> LoadedGenerator:
     if isinstance(generator.network, NcnnNetwork) and backend != "ncnn":
         raise ModelFileError(
             f"backend {backend}: a .param file holds a program that only ncnn runs"
@@ -63,6 +79,13 @@ def use_backend(
     if backend == "onnxruntime":
         return _use_onnxruntime(generator, precision)
     return _use_openvino(generator, precision)
+
+
+def holds_ncnn_program(generator: LoadedGenerator) -> bool:
+    """Return whether it is a program that only ncnn runs, or one of its parts is."""
+    if generator.parts:
+        return any(map(holds_ncnn_program, generator.parts))
+    return isinstance(generator.network, NcnnNetwork)
 
 
 def _use_onnxruntime(generator: LoadedGenerator, precision: torch.dtype) -> LoadedGenerator:

@@ -97,6 +97,7 @@ BUNDLED = (
 )
 DEFAULT = "span_x4"
 SMALL_DEFAULT = "compact_x2"
+FOR_DEGRADED = "compact_real_x4"
 SMALL_FACTOR = 2.0  # the largest enlargement that SMALL_DEFAULT is taken for
 
 

@@ -1,17 +1,19 @@
 """What a model file holds, in words and numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from sr.models.composite import chain_generators, is_radius_known
 from sr.models.find_model import find_source
 from sr.models.load import load_generator
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.ncnn_network import NcnnNetwork
+from sr.models.remote_file import RemoteFile
 from sr.networks.fuse_layers import fuse_layers
-from sr.networks.receptive_radius import MAX_RADIUS
 
 PROBED_SIDE = 64  # LR pixels
 
@@ -21,25 +23,38 @@ def describe_model(path: Path) -> dict[str, str]:
 
     Raises ModelFileError for a file that is no model.
     """
-    generator = load_generator(path)
+    return {"file": str(path), **_describe_generator(load_generator(path), find_source(path))}
+
+
+def describe_chain(paths: Sequence[Path]) -> dict[str, str]:
+    """Return label -> what is known of models that run one after the other.
+
+    Raises ModelFileError for a file that is no model, and models that make no chain.
+    """
+    chain = chain_generators([load_generator(path) for path in paths])
+    return {"chain": ", then ".join(path.name for path in paths), **_describe_generator(chain)}
+
+
+def _describe_generator(
+    generator: LoadedGenerator, source: RemoteFile | None = None
+) -> dict[str, str]:
     metadata = generator.metadata
-    source = find_source(path)
+    unstated = "" if generator.parts else "not stated"  # parts have their own
     license_name = metadata.get("licence") or (source.license if source else "")
     facts = {
-        "file": str(path),
         "network": f"{generator.architecture} ({generator.origin})",
         "options": _join_options(metadata.get("generator")),
         "frames": _describe_frames(generator),
         "scale": str(generator.scale),
         "parameters": _count_parameters(generator.network),
-        "receptive radius": _describe_radius(generator.receptive_radius),
+        "receptive radius": _describe_radius(generator),
         "cost": _describe_work(generator),
         "precisions": _list_precisions(generator),
         "quantized": _describe_integers(metadata.get("int8")),
         "tiles": generator.tiling,
         "step": _describe_step(metadata.get("step"), metadata.get("ema")),
-        "training data": str(metadata.get("training_data") or "not stated"),
-        "license": str(license_name or "not stated"),
+        "training data": str(metadata.get("training_data") or unstated),
+        "license": str(license_name or unstated),
         "author": source.author if source else "",
         "downloaded from": source.urls[0] if source else "",
         "teacher": _describe_teacher(metadata.get("teacher")),
@@ -88,9 +103,9 @@ def _describe_frames(generator: LoadedGenerator) -> str:
     )
 
 
-def _describe_radius(radius: int) -> str:
-    more = " or more, or not known" if radius >= MAX_RADIUS else ""
-    return f"{radius} LR pixels{more}"
+def _describe_radius(generator: LoadedGenerator) -> str:
+    more = "" if is_radius_known(generator) else " or more, or not known"
+    return f"{generator.receptive_radius} LR pixels{more}"
 
 
 def _count_parameters(network: nn.Module) -> str:

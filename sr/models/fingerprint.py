@@ -18,6 +18,7 @@ def fingerprint_network(generator: LoadedGenerator, *more: str) -> str:
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    if isinstance(network, OnnxNetwork):
-        digest.update(network.read_program())
+    for module in network.modules():
+        if isinstance(module, OnnxNetwork):
+            digest.update(module.read_program())
     return digest.hexdigest()[:40]

@@ -1,6 +1,6 @@
 """A generator from a file, and what running it needs to know."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +36,11 @@ class LoadedGenerator:
     size_multiple: int = 1  # LR pixels; the result depends on where lr begins, down to this
     window: Window | None = None  # None: single images; else `network` is a PackedWindow
     flow: FlowOptions | None = None  # what measures the motion to the window's frames
+    # Of what is put together of several (`sr.models.composite`): those, how many times as fine as
+    # LR pixels the input of each is, and what puts others in their place together.
+    parts: tuple["LoadedGenerator", ...] = ()
+    input_scales: tuple[int, ...] = ()
+    assemble: "Callable[[Sequence[LoadedGenerator]], LoadedGenerator] | None" = None
 
     @property
     def takes_clips(self) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sr.inference.events import Emit
 from sr.inference.load_upscaler import load_upscalers
-from sr.inference.named_files import find_model
+from sr.inference.named_files import ModelFiles, find_models
 from sr.inference.options import InferOptions, RuntimeOptions
 from sr.inference.run import run
 from sr.inference.run_summary import RunSummary
@@ -23,7 +23,7 @@ class Engine:
         """device: of `load_default`."""
         keep_freed_memory()
         self._device = device
-        self._kept: dict[tuple[Path, RuntimeOptions], list[Upscaler]] = {}
+        self._kept: dict[tuple[ModelFiles, RuntimeOptions], list[Upscaler]] = {}
 
     def load_default(self) -> None:
         """Load the default model, so that the first run need not wait for it."""
@@ -41,7 +41,7 @@ class Engine:
         """
         if not all(map(_is_image, options.inputs)):
             return None
-        key = find_model(options), options.runtime
+        key = find_models(options), options.runtime
         if key not in self._kept:
             self._kept[key] = load_upscalers(key[0], emit, options.runtime)
         upscalers = self._kept[key] = self._kept.pop(key)  # the latest is the last to go

@@ -6,14 +6,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sr.errors import UsageError
-from sr.inference.options import (
-    Extension,
-    InferOptions,
-    OutputOptions,
-    RuntimeOptions,
-    VideoOptions,
-)
+from sr.inference.options import Extension, InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.output_size import parse_size
+from sr.inference.video_options import VideoOptions
 from sr.models.bundled import BUNDLED, DEFAULT
 
 FORMATS = tuple(name for name in get_args(Extension) if name != "auto")

@@ -174,7 +174,7 @@ def _answer(run: QueuedRun, extension: str) -> Response:
         media_type=MEDIA_TYPES[extension],
         filename=task.output.name,
         headers={
-            "X-Model": run.options.model or "",
+            "X-Model": " + ".join(run.options.models),
             "X-Size": f"{task.size[0]}x{task.size[1]}",
             "X-Seconds": f"{task.seconds:.3f}",
         },

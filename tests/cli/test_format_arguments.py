@@ -5,7 +5,8 @@ import pytest
 
 from sr.cli.format_arguments import format_arguments, format_command, parse_arguments
 from sr.errors import UsageError
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
+from sr.inference.video_options import VideoOptions
 from sr.io.video.time_range import Moment
 
 PLAIN = InferOptions([Path("a b.png")], OutputOptions(Path("out")))

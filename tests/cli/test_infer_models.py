@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from sr.inference import run
-from sr.inference.named_files import find_model
+from sr.inference.named_files import find_models
 from sr.inference.options import InferOptions, OutputOptions
 from sr.models.bundled import BUNDLED, DEFAULT, SMALL_DEFAULT, SMALL_FACTOR, choose_default_model
 
@@ -18,7 +18,9 @@ NAMES = [bundled.name for bundled in BUNDLED]
 
 def find(model: str | None = None, **sizes: Any) -> Path:
     """The file that these options name."""
-    return find_model(InferOptions([], OutputOptions(Path("out"), **sizes), model=model))
+    files = find_models(InferOptions([], OutputOptions(Path("out"), **sizes), model=model))
+    (file,) = files.chain
+    return file
 
 
 def test_a_model_is_found_by_its_name_or_the_scale() -> None:

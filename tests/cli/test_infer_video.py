@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from sr.cli import display
 from sr.cli.infer import upscale
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.video import mux_segments
+from sr.inference.video_options import VideoOptions
 from sr.io.rgb8 import read_size, write_rgb8
 from sr.tiling.upscaler import Upscaler
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from sr.errors import UsageError
 from sr.evaluation.scores import ScoreError, VideoScore
 from sr.evaluation.video_scorer import VideoScorer
-from sr.inference.options import VideoOptions
+from sr.inference.video_options import VideoOptions
 from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
 from sr.io.video.time_range import Moment
 from sr.losses.lpips import LPIPS

@@ -8,8 +8,9 @@ import torch
 from helpers.clips import draw_planes, make_clip, read_frames
 from helpers.videos import LOSSLESS, Listener
 
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.run import run
+from sr.inference.video_options import VideoOptions
 from sr.io.video.encode.codecs import CODECS, EncoderError
 from sr.io.video.encode.encoder import plan_encoding
 from sr.io.video.read.reader import open_video

@@ -12,10 +12,11 @@ import typer
 from torch import Tensor, nn
 
 from sr.cli import infer
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.run import run
 from sr.inference.run_summary import RunSummary
 from sr.inference.shards import Shard
+from sr.inference.video_options import VideoOptions
 from sr.io.event_log import Event
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.tiling.upscaler import Upscaler

@@ -12,9 +12,10 @@ import torch
 from helpers.images import encode_png, encode_tiff, list_png_chunks
 from torch import Tensor, nn
 
-from sr.inference.options import Alpha, InferOptions, OutputOptions, VideoOptions
+from sr.inference.options import Alpha, InferOptions, OutputOptions
 from sr.inference.run import run
 from sr.inference.run_summary import RunSummary
+from sr.inference.video_options import VideoOptions
 from sr.io.image_reader import open_image
 from sr.tiling.upscaler import Upscaler
 

@@ -10,8 +10,10 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.errors import UsageError
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.shards import Shard
+from sr.inference.texture_options import TextureOptions
+from sr.inference.video_options import VideoOptions
 from sr.io.video.time_range import Moment
 
 
@@ -94,8 +96,8 @@ def test_every_flag_reaches_its_field() -> None:
 
 def test_every_flag_has_a_help_text() -> None:
     parameters = inspect.signature(make_command(InferOptions, print, text="")).parameters.values()
-    parts = (InferOptions, OutputOptions, RuntimeOptions, VideoOptions)
-    python_only = {"output", "runtime", "video", "frames_per_segment"}
+    parts = (InferOptions, OutputOptions, RuntimeOptions, VideoOptions, TextureOptions)
+    python_only = {"output", "runtime", "video", "texture", "frames_per_segment"}
     names = {each.name for part in parts for each in fields(part)} - python_only
     assert {each.name for each in parameters} == names
     for each in parameters:

@@ -280,7 +280,7 @@ def test_next_to_a_gpu_as_many_images_are_written_as_cores_and_memory_allow(
     memory = SimpleNamespace(available=gib * 2**30)
     monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
     header = Header(height=1, width=1, num_bands=3, depth=8, num_frames=2, notes=())
-    plan = ImagePlan(header, (5000, 5680), 1, 3, 8, is_resampled=False, megapixels=1.0)
+    plan = ImagePlan(header, (5000, 5680), 1, 3, 8, is_unfinished=False, megapixels=1.0)
     tasks: Any = [SimpleNamespace(kind="image", plan=each) for each in (plan, None)]
     upscalers: Any = [SimpleNamespace(scale=2, device=torch.device(kind)) for kind in kinds]
     options = InferOptions([tmp_path], OutputOptions(tmp_path))

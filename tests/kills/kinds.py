@@ -15,9 +15,10 @@ from helpers.images import write_block_images
 from helpers.runs import assert_equal
 
 from sr.cli import convert, infer, train
-from sr.inference.options import InferOptions, OutputOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions
 from sr.inference.shards import Shard
 from sr.inference.video.resume import locate_segments
+from sr.inference.video_options import VideoOptions
 from sr.io.canvas import allocate_canvas
 from sr.io.model_file import read_model_file, write_model_file
 from sr.io.rgb8 import write_rgb8

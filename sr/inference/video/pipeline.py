@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 
 from sr.device import choose_shared_device
-from sr.inference.load_upscaler import NUM_PATCHES
+from sr.inference.choose_tiles import NUM_PATCHES
+from sr.inference.mask import Mask
 from sr.inference.options import Alpha
 from sr.inference.video.frame_windows import IsWanted, WindowStage, with_neighbors
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.stages import NetworkStage, Upscaled, convert_to_rgb
 from sr.inference.video.temporal_filter import TemporalFilter
+from sr.io.film_grain import FilmGrain
 from sr.io.video.frame import Frame
 from sr.io.video.pixels.yuv import Conversion
 from sr.io.video.read.decode_errors import DamageError
@@ -52,7 +54,7 @@ class Pipeline:
     frames: all of the source. first: number of the first frame that is wanted. only: the numbers of
     those that are, None for all from the first one on. is_wanted: decides it instead, asked in
     the order of the frames; last: the last one that can be. alpha: how transparency is upscaled,
-    where the frames have it.
+    where the frames have it. mask: where the model's results show. grain: levels of film grain.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class Pipeline:
         temporal_filter: bool = False,
         alpha: Alpha = "model",
         sink: FrameSink | None = None,
+        mask: Mask | None = None,
+        grain: float = 0.0,
     ) -> None:
         self.prefetcher = prefetcher
         self.network = NetworkStage(
-            upscalers, (plan.height, plan.width), plan.num_passes, prefetcher.stopped, alpha
+            upscalers, (plan.height, plan.width), plan.num_passes, prefetcher.stopped, alpha, mask
         )
         self.first = first
         self.num_frames = 0
@@ -87,6 +91,7 @@ class Pipeline:
         self._last = max(self._only) if self._only else last
         self._filter = TemporalFilter() if temporal_filter else None
         self._sink = sink
+        self._grain = grain
         self._window, self._flow = upscalers[0].window, upscalers[0].flow
         self._devices = [choose_shared_device(upscaler.device) for upscaler in upscalers]
         info = plan.info
@@ -108,9 +113,20 @@ class Pipeline:
         else:
             filtered = prefetch("filter", self._filter_colors(self._filter), NUM_READY)
             results = (pair for pair in filtered if self._is_result(pair[0].number))
+        if self._grain:
+            results = prefetch("grain", map(self.add_grain, results), NUM_READY)
         if self._sink is not None:
             results = prefetch("score", self._give_to_sink(results, self._sink), NUM_READY)
         return results
+
+    def add_grain(self, result: tuple[Frame, Tensor]) -> tuple[Frame, Tensor]:
+        """Return a frame's result with the grain of its number."""
+        frame, sr = result
+        if not self._grain:
+            return result
+        return frame, on_own_stream(FilmGrain(self._grain, frame.number).add_to_tensor, sr.device)(
+            sr
+        )
 
     def run_network(self) -> Iterator[Upscaled]:
         """Yield the frames as they come from the network, with those that the filter needs."""

@@ -4,15 +4,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sr.inference.options import OutputOptions, VideoOptions
+from sr.inference.mask import Mask
+from sr.inference.options import OutputOptions
 from sr.inference.output_size import TargetError, choose_size, count_megapixels, count_passes
 from sr.inference.video.source import Source, open_source
+from sr.inference.video_options import VideoOptions
 from sr.io.image_formats import check_writable, holds_alpha, limit_depth
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.io.video.encode.encoder import Encoding, plan_encoding
 from sr.io.video.encode.pixel_format import warn_of_players
 from sr.io.video.formats import is_pattern
-from sr.io.video.frame import VideoInfo
+from sr.io.video.frame import UNROTATED, VideoError, VideoInfo
 from sr.io.video.mux.spatial import can_copy_spatial, choose_copying_encoder
 from sr.io.video.mux.streams import StreamPlan, plan_streams
 from sr.io.video.pixels.color import HDR_TRANSFERS
@@ -50,6 +52,16 @@ class VideoPlan:
         """Open the source, for frames as `info` says."""
         alpha = self.info.layout.alpha
         return open_source(self.source, options, alpha=alpha, max_pixels=self.max_pixels)
+
+    def check_mask(self, mask: Mask) -> None:
+        """Raise UserError for a mask that does not fit."""
+        if self.info.display_matrix not in (None, UNROTATED):
+            raise VideoError(
+                f"--mask: expected a video that shows as it is stored, got {self.source}, which"
+                " players rotate or mirror"
+            )
+        aspect = float(self.info.sample_aspect_ratio or 1)
+        mask.check_aspect(self.info.height, self.info.width, aspect)
 
     @property
     def megapixels(self) -> float:

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sr.inference.events import Emit
-from sr.inference.options import VideoOptions
+from sr.inference.mask import Mask
+from sr.inference.options import InferOptions
 from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
@@ -20,9 +21,13 @@ _GRAY = 96  # of the gap, in 8-bit levels
 
 
 def write_previews(
-    plan: VideoPlan, options: VideoOptions, upscalers: Sequence[Upscaler], emit: Emit
+    plan: VideoPlan,
+    options: InferOptions,
+    upscalers: Sequence[Upscaler],
+    emit: Emit,
+    mask: Mask | None = None,
 ) -> None:
-    """Write `options.preview` images next to the result, of frames spread over the video.
+    """Write `--preview` images next to the result, of frames spread over the video.
 
     The video is decoded up to the last of them, or the end of its window; the temporal filter is
     left out. Where nobody knows how many frames there are, warn and write nothing.
@@ -31,11 +36,20 @@ def write_previews(
         message = "no preview: the file does not state its number of frames"
         emit("warning", message=f"{plan.source}: {message}")
         return
-    numbers = choose_preview_frames(plan.info.num_frames, options.preview)
+    numbers = choose_preview_frames(plan.info.num_frames, options.video.preview)
     folder, stem = plan.output.parent, plan.output.stem.replace("%", "")
-    with plan.open_source(options) as source, Prefetcher() as prefetcher:
-        pipeline = Pipeline(prefetcher, source.frames(), plan, upscalers, only=numbers)
-        for frame, lr, sr in pipeline.run_network():
+    with plan.open_source(options.video) as source, Prefetcher() as prefetcher:
+        pipeline = Pipeline(
+            prefetcher,
+            source.frames(),
+            plan,
+            upscalers,
+            only=numbers,
+            mask=mask,
+            grain=options.texture.grain,
+        )
+        for frame, lr, upscaled in pipeline.run_network():
+            _, sr = pipeline.add_grain((frame, upscaled))
             seconds = float(frame.pts * plan.info.time_base)
             path = name_preview(folder, stem, frame.number, seconds)
             write_preview(path, lr[:, :3], sr[:, :3])

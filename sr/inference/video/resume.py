@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from sr.errors import UserError
+from sr.inference.named_files import ModelFiles
+from sr.inference.texture_options import TextureOptions
 from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.io.video.frame import VideoError
 
@@ -108,6 +110,29 @@ def fingerprint_images(paths: Sequence[Path]) -> dict[str, Any]:
         digest.update(os.fsencode(path.name))
         digest.update(f"/{status.st_size} {status.st_mtime_ns}/".encode())
     return {"frames": len(paths), "sha256": digest.hexdigest()}
+
+
+def fingerprint_models(files: ModelFiles) -> dict[str, Any]:
+    """Return what identifies the models that make one result, and how they are put together."""
+    if files.resample is not None:
+        scale, method = files.resample
+        return {"resample": method, "scale": scale}
+    first, *others = map(fingerprint, files.chain)
+    found = {**first, "then": others} if others else first
+    if files.strength == 1:
+        return found
+    other = "bicubic" if files.strength_with is None else fingerprint(files.strength_with)
+    return {**found, "strength": files.strength, "strength_with": other}
+
+
+def fingerprint_texture(texture: TextureOptions) -> dict[str, Any]:
+    """Return what identifies what is done to the models' results; nothing where nothing is."""
+    found: dict[str, Any] = {}
+    if texture.grain:
+        found["grain"] = texture.grain
+    if texture.mask is not None:
+        found["mask"] = fingerprint(texture.mask)
+    return found
 
 
 class SegmentManifest:

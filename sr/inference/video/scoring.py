@@ -9,9 +9,9 @@ import torch
 
 from sr.evaluation.scores import RGB8, ScoreError, find_shared_size
 from sr.evaluation.video_scorer import VideoScorer
-from sr.inference.options import VideoOptions
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.source import Source, open_source
+from sr.inference.video_options import VideoOptions
 from sr.io.rgb8 import tensor_to_rgb8
 from sr.io.video.formats import is_frames_pattern
 from sr.io.video.pixels.yuv import Conversion, planes_to_tensors

@@ -9,10 +9,15 @@ import av
 
 from sr.device import name_precision
 from sr.errors import ModelFileError
-from sr.inference.named_files import find_model
+from sr.inference.named_files import find_models
 from sr.inference.options import InferOptions
 from sr.inference.video.plan import VideoPlan
-from sr.inference.video.resume import fingerprint, fingerprint_images
+from sr.inference.video.resume import (
+    fingerprint,
+    fingerprint_images,
+    fingerprint_models,
+    fingerprint_texture,
+)
 from sr.inference.video.source import Source
 from sr.tiling.upscaler import Upscaler
 
@@ -30,10 +35,12 @@ def list_dependencies(
     if (flow := upscalers[0].flow) is not None:
         model["flow"] = flow.name
     with suppress(OSError, ModelFileError):  # a network from elsewhere has no file
-        model |= fingerprint(find_model(options))
+        model |= fingerprint_models(find_models(options))
     if plan.info.layout.alpha:
         model["alpha"] = options.output.alpha
+    texture = fingerprint_texture(options.texture)
     return {
+        **({"texture": texture} if texture else {}),
         "source": fingerprint_images(images) if images else fingerprint(plan.source),
         "model": model,
         "size": f"{plan.width}x{plan.height}",

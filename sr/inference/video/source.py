@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-from sr.inference.options import VideoOptions
+from sr.inference.video_options import VideoOptions
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES
 from sr.io.read_policy import DEFAULT_MAX_PIXELS

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sr.inference.mask import Mask
 from sr.inference.options import Alpha
 from sr.inference.video.alpha import upscale_transparent
 from sr.io.video.frame import Frame, Layout, Planes
@@ -88,7 +89,7 @@ class NetworkStage:
     """Upscales batches, each device its own in turn, and keeps the order of frames.
 
     size: (height, width) of the results, which are resampled to it after `num_passes` runs of the
-    network. alpha: how transparency is upscaled.
+    network. alpha: how transparency is upscaled. mask: where the model's results show.
     """
 
     def __init__(
@@ -98,9 +99,11 @@ class NetworkStage:
         num_passes: int,
         stopped: threading.Event,
         alpha: Alpha = "model",
+        mask: Mask | None = None,
     ) -> None:
         self._upscalers = upscalers
         self._alpha: Alpha = alpha
+        self._mask = mask
         self._size = size
         self._num_passes = num_passes
         self._stopped = stopped
@@ -161,7 +164,10 @@ class NetworkStage:
     def _run_network(self, upscaler: Upscaler, sr: Tensor) -> Tensor:
         """(n, C, h, w) to (n, 3, H, W)."""
         for _ in range(self._num_passes):
-            sr = upscaler.upscale_whole(sr, sr.device, self._on_tile)
+            lr, sr = sr, upscaler.upscale_whole(sr, sr.device, self._on_tile)
+            if self._mask is not None:
+                sr = on_own_stream(self._mask.blend_frame, sr.device)(lr, sr, upscaler.scale)
+            del lr
         if sr.shape[2:] != self._size:
             sr = on_own_stream(_resize, sr.device)(sr, self._size)
         return sr

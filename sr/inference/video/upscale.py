@@ -6,7 +6,8 @@ from typing import Any
 
 from sr.device import name_precision
 from sr.inference.events import Emit
-from sr.inference.options import InferOptions, VideoOptions
+from sr.inference.mask import Mask
+from sr.inference.options import InferOptions
 from sr.inference.video.image_sequence_writer import count_existing, write_image_sequence
 from sr.inference.video.mux_segments import mux_segments
 from sr.inference.video.pipeline import FrameSink, Pipeline
@@ -21,6 +22,7 @@ from sr.inference.video.segment_dependencies import list_dependencies
 from sr.inference.video.segment_encoder import SegmentEncoder
 from sr.inference.video.shared_segments import refuse_shared
 from sr.inference.video.source import Source
+from sr.inference.video_options import VideoOptions
 from sr.io.video.frame import Frame, OutputMismatchError, VideoError
 from sr.tiling.upscaler import Upscaler
 
@@ -33,17 +35,19 @@ def upscale_video(
     upscalers: Sequence[Upscaler],
     emit: Emit,
     sink: FrameSink | None = None,
+    *,
+    mask: Mask | None = None,
 ) -> dict[str, Any]:
     """Read, upscale and write one video. Return the fields of its event.
 
-    sink: is given all frames that are upscaled, as they come out of the network.
+    sink: is given all frames that are upscaled, as they are encoded. mask: that of the options.
 
     Whatever ends it early leaves the segments that are complete, for --resume. Raises VideoError,
     OutputMismatchError, ManifestError, ImageError of images, NumericError and MemoryError.
     The caller holds the lock of the result.
     """
     if options.video.preview:
-        write_previews(plan, options.video, upscalers, emit)
+        write_previews(plan, options, upscalers, emit, mask)
     started = time.perf_counter()
     with plan.open_source(options.video) as source, Prefetcher() as prefetcher:
         manifest, first = None, 0
@@ -65,6 +69,8 @@ def upscale_video(
             temporal_filter=options.video.temporal_filter,
             alpha=options.output.alpha,
             sink=sink,
+            mask=mask,
+            grain=options.texture.grain,
         )
         if manifest is None:
             write_image_sequence(pipeline, plan, options.output, emit)

@@ -10,6 +10,7 @@ from typing import Any
 
 from sr.device import name_precision
 from sr.inference.events import Emit
+from sr.inference.mask import Mask
 from sr.inference.options import InferOptions
 from sr.inference.video.mux_segments import mux_segments
 from sr.inference.video.pipeline import Pipeline
@@ -32,7 +33,13 @@ class SharedVideo:
     """This run's part in one video."""
 
     def __init__(
-        self, plan: VideoPlan, options: InferOptions, upscalers: Sequence[Upscaler], *, is_own: bool
+        self,
+        plan: VideoPlan,
+        options: InferOptions,
+        upscalers: Sequence[Upscaler],
+        *,
+        is_own: bool,
+        mask: Mask | None,
     ) -> None:
         """is_own: this run makes the previews."""
         self.num_computed = 0
@@ -40,6 +47,7 @@ class SharedVideo:
         self._plan = plan
         self._options = options
         self._upscalers = upscalers
+        self._mask = mask
         self._folder = locate_segments(plan.output)
         self._segments: SharedSegments | None = None
         self._makes_previews = is_own and options.video.preview > 0
@@ -82,7 +90,7 @@ class SharedVideo:
         plan, options = self._plan, self._options
         if self._makes_previews:
             self._makes_previews = False
-            write_previews(plan, options.video, self._upscalers, emit)
+            write_previews(plan, options, self._upscalers, emit, self._mask)
         length = options.video.frames_per_segment or choose_segment_length(plan)
         with plan.open_source(options.video) as source:
             depends_on = list_dependencies(plan, options, self._upscalers, source)
@@ -139,6 +147,8 @@ class SharedVideo:
                 last=last,
                 temporal_filter=options.video.temporal_filter,
                 alpha=options.output.alpha,
+                mask=self._mask,
+                grain=options.texture.grain,
             )
             try:
                 encoder = SegmentEncoder(plan, passing, emit, segments.frames_per_segment)

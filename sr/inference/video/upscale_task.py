@@ -7,6 +7,7 @@ from typing import Any
 
 from sr.evaluation.scores import ScoreError
 from sr.inference.events import Emit
+from sr.inference.mask import Mask
 from sr.inference.options import InferOptions
 from sr.inference.share_tasks import is_shared
 from sr.inference.tasks import Task
@@ -26,11 +27,16 @@ class VideoTasks:
     """Upscales the videos of one run."""
 
     def __init__(
-        self, options: InferOptions, upscalers: Sequence[Upscaler], lpips: LPIPS | None
+        self,
+        options: InferOptions,
+        upscalers: Sequence[Upscaler],
+        lpips: LPIPS | None,
+        mask: Mask | None,
     ) -> None:
         self._options = options
         self._upscalers = upscalers
         self._lpips = lpips
+        self._mask = mask
         self._shared: dict[Path, SharedVideo] = {}
 
     def upscale(self, task: Task, plan: VideoPlan, emit: Emit) -> dict[str, Any] | None:
@@ -45,7 +51,7 @@ class VideoTasks:
             while (fields := self._share(task, plan, emit)) is None:
                 wait_for_others()
         elif task.original is None:
-            fields = upscale_video(plan, options, self._upscalers, emit)
+            fields = upscale_video(plan, options, self._upscalers, emit, mask=self._mask)
         else:
             fields = self._upscale_scored(task, task.original, plan, emit)
         return None if fields is None else {**fields, "peak_gib": measure_peak_gib()}
@@ -53,7 +59,9 @@ class VideoTasks:
     def _share(self, task: Task, plan: VideoPlan, emit: Emit) -> dict[str, Any] | None:
         shared = self._shared.get(task.output)
         if shared is None:
-            shared = SharedVideo(plan, self._options, self._upscalers, is_own=task.is_own)
+            shared = SharedVideo(
+                plan, self._options, self._upscalers, is_own=task.is_own, mask=self._mask
+            )
             self._shared[task.output] = shared
         try:
             return shared.advance(emit)
@@ -64,7 +72,9 @@ class VideoTasks:
         self, task: Task, original: Path, plan: VideoPlan, emit: Emit
     ) -> dict[str, Any]:
         with open_scorer(original, plan, self._options.video, self._lpips) as scorer:
-            fields = upscale_video(plan, self._options, self._upscalers, emit, scorer)
+            fields = upscale_video(
+                plan, self._options, self._upscalers, emit, scorer, mask=self._mask
+            )
             try:
                 task.score = score = scorer.score()
             except ScoreError as error:

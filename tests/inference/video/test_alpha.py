@@ -13,8 +13,9 @@ from helpers.videos import CountingNetwork, Listener, upscale
 from PIL import Image
 from torch import Tensor
 
-from sr.inference.options import Alpha, VideoOptions
+from sr.inference.options import Alpha
 from sr.inference.video.alpha import upscale_transparent
+from sr.inference.video_options import VideoOptions
 from sr.io.image_reader import open_image
 from sr.io.video.read.reader import open_video
 

@@ -14,7 +14,7 @@ import torch
 from av.video.stream import VideoStream
 from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 
-from sr.inference.options import VideoOptions
+from sr.inference.video_options import VideoOptions
 from sr.networks.compact import Compact
 
 SMALL = 160  # pixels of the longer side; the result is shrunk, for encoders of HD take time

@@ -15,9 +15,9 @@ from helpers.disks import limit_file_size
 from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 
 from sr.cli import infer
-from sr.inference.options import VideoOptions
 from sr.inference.video import mux_segments
 from sr.inference.video.resume import locate_segments
+from sr.inference.video_options import VideoOptions
 from sr.io.video.time_range import Moment
 from sr.io.video.verify import verify_video
 

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from sr.cli import infer
 from sr.errors import UsageError
-from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions, VideoOptions
+from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.run import LONG_RUN, run
 from sr.inference.run_summary import RunSummary
 from sr.inference.video.resume import locate_segments
+from sr.inference.video_options import VideoOptions
 from sr.tiling.upscaler import Upscaler
 
 SEGMENT = 4  # frames

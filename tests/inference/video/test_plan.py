@@ -9,10 +9,11 @@ import pytest
 from helpers.clips import Tone, make_clip, write_time_code
 from helpers.matroska import EQUIRECTANGULAR, add_to_video_element
 
-from sr.inference.options import OutputOptions, VideoOptions
+from sr.inference.options import OutputOptions
 from sr.inference.output_size import TargetError
 from sr.inference.video.plan import VideoPlan, choose_coded_size, plan_video
 from sr.inference.video.source import open_source
+from sr.inference.video_options import VideoOptions
 from sr.io.image_formats import ImageError
 from sr.io.video.encode.codecs import EncoderError
 from sr.io.video.frame import VideoError, VideoInfo

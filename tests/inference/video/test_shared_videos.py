@@ -16,12 +16,12 @@ from helpers.locks import hold_elsewhere
 from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 from torch import Tensor, nn
 
-from sr.inference.options import VideoOptions
 from sr.inference.run_summary import RunSummary
 from sr.inference.shards import Shard
 from sr.inference.video import upscale_task
 from sr.inference.video.resume import Segment, locate_segments
 from sr.inference.video.shared_segments import SharedSegments
+from sr.inference.video_options import VideoOptions
 from sr.io.leases import Leases
 from sr.motion.frame_window import Window
 from sr.motion.methods import DIS

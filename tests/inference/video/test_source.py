@@ -9,8 +9,8 @@ import pytest
 from helpers.clips import make_clip
 from PIL import Image
 
-from sr.inference.options import VideoOptions
 from sr.inference.video.source import USUAL_RATE, open_source
+from sr.inference.video_options import VideoOptions
 from sr.io.rgb8 import write_rgb8
 from sr.io.video.frame import Frame, VideoError, VideoInfo
 from sr.io.video.time_range import parse_moment

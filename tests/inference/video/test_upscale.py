@@ -19,7 +19,7 @@ from helpers.clips import (
 from helpers.matroska import EQUIRECTANGULAR, add_to_video_element
 from helpers.videos import CountingNetwork, Listener, upscale
 
-from sr.inference.options import VideoOptions
+from sr.inference.video_options import VideoOptions
 from sr.io.rgb8 import read_rgb8
 from sr.io.video.encode.segment_writer import make_frame
 from sr.io.video.read.reader import open_video

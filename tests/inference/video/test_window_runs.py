@@ -15,10 +15,10 @@ from helpers.videos import Listener, make_upscaler, upscale
 from torch import Tensor, nn
 
 from sr.cli.infer import main
-from sr.inference.options import VideoOptions
 from sr.inference.run_summary import RunSummary
 from sr.inference.video.frame_windows import WindowStage
 from sr.inference.video.stages import Batch
+from sr.inference.video_options import VideoOptions
 from sr.io.model_file import write_model_file
 from sr.io.rgb8 import image_to_tensor, read_rgb8, tensor_to_rgb8, write_rgb8
 from sr.io.video.frame import Frame
