@@ -20,7 +20,8 @@ from sr.inference.video.previews import write_previews
 from sr.inference.video.resume import locate_segments
 from sr.inference.video.segment_dependencies import list_dependencies
 from sr.inference.video.segment_encoder import SegmentEncoder, choose_segment_length
-from sr.inference.video.shared_segments import End, SegmentPass, SharedSegments
+from sr.inference.video.segment_pass import SegmentPass
+from sr.inference.video.shared_segments import End, SharedSegments
 from sr.inference.video.upscale import report_found, warn_of_damage
 from sr.io.leases import Leases
 from sr.io.video.frame import OutputMismatchError, VideoError
