@@ -114,7 +114,6 @@ def upscale_archive(
     options: InferOptions,
     pool: DevicePool,
     emit: Emit,
-    *,
     num_threads: int,
     precision: str,
     mask: Mask | None = None,
