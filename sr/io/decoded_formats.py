@@ -129,7 +129,11 @@ def _decode_with_opencv(content: bytes, max_value: int) -> Pixels:
     """Return (H, W, C) of 8 or 16 bits, white at their end."""
     import cv2
 
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    level = cv2.utils.logging.setLogLevel(0)  # it would write of damage to the terminal
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if pixels is None:
         raise ValueError("not decodable")
     pixels = pixels.reshape(*pixels.shape[:2], -1)

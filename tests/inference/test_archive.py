@@ -16,6 +16,8 @@ from sr.errors import UsageError, UserError
 from sr.inference.options import InferOptions, OutputOptions
 from sr.inference.run import run
 from sr.inference.run_summary import RunSummary
+from sr.inference.suggest_model import look_at_tasks
+from sr.inference.tasks import Task
 from sr.inference.video.resume import locate_segments
 from sr.inference.video_options import VideoOptions
 from sr.io import archive as archives
@@ -228,6 +230,20 @@ def test_links_encryption_and_names_that_occur_twice_are_refused(tmp_path: Path)
     path.write_bytes(content)
     (task,) = upscale(path, tmp_path / "out.cbz").tasks
     assert "an encrypted entry" in str(task.error)
+
+
+def test_an_archive_of_compressed_pages_is_taken_for_one(tmp_path: Path) -> None:
+    def encode_page(number: int, quality: int) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(decode(encode(number, size=(64, 64)))).save(file, "jpeg", quality=quality)
+        return file.getvalue()
+
+    options = InferOptions([tmp_path], OutputOptions(tmp_path / "out"))
+    for quality in (20, 100):
+        more = {f"{number}.jpg": encode_page(number, quality) for number in range(6)}
+        path = write_book(tmp_path / f"{quality}.cbz", 0, more)
+        (signs,) = look_at_tasks([Task(path, tmp_path / "out.cbz", "archive")], options)
+        assert ("JPEG quality" in signs.reason) == (quality == 20)
 
 
 def test_bombs_are_refused_by_what_they_declare(
