@@ -37,7 +37,8 @@ PROGRAMS = {
     "sr-web": web.app,
 }
 EXAMPLE = "ESPCN"  # the network that docs/contributing.md adds
-OTHERS = {"--force_yml", "--local-rank", "--node-rank"}  # options of BasicSR and torchrun
+# Options of BasicSR, torchrun and Slurm.
+OTHERS = {"--force_yml", "--local-rank", "--node-rank", "--array", "--signal"}
 Command = tuple[str, list[str]]
 
 

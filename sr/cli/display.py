@@ -221,9 +221,10 @@ def _format_video_score(score: VideoScore) -> list[str]:
 def _format_start(fields: Mapping[str, Any]) -> str:
     tiles = f"tiles of {fields['tile_size']} px" if fields["tile_size"] else "no tiles"
     backend = "" if fields["backend"] == "auto" else f" by {fields['backend']}"
+    shard = f"shard {fields['shard']}, " if "shard" in fields else ""
     ignored = f" ({fields['ignored']} other files ignored)" if fields["ignored"] else ""
     return (
-        f"{fields['model']}: {fields['size']}, {fields['pictures']} input(s){ignored},"
+        f"{fields['model']}: {fields['size']}, {shard}{fields['pictures']} input(s){ignored},"
         f" {fields['device']}{backend}, {fields['precision']}, {tiles}, halo {fields['halo']} px"
     )
 
@@ -255,7 +256,8 @@ def _format_task(event: Event, fields: Mapping[str, Any]) -> str:
     width, height = fields["sr_size"]
     size = f"{width}x{height}"
     if "frames" in fields:
-        size += f", {fields['frames']} frames, {fields['repeated']} of them repeated"
+        computed = f" ({fields['computed']} by this run)" if "computed" in fields else ""
+        size += f", {fields['frames']} frames{computed}, {fields['repeated']} of them repeated"
     return f"{place} {fields['source']} -> {fields['output']} ({size}, {fields['seconds']:.2f} s)"
 
 

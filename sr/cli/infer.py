@@ -14,6 +14,7 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.cli.list_models import LIST_FLAGS
+from sr.cli.merge_logs import MERGE_LOGS
 from sr.cli.terminal import print_line
 from sr.errors import NoInputError, UsageError, UserError
 from sr.inference.named_files import find_models, refuse_missing
@@ -34,6 +35,8 @@ Videos keep timestamps, audio, subtitles, chapters, fonts, metadata, rotation, c
 what the container cannot store is converted or dropped, and reported. --resume continues an
 interrupted run. A folder or a pattern (frames/%05d.png) is read as a video if -o is a video, and -o
 out/%05d.png writes a video as numbered images.
+
+--shard I/N takes one of N equal shares of the inputs, on as many machines with a shared folder.
 
 Exit codes: 0 success, 1 internal error, or a video failed verification, 2 invalid option, model or
 usage, or another process writes the same results, 3 some inputs failed, the others are done, or the
@@ -61,7 +64,10 @@ def make_app(upscalers: "Sequence[Upscaler] | None" = None) -> typer.Typer:
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
     command = make_command(
-        InferOptions, lambda options: upscale(options, upscalers), text=HELP, more=LIST_FLAGS
+        InferOptions,
+        lambda options: upscale(options, upscalers),
+        text=HELP,
+        more=[*LIST_FLAGS, MERGE_LOGS],
     )
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(command)
     return app
@@ -101,13 +107,13 @@ def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> i
 def repeat_inputs(arguments: Sequence[str]) -> list[str]:
     """Turn `-i a b` into `-i a -i b`, because options take one value each."""
     repeated: list[str] = []
-    in_inputs, num_values = False, 0
+    option, num_values = "", 0
     for argument in arguments:
         if argument.startswith("-"):
-            in_inputs, num_values = argument in ("-i", "--input"), 0
-        elif in_inputs:
+            option, num_values = argument, 0
+        elif option in ("-i", "--input", "--merge-logs"):
             if num_values:
-                repeated.append("-i")
+                repeated.append(option)
             num_values += 1
         repeated.append(argument)
     return repeated

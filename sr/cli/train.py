@@ -61,12 +61,13 @@ def command(
 ) -> None:
     """Train a super-resolution network from an option file.
 
-    Checkpoints, logs and all options with their defaults are written to runs/NAME. Ctrl-C and
-    SIGTERM save a checkpoint and exit; the same command resumes.
+    Checkpoints, logs and all options with their defaults are written to runs/NAME. Ctrl-C,
+    SIGTERM and SIGUSR1 save a checkpoint and exit; the same command resumes.
 
     Exit codes: 0 success, now or before, 1 internal error, too many non-finite steps, or stopped by
     the GAN monitor, 2 invalid options, data, state file or folder, a full disk, or another process
-    in the same folder, 130 interrupted by Ctrl-C, SIGTERM or SIGHUP.
+    in the same folder, 130 interrupted by Ctrl-C, SIGTERM, SIGHUP or
+    SIGUSR1.
     """
     from sr.options.load import load_options
 

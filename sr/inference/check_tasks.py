@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sr.errors import UsageError
 from sr.evaluation.references import References
-from sr.inference.options import STREAM, InferOptions, OutputOptions
+from sr.inference.options import STREAM, InferOptions
+from sr.inference.share_tasks import is_shared
 from sr.inference.tasks import Task, is_file_name
 from sr.inference.video.resume import locate_segments
 from sr.io.process_lock import MAX_NAME_BYTES, LockedError, check_unlocked
@@ -33,9 +34,9 @@ def check_tasks(
     """
     references = None if options.reference is None else References(options.reference)
     _check_names(task.output for task in tasks)
-    _check_collisions(tasks)
+    check_collisions(tasks)
     if references is not None:
-        _check_scored(tasks, options.output)
+        _check_scored(tasks, options)
     if not (options.output.overwrite or options.output.keeps_existing):
         others = [] if references is None else [locate_scores(options)]
         _check_existing([*chain(*(_list_files(task.output) for task in tasks)), *others])
@@ -53,9 +54,23 @@ def check_tasks(
 
 
 def locate_scores(options: InferOptions) -> Path:
-    """Where scores are saved: next to the results."""
+    """Where scores are saved: next to the results; those of each shard in a file of its own."""
+    output, shard = options.output.path, options.shard
+    name = "scores" if shard is None else f"scores-{shard.number}-of-{shard.count}"
+    return (output.parent if is_file_name(output) else output) / f"{name}.json"
+
+
+def check_shared_folders(options: InferOptions) -> None:
+    """Refuse results next to the inputs, where a shard would take those of others for inputs."""
     output = options.output.path
-    return (output.parent if is_file_name(output) else output) / "scores.json"
+    folders = [given for given in options.inputs if given.is_dir()]
+    if options.shard is None or is_file_name(output):
+        return
+    if any(given.resolve() == output.resolve() for given in folders):
+        raise UsageError(
+            f"-o {output}: expected another folder than that of the inputs with --shard, since"
+            " each shard would take the results of others for inputs"
+        )
 
 
 def _check_kinds(tasks: Sequence[Task]) -> None:
@@ -65,8 +80,8 @@ def _check_kinds(tasks: Sequence[Task]) -> None:
         raise UsageError(f"{ONLY_VIDEOS}, got {', '.join(images[:_NUM_NAMED])}{more}")
 
 
-def _check_collisions(tasks: Sequence[Task]) -> None:
-    """No result may replace an input, or another result."""
+def check_collisions(tasks: Sequence[Task]) -> None:
+    """Refuse a result that would replace an input, or another result. tasks: of all shards."""
     inputs = {task.source.resolve(): task.source for task in tasks}
     outputs: dict[Path, Path] = {}
     for task in tasks:
@@ -131,8 +146,14 @@ def _is_locked(output: Path) -> bool:
     return False
 
 
-def _check_scored(tasks: Sequence[Task], output: OutputOptions) -> None:
+def _check_scored(tasks: Sequence[Task], options: InferOptions) -> None:
     """No streams, and no videos of which a segment exists: its frames are not those of this run."""
+    output = options.output
+    if any(is_shared(task, options) for task in tasks):
+        raise UsageError(
+            "--reference: expected whole videos, whose frames are scored before they are encoded;"
+            " leave out --resume, so that each shard has videos of its own"
+        )
     if any(STREAM in (task.source, task.output) for task in tasks):
         raise UsageError("--reference: needs files; expected no `-` for input or output")
     for task in tasks:

@@ -4,7 +4,8 @@ Events and their fields:
   start        `pictures` (images and videos), ignored (files that are neither), megapixels (for the
                network), model (of `-m auto` all that are taken), scale, size (such as x4),
                tile_size, halo (LR pixels), device, backend (auto: torch, or onnxruntime for an
-               .onnx file, or ncnn by Vulkan), precision
+               .onnx file, or ncnn by Vulkan), precision;
+               of a shard: shard (such as 3/16)
   note         message
   progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
                where nobody knows), fps, seconds_left, queues (how full the one behind each stage
@@ -15,7 +16,8 @@ Events and their fields:
                when upscaled: lr_size and sr_size (width, height), passes, tiles, tile_size,
                precision, network_seconds, peak_gib (of memory, of the run so far), with
                --verify-tiles tile_difference; of a video also frames, resumed_at (the first frame
-               of this run), repeated (equal to the one before, not computed), fps; when scored:
+               of this run), repeated (equal to the one before, not computed), fps; of one that
+               several runs share: computed (frames of this run); when scored:
                scores (of a video: `sr.evaluation.scores.VideoScore`)
   item_failed  error, megapixels; of an error that is not foreseen also its traceback
   warning      message

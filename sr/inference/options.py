@@ -17,6 +17,7 @@ from sr.inference.parse_flags import (
     parse_devices,
     parse_tile_size,
 )
+from sr.inference.shards import Shard, parse_shard
 from sr.inference.texture_options import TextureOptions
 from sr.inference.video_options import VideoOptions
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
@@ -194,7 +195,14 @@ class InferOptions:
     """With --reference: LPIPS too, by AlexNet with these weights: torchvision's (downloaded once),
     or a file with the same keys."""
     log: Annotated[Path | None, Flag(FILES, "FILE")] = None
-    """Append one JSON line per event to this file."""
+    """Append one JSON line per event to this file. `--merge-logs` sums several."""
+    shard: Annotated[Shard | None, Flag(FILES, "I/N|auto", parse=parse_shard)] = None
+    """Take the I-th of N equal shares of the inputs, such as 3/16: for several machines that have
+    the same command and folders. With --resume they share the segments of each video too. auto: I
+    and N of SLURM's, SkyPilot's or Kubernetes' variables."""
+    shard_by: Annotated[Literal["hash", "work"], Flag(FILES)] = "hash"
+    """How inputs are shared. hash: by their path below the input folder. work: about equal work, by
+    the sizes of all inputs, whose headers each shard reads first; none may change meanwhile."""
     sha256: Annotated[str | None, Flag(INPUT, "HEX", default="none")] = None
     """SHA-256 that the file of -m must have, else it is not opened."""
 
@@ -203,10 +211,19 @@ class InferOptions:
             raise UsageError("--sha256: needs -m once, the model whose file it is of")
         if self.lpips is not None and self.reference is None:
             raise UsageError("--lpips: needs --reference, the originals to compare with")
+        if self.shard is not None and STREAM in self.inputs:
+            raise UsageError("--shard: expected files or folders, got standard input")
+        if self.shard is None and self.shard_by != "hash":
+            raise UsageError(f"--shard-by {self.shard_by}: needs --shard")
         if self.resample is not None:
             self._check_resample()
         if "auto" in self.models and len(self.models) > 1:
             raise UsageError(f"-m auto: expected no other model, got {' and '.join(self.models)}")
+
+    @property
+    def shares_videos(self) -> bool:
+        """Whether several runs compute the segments of the same videos."""
+        return self.shard is not None and self.output.resume
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from sr.device import name_precision, resolve_device
 from sr.errors import UsageError
 from sr.evaluation.references import References
 from sr.evaluation.scores import write_scores
-from sr.inference.check_tasks import check_tasks, locate_scores
+from sr.inference.check_tasks import (
+    check_collisions,
+    check_shared_folders,
+    check_tasks,
+    locate_scores,
+)
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_models import load_models
 from sr.inference.load_upscaler import choose_precision, load_lpips, make_upscalers
@@ -24,6 +30,7 @@ from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run_summary import RunSummary
 from sr.inference.scheduler import Scheduler, refuse_hopeless
+from sr.inference.share_tasks import is_shared, share_tasks
 from sr.inference.suggest_model import NUM_LOOKED_AT, describe_signs, look_at_tasks
 from sr.inference.tasks import Task, find_tasks
 from sr.inference.video.resume import read_dependencies
@@ -82,7 +89,8 @@ def run(
     ]
     for scheduler in schedulers:
         scheduler.probe_tasks()
-    refuse_hopeless(tasks)
+    left = [*chain(*(each.tasks for each in schedulers))]
+    refuse_hopeless(left)
     about = _describe_run(groups)
     with ExitStack() as stack:
         if references is not None:  # scores of two runs must not replace each other
@@ -95,7 +103,9 @@ def run(
             megapixels=round(sum(task.megapixels for task in tasks), 3),
             **about,
         )
-        summary, ended = RunSummary(tasks), "aborted"
+        if not tasks:
+            emit("note", message=f"--shard {options.shard}: none of the inputs falls to it")
+        summary, ended = RunSummary(left), "aborted"
         try:
             for scheduler in schedulers:
                 scheduler.run_tasks(send_one_at_a_time(emit))
@@ -166,7 +176,11 @@ def _make_group(
 def _find_tasks(
     options: InferOptions, model: LoadedGenerator | Upscaler
 ) -> tuple[list[Task], int, References | None]:
-    tasks, num_ignored = find_tasks(options, model.scale)
+    check_shared_folders(options)
+    all_tasks, num_ignored = find_tasks(options, model.scale)
+    if options.shard is not None:
+        check_collisions(all_tasks)
+    tasks = share_tasks(all_tasks, options)
     return tasks, num_ignored, check_tasks(tasks, options, takes_clips=model.takes_clips)
 
 
@@ -188,12 +202,15 @@ def _choose_backend(
 ) -> InferOptions:
     """Return the options with the back end that `auto` stands for, where it is not the usual one.
 
-    That of an unfinished video, or for long runs on CPUs the fastest.
+    That of an unfinished video, or for long runs on CPUs the fastest; torch for the videos that
+    shards share.
     """
     runtime = options.runtime
     if runtime.backend != "auto" or options.resample is not None:
         return options
     backend = _find_recorded_backend(tasks) if options.output.resume else None
+    if backend is None and any(is_shared(task, options) for task in tasks):
+        return options  # measured on several machines it would not be the same
     if backend is None:
         is_program = holds_ncnn_program(generator)
         on_cpus = all(device.type == "cpu" for device in devices)
@@ -243,8 +260,9 @@ def _write_scores(path: Path, about: Mapping[str, object], summary: RunSummary, 
 
 def _describe_run(groups: Sequence[_Group]) -> dict[str, Any]:
     group = groups[0]
-    first = group.upscalers[0]
+    first, shard = group.upscalers[0], group.options.shard
     return {
+        **({} if shard is None else {"shard": str(shard)}),
         "model": ", ".join(each.model for each in groups),
         "scale": first.scale,
         "tile_size": first.tile_size,

@@ -18,22 +18,22 @@ import psutil
 
 from sr.errors import UsageError, UserError
 from sr.evaluation.references import References
-from sr.evaluation.scores import ScoreError, check_scorable, read_scorable, score_against_file
+from sr.evaluation.scores import check_scorable, read_scorable, score_against_file
 from sr.inference.events import Emit, add_fields
 from sr.inference.image import ImagePlan, count_result_bytes, probe_image, upscale_image
 from sr.inference.mask import Mask
 from sr.inference.options import STREAM, InferOptions
+from sr.inference.share_tasks import is_shared
 from sr.inference.tasks import Task, is_foreseen, is_skipped
 from sr.io.process_lock import LockedError, check_unlocked, hold_lock
 from sr.io.video.formats import is_pattern
 from sr.losses.lpips import LPIPS
-from sr.memory import measure_peak_gib
 from sr.tiling.multi_device import DevicePool
 from sr.tiling.runner import CompileError, NetworkError
 from sr.tiling.upscaler import StoppedError, Upscaler
 
 if TYPE_CHECKING:
-    from sr.inference.video.plan import VideoPlan
+    from sr.inference.video.upscale_task import VideoTasks
 
 NUM_PROBES = 4  # headers read at a time; those of BMPs come with the whole image
 IMAGES_PER_DEVICE = 2  # one is read or written while the other goes through the network
@@ -74,13 +74,14 @@ class Scheduler:
         all_tasks: Sequence[Task] | None = None,
     ) -> None:
         """all_tasks: of the run, where some are another scheduler's."""
-        self._tasks = tasks
+        self.tasks = tasks
         self._all_tasks = tasks if all_tasks is None else all_tasks
         self._options = options
         self._upscalers = upscalers
         self._references = references
         self._lpips = lpips
         self._mask = mask
+        self._videos: VideoTasks | None = None
         self._num_videos = sum(task.kind == "video" for task in self._all_tasks)
         num_images = sum(task.kind == "image" for task in tasks)
         self._pool = DevicePool(upscalers, share_images=num_images < len(upscalers))
@@ -88,7 +89,9 @@ class Scheduler:
     def probe_tasks(self) -> None:
         """Read all headers, so that what cannot be done is known before any work."""
         with ThreadPoolExecutor(NUM_PROBES, thread_name_prefix="sr-probe") as threads:
-            list(threads.map(self._probe, self._tasks))
+            list(threads.map(self._probe, self.tasks))
+        # Of those of other shards, they report what cannot be done.
+        self.tasks = [task for task in self.tasks if task.is_own or task.error is None]
 
     def run_tasks(self, emit: Emit) -> None:
         """Do all that can be done, and report each task as it ends.
@@ -99,13 +102,13 @@ class Scheduler:
         numbers = {id(task): number for number, task in enumerate(self._all_tasks, start=1)}
         emits = [
             add_fields(emit, picture=numbers[id(task)], pictures=len(numbers), source=task.source)
-            for task in self._tasks
+            for task in self.tasks
         ]
         num_threads = self._count_image_threads()
         with ThreadPoolExecutor(num_threads, thread_name_prefix="sr-image") as threads:
             futures = [
                 threads.submit(self._run_task, task, emit_task)
-                for task, emit_task in zip(self._tasks, emits, strict=True)
+                for task, emit_task in zip(self.tasks, emits, strict=True)
                 if task.kind == "image"
             ]
             try:
@@ -115,9 +118,14 @@ class Scheduler:
                 self._pool.stopped.set()
                 threads.shutdown(wait=True, cancel_futures=True)
                 raise
-        for task, emit_task in zip(self._tasks, emits, strict=True):
-            if task.kind == "video":
-                self._run_task(task, emit_task)
+        videos = [pair for pair in zip(self.tasks, emits, strict=True) if pair[0].kind == "video"]
+        while videos:
+            waiting = [pair for pair in videos if not self._run_task(*pair)]
+            if len(waiting) == len(videos):
+                from sr.inference.video.upscale_task import wait_for_others
+
+                wait_for_others()
+            videos = waiting
 
     def _count_image_threads(self) -> int:
         """Return how many images are read, upscaled and written at a time.
@@ -128,7 +136,7 @@ class Scheduler:
         count = IMAGES_PER_DEVICE * len(self._upscalers)
         if all(upscaler.device.type == "cpu" for upscaler in self._upscalers):
             return count
-        plans = [task.plan for task in self._tasks if isinstance(task.plan, ImagePlan)]
+        plans = [task.plan for task in self.tasks if isinstance(task.plan, ImagePlan)]
         largest = max(map(count_result_bytes, plans), default=1)
         fitting = int(SHARE_OF_RESULTS * psutil.virtual_memory().available / largest)
         return max(count, min(os.cpu_count() or 1, fitting))
@@ -137,7 +145,7 @@ class Scheduler:
         """Set what a task needs, or why it cannot be done."""
         references = self._references
         try:
-            if not task.skipped and task.output != STREAM:
+            if not (task.skipped or task.output == STREAM or is_shared(task, self._options)):
                 check_unlocked(task.output)
             if task.kind == "video":
                 self._probe_video(task)
@@ -181,31 +189,35 @@ class Scheduler:
         task.plan = plan
         task.warnings += notes
 
-    def _run_task(self, task: Task, emit: Emit) -> None:
-        """Do one task; record and report how it ended."""
+    def _run_task(self, task: Task, emit: Emit) -> bool:
+        """Do one task; record and report how it ended. False: it waits for other runs."""
         if self._pool.stopped.is_set():
-            return
+            return True
         started = time.perf_counter()
-        fields: dict[str, Any] = {}
+        fields: dict[str, Any] | None = {}
         try:
             if task.error is not None:
                 raise task.error
             with self._claim_output(task):
                 fields = self._do_task(task, emit)
         except StoppedError:
-            return  # whoever stopped the run has the cause
+            return True  # whoever stopped the run has the cause
         except BaseException as error:
             if isinstance(error, ENDS_RUN) or not isinstance(error, Exception):
                 self._pool.stopped.set()  # now, not when the main thread hears of it
                 raise
             task.error = error
+            fields = {}
             if not is_foreseen(error):
                 fields["traceback"] = "".join(traceback.format_exception(error))
             message = task.describe_error()
             emit("item_failed", error=message, megapixels=task.megapixels, **fields)
-            return
+            return True
+        task.seconds += time.perf_counter() - started
+        if fields is None:
+            return False
         task.is_done = True
-        seconds = time.perf_counter() - started - fields.pop("seconds_waited", 0.0)
+        seconds = task.seconds - fields.pop("seconds_waited", 0.0)
         emit(
             "item_done",
             output=task.output,
@@ -214,6 +226,7 @@ class Scheduler:
             megapixels=task.megapixels,
             **fields,
         )
+        return True
 
     @contextmanager
     def _claim_output(self, task: Task) -> Iterator[None]:
@@ -226,6 +239,10 @@ class Scheduler:
         if task.skipped or task.output == STREAM:
             yield
             return
+        if is_shared(task, self._options):  # by leases
+            task.skipped = not task.num_computed and is_skipped(task.output, task.kind, options)
+            yield
+            return
         with hold_lock(task.output):
             task.skipped = is_skipped(task.output, task.kind, options)
             is_new = not (options.overwrite or options.keeps_existing or is_pattern(task.output))
@@ -236,8 +253,11 @@ class Scheduler:
                 )
             yield
 
-    def _do_task(self, task: Task, emit: Emit) -> dict[str, Any]:
-        """Upscale and score what there is to; return the fields of the event."""
+    def _do_task(self, task: Task, emit: Emit) -> dict[str, Any] | None:
+        """Upscale and score what there is to; return the fields of the event.
+
+        None: other runs have what is missing of a video.
+        """
         fields: dict[str, Any] = {}
         self._emit_warnings(task, emit)
         if isinstance(task.plan, ImagePlan):
@@ -245,13 +265,19 @@ class Scheduler:
                 fields = upscale_image(task, task.plan, self._options, self._pool, emit, self._mask)
             fields |= self._score_image(task, task.plan)
         elif task.plan is not None and not task.skipped:
-            fields = self._upscale_video(task, task.plan, emit)
+            from sr.inference.video.upscale_task import VideoTasks
+
+            self._videos = self._videos or VideoTasks(
+                self._options, self._upscalers, self._lpips, self._mask
+            )
+            return self._videos.upscale(task, task.plan, emit)
         return fields
 
     def _emit_warnings(self, task: Task, emit: Emit) -> None:
         if not task.skipped:
-            for warning in task.warnings:
+            for warning in task.warnings[task.num_emitted :]:
                 emit("warning", message=f"{task.source}: {warning}")
+            task.num_emitted = len(task.warnings)  # a shared video is looked at several times
         elif task.kind == "video" and self._references is not None:
             message = "exists, and is not scored: frames are scored before they are encoded"
             emit("warning", message=f"{task.output}: {message}")
@@ -263,19 +289,3 @@ class Scheduler:
         score = score_against_file(read_scorable(task.output), task.original, border, self._lpips)
         task.score = score
         return {"scores": score.as_json()}
-
-    def _upscale_video(self, task: Task, plan: "VideoPlan", emit: Emit) -> dict[str, Any]:
-        from sr.inference.video.scoring import open_scorer
-        from sr.inference.video.upscale import upscale_video
-
-        options = self._options
-        if task.original is None:
-            fields = upscale_video(plan, options, self._upscalers, emit, mask=self._mask)
-            return {**fields, "peak_gib": measure_peak_gib()}
-        with open_scorer(task.original, plan, options.video, self._lpips) as scorer:
-            fields = upscale_video(plan, options, self._upscalers, emit, scorer, mask=self._mask)
-            try:
-                task.score = score = scorer.score()
-            except ScoreError as error:
-                raise ScoreError(f"{task.output} is written, but {error}") from error
-        return {**fields, "peak_gib": measure_peak_gib(), "scores": score.as_json()}

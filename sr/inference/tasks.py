@@ -39,6 +39,10 @@ class Task:
     output: Path
     """A file; for a video also the pattern of its frames."""
     kind: Kind = "image"
+    key: str = ""
+    """The source relative to the input folder: the same on all machines."""
+    is_own: bool = True
+    """False for a video of another shard, which is helped with."""
     content: bytes | None = None
     """What standard input or another pipe holds, where that is the source."""
     skipped: bool = False
@@ -49,11 +53,17 @@ class Task:
     """Why there can be no result."""
     warnings: list[str] = field(default_factory=list)
     """What will be guessed, converted or lost."""
+    num_emitted: int = 0
+    """Warnings that have been emitted."""
     original: Path | None = None
     """What the result is scored against."""
     is_done: bool = False
     """The result is there, as it should be."""
     score: Score | VideoScore | None = None
+    num_computed: int = 0
+    """Frames of a video that several runs share which this run has computed."""
+    seconds: float = 0.0
+    """Spent on it."""
 
     @property
     def megapixels(self) -> float:
@@ -101,7 +111,10 @@ def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
         else:
             path = output.path / below / _name_output(source, kind, output, scale)
         skipped = is_skipped(path, kind, output)
-        tasks.append(Task(source, path, kind, read_once(source, kind), skipped))
+        key = (below / source.name).as_posix()
+        tasks.append(
+            Task(source, path, kind, key, content=read_once(source, kind), skipped=skipped)
+        )
     return tasks, num_ignored
 
 
@@ -117,7 +130,7 @@ def is_file_name(output: Path) -> bool:
     if suffix in VIDEO_SUFFIXES - WRITABLE_CONTAINERS:
         raise UsageError(f"-o {output}: expected .mp4, .mkv or .webm, got {suffix}")
     writable = suffix in WRITABLE_SUFFIXES | WRITABLE_CONTAINERS
-    if output.exists() and not writable:
+    if output.exists() and not (writable or output.is_dir()):  # made a moment ago by another run
         raise UsageError(f"-o {output}: expected a folder, got a file")
     return writable
 

@@ -1,15 +1,21 @@
 """Files that appear completely or not at all."""
 
+import hashlib
 import os
 import re
 import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sr.io.machine import identify_machine
 from sr.io.process_lock import is_at, is_lock, try_lock
 
-_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.unfinished(\.[^.]+)?")
+_UNFINISHED = re.compile(r"\.([0-9a-f]{8})[0-9a-f]{8}\.unfinished(\.[^.]+)?")
+_REMOVED = re.compile(r"\.[0-9a-f]{16}\.removed")
+_PATIENCE = 3600.0  # seconds, with files of other machines
 
 
 @contextmanager
@@ -37,25 +43,52 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def remove_abandoned(folder: Path) -> int:
     """Remove what killed processes have left of `atomic_write` in a folder, and their locks.
 
-    Files of processes that live are locked, and stay, wherever those run. Return the number of
-    unfinished files removed.
+    Files of processes that live are locked, and stay. Of other machines, whose locks some network
+    file systems do not show, they also stay while they are younger than an hour. Return the number
+    of unfinished files removed.
     """
     num_removed = 0
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             path = Path(entry.path)
-            is_unfinished = _UNFINISHED.fullmatch(path.name) is not None
-            if (is_unfinished or is_lock(path)) and _remove_unlocked(path):
-                num_removed += is_unfinished
+            unfinished = _UNFINISHED.fullmatch(path.name)
+            if unfinished and unfinished[1] != _mark_machine() and not _is_old(path):
+                continue
+            if (unfinished or is_lock(path)) and _remove_unlocked(path):
+                num_removed += unfinished is not None
+            if _REMOVED.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True)
     return num_removed
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder that others may look at: under its name it is there whole, or not at all."""
+    gone = folder.with_name(f".{secrets.token_hex(8)}.removed")
+    with suppress(OSError):
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _mark_machine() -> str:
+    return hashlib.blake2b(identify_machine().encode(), digest_size=4).hexdigest()
+
+
+def _is_old(path: Path) -> bool:
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > _PATIENCE
+    return False
 
 
 def _create_locked(path: Path) -> tuple[Path, int]:
     """Make an empty file, locked while its descriptor is open."""
     while True:
-        temporary = path.with_name(f".{secrets.token_hex(8)}.unfinished{path.suffix}")
+        temporary = path.with_name(
+            f".{_mark_machine()}{secrets.token_hex(4)}.unfinished{path.suffix}"
+        )
         try:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            continue
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
         # Between the two another process may have taken it for abandoned.

@@ -40,7 +40,7 @@ def handle_signals(
     """
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if number not in (signal.SIGINT, signal.SIGTERM):
+        if number == getattr(signal, "SIGHUP", None):
             detach_terminal()
         handler(number)
 

@@ -21,6 +21,7 @@ from sr.io.process_lock import hold_lock
 from sr.models.teacher import Teacher
 from sr.options.load import dump_options
 from sr.options.schema import Options
+from sr.training.agreement import check_agreement
 from sr.training.checkpoint import model_path, save_checkpoint, write_model
 from sr.training.data_loader import (
     count_batches_per_step,
@@ -80,8 +81,8 @@ def train(
     resume: auto goes on from the run's last state file if there is one; never moves an existing
     run aside and starts again; anything else is the state file to go on from. catch_interruption:
     gives a function that is asked before each step, and after each validated image, whether to
-    stop; by default for Ctrl-C, SIGTERM and SIGHUP. Raises a UserError (DataError, CheckpointError,
-    ...) for what the user can fix.
+    stop; by default for Ctrl-C, SIGTERM, SIGHUP and SIGUSR1. Raises a UserError (DataError,
+    CheckpointError, ...) for what the user can fix.
     """
     device = choose_local_device(options.train.device)
     dtype = resolve_precision(options.train.precision, device)
@@ -90,6 +91,7 @@ def train(
     sources, sets = find_sources(options, device)
     teacher = make_teacher(options)
     accelerator = make_accelerator(device, dtype)
+    check_agreement(accelerator, options.model_dump(mode="json"), sources, sets)
     with ExitStack() as stack:
         state_file, num_removed = None, 0
         if accelerator.is_main_process:

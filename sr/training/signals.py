@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a run after the step at hand, with its state saved."""
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 end a run after the step at hand, with its state saved.
+
+Slurm sends SIGUSR1 before the time limit of a job that asks for it.
+"""
 
 import os
 import signal
@@ -6,7 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sr.io.stop_signals import handle_signals
+from sr.io.stop_signals import STOP_SIGNALS, handle_signals
+
+SIGNALS = STOP_SIGNALS | {getattr(signal, name) for name in ("SIGUSR1",) if hasattr(signal, name)}
+"""What ends a run."""
 
 _MESSAGE = b"\nstopping after this step; Ctrl-C once more ends at once without saving\n"
 
@@ -31,7 +37,7 @@ def catch_signals() -> Iterator[Callable[[], bool]]:
             os.write(2, _MESSAGE)  # sys.stderr may be in the middle of a line
 
     try:
-        with handle_signals(remember):
+        with handle_signals(remember, SIGNALS):
             yield lambda: bool(received)
     finally:
         for handler in previous:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 from sr.data.crops import use_one_thread
-from sr.io.stop_signals import STOP_SIGNALS
+from sr.training.signals import SIGNALS
 
 
 @contextmanager
@@ -25,9 +25,9 @@ def block_signals() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows, which has no such signals
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     resource_tracker.ensure_running()  # unblocks signals when it starts its process
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
@@ -46,6 +46,6 @@ def start_worker(_worker: int) -> None:
 def _obey_parent(parent: int) -> None:
     """End this process at a signal of its parent, or at any once that is gone."""
     while True:
-        sender = signal.sigwaitinfo(STOP_SIGNALS).si_pid
+        sender = signal.sigwaitinfo(SIGNALS).si_pid
         if sender == parent or os.getppid() != parent:
             os._exit(0)

@@ -264,7 +264,8 @@ def test_bars_are_shown_on_a_terminal(
     ("given", "repeated"),
     [
         ("-i a b c -o d", "-i a -i b -i c -o d"),
-        ("-o d --input a b", "-o d --input a -i b"),
+        ("-o d --input a b", "-o d --input a --input b"),
+        ("--merge-logs a b", "--merge-logs a --merge-logs b"),
         ("-i a -i b c", "-i a -i b -i c"),
         ("-i a -o d e", "-i a -o d e"),
         ("--input=a b", "--input=a b"),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sr.cli import display
 from sr.cli.infer import upscale
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
-from sr.inference.video import upscale as video
+from sr.inference.video import mux_segments
 from sr.inference.video_options import VideoOptions
 from sr.io.rgb8 import read_size, write_rgb8
 from sr.tiling.upscaler import Upscaler
@@ -343,7 +343,9 @@ def test_a_result_that_is_not_as_it_should_be_is_kept_and_exits_with_1(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(video, "verify_video", lambda *_, **__: ["stream 1 (audio, aac): is late"])
+    monkeypatch.setattr(
+        mux_segments, "verify_video", lambda *_, **__: ["stream 1 (audio, aac): is late"]
+    )
     assert call("-i", clip, "-o", tmp_path / "out.mp4", "-m", model) == 1
     shown = capsys.readouterr().err
     assert "out.mp4: is written, but stream 1 (audio, aac): is late" in shown

@@ -15,6 +15,7 @@ from sr.cli import infer
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.run import run
 from sr.inference.run_summary import RunSummary
+from sr.inference.shards import Shard
 from sr.inference.video_options import VideoOptions
 from sr.io.event_log import Event
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
@@ -82,6 +83,7 @@ def upscale(
     listener: Listener | None = None,
     reference: Path | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    shard: Shard | None = None,
     **options: Any,
 ) -> RunSummary:
     """Run the whole program, by default with an identity network and an encoder without loss.
@@ -96,6 +98,7 @@ def upscale(
             video=video,
             runtime=RuntimeOptions(max_pixels=max_pixels),
             reference=reference,
+            shard=shard,
         ),
         listener or Listener(),
         [upscaler or make_upscaler(network, network.scale)],

@@ -11,6 +11,7 @@ import typer
 from sr.cli.flags import make_command
 from sr.errors import UsageError
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
+from sr.inference.shards import Shard
 from sr.inference.texture_options import TextureOptions
 from sr.inference.video_options import VideoOptions
 from sr.io.video.time_range import Moment
@@ -37,7 +38,8 @@ def test_every_flag_reaches_its_field() -> None:
         "--encoder-option x-params=a=1:b= --stream 2 --fps 30000/1001 --start 1:02.5 --end 99f "
         "--damaged stop --temporal-filter --flow dis --preview 3 --precision bf16 -t 0 --halo 4 "
         "--exact --verify-tiles --device cpu,cuda:1 --backend openvino --compile --tta "
-        "--max-pixels 10 --reference hr --lpips torchvision --log run.jsonl"
+        "--max-pixels 10 --reference hr --lpips torchvision --log run.jsonl "
+        "--shard 2/3 --shard-by work"
     )
     options = parse(*given.split())
     assert options == InferOptions(
@@ -87,6 +89,8 @@ def test_every_flag_reaches_its_field() -> None:
         reference=Path("hr"),
         lpips="torchvision",
         log=Path("run.jsonl"),
+        shard=Shard(2, 3),
+        shard_by="work",
     )
 
 

@@ -207,7 +207,9 @@ def test_unfinished_files_of_killed_runs_are_removed_and_counted(
 ) -> None:
     output = tmp_path / "out"
     output.mkdir()
-    (output / f".{'0' * 16}.unfinished.png").write_bytes(b"half")
+    left = output / f".{'0' * 16}.unfinished.png"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
     lock = locate_lock(output / "gone.png")
     lock.write_text(json.dumps({"host": "h", "process": 1, "started": "then"}))
     with atomic_write(output / "other.png") as living:

@@ -171,7 +171,7 @@ def test_folders_below_the_input_reappear_below_the_output(images: Path, tmp_pat
 def test_one_input_may_go_into_a_file(images: Path, tmp_path: Path) -> None:
     for name in ("new.png", "new.jpg", "new.JPEG", "new.tif"):
         assert tasks_of([images / "a.png"], tmp_path / name) == [
-            Task(images / "a.png", tmp_path / name)
+            Task(images / "a.png", tmp_path / name, key="a.png")
         ]
     (tmp_path / "in.avi").touch()
     for name in ("out.mp4", "frames/%d.png", "out.WEBM"):
@@ -313,7 +313,7 @@ def test_segments_of_an_earlier_run_are_refused_unless_it_is_said_what_to_do(
             tasks_of([tmp_path / "a.mp4"], output, **more)
     for more in ({"overwrite": True}, {"resume": True}):
         assert tasks_of([tmp_path / "a.mp4"], output, **more) == [
-            Task(tmp_path / "a.mp4", output, "video")
+            Task(tmp_path / "a.mp4", output, "video", "a.mp4")
         ]
 
 
@@ -362,3 +362,16 @@ def test_a_model_of_clips_takes_no_images(images: Path, tmp_path: Path) -> None:
     tasks, _ = find_tasks(options, 4)
     with pytest.raises(UsageError, match=r"looks at several frames.* got .*a\.png, .*b\.jpg$"):
         check_tasks(tasks, options, takes_clips=True)
+
+
+def test_a_folder_that_another_run_makes_at_this_moment_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists = Path.exists
+
+    def make_and_look(path: Path, **more: bool) -> bool:
+        path.mkdir(exist_ok=True)
+        return exists(path, **more)
+
+    monkeypatch.setattr(Path, "exists", make_and_look)
+    assert not is_file_name(tmp_path / "out")

@@ -1,11 +1,13 @@
 import errno
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from sr.io.atomic_write import atomic_write, remove_abandoned
+from sr.io.atomic_write import atomic_write, remove_abandoned, remove_folder
 from sr.io.process_lock import hold_lock, locate_lock
 
 
@@ -54,6 +56,28 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
         assert remove_abandoned(tmp_path) == 0
     assert sorted(tmp_path.iterdir()) == sorted([*others, path])
     assert remove_abandoned(tmp_path / "none") == 0
+
+
+def test_what_another_machine_writes_stays_for_an_hour(tmp_path: Path) -> None:
+    # Its lock may not be seen here.
+    new, old = (tmp_path / f".{digit * 16}.unfinished.png" for digit in "01")
+    for path in (new, old):
+        path.touch()
+    hour_ago = time.time() - 3700
+    os.utime(old, (hour_ago, hour_ago))
+    assert remove_abandoned(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == [new]
+
+
+def test_a_folder_is_removed_as_a_whole(tmp_path: Path) -> None:
+    for name in ("parts", f".{'0' * 16}.removed"):  # the second is what a kill would leave
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a").touch()
+    remove_folder(tmp_path / "parts")
+    assert not (tmp_path / "parts").exists()
+    remove_folder(tmp_path / "parts")
+    assert remove_abandoned(tmp_path) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_locks_of_killed_processes_are_removed_and_not_counted(tmp_path: Path) -> None:

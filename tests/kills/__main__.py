@@ -81,7 +81,7 @@ class Killer:
 
 def is_litter(name: str) -> bool:
     """Return whether a name is of something unfinished, segments of a video aside."""
-    return ".unfinished" in name or name.endswith((".lock", "-unfinished"))
+    return ".unfinished" in name or name.endswith((".lock", "-unfinished", ".removed"))
 
 
 def is_part(name: str) -> bool:

@@ -1,6 +1,7 @@
 """The programs that are killed, on tiny inputs, and what must hold after a kill and at the end."""
 
 import json
+import os
 import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -15,6 +16,7 @@ from helpers.runs import assert_equal
 
 from sr.cli import convert, infer, train
 from sr.inference.options import InferOptions, OutputOptions
+from sr.inference.shards import Shard
 from sr.inference.video.resume import locate_segments
 from sr.inference.video_options import VideoOptions
 from sr.io.canvas import allocate_canvas
@@ -140,6 +142,54 @@ class Video(Kind):
         )
 
 
+class Shards(Video):
+    """Three shards at once, which share a video and have images of their own."""
+
+    name = "shards"
+
+    def make_inputs(self) -> None:
+        super().make_inputs()
+        random = np.random.default_rng(0)
+        for number in range(6):
+            pixels = random.integers(0, 256, (90, 120, 3), dtype=np.uint8)
+            write_rgb8(self.inputs / f"{number}.png", pixels)
+
+    def run(self, folder: Path, *, resume: bool) -> None:
+        del resume  # the same command goes on
+        children = [self._fork(folder, number) for number in (2, 3)]
+        code = self._run_shard(folder, 1)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        sys.exit(code or next(filter(None, codes), 0))
+
+    def _fork(self, folder: Path, number: int) -> int:
+        child = os.fork()
+        if child == 0:
+            os._exit(self._run_shard(folder, number))
+        return child
+
+    def _run_shard(self, folder: Path, number: int) -> int:
+        video = VideoOptions(preset="ultrafast", frames_per_segment=5)
+        output = OutputOptions(folder, resume=True, suffix="")
+        inputs = [self.inputs / "in.mp4", *self.inputs.glob("*.png")]
+        shard = Shard(number, 3)
+        try:
+            infer.upscale(
+                InferOptions(inputs, output, model=str(self.model), video=video, shard=shard)
+            )
+        except typer.Exit as end:
+            return end.exit_code
+        return 0
+
+    def find_finished(self, folder: Path) -> Contents:
+        """Return also the segments that are recorded, by their numbers."""
+        segments = locate_segments(folder / "in.mp4")
+        records = [json.loads(path.read_text()) for path in segments.glob("segment-*.json")]
+        return read_files(folder) | {
+            f"segment-{record['number']:05d}": (segments / record["file"]).read_bytes()
+            for record in records
+        }
+
+
 class Training(Kind):
     """A training run with checkpoints and validation; the second one of two has a worker."""
 
@@ -243,7 +293,15 @@ class Conversion(Kind):
         assert (folder / "out.pth").read_bytes() != b"old"
 
 
-KINDS: tuple[type[Kind], ...] = (Images, HugeImage, Video, Training, TrainingWithWorker, Conversion)
+KINDS: tuple[type[Kind], ...] = (
+    Images,
+    HugeImage,
+    Video,
+    Shards,
+    Training,
+    TrainingWithWorker,
+    Conversion,
+)
 
 
 def read_files(folder: Path) -> Contents:

@@ -49,6 +49,8 @@ def l1(sr, hr):
 true_l1, pixel.l1, rank = pixel.l1, l1, os.environ["RANK"]
 for file in list(sys.argv[1:]):
     name, calls, sys.argv = Path(file).stem, [], ["train.py", "-opt", file]
+    if name == "differs":
+        sys.argv.append(f"seed={rank}")
     try:
         main()
     except SystemExit as end:
@@ -87,8 +89,9 @@ def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_togeth
     taught = tiny_options("name=taught", *half, teacher, *learned)
     alarm = gan_options("name=alarm", "train.steps=100000", monitor)
     fault = tiny_options("name=fault", "train.steps=100000")
+    differs = tiny_options("name=differs")
     (tmp_path / "run_each.py").write_text(RUN_EACH)
-    files = [write_options(options, tmp_path) for options in (gan, taught, alarm, fault)]
+    files = [write_options(options, tmp_path) for options in (gan, taught, alarm, differs, fault)]
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [sys.executable, "-m", *torchrun, "run_each.py", *files],
@@ -99,13 +102,20 @@ def test_two_processes_learn_what_one_learns_from_doubled_batches_and_end_togeth
         timeout=240,
         check=False,
     )
-    codes = {"gan": "0", "taught": "0", "alarm": "1"}  # the fault ends all, without a hang
+    codes = {
+        "gan": "0",
+        "taught": "0",
+        "alarm": "1",
+        "differs": "2",
+    }  # the fault ends all, without a hang
     expected = {f"{name}.yml.{rank}": code for name, code in codes.items() for rank in (0, 1)}
     ends = {path.name: path.read_text() for path in tmp_path.glob("*.yml.*")}
     assert ends == expected, done.stderr
     assert done.returncode != 0
     assert "OSError: the disk is gone" in done.stderr
     assert "step 3: mean" in done.stderr
+    assert "process 1 on machine 0: expected the same data" in done.stderr
+    assert "got others: option seed: 0 and 1\n" in done.stderr
     assert "colors drift" in done.stderr
 
     alone = gan_options("name=alone", *whole, patchgan)

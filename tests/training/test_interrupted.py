@@ -107,6 +107,7 @@ def test_what_killed_runs_left_is_removed_and_counted(
         checkpoints / "step_000000005.safetensors",  # of a save that was cut off
     ):
         path.touch()
+        os.utime(path, (0, 0))
     with atomic_write(checkpoints / "living.state") as living:
         assert run.train(tiny_options())
         assert living.exists()
@@ -145,7 +146,7 @@ def test_an_interrupted_validation_is_made_up_for_and_gives_the_run_that_was_not
     assert steps == [3, 6]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_ask_to_stop_and_are_as_before_afterwards(
     number: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

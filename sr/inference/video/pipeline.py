@@ -7,6 +7,7 @@ stage.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Protocol
 
 import torch
@@ -16,7 +17,7 @@ from sr.device import choose_shared_device
 from sr.inference.choose_tiles import NUM_PATCHES
 from sr.inference.mask import Mask
 from sr.inference.options import Alpha
-from sr.inference.video.frame_windows import WindowStage, with_neighbors
+from sr.inference.video.frame_windows import IsWanted, WindowStage, with_neighbors
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.stages import NetworkStage, Upscaled, convert_to_rgb
@@ -51,8 +52,9 @@ class Pipeline:
     """The upscaled frames of one video, computed while they are taken.
 
     frames: all of the source. first: number of the first frame that is wanted. only: the numbers of
-    those that are, None for all from the first one on. alpha: how transparency is upscaled, where
-    the frames have it. mask: where the model's results show. grain: levels of film grain.
+    those that are, None for all from the first one on. is_wanted: decides it instead, asked in
+    the order of the frames; last: the last one that can be. alpha: how transparency is upscaled,
+    where the frames have it. mask: where the model's results show. grain: levels of film grain.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class Pipeline:
         *,
         first: int = 0,
         only: Collection[int] | None = None,
+        is_wanted: IsWanted | None = None,
+        last: int | None = None,
         temporal_filter: bool = False,
         alpha: Alpha = "model",
         sink: FrameSink | None = None,
@@ -83,6 +87,8 @@ class Pipeline:
         """What ended the source early, where damage was to end it."""
         self._frames = frames
         self._only = None if only is None else frozenset(only)
+        self._is_result = is_wanted or self._is_selected
+        self._last = max(self._only) if self._only else last
         self._filter = TemporalFilter() if temporal_filter else None
         self._sink = sink
         self._grain = grain
@@ -106,7 +112,7 @@ class Pipeline:
             results = ((frame, sr) for frame, _, sr in self.run_network())
         else:
             filtered = prefetch("filter", self._filter_colors(self._filter), NUM_READY)
-            results = (pair for pair in filtered if pair[0].number >= self.first)
+            results = (pair for pair in filtered if self._is_result(pair[0].number))
         if self._grain:
             results = prefetch("grain", map(self.add_grain, results), NUM_READY)
         if self._sink is not None:
@@ -140,22 +146,27 @@ class Pipeline:
 
     def _filter_colors(self, temporal_filter: TemporalFilter) -> Iterator[tuple[Frame, Tensor]]:
         """Yield frames with their filtered colors, and alpha as it is."""
-        unfiltered = (
-            ((frame, sr[:, 3:]), lr[:, :3], sr[:, :3]) for frame, lr, sr in self.run_network()
-        )
-        for (frame, alpha), sr in temporal_filter.filter(unfiltered):
-            yield frame, torch.cat([sr, alpha.to(sr)], 1) if alpha.shape[1] else sr
+        for run in _split_at_gaps(self.run_network()):
+            unfiltered = (((frame, sr[:, 3:]), lr[:, :3], sr[:, :3]) for frame, lr, sr in run)
+            for (frame, alpha), sr in temporal_filter.filter(unfiltered):
+                yield frame, torch.cat([sr, alpha.to(sr)], 1) if alpha.shape[1] else sr
+
+    def _is_selected(self, number: int) -> bool:
+        return number >= self.first if self._only is None else number in self._only
+
+    @property
+    def _filter_radius(self) -> int:
+        return 0 if self._filter is None else self._filter.radius
 
     def _is_wanted(self, number: int) -> bool:
-        """Return whether a frame is wanted, or one before the first that the filter needs."""
-        if self._only is not None:
-            return number in self._only
-        return number >= self.first - (0 if self._filter is None else self._filter.radius)
+        """Return whether a frame is wanted, or one that the filter needs for its neighbors."""
+        radius = self._filter_radius
+        return any(map(self._is_result, range(max(number - radius, 0), number + radius + 1)))
 
     def _select_frames(self) -> Iterator[Frame]:
         """Yield the frames that are wanted, and those that their windows show."""
         radius = 0 if self._window is None else self._window.radius
-        last = None if self._only is None else max(self._only)
+        last = None if self._last is None else self._last + self._filter_radius
         return with_neighbors(self._stop_at_damage(), self._is_wanted, radius, last)
 
     def _stop_at_damage(self) -> Iterator[Frame]:
@@ -168,7 +179,7 @@ class Pipeline:
     def _count_frames(self, upscaled: Iterable[Upscaled]) -> Iterator[Upscaled]:
         last: Tensor | None = None
         for frame, lr, sr in upscaled:
-            if frame.number >= self.first:
+            if self._is_result(frame.number):
                 self.num_frames += 1
                 self.num_repeated += sr is last
             last = sr
@@ -182,6 +193,12 @@ class Pipeline:
             on_own_stream(sink.process, sr.device)(sr[:, :3])
             yield frame, sr
         sink.flush()
+
+
+def _split_at_gaps(upscaled: Iterable[Upscaled]) -> Iterator[Iterator[Upscaled]]:
+    """Split into frames that follow each other, without waiting for the frame after a gap."""
+    runs = groupby(enumerate(upscaled), key=lambda item: item[1][0].number - item[0])
+    return ((each for _, each in run) for _, run in runs)
 
 
 def choose_batch_size(height: int, width: int, tile_size: int, device: torch.device) -> int:

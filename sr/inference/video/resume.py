@@ -22,7 +22,7 @@ from sr.inference.texture_options import TextureOptions
 from sr.io.atomic_write import atomic_write, remove_abandoned
 from sr.io.video.frame import VideoError
 
-_MANIFEST = "manifest.jsonl"
+MANIFEST = "manifest.jsonl"
 _HASHED_BYTES = 2**20  # at the file's start and at its end
 _HASH_SIZE = 16  # bytes, of a segment's hash
 # So many frames per segment that encoding them in one go pays, so few that they are not long work.
@@ -75,7 +75,7 @@ def locate_segments(output: Path) -> Path:
 
 def read_dependencies(output: Path) -> Mapping[str, Any]:
     """Return what the segments of an unfinished result depend on; nothing where there are none."""
-    lines = _read_lines(locate_segments(output) / _MANIFEST)
+    lines = read_lines(locate_segments(output) / MANIFEST)
     return lines[0] if lines else {}
 
 
@@ -156,17 +156,17 @@ class SegmentManifest:
         the lock of `output`.
         """
         folder = locate_segments(output)
-        lines = _read_lines(folder / _MANIFEST) if resume else []
+        lines = read_lines(folder / MANIFEST) if resume else []
         if resume and not lines and any(folder.glob("*-00000")):
             raise ManifestError(
-                f"{folder}: expected segments with a {_MANIFEST}, got none, as of another"
+                f"{folder}: expected segments with a {MANIFEST}, got none, as of another"
                 " version of this program. Add --overwrite, without --resume, to begin again"
             )
         if lines:
-            _check_dependencies(folder, lines[0], json.loads(json.dumps(depends_on)))
-        manifest = cls(folder, list(_find_complete(folder, lines[1:])))
+            check_dependencies(folder, lines[0], json.loads(json.dumps(depends_on)))
+        manifest = cls(folder, list(find_complete(folder, lines[1:])))
         manifest.num_rejected = len(lines[1:]) - len(manifest.segments)
-        with _name_disk_errors(folder):
+        with name_disk_errors(folder):
             remove_abandoned(folder)
             if not lines:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -204,7 +204,7 @@ class SegmentManifest:
         try:
             yield unfinished, segment
             if segment.frames:
-                with _name_disk_errors(self.folder):
+                with name_disk_errors(self.folder):
                     segment.bytes = unfinished.stat().st_size
                     segment.hash = segment.compute_hash(unfinished)
                     unfinished.replace(self.folder / segment.name)
@@ -220,17 +220,17 @@ class SegmentManifest:
     def _write_manifest(self, depends_on: Mapping[str, Any]) -> None:
         """Write the manifest without lines that are cut off or list segments that are gone."""
         lines = [json.dumps(line) + "\n" for line in (depends_on, *map(asdict, self.segments))]
-        with atomic_write(self.folder / _MANIFEST) as unfinished:
+        with atomic_write(self.folder / MANIFEST) as unfinished:
             unfinished.write_text("".join(lines), encoding="utf-8")
 
     def _append_line(self, line: Mapping[str, Any]) -> None:
-        with (self.folder / _MANIFEST).open("a", encoding="utf-8") as file:
+        with (self.folder / MANIFEST).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
 
-def _find_complete(folder: Path, lines: Iterable[Mapping[str, Any]]) -> Iterator[Segment]:
+def find_complete(folder: Path, lines: Iterable[Mapping[str, Any]]) -> Iterator[Segment]:
     """Yield the segments up to the first that is not listed, or not on disk as listed.
 
     Raises ManifestError for those of a version that did not hash them.
@@ -254,7 +254,7 @@ def _find_complete(folder: Path, lines: Iterable[Mapping[str, Any]]) -> Iterator
         yield segment
 
 
-def _read_lines(manifest: Path) -> list[dict[str, Any]]:
+def read_lines(manifest: Path) -> list[dict[str, Any]]:
     """Return the complete lines of a manifest; none where there is none."""
     try:
         text = manifest.read_text(encoding="utf-8", errors="replace")
@@ -272,7 +272,8 @@ def _read_lines(manifest: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _check_dependencies(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_dependencies(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise ManifestError where the segments in a folder depend on something else."""
     keys = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if keys:
         changes = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in keys)
@@ -284,7 +285,8 @@ def _check_dependencies(folder: Path, then: Mapping[str, Any], now: Mapping[str,
 
 
 @contextmanager
-def _name_disk_errors(folder: Path) -> Iterator[None]:
+def name_disk_errors(folder: Path) -> Iterator[None]:
+    """Raise VideoError with the folder of the segments for what the disk refuses."""
     try:
         yield
     except OSError as error:

@@ -12,6 +12,7 @@ from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.progress import Progress
 from sr.inference.video.resume import SegmentManifest, choose_frames_per_segment
+from sr.inference.video.segment_pass import SegmentPass
 from sr.inference.video.stages import convert_to_planes
 from sr.io.video.encode.codecs import CODECS
 from sr.io.video.encode.segment_writer import SegmentWriter, make_frame
@@ -29,7 +30,7 @@ class SegmentEncoder:
     def __init__(
         self,
         plan: VideoPlan,
-        manifest: SegmentManifest,
+        manifest: SegmentManifest | SegmentPass,
         emit: Emit,
         frames_per_segment: int | None = None,
     ) -> None:
@@ -39,11 +40,7 @@ class SegmentEncoder:
         self._plan = plan
         self._manifest = manifest
         self._emit = emit
-        self._frames_per_segment = frames_per_segment or choose_frames_per_segment(
-            plan.encoding.height,
-            plan.encoding.width,
-            on_gpu=CODECS[plan.encoding.encoder].on_gpu,
-        )
+        self._frames_per_segment = frames_per_segment or choose_segment_length(plan)
         self._progress = Progress(manifest.num_frames, plan.info.num_frames)
         self._disk_gib: float | None = None
 
@@ -109,6 +106,13 @@ class SegmentEncoder:
                 "--resume continues",
             )
         self._disk_gib = round(_COPIES * size / _GIB, 3)
+
+
+def choose_segment_length(plan: VideoPlan) -> int:
+    """Return how many frames per segment suit their size and the encoder."""
+    assert plan.encoding is not None
+    on_gpu = CODECS[plan.encoding.encoder].on_gpu
+    return choose_frames_per_segment(plan.encoding.height, plan.encoding.width, on_gpu=on_gpu)
 
 
 @contextmanager

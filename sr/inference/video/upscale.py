@@ -2,19 +2,14 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
-import av
-
 from sr.device import name_precision
-from sr.errors import ModelFileError
 from sr.inference.events import Emit
 from sr.inference.mask import Mask
-from sr.inference.named_files import find_models
 from sr.inference.options import InferOptions
 from sr.inference.video.image_sequence_writer import count_existing, write_image_sequence
+from sr.inference.video.mux_segments import mux_segments
 from sr.inference.video.pipeline import FrameSink, Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
@@ -22,20 +17,13 @@ from sr.inference.video.previews import write_previews
 from sr.inference.video.resume import (
     Segment,
     SegmentManifest,
-    fingerprint,
-    fingerprint_images,
-    fingerprint_models,
-    fingerprint_texture,
 )
+from sr.inference.video.segment_dependencies import list_dependencies
 from sr.inference.video.segment_encoder import SegmentEncoder
+from sr.inference.video.shared_segments import refuse_shared
 from sr.inference.video.source import Source
 from sr.inference.video_options import VideoOptions
-from sr.io.atomic_write import atomic_write
 from sr.io.video.frame import Frame, OutputMismatchError, VideoError
-from sr.io.video.mux.mux import mux_video
-from sr.io.video.mux.video_track import VideoTrack
-from sr.io.video.time_range import TimeRange
-from sr.io.video.verify import verify_video
 from sr.tiling.upscaler import Upscaler
 
 _NUM_NAMED = 4  # kinds of damage in a message; the rest are counted
@@ -64,7 +52,9 @@ def upscale_video(
     with plan.open_source(options.video) as source, Prefetcher() as prefetcher:
         manifest, first = None, 0
         if plan.encoding is not None:
-            depends_on = _list_dependencies(plan, options, upscalers, source)
+            if not options.output.resume:
+                refuse_shared(plan.output)
+            depends_on = list_dependencies(plan, options, upscalers, source)
             manifest = SegmentManifest.open(plan.output, depends_on, resume=options.output.resume)
             first = manifest.num_frames
             _warn_of_rejected(manifest, emit)
@@ -72,7 +62,7 @@ def upscale_video(
             first = count_existing(plan)
         pipeline = Pipeline(
             prefetcher,
-            _report_found(source, plan, emit),
+            report_found(source, plan, emit),
             plan,
             upscalers,
             first=first,
@@ -86,7 +76,7 @@ def upscale_video(
             write_image_sequence(pipeline, plan, options.output, emit)
         else:
             _encode_and_mux(pipeline, manifest, plan, options.video, emit)
-        _warn_of_damage(source, plan, emit)
+        warn_of_damage(source, plan, emit)
     seconds = time.perf_counter() - started
     return {
         "lr_size": (plan.info.width, plan.info.height),
@@ -103,7 +93,7 @@ def upscale_video(
     }
 
 
-def _report_found(source: Source, plan: VideoPlan, emit: Emit) -> Iterator[Frame]:
+def report_found(source: Source, plan: VideoPlan, emit: Emit) -> Iterator[Frame]:
     """Yield the frames, and warn of what is lost from one of them on as soon as it comes."""
     num_seen = 0
     for frame in source.frames():
@@ -128,7 +118,15 @@ def _encode_and_mux(
         if damage is not None and not manifest.segments:
             raise damage
         late, early = options.start is not None, options.end is not None or damage is not None
-        faults = _mux_segments(plan, manifest, emit, begins_late=late, ends_early=early)
+        faults = mux_segments(
+            plan,
+            manifest.segments,
+            manifest.paths,
+            emit,
+            whole=manifest.folder / f"whole{plan.output.suffix}",
+            begins_late=late,
+            ends_early=early,
+        )
     except BaseException:
         if manifest.num_frames:
             emit(
@@ -146,98 +144,6 @@ def _encode_and_mux(
         raise VideoError(f"{damage}; {plan.output} ends there, its sound too")
 
 
-def _list_dependencies(
-    plan: VideoPlan, options: InferOptions, upscalers: Sequence[Upscaler], source: Source
-) -> dict[str, Any]:
-    """Return all that segments depend on.
-
-    Neither devices nor tiles, which change results by rounding only.
-    """
-    encoding, video, images = plan.encoding, options.video, source.images
-    assert encoding is not None
-    model: dict[str, Any] = {"tta": options.runtime.tta, "backend": options.runtime.backend}
-    if (flow := upscalers[0].flow) is not None:
-        model["flow"] = flow.name
-    with suppress(OSError, ModelFileError):  # a network from elsewhere has no file
-        model |= fingerprint_models(find_models(options))
-    if plan.info.layout.alpha:
-        model["alpha"] = options.output.alpha
-    texture = fingerprint_texture(options.texture)
-    return {
-        **({"texture": texture} if texture else {}),
-        "source": fingerprint_images(images) if images else fingerprint(plan.source),
-        "model": model,
-        "size": f"{plan.width}x{plan.height}",
-        "precision": name_precision(upscalers[0].dtype),
-        "stream": plan.info.stream,
-        "start": str(video.start),
-        "end": str(video.end),
-        "fps": str(video.fps),
-        "damaged": "stop" if video.damaged == "stop" else "go-on",  # an older name of continue
-        "temporal_filter": video.temporal_filter,
-        "encoder": encoding.encoder,
-        "encoder_options": encoding.options,
-        "pix_fmt": encoding.layout.pix_fmt,
-        "color": asdict(encoding.color),
-        "av": av.__version__,
-    }
-
-
-def _mux_segments(
-    plan: VideoPlan, manifest: SegmentManifest, emit: Emit, *, begins_late: bool, ends_early: bool
-) -> list[str]:
-    """Mux the result, and return its faults.
-
-    begins_late, ends_early: the source's beginning or end is left out, of its other streams, too.
-    """
-    info = plan.info
-    assert plan.encoding is not None
-    first, last = manifest.segments[0], manifest.segments[-1]
-    time_range = TimeRange(
-        first.first * info.time_base if begins_late else None,
-        last.end * info.time_base if ends_early else None,
-    )
-    track = VideoTrack(
-        time_base=info.time_base,
-        rate=info.rate,
-        sample_aspect_ratio=info.sample_aspect_ratio,
-        color=plan.encoding.color,
-        display_matrix=info.display_matrix,
-        stream=info.stream,
-        origin=first.first,
-        last_duration=last.end - last.last,
-        keeps_spatial=plan.keeps_spatial,
-    )
-    original = plan.source if plan.source.is_file() else None
-    whole = manifest.folder / f"whole{plan.output.suffix}"  # removed with the segments after a kill
-    with atomic_write(whole) as path:
-        try:
-            notes = mux_video(
-                manifest.paths,
-                path,
-                video=track,
-                source=original,
-                plan=plan.streams,
-                time_range=time_range,
-            )
-        except VideoError as error:
-            raise VideoError(str(error).replace(str(path), str(plan.output))) from error
-        faults = verify_video(
-            path,
-            video=track,
-            source=original,
-            plan=plan.streams,
-            num_frames=manifest.num_frames,
-            first=first.first * info.time_base - time_range.shift,
-            last=last.last * info.time_base - time_range.shift,
-            time_range=time_range,
-        )
-    whole.replace(plan.output)
-    for note in notes:
-        emit("warning", message=f"{plan.source}: {note}")
-    return faults
-
-
 def _warn_of_rejected(manifest: SegmentManifest, emit: Emit) -> None:
     if manifest.num_rejected:
         damaged = manifest.folder / Segment(len(manifest.segments)).name
@@ -248,7 +154,8 @@ def _warn_of_rejected(manifest: SegmentManifest, emit: Emit) -> None:
         )
 
 
-def _warn_of_damage(source: Source, plan: VideoPlan, emit: Emit) -> None:
+def warn_of_damage(source: Source, plan: VideoPlan, emit: Emit) -> None:
+    """Warn of the faults that were passed over; complete when the frames are at their end."""
     damage = source.damage
     if len(damage) > _NUM_NAMED:  # the last may be that the file is cut short
         more = f"{len(damage) - _NUM_NAMED} more"

@@ -15,7 +15,7 @@ from helpers.disks import limit_file_size
 from helpers.videos import CountingNetwork, Listener, make_upscaler, upscale
 
 from sr.cli import infer
-from sr.inference.video import upscale as upscale_module
+from sr.inference.video import mux_segments
 from sr.inference.video.resume import locate_segments
 from sr.inference.video_options import VideoOptions
 from sr.io.video.time_range import Moment
@@ -439,7 +439,7 @@ def test_a_result_grows_among_its_segments_where_a_later_run_clears_up_after_a_k
         path.with_name("killed.mp4").write_bytes(path.read_bytes())
         return verify(path, **expected)
 
-    monkeypatch.setattr(upscale_module, "verify_video", watch)
+    monkeypatch.setattr(mux_segments, "verify_video", watch)
     assert call("-i", source, "-o", output) == 0
     assert seen == [[".out.mp4.lock", ".out.mp4.parts"]]
     assert names(output.parent) == ["out.mp4"]

@@ -1,6 +1,7 @@
 """The manifest of segments: what is listed, what is on disk, and what is refused."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,9 @@ def test_segments_without_hashes_are_refused_and_kept(output: Path) -> None:
 def test_unfinished_files_of_a_killed_run_are_removed(output: Path) -> None:
     manifest = open_manifest(output)
     add_segment(manifest, 5)
-    (manifest.folder / f".{'0' * 16}.unfinished.mp4").touch()
+    left = manifest.folder / f".{'0' * 16}.unfinished.mp4"
+    left.touch()
+    os.utime(left, (0, 0))
     open_manifest(output, resume=True)
     assert sorted(path.name for path in manifest.folder.iterdir()) == [
         "manifest.jsonl",
