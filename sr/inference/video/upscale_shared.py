@@ -17,7 +17,7 @@ from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.previews import write_previews
-from sr.inference.video.resume import locate_segments
+from sr.inference.video.resume import ManifestError, locate_segments
 from sr.inference.video.segment_dependencies import list_dependencies
 from sr.inference.video.segment_encoder import SegmentEncoder, choose_segment_length
 from sr.inference.video.segment_pass import SegmentPass
@@ -211,8 +211,11 @@ class SharedVideo:
         }
 
     def _report_kept(self, segments: SharedSegments, emit: Emit) -> None:
-        """Report the segments that are kept; remove the folder where there is nothing in it."""
-        if not segments.folder.is_dir():
+        """Report the segments that are kept; remove the folder where nobody has any in it."""
+        is_used = Leases(segments.folder).any_live()  # before the look at what others completed
+        try:
+            segments.refresh()
+        except (ManifestError, OSError):  # of another run by now, or gone
             return
         if segments.complete:
             emit(
@@ -220,5 +223,5 @@ class SharedVideo:
                 message=f"{segments.num_frames} frames are kept in {segments.folder}; the same "
                 "command with --resume, and without --overwrite, continues with the others",
             )
-        elif not Leases(segments.folder).any_live():
+        elif not is_used:
             segments.remove()

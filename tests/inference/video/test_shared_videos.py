@@ -23,6 +23,7 @@ from sr.inference.video.resume import Segment, locate_segments
 from sr.inference.video.shared_segments import SharedSegments
 from sr.inference.video_options import VideoOptions
 from sr.io.leases import Leases
+from sr.io.video.frame import VideoError
 from sr.motion.frame_window import Window
 from sr.motion.methods import DIS
 from sr.networks.packed_window import PackedWindow
@@ -202,6 +203,37 @@ def test_a_shard_that_fails_keeps_what_is_complete_and_another_goes_on(
 def test_a_first_segment_that_fails_leaves_nothing(source: Path, output: Path) -> None:
     assert share(source, network=CountingNetwork(fault_at=1)).exit_code == 4
     assert list(output.parent.iterdir()) == []
+
+
+def test_a_run_that_ends_without_a_segment_keeps_what_others_have_completed_meanwhile(
+    source: Path, output: Path
+) -> None:
+    class Stopped(CountingNetwork):
+        def forward(self, lr: Tensor) -> Tensor:
+            compute_some(source, output, 5)  # by another run, which is killed then
+            raise VideoError("stopped")
+
+    listener = Listener()
+    assert share(source, network=Stopped(), listener=listener).exit_code == 4
+    folder = locate_segments(output)
+    assert list(folder.glob("segment-*.json"))
+    assert "frames are kept in" in listener.warnings[-1]
+    assert share(source, 2).exit_code == 0
+    assert output.read_bytes() == make_whole(source)
+
+
+def test_a_run_that_ends_leaves_the_folder_to_one_with_other_options(
+    source: Path, output: Path
+) -> None:
+    manifest = locate_segments(output) / "manifest.jsonl"
+
+    class Stopped(CountingNetwork):
+        def forward(self, lr: Tensor) -> Tensor:
+            manifest.write_text('{"source": "another run\'s"}\n')
+            raise VideoError("stopped")
+
+    assert share(source, network=Stopped()).exit_code == 4
+    assert manifest.exists()
 
 
 def test_a_result_that_exists_is_skipped_by_all(source: Path, output: Path) -> None:
