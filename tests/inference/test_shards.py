@@ -147,10 +147,10 @@ def test_videos_are_shared_by_those_who_resume_and_else_belong_to_one(tmp_path: 
     [
         ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "4",
           "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "4",
-          "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, "3/4"),
+          "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, "3/4"),
         ({"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "4",
           "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "3"}, "1/4"),
-        ({"SLURM_PROCID": "5", "SLURM_NTASKS": "6"}, "6/6"),
+        ({"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "6"}, "6/6"),
         ({"SKYPILOT_NODE_RANK": "0", "SKYPILOT_NUM_NODES": "2"}, "1/2"),
         ({"JOB_COMPLETION_INDEX": "7", "SR_SHARD_COUNT": "16"}, "8/16"),
     ],
@@ -169,11 +169,18 @@ def test_a_scheduler_names_the_shard(
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({}, "SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT; .*got none"),
+        ({}, "SLURM_ARRAY_TASK_ID and .*; SLURM_PROCID and .*got none"),
         ({"JOB_COMPLETION_INDEX": "0"}, "got JOB_COMPLETION_INDEX alone"),
         ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "5", "SLURM_ARRAY_TASK_MIN": "1",
           "SLURM_ARRAY_TASK_MAX": "9"}, "consecutive numbers, got .*TASK_MAX=9"),
-        ({"SLURM_PROCID": "x", "SLURM_NTASKS": "2"}, "SLURM_PROCID=x"),
+        ({"SLURM_PROCID": "x", "SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID=x"),
+        ({"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "2"}, "numbers, got SLURM_PROCID=2"),
+        # A script of sbatch without srun is one process, however many tasks it asks for.
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, "got SLURM_PROCID alone"),
+        # As long as the tasks of an array do not know how many they are, each would do all.
+        ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"},
+         "got SLURM_ARRAY_TASK_ID alone"),
+        ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "4"}, "TASK_COUNT alone"),
     ],
 )  # fmt: skip
 def test_variables_that_name_no_shard_are_an_error_with_what_was_looked_for(

@@ -211,7 +211,7 @@ def test_a_run_that_ends_without_a_segment_keeps_what_others_have_completed_mean
     class Stopped(CountingNetwork):
         def forward(self, lr: Tensor) -> Tensor:
             compute_some(source, output, 5)  # by another run, which is killed then
-            raise VideoError("stopped")
+            raise VideoError(f"stopped at a frame of {tuple(lr.shape)}")
 
     listener = Listener()
     assert share(source, network=Stopped(), listener=listener).exit_code == 4
@@ -230,7 +230,7 @@ def test_a_run_that_ends_leaves_the_folder_to_one_with_other_options(
     class Stopped(CountingNetwork):
         def forward(self, lr: Tensor) -> Tensor:
             manifest.write_text('{"source": "another run\'s"}\n')
-            raise VideoError("stopped")
+            raise VideoError(f"stopped at a frame of {tuple(lr.shape)}")
 
     assert share(source, network=Stopped()).exit_code == 4
     assert manifest.exists()
