@@ -205,6 +205,34 @@ def test_a_first_segment_that_fails_leaves_nothing(source: Path, output: Path) -
     assert list(output.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("frames", [9, 23, 40])
+def test_a_source_of_another_length_than_recorded_is_an_error_and_not_waited_for(
+    source: Path, output: Path, frames: int
+) -> None:
+    compute_some(source, output, 5)
+    (locate_segments(output) / "end.json").write_text(
+        json.dumps({"frames": frames, "damage": None})
+    )
+    summary = share(source, 2)
+    assert f"expected {frames} frames, as another run found, got " in summary.failures[source]
+    assert not output.exists()
+    assert upscale(source, output, video=VIDEO, overwrite=True).exit_code == 0
+
+
+def test_a_source_that_changes_while_it_is_shared_makes_no_result(
+    source: Path, output: Path
+) -> None:
+    class Changing(CountingNetwork):
+        def forward(self, lr: Tensor) -> Tensor:
+            if self.num_calls == 12:
+                make_clip(source, 22, sound=Tone(0.5))
+            return super().forward(lr)
+
+    summary = share(source, network=Changing())
+    assert "source was {" in summary.failures[source]
+    assert not output.exists()
+
+
 def test_a_run_that_ends_without_a_segment_keeps_what_others_have_completed_meanwhile(
     source: Path, output: Path
 ) -> None:
