@@ -272,9 +272,9 @@ class Scheduler:
 
     def _emit_warnings(self, task: Task, emit: Emit) -> None:
         if not task.skipped:
-            for warning in task.warnings:
+            for warning in task.warnings[task.num_emitted :]:
                 emit("warning", message=f"{task.source}: {warning}")
-            task.warnings = []  # of a video that is looked at several times
+            task.num_emitted = len(task.warnings)  # a shared video is looked at several times
         elif task.kind == "video" and self._references is not None:
             message = "exists, and is not scored: frames are scored before they are encoded"
             emit("warning", message=f"{task.output}: {message}")

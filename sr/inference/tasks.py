@@ -54,6 +54,8 @@ class Task:
     """Why there can be no result."""
     warnings: list[str] = field(default_factory=list)
     """What will be guessed, converted or lost."""
+    num_emitted: int = 0
+    """Warnings that have been emitted."""
     original: Path | None = None
     """What the result is scored against."""
     is_done: bool = False
