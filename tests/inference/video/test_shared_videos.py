@@ -264,6 +264,25 @@ def test_a_run_that_ends_leaves_the_folder_to_one_with_other_options(
     assert manifest.exists()
 
 
+def test_a_run_that_waits_for_others_says_so_once(
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    with leased_elsewhere(output, 2) as others:
+        waits: list[int] = []
+
+        def wait() -> None:
+            waits.append(len(listener.fields("note")))
+            if len(waits) == 3:
+                others.release(Segment(2).name)
+
+        monkeypatch.setattr(upscale_task, "wait_for_others", wait)
+        assert share(source, listener=listener).exit_code == 0
+    assert waits == [1, 1, 1]
+    (note,) = listener.fields("note")
+    assert note["message"] == "waiting for other runs, which have the rest of 1 video"
+
+
 def test_a_result_that_exists_is_skipped_by_all(source: Path, output: Path) -> None:
     assert share(source).exit_code == 0
     for number in (1, 2):
