@@ -2,9 +2,10 @@
 
 Events and their fields:
   start        `pictures` (images and videos), ignored (files that are neither), megapixels (for the
-               network), model, scale, size (such as x4), tile_size, halo (LR pixels),
-               device, backend (auto: torch, or onnxruntime for an .onnx file, or ncnn by Vulkan),
-               precision; of a shard: shard (such as 3/16)
+               network), model (of `-m auto` all that are taken), scale, size (such as x4),
+               tile_size, halo (LR pixels), device, backend (auto: torch, or onnxruntime for an
+               .onnx file, or ncnn by Vulkan), precision;
+               of a shard: shard (such as 3/16)
   note         message
   progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
                where nobody knows), fps, seconds_left, queues (how full the one behind each stage

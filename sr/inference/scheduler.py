@@ -45,6 +45,21 @@ ENDS_RUN = (AssertionError, CompileError, NetworkError)
 which is the same one for all inputs. Every other `Exception` costs the task it is raised for."""
 
 
+def refuse_hopeless(tasks: Sequence[Task]) -> None:
+    """Raise UsageError where no video of a run can be encoded as it is asked for.
+
+    Also where other processes are writing all results. tasks: all of the run, probed.
+    """
+    videos = [task for task in tasks if task.kind == "video" and not task.skipped]
+    if videos:
+        from sr.io.video.encode.codecs import EncoderError
+
+        if all(isinstance(task.error, EncoderError) for task in videos):
+            raise UsageError(videos[0].describe_error())  # not of one odd file alone
+    if tasks and all(isinstance(task.error, LockedError) for task in tasks):
+        raise UsageError(tasks[0].describe_error())
+
+
 class Scheduler:
     """Does the tasks of a run: images in a few threads, then videos on all devices together."""
 
@@ -72,23 +87,11 @@ class Scheduler:
         self._pool = DevicePool(upscalers, share_images=num_images < len(upscalers))
 
     def probe_tasks(self) -> None:
-        """Read all headers, so that what cannot be done is known before any work.
-
-        Raises UsageError where no video can be encoded as it is asked for, and where other
-        processes are writing all results.
-        """
+        """Read all headers, so that what cannot be done is known before any work."""
         with ThreadPoolExecutor(NUM_PROBES, thread_name_prefix="sr-probe") as threads:
             list(threads.map(self._probe, self.tasks))
         # Of those of other shards, they report what cannot be done.
         self.tasks = [task for task in self.tasks if task.is_own or task.error is None]
-        videos = [task for task in self.tasks if task.kind == "video" and not task.skipped]
-        if videos:
-            from sr.io.video.encode.codecs import EncoderError
-
-            if all(isinstance(task.error, EncoderError) for task in videos):
-                raise UsageError(videos[0].describe_error())  # not of one odd file alone
-        if self.tasks and all(isinstance(task.error, LockedError) for task in self.tasks):
-            raise UsageError(self.tasks[0].describe_error())
 
     def run_tasks(self, emit: Emit) -> None:
         """Do all that can be done, and report each task as it ends.

@@ -113,7 +113,8 @@ def describe_signs(
 ) -> list[str]:
     """Return a line for the user on degraded inputs, and one on pixel art, where there are some.
 
-    tasks: those that were looked at, of num_inputs. is_auto: the model for them is taken.
+    tasks: those that were looked at, of num_inputs to do. is_auto: the model for them is
+    taken.
     """
     notes = []
     bad = [(task, each.reason) for task, each in zip(tasks, signs, strict=True) if each.reason]
