@@ -117,11 +117,16 @@ class Scheduler:
                 threads.shutdown(wait=True, cancel_futures=True)
                 raise
         videos = [pair for pair in zip(self.tasks, emits, strict=True) if pair[0].kind != "image"]
+        is_waiting = False
         while videos:
             waiting = [pair for pair in videos if not self._run_task(*pair)]
             if len(waiting) == len(videos):
                 from sr.inference.video.upscale_task import wait_for_others
 
+                if not is_waiting:
+                    rest = f"{len(videos)} video{'s' if len(videos) > 1 else ''}"
+                    emit("note", message=f"waiting for other runs, which have the rest of {rest}")
+                is_waiting = True
                 wait_for_others()
             videos = waiting
 

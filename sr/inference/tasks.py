@@ -3,6 +3,7 @@
 Files are looked for and none is opened but pipes. What cannot be done is refused by `check_tasks`.
 """
 
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,7 +43,7 @@ class Task:
     """A file; for a video also the pattern of its frames."""
     kind: Kind = "image"
     key: str = ""
-    """The source relative to the input folder: the same on all machines."""
+    """The source relative to the input folder, in NFC: the same on all machines."""
     is_own: bool = True
     """False for a video of another shard, which is helped with."""
     content: bytes | None = None
@@ -113,9 +114,9 @@ def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
         else:
             path = output.path / below / _name_output(source, kind, output, scale)
         skipped = is_skipped(path, kind, output)
-        key = (below / source.name).as_posix()
+        content = read_once(source, kind)
         tasks.append(
-            Task(source, path, kind, key, content=read_once(source, kind), skipped=skipped)
+            Task(source, path, kind, _make_key(source, below), content=content, skipped=skipped)
         )
     return tasks, num_ignored
 
@@ -191,6 +192,17 @@ def _is_earlier_result(source: Path, given: Path, output: Path) -> bool:
     results, searched = output.resolve(), given.resolve()
     inside = results != searched and results.is_relative_to(searched)
     return inside and source.parent.resolve().is_relative_to(results)
+
+
+def _make_key(source: Path, below: Path) -> str:
+    """Return what names a source on all machines.
+
+    Composed, since macOS lists some names decomposed. Of a pattern with its folder: many are
+    called %05d.png.
+    """
+    if is_pattern(source):
+        below /= source.resolve().parent.name
+    return unicodedata.normalize("NFC", (below / source.name).as_posix())
 
 
 def is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:

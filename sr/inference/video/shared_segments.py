@@ -127,6 +127,11 @@ class SharedSegments:
             if path.suffix == ".json" and number.isdigit() and int(number) not in self.complete:
                 self._read_record(path)
 
+    def check_unchanged(self, depends_on: Mapping[str, Any]) -> None:
+        """Raise ManifestError if the source, or anything else, is not as it was."""
+        now = json.loads(json.dumps(depends_on))
+        check_dependencies(self.folder, self._line, {**now, _LENGTH: self.frames_per_segment})
+
     def read_end(self) -> End | None:
         """Return where the source ends, once a run has come there."""
         values = _read_json(self.folder / "end.json")
