@@ -93,13 +93,21 @@ def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> i
     with exit_at_signals():
         from sr.cli.display import Display
         from sr.inference.events import ignore_errors, limit_progress, send_to_all
-        from sr.inference.run import run
         from sr.memory import keep_freed_memory
+
+        if options.cluster.engine is None:
+            from sr.inference.run import run
+        else:
+            from sr.cluster.run import run_on_cluster
 
     keep_freed_memory()
     with Display() as display, _lock_log(options.log), closing(_open_log(options.log)) as log:
         write = limit_progress(ignore_errors(log, display.print_line), interval=1.0)
-        summary = run(options, send_to_all([write, display]), upscalers)
+        emit = send_to_all([write, display])
+        if options.cluster.engine is None:
+            summary = run(options, emit, upscalers)
+        else:
+            summary = run_on_cluster(options, emit)
     display.show_summary(summary)
     return summary.exit_code
 

@@ -90,10 +90,10 @@ class Scheduler:
         if self.tasks and all(isinstance(task.error, LockedError) for task in self.tasks):
             raise UsageError(self.tasks[0].describe_error())
 
-    def run_tasks(self, emit: Emit) -> None:
+    def run_tasks(self, emit: Emit, *, waits: bool = True) -> None:
         """Do all that can be done, and report each task as it ends.
 
-        Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
+        waits: for videos of which other processes have the rest; else these are left. Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
         are given up.
         """
         numbers = {id(task): number for number, task in enumerate(self._all_tasks, start=1)}
@@ -119,6 +119,8 @@ class Scheduler:
         while videos:
             waiting = [pair for pair in videos if not self._run_task(*pair)]
             if len(waiting) == len(videos):
+                if not waits:
+                    return
                 from sr.inference.video.upscale_task import wait_for_others
 
                 wait_for_others()

@@ -1,6 +1,5 @@
 """Before the first step of several processes: all have the same data, options and programs."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from accelerate.utils import gather_object
 
 from sr.data.sources import Source
 from sr.errors import UserError
+from sr.io.hash_code import hash_code
 from sr.training.distributed import name_machine
 from sr.training.validate import ValidationSets
 
@@ -37,7 +37,7 @@ def check_agreement(
     facts = {
         "python": platform.python_version(),
         **{f"version of {name}": _find_version(name) for name in _PACKAGES},
-        "code of sr": _hash_code(Path(__file__).parents[1]),
+        "code of sr": hash_code(),
         "training data": fingerprint_sources(sources),
         **{f"validation data {name}": fingerprint_sources(part) for name, part in sets.items()},
         **{f"option {key}": value for key, value in _flatten(options)},
@@ -95,11 +95,3 @@ def _find_version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "none"
-
-
-def _hash_code(folder: Path) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
