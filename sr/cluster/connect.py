@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from sr.errors import UsageError
@@ -28,8 +27,10 @@ class ActorPool:
     """That fit now."""
 
 
-def import_ray() -> ModuleType:
+def import_ray() -> Any:
     """Import Ray and Ray Data. Raises UsageError that names the extra without them."""
+    # Below that, Ray's core writes to the terminal what it recovers from itself.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
@@ -41,7 +42,7 @@ def import_ray() -> ModuleType:
 
 
 @contextmanager
-def connect(options: ClusterOptions) -> Iterator[ModuleType]:
+def connect(options: ClusterOptions) -> Iterator[None]:
     """Be a cluster's driver while inside. Raises UsageError where there is no cluster.
 
     Actors end with the driver, in whatever way that ends.
@@ -63,7 +64,7 @@ def connect(options: ClusterOptions) -> Iterator[ModuleType]:
             signal.signal(number, handler)
     try:
         _keep_quiet()
-        yield ray
+        yield
     finally:
         ray.shutdown()
 

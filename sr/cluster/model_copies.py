@@ -46,9 +46,7 @@ def take_models(options: InferOptions, copies: list[ModelCopy]) -> InferOptions:
     """
     paths = [str(_find_or_write(copy)) for copy in copies]
     if options.texture.strength_with is not None:
-        options = replace(
-            options, texture=replace(options.texture, strength_with=paths.pop())
-        )
+        options = replace(options, texture=replace(options.texture, strength_with=paths.pop()))
     return replace(options, model=tuple(paths) or None, sha256=None)
 
 

@@ -31,7 +31,7 @@ def watch_progress(report: Callable[[int, dict[str, Any]], None]) -> Iterator[An
     """Yield the actor that takes progress, and report what comes, in a thread of its own."""
     import ray
 
-    board = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
+    board: Any = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
     ended = threading.Event()
 
     def fetch() -> None:

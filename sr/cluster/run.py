@@ -8,6 +8,7 @@ is finished is kept. Videos are shared by leases on their segments (see
 """
 
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -168,21 +169,24 @@ def _do_blocks(
     num_helping = pool.max_size if pool.max_size > 1 else 0
     tables += [make_table(block, is_own=False) for block in shared for _ in range(num_helping)]
     max_size = max(pool.min_size, min(pool.max_size, len(tables)))
-    results = ray.data.from_arrow(tables).map_batches(
-        worker,
-        fn_constructor_args=(setup,),
-        batch_size=None,  # a whole block
-        batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(
-            min_size=min(pool.min_size, max_size),
-            max_size=max_size,
-            initial_size=max(pool.min_size, min(max_size, pool.num_fitting)),
-        ),
-        num_cpus=pool.num_cpus,
-        num_gpus=pool.num_gpus,
-        max_restarts=-1,
-        max_task_retries=_MAX_RETRIES,
-    )
+    with warnings.catch_warnings():
+        # Until 2.64 there are no other names for the number of retries.
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        results = ray.data.from_arrow(tables).map_batches(
+            worker,
+            fn_constructor_args=(setup,),
+            batch_size=None,  # a whole block
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(
+                min_size=pool.min_size,
+                max_size=max_size,
+                initial_size=max(pool.min_size, min(max_size, pool.num_fitting)),
+            ),
+            num_cpus=pool.num_cpus,
+            num_gpus=pool.num_gpus,
+            max_restarts=-1,
+            max_task_retries=_MAX_RETRIES,
+        )
     for row in results.iter_rows():
         yield Outcome.load(row["outcome"])
 

@@ -114,7 +114,7 @@ class UpscaleWorker:
             # After the probe, which may leave some of the tasks out.
             scheduler.run_tasks(emit, waits=all(task.is_own for task in listed))
         except UserError as error:
-            for index, task in tasks.items():
+            for task in tasks.values():
                 if not task.is_done and task.error is None:
                     task.error = error
             self._add_failures(tasks, outcomes)
@@ -147,7 +147,8 @@ class UpscaleWorker:
         return emit
 
     def _make_reporter(self, index: int) -> Emit:
-        def report(_event: Event, **fields: Any) -> None:
+        def report(event: Event, **fields: Any) -> None:
+            assert event == "progress"
             fields = {name: fields[name] for name in fields if name not in _DRIVERS_OWN}
             self._setup.progress.add.remote(index, fields)
 

@@ -204,7 +204,7 @@ class InferOptions:
     shard_by: Annotated[Literal["hash", "work"], Flag(MACHINES)] = "hash"
     """How inputs are shared. hash: by their path below the input folder. work: about equal work, by
     the sizes of all inputs, whose headers each shard reads first; none may change meanwhile."""
-    cluster: ClusterOptions = ClusterOptions()
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
     sha256: Annotated[str | None, Flag(INPUT, "HEX", default="none")] = None
     """SHA-256 that the file of -m must have, else it is not opened."""
 

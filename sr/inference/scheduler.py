@@ -93,8 +93,8 @@ class Scheduler:
     def run_tasks(self, emit: Emit, *, waits: bool = True) -> None:
         """Do all that can be done, and report each task as it ends.
 
-        waits: for videos of which other processes have the rest; else these are left. Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
-        are given up.
+        waits: for videos of which other processes have the rest; else these are left. Raises what
+        is a fault of the program, and KeyboardInterrupt, once the images in progress are given up.
         """
         numbers = {id(task): number for number, task in enumerate(self._all_tasks, start=1)}
         emits = [

@@ -1,5 +1,6 @@
 """Before the first step of several processes: all have the same data, options and programs."""
 
+import hashlib
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
