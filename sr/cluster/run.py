@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sr.cluster.connect import ActorPool, connect, plan_actors
+from sr.cluster.connect import ActorPool, connect, import_ray, plan_actors
 from sr.cluster.model_copies import put_models
-from sr.cluster.outcome import Outcome
 from sr.cluster.progress import watch_progress
 from sr.cluster.rows import Block, make_table, split_tasks
+from sr.cluster.task_result import TaskResult
 from sr.cluster.worker import UpscaleWorker, WorkerSetup
 from sr.errors import UserError
 from sr.inference.events import Emit, send_one_at_a_time
@@ -43,6 +43,7 @@ def run_on_cluster(
 
     worker: the class of the actors. Raises UserError before any work is done.
     """
+    import_ray()
     options = _make_absolute(options)
     files = find_models(options)
     generator = load_models(files)
@@ -104,17 +105,17 @@ class _Driver:
         """Have all tasks done. Raises a fault of the program that an actor met."""
         for index, task in enumerate(self._tasks):
             if task.skipped:
-                self._add(Outcome(index, is_done=True, skipped=True, events=[_SKIPPED]))
+                self._add(TaskResult(index, is_done=True, skipped=True, events=[_SKIPPED]))
             else:
                 self._waiting[index] = task
         for number in range(_NUM_ROUNDS):
             blocks = [*split_tasks(self._waiting, pool.max_size)]
             if number:
                 blocks = [{index: task} for block in blocks for index, task in block.items()]
-            for outcome in _do_blocks(blocks, setup, pool, worker):
-                if outcome.fault is not None:
-                    raise outcome.fault from UserError(outcome.traceback)
-                self._add(outcome)
+            for result in _do_blocks(blocks, setup, pool, worker):
+                if result.fault is not None:
+                    raise result.fault from UserError(result.traceback)
+                self._add(result)
             if not self._waiting:
                 return
         for index in [*self._waiting]:
@@ -123,25 +124,25 @@ class _Driver:
                 " memory, killed, or on machines that were lost"
             )
             fields = {"error": f"{self._tasks[index].name}: {error}", "megapixels": 0.0}
-            self._add(Outcome(index, error=error, events=[("item_failed", fields)]))
+            self._add(TaskResult(index, error=error, events=[("item_failed", fields)]))
 
     def report_progress(self, index: int, fields: dict[str, Any]) -> None:
         """Report progress of a task that is not done."""
         if index in self._waiting:
             self._emit("progress", **self._place(index), **fields)
 
-    def _add(self, outcome: Outcome) -> None:
-        for event, fields in outcome.notes:
+    def _add(self, result: TaskResult) -> None:
+        for event, fields in result.notes:
             if str(fields) not in self._noted:
                 self._noted.add(str(fields))
                 self._emit(event, **fields)
-        task = self._tasks[outcome.index]
-        if self._waiting.pop(outcome.index, None) is None and not task.skipped:
+        task = self._tasks[result.index]
+        if self._waiting.pop(result.index, None) is None and not task.skipped:
             return  # of a helper
-        task.is_done, task.skipped, task.error = outcome.is_done, outcome.skipped, outcome.error
-        for event, fields in outcome.events:
+        task.is_done, task.skipped, task.error = result.is_done, result.skipped, result.error
+        for event, fields in result.events:
             more = {"output": task.output} if event == "item_done" else {}
-            self._emit(event, **self._place(outcome.index), **more, **fields)
+            self._emit(event, **self._place(result.index), **more, **fields)
 
     def _place(self, index: int) -> dict[str, Any]:
         return {
@@ -156,7 +157,7 @@ _SKIPPED: Any = ("item_done", {"skipped": True, "seconds": 0.0, "megapixels": 0.
 
 def _do_blocks(
     blocks: Sequence[Block], setup: WorkerSetup, pool: ActorPool, worker: type[UpscaleWorker]
-) -> Iterator[Outcome]:
+) -> Iterator[TaskResult]:
     """Yield how each task ended, in any order; none for those that were lost with their actors."""
     if not blocks:
         return
@@ -188,7 +189,7 @@ def _do_blocks(
             max_task_retries=_MAX_RETRIES,
         )
     for row in results.iter_rows():
-        yield Outcome.load(row["outcome"])
+        yield TaskResult.load(row["result"])
 
 
 def _make_absolute(options: InferOptions) -> InferOptions:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sr.cluster.model_copies import ModelCopy, take_models
-from sr.cluster.outcome import Outcome
 from sr.cluster.rows import read_rows
+from sr.cluster.task_result import TaskResult
 from sr.device import resolve_device
 from sr.errors import UserError
 from sr.inference.events import Emit, limit_progress
@@ -79,21 +79,21 @@ class UpscaleWorker:
     def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
         tasks = read_rows(block)
         if self._fault is None:
-            outcomes = self._do(tasks)
-            outcomes[0].notes, self._warnings = self._warnings, []
+            results = self._upscale(tasks)
+            results[0].notes, self._warnings = self._warnings, []
         else:
-            outcomes = [Outcome(index, fault=self._fault) for index in tasks]
-        dumped = np.empty(len(outcomes), dtype=object)
-        dumped[:] = [outcome.dump() for outcome in outcomes]
-        return {"outcome": dumped}
+            results = [TaskResult(index, fault=self._fault) for index in tasks]
+        dumped = np.empty(len(results), dtype=object)
+        dumped[:] = [result.dump() for result in results]
+        return {"result": dumped}
 
-    def _do(self, tasks: Mapping[int, Task]) -> list[Outcome]:
+    def _upscale(self, tasks: Mapping[int, Task]) -> list[TaskResult]:
         """Do tasks, again where another process has one, which may be of an actor given up."""
-        outcomes: dict[int, Outcome] = {}
+        results: dict[int, TaskResult] = {}
         waiting, deadline = dict(tasks), time.monotonic() + _LOCK_PATIENCE
         while waiting:
-            outcomes |= self._try(waiting)
-            locked = [index for index in waiting if isinstance(outcomes[index].error, LockedError)]
+            results |= self._try(waiting)
+            locked = [index for index in waiting if isinstance(results[index].error, LockedError)]
             if time.monotonic() > deadline:
                 break
             waiting = {
@@ -101,12 +101,12 @@ class UpscaleWorker:
             }
             if waiting:
                 time.sleep(_POLL)
-        return list(outcomes.values())
+        return list(results.values())
 
-    def _try(self, tasks: Mapping[int, Task]) -> dict[int, Outcome]:
-        outcomes = {index: Outcome(index) for index in tasks}
+    def _try(self, tasks: Mapping[int, Task]) -> dict[int, TaskResult]:
+        results = {index: TaskResult(index) for index in tasks}
         indices = list(tasks)
-        emit = self._make_listener(outcomes, indices)
+        emit = self._make_listener(results, indices)
         listed = list(tasks.values())
         scheduler = Scheduler(listed, self._options, self._upscalers, None, None, self._mask)
         try:
@@ -117,23 +117,23 @@ class UpscaleWorker:
             for task in tasks.values():
                 if not task.is_done and task.error is None:
                     task.error = error
-            self._add_failures(tasks, outcomes)
+            self._add_failures(tasks, results)
         except Exception as error:  # noqa: BLE001, the driver raises it
-            for outcome in outcomes.values():
-                outcome.fault, outcome.traceback = error, traceback.format_exc()
+            for result in results.values():
+                result.fault, result.traceback = error, traceback.format_exc()
         for index, task in tasks.items():
-            outcome = outcomes[index]
-            outcome.is_done, outcome.skipped, outcome.error = task.is_done, task.skipped, task.error
-        return outcomes
+            result = results[index]
+            result.is_done, result.skipped, result.error = task.is_done, task.skipped, task.error
+        return results
 
-    def _add_failures(self, tasks: Mapping[int, Task], outcomes: Mapping[int, Outcome]) -> None:
+    def _add_failures(self, tasks: Mapping[int, Task], results: Mapping[int, TaskResult]) -> None:
         for index, task in tasks.items():
-            events = outcomes[index].events
+            events = results[index].events
             if task.error is not None and not any(name == "item_failed" for name, _ in events):
                 fields = {"error": task.describe_error(), "megapixels": task.megapixels}
                 events.append(("item_failed", fields))
 
-    def _make_listener(self, outcomes: Mapping[int, Outcome], indices: Sequence[int]) -> Emit:
+    def _make_listener(self, results: Mapping[int, TaskResult], indices: Sequence[int]) -> Emit:
         report = {index: limit_progress(self._make_reporter(index), 1.0) for index in indices}
 
         def emit(event: Event, **fields: Any) -> None:
@@ -142,7 +142,7 @@ class UpscaleWorker:
                 report[index](event, **fields)
             else:
                 fields = {name: fields[name] for name in fields if name not in _DRIVERS_OWN}
-                outcomes[index].events.append((event, fields))
+                results[index].events.append((event, fields))
 
         return emit
 

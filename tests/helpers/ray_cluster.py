@@ -19,6 +19,7 @@ _ACTOR = "UpscaleWorker"  # in the title of its process
 @contextmanager
 def start_cluster(num_nodes: int) -> Iterator[Any]:
     """Start nodes of one core each, next to a head without any, and end them all."""
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # where much else runs
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()

@@ -12,7 +12,7 @@ class RemoteError(RuntimeError):
 
 
 @dataclass
-class Outcome:
+class TaskResult:
     """How one task ended."""
 
     index: int
@@ -37,11 +37,11 @@ class Outcome:
         return pickle.dumps(self)
 
     @staticmethod
-    def load(data: bytes) -> "Outcome":
+    def load(data: bytes) -> "TaskResult":
         """Return what `dump` was called of."""
-        outcome = pickle.loads(data)  # noqa: S301, of our own actors
-        assert isinstance(outcome, Outcome)
-        return outcome
+        result = pickle.loads(data)  # noqa: S301, of our own actors
+        assert isinstance(result, TaskResult)
+        return result
 
 
 def _make_portable(error: BaseException) -> BaseException:
