@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--paths", type=int, default=100_000)
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()
-    lines = []
+    lines = [as_markdown(provenance(sys.argv))]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in arguments.parts:
@@ -64,10 +64,10 @@ def main() -> None:
                 lines += time_nodes(folder, arguments.images)
             else:
                 lines += watch_driver(folder, arguments.paths)
-    text = f"{as_markdown(provenance(sys.argv))}\n" + "\n".join([*lines, ""])
-    sys.stdout.write(text)
+            sys.stdout.write("\n".join([*lines, ""]))
+            sys.stdout.flush()
     if arguments.out is not None:
-        arguments.out.write_text(text, encoding="utf-8")
+        arguments.out.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def break_runs(folder: Path, num_images: int, num_frames: int) -> list[str]:
@@ -80,7 +80,7 @@ def break_runs(folder: Path, num_images: int, num_frames: int) -> list[str]:
     log = folder / "faults.jsonl"
 
     def count_images() -> int:
-        return len([*out.glob("*.png")])
+        return len([*out.glob("[!.]*.png")])
 
     with start_cluster(2) as cluster:
         command = [*flags, "-o", str(out), "--log", str(log), *list_on_cluster(cluster)]
@@ -97,7 +97,7 @@ def break_runs(folder: Path, num_images: int, num_frames: int) -> list[str]:
         driver.send_signal(signal.SIGKILL)
         driver.wait()
         at_driver = count_images()
-        kept = {path.name: path.stat().st_ino for path in out.glob("*.png")}
+        kept = {path.name: path.stat().st_ino for path in out.glob("[!.]*.png")}
         code = run_to_end(command, folder)
     same = read_results(out) == read_results(folder / "faults-one")
     computed = count_computed(log)

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,9 @@ def connect(options: ClusterOptions) -> Iterator[None]:
             signal.signal(number, handler)
     try:
         _keep_quiet()
-        yield
+        # Where Ray writes that processes and machines were lost, with pages of their logs.
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            yield
     finally:
         ray.shutdown()
 

@@ -52,7 +52,7 @@ def inputs(tmp_path: Path) -> Path:
 
 
 def count_results(folder: Path) -> int:
-    return len([*folder.glob("*.png")])
+    return len([*folder.glob("[!.]*.png")])
 
 
 def test_what_is_killed_is_done_by_others_and_by_the_same_command_again(
@@ -72,7 +72,7 @@ def test_what_is_killed_is_done_by_others_and_by_the_same_command_again(
     driver.send_signal(signal.SIGKILL)
     driver.wait()
 
-    kept = {path.name: path.stat().st_ino for path in out.glob("*.png")}
+    kept = {path.name: path.stat().st_ino for path in out.glob("[!.]*.png")}
     assert start_infer(command, tmp_path / "again.txt").wait() == 3
     assert read_results(out) == read_results(whole)
     assert {name: (out / name).stat().st_ino for name in kept} == kept
