@@ -53,6 +53,7 @@ class Display:
         self._images = self._progress.add_task("inputs", visible=False, name="", count="")
         self._tiles = self._progress.add_task("tiles", visible=False, name="", count="")
         self._num_ended = 0
+        self._counts_inputs = False
         self._shown = (0, "")  # input and what its bar counts
         self._printed_at = time.monotonic()
         self._disk_space_printed: Path | None = None
@@ -78,7 +79,10 @@ class Display:
     def __call__(self, event: Event, **fields: Any) -> None:
         match event:
             case "start":
-                total = max(fields["megapixels"], TINY)
+                # On a cluster nobody has read all headers.
+                megapixels = fields["megapixels"]
+                self._counts_inputs = megapixels is None
+                total = fields["pictures"] if self._counts_inputs else max(megapixels, TINY)
                 self._progress.update(self._images, total=total, visible=True)
                 self._show_count(fields["pictures"])
                 self.print_line(_format_start(fields))
@@ -86,7 +90,8 @@ class Display:
                 self._show_progress(fields)
             case "item_done" | "item_failed":
                 self._num_ended += 1
-                self._progress.advance(self._images, fields.get("megapixels", 0.0))
+                amount = 1 if self._counts_inputs else fields.get("megapixels", 0.0)
+                self._progress.advance(self._images, amount)
                 self._show_count(fields["pictures"])
                 if self._progress.disable:
                     self.print_line(_format_task(event, fields))
@@ -221,10 +226,17 @@ def _format_video_score(score: VideoScore) -> list[str]:
 
 
 def _format_start(fields: Mapping[str, Any]) -> str:
+    ignored = f" ({fields['ignored']} other files ignored)" if fields["ignored"] else ""
+    if "cluster" in fields:
+        fewest, most = fields["actors"]
+        return (
+            f"{fields['model']}: {fields['size']}, {fields['pictures']} input(s){ignored}, on"
+            f" {fields['cluster']}: {fewest} to {most} actors of {fields['cpus_per_actor']:g}"
+            f" core(s) and {fields['gpus_per_actor']:g} GPU(s)"
+        )
     tiles = f"tiles of {fields['tile_size']} px" if fields["tile_size"] else "no tiles"
     backend = "" if fields["backend"] == "auto" else f" by {fields['backend']}"
     shard = f"shard {fields['shard']}, " if "shard" in fields else ""
-    ignored = f" ({fields['ignored']} other files ignored)" if fields["ignored"] else ""
     return (
         f"{fields['model']}: {fields['size']}, {shard}{fields['pictures']} input(s){ignored},"
         f" {fields['device']}{backend}, {fields['precision']}, {tiles}, halo {fields['halo']} px"

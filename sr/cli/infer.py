@@ -37,6 +37,7 @@ interrupted run. A folder or a pattern (frames/%05d.png) is read as a video if -
 out/%05d.png writes a video as numbered images.
 
 --shard I/N takes one of N equal shares of the inputs, on as many machines with a shared folder.
+--cluster ray spreads them over the machines of a Ray cluster.
 
 Exit codes: 0 success, 1 internal error, or a video failed verification, 2 invalid option, model or
 usage, or another process writes the same results, 3 some inputs failed, the others are done, or the
@@ -93,13 +94,21 @@ def _upscale(options: InferOptions, upscalers: "Sequence[Upscaler] | None") -> i
     with exit_at_signals():
         from sr.cli.display import Display
         from sr.inference.events import ignore_errors, limit_progress, send_to_all
-        from sr.inference.run import run
         from sr.memory import keep_freed_memory
+
+        if options.cluster.engine is None:
+            from sr.inference.run import run
+        else:
+            from sr.cluster.run import run_on_cluster
 
     keep_freed_memory()
     with Display() as display, _lock_log(options.log), closing(_open_log(options.log)) as log:
         write = limit_progress(ignore_errors(log, display.print_line), interval=1.0)
-        summary = run(options, send_to_all([write, display]), upscalers)
+        emit = send_to_all([write, display])
+        if options.cluster.engine is None:
+            summary = run(options, emit, upscalers)
+        else:
+            summary = run_on_cluster(options, emit)
     display.show_summary(summary)
     return summary.exit_code
 

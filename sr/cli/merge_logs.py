@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sr.cli.terminal import print_line
-from sr.inference.flag import FILES
+from sr.inference.flag import MACHINES
 from sr.inference.merge_logs import MergedLogs, merge_logs
 
 
@@ -31,7 +31,7 @@ MERGE_LOGS = inspect.Parameter(
             is_eager=True,
             help="Sum the logs of several runs, such as those of shards: what is done and what"
             " failed, megapixels, time and speed; and exit, with 3 if something is missing.",
-            rich_help_panel=FILES,
+            rich_help_panel=MACHINES,
         ),
     ],
 )

@@ -4,8 +4,10 @@ Events and their fields:
   start        `pictures` (images and videos), ignored (files that are neither), megapixels (for the
                network), model (of `-m auto` all that are taken), scale, size (such as x4),
                tile_size, halo (LR pixels), device, backend (auto: torch, or onnxruntime for an
-               .onnx file, or ncnn by Vulkan), precision;
-               of a shard: shard (such as 3/16)
+               .onnx file, or ncnn by Vulkan), precision; of a shard: shard (such as 3/16); on a
+               cluster: cluster (ray), actors (the fewest and the most), cpus_per_actor,
+               gpus_per_actor; megapixels is None there, and there are no tile_size, halo and
+               device, which the actors choose
   note         message
   progress     of an image: tile (tiles done), tiles; of an archive: page (pages done), pages;
                of a video: frame (frames done), frames (None where nobody knows), fps,

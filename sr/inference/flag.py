@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-INPUT, SIZE, NETWORK, TEXTURE, RESULT, FILES, VIDEO = PANELS = (
+INPUT, SIZE, NETWORK, TEXTURE, RESULT, FILES, MACHINES, VIDEO = PANELS = (
     "Input and output",
     "Output size",
     "Network",
     "Texture",
     "Image output",
     "Files",
+    "Several machines",
     "Videos",
 )
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from sr.errors import UsageError
-from sr.inference.flag import FILES, INPUT, NETWORK, RESULT, SIZE, VIDEO, Flag
+from sr.inference.cluster_options import ClusterOptions
+from sr.inference.flag import FILES, INPUT, MACHINES, NETWORK, RESULT, SIZE, VIDEO, Flag
 from sr.inference.output_size import MAX_FACTOR, parse_size
 from sr.inference.parse_flags import (
     parse_devices,
@@ -200,13 +201,14 @@ class InferOptions:
     or a file with the same keys."""
     log: Annotated[Path | None, Flag(FILES, "FILE")] = None
     """Append one JSON line per event to this file. `--merge-logs` sums several."""
-    shard: Annotated[Shard | None, Flag(FILES, "I/N|auto", parse=parse_shard)] = None
+    shard: Annotated[Shard | None, Flag(MACHINES, "I/N|auto", parse=parse_shard)] = None
     """Take the I-th of N equal shares of the inputs, such as 3/16: for several machines that have
     the same command and folders. With --resume they share the segments of each video too. auto: I
     and N of SLURM's, SkyPilot's or Kubernetes' variables."""
-    shard_by: Annotated[Literal["hash", "work"], Flag(FILES)] = "hash"
+    shard_by: Annotated[Literal["hash", "work"], Flag(MACHINES)] = "hash"
     """How inputs are shared. hash: by their path below the input folder. work: about equal work, by
     the sizes of all inputs, whose headers each shard reads first; none may change meanwhile."""
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
     sha256: Annotated[str | None, Flag(INPUT, "HEX", default="none")] = None
     """SHA-256 that the file of -m must have, else it is not opened."""
 
@@ -219,6 +221,8 @@ class InferOptions:
             raise UsageError("--shard: expected files or folders, got standard input")
         if self.shard is None and self.shard_by != "hash":
             raise UsageError(f"--shard-by {self.shard_by}: needs --shard")
+        if self.cluster.engine is not None:
+            self._check_cluster()
         if self.resample is not None:
             self._check_resample()
         if "auto" in self.models and len(self.models) > 1:
@@ -226,8 +230,9 @@ class InferOptions:
 
     @property
     def shares_videos(self) -> bool:
-        """Whether several runs compute the segments of the same videos."""
-        return self.shard is not None and self.output.resume
+        """Whether several processes compute the segments of the same videos."""
+        are_several = self.shard is not None or self.cluster.engine is not None
+        return are_several and self.output.resume
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -235,6 +240,19 @@ class InferOptions:
         if self.model is None:
             return ()
         return (self.model,) if isinstance(self.model, str) else tuple(self.model)
+
+    def _check_cluster(self) -> None:
+        if self.shard is not None:
+            raise UsageError("--cluster and --shard: expected one of them, got both")
+        if STREAM in (*self.inputs, self.output.path):
+            raise UsageError("--cluster: expected files or folders, got standard input or output")
+        if self.models == ("auto",):
+            raise UsageError("--cluster: expected one model for all inputs, got -m auto")
+        if self.reference is not None:
+            raise UsageError(
+                "--cluster: expected no --reference; the same command with --skip-existing and"
+                " without --cluster scores images that are there"
+            )
 
     def _check_resample(self) -> None:
         if self.models or self.texture != TextureOptions(grain=self.texture.grain):

@@ -18,6 +18,16 @@ def parse_devices(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
+def parse_actors(text: str) -> tuple[int, int]:
+    """Parse a number of actors, `4`, or the fewest and the most, `1-16`."""
+    first, dash, last = text.partition("-")
+    if first.isdecimal() and (last.isdecimal() if dash else True):
+        fewest, most = int(first), int(last or first)
+        if 1 <= fewest <= most:
+            return fewest, most
+    raise UsageError(f"expected N or MIN-MAX, such as 4 or 1-16, got {text}")
+
+
 def parse_rate(text: str) -> Fraction:
     """Parse frames per second: `25`, `29.97` or `30000/1001`."""
     try:

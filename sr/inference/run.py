@@ -67,7 +67,7 @@ def run(
         devices = [resolve_device(device) for device in options.runtime.devices]
         files = find_models(options)
         generators = _load_generators(files, devices)
-        tasks, num_ignored, references = _find_tasks(options, generators[0])
+        tasks, num_ignored, references = find_checked_tasks(options, generators[0])
         lpips = load_lpips(options.lpips, devices[0])
         groups = [
             _make_group(each, group, {files: generators}, devices, emit)
@@ -75,12 +75,12 @@ def run(
         ]
     else:
         name = " + ".join(Path(model).name for model in options.models)
-        tasks, num_ignored, references = _find_tasks(options, upscalers[0])
+        tasks, num_ignored, references = find_checked_tasks(options, upscalers[0])
         lpips = load_lpips(options.lpips, upscalers[0].device)
         groups = [_Group(options, name, tasks, upscalers)]
     mask = read_mask(options.texture.mask, options.runtime.max_pixels)
     started = time.perf_counter()
-    folders = _make_folders(tasks)
+    folders = make_folders(tasks)
     schedulers = [
         Scheduler(
             group.tasks, group.options, group.upscalers, references, lpips, mask, all_tasks=tasks
@@ -173,9 +173,13 @@ def _make_group(
     return _Group(options, files.name, tasks, upscalers)
 
 
-def _find_tasks(
+def find_checked_tasks(
     options: InferOptions, model: LoadedGenerator | Upscaler
 ) -> tuple[list[Task], int, References | None]:
+    """Return the tasks of this process, how many files are ignored, and the originals.
+
+    Raises UserError where there are none, and for what cannot be done as it is asked for.
+    """
     check_shared_folders(options)
     all_tasks, num_ignored = find_tasks(options, model.scale)
     if options.shard is not None:
@@ -208,7 +212,7 @@ def _choose_backend(
     runtime = options.runtime
     if runtime.backend != "auto" or options.resample is not None:
         return options
-    backend = _find_recorded_backend(tasks) if options.output.resume else None
+    backend = find_recorded_backend(tasks) if options.output.resume else None
     if backend is None and any(is_shared(task, options) for task in tasks):
         return options  # measured on several machines it would not be the same
     if backend is None:
@@ -223,7 +227,7 @@ def _choose_backend(
     return replace(options, runtime=replace(runtime, backend=backend))
 
 
-def _find_recorded_backend(tasks: Sequence[Task]) -> str | None:
+def find_recorded_backend(tasks: Sequence[Task]) -> str | None:
     """Return what `backend` was for the first unfinished video; its other segments need the same.
 
     Measured again it may be another, and fewer videos may be left than make a long run.
@@ -236,7 +240,7 @@ def _find_recorded_backend(tasks: Sequence[Task]) -> str | None:
     return None
 
 
-def _make_folders(tasks: Sequence[Task]) -> list[Path]:
+def make_folders(tasks: Sequence[Task]) -> list[Path]:
     """Make and return the folders of the results."""
     folders = list({task.output.parent: None for task in tasks if task.output != STREAM})
     for folder in folders:

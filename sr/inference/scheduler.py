@@ -91,11 +91,11 @@ class Scheduler:
         # Of those of other shards, they report what cannot be done.
         self.tasks = [task for task in self.tasks if task.is_own or task.error is None]
 
-    def run_tasks(self, emit: Emit) -> None:
+    def run_tasks(self, emit: Emit, *, waits: bool = True) -> None:
         """Do all that can be done, and report each task as it ends.
 
-        Raises what is a fault of the program, and KeyboardInterrupt, once the images in progress
-        are given up.
+        waits: for videos of which other processes have the rest; else these are left. Raises what
+        is a fault of the program, and KeyboardInterrupt, once the images in progress are given up.
         """
         numbers = {id(task): number for number, task in enumerate(self._all_tasks, start=1)}
         emits = [
@@ -121,6 +121,8 @@ class Scheduler:
         while videos:
             waiting = [pair for pair in videos if not self._run_task(*pair)]
             if len(waiting) == len(videos):
+                if not waits:
+                    return
                 from sr.inference.video.upscale_task import wait_for_others
 
                 if not is_waiting:

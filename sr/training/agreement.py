@@ -13,6 +13,7 @@ from accelerate.utils import gather_object
 
 from sr.data.sources import Source
 from sr.errors import UserError
+from sr.io.hash_code import hash_code
 from sr.training.distributed import name_machine
 from sr.training.validate import ValidationSets
 
@@ -38,7 +39,7 @@ def check_agreement(
     facts = {
         "python": platform.python_version(),
         **{f"version of {name}": _find_version(name) for name in _PACKAGES},
-        "code of sr": _hash_code(Path(__file__).parents[1]),
+        "code of sr": hash_code(),
         "training data": fingerprint_sources(sources),
         **{f"validation data {name}": fingerprint_sources(part) for name, part in sets.items()},
         **{f"option {key}": value for key, value in flatten_options(options)},
@@ -99,11 +100,3 @@ def _find_version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "none"
-
-
-def _hash_code(folder: Path) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -1,0 +1,222 @@
+"""A run of `infer.py` by the actors of a Ray cluster: the driver's side.
+
+The driver finds the tasks and opens no input. Ray Data takes blocks of paths through a pool of
+actors (`sr.cluster.worker`), each of which does its tasks as a run on one machine does, with the
+same locks and files. A block whose actor or machine is lost is done again on another; there, what
+is finished is kept. Videos are shared by leases on their segments (see
+`sr.inference.video.shared_segments`): one row of each is waited for, others help.
+"""
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sr.cluster.connect import ActorPool, connect, import_ray, plan_actors
+from sr.cluster.model_copies import put_models
+from sr.cluster.progress import watch_progress
+from sr.cluster.rows import Block, make_table, split_tasks
+from sr.cluster.task_result import TaskResult
+from sr.cluster.worker import UpscaleWorker, WorkerSetup
+from sr.errors import UserError
+from sr.inference.events import Emit, send_one_at_a_time
+from sr.inference.load_models import load_models
+from sr.inference.named_files import find_models
+from sr.inference.options import InferOptions
+from sr.inference.output_size import label_size
+from sr.inference.run import find_checked_tasks, find_recorded_backend, make_folders
+from sr.inference.run_summary import RunSummary
+from sr.inference.share_tasks import is_shared
+from sr.inference.tasks import Task
+from sr.io.atomic_write import remove_abandoned
+from sr.io.hash_code import hash_code
+
+_MAX_RETRIES = 3  # of a block whose actor died, each time on another one
+_NUM_ROUNDS = 2  # the second takes alone what was lost in the first
+
+
+def run_on_cluster(
+    options: InferOptions, emit: Emit, worker: type[UpscaleWorker] = UpscaleWorker
+) -> RunSummary:
+    """Upscale all inputs on a cluster, as `sr.inference.run.run` does on this machine.
+
+    worker: the class of the actors. Raises UserError before any work is done.
+    """
+    import_ray()
+    options = _make_absolute(options)
+    files = find_models(options)
+    generator = load_models(files)
+    tasks, num_ignored, _ = find_checked_tasks(options, generator)
+    started = time.perf_counter()
+    folders = make_folders(tasks)
+    emit = send_one_at_a_time(emit)
+    with connect(options.cluster):
+        pool = plan_actors(options.cluster)
+        num_removed = sum(map(remove_abandoned, folders))
+        emit(
+            "start",
+            pictures=len(tasks),
+            ignored=num_ignored,
+            megapixels=None,
+            model=files.name,
+            scale=generator.scale,
+            size=label_size(options.output, generator.scale),
+            cluster="ray",
+            actors=[pool.min_size, pool.max_size],
+            cpus_per_actor=pool.num_cpus,
+            gpus_per_actor=pool.num_gpus,
+            backend=options.runtime.backend,
+            precision=options.runtime.precision,
+        )
+        driver = _Driver(tasks, emit)
+        summary, ended = RunSummary(tasks), "aborted"
+        try:
+            with watch_progress(driver.report_progress) as progress:
+                setup = WorkerSetup(
+                    options=_make_worker_options(options, tasks, pool),
+                    models=put_models(files),
+                    code=hash_code(),
+                    num_threads=max(1, int(pool.num_cpus)),
+                    progress=progress,
+                )
+                driver.run(setup, pool, worker)
+            ended = "done"
+        except KeyboardInterrupt:
+            ended = "interrupted"
+            raise
+        finally:
+            seconds = round(time.perf_counter() - started, 3)
+            fields = {**summary.as_fields(), "removed": num_removed, "seconds": seconds}
+            emit("done", **fields, ended=ended)
+    return summary
+
+
+class _Driver:
+    """Sends tasks to actors, and keeps how each ended."""
+
+    def __init__(self, tasks: Sequence[Task], emit: Emit) -> None:
+        self._tasks = tasks
+        self._emit = emit
+        self._waiting: dict[int, Task] = {}
+        self._noted: set[str] = set()
+
+    def run(self, setup: WorkerSetup, pool: ActorPool, worker: type[UpscaleWorker]) -> None:
+        """Have all tasks done. Raises a fault of the program that an actor met."""
+        for index, task in enumerate(self._tasks):
+            if task.skipped:
+                self._add(TaskResult(index, is_done=True, skipped=True, events=[_SKIPPED]))
+            else:
+                self._waiting[index] = task
+        for number in range(_NUM_ROUNDS):
+            blocks = [*split_tasks(self._waiting, pool.max_size)]
+            if number:
+                blocks = [{index: task} for block in blocks for index, task in block.items()]
+            for result in _do_blocks(blocks, setup, pool, worker):
+                if result.fault is not None:
+                    raise result.fault from UserError(result.traceback)
+                self._add(result)
+            if not self._waiting:
+                return
+        for index in [*self._waiting]:
+            error = UserError(
+                "the processes that worked on it were ended by the system, again and again: out of"
+                " memory, killed, or on machines that were lost"
+            )
+            fields = {"error": f"{self._tasks[index].name}: {error}", "megapixels": 0.0}
+            self._add(TaskResult(index, error=error, events=[("item_failed", fields)]))
+
+    def report_progress(self, index: int, fields: dict[str, Any]) -> None:
+        """Report progress of a task that is not done."""
+        if index in self._waiting:
+            self._emit("progress", **self._place(index), **fields)
+
+    def _add(self, result: TaskResult) -> None:
+        for event, fields in result.notes:
+            if str(fields) not in self._noted:
+                self._noted.add(str(fields))
+                self._emit(event, **fields)
+        task = self._tasks[result.index]
+        if self._waiting.pop(result.index, None) is None and not task.skipped:
+            return  # of a helper
+        task.is_done, task.skipped, task.error = result.is_done, result.skipped, result.error
+        for event, fields in result.events:
+            more = {"output": task.output} if event == "item_done" else {}
+            self._emit(event, **self._place(result.index), **more, **fields)
+
+    def _place(self, index: int) -> dict[str, Any]:
+        return {
+            "picture": index + 1,
+            "pictures": len(self._tasks),
+            "source": self._tasks[index].source,
+        }
+
+
+_SKIPPED: Any = ("item_done", {"skipped": True, "seconds": 0.0, "megapixels": 0.0})
+
+
+def _do_blocks(
+    blocks: Sequence[Block], setup: WorkerSetup, pool: ActorPool, worker: type[UpscaleWorker]
+) -> Iterator[TaskResult]:
+    """Yield how each task ended, in any order; none for those that were lost with their actors."""
+    if not blocks:
+        return
+    import ray.data
+
+    tables = [make_table(block) for block in blocks]
+    shared = [
+        block for block in blocks for task in block.values() if is_shared(task, setup.options)
+    ]
+    num_helping = pool.max_size if pool.max_size > 1 else 0
+    tables += [make_table(block, is_own=False) for block in shared for _ in range(num_helping)]
+    max_size = max(pool.min_size, min(pool.max_size, len(tables)))
+    with warnings.catch_warnings():
+        # Until 2.64 there are no other names for the number of retries.
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        results = ray.data.from_arrow(tables).map_batches(
+            worker,
+            fn_constructor_args=(setup,),
+            batch_size=None,  # a whole block
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(
+                min_size=pool.min_size,
+                max_size=max_size,
+                initial_size=max(pool.min_size, min(max_size, pool.num_fitting)),
+            ),
+            num_cpus=pool.num_cpus,
+            num_gpus=pool.num_gpus,
+            max_restarts=-1,
+            max_task_retries=_MAX_RETRIES,
+        )
+    for row in results.iter_rows():
+        yield TaskResult.load(row["result"])
+
+
+def _make_absolute(options: InferOptions) -> InferOptions:
+    """Return options whose paths mean the same in all folders: actors work in others."""
+    texture = options.texture
+    mask = None if texture.mask is None else texture.mask.absolute()
+    return replace(
+        options,
+        inputs=[path.absolute() for path in options.inputs],
+        output=replace(options.output, path=options.output.path.absolute()),
+        texture=replace(texture, mask=mask),
+    )
+
+
+def _make_worker_options(
+    options: InferOptions, tasks: Sequence[Task], pool: ActorPool
+) -> InferOptions:
+    """Return the options of the actors.
+
+    What exists was settled by the driver; what is there now, an actor that died has left. The back
+    end is not chosen by a measurement, which may come out differently on each machine.
+    """
+    runtime, output = options.runtime, options.output
+    if runtime.devices == ("auto",) and not pool.num_gpus:
+        runtime = replace(runtime, devices=("cpu",))
+    if runtime.backend == "auto" and output.resume and (found := find_recorded_backend(tasks)):
+        runtime = replace(runtime, backend=found)
+    if not output.overwrite:
+        output = replace(output, resume=True)
+    return replace(options, runtime=runtime, output=output, log=None)
