@@ -21,8 +21,7 @@ from sr.inference.parse_flags import (
 from sr.inference.shards import Shard, parse_shard
 from sr.inference.texture_options import TextureOptions
 from sr.inference.video_options import VideoOptions
-from sr.io.light_curve import AboveWhite
-from sr.io.read_policy import DEFAULT_MAX_PIXELS
+from sr.io.read_policy import DEFAULT_MAX_PIXELS, AboveWhite
 
 Alpha = Literal["model", "bicubic", "drop"]
 Extension = Literal["auto", "png", "jpg", "webp", "tif", "avif"]

@@ -27,7 +27,8 @@ from sr.io.coded_sizes import (
     read_pnm_size,
 )
 from sr.io.image_formats import EXPECTED, ImageError
-from sr.io.light_curve import AboveWhite, encode_linear
+from sr.io.light_curve import encode_linear
+from sr.io.read_policy import AboveWhite
 
 Pixels = npt.NDArray[Any]
 CheckSize = Callable[[int, int, int], None]

@@ -19,9 +19,8 @@ from sr.io.decoded_formats import NAMES, CodedFile, decode_image, make_image
 from sr.io.image_facts import ImageFacts
 from sr.io.image_formats import EXPECTED, ImageError, get_first_line
 from sr.io.jpeg_segments import END
-from sr.io.light_curve import AboveWhite
 from sr.io.png_chunks import repair
-from sr.io.read_policy import Damaged
+from sr.io.read_policy import AboveWhite, Damaged
 
 Frames = Literal["refuse", "each"]
 

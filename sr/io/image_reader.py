@@ -35,9 +35,8 @@ from sr.io.image_load import (
     load_image,
 )
 from sr.io.image_metadata import Metadata, read_metadata
-from sr.io.light_curve import AboveWhite
 from sr.io.pipe import is_pipe
-from sr.io.read_policy import DEFAULT_MAX_PIXELS, Damaged
+from sr.io.read_policy import DEFAULT_MAX_PIXELS, AboveWhite, Damaged
 
 _STRIP_BYTES = 2**22  # fetched at once: libvips holds them twice next to the result
 _DTYPES: dict[int, type] = {8: np.uint8, 16: np.uint16, 32: np.float32}

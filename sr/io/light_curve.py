@@ -1,14 +1,12 @@
 """Linear light of OpenEXR -> values encoded as sRGB's, which networks know."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sr.io.image_formats import ImageError
-
-AboveWhite = Literal["refuse", "clip", "curve"]
-"""What to do about values above 1, which only OpenEXR has."""
+from sr.io.read_policy import AboveWhite
 
 _KNEE = 0.8  # of linear light, from where on the curve bends
 

@@ -10,6 +10,7 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.errors import UsageError
+from sr.inference.cluster_options import ClusterOptions
 from sr.inference.footage_options import FootageOptions
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.shards import Shard
@@ -104,8 +105,10 @@ def test_every_flag_has_a_help_text() -> None:
         VideoOptions,
         TextureOptions,
         FootageOptions,
+        ClusterOptions,
     )
-    python_only = {"output", "runtime", "video", "texture", "footage", "frames_per_segment"}
+    sections = {"output", "runtime", "video", "texture", "footage", "cluster"}
+    python_only = {*sections, "frames_per_segment"}
     names = {each.name for part in parts for each in fields(part)} - python_only
     assert {each.name for each in parameters} == names
     for each in parameters:
