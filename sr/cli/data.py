@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sr.cli.terminal import print_line
+from sr.cli.terminal import print_line, report_errors
 from sr.errors import UserError
-from sr.io.stop_signals import get_exit_code, raise_stop_signals
 
 if TYPE_CHECKING:
     from sr.data.check_images import Survey
@@ -64,7 +63,7 @@ def prepare(
     that were added or have changed are prepared by a repeated call, which also continues an
     interrupted one.
     """
-    with _report_errors():
+    with report_errors():
         from sr.build_data import locate_prepared
         from sr.data.prepare_images import prepare_images
         from sr.data.sources import raise_faults
@@ -144,7 +143,7 @@ def check(
 
     Of images that repeat each other the largest is not reported. Nothing is deleted.
     """
-    with _report_errors():
+    with report_errors():
         from sr.data.check_images import Limits, check_images, format_exclude_list
         from sr.data.sources import list_images
         from sr.io.atomic_write import atomic_write
@@ -175,7 +174,7 @@ def import_lmdb(
     Needs the package lmdb, which the extra `basicsr` brings along. A repeated call continues an
     interrupted one.
     """
-    with _report_errors():
+    with report_errors():
         from sr.data.import_lmdb import import_lmdb as write_images
 
         with _show_progress("imported") as report:
@@ -201,19 +200,6 @@ def _describe_survey(survey: "Survey") -> Iterator[str]:
             yield f"  ... and {len(found) - LISTED} more"
     left_out = {finding.path for finding in survey.findings}
     yield f"{survey.num_images - len(left_out)} images remain without these"
-
-
-@contextmanager
-def _report_errors() -> Iterator[None]:
-    """Print what the user can fix, and exit."""
-    try:
-        with raise_stop_signals():
-            yield
-    except UserError as error:
-        print_line(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt as stop:
-        raise typer.Exit(get_exit_code(stop)) from None
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 Torch is imported when there is a model to publish.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -12,9 +11,8 @@ from typing import Annotated
 import typer
 
 from sr.cli.list_models import show_models
-from sr.cli.terminal import print_line
-from sr.errors import ModelFileError, UserError
-from sr.io.stop_signals import get_exit_code, raise_stop_signals
+from sr.cli.terminal import print_line, report_errors
+from sr.errors import ModelFileError
 from sr.models.catalogue import list_catalogue
 from sr.models.find_model import (
     find_downloaded,
@@ -68,7 +66,7 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List bundled and downloaded models, and those that can be downloaded."""
-    with _report_errors():
+    with report_errors():
         show_models(" ".join(words or []), as_json=as_json)
 
 
@@ -84,7 +82,7 @@ def get(
     A file that is there and whole is kept; one that is damaged, or that its branch on the hub has
     replaced, is downloaded again.
     """
-    with _report_errors():
+    with report_errors():
         for name in names:
             print_line(_get(name, sha256))
 
@@ -92,7 +90,7 @@ def get(
 @app.command(context_settings=HELP)
 def remove(names: Names) -> None:
     """Remove downloaded models; of the catalogue, also what an unfinished download has left."""
-    with _report_errors():
+    with report_errors():
         for name in names:
             num_bytes = remove_file(_find_known(name))
             if not num_bytes:
@@ -107,7 +105,7 @@ def verify(
     ] = None,
 ) -> None:
     """Compare the SHA-256 of downloaded models with what it should be."""
-    with _report_errors():
+    with report_errors():
         known = [_find_known(name) for name in names] if names else _list_downloaded()
         faults = 0
         for remote in known:
@@ -133,7 +131,7 @@ def where(
     ] = None,
 ) -> None:
     """Print where a model's file is, or, of one that is not downloaded yet, will be."""
-    with _report_errors():
+    with report_errors():
         if name is None:
             print_line(find_models_folder())
         else:
@@ -169,7 +167,7 @@ def publish(
     """
     from sr.models.publish import parse_target, prepare_publication, upload_publication
 
-    with _report_errors(), TemporaryDirectory() as folder:
+    with report_errors(), TemporaryDirectory() as folder:
         repository = parse_target(to)
         publication = prepare_publication(
             resolve_model(model), Path(folder), repository, license_name=license_name
@@ -220,19 +218,6 @@ def _find_known(name: str) -> RemoteFile:
 def _list_downloaded() -> list[RemoteFile]:
     listed = [entry.remote for entry in list_catalogue() if entry.is_downloaded]
     return [*listed, *list_recorded()]
-
-
-@contextmanager
-def _report_errors() -> Iterator[None]:
-    """Print what a user can fix, and end with exit code 2."""
-    try:
-        with raise_stop_signals():
-            yield
-    except UserError as error:
-        print_line(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt as stop:
-        raise typer.Exit(get_exit_code(stop)) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
