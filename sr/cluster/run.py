@@ -26,7 +26,7 @@ from sr.inference.named_files import find_models
 from sr.inference.options import InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run import find_checked_tasks, find_recorded_backend, make_folders
-from sr.inference.run_summary import RunSummary
+from sr.inference.run_summary import RunSummary, emit_end
 from sr.inference.share_tasks import is_shared
 from sr.inference.tasks import Task
 from sr.io.atomic_write import remove_abandoned
@@ -70,25 +70,19 @@ def run_on_cluster(
             precision=options.runtime.precision,
         )
         driver = _Driver(tasks, emit)
-        summary, ended = RunSummary(tasks), "aborted"
-        try:
-            with watch_progress(driver.report_progress) as progress:
-                setup = WorkerSetup(
-                    options=_make_worker_options(options, tasks, pool),
-                    models=put_models(files),
-                    code=hash_code(),
-                    num_threads=max(1, int(pool.num_cpus)),
-                    progress=progress,
-                )
-                driver.run(setup, pool, worker)
-            ended = "done"
-        except KeyboardInterrupt:
-            ended = "interrupted"
-            raise
-        finally:
-            seconds = round(time.perf_counter() - started, 3)
-            fields = {**summary.as_fields(), "removed": num_removed, "seconds": seconds}
-            emit("done", **fields, ended=ended)
+        summary = RunSummary(tasks)
+        with (
+            emit_end(summary, emit, started=started, num_removed=num_removed),
+            watch_progress(driver.report_progress) as progress,
+        ):
+            setup = WorkerSetup(
+                options=_make_worker_options(options, tasks, pool),
+                models=put_models(files),
+                code=hash_code(),
+                num_threads=max(1, int(pool.num_cpus)),
+                progress=progress,
+            )
+            driver.run(setup, pool, worker)
     return summary
 
 

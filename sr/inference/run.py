@@ -28,7 +28,7 @@ from sr.inference.mask import read_mask
 from sr.inference.named_files import ModelFiles, find_models
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
-from sr.inference.run_summary import RunSummary
+from sr.inference.run_summary import RunSummary, emit_end
 from sr.inference.scheduler import Scheduler, refuse_hopeless
 from sr.inference.share_tasks import is_shared, share_tasks
 from sr.inference.suggest_model import NUM_LOOKED_AT, describe_signs, look_at_tasks
@@ -105,8 +105,8 @@ def run(
         )
         if not tasks:
             emit("note", message=f"--shard {options.shard}: none of the inputs falls to it")
-        summary, ended = RunSummary(left), "aborted"
-        try:
+        summary = RunSummary(left)
+        with emit_end(summary, emit, started=started, num_removed=num_removed):
             for scheduler in schedulers:
                 scheduler.run_tasks(send_one_at_a_time(emit))
             if summary.scores or summary.video_scores:
@@ -114,14 +114,6 @@ def run(
 
                 about = {**about, "metrics": METRICS}
                 _write_scores(locate_scores(options), about, summary, emit)
-            ended = "done"
-        except KeyboardInterrupt:
-            ended = "interrupted"
-            raise
-        finally:
-            seconds = round(time.perf_counter() - started, 3)
-            fields = {**summary.as_fields(), "removed": num_removed, "seconds": seconds}
-            emit("done", **fields, ended=ended)
     return summary
 
 

@@ -1,11 +1,14 @@
 """How a run ended: counts, errors, scores and the exit code."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sr.evaluation.scores import Score, VideoScore, average_scores, average_video_scores
+from sr.inference.events import Emit
 from sr.inference.tasks import Task
 from sr.io.video.frame import OutputMismatchError
 
@@ -71,3 +74,21 @@ class RunSummary:
             mean = average_video_scores(list(self.video_scores.values()))
             fields["clip_scores"] = mean.as_json()
         return fields
+
+
+@contextmanager
+def emit_end(
+    summary: RunSummary, emit: Emit, *, started: float, num_removed: int
+) -> Iterator[None]:
+    """Emit `done` when the block is left, in whatever way; started: by `time.perf_counter`."""
+    ended = "aborted"
+    try:
+        yield
+        ended = "done"
+    except KeyboardInterrupt:
+        ended = "interrupted"
+        raise
+    finally:
+        seconds = round(time.perf_counter() - started, 3)
+        fields = {**summary.as_fields(), "removed": num_removed, "seconds": seconds}
+        emit("done", **fields, ended=ended)
