@@ -31,6 +31,7 @@ CALLS = {
 UNNEEDED = ("sr.training", "sr.data", "sr.optim", "sr.io.video.", "sr.inference.video.")
 """By an image."""
 NEEDED_OF_VIDEOS = {
+    "sr.io.video.filter_options",
     "sr.io.video.formats",
     "sr.io.video.frame",
     "sr.io.video.time_range",

@@ -127,6 +127,8 @@ class Display:
     def _show_progress(self, fields: Mapping[str, Any]) -> None:
         if "preview" in fields:
             self.print_line(f"preview: {fields['preview']}")
+        elif "page" in fields:
+            self._show_bar(fields, "page")
         elif "frame" in fields:
             self._show_bar(fields, "frame")
             self._print_disk_space(fields)
@@ -270,6 +272,8 @@ def _format_task(event: Event, fields: Mapping[str, Any]) -> str:
     if "frames" in fields:
         computed = f" ({fields['computed']} by this run)" if "computed" in fields else ""
         size += f", {fields['frames']} frames{computed}, {fields['repeated']} of them repeated"
+    if "pages" in fields:
+        size = f"{fields['pages']} pages of up to {size}"
     return f"{place} {fields['source']} -> {fields['output']} ({size}, {fields['seconds']:.2f} s)"
 
 

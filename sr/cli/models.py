@@ -16,7 +16,13 @@ from sr.cli.terminal import print_line
 from sr.errors import ModelFileError, UserError
 from sr.io.stop_signals import get_exit_code, raise_stop_signals
 from sr.models.catalogue import list_catalogue
-from sr.models.find_model import find_local, find_remote, resolve_model
+from sr.models.find_model import (
+    find_downloaded,
+    find_local,
+    find_remote,
+    is_source,
+    resolve_model,
+)
 from sr.models.remote_file import (
     RemoteFile,
     check_hash,
@@ -85,7 +91,7 @@ def get(
 
 @app.command(context_settings=HELP)
 def remove(names: Names) -> None:
-    """Remove downloaded models, whole or not."""
+    """Remove downloaded models; of the catalogue, also what an unfinished download has left."""
     with _report_errors():
         for name in names:
             num_bytes = remove_file(_find_known(name))
@@ -106,7 +112,7 @@ def verify(
         faults = 0
         for remote in known:
             try:
-                if not remote.file.is_file():
+                if not remote.is_here:
                     raise ModelFileError(f"{remote.name}: is not downloaded")
                 check_hash(remote.file, remote.sha256)
             except ModelFileError as error:
@@ -186,23 +192,29 @@ def _get(name: str, sha256: str | None) -> Path:
     if local is not None:
         return local
     remote = find_remote(name, sha256, again=True)
-    if remote.file.is_file():
+    if remote.is_here:
         try:
             check_hash(remote.file, remote.sha256)
         except ModelFileError as error:
             print_line(f"{error}; downloading again", err=True)
-            remote.file.unlink()
+            return fetch_file(remote, replace=True)
     return fetch_file(remote)
 
 
 def _find_known(name: str) -> RemoteFile:
     """Return the file on the web that a name stands for, without asking for it there."""
-    for remote in _list_downloaded():
-        if name in (remote.name, *remote.urls):
-            return remote
-    if name.startswith(("hf:", "openmodeldb:", "https://", "http://")):
-        raise ModelFileError(f"{name}: is not downloaded")
-    return find_remote(name)
+    if is_source(name):
+        remote = find_downloaded(name)
+        if remote is None:
+            raise ModelFileError(f"{name}: is not downloaded")
+        return remote
+    try:
+        return find_remote(name)
+    except ModelFileError:
+        local = find_local(name)
+        if local is None:
+            raise
+        raise ModelFileError(f"{name}: expected a downloaded model, got {local}") from None
 
 
 def _list_downloaded() -> list[RemoteFile]:

@@ -11,6 +11,7 @@ from sr.inference.options import STREAM, InferOptions
 from sr.inference.share_tasks import is_shared
 from sr.inference.tasks import Task, is_file_name
 from sr.inference.video.resume import locate_segments
+from sr.io.archive import ARCHIVE_SUFFIXES
 from sr.io.process_lock import MAX_NAME_BYTES, LockedError, check_unlocked
 from sr.io.video.formats import (
     WRITABLE_CONTAINERS,
@@ -74,7 +75,7 @@ def check_shared_folders(options: InferOptions) -> None:
 
 
 def _check_kinds(tasks: Sequence[Task]) -> None:
-    images = [str(task.source) for task in tasks if task.kind == "image"]
+    images = [str(task.source) for task in tasks if task.kind != "video"]
     if images:
         more = ", ..." if len(images) > _NUM_NAMED else ""
         raise UsageError(f"{ONLY_VIDEOS}, got {', '.join(images[:_NUM_NAMED])}{more}")
@@ -104,8 +105,8 @@ def check_collisions(tasks: Sequence[Task]) -> None:
 def _check_names(outputs: Iterable[Path]) -> None:
     """No name may be longer than file systems allow."""
     for output in outputs:
-        is_video = output.suffix.lower() in WRITABLE_CONTAINERS
-        longest = locate_segments(output) if is_video else output
+        has_parts = output.suffix.lower() in WRITABLE_CONTAINERS | ARCHIVE_SUFFIXES
+        longest = locate_segments(output) if has_parts else output
         if len(os.fsencode(longest.name)) > MAX_NAME_BYTES:
             raise UsageError(
                 f"{longest.name}: expected a name of at most {MAX_NAME_BYTES} bytes for the result."
@@ -129,7 +130,7 @@ def _check_existing(outputs: Sequence[Path]) -> None:
 def _check_segments(tasks: Sequence[Task]) -> None:
     for task in tasks:
         folder = locate_segments(task.output)
-        if task.kind == "video" and not task.skipped and folder.exists():
+        if task.kind != "image" and not task.skipped and folder.exists():
             if _is_locked(task.output):
                 continue  # of a run that goes on; the probe names it
             raise UsageError(
@@ -156,6 +157,8 @@ def _check_scored(tasks: Sequence[Task], options: InferOptions) -> None:
         )
     if any(STREAM in (task.source, task.output) for task in tasks):
         raise UsageError("--reference: needs files; expected no `-` for input or output")
+    if archives := [str(task.source) for task in tasks if task.kind == "archive"]:
+        raise UsageError(f"--reference: expected images and videos, got {archives[0]}")
     for task in tasks:
         if task.kind != "video" or task.skipped or not output.keeps_existing:
             continue

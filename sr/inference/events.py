@@ -2,15 +2,17 @@
 
 Events and their fields:
   start        `pictures` (images and videos), ignored (files that are neither), megapixels (for the
-               network), model, scale, size (such as x4), tile_size, halo (LR pixels),
-               device, backend (auto: torch, or onnxruntime for an .onnx file, or ncnn by Vulkan),
-               precision; of a shard: shard (such as 3/16); on a cluster: cluster (ray), actors (the
-               fewest and the most), cpus_per_actor, gpus_per_actor; megapixels is None there, and
-               there are no tile_size, halo and device, which the actors choose
+               network), model (of `-m auto` all that are taken), scale, size (such as x4),
+               tile_size, halo (LR pixels), device, backend (auto: torch, or onnxruntime for an
+               .onnx file, or ncnn by Vulkan), precision; of a shard: shard (such as 3/16); on a
+               cluster: cluster (ray), actors (the fewest and the most), cpus_per_actor,
+               gpus_per_actor; megapixels is None there, and there are no tile_size, halo and
+               device, which the actors choose
   note         message
-  progress     of an image: tile (tiles done), tiles; of a video: frame (frames done), frames (None
-               where nobody knows), fps, seconds_left, queues (how full the one behind each stage
-               is on average), bottleneck (the stage that the others wait for), disk_gib (of
+  progress     of an image: tile (tiles done), tiles; of an archive: page (pages done), pages;
+               of a video: frame (frames done), frames (None where nobody knows), fps,
+               seconds_left, queues (how full the one behind each stage is on average), bottleneck
+               (the stage that the others wait for), disk_gib (of
                segments and result at their most, estimated from the first segment on); or preview
                (an image that was written)
   item_done    output, skipped, seconds (without those that it waited for a device), megapixels;
@@ -18,7 +20,8 @@ Events and their fields:
                precision, network_seconds, peak_gib (of memory, of the run so far), with
                --verify-tiles tile_difference; of a video also frames, resumed_at (the first frame
                of this run), repeated (equal to the one before, not computed), fps; of one that
-               several runs share: computed (frames of this run); when scored:
+               several runs share: computed (frames of this run); of an archive only sr_size (the
+               largest), pages, resumed_at (how many were there); when scored:
                scores (of a video: `sr.evaluation.scores.VideoScore`)
   item_failed  error, megapixels; of an error that is not foreseen also its traceback
   warning      message

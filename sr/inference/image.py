@@ -241,6 +241,7 @@ def _open_source(task: "Task", options: InferOptions) -> AbstractContextManager[
         page=options.output.page,
         damaged=options.video.damaged or "stop",
         name=task.name,
+        above_white=options.output.above_white,
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sr.errors import UsageError, UserError
 from sr.inference.channels import MARGIN, WHITE, Channels
-from sr.io.image_formats import ImageError
+from sr.io.image_formats import ImageError, has_alpha
 from sr.io.image_reader import open_image
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
 from sr.networks.composite import Resampler
@@ -75,7 +75,10 @@ class Mask:
 
 
 def read_mask(path: Path | None, max_pixels: int = DEFAULT_MAX_PIXELS) -> Mask | None:
-    """Read a mask: the mean of an image's colors. Raises UsageError for what cannot be read."""
+    """Read a mask: the mean of an image's colors, on black where it is transparent.
+
+    Raises UsageError for what cannot be read.
+    """
     if path is None:
         return None
     try:
@@ -83,8 +86,11 @@ def read_mask(path: Path | None, max_pixels: int = DEFAULT_MAX_PIXELS) -> Mask |
             pixels = image.read()  # (h, w, bands)
     except (ImageError, OSError) as error:
         raise UsageError(f"--mask: {error}") from error
-    colors = pixels[..., : 1 if pixels.shape[2] <= 2 else 3]
-    return Mask(colors.mean(2, dtype=np.float32) / np.float32(WHITE[pixels.dtype.name]), path.name)
+    num_bands, white = pixels.shape[2], np.float32(WHITE[pixels.dtype.name])
+    weights = pixels[..., : 1 if num_bands <= 2 else 3].mean(2, dtype=np.float32) / white
+    if has_alpha(num_bands):
+        weights *= pixels[..., -1] / white
+    return Mask(weights, path.name)
 
 
 def _find_places(start: int, stop: int, own: int, side: int) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from sr.inference.parse_flags import (
 from sr.inference.shards import Shard, parse_shard
 from sr.inference.texture_options import TextureOptions
 from sr.inference.video_options import VideoOptions
-from sr.io.read_policy import DEFAULT_MAX_PIXELS
+from sr.io.read_policy import DEFAULT_MAX_PIXELS, AboveWhite
 
 Alpha = Literal["model", "bicubic", "drop"]
 Extension = Literal["auto", "png", "jpg", "webp", "tif", "avif"]
@@ -39,7 +39,7 @@ class OutputOptions:
 
     path: Annotated[Path, Flag(INPUT, "PATH", ("-o", "--output"))]
     """Folder for the results, created if it is missing; or, for one input, a file (.png, .jpg,
-    .webp, .tif, .avif; .mp4, .mkv, .webm) or `-` for standard output."""
+    .webp, .tif, .avif; .mp4, .mkv, .webm; .cbz, .zip) or `-` for standard output."""
     outscale: Annotated[
         float | None, Flag(SIZE, "FACTOR", ("-s", "--outscale"), default="the model's")
     ] = None
@@ -65,6 +65,8 @@ class OutputOptions:
     """Quality of lossy image formats."""
     lossless: Annotated[bool, Flag(RESULT)] = False
     """Lossless WebP and AVIF."""
+    above_white: Annotated[AboveWhite, Flag(RESULT)] = "refuse"
+    """OpenEXR's values above 1: refused, cut off, or compressed by a curve from 0.8 on."""
     suffix: Annotated[str | None, Flag(FILES, "TEXT", default="_x and the scale")] = None
     """Appended to the name of each input."""
     overwrite: Annotated[bool, Flag(FILES)] = False
@@ -157,10 +159,11 @@ class InferOptions:
     """What one run of `infer.py` is to do."""
 
     inputs: Annotated[Sequence[Path], Flag(INPUT, "PATH...", ("-i", "--input"))]
-    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF; 8 and 16 bit, float TIFF, gray, RGB, CMYK,
-    Lab, with or without alpha), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of both; image
-    sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated. A pipe
-    can hold an image; `-` alone: one image from standard input."""
+    """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF, JPEG 2000, OpenEXR, PNM, TGA, DDS; JPEG XL and
+    HEIC with the extra `formats`; 8 and 16 bit, float, gray, RGB, CMYK, Lab, with or without
+    alpha), archives of images (CBZ, ZIP), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of
+    all; image sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated.
+    A pipe can hold an image; `-` alone: one image from standard input."""
     output: OutputOptions
     model: Annotated[
         str | Sequence[str] | None,

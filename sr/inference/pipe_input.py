@@ -16,14 +16,14 @@ def refuse_devices(inputs: Iterable[Path]) -> None:
         raise NoInputError(f"{path}: expected a file, a folder or a pipe, got a device")
 
 
-def read_once(source: Path, kind: Literal["image", "video"]) -> bytes | None:
-    """Read an image from standard input or another pipe; None for files, and for videos.
+def read_once(source: Path, kind: Literal["image", "video", "archive"]) -> bytes | None:
+    """Read an image from standard input or another pipe; None for files, and all but images.
 
     Raises NoInputError for a pipe that cannot be read, or that no program writes to.
     """
     if source == STREAM:
         return sys.stdin.buffer.read()
-    if kind == "video" or not is_pipe(source):
+    if kind != "image" or not is_pipe(source):
         return None
     try:
         return read_pipe(source)

@@ -25,11 +25,11 @@ from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_models import load_models
 from sr.inference.load_upscaler import choose_precision, load_lpips, make_upscalers
 from sr.inference.mask import read_mask
-from sr.inference.named_files import find_models
+from sr.inference.named_files import ModelFiles, find_models
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run_summary import RunSummary
-from sr.inference.scheduler import Scheduler
+from sr.inference.scheduler import Scheduler, refuse_hopeless
 from sr.inference.share_tasks import is_shared, share_tasks
 from sr.inference.suggest_model import NUM_LOOKED_AT, describe_signs, look_at_tasks
 from sr.inference.tasks import Task, find_tasks
@@ -41,7 +41,7 @@ from sr.models.bundled import FOR_DEGRADED
 from sr.models.loaded_model import LoadedGenerator
 from sr.tiling.upscaler import Upscaler
 
-LONG_RUN = {"image": 10_000_000, "video": 1_000_000}  # bytes
+LONG_RUN = {"image": 10_000_000, "archive": 10_000_000, "video": 1_000_000}  # bytes
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ def run(
     """
     if upscalers is None:
         devices = [resolve_device(device) for device in options.runtime.devices]
-        generators = _load_generators(options, devices)
+        files = find_models(options)
+        generators = _load_generators(files, devices)
         tasks, num_ignored, references = find_checked_tasks(options, generators[0])
         lpips = load_lpips(options.lpips, devices[0])
         groups = [
-            _make_group(each, group, generators if each is options else None, devices, emit)
+            _make_group(each, group, {files: generators}, devices, emit)
             for each, group in _group_tasks(tasks, options, emit)
         ]
     else:
@@ -88,6 +89,8 @@ def run(
     ]
     for scheduler in schedulers:
         scheduler.probe_tasks()
+    left = [*chain(*(each.tasks for each in schedulers))]
+    refuse_hopeless(left)
     about = _describe_run(groups)
     with ExitStack() as stack:
         if references is not None:  # scores of two runs must not replace each other
@@ -102,7 +105,7 @@ def run(
         )
         if not tasks:
             emit("note", message=f"--shard {options.shard}: none of the inputs falls to it")
-        summary, ended = RunSummary([*chain(*(each.tasks for each in schedulers))]), "aborted"
+        summary, ended = RunSummary(left), "aborted"
         try:
             for scheduler in schedulers:
                 scheduler.run_tasks(send_one_at_a_time(emit))
@@ -122,10 +125,7 @@ def run(
     return summary
 
 
-def _load_generators(
-    options: InferOptions, devices: Sequence[torch.device]
-) -> list[LoadedGenerator]:
-    files = find_models(options)
+def _load_generators(files: ModelFiles, devices: Sequence[torch.device]) -> list[LoadedGenerator]:
     return [load_models(files) for _ in devices]
 
 
@@ -140,10 +140,11 @@ def _group_tasks(
     if (options.models and not is_auto) or options.resample is not None:
         return [(options, tasks)]
     waiting = [task for task in tasks if not task.skipped]
-    if not is_auto and len(waiting) > NUM_LOOKED_AT:
-        waiting = waiting[:: -(-len(waiting) // NUM_LOOKED_AT)]
+    num_waiting = len(waiting)
+    if not is_auto and num_waiting > NUM_LOOKED_AT:
+        waiting = waiting[:: -(-num_waiting // NUM_LOOKED_AT)]
     signs = look_at_tasks(waiting, options)
-    for note in describe_signs(waiting, signs, num_inputs=len(tasks), is_auto=is_auto):
+    for note in describe_signs(waiting, signs, num_inputs=num_waiting, is_auto=is_auto):
         emit("note", message=note)
     if not is_auto:
         return [(options, tasks)]
@@ -158,19 +159,18 @@ def _group_tasks(
 def _make_group(
     options: InferOptions,
     tasks: Sequence[Task],
-    generators: Sequence[LoadedGenerator] | None,
+    loaded: Mapping[ModelFiles, Sequence[LoadedGenerator]],
     devices: Sequence[torch.device],
     emit: Emit,
 ) -> _Group:
-    """Load the model of a group. generators: those that are loaded already."""
-    if generators is None:
-        generators = _load_generators(options, devices)
-    name = find_models(options).name
+    """Load the model of a group, unless it is loaded already."""
+    files = find_models(options)
+    generators = loaded.get(files) or _load_generators(files, devices)
     options = _choose_backend(options, generators[0], devices, tasks, emit)
     upscalers = make_upscalers(
-        generators, devices, emit, options.runtime, name=name, flow=options.video.flow
+        generators, devices, emit, options.runtime, name=files.name, flow=options.video.flow
     )
-    return _Group(options, name, tasks, upscalers)
+    return _Group(options, files.name, tasks, upscalers)
 
 
 def find_checked_tasks(

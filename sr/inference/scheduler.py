@@ -2,8 +2,8 @@
 
 Whatever a reader, decoder, network stage, encoder or writer raises costs the one input that it is
 raised for: it is reported by its type, with the traceback in the log, and the others are done.
-What says that no other input would fare better ends the run: see `ENDS_RUN`. The code of videos is
-imported when there is one.
+What says that no other input would fare better ends the run: see `sr.inference.ends_run`. The code
+of videos is imported when there is one.
 """
 
 import os
@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from sr.device import name_precision
 from sr.errors import UsageError, UserError
 from sr.evaluation.references import References
 from sr.evaluation.scores import check_scorable, read_scorable, score_against_file
+from sr.inference.archive import ArchivePlan, probe_archive, upscale_archive
+from sr.inference.ends_run import ENDS_RUN
 from sr.inference.events import Emit, add_fields
 from sr.inference.image import ImagePlan, count_result_bytes, probe_image, upscale_image
 from sr.inference.mask import Mask
@@ -29,7 +32,6 @@ from sr.io.process_lock import LockedError, check_unlocked, hold_lock
 from sr.io.video.formats import is_pattern
 from sr.losses.lpips import LPIPS
 from sr.tiling.multi_device import DevicePool
-from sr.tiling.runner import CompileError, NetworkError
 from sr.tiling.upscaler import StoppedError, Upscaler
 
 if TYPE_CHECKING:
@@ -40,9 +42,20 @@ IMAGES_PER_DEVICE = 2  # one is read or written while the other goes through the
 
 SHARE_OF_RESULTS = 0.25  # of the free memory, for those of all images that are worked on
 
-ENDS_RUN = (AssertionError, CompileError, NetworkError)
-"""What ends a run and not one task: our own broken invariants, and a network that cannot compute,
-which is the same one for all inputs. Every other `Exception` costs the task it is raised for."""
+
+def refuse_hopeless(tasks: Sequence[Task]) -> None:
+    """Raise UsageError where no video of a run can be encoded as it is asked for.
+
+    Also where other processes are writing all results. tasks: all of the run, probed.
+    """
+    videos = [task for task in tasks if task.kind == "video" and not task.skipped]
+    if videos:
+        from sr.io.video.encode.codecs import EncoderError
+
+        if all(isinstance(task.error, EncoderError) for task in videos):
+            raise UsageError(videos[0].describe_error())  # not of one odd file alone
+    if tasks and all(isinstance(task.error, LockedError) for task in tasks):
+        raise UsageError(tasks[0].describe_error())
 
 
 class Scheduler:
@@ -72,23 +85,11 @@ class Scheduler:
         self._pool = DevicePool(upscalers, share_images=num_images < len(upscalers))
 
     def probe_tasks(self) -> None:
-        """Read all headers, so that what cannot be done is known before any work.
-
-        Raises UsageError where no video can be encoded as it is asked for, and where other
-        processes are writing all results.
-        """
+        """Read all headers, so that what cannot be done is known before any work."""
         with ThreadPoolExecutor(NUM_PROBES, thread_name_prefix="sr-probe") as threads:
             list(threads.map(self._probe, self.tasks))
         # Of those of other shards, they report what cannot be done.
         self.tasks = [task for task in self.tasks if task.is_own or task.error is None]
-        videos = [task for task in self.tasks if task.kind == "video" and not task.skipped]
-        if videos:
-            from sr.io.video.encode.codecs import EncoderError
-
-            if all(isinstance(task.error, EncoderError) for task in videos):
-                raise UsageError(videos[0].describe_error())  # not of one odd file alone
-        if self.tasks and all(isinstance(task.error, LockedError) for task in self.tasks):
-            raise UsageError(self.tasks[0].describe_error())
 
     def run_tasks(self, emit: Emit, *, waits: bool = True) -> None:
         """Do all that can be done, and report each task as it ends.
@@ -115,7 +116,8 @@ class Scheduler:
                 self._pool.stopped.set()
                 threads.shutdown(wait=True, cancel_futures=True)
                 raise
-        videos = [pair for pair in zip(self.tasks, emits, strict=True) if pair[0].kind == "video"]
+        videos = [pair for pair in zip(self.tasks, emits, strict=True) if pair[0].kind != "image"]
+        is_waiting = False
         while videos:
             waiting = [pair for pair in videos if not self._run_task(*pair)]
             if len(waiting) == len(videos):
@@ -123,6 +125,10 @@ class Scheduler:
                     return
                 from sr.inference.video.upscale_task import wait_for_others
 
+                if not is_waiting:
+                    rest = f"{len(videos)} video{'s' if len(videos) > 1 else ''}"
+                    emit("note", message=f"waiting for other runs, which have the rest of {rest}")
+                is_waiting = True
                 wait_for_others()
             videos = waiting
 
@@ -148,6 +154,9 @@ class Scheduler:
                 check_unlocked(task.output)
             if task.kind == "video":
                 self._probe_video(task)
+            elif task.kind == "archive":
+                if not task.skipped:
+                    task.plan = probe_archive(task, self._options, self._pool.scale)
             elif references is None:
                 if not task.skipped:
                     task.plan = probe_image(task, self._options, self._pool.scale)
@@ -263,6 +272,14 @@ class Scheduler:
             if not task.skipped:
                 fields = upscale_image(task, task.plan, self._options, self._pool, emit, self._mask)
             fields |= self._score_image(task, task.plan)
+        elif isinstance(task.plan, ArchivePlan):
+            precision = name_precision(self._upscalers[0].dtype)
+            threads = self._count_image_threads()
+            pool, mask = self._pool, self._mask
+            if not task.skipped:
+                fields = upscale_archive(
+                    task.plan, self._options, pool, emit, threads, precision, mask
+                )
         elif task.plan is not None and not task.skipped:
             from sr.inference.video.upscale_task import VideoTasks
 
@@ -274,9 +291,9 @@ class Scheduler:
 
     def _emit_warnings(self, task: Task, emit: Emit) -> None:
         if not task.skipped:
-            for warning in task.warnings:
+            for warning in task.warnings[task.num_emitted :]:
                 emit("warning", message=f"{task.source}: {warning}")
-            task.warnings = []  # of a video that is looked at several times
+            task.num_emitted = len(task.warnings)  # a shared video is looked at several times
         elif task.kind == "video" and self._references is not None:
             message = "exists, and is not scored: frames are scored before they are encoded"
             emit("warning", message=f"{task.output}: {message}")

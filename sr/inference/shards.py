@@ -14,12 +14,19 @@ from dataclasses import dataclass
 from sr.errors import UsageError
 
 _SOURCES = (
-    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
-    ("SLURM_PROCID", "SLURM_NTASKS"),
+    (
+        "SLURM_ARRAY_TASK_ID",
+        "SLURM_ARRAY_TASK_COUNT",
+        "SLURM_ARRAY_TASK_MIN",
+        "SLURM_ARRAY_TASK_MAX",
+    ),
+    # Not SLURM_NTASKS, which a script that is not started by srun, and so alone, has, too.
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
     ("SKYPILOT_NODE_RANK", "SKYPILOT_NUM_NODES"),
     ("JOB_COMPLETION_INDEX", "SR_SHARD_COUNT"),  # of Kubernetes, which does not set a count
 )
-"""Variables of a shard's number and of the number of shards; the first pair that is set counts."""
+"""Variables of a shard's number, of the number of shards, and of the first and the last number, if
+that is not 0. The first of which any is set counts."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +62,21 @@ def parse_shard(text: str) -> Shard:
 def read_shard(variables: Mapping[str, str]) -> Shard:
     """Return the shard that SLURM, SkyPilot or Kubernetes has given this process.
 
-    Raises UsageError where no pair of variables is set, or the numbers make no shares, as those of
-    a SLURM array with gaps (--array=1-9:2).
+    Raises UsageError where none has set all of its variables, or the numbers make no shares, as
+    those of a SLURM array with gaps (--array=1-9:2).
     """
-    pair = next((pair for pair in _SOURCES if all(map(variables.get, pair))), None)
-    if pair is None:
-        looked_for = "; ".join(map(" and ".join, _SOURCES))
-        got = [name for pair in _SOURCES for name in pair if variables.get(name)]
-        raise UsageError(
-            f"auto: expected one of these pairs of variables: {looked_for}; got"
-            f" {', '.join(got) + ' alone' if got else 'none'}. --shard I/N needs none"
-        )
-    names = list(pair)
-    if pair[0] == "SLURM_ARRAY_TASK_ID":  # the others count from 0
-        names += ["SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX"]
+    names = next((names for names in _SOURCES if any(map(variables.get, names))), ())
     given = {name: variables[name] for name in names if variables.get(name)}
+    if not names or len(given) < len(names):
+        looked_for = "; ".join(map(" and ".join, _SOURCES))
+        raise UsageError(
+            f"auto: expected one of these groups of variables: {looked_for}; got"
+            f" {' and '.join(given) + ' alone' if given else 'none'}. --shard I/N needs none"
+        )
     try:
-        index, count, first, last = (*map(int, given.values()), 0, 0)[:4]
-        if len(given) == len(names) == 4 and last - first + 1 != count:
+        index, count, *ends = map(int, given.values())
+        first, last = ends or (0, count - 1)
+        if last - first + 1 != count:
             raise ValueError
         return Shard(index - first + 1, count)
     except ValueError as error:

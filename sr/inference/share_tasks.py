@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from sr.errors import UserError
 from sr.inference.options import InferOptions
 from sr.inference.shards import Shard, split_by_work
 from sr.inference.tasks import Task
@@ -61,9 +60,11 @@ def _measure_work(task: Task, options: InferOptions) -> float:
             with open_source(task.source, options.video, max_pixels=limit) as source:
                 info = source.info
             return info.height * info.width * (info.num_frames or 1)
+        if task.kind == "archive":
+            return float(task.source.stat().st_size)  # near the pixels of its images
         from sr.io.image_reader import read_header
 
         header = read_header(task.source)
         return header.height * header.width * header.num_frames
-    except UserError:
+    except Exception:  # noqa: BLE001, whatever a file makes a reader raise; the probe reports it
         return 0.0

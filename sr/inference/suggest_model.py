@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sr.inference.options import InferOptions
 from sr.inference.tasks import Task
 from sr.io import jpeg_segments
+from sr.io.archive import list_pages, open_archive, read_page
 from sr.io.degradation_signs import estimate_noise, is_pixel_art, measure_blockiness
 from sr.io.image_reader import open_image
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
@@ -29,6 +30,7 @@ BITS_PER_PIXEL = 0.05  # of H.264
 NUM_LOOKED_AT = 32  # inputs of a run that are looked at for a hint
 _ADVICE = f"-m {FOR_DEGRADED} is made for that, -m auto chooses by itself"
 _NUM_THREADS = 4
+_NUM_PAGES = 4  # of an archive that are looked at
 _SAMPLE = 768  # pixels a side, from the middle
 _MAX_PIXEL_ART = 1024  # pixels of the longer side
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -59,12 +61,24 @@ def look_at_tasks(tasks: Sequence[Task], options: InferOptions) -> list[Signs]:
         try:
             if task.kind == "video":
                 return _look_at_video(task.source, options)
+            if task.kind == "archive":
+                return _look_at_archive(task.source, options)
             return look_at_image(task.source if task.content is None else task.content, options)
         except Exception:  # noqa: BLE001, the probe meets it too, and it costs that input alone
             return Signs()
 
     with ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="sr-look") as threads:
         return list(threads.map(look, tasks))
+
+
+def _look_at_archive(source: Path, options: InferOptions) -> Signs:
+    """Look at some pages; an archive is degraded where half of them are."""
+    with open_archive(source) as archive:
+        pages = list_pages(archive)
+        pages = pages[:: -(-len(pages) // _NUM_PAGES) or 1]
+        signs = [look_at_image(read_page(archive, page), options) for page in pages]
+    degraded = [each for each in signs if each.reason]
+    return degraded[0] if degraded and 2 * len(degraded) >= len(signs) else Signs()
 
 
 def look_at_image(source: Path | bytes, options: InferOptions | None = None) -> Signs:
@@ -113,7 +127,8 @@ def describe_signs(
 ) -> list[str]:
     """Return a line for the user on degraded inputs, and one on pixel art, where there are some.
 
-    tasks: those that were looked at, of num_inputs. is_auto: the model for them is taken.
+    tasks: those that were looked at, of num_inputs to do. is_auto: the model for them is
+    taken.
     """
     notes = []
     bad = [(task, each.reason) for task, each in zip(tasks, signs, strict=True) if each.reason]

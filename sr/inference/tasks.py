@@ -3,6 +3,7 @@
 Files are looked for and none is opened but pipes. What cannot be done is refused by `check_tasks`.
 """
 
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,16 +15,18 @@ from sr.inference.options import STREAM, InferOptions, OutputOptions
 from sr.inference.output_size import label_size
 from sr.inference.pipe_input import read_once, refuse_devices
 from sr.inference.video.resume import locate_segments
+from sr.io.archive import ARCHIVE_SUFFIXES, COMIC
 from sr.io.find_files import list_files
 from sr.io.image_formats import READABLE_SUFFIXES, WRITABLE_SUFFIXES
 from sr.io.video.formats import CONTAINERS, VIDEO_SUFFIXES, WRITABLE_CONTAINERS, is_pattern
 from sr.memory import is_out_of_memory
 
 if TYPE_CHECKING:
+    from sr.inference.archive import ArchivePlan
     from sr.inference.image import ImagePlan
     from sr.inference.video.plan import VideoPlan
 
-Kind = Literal["image", "video"]
+Kind = Literal["image", "video", "archive"]
 
 _UNWRITABLE_SUFFIXES = frozenset(
     {".bmp", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".ppm", ".svg", ".tga"}
@@ -40,19 +43,21 @@ class Task:
     """A file; for a video also the pattern of its frames."""
     kind: Kind = "image"
     key: str = ""
-    """The source relative to the input folder: the same on all machines."""
+    """The source relative to the input folder, in NFC: the same on all machines."""
     is_own: bool = True
     """False for a video of another shard, which is helped with."""
     content: bytes | None = None
     """What standard input or another pipe holds, where that is the source."""
     skipped: bool = False
     """The output exists and stays as it is."""
-    plan: "ImagePlan | VideoPlan | None" = None
+    plan: "ImagePlan | VideoPlan | ArchivePlan | None" = None
     """None before the probe, and for an output that exists and is not scored."""
     error: BaseException | None = None
     """Why there can be no result."""
     warnings: list[str] = field(default_factory=list)
     """What will be guessed, converted or lost."""
+    num_emitted: int = 0
+    """Warnings that have been emitted."""
     original: Path | None = None
     """What the result is scored against."""
     is_done: bool = False
@@ -109,9 +114,9 @@ def find_tasks(options: InferOptions, scale: int) -> tuple[list[Task], int]:
         else:
             path = output.path / below / _name_output(source, kind, output, scale)
         skipped = is_skipped(path, kind, output)
-        key = (below / source.name).as_posix()
+        content = read_once(source, kind)
         tasks.append(
-            Task(source, path, kind, key, content=read_once(source, kind), skipped=skipped)
+            Task(source, path, kind, _make_key(source, below), content=content, skipped=skipped)
         )
     return tasks, num_ignored
 
@@ -128,6 +133,8 @@ def is_file_name(output: Path) -> bool:
     if suffix in VIDEO_SUFFIXES - WRITABLE_CONTAINERS:
         raise UsageError(f"-o {output}: expected .mp4, .mkv or .webm, got {suffix}")
     writable = suffix in WRITABLE_SUFFIXES | WRITABLE_CONTAINERS
+    if suffix in ARCHIVE_SUFFIXES:
+        return True
     if output.exists() and not (writable or output.is_dir()):  # made a moment ago by another run
         raise UsageError(f"-o {output}: expected a folder, got a file")
     return writable
@@ -157,7 +164,7 @@ def _find_sources(
         is_folder = given.is_dir()
         files = [given]
         if is_folder:
-            suffixes = READABLE_SUFFIXES | VIDEO_SUFFIXES
+            suffixes = READABLE_SUFFIXES | VIDEO_SUFFIXES | {COMIC}
             searched = list_files(given, options.output.recursive, suffixes)
             files = searched.files
             num_ignored += searched.num_others
@@ -174,6 +181,8 @@ def _find_sources(
 
 
 def _find_kind(source: Path) -> Kind:
+    if source.suffix.lower() in ARCHIVE_SUFFIXES:
+        return "archive"
     is_frames = is_pattern(source) and not exists(source)  # 100%done.png may be a file, too
     return "video" if is_frames or source.suffix.lower() in VIDEO_SUFFIXES else "image"
 
@@ -185,11 +194,22 @@ def _is_earlier_result(source: Path, given: Path, output: Path) -> bool:
     return inside and source.parent.resolve().is_relative_to(results)
 
 
+def _make_key(source: Path, below: Path) -> str:
+    """Return what names a source on all machines.
+
+    Composed, since macOS lists some names decomposed. Of a pattern with its folder: many are
+    called %05d.png.
+    """
+    if is_pattern(source):
+        below /= source.resolve().parent.name
+    return unicodedata.normalize("NFC", (below / source.name).as_posix())
+
+
 def is_skipped(path: Path, kind: Kind, output: OutputOptions) -> bool:
     """Return whether a result is kept; one next to segments to resume is an older one."""
     if not output.keeps_existing or path == STREAM or is_pattern(path) or not path.exists():
         return False
-    return not (output.resume and kind == "video" and locate_segments(path).exists())
+    return not (output.resume and kind != "image" and locate_segments(path).exists())
 
 
 def _name_output(source: Path, kind: Kind, output: OutputOptions, scale: int) -> str:
@@ -202,6 +222,8 @@ def _name_output(source: Path, kind: Kind, output: OutputOptions, scale: int) ->
         extension = output.container
         if extension == "auto":
             extension = CONTAINERS.get(source.suffix.lower(), "mkv")
+    if kind == "archive":
+        extension = source.suffix.lower().removeprefix(".")
     name = f"{_find_stem(source, kind)}{suffix}.{extension}"
     # Names such as 50%discount.mp4 must not stand for numbered files.
     return name.replace("%", "_") if is_pattern(Path(name)) else name
@@ -211,11 +233,18 @@ def _find_stem(source: Path, kind: Kind) -> str:
     """Return the name without suffix; of a pattern what is before the number, or the folder."""
     if source == STREAM:
         return "stdin"
-    is_file = kind == "image" or source.suffix.lower() in VIDEO_SUFFIXES
+    is_file = kind != "video" or source.suffix.lower() in VIDEO_SUFFIXES
     if is_pattern(source) and not is_file:
         before = source.stem.partition("%")[0].rstrip("_-. ")
         return before or source.resolve().parent.name or "frames"
     return source.stem
+
+
+def _check_archive(kind: Kind, path: Path) -> None:
+    is_archive = path.suffix.lower() in ARCHIVE_SUFFIXES
+    if (kind == "archive") != is_archive:
+        expected = f"no archive for one {kind}" if is_archive else ".cbz or .zip for an archive"
+        raise UsageError(f"-o {path}: expected {expected}, got {path.suffix or path.name}")
 
 
 def _check_file(kind: Kind, num_inputs: int, output: OutputOptions) -> None:
@@ -226,8 +255,11 @@ def _check_file(kind: Kind, num_inputs: int, output: OutputOptions) -> None:
     if output.suffix is not None:
         raise UsageError(f"--suffix {output.suffix}: expected a folder as -o, got the file {path}")
     if path == STREAM:
-        if kind == "video":
-            raise UsageError("-o -: expected a file for a video, got standard output")
+        if kind != "image":
+            raise UsageError(f"-o -: expected a file for a {kind}, got standard output")
+        return
+    if kind == "archive" or path.suffix.lower() in ARCHIVE_SUFFIXES:
+        _check_archive(kind, path)
         return
     if is_pattern(path) and kind == "image":
         raise UsageError(f"-o {path}: expected a video for a pattern of frames, got an image")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from sr.errors import UsageError
 from sr.inference.flag import VIDEO, Flag
+from sr.inference.footage_options import FootageOptions
 from sr.inference.parse_flags import parse_damaged, parse_encoder_options, parse_rate
 from sr.io.read_policy import Damaged
 from sr.io.video.time_range import Moment, parse_moment
@@ -74,6 +75,8 @@ class VideoOptions:
     preview: Annotated[int, Flag(VIDEO, "N", default="none", min=0)] = 0
     """First save N evenly spaced frames, before and after upscaling, as images next to the
     result."""
+    footage: FootageOptions = field(default_factory=FootageOptions)
+    """Of old films and recordings."""
     frames_per_segment: int | None = None
     """Of what --resume continues after; None for as many as suit their size."""
 

@@ -12,7 +12,8 @@ def find_cache_folder() -> Path:
     Windows %LOCALAPPDATA%/sr/cache.
     """
     if os.environ.get("SR_CACHE"):
-        return Path(os.environ["SR_CACHE"]).expanduser().absolute()
+        # Of a user that does not exist, Path.expanduser raises RuntimeError.
+        return Path(os.path.expanduser(os.environ["SR_CACHE"])).absolute()
     chosen = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(chosen):  # others are to be ignored, says the specification
         return Path(chosen) / "sr"

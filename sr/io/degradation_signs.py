@@ -14,6 +14,7 @@ Gray = npt.NDArray[np.float32]
 _BLOCK = 8  # pixels a side, of JPEG
 _PATCH = 16  # pixels a side, in which noise is measured
 _VISIBLE = (16, 239)  # means of patches whose noise is not cut off
+_RENDERED = 0.3  # share of equal neighbors; noise of 3 levels leaves 0.1
 _FLATTEST = 10  # percent of the patches: those with the least texture
 _SIGNIFICANT = 3.0  # times the deviation of the other columns
 _MAX_COLORS = 256
@@ -46,15 +47,20 @@ def estimate_noise(gray: Gray) -> float:
     """Return the standard deviation of white noise, in levels, in the flattest patches.
 
     Immerkaer 1996, "Fast Noise Variance Estimation", patch by patch; texture everywhere looks like
-    noise. 0 for images of less than a few patches.
+    noise. 0 for images of less than a few patches, and where most are rendered, such as text: with
+    equal pixels next to each other, which noise leaves few of.
     """
     if min(gray.shape) < 3:
         return 0.0
     differences = np.abs(np.diff(np.diff(gray, n=2, axis=0), n=2, axis=1))
     noise = _average_patches(differences) * np.sqrt(np.pi / 2) / 6
     means = _average_patches(gray[1:-1, 1:-1])
-    seen = noise[(means > _VISIBLE[0]) & (means < _VISIBLE[1])]
-    return float(np.percentile(seen, _FLATTEST)) if seen.size >= 4 else 0.0
+    equal = _average_patches(np.asarray(gray[1:-1, 1:-1] == gray[1:-1, 2:], np.float32))
+    is_seen = (means > _VISIBLE[0]) & (means < _VISIBLE[1])
+    seen = noise[is_seen & (equal < _RENDERED)]
+    if seen.size < max(4, is_seen.sum() / 2):
+        return 0.0
+    return float(np.percentile(seen, _FLATTEST))
 
 
 def _average_patches(values: Gray) -> Gray:

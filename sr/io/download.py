@@ -5,6 +5,7 @@ connection, a killed process, or from another mirror. Its hash is computed when 
 only then is it renamed: under the target's name there is the right content or nothing.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -23,7 +24,8 @@ MAX_BYTES = 8 * 2**30  # of a file whose size nobody stated beforehand
 MIN_BYTES_PER_STALL = 1024  # in the time without a byte after which a connection is lost
 MAX_CONNECTIONS = 200  # to one source: of one that gives a few bytes each time
 _CHUNK = 2**18
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 Show = Callable[[int, int | None], None]  # gets bytes: done, and in all where that is known
 
@@ -153,15 +155,14 @@ class _Source:
 
     def _read_extent(self, answer: HTTPResponse, start: int) -> tuple[int, int | None]:
         """Return where the answer begins in the file, and the file's size."""
-        stated: str | None
         if answer.status == 206:
             found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != start:
                 raise SourceError(f"expected bytes from {start} on, got others")
-            stated = None if found[2] == "*" else found[2]
+            stated = found[2]
         else:
-            start, stated = 0, answer.headers.get("Content-Length")
-        total = int(stated) if stated is not None and stated.isdigit() else self.size
+            start, stated = 0, answer.headers.get("Content-Length", "")
+        total = int(stated) if _NUMBER.fullmatch(stated) else self.size
         if self.size is not None and total != self.size:
             raise SourceError(f"expected {self.size:,} bytes, got a file of {total:,}")
         if total is not None and total > MAX_BYTES:
@@ -213,7 +214,8 @@ class _Stall:
 def _write(file: BinaryIO, chunk: bytes, path: Path) -> None:
     """Write; errors of the disk are not those of a connection."""
     try:
-        file.write(chunk)
+        if file.write(chunk) < len(chunk):  # of the last chunk that a disk has room for
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise _make_disk_error(path, error) from None
 
@@ -221,11 +223,16 @@ def _write(file: BinaryIO, chunk: bytes, path: Path) -> None:
 def _open(path: Path, size: int) -> BinaryIO:
     """Open the file to append, cut to `size` bytes."""
     try:
-        file = path.open("ab", buffering=0)
+        file = open(path, "ab", buffering=0, opener=_open_no_link)  # noqa: SIM115, for the caller
         file.truncate(size)
     except OSError as error:
         raise _make_disk_error(path, error) from None
     return cast(BinaryIO, file)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """Open, but no file elsewhere that somebody has linked to in a shared folder."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _rename(part: Path, target: Path) -> None:

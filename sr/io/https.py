@@ -6,12 +6,14 @@
 import json
 import os
 import ssl
+import string
+import time
 from collections.abc import Mapping
 from functools import cache
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import (
     HTTPRedirectHandler,
     HTTPSHandler,
@@ -28,7 +30,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # answers after which it is worth to ask again
 FAULTS = (OSError, HTTPException)
 """What a connection raises that cannot be made, or is lost."""
-MAX_JSON_BYTES = 64 * 2**20
+MAX_JSON_BYTES, MAX_JSON_SECONDS = 64 * 2**20, 300.0
 
 
 class SourceError(UserError):
@@ -41,12 +43,17 @@ def is_offline() -> bool:
 
 
 def check_url(url: str) -> None:
-    """Raise SourceError for anything but https://, or http:// on this machine."""
+    """Raise SourceError for anything but https://, or http:// on this machine.
+
+    Also with a name and password in it, which would be printed, and kept with the file.
+    """
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port
     except ValueError as error:
         raise SourceError(f"expected https://..., got {url} ({error})") from None
+    if "@" in parts.netloc:
+        raise SourceError("expected an address without a user's name and password in it")
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)):
         raise SourceError(f"expected https://..., got {url}")
 
@@ -65,7 +72,8 @@ def open_url(
     the way, and for an answer that says no; one of `FAULTS` where asking again may help.
     """
     check_url(url)
-    request = Request(url, headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+    plain = quote(url, safe=string.punctuation)  # also of a name with spaces or umlauts
+    request = Request(plain, headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
     for name, value in (headers or {}).items():
         request.add_header(name, value)
     for name, value in (secret_headers or {}).items():
@@ -94,13 +102,26 @@ def read_json(url: str, *, seconds: float = 30.0) -> Any:
     Raises SourceError where it does not, and one of `FAULTS` for a lost connection.
     """
     with open_url(url, seconds=seconds, headers={"Accept": "application/json"}) as answer:
-        content = answer.read(MAX_JSON_BYTES + 1)
-    if len(content) > MAX_JSON_BYTES:
-        raise SourceError(f"{url}: expected at most {MAX_JSON_BYTES:,} bytes, got more")
+        content = _read_within(answer, MAX_JSON_BYTES, MAX_JSON_SECONDS)
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"{url}: expected JSON, got something else ({error})") from None
+        raise SourceError(f"expected JSON, got something else ({error})") from None
+
+
+def _read_within(answer: HTTPResponse, max_bytes: int, seconds: float) -> bytes:
+    """Return a whole answer. Raises SourceError for a larger one, TimeoutError for a slower one."""
+    content = bytearray()
+    end = time.monotonic() + seconds
+    while chunk := answer.read1(2**16):
+        content += chunk
+        if len(content) > max_bytes:
+            raise SourceError(f"expected at most {max_bytes:,} bytes, got more")
+        if time.monotonic() > end:
+            raise TimeoutError(f"not complete after {seconds:g} s")
+    if answer.length:
+        raise ConnectionError(f"cut off after {len(content):,} bytes")
+    return bytes(content)
 
 
 def describe_fault(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """What a file says that libvips does not: color without a profile, pages, unusual samples.
 
-What is no image to upscale is refused here: camera raw, animated PNG and AVIF.
+What is no image to upscale is refused here: camera raw, animated AVIF, archives.
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,14 @@ from typing import BinaryIO
 
 from sr.io import avif_boxes, jpeg_segments, png_chunks, tiff_directories
 from sr.io.color_encoding import ColorEncoding, make_encoding
+from sr.io.decoded_formats import detect_kind
 from sr.io.image_formats import EXPECTED, ImageError
 
 _RAW_STARTS = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILM")  # ORF, RW2, RAF
 _RAW_BRAND = b"crx "  # CR3
+_ARCHIVE_STARTS = (b"Rar!", b"7z\xbc\xaf", b"PK\3\4")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
+_AVIF_BRAND = b"avif"
 _LAB, _ICC_LAB = 8, 9  # photometric interpretations of TIFF
 
 
@@ -20,7 +24,8 @@ _LAB, _ICC_LAB = 8, 9  # photometric interpretations of TIFF
 class ImageFacts:
     """Facts of a file; those of WebP and GIF are empty, as libvips reports all of them.
 
-    kind: png, jpeg, tiff, avif, bmp; else empty. notes: what will be left out, for the user.
+    kind: png, jpeg, tiff, avif, bmp, or one of `sr.io.decoded_formats`; else empty. notes: what
+    will be left out, for the user.
     light: chunks of PNG on the light of HDR. pages: numbers of the pages of a TIFF that are no
     reduced copies; None if libvips counts them. lacks_end: of a JPEG.
     """
@@ -48,7 +53,7 @@ def read_facts(file: BinaryIO, name: str) -> ImageFacts:
     if head.startswith(_RAW_STARTS):
         _refuse_raw(name)
     if head.startswith(png_chunks.SIGNATURE):
-        return _read_png(file, name)
+        return _read_png(file)
     if head.startswith(jpeg_segments.SIGNATURE):
         notes = jpeg_segments.describe_more_images(file)
         return ImageFacts("jpeg", tuple(notes), lacks_end=not jpeg_segments.has_end(file))
@@ -56,15 +61,18 @@ def read_facts(file: BinaryIO, name: str) -> ImageFacts:
         return _read_tiff(file, name)
     if head[4:8] == b"ftyp":
         return _read_avif(file, name)
-    return ImageFacts("bmp" if head[:2] == b"BM" else "")
+    if head.startswith(_ARCHIVE_STARTS):
+        raise ImageError(f"{name}: {EXPECTED}, got an archive; repack it as CBZ or ZIP")
+    kind = detect_kind(head, name)
+    return ImageFacts(kind or ("bmp" if head[:2] == b"BM" else ""))
 
 
-def _read_png(file: BinaryIO, name: str) -> ImageFacts:
+def _read_png(file: BinaryIO) -> ImageFacts:
     chunks = png_chunks.read_chunks(file)
-    if b"acTL" in chunks:  # libvips would read one frame
-        raise ImageError(f"{name}: {EXPECTED}, got an animated PNG")
+    is_animated = b"acTL" in chunks  # of which libvips would read one frame
     light = {kind: chunks[kind] for kind in png_chunks.LIGHT_CHUNKS if chunks.get(kind)}
-    return ImageFacts("png", encoding=png_chunks.parse_encoding(chunks), light=light)
+    kind = "apng" if is_animated else "png"
+    return ImageFacts(kind, encoding=png_chunks.parse_encoding(chunks), light=light)
 
 
 def _read_tiff(file: BinaryIO, name: str) -> ImageFacts:
@@ -99,7 +107,10 @@ def _read_avif(file: BinaryIO, name: str) -> ImageFacts:
     if facts.has_light_levels:
         notes.append("HDR mastering metadata left out")
     codes = None if facts.has_profile else facts.codes
-    return ImageFacts("avif", tuple(notes), make_encoding(codes), is_gray=facts.is_gray)
+    is_heic = _AVIF_BRAND not in facts.brands and any(b in facts.brands for b in _HEIC_BRANDS)
+    return ImageFacts(
+        "heic" if is_heic else "avif", tuple(notes), make_encoding(codes), is_gray=facts.is_gray
+    )
 
 
 def _refuse_raw(name: str) -> None:

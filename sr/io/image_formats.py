@@ -8,9 +8,15 @@ import pyvips
 from sr.errors import UserError
 
 READABLE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif"}
+    {
+        *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".bmp", ".gif", ".jxl"),
+        *(".heic", ".heif", ".jp2", ".j2k", ".exr", ".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".dds"),
+    }
 )
-EXPECTED = "expected an image (PNG, JPEG, WebP, TIFF, AVIF, BMP or GIF)"
+EXPECTED = (
+    "expected an image (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF, JPEG XL, HEIC, JPEG 2000, OpenEXR,"
+    " PNM, TGA or DDS)"
+)
 """How messages on unreadable files begin."""
 METADATA_KINDS = (
     *("color profile", "color encoding", "HDR light levels"),

@@ -15,17 +15,20 @@ import numpy.typing as npt
 import pyvips
 
 from sr.io.bmp import load_bitmap, read_bitmap_size
+from sr.io.decoded_formats import NAMES, CodedFile, decode_image, make_image
 from sr.io.image_facts import ImageFacts
 from sr.io.image_formats import EXPECTED, ImageError, get_first_line
 from sr.io.jpeg_segments import END
 from sr.io.png_chunks import repair
-from sr.io.read_policy import Damaged
+from sr.io.read_policy import AboveWhite, Damaged
 
 Frames = Literal["refuse", "each"]
 
 DAMAGE_HINT = ". --damaged continue takes what can be decoded"
 _PILLOW_FAULTS = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
 """What Pillow raises at damaged files."""
+_AT_ONCE = 2**28  # pixels that are decoded as a whole
+_DECODED_AT_ONCE = frozenset(NAMES) | {"bmp"}
 _LOADERS = ("pngload", "jpegload", "webpload", "tiffload", "heifload", "gifload")
 
 
@@ -37,6 +40,7 @@ class LoadOptions:
     frames: Frames
     page: int | None
     damaged: Damaged
+    above_white: AboveWhite = "refuse"
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,8 @@ def load_image(
 ) -> LoadedImage:
     """Load a file, already open as `file`. Raises ImageError, and pyvips.Error for damage."""
     file.seek(0)
-    if facts.kind == "bmp":
-        size = read_bitmap_size(file, name)
-        _check_num_pixels(name, [size], options.max_pixels)
-        _choose_pages(name, [0], options)
-        file.seek(0)
-        return LoadedImage([load_bitmap(file, name, size)], 1, "bmp")
+    if facts.kind in _DECODED_AT_ONCE:
+        return _load_decoded(file, name, facts, options)
     if facts.is_lab8:
         return _load_lab(file, name, facts, options)
     opener, notes = _Opener(source, file, facts), []
@@ -205,6 +205,29 @@ def _make_size_error(name: str, num_pages: int) -> ImageError:
         f"{name}: expected frames or pages of one size, got {num_pages} of several."
         " --page upscales one of them"
     )
+
+
+def _load_decoded(
+    file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions
+) -> LoadedImage:
+    """Decode what libvips does not read, at once."""
+    if facts.kind == "bmp":
+        size = read_bitmap_size(file, name)
+        _check_num_pixels(name, [size], options.max_pixels)
+        _choose_pages(name, [0], options)
+        file.seek(0)
+        return LoadedImage([load_bitmap(file, name, size)], 1, "bmp")
+
+    def check(height: int, width: int, num_frames: int) -> None:
+        _check_num_pixels(name, [(height, width)] * num_frames, min(options.max_pixels, _AT_ONCE))
+        _choose_pages(name, range(num_frames), options)
+
+    decoded = decode_image(facts.kind, CodedFile(file.read(), name, check, options.above_white))
+    image, num_frames = make_image(decoded), decoded.num_frames
+    pages = _choose_pages(name, range(num_frames), options)
+    height = image.height // num_frames
+    image = image.crop(0, pages[0] * height, image.width, len(pages) * height)
+    return LoadedImage([image], len(pages), facts.kind, decoded.notes)
 
 
 def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions) -> LoadedImage:

@@ -1,4 +1,4 @@
-"""Image files of any kind, read region by region: through libvips, BMP through OpenCV.
+"""Image files of any kind, read region by region: through libvips, others decoded at once.
 
 Read are PNG, JPEG, WebP, TIFF, AVIF, BMP and GIF with 8 or 16 bits per channel, and TIFF of float:
 gray or RGB, with or without alpha. Fewer bits and palettes become 8 bits, 10 and 12 bits become 16,
@@ -36,7 +36,7 @@ from sr.io.image_load import (
 )
 from sr.io.image_metadata import Metadata, read_metadata
 from sr.io.pipe import is_pipe
-from sr.io.read_policy import DEFAULT_MAX_PIXELS, Damaged
+from sr.io.read_policy import DEFAULT_MAX_PIXELS, AboveWhite, Damaged
 
 _STRIP_BYTES = 2**22  # fetched at once: libvips holds them twice next to the result
 _DTYPES: dict[int, type] = {8: np.uint8, 16: np.uint16, 32: np.float32}
@@ -115,6 +115,7 @@ def open_image(
     page: int | None = None,
     damaged: Damaged = "stop",
     name: str = "standard input",
+    above_white: AboveWhite = "refuse",
 ) -> Iterator[ImageReader]:
     """Open an image file, or the content of one.
 
@@ -122,9 +123,10 @@ def open_image(
     damaged="continue" every image. max_pixels: of all frames; images with more are refused by their
     header, because a small file can hold endless pixels. frames: what to do with animations and
     several pages. page: of these the only one to be read, counted from 1. damaged: refuse damage,
-    or leave empty what cannot be decoded. name: of content, for messages.
+    or leave empty what cannot be decoded. name: of content, for messages. above_white: what to do
+    about OpenEXR's values above 1.
     """
-    image = _read_file(source, LoadOptions(max_pixels, frames, page, damaged), name)
+    image = _read_file(source, LoadOptions(max_pixels, frames, page, damaged, above_white), name)
     try:
         yield image
     finally:

@@ -6,9 +6,10 @@ the file system, which all machines share, or as soon as its process is gone, wh
 seen. Who finds it so makes NAME.1.lease, which only one can, and so on. Given back, a lease has
 run out, too; the files stay as long as the folder does, so that none is taken for an earlier one.
 
-No lock of the system is needed, and no clock of a machine is read. A lease keeps others from doing
-the same work, as a rule: after a pause of the whole process two may hold one, so that the work
-must bear being done twice.
+No lock of the system is needed, and no clock of a machine is read, but by file systems that let
+each client set the times (Lustre, CephFS, SMB). A lease keeps others from doing the same work, as a
+rule: after a pause of the whole process, or with such clocks a minute apart, two may hold one, so
+that the work must bear being done twice.
 """
 
 import json
@@ -106,8 +107,9 @@ class Leases:
     def _holds(self, lease: Path) -> bool:
         """Return whether a lease has not run out."""
         with suppress(FileNotFoundError):
-            touched = _read_touch(lease)
-            return self._read_clock() - touched <= self._duration and not _is_gone(lease)
+            age = self._read_clock() - _read_touch(lease)
+            # One of the future was touched before the clock was set back, or by another clock.
+            return abs(age) <= self._duration and not _is_gone(lease)
         return False
 
     def _read_clock(self) -> float:
@@ -121,9 +123,10 @@ class Leases:
 
     def _renew(self) -> None:
         while not self._ended.wait(self._interval):
-            with self._changing, suppress(OSError):
+            with self._changing:
                 for lease in self._held.values():
-                    os.utime(lease)
+                    with suppress(OSError):
+                        os.utime(lease)
 
 
 def _read_touch(path: Path) -> float:

@@ -134,7 +134,9 @@ def _acquire(file: Path) -> int | None:
     """Return a descriptor of the locked file; None where another process holds it."""
     num_tries = 0
     while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        # No link, which would have a file elsewhere be overwritten.
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(file, flags, 0o666)
         state = try_lock(descriptor)
         if state != "busy" and is_at(file, descriptor):
             return descriptor

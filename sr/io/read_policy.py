@@ -7,3 +7,6 @@ DEFAULT_MAX_PIXELS = 1_000_000_000
 
 Damaged = Literal["continue", "stop"]
 """What to do about damage: take what can be decoded, or read no further."""
+
+AboveWhite = Literal["refuse", "clip", "curve"]
+"""What to do about values above 1, which only OpenEXR has."""

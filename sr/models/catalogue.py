@@ -8,7 +8,7 @@ without a click, and whose network the program runs.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sr.errors import ModelFileError
-from sr.models.remote_file import RemoteFile, find_models_folder
+from sr.models.bundled import find_bundled
+from sr.models.remote_file import RemoteFile, find_models_folder, is_sha256
 
 FORMAT = "sr-catalogue-1"
 SPEEDS = {"fast": 60, "medium": 300, "slow": 1100, "very slow": None}
@@ -63,7 +64,7 @@ class CatalogueEntry:
     @property
     def is_downloaded(self) -> bool:
         """Whether its file is in the folder of downloaded models."""
-        return self.remote.file.is_file()
+        return self.remote.is_here
 
 
 def list_catalogue() -> tuple[CatalogueEntry, ...]:
@@ -85,19 +86,6 @@ def find_entry(name: str) -> CatalogueEntry | None:
     return next((entry for entry in list_catalogue() if fold_name(entry.name) == name), None)
 
 
-def search_catalogue(words: str) -> list[CatalogueEntry]:
-    """Return the entries in which all words occur, in whatever field."""
-    wanted = words.lower().split()
-    found = []
-    for entry in list_catalogue():
-        fields = (entry.name, entry.purpose, *entry.uses, entry.architecture, entry.speed)
-        more = (f"x{entry.scale}", entry.license, entry.author, entry.file)
-        text = " ".join((*fields, *more)).lower()
-        if all(word in text for word in wanted):
-            found.append(entry)
-    return found
-
-
 def fold_name(name: str) -> str:
     """Return a name in the spelling in which names are compared."""
     return name.lower().replace("_", "-").replace(" ", "-")
@@ -108,25 +96,53 @@ def _read_catalogue(path: str) -> tuple[tuple[CatalogueEntry, ...], dict[str, tu
     """Return the entries, and the names of the best ones by purpose. path: empty for ours."""
     ours = resources.files("sr.models").joinpath("catalogue.json")
     try:
-        text = (Path(path) if path else ours).read_text(encoding="utf-8")
+        text = (Path(os.path.expanduser(path)) if path else ours).read_text(encoding="utf-8")
         read = json.loads(text)
         if read["format"] != FORMAT:
             raise ValueError(f"expected format {FORMAT}, got {read['format']!r}")
         entries = tuple(map(_make_entry, read["models"]))
-        recommended = {use: tuple(names) for use, names in read["recommended"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _check_names(entries, read["recommended"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = error if isinstance(error, ValueError) else repr(error)
         raise ModelFileError(
             f"SR_CATALOGUE {path}: expected a list of models as sr/models/catalogue.json, got"
-            f" something else ({error!r})"
+            f" something else ({why})"
         ) from None
-    return entries, recommended
+    return entries, {use: tuple(names) for use, names in read["recommended"].items()}
 
 
 def _make_entry(fields: Mapping[str, Any]) -> CatalogueEntry:
+    for name, value in fields.items():
+        if name in ("scale", "size"):
+            is_right = type(value) is int and value > 0
+        elif name in ("uses", "urls"):
+            is_right = isinstance(value, list) and _holds_texts(value)
+        else:
+            is_right = isinstance(value, str)
+        if not is_right:
+            raise ValueError(f"{fields.get('name')}: {name}: expected another value than {value!r}")
     entry = CatalogueEntry(
         **{**fields, "uses": tuple(fields["uses"]), "urls": tuple(fields["urls"])}
     )
     plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", entry.name)
-    if not (plain and re.fullmatch(r"[0-9a-f]{64}", entry.sha256) and entry.license):
-        raise ValueError(f"{entry.name}: expected a plain name, a SHA-256 and a license")
+    if not (plain and is_sha256(entry.sha256) and entry.license and entry.urls):
+        raise ValueError(f"{entry.name}: expected a plain name, a SHA-256, a license and a URL")
     return entry
+
+
+def _check_names(entries: Sequence[CatalogueEntry], recommended: Mapping[str, Any]) -> None:
+    """Raise ValueError for two entries of one name, and for names of none."""
+    names = [fold_name(entry.name) for entry in entries]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"{twice[0]}: expected one model of this name, got more")
+    for use, best in recommended.items():
+        if not (isinstance(best, list) and best and _holds_texts(best)):
+            raise ValueError(f"recommended: {use}: expected names of models, got {best!r}")
+        unknown = [each for each in best if fold_name(each) not in names and not find_bundled(each)]
+        if unknown:
+            raise ValueError(f"recommended: {use}: expected a model, got {unknown[0]!r}")
+
+
+def _holds_texts(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)

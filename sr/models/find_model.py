@@ -18,12 +18,14 @@ from sr.models.remote_file import (
     check_hash,
     fetch_file,
     find_models_folder,
+    is_sha256,
+    list_files,
+    list_recorded,
     read_record,
 )
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".onnx", ".param")
 """Of model files in the folders of SR_MODELS; of one stem, the first of these."""
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def resolve_model(model: str | os.PathLike[str], sha256: str | None = None) -> Path:
@@ -43,7 +45,7 @@ def resolve_model(model: str | os.PathLike[str], sha256: str | None = None) -> P
     text = os.fspath(model)
     if sha256 is not None:
         sha256 = sha256.lower()
-        if not _SHA256.fullmatch(sha256):
+        if not is_sha256(sha256):
             raise ModelFileError(f"expected a SHA-256 of 64 hexadecimal digits, got {sha256}")
     file = find_local(text) or fetch_file(find_remote(text, sha256))
     if sha256 is not None:
@@ -78,6 +80,24 @@ def find_remote(text: str, sha256: str | None = None, *, again: bool = False) ->
     return entry.remote
 
 
+def is_source(text: str) -> bool:
+    """Return whether a name says where on the web the file is."""
+    return text.startswith(("hf:", "openmodeldb:", "https://", "http://"))
+
+
+def find_downloaded(text: str) -> RemoteFile | None:
+    """Return what was downloaded from a source, without asking there; None if nothing was."""
+    if text.startswith("hf:"):
+        from sr.models.hub import find_recorded as find_of_hub
+
+        return find_of_hub(text)
+    if text.startswith("openmodeldb:"):
+        from sr.models.openmodeldb import find_recorded
+
+        return find_recorded(text)
+    return next((each for each in list_recorded() if text in (each.name, *each.urls)), None)
+
+
 def find_local(text: str) -> Path | None:
     """Return the file of a path, of SR_MODELS, or of a bundled model."""
     path = Path(text)
@@ -89,8 +109,9 @@ def find_local(text: str) -> Path | None:
     own = _find_in_folders(text)
     if own is not None:
         return own
-    best = list_recommended().get(text, ("",))[0]
-    bundled = find_bundled(text.removesuffix(SUFFIX)) or find_bundled(best)
+    bundled = find_bundled(text.removesuffix(SUFFIX))
+    if bundled is None:
+        bundled = find_bundled(list_recommended().get(text, ("",))[0])
     return None if bundled is None else bundled.file
 
 
@@ -101,7 +122,7 @@ def _find_in_folders(name: str) -> Path | None:
     for folder in _list_folders():
         for suffix in SUFFIXES:
             file = folder / f"{name}{suffix}"
-            if file.is_file():
+            if os.path.isfile(file):
                 return file
     return None
 
@@ -116,7 +137,7 @@ def list_own() -> Iterator[tuple[str, Path]]:
     """Return the names and files of the models in the folders of SR_MODELS."""
     seen: set[str] = set()
     for folder in _list_folders():
-        files = [each for each in folder.glob("*") if each.suffix.lower() in SUFFIXES]
+        files = [each for each in list_files(folder, "*") if each.suffix.lower() in SUFFIXES]
         for name in sorted({file.stem for file in files} - seen):
             file = _find_in_folders(name)
             seen.add(name)
@@ -126,7 +147,8 @@ def list_own() -> Iterator[tuple[str, Path]]:
 
 def _list_folders() -> list[Path]:
     named = os.environ.get("SR_MODELS", "").split(os.pathsep)
-    return [Path(folder).expanduser() for folder in named if folder]
+    # Of a user that does not exist, Path.expanduser raises RuntimeError.
+    return [Path(os.path.expanduser(folder)) for folder in named if folder]
 
 
 def _make_remote(url: str, sha256: str | None) -> RemoteFile:
@@ -141,7 +163,7 @@ def _make_remote(url: str, sha256: str | None) -> RemoteFile:
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     if Path(name).suffix.lower() not in SUFFIXES[:-1]:
         raise ModelFileError(f"{url}: expected a name that ends in {', '.join(SUFFIXES[:-1])}")
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)[-100:].lstrip(".")
+    plain = re.sub(r"^[.]|[^A-Za-z0-9._-]", "_", name[-100:])
     return RemoteFile(
         name=url,
         urls=(url,),

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from sr.errors import ModelFileError
 from sr.io.https import is_offline
-from sr.models.remote_file import RemoteFile, find_models_folder, read_record
+from sr.models.remote_file import (
+    RemoteFile,
+    find_models_folder,
+    is_sha256,
+    list_files,
+    read_record,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -56,8 +62,22 @@ def find_on_hub(text: str, sha256: str | None = None, *, again: bool = False) ->
     cannot be reached.
     """
     reference = parse_reference(text)
-    recorded = None if again else _find_recorded(reference, text)
+    recorded = None if again else find_recorded(text)
     return recorded or _ask_hub(reference, text, sha256)
+
+
+def find_recorded(text: str) -> RemoteFile | None:
+    """Return the file that was downloaded by this reference, if it is there."""
+    reference = parse_reference(text)
+    if reference.file is not None:
+        remote = read_record(reference.folder / reference.file)
+        return remote if remote is not None and remote.is_here else None
+    for suffix in SUFFIXES:
+        for file in list_files(reference.folder, f"**/*{suffix}"):
+            remote = read_record(file)
+            if remote is not None and reference == parse_reference(remote.name):
+                return remote
+    return None
 
 
 def connect_hub() -> "HfApi":
@@ -72,21 +92,13 @@ def find_endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
 
 
-def _find_recorded(reference: HubReference, text: str) -> RemoteFile | None:
-    """Return the file that was downloaded by this reference."""
-    if reference.file is not None:
-        return read_record(reference.folder / reference.file)
-    for suffix in SUFFIXES:
-        for file in sorted(reference.folder.glob(f"**/*{suffix}")):
-            remote = read_record(file)
-            if remote is not None and remote.name == text:
-                return remote
-    return None
-
-
 def _ask_hub(reference: HubReference, text: str, sha256: str | None) -> RemoteFile:
     if is_offline():
-        raise ModelFileError(f"{text}: not downloaded yet, and SR_OFFLINE forbids the network")
+        raise ModelFileError(
+            f"{text}: not downloaded yet, and SR_OFFLINE forbids the network\n  By hand: get its"
+            f" file from {find_endpoint()}/{reference.repository}/tree/{reference.revision}, and"
+            " -m FILE"
+        )
     from huggingface_hub import get_token, hf_hub_url
 
     about = _read_repository(reference, text)
@@ -94,26 +106,25 @@ def _ask_hub(reference: HubReference, text: str, sha256: str | None) -> RemoteFi
     name = reference.file or _choose_file(text, list(files))
     if name not in files:
         raise ModelFileError(f"{text}: no such file in the repository; it has {_preview(files)}")
-    lfs = files[name].lfs
-    stated = None if lfs is None else str(lfs.sha256)
-    if stated is None and sha256 is None:
+    lfs, size = files[name].lfs, files[name].size
+    stated = sha256 if lfs is None else str(lfs.sha256).lower()
+    if stated is None or not is_sha256(stated):
         raise ModelFileError(
             f"{text}: the hub states no SHA-256 of {name}; expected one by --sha256"
         )
     if not _is_plain(name):
         raise ModelFileError(f"{text}: expected a plain file name, got {name!r}")
     url = hf_hub_url(
-        reference.repository, name, revision=about.sha, endpoint=find_endpoint()
+        reference.repository, name, revision=str(about.sha), endpoint=find_endpoint()
     )  # of the commit, so that its content is that of the hash
     token = get_token()
-    card = about.card_data
     return RemoteFile(
         name=text,
         urls=(url,),
-        sha256=stated or str(sha256),
-        size=files[name].size,
-        license=str((card.get("license") if card is not None else None) or "not stated"),
-        author=about.author or reference.repository.partition("/")[0],
+        sha256=stated,
+        size=size if isinstance(size, int) and size > 0 else None,
+        license=_read_license(about.card_data),
+        author=str(about.author or reference.repository.partition("/")[0]),
         file=reference.folder / name,
         secret_headers={"Authorization": f"Bearer {token}"} if token else {},
     )
@@ -121,12 +132,27 @@ def _ask_hub(reference: HubReference, text: str, sha256: str | None) -> RemoteFi
 
 def _read_repository(reference: HubReference, text: str) -> Any:
     """Return huggingface_hub's ModelInfo."""
+    from huggingface_hub.errors import HFValidationError
+
     try:
         return connect_hub().model_info(
             reference.repository, revision=reference.revision, files_metadata=True, timeout=30.0
         )
+    except HFValidationError as error:  # of a name that no repository can have
+        raise ModelFileError(f"{text}: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # of an odd answer
+        raise ModelFileError(
+            f"{text}: {find_endpoint()}: expected an answer of the hub, got another ({error!r})"
+        ) from None
     except Exception as error:  # noqa: BLE001, which raises all but the hub's again
         raise ModelFileError(f"{text}: {describe_fault(error)}") from None
+
+
+def _read_license(card: Any) -> str:
+    """Return what the head of a page states. card: huggingface_hub's ModelCardData, or None."""
+    stated = {} if card is None else card.to_dict()
+    name = stated.get("license_name") if stated.get("license") == "other" else None
+    return str(name or stated.get("license") or "not stated")
 
 
 def describe_fault(error: Exception) -> str:

@@ -5,6 +5,8 @@ error; nothing is opened before.
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,6 +47,11 @@ class RemoteFile:
     is_listed: bool = False
     """Whether the catalogue has it, so that no record is needed."""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether its file is there, right or not; no in a folder that cannot be read."""
+        return os.path.isfile(self.file)  # Path.is_file raises PermissionError
+
     def describe(self) -> str:
         """Return name, size, license and author in one line."""
         size = "unknown size" if self.size is None else f"{self.size / 1e6:.1f} MB"
@@ -57,13 +64,22 @@ def find_models_folder() -> Path:
     return find_cache_folder() / "models"
 
 
-def fetch_file(remote: RemoteFile, patience: "Patience | None" = None) -> Path:
+def is_sha256(text: str) -> bool:
+    """Return whether a text is 64 hexadecimal digits, in lower case."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
+
+
+def fetch_file(
+    remote: RemoteFile, patience: "Patience | None" = None, *, replace: bool = False
+) -> Path:
     """Return the path of the file, downloaded if it is not there.
+
+    replace: download it also where another file has its name, which stays until then.
 
     Raises ModelFileError for a file with another hash, OfflineError where it cannot be downloaded,
     and UserError where it cannot be written.
     """
-    if remote.file.is_file():
+    if remote.is_here and not replace:
         check_hash(remote.file, remote.sha256, hint=_hint(remote))
         _keep_record(remote)
         return remote.file
@@ -75,9 +91,12 @@ def fetch_file(remote: RemoteFile, patience: "Patience | None" = None) -> Path:
     try:
         remote.file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ModelFileError(f"{remote.file.parent}: cannot be made: {error.strerror}") from None
+        raise ModelFileError(
+            f"{remote.file.parent}: cannot be made: {error.strerror}; SR_CACHE names another folder"
+        ) from None
     with wait_for_lock(remote.file, _print_wait):
-        if not remote.file.is_file():  # another process may have done it
+        is_kept = remote.is_here and (not replace or _has_hash(remote))
+        if not is_kept:  # which another process may have changed meanwhile
             _download(remote, patience)
         check_hash(remote.file, remote.sha256, hint=_hint(remote))
         _keep_record(remote)
@@ -110,7 +129,7 @@ def remove_file(remote: RemoteFile) -> int:
         part, record = locate_part(remote.file, remote.sha256), _locate_record(remote.file)
         for file in (remote.file, part, record):
             with suppress(FileNotFoundError):
-                size = file.stat().st_size
+                size = file.lstat().st_size
                 file.unlink()
                 num_bytes += size
     return num_bytes
@@ -119,11 +138,17 @@ def remove_file(remote: RemoteFile) -> int:
 def list_recorded() -> list[RemoteFile]:
     """Return the files from other sources than the catalogue, by their records."""
     found = []
-    for record in sorted(find_models_folder().rglob(f"*{RECORD_SUFFIX}")):
+    for record in list_files(find_models_folder(), f"**/*{RECORD_SUFFIX}"):
         remote = read_record(record.with_name(record.name.removesuffix(RECORD_SUFFIX)))
-        if remote is not None and remote.file.is_file():
+        if remote is not None and remote.is_here:
             found.append(remote)
     return found
+
+
+def list_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder; none of one that is not there, or that cannot be read."""
+    # Path.is_dir, and so Path.glob, raises PermissionError.
+    return sorted(folder.glob(pattern)) if os.path.isdir(folder) else []
 
 
 def read_record(file: Path) -> RemoteFile | None:
@@ -162,11 +187,14 @@ def _download(remote: RemoteFile, patience: "Patience | None") -> None:
 
 
 def _keep_record(remote: RemoteFile) -> None:
-    """Write the record of a file that has none, be it that a process was killed in between."""
+    """Write the record of a file that has none, or that of what was there before."""
+    if remote.is_listed:
+        return
+    recorded = read_record(remote.file)
+    if recorded and (recorded.name, recorded.sha256) == (remote.name, remote.sha256):
+        return
     from sr.io.atomic_write import atomic_write
 
-    if remote.is_listed or read_record(remote.file) is not None:
-        return
     about = {
         "name": remote.name,
         "urls": list(remote.urls),
@@ -175,8 +203,13 @@ def _keep_record(remote: RemoteFile) -> None:
         "license": remote.license,
         "author": remote.author,
     }
-    with atomic_write(_locate_record(remote.file)) as temporary:
-        temporary.write_text(json.dumps(about, indent=1), encoding="utf-8")
+    try:
+        with atomic_write(_locate_record(remote.file)) as temporary:
+            temporary.write_text(json.dumps(about, indent=1), encoding="utf-8")
+    except OSError as error:  # of a full disk, or a folder of others: the model is there
+        from sr.models.show_download import print_note
+
+        print_note(f"{error.filename}: not written, so its source is asked again: {error.strerror}")
 
 
 def _locate_record(file: Path) -> Path:
@@ -193,7 +226,16 @@ def _explain(remote: RemoteFile, why: str) -> str:
 
 
 def _hint(remote: RemoteFile) -> str:
-    return f". `sr-models get {remote.name}` downloads it again"
+    flag = f" --sha256 {remote.sha256}" if remote.name in remote.urls else ""
+    return f". `sr-models get {remote.name}{flag}` downloads it again"
+
+
+def _has_hash(remote: RemoteFile) -> bool:
+    try:
+        check_hash(remote.file, remote.sha256)
+    except ModelFileError:
+        return False
+    return True
 
 
 def _print_wait(message: str) -> None:

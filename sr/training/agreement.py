@@ -31,7 +31,8 @@ def check_agreement(
 ) -> None:
     """Raise UserError, in all processes, where one differs from the first; all must ask together.
 
-    options: as JSON values. sources, sets: what is trained on and validated with.
+    options: as values of Python; paths may lie in other folders on each machine. sources, sets:
+    what is trained on and validated with.
     """
     if accelerator.num_processes == 1:
         return
@@ -41,7 +42,7 @@ def check_agreement(
         "code of sr": hash_code(),
         "training data": fingerprint_sources(sources),
         **{f"validation data {name}": fingerprint_sources(part) for name, part in sets.items()},
-        **{f"option {key}": value for key, value in _flatten(options)},
+        **{f"option {key}": value for key, value in flatten_options(options)},
     }
     compare_facts(gather_object([(name_machine(), facts)]))
 
@@ -71,7 +72,7 @@ def fingerprint_sources(sources: Sequence[Source[Any]]) -> str:
 
     Of their paths only what comes after the folder that all are in: that may be elsewhere.
     """
-    names = [source.name for source in sources]
+    names = [os.path.abspath(source.name) for source in sources]
     folder = os.path.commonpath(names) if len(names) > 1 else ""
     digest = hashlib.blake2b(digest_size=8)
     for source, name in zip(sources, names, strict=True):
@@ -82,13 +83,16 @@ def fingerprint_sources(sources: Sequence[Source[Any]]) -> str:
     return f"{len(sources)} ({digest.hexdigest()})"
 
 
-def _flatten(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each option by its whole key, such as train.steps."""
-    for key, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{above}{key}.")
-        else:
-            yield above + key, str(value)
+def flatten_options(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each option by its whole key, such as train.steps; of a path its last part."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from flatten_options(each, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from flatten_options(each, f"{key}.{number}")
+    else:
+        yield key, value.name if isinstance(value, Path) else str(value)
 
 
 def _find_version(package: str) -> str:

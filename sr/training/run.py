@@ -91,7 +91,7 @@ def train(
     sources, sets = find_sources(options, device)
     teacher = make_teacher(options)
     accelerator = make_accelerator(device, dtype)
-    check_agreement(accelerator, options.model_dump(mode="json"), sources, sets)
+    check_agreement(accelerator, options.model_dump(), sources, sets)
     with ExitStack() as stack:
         state_file, num_removed = None, 0
         if accelerator.is_main_process:

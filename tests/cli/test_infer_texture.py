@@ -96,6 +96,18 @@ def test_a_mask_chooses_between_model_and_plain_enlargement(
     assert error[:, 20:30].max() < 2
 
 
+def test_a_mask_is_black_where_it_is_transparent(
+    upscale: Callable[..., Pixels], model: Path, tmp_path: Path
+) -> None:
+    rgba = np.full((20, 25, 4), 255, np.uint8)
+    rgba[:, 10:, 3] = 0
+    Image.fromarray(rgba).save(tmp_path / "mask.png")
+    mixed = upscale("-m", model, "--mask", tmp_path / "mask.png")
+    assert np.array_equal(mixed[:, :18], upscale("-m", model)[:, :18])
+    plain = upscale("--resample", "bicubic", "-s", "2")
+    assert np.array_equal(mixed[:, 22:], plain[:, 22:])
+
+
 def test_a_mask_fits_images_with_alpha(call: Call, model: Path, tmp_path: Path) -> None:
     rgba = np.random.default_rng(0).integers(0, 256, (20, 25, 4), dtype=np.uint8)
     rgba[:, :12, 3] = 255

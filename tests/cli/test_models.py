@@ -14,6 +14,7 @@ from PIL import Image
 from sr.cli.info import main as describe
 from sr.cli.models import main
 from sr.models.bundled import BUNDLED
+from sr.models.find_model import resolve_model
 
 Call = Callable[..., Any]
 
@@ -225,3 +226,31 @@ def test_a_dry_run_prints_what_would_be_uploaded(
     assert "note: left out: rbpn.onnx: " in shown
     assert "  license: mit\n" in shown
     assert not site.requests
+
+
+def test_a_branch_that_moved_is_had_again_and_stays_right(
+    site: Site, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", site.address)
+    hub = Hub(site)
+    hub.publish("jane/great", {"m.pth": model.read_bytes()})
+    assert run("get", "hf:jane/great") == 0
+    hub.publish("jane/great", {"m.pth": b"another"})
+    assert run("get", "hf:jane/great") == 0
+    assert "downloading again" in capsys.readouterr().err
+    monkeypatch.setenv("SR_OFFLINE", "1")
+    assert run("get", "hf:jane/great") == 2  # asks the branch
+    assert run("verify") == run("verify", "hf:jane/great/m.pth") == 0
+    assert resolve_model("hf:jane/great").read_bytes() == b"another"
+
+
+@pytest.mark.parametrize("name", ["span_x4", "clean"])
+@pytest.mark.parametrize("command", ["remove", "verify"])
+def test_a_bundled_model_is_not_a_download(
+    site: Site, name: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = json.loads(Path("list.json").read_text())["models"][0]
+    write_catalogue(Path("list.json"), entry, clean=["span_x4"])
+    assert run(command, name) == 2
+    wanted = f"error: {name}: expected a downloaded model, got {BUNDLED[0].file}\n"
+    assert capsys.readouterr().err == wanted

@@ -62,6 +62,11 @@ def _make_jpeg() -> list[bytes]:
     ]
 
 
+def _encode_with_opencv(suffix: str) -> bytes:
+    _, content = cv2.imencode(suffix, noise(40, 48, 3))
+    return content.tobytes()
+
+
 def _make_webp() -> list[bytes]:
     color = Image.fromarray(noise(16, 24, 4))
     return [
@@ -228,6 +233,11 @@ FORMATS: dict[str, Seeds] = {
     "avif": Seeds("image", ".avif", _make_avif),
     "gif": Seeds("image", ".gif", _make_gif),
     "bmp": Seeds("image", ".bmp", _make_bmp),
+    "pnm": Seeds("image", ".ppm", lambda: [b"P6 4 3 255\n" + bytes(range(36))]),
+    "jpeg 2000": Seeds("image", ".jp2", lambda: [_encode_with_opencv(".jp2")]),
+    "tga": Seeds("image", ".tga", lambda: [encode_image(Image.fromarray(noise(9, 11, 4)), "TGA")]),
+    "dds": Seeds("image", ".dds", lambda: [encode_image(Image.fromarray(noise(9, 11, 4)), "DDS")]),
+    "animated png": Seeds("image", ".png", lambda: _make_animated("png")),
     "mp4": Seeds("video", ".mp4", _make_mp4),
     "mkv": Seeds("video", ".mkv", _make_mkv),
     "webm": Seeds("video", ".webm", _make_webm),

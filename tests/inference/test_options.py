@@ -10,6 +10,8 @@ import typer
 
 from sr.cli.flags import make_command
 from sr.errors import UsageError
+from sr.inference.cluster_options import ClusterOptions
+from sr.inference.footage_options import FootageOptions
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.shards import Shard
 from sr.inference.texture_options import TextureOptions
@@ -96,8 +98,17 @@ def test_every_flag_reaches_its_field() -> None:
 
 def test_every_flag_has_a_help_text() -> None:
     parameters = inspect.signature(make_command(InferOptions, print, text="")).parameters.values()
-    parts = (InferOptions, OutputOptions, RuntimeOptions, VideoOptions, TextureOptions)
-    python_only = {"output", "runtime", "video", "texture", "frames_per_segment"}
+    parts = (
+        InferOptions,
+        OutputOptions,
+        RuntimeOptions,
+        VideoOptions,
+        TextureOptions,
+        FootageOptions,
+        ClusterOptions,
+    )
+    sections = {"output", "runtime", "video", "texture", "footage", "cluster"}
+    python_only = {*sections, "frames_per_segment"}
     names = {each.name for part in parts for each in fields(part)} - python_only
     assert {each.name for each in parameters} == names
     for each in parameters:

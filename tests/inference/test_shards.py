@@ -1,5 +1,6 @@
 """Shards: together all inputs, each once, whatever the order in which machines list them."""
 
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from sr.inference.run_summary import RunSummary
 from sr.inference.shards import Shard, parse_shard, read_shard, split_by_work
 from sr.inference.share_tasks import share_tasks
 from sr.inference.tasks import Task, find_tasks
+from sr.io import image_reader
+from sr.io.image_reader import Header, read_header
 from sr.io.rgb8 import write_rgb8
 
 
@@ -63,6 +66,42 @@ def test_a_shard_follows_from_the_path_below_the_input_folder() -> None:
     # On all machines, in all versions: other numbers would do inputs twice or never.
     keys = ("a.png", "below/b.png", "\u00e9.png", "\udcff.png")
     assert [next(n for n in range(1, 8) if Shard(n, 7).holds(key)) for key in keys] == [3, 6, 6, 5]
+
+
+def test_composed_and_decomposed_names_are_one_key(tmp_path: Path) -> None:
+    keys = []
+    for form in ("NFC", "NFD"):
+        folder = tmp_path / form / unicodedata.normalize(form, "f\u00fcr")
+        folder.mkdir(parents=True)
+        (folder / unicodedata.normalize(form, "\u00e9.png")).touch()
+        tasks, _ = find_tasks(ask([tmp_path / form], tmp_path / "out", None), 1)
+        keys += [task.key for task in tasks]
+    assert keys == ["f\u00fcr/\u00e9.png"] * 2
+
+
+def test_patterns_of_one_name_fall_to_several_shards(tmp_path: Path) -> None:
+    inputs = [tmp_path / f"shot{number}" / "%05d.png" for number in range(8)]
+    for pattern in inputs:
+        pattern.parent.mkdir()
+        write_rgb8(pattern.parent / "00000.png", np.zeros((8, 8, 3), np.uint8))
+    options = ask(inputs, tmp_path / "out", Shard(1, 2))
+    tasks, _ = find_tasks(options, 1)
+    assert [task.key for task in tasks] == [f"shot{number}/%05d.png" for number in range(8)]
+    assert 0 < len(share_tasks(tasks, options)) < 8
+
+
+def test_a_file_that_makes_a_reader_raise_anything_is_one_failure(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(source: Path) -> Header:
+        if source.name == "4.png":
+            raise OSError("input/output error")
+        return read_header(source)
+
+    monkeypatch.setattr(image_reader, "read_header", read)
+    every = [ask([images], tmp_path / "out", Shard(n, 2), shard_by="work") for n in (1, 2)]
+    shares = [share_tasks(find_tasks(options, 1)[0], options) for options in every]
+    assert sum(map(len, shares)) == 11
 
 
 def test_the_place_of_the_input_folder_and_what_is_done_change_no_shard(
@@ -147,10 +186,10 @@ def test_videos_are_shared_by_those_who_resume_and_else_belong_to_one(tmp_path: 
     [
         ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "4",
           "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "4",
-          "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, "3/4"),
+          "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, "3/4"),
         ({"SLURM_ARRAY_TASK_ID": "0", "SLURM_ARRAY_TASK_COUNT": "4",
           "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "3"}, "1/4"),
-        ({"SLURM_PROCID": "5", "SLURM_NTASKS": "6"}, "6/6"),
+        ({"SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_STEP_NUM_TASKS": "6"}, "6/6"),
         ({"SKYPILOT_NODE_RANK": "0", "SKYPILOT_NUM_NODES": "2"}, "1/2"),
         ({"JOB_COMPLETION_INDEX": "7", "SR_SHARD_COUNT": "16"}, "8/16"),
     ],
@@ -169,11 +208,18 @@ def test_a_scheduler_names_the_shard(
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({}, "SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT; .*got none"),
+        ({}, "SLURM_ARRAY_TASK_ID and .*; SLURM_PROCID and .*got none"),
         ({"JOB_COMPLETION_INDEX": "0"}, "got JOB_COMPLETION_INDEX alone"),
         ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "5", "SLURM_ARRAY_TASK_MIN": "1",
           "SLURM_ARRAY_TASK_MAX": "9"}, "consecutive numbers, got .*TASK_MAX=9"),
-        ({"SLURM_PROCID": "x", "SLURM_NTASKS": "2"}, "SLURM_PROCID=x"),
+        ({"SLURM_PROCID": "x", "SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID=x"),
+        ({"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "2"}, "numbers, got SLURM_PROCID=2"),
+        # A script of sbatch without srun is one process, however many tasks it asks for.
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, "got SLURM_PROCID alone"),
+        # As long as the tasks of an array do not know how many they are, each would do all.
+        ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"},
+         "got SLURM_ARRAY_TASK_ID alone"),
+        ({"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "4"}, "TASK_COUNT alone"),
     ],
 )  # fmt: skip
 def test_variables_that_name_no_shard_are_an_error_with_what_was_looked_for(

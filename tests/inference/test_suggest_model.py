@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from helpers.clips import draw_planes, make_clip
 from helpers.images import encode_image
+from helpers.locks import hold_elsewhere
 from helpers.models import write_compact
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from sr.cli.infer import main
+from sr.inference.load_models import load_models
+from sr.inference.named_files import ModelFiles
 from sr.inference.options import InferOptions, OutputOptions
 from sr.inference.suggest_model import (
     Signs,
@@ -25,6 +28,7 @@ from sr.inference.tasks import Task
 from sr.io.degradation_signs import estimate_noise, is_pixel_art, measure_blockiness
 from sr.io.jpeg_segments import estimate_quality
 from sr.models import bundled
+from sr.models.loaded_model import LoadedGenerator
 
 SIDE = 160
 
@@ -82,6 +86,16 @@ def test_noisy_images_have_signs() -> None:
     assert look(add_noise(photo, 8)).startswith("noise of ")
     assert look(add_noise(photo, 10, is_gray=True)) == "noise of 9 levels"
     assert look(add_noise(photo, 1)) == ""
+
+
+def test_rendered_text_is_no_noise() -> None:
+    page = Image.new("RGB", (400, 260), "white")
+    draw = ImageDraw.Draw(page)
+    for line in range(9):
+        text = "The quick brown fox jumps over the lazy dog"
+        draw.text((8, 8 + 26 * line), text, fill="black", font=ImageFont.load_default(size=18))
+    assert look(page) == ""
+    assert look(add_noise(page, 8)).startswith("noise of ")
 
 
 def test_noise_and_blocks_are_measured_in_levels() -> None:
@@ -191,6 +205,40 @@ def test_auto_takes_for_each_input_the_model_that_suits_it(
         apart = tmp_path / "apart" / f"{name}_x4.png"
         assert run("-i", source, "-o", apart, "-m", model, "--precision", "fp32") == 0
         assert apart.read_bytes() == (tmp_path / "auto" / f"{name}_x4.png").read_bytes()
+
+
+@pytest.mark.usefixtures("small_models")
+def test_auto_does_the_inputs_of_one_model_where_others_write_those_of_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, results = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    results.mkdir()
+    draw_photo().save(folder / "clean.png")
+    draw_photo(1).save(folder / "bad.jpg", quality=40)
+    with hold_elsewhere(results / "bad_x4.png"):
+        assert run("-i", folder, "-o", results, "-m", "auto") == 3
+    assert (results / "clean_x4.png").is_file()
+    assert "1 input(s) failed" in capsys.readouterr().err
+    draw_photo(2).save(folder / "late.jpg", quality=40)
+    (results / "bad_x4.png").touch()
+    assert run("-i", folder, "-o", results, "-m", "auto", "--skip-existing") == 0
+    first = capsys.readouterr().err.partition("\n")[0]
+    assert first == f"{folder / 'late.jpg'}: JPEG quality 40; compact_real_x4 is taken"
+
+
+@pytest.mark.usefixtures("small_models")
+def test_auto_loads_each_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+
+    def load(files: ModelFiles) -> LoadedGenerator:
+        loaded.append(files.name)
+        return load_models(files)
+
+    monkeypatch.setattr("sr.inference.run.load_models", load)
+    draw_photo().save(tmp_path / "clean.png")
+    assert run("-i", tmp_path / "clean.png", "-o", tmp_path / "out.png", "-m", "auto") == 0
+    assert loaded == ["span_x4.safetensors"]
 
 
 @pytest.mark.usefixtures("small_models")

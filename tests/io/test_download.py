@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from http.client import HTTPMessage
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import Request
 
 import pytest
@@ -20,11 +21,15 @@ from helpers.web_server import (
     run_site,
     status,
 )
+from helpers.web_server import Request as Answerer
 
 from sr.errors import UserError
 from sr.io import download, https
 from sr.io.download import DownloadError, Patience, download_file, locate_part
 from sr.io.https import SourceError, check_url
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -210,3 +215,23 @@ def test_a_full_disk_is_reported_before_anything_is_written(
     with pytest.raises(UserError, match="expected 256,000 bytes of free disk space, got 1,000"):
         fetch(site.add("/m", give(CONTENT)), target=tmp_path / "m")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "\xb2", "-1", "many"])
+def test_a_length_that_is_no_number_is_not_one(site: Site, tmp_path: Path, length: str) -> None:
+    def answer(request: Answerer) -> None:
+        request.start(200, Content_Length=length, Connection="close")
+        request.wfile.write(CONTENT)
+        request.close_connection = True
+
+    fetch(site.add("/m", answer), target=tmp_path / "m", size=None)
+    check_whole(tmp_path / "m")
+
+
+def test_a_chunk_that_a_disk_has_no_room_for_is_reported(tmp_path: Path) -> None:
+    class Full(BytesIO):
+        def write(self, chunk: "Buffer") -> int:
+            return len(bytes(chunk)) - 1
+
+    with pytest.raises(UserError, match="m: cannot be written: No space left on device"):
+        download._write(Full(), b"abc", tmp_path / "m")

@@ -68,6 +68,26 @@ def test_clocks_of_machines_do_not_matter(tmp_path: Path, monkeypatch: pytest.Mo
         assert not Leases(tmp_path).claim("a")
 
 
+def test_a_lease_of_the_future_is_not_waited_for(tmp_path: Path) -> None:
+    assert Leases(tmp_path).claim("a")
+    move_elsewhere(tmp_path)
+    later = time.time() + 1e6
+    os.utime(tmp_path / "a.0.lease", (later, later))
+    assert Leases(tmp_path).claim("a")
+
+
+def test_a_lease_that_cannot_be_renewed_keeps_no_other_from_it(tmp_path: Path) -> None:
+    with Leases(tmp_path, interval=0.01) as leases:
+        assert leases.claim("a")
+        assert leases.claim("b")
+        (tmp_path / "a.0.lease").unlink()
+        os.utime(tmp_path / "b.0.lease", (0, 0))
+        deadline = time.monotonic() + 30
+        while not leases.is_live("b"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 def test_the_lease_of_a_process_that_ended_here_is_free_at_once(tmp_path: Path) -> None:
     program = (
         "import os, signal, sys\n"

@@ -185,7 +185,7 @@ def test_an_animated_png_is_refused(tmp_path: Path, image: Image) -> None:
     header, rest = content[:33], content[33:]  # signature and IHDR; what follows
     animation = b"\0\0\0\x08acTL\0\0\0\x02\0\0\0\0" + b"\xf3\x8d\x93\x70"
     (tmp_path / "a.png").write_bytes(header + animation + rest)
-    with pytest.raises(ImageError, match="got an animated PNG"):
+    with pytest.raises(ImageError, match="expected"):
         read_rgb8(tmp_path / "a.png")
 
 

@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from helpers.catalogues import make_entry, write_catalogue
+from helpers.web_server import Site
 
 from sr.errors import ModelFileError
 from sr.models.bundled import BUNDLED, find_bundled
@@ -15,9 +18,10 @@ from sr.models.catalogue import (
     fold_name,
     list_catalogue,
     list_recommended,
-    search_catalogue,
 )
 from sr.models.detect_published import RECOGNIZED
+from sr.models.find_model import resolve_model
+from sr.models.list_models import list_models
 from sr.models.openmodeldb import CLICK_HOSTS
 from sr.models.spandrel_models import list_architectures
 
@@ -72,10 +76,10 @@ def test_what_is_recommended_exists_bundled_models_first() -> None:
 
 
 def test_entries_are_found_by_words_of_any_field() -> None:
-    anime = search_catalogue("anime")
-    assert "realesrgan-x4plus-anime-6b" in [entry.name for entry in anime]
-    assert {entry.scale for entry in search_catalogue("Anime x2")} == {2}
-    assert search_catalogue("no-such-word") == []
+    anime = list_models("anime")
+    assert "realesrgan-x4plus-anime-6b" in [model.name for model in anime]
+    assert {model.scale for model in list_models("Anime x2")} == {2}
+    assert list_models("no-such-word") == []
 
 
 @pytest.mark.parametrize(
@@ -90,3 +94,53 @@ def test_another_list_that_is_none_is_refused(
     monkeypatch.setenv("SR_CATALOGUE", str(path))
     with pytest.raises(ModelFileError, match=r"SR_CATALOGUE .*mine.json: expected a list of m"):
         list_catalogue()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size": "7"}, "t: size: expected another value than '7'"),
+        ({"size": -7}, "t: size: "),
+        ({"scale": True}, "t: scale: "),
+        ({"urls": "https://example.com/m.pth"}, "t: urls: "),
+        ({"urls": []}, "a license and a URL"),
+        ({"urls": [1]}, "t: urls: "),
+        ({"author": None}, "t: author: "),
+        ({"license": ""}, "a license and a URL"),
+        ({"sha256": "A" * 64}, "a SHA-256"),
+        ({"name": "../t"}, "a plain name"),
+        ({"name": "t t"}, "a plain name"),
+        ({"name": "T_1"}, "t-1: expected one model of this name, got more"),
+    ],
+)
+def test_an_entry_of_another_list_is_checked(
+    fields: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(9)
+    other = make_entry(site, "t-1", b"m")
+    entry = {**make_entry(site, "t", b"m"), **fields}
+    path = write_catalogue(tmp_path / "mine.json", other, entry)
+    monkeypatch.setenv("SR_CATALOGUE", str(path))
+    with pytest.raises(ModelFileError, match=re.escape(message)):
+        list_catalogue()
+
+
+@pytest.mark.parametrize("names", [[], "span_x4", ["nobody"], [1]])
+def test_a_purpose_of_another_list_names_models(
+    names: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_catalogue(tmp_path / "mine.json", photo=names)
+    monkeypatch.setenv("SR_CATALOGUE", str(path))
+    with pytest.raises(ModelFileError, match="recommended: photo: expected "):
+        list_recommended()
+
+
+def test_a_bundled_model_does_not_need_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SR_CATALOGUE", "none.json")
+    assert resolve_model("span_x4") == BUNDLED[0].file
+    monkeypatch.setenv("SR_CATALOGUE", "~nobody/none.json")
+    with pytest.raises(ModelFileError, match=r"SR_CATALOGUE ~nobody/none\.json: expected a l"):
+        resolve_model("photo")

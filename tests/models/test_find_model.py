@@ -12,6 +12,7 @@ from sr.errors import ModelFileError, UserError
 from sr.models.bundled import BUNDLED, WEIGHTS, choose_default_model
 from sr.models.catalogue import list_recommended
 from sr.models.find_model import find_remote, list_own, resolve_model
+from sr.models.remote_file import list_recorded
 
 NAMES = [bundled.name for bundled in BUNDLED]
 CONTENT = b"weights" * 1000
@@ -156,8 +157,45 @@ def test_an_address_needs_a_hash_and_is_asked_once(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.com/m.pth", "https://example.com/m.zip", "https://example.com/"]
+    "url",
+    [
+        *("http://example.com/m.pth", "https://example.com/m.zip", "https://example.com/"),
+        *("https://example.com:no/m.pth", "https://example.com:99999/m.pth"),
+    ],
 )
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(UserError, match=r"expected (https://|a name that ends in)"):
         resolve_model(url, SHA256)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(cache: Path) -> None:
+    with pytest.raises(UserError, match="without a user's name and password") as error:
+        resolve_model("https://jane:secret@example.com/m.pth", SHA256)
+    assert "secret" not in str(error.value)
+    assert not cache.exists()
+
+
+def test_an_address_may_be_written_as_it_is_read(site: Site, cache: Path) -> None:
+    site.add("/my%20m%C3%B6del.pth", give(CONTENT))
+    url = f"{site.address}/my m\N{LATIN SMALL LETTER O WITH DIAERESIS}del.pth"
+    assert resolve_model(url, SHA256).name == "my_m_del.pth"
+
+
+def test_a_file_of_an_address_is_not_hidden_and_can_be_had_again(site: Site) -> None:
+    url = site.add("/..pth", give(CONTENT))
+    file = resolve_model(url, SHA256)
+    assert file.name == "_.pth"
+    file.write_bytes(b"damaged")
+    with pytest.raises(ModelFileError, match=rf"`sr-models get {url} --sha256 {SHA256}` downloads"):
+        resolve_model(url, SHA256)
+
+
+def test_folders_that_cannot_be_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SR_MODELS", os.pathsep.join(["~nobody-of-that-name", "x" * 300]))
+    monkeypatch.setenv("SR_CACHE", "~nobody-of-that-name")
+    assert resolve_model("span_x4") == BUNDLED[0].file
+    assert list(list_own()) == []
+    assert list_recorded() == []
+    monkeypatch.setenv("SR_CACHE", "x" * 300)
+    assert list_recorded() == []
+    assert find_remote("anime").is_here is False

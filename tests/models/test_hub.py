@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.hub_site import COMMIT, Hub
-from helpers.web_server import give, run_site, status
+from helpers.web_server import give, give_json, run_site, status
 
 from sr.errors import ModelFileError
 from sr.models.find_model import find_remote, resolve_model
@@ -93,6 +93,54 @@ def test_a_file_whose_record_was_lost_gets_it_again(hub: Hub) -> None:
     assert len(hub.site.requests) == num_requests
 
 
+def test_a_file_is_found_by_every_reference_to_it(hub: Hub) -> None:
+    hub.publish("jane/great", {"m.pth": CONTENT})
+    file = resolve_model("hf:jane/great@main")
+    num_requests = len(hub.site.requests)
+    assert resolve_model("hf:jane/great") == resolve_model("hf:jane/great/m.pth") == file
+    assert len(hub.site.requests) == num_requests
+    file.unlink()  # its record alone has no log-in, which a private repository needs
+    assert resolve_model("hf:jane/great/m.pth") == file
+    assert hub.site.requests[-1].headers["Authorization"] == "Bearer hf_secret"
+
+
+@pytest.mark.parametrize(
+    ("card", "shown"),
+    [
+        ({"license": "other", "license_name": "my-terms"}, "my-terms"),
+        ({"license": "other"}, "other"),
+        ({}, "not stated"),
+    ],
+)
+def test_the_license_is_that_of_the_page(hub: Hub, card: dict[str, str], shown: str) -> None:
+    hub.publish("jane/great", {"m.pth": CONTENT}, cardData=card)
+    assert find_remote("hf:jane/great").license == shown
+
+
+@pytest.mark.parametrize("text", ["hf:a/b--c", "hf:a/b.git"])
+def test_names_that_no_repository_can_have_are_refused(hub: Hub, text: str) -> None:
+    with pytest.raises(ModelFileError, match=f"^{text}: "):
+        resolve_model(text)
+    assert not hub.site.requests
+
+
+@pytest.mark.parametrize("answer", ["[1]", "no", "{}", '{"id": "a/b", "siblings": [1]}'])
+def test_answers_of_something_else_than_a_hub_are_reported(hub: Hub, answer: str) -> None:
+    hub.site.add("/api/models/a/b/revision/main", give_json(answer))
+    with pytest.raises(ModelFileError, match=r"^hf:a/b: .*expected an answer of the hub, got "):
+        resolve_model("hf:a/b")
+
+
+@pytest.mark.parametrize("sha256", ["/../../../x", "", "g" * 64])
+def test_a_hash_that_is_none_names_no_file(hub: Hub, tmp_path: Path, sha256: str) -> None:
+    lfs = {"sha256": sha256, "size": 7, "pointerSize": 130}
+    file = {"rfilename": "m.pth", "size": "7", "blobId": "b" * 40, "lfs": lfs}
+    hub.publish("jane/great", {}, siblings=[file])
+    with pytest.raises(ModelFileError, match=r"the hub states no SHA-256 of m\.pth"):
+        resolve_model("hf:jane/great")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_branch_that_moved_is_asked_for_again_only_on_request(hub: Hub) -> None:
     hub.publish("jane/great", {"m.pth": CONTENT})
     resolve_model("hf:jane/great")
@@ -121,7 +169,9 @@ def test_what_the_hub_does_not_have_is_reported(hub: Hub, monkeypatch: pytest.Mo
     with pytest.raises(ModelFileError, match=r"no model file \(\.safetensors, "):
         resolve_model("hf:jane/none")
     monkeypatch.setenv("SR_OFFLINE", "1")
-    with pytest.raises(ModelFileError, match="SR_OFFLINE forbids the network"):
+    with pytest.raises(
+        ModelFileError, match=r"(?s)SR_OFFLINE forbids .*get its file from h.*/a/b/"
+    ):
         resolve_model("hf:a/b")
     monkeypatch.delenv("SR_OFFLINE")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")

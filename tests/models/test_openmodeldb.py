@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.web_server import Site, give, give_json, run_site, status
+from helpers.web_server import Site, claim, drip, give, give_json, run_site, status
 
 from sr.errors import ModelFileError
 from sr.models.find_model import find_remote, resolve_model
@@ -90,3 +90,46 @@ def test_what_cannot_be_had_is_reported(site: Site, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SR_OFFLINE", "1")
     with pytest.raises(ModelFileError, match="SR_OFFLINE forbids the network"):
         resolve_model("openmodeldb:m")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"resources": 5},
+        {"resources": [resource() | {"urls": 5}]},
+        {"resources": [resource() | {"urls": "https://example.com/m.pth"}]},
+        {"resources": [resource("https://[x/m.pth")]},
+    ],
+)
+def test_an_odd_entry_is_reported(site: Site, fields: dict[str, Any]) -> None:
+    publish(site, **fields)
+    with pytest.raises(ModelFileError, match="a direct address, got none; by hand: "):
+        find_remote("openmodeldb:4x-Great")
+
+
+def test_an_id_goes_before_a_name_and_several_of_a_name_are_refused(site: Site) -> None:
+    url = f"{site.address}/m.pth"
+    models = {
+        "a": {"name": "b", "resources": [resource(url)]},
+        "b": {"name": "twice", "resources": [resource(url)]},
+        "c": {"name": "Twice", "resources": [resource(url)]},
+        "d": {"resources": [resource(url)]},
+    }
+    site.add("/api/v1/models.json", give_json(json.dumps(models)))
+    assert find_remote("openmodeldb:b").name == "openmodeldb:b"
+    with pytest.raises(ModelFileError, match="expected one model, got several: b, c"):
+        find_remote("openmodeldb:twice")
+    with pytest.raises(ModelFileError, match="no such model in the database"):
+        find_remote("openmodeldb:None")
+
+
+def test_an_answer_that_is_cut_or_slow_is_a_lost_connection(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add("/api/v1/models.json", claim(b'{"a": {}}', 100))
+    with pytest.raises(ModelFileError, match="json: cut off after 9 bytes"):
+        find_remote("openmodeldb:a")
+    monkeypatch.setattr("sr.io.https.MAX_JSON_SECONDS", 0.05)
+    site.add("/api/v1/models.json", drip(b" " * 1000, 0.02))
+    with pytest.raises(ModelFileError, match=r"json: not complete after 0\.05 s"):
+        find_remote("openmodeldb:a")

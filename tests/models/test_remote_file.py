@@ -1,5 +1,6 @@
 """Model files of others: one download, by one process, of the right bytes, or an explanation."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,15 +8,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.catalogues import make_entry, write_catalogue
 from helpers.web_server import Answer, Request, Site, give, run_site
 
-from sr.errors import ModelFileError
+from sr.errors import ModelFileError, UserError
 from sr.io.download import Patience, locate_part
-from sr.io.process_lock import LockedError, hold_lock
+from sr.io.process_lock import LockedError, hold_lock, locate_lock
 from sr.models.catalogue import find_entry
 from sr.models.remote_file import OfflineError, RemoteFile, fetch_file, remove_file
 
@@ -184,3 +186,50 @@ def test_a_download_that_was_killed_is_continued_by_the_same_command(
     assert site.list_ranges() == [None, f"bytes={half}-"]
     assert remote.file.read_bytes() == CONTENT
     assert list(remote.file.parent.iterdir()) == [remote.file]
+
+
+def test_what_is_replaced_stays_until_the_other_is_whole(site: Site, remote: RemoteFile) -> None:
+    remote.file.parent.mkdir(parents=True)
+    remote.file.write_bytes(b"old")
+    site.add("/tiny.safetensors", give(CONTENT[::-1]))
+    with pytest.raises(OfflineError):
+        fetch_file(remote, BRISK, replace=True)
+    assert remote.file.read_bytes() == b"old"
+    site.add("/tiny.safetensors", give(CONTENT))
+    assert fetch_file(remote, replace=True).read_bytes() == CONTENT
+    num_requests = len(site.requests)
+    fetch_file(remote, replace=True)  # as another process has done meanwhile
+    assert len(site.requests) == num_requests
+
+
+def test_a_record_that_cannot_be_written_is_no_reason_to_stop(
+    remote: RemoteFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("sr.io.atomic_write.atomic_write", refuse)
+    assert fetch_file(replace(remote, is_listed=False)).read_bytes() == CONTENT
+    assert "source.json: not written, so its source is asked again: Read" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_reported_with_what_helps(
+    remote: RemoteFile, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    assert not remote.is_here
+    with pytest.raises(ModelFileError, match=r"models: cannot be made: .*; SR_CACHE names another"):
+        fetch_file(remote)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights")
+def test_links_of_others_are_not_written_through(remote: RemoteFile, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    remote.file.parent.mkdir(parents=True)
+    for link in (locate_part(remote.file, remote.sha256), locate_lock(remote.file)):
+        link.symlink_to(mine)
+        with pytest.raises(UserError, match="cannot be written: Too many levels of symbolic links"):
+            fetch_file(remote, BRISK)
+        assert mine.read_text() == "mine"
+        link.unlink()

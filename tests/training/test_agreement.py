@@ -6,7 +6,7 @@ import pytest
 from helpers.images import write_block_images
 
 from sr.errors import UserError
-from sr.training.agreement import compare_facts, fingerprint_sources
+from sr.training.agreement import compare_facts, fingerprint_sources, flatten_options
 
 
 class File:
@@ -47,3 +47,29 @@ def test_data_is_the_same_wherever_it_lies_and_other_with_another_file(tmp_path:
     paths[0].write_bytes(b"longer" + paths[0].read_bytes())
     assert fingerprint_sources([File(path) for path in paths]) != prints[0]
     assert fingerprint_sources([]) != fingerprint_sources([File(paths[0])])
+
+
+def test_data_in_folders_given_both_ways_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        write_block_images(tmp_path / name, 1)
+    paths = [path.relative_to(tmp_path) for path in (tmp_path / "a").iterdir()]
+    paths += (tmp_path / "b").iterdir()
+    whole = [tmp_path / path for path in paths]
+    prints = [fingerprint_sources([File(path) for path in each]) for each in (paths, whole)]
+    assert prints[0] == prints[1]
+
+
+def test_folders_of_data_may_be_mounted_elsewhere() -> None:
+    def ask(root: str, steps: int) -> dict[str, str]:
+        folders = (Path(root) / "hr", Path(root) / "more")
+        sets = [{"hr": (folders[0],)}]
+        return dict(flatten_options({"train": {"steps": steps}, "hr": folders, "sets": sets}))
+
+    assert ask("/mnt/one", 3) == ask("/data", 3)
+    assert ask("/data", 3) == {
+        "train.steps": "3", "hr.0": "hr", "hr.1": "more", "sets.0.hr.0": "hr"
+    }  # fmt: skip
+    assert ask("/data", 3) != ask("/data", 4)

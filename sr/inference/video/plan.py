@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 from sr.inference.mask import Mask
@@ -102,9 +103,17 @@ def plan_video(
     with open_source(source, options, max_pixels=max_pixels) as opened:
         info = opened.info
         found = opened.look_ahead()
+    notes: list[str] = []
+    ratio = info.sample_aspect_ratio
+    if options.footage.square_pixels and ratio != 1:
+        notes.append(f"pixels {float(ratio):.4g} times as wide as high become square")
     wants_alpha = info.has_alpha and output_options.alpha != "drop" and not takes_clips
     info = replace(info, layout=replace(info.layout, alpha=wants_alpha))
-    height, width, passes = choose_coded_size(info, output_options, scale)
+    height, width, passes = choose_coded_size(
+        info, output_options, scale, square=options.footage.square_pixels
+    )
+    if options.footage.square_pixels:
+        info = replace(info, sample_aspect_ratio=Fraction(1))
     if takes_clips and passes > 1:
         raise TargetError(
             f"a model that looks at several frames runs once: expected {scale} times the frames' "
@@ -116,7 +125,7 @@ def plan_video(
         target = _plan_images(source, output, info, (height, width))
     else:
         target = _plan_file(source, output, info, (height, width), options)
-    notes = [*info.notes, *found, *target.notes]
+    notes = [*info.notes, *found, *notes, *target.notes]
     if info.has_alpha and not target.keeps_alpha and output_options.alpha != "drop":
         what = "transparency is left out" if info.codec else "transparency is put over black"
         notes.append(f"{what}: {_explain_lost_alpha(takes_clips, target.encoding, suffix)}")
@@ -140,14 +149,18 @@ def plan_video(
     return plan, notes
 
 
-def choose_coded_size(info: VideoInfo, options: OutputOptions, scale: int) -> tuple[int, int, int]:
+def choose_coded_size(
+    info: VideoInfo, options: OutputOptions, scale: int, *, square: bool = False
+) -> tuple[int, int, int]:
     """Return height and width of the result as it is coded, and the number of passes.
 
-    Exact sizes are those that players show. Raises TargetError for a size out of reach.
+    Exact sizes are those that players show. square: of pixels as wide as high. Raises TargetError
+    for a size out of reach.
     """
     if options.size is not None and info.is_turned:
         options = replace(options, size=options.size[::-1])
-    height, width = choose_size(options, info.height, info.width, scale)
+    shown_width = round(info.width * info.sample_aspect_ratio) if square else info.width
+    height, width = choose_size(options, info.height, shown_width, scale)
     return height, width, count_passes((info.height, info.width), (height, width), scale)
 
 
@@ -206,8 +219,8 @@ def _explain_lost_alpha(takes_clips: bool, encoding: Encoding | None, suffix: st
     if encoding is None:
         return f"{suffix} holds none, .png does"
     return (
-        f"{encoding.encoder} has no place for it; --codec ffv1 or prores into .mkv keeps it, and so"
-        " do images, as by -o %05d.png"
+        f"{encoding.encoder} has no place for it in {suffix}; --codec vp9, ffv1 or prores into .mkv"
+        " keeps it, vp9 into .webm, and so do images, as by -o %05d.png"
     )
 
 

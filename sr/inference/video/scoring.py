@@ -9,6 +9,7 @@ import torch
 
 from sr.evaluation.scores import RGB8, ScoreError, find_shared_size
 from sr.evaluation.video_scorer import VideoScorer
+from sr.inference.footage_options import FootageOptions
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.source import Source, open_source
 from sr.inference.video_options import VideoOptions
@@ -59,7 +60,7 @@ def _adapt_options(original: Path, plan: VideoPlan, options: VideoOptions) -> Vi
     fps = None if _is_images(plan.source) else options.fps
     if _is_images(original):
         fps = plan.info.rate  # so that times of --start and --end mean the same frames
-    return replace(options, fps=fps, stream=None, damaged="stop")
+    return replace(options, fps=fps, stream=None, damaged="stop", footage=FootageOptions())
 
 
 def _is_images(path: Path) -> bool:

@@ -50,6 +50,7 @@ def list_dependencies(
         "end": str(video.end),
         "fps": str(video.fps),
         "damaged": "stop" if video.damaged == "stop" else "go-on",  # an older name of continue
+        **asdict(video.footage),
         "temporal_filter": video.temporal_filter,
         "encoder": encoding.encoder,
         "encoder_options": encoding.options,

@@ -12,7 +12,7 @@ from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.progress import Progress
 from sr.inference.video.resume import SegmentManifest, choose_frames_per_segment
-from sr.inference.video.shared_segments import SegmentPass
+from sr.inference.video.segment_pass import SegmentPass
 from sr.inference.video.stages import convert_to_planes
 from sr.io.video.encode.codecs import CODECS
 from sr.io.video.encode.segment_writer import SegmentWriter, make_frame

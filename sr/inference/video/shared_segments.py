@@ -16,9 +16,8 @@ none but one of the same segment with the same frames: what two runs do twice ha
 import hashlib
 import json
 import secrets
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ from sr.inference.video.resume import (
 from sr.io.atomic_write import atomic_write, remove_folder
 from sr.io.leases import Leases
 from sr.io.process_lock import LockedError, check_unlocked
-from sr.io.video.frame import Frame
 
 _LENGTH = "frames_per_segment"  # key of the manifest, which only shared segments have
 
@@ -129,6 +127,11 @@ class SharedSegments:
             if path.suffix == ".json" and number.isdigit() and int(number) not in self.complete:
                 self._read_record(path)
 
+    def check_unchanged(self, depends_on: Mapping[str, Any]) -> None:
+        """Raise ManifestError if the source, or anything else, is not as it was."""
+        now = json.loads(json.dumps(depends_on))
+        check_dependencies(self.folder, self._line, {**now, _LENGTH: self.frames_per_segment})
+
     def read_end(self) -> End | None:
         """Return where the source ends, once a run has come there."""
         values = _read_json(self.folder / "end.json")
@@ -207,74 +210,6 @@ class SharedSegments:
     def _note(self, segment: Segment, name: str) -> None:
         self._files[segment.number] = name
         self.complete[segment.number] = segment
-
-
-class SegmentPass:
-    """One pass over a source: which segments are this run's, and the encoder's way to the disk."""
-
-    def __init__(self, shared: SharedSegments, leases: Leases) -> None:
-        self.folder = shared.folder
-        self.num_seen = 0
-        """Frames of the source so far."""
-        self._shared = shared
-        self._leases = leases
-        self._is_ours: dict[int, bool] = {}
-        self._claimed: deque[int] = deque()  # whose frames have not come to the encoder
-        self._origin = 0
-
-    @property
-    def num_frames(self) -> int:
-        return self._shared.num_frames
-
-    @property
-    def num_bytes(self) -> int:
-        return self._shared.num_bytes
-
-    def watch(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Yield all frames of the source."""
-        for frame in frames:
-            if frame.number == 0:
-                self._origin = frame.pts
-            self.num_seen = frame.number + 1
-            yield frame
-
-    def is_wanted(self, number: int) -> bool:
-        """Return whether a frame is of a segment that is this run's, which is settled when asked.
-
-        Asked in the order of the frames by whoever decodes; others ask again.
-        """
-        index = number // self._shared.frames_per_segment
-        if index not in self._is_ours:
-            self._is_ours[index] = ours = self._claim(index)
-            if ours:
-                self._claimed.append(index)
-        return self._is_ours[index]
-
-    def find_origin(self, _segment: Segment) -> int:
-        """When the video's first frame shows, from which the times in all segments count."""
-        return self._origin
-
-    @contextmanager
-    def add_segment(self) -> Iterator[tuple[Path, Segment]]:
-        """Yield a path to write the next of this run's segments to, and what is to be recorded."""
-        segment = Segment(self._claimed.popleft())
-        path = self.folder / f"{segment.name}.{self._shared.token}"
-        try:
-            yield path, segment
-            self._shared.add(segment, path)
-        finally:
-            if segment.number not in self._shared.complete:
-                path.unlink(missing_ok=True)
-            self._leases.release(segment.name)
-
-    def _claim(self, index: int) -> bool:
-        name = Segment(index).name
-        if self._shared.is_complete(index) or not self._leases.claim(name):
-            return False
-        if self._shared.is_complete(index):  # since a moment ago
-            self._leases.release(name)
-            return False
-        return True
 
 
 def has_shared_segments(output: Path) -> bool:

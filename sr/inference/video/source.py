@@ -121,6 +121,9 @@ def _open_reader(
     path: Path, options: VideoOptions, alpha: bool, max_pixels: int
 ) -> AbstractContextManager[VideoReader | Images]:
     rate = options.fps or USUAL_RATE
+    is_file = not (is_frames_pattern(path) or path.is_dir())
+    if not is_file or path.suffix.lower() in _ANIMATION_SUFFIXES:
+        _refuse_filters(path, options)
     if is_frames_pattern(path):
         images = list_pattern_files(path)
         return open_image_sequence(images, rate, alpha=alpha, max_pixels=max_pixels)
@@ -137,7 +140,19 @@ def _open_reader(
         damaged=options.damaged or "continue",
         alpha=alpha,
         max_pixels=max_pixels,
+        filters=options.footage.filters,
     )
+
+
+def _refuse_filters(path: Path, options: VideoOptions) -> None:
+    footage = options.footage
+    asked = {
+        f"--deinterlace {footage.deinterlace}": footage.deinterlace in ("on", "fields"),
+        "--inverse-telecine": footage.inverse_telecine,
+        "--crop-bars": footage.crop_bars,
+    }
+    if flags := [flag for flag, is_asked in asked.items() if is_asked]:
+        raise VideoError(f"{path}: expected a video file for {' and '.join(flags)}, got images")
 
 
 def _count_frames_until(moment: Moment | None, rate: Fraction, default: int) -> int:

@@ -17,10 +17,11 @@ from sr.inference.video.pipeline import Pipeline
 from sr.inference.video.plan import VideoPlan
 from sr.inference.video.prefetcher import Prefetcher
 from sr.inference.video.previews import write_previews
-from sr.inference.video.resume import locate_segments
+from sr.inference.video.resume import ManifestError, locate_segments
 from sr.inference.video.segment_dependencies import list_dependencies
 from sr.inference.video.segment_encoder import SegmentEncoder, choose_segment_length
-from sr.inference.video.shared_segments import End, SegmentPass, SharedSegments
+from sr.inference.video.segment_pass import SegmentPass
+from sr.inference.video.shared_segments import End, SharedSegments
 from sr.inference.video.upscale import report_found, warn_of_damage
 from sr.io.leases import Leases
 from sr.io.video.frame import OutputMismatchError, VideoError
@@ -92,8 +93,7 @@ class SharedVideo:
             self._makes_previews = False
             write_previews(plan, options, self._upscalers, emit, self._mask)
         length = options.video.frames_per_segment or choose_segment_length(plan)
-        with plan.open_source(options.video) as source:
-            depends_on = list_dependencies(plan, options, self._upscalers, source)
+        depends_on = self._list_dependencies()
         was_there = self._folder.is_dir()
         segments = SharedSegments.open(plan.output, depends_on, length)
         if not was_there and plan.output.exists():
@@ -101,6 +101,10 @@ class SharedVideo:
             return None
         self._num_found = segments.num_frames
         return segments
+
+    def _list_dependencies(self) -> dict[str, Any]:
+        with self._plan.open_source(self._options.video) as source:
+            return list_dependencies(self._plan, self._options, self._upscalers, source)
 
     def _advance(self, segments: SharedSegments, emit: Emit) -> bool:
         """Return whether the result is there."""
@@ -119,6 +123,9 @@ class SharedVideo:
                 emit("warning", message=f"{path}: {message}")
             if segments.list_missing(self._end):
                 return False
+            if segments.num_frames != self._end.frames:
+                raise self._make_length_error(self._end.frames, segments.num_frames)
+            segments.check_unchanged(self._list_dependencies())  # since this run began
             self._join(segments, emit)
             return True
 
@@ -163,7 +170,16 @@ class SharedVideo:
                 damage = None if pipeline.damage is None else str(pipeline.damage)
                 self._end = End(passing.num_seen, damage)
                 segments.write_end(self._end)
+            elif passing.num_seen < (num_asked := min(self._end.frames, (last or 0) + 1)):
+                raise self._make_length_error(num_asked, passing.num_seen)
             warn_of_damage(source, plan, emit)
+
+    def _make_length_error(self, expected: int, got: int) -> VideoError:
+        """Return what to report where a source does not end where another run saw it end."""
+        return VideoError(
+            f"{self._plan.source}: expected {expected} frames, as another run found, got {got}."
+            " Add --overwrite, without --resume, to begin again"
+        )
 
     def _join(self, segments: SharedSegments, emit: Emit) -> None:
         """Mux the result, and remove the segments."""
@@ -210,8 +226,11 @@ class SharedVideo:
         }
 
     def _report_kept(self, segments: SharedSegments, emit: Emit) -> None:
-        """Report the segments that are kept; remove the folder where there is nothing in it."""
-        if not segments.folder.is_dir():
+        """Report the segments that are kept; remove the folder where nobody has any in it."""
+        is_used = Leases(segments.folder).any_live()  # before the look at what others completed
+        try:
+            segments.refresh()
+        except (ManifestError, OSError):  # of another run by now, or gone
             return
         if segments.complete:
             emit(
@@ -219,5 +238,5 @@ class SharedVideo:
                 message=f"{segments.num_frames} frames are kept in {segments.folder}; the same "
                 "command with --resume, and without --overwrite, continues with the others",
             )
-        elif not Leases(segments.folder).any_live():
+        elif not is_used:
             segments.remove()

@@ -114,8 +114,9 @@ def test_prores_4444_has_the_alpha_of_an_enlarged_video(
 @pytest.mark.parametrize(
     ("output", "options", "words"),
     [
-        ("out.mp4", {}, "libx264 has no place for it; --codec ffv1 or prores into .mkv keeps it"),
-        ("out.webm", {}, "libvpx-vp9 has no place for it"),
+        ("out.mp4", {}, "libx264 has no place for it in .mp4; --codec vp9, ffv1 or prores"),
+        ("out.webm", {"codec": "libsvtav1"}, "libsvtav1 has no place for it in .webm"),
+        ("out.mp4", {"codec": "vp9"}, "libvpx-vp9 has no place for it in .mp4"),
         ("%d.jpg", {}, ".jpg holds none, .png does"),
         ("out.mkv", {"codec": "ffv1", "pix_fmt": "yuv420p"}, "ffv1 has no place for it"),
     ],
@@ -134,6 +135,31 @@ def test_transparency_that_is_lost_is_said_once_before_the_work(
         if "transparency is" in str(fields) or event == "progress"
     ]
     assert kinds[0] == "warning"
+
+
+@pytest.mark.parametrize("name", ["out.webm", "out.mkv"])
+def test_vp9_keeps_transparency_and_times(tmp_path: Path, name: str) -> None:
+    source = write_discs(tmp_path / "in.mov", "qtrle", "argb")
+    output, listener = tmp_path / name, Listener()
+    video = VideoOptions(codec="vp9", encoder_options={"lossless": "1"}, frames_per_segment=2)
+    assert upscale(source, output, video=video, listener=listener).exit_code == 0
+    assert not [note for note in listener.warnings if "transparency is" in note]
+    for number, planes in enumerate(read_alpha_frames(output)):
+        np.testing.assert_allclose(planes[3], draw_disc(number)[..., 3], atol=1)
+    with open_video(output) as reader:
+        assert reader.info.has_alpha
+        frames = list(reader.frames())
+    seconds = [float(frame.pts * reader.info.time_base) for frame in frames]
+    assert seconds == pytest.approx([0, 0.04, 0.08])
+
+
+def test_vp9_with_transparency_is_upscaled_as_it_is_read(tmp_path: Path) -> None:
+    source = write_discs(tmp_path / "in.webm", "libvpx-vp9", "yuva420p", lossless="1")
+    output = tmp_path / "out.webm"
+    assert upscale(source, output, network=CountingNetwork(2), video=VideoOptions()).exit_code == 0
+    for number, planes in enumerate(read_alpha_frames(output)):
+        alpha = np.kron(draw_disc(number)[..., 3], np.ones((2, 2)))
+        assert np.abs(planes[3] - alpha).mean() < 6
 
 
 def test_alpha_can_be_dropped(tmp_path: Path) -> None:

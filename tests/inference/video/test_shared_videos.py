@@ -23,6 +23,7 @@ from sr.inference.video.resume import Segment, locate_segments
 from sr.inference.video.shared_segments import SharedSegments
 from sr.inference.video_options import VideoOptions
 from sr.io.leases import Leases
+from sr.io.video.frame import VideoError
 from sr.motion.frame_window import Window
 from sr.motion.methods import DIS
 from sr.networks.packed_window import PackedWindow
@@ -202,6 +203,84 @@ def test_a_shard_that_fails_keeps_what_is_complete_and_another_goes_on(
 def test_a_first_segment_that_fails_leaves_nothing(source: Path, output: Path) -> None:
     assert share(source, network=CountingNetwork(fault_at=1)).exit_code == 4
     assert list(output.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("frames", [9, 23, 40])
+def test_a_source_of_another_length_than_recorded_is_an_error_and_not_waited_for(
+    source: Path, output: Path, frames: int
+) -> None:
+    compute_some(source, output, 5)
+    (locate_segments(output) / "end.json").write_text(
+        json.dumps({"frames": frames, "damage": None})
+    )
+    summary = share(source, 2)
+    assert f"expected {frames} frames, as another run found, got " in summary.failures[source]
+    assert not output.exists()
+    assert upscale(source, output, video=VIDEO, overwrite=True).exit_code == 0
+
+
+def test_a_source_that_changes_while_it_is_shared_makes_no_result(
+    source: Path, output: Path
+) -> None:
+    class Changing(CountingNetwork):
+        def forward(self, lr: Tensor) -> Tensor:
+            if self.num_calls == 12:
+                make_clip(source, 22, sound=Tone(0.5))
+            return super().forward(lr)
+
+    summary = share(source, network=Changing())
+    assert "source was {" in summary.failures[source]
+    assert not output.exists()
+
+
+def test_a_run_that_ends_without_a_segment_keeps_what_others_have_completed_meanwhile(
+    source: Path, output: Path
+) -> None:
+    class Stopped(CountingNetwork):
+        def forward(self, lr: Tensor) -> Tensor:
+            compute_some(source, output, 5)  # by another run, which is killed then
+            raise VideoError(f"stopped at a frame of {tuple(lr.shape)}")
+
+    listener = Listener()
+    assert share(source, network=Stopped(), listener=listener).exit_code == 4
+    folder = locate_segments(output)
+    assert list(folder.glob("segment-*.json"))
+    assert "frames are kept in" in listener.warnings[-1]
+    assert share(source, 2).exit_code == 0
+    assert output.read_bytes() == make_whole(source)
+
+
+def test_a_run_that_ends_leaves_the_folder_to_one_with_other_options(
+    source: Path, output: Path
+) -> None:
+    manifest = locate_segments(output) / "manifest.jsonl"
+
+    class Stopped(CountingNetwork):
+        def forward(self, lr: Tensor) -> Tensor:
+            manifest.write_text('{"source": "another run\'s"}\n')
+            raise VideoError(f"stopped at a frame of {tuple(lr.shape)}")
+
+    assert share(source, network=Stopped()).exit_code == 4
+    assert manifest.exists()
+
+
+def test_a_run_that_waits_for_others_says_so_once(
+    source: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    with leased_elsewhere(output, 2) as others:
+        waits: list[int] = []
+
+        def wait() -> None:
+            waits.append(len(listener.fields("note")))
+            if len(waits) == 3:
+                others.release(Segment(2).name)
+
+        monkeypatch.setattr(upscale_task, "wait_for_others", wait)
+        assert share(source, listener=listener).exit_code == 0
+    assert waits == [1, 1, 1]
+    (note,) = listener.fields("note")
+    assert note["message"] == "waiting for other runs, which have the rest of 1 video"
 
 
 def test_a_result_that_exists_is_skipped_by_all(source: Path, output: Path) -> None:

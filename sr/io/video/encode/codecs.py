@@ -62,8 +62,8 @@ class Codec:
     rgb: Literal["kept", "444", "420"] = "420"
     """What a source in RGB becomes by default."""
     keeps_gray: bool = False
-    keeps_alpha: bool = False
-    """Of transparency, as far as players decode it."""
+    alpha_suffixes: tuple[str, ...] = ()
+    """Of the files that can hold its streams with transparency."""
     even: bool = True
     """Sizes must be a whole number of chroma samples. (ProRes takes others, and spoils the last
     column of chroma.)"""
@@ -73,8 +73,7 @@ class Codec:
     """Frames per second that it takes at most."""
     max_depth: int = 16
     """Bits per sample that it encodes at most: NVENC lists formats that hold more."""
-    only_420: bool = False
-    """It encodes no finer chroma than 4:2:0, whatever formats it lists."""
+    only_420: bool = False  # whatever it lists
     segment_format: Literal["nut", "mov"] = "nut"
     """FFmpeg's container for segments of its streams."""
     on_gpu: bool = False
@@ -92,7 +91,7 @@ class Codec:
         layouts: dict[Layout, str] = {}
         for name in sorted((one.name for one in listed), key=_PACKED.__contains__):
             layout = None if name.startswith("yuvj") else Layout.parse(_PACKED.get(name, name))
-            if layout is None or (layout.alpha and not self.keeps_alpha):
+            if layout is None or (layout.alpha and not self.alpha_suffixes):
                 continue
             if self.only_420 and (layout.kind, layout.chroma_shift) != ("yuv", (1, 1)):
                 continue
@@ -139,7 +138,7 @@ _ALL = (
         "libx264",
         (_MP4, _MKV),
         quality=Quality("crf", 0, 51, 18),
-        # At crf 18, of enlarged frames: the size of medium, 0.25 dB less, in 0.43 of its time.
+        # At crf 18: the size of medium, 0.25 dB less, in 0.43 of its time.
         preset=Preset("preset", _X26X_PRESETS, "faster"),
         rate_options=frozenset({"crf", "qp", "b"}),
         params="x264-params",
@@ -175,6 +174,7 @@ _ALL = (
         preset=Preset("cpu-used", ("0", "1", "2", "3", "4", "5"), "3"),
         rate_options=frozenset({"crf", "b", "lossless"}),
         defaults={"deadline": "good", "row-mt": "1", "tile-columns": "2"},
+        alpha_suffixes=(_MKV, _WEBM),
         even=False,
     ),
     Codec(
@@ -183,10 +183,10 @@ _ALL = (
         defaults={"level": "3", "slicecrc": "1"},
         rgb="kept",
         keeps_gray=True,
-        keeps_alpha=True,
+        alpha_suffixes=(_MP4, _MKV),
         even=False,
     ),
-    Codec("prores_ks", (_MKV,), rgb="444", keeps_alpha=True, segment_format="mov"),
+    Codec("prores_ks", (_MKV,), rgb="444", alpha_suffixes=(_MKV,), segment_format="mov"),
     _describe_nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, max_depth=8),
     _describe_nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, max_depth=10),
     _describe_nvenc(

@@ -7,7 +7,7 @@ encoder. So names are looked up first, and then the encoder is opened once on tr
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -68,7 +68,7 @@ class Encoding:
     siting: Siting
     options: dict[str, str]
     """With which the encoder is opened."""
-    segment_format: Literal["nut", "mov"]
+    segment_format: Literal["nut", "mov", "matroska"]
     """FFmpeg's container for segments."""
     notes: tuple[str, ...]
     """What is lost or changed, for the user."""
@@ -97,6 +97,8 @@ def plan_encoding(
     EncoderError: it is not possible; the message says what was expected and what was given.
     """
     chosen = choose_codec(codec, suffix)
+    if suffix.lower() not in chosen.alpha_suffixes:
+        chosen = replace(chosen, alpha_suffixes=())
     further = options or {}
     layout, lost = choose_layout(chosen, pix_fmt, info.layout)
     _check_names(chosen.encoder, further)
@@ -110,6 +112,7 @@ def plan_encoding(
         all_options["profile"] = "4444" if layout.chroma_shift == (0, 0) else "hq"
     all_options |= further
     _add_params(all_options, chosen, info.mastering, color, coded_width)
+    hides_alpha = layout.alpha and chosen.encoder == "libvpx-vp9"  # next to its frames
     encoding = Encoding(
         encoder=chosen.encoder,
         layout=layout,
@@ -119,7 +122,7 @@ def plan_encoding(
         color=color,
         siting=siting,
         options=all_options,
-        segment_format=chosen.segment_format,
+        segment_format="matroska" if hides_alpha else chosen.segment_format,
         notes=(*lost, *repeated, *_describe_losses(chosen, info, suffix)),
     )
     try_encoder(encoding, info.rate)

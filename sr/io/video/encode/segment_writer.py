@@ -2,7 +2,8 @@
 
 A segment holds one stream of video and starts with a key frame that needs nothing before it.
 It is a NUT file, for NUT keeps every time stamp exactly in (a fraction of) any time base. NUT has
-no tag for ProRes: that goes into MOV.
+no tag for ProRes: that goes into MOV. VP9's transparency lies next to its packets, in Matroska
+only, whose milliseconds stand for units of the time base in a segment.
 
 A segment keeps packets, their order, key frames, presentation times, headers. It does not keep,
 and muxing must set: decoding times and durations (NUT stores none), the pixel aspect ratio and
@@ -33,6 +34,8 @@ from sr.io.video.encode.encoder import Encoding, configure_encoder
 from sr.io.video.frame import Planes, VideoError
 from sr.io.video.read.container import make_file_url
 
+MATROSKA_UNIT = Fraction(1, 1000)
+"""Seconds, of Matroska's time stamps."""
 _MAX_DELAY = 64  # frames by which decoding runs ahead; no codec here needs as many
 # Bits by which FFmpeg shifts 10 of them to the top of 16.
 _SHIFTS = {"p010le": 6, "yuv444p10msble": 6}
@@ -60,6 +63,8 @@ class SegmentWriter:
         self._path = path
         self._encoding = encoding
         self._time_base = time_base
+        # In which the file counts.
+        self._unit = MATROSKA_UNIT if encoding.segment_format == "matroska" else time_base
         self._origin = origin
         self._times: list[tuple[int, int]] = []
         self._num_packets = 0
@@ -76,7 +81,7 @@ class SegmentWriter:
             self._stream = stream
             configure_encoder(self._stream.codec_context, encoding, rate)
             self._stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
-            self._stream.time_base = time_base
+            self._stream.time_base = self._unit
             self._container.start_encoding()
         except (av.FFmpegError, OSError, ValueError) as fault:
             self._remove()
@@ -150,7 +155,7 @@ class SegmentWriter:
         # Before the first frame there is no frame to take the time of: a unit earlier for each.
         packet.dts = self._times[dts][0] if dts >= 0 else self._times[0][0] + dts
         packet.pts, packet.duration = pts, duration
-        packet.time_base = self._time_base
+        packet.time_base = self._unit
 
     def _flush(self) -> None:
         """Flush, close, and sync to the disk."""

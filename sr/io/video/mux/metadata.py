@@ -27,7 +27,7 @@ _STALE = {
     "number_of_frames",
     "number_of_bytes",
     "bps",
-    "alpha_mode",  # of WebM's way of transparency, which no result has
+    "alpha_mode",  # of WebM's way of transparency, which the result says itself
 }
 _STALE_START = "_statistics"
 # A time code counts frames: it is wrong as soon as another frame is the first, or rates differ.

@@ -12,9 +12,12 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from sr.io.video.encode.segment_writer import MATROSKA_UNIT
 from sr.io.video.frame import Color, VideoError
 from sr.io.video.mux.spatial import copy_side_data
 from sr.io.video.read.container import open_container
+
+_ALPHA_MODE = "alpha_mode"  # WebM's tag of transparency that lies next to the frames
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ class SegmentPackets:
             where = f"{path}: frame {len(self._stamps)}"
             if packet.pts is None:
                 raise VideoError(f"{where}: expected a time stamp, got none")
-            stamp = packet.pts * packet.time_base / self._unit
+            unit = MATROSKA_UNIT if "matroska" in container.format.name else self._unit
+            stamp = packet.pts * packet.time_base / unit
             if stamp.denominator != 1:
                 raise VideoError(f"{where}: expected a time in whole {self._unit} s, got {stamp}")
             self._stamps.append(int(stamp) - self._shift)
@@ -151,6 +155,8 @@ def add_video_track(
     context.color_trc = track.color.transfer
     context.sample_aspect_ratio = track.sample_aspect_ratio
     context.framerate = track.rate
+    if template.metadata.get(_ALPHA_MODE) == "1" and output.format.name != "mp4":
+        stream.metadata[_ALPHA_MODE] = "1"
     stream.set_display_matrix(track.display_matrix)
     stream.time_base = track.time_base
     if output.format.name == "mp4" and context.codec.canonical_name == "hevc":

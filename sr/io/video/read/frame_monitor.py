@@ -7,8 +7,14 @@ from typing import NamedTuple
 import av
 from av.sidedata.sidedata import Type as Kind
 
+from sr.io.video.filter_options import FilterOptions
 from sr.io.video.read.frame_metadata import read_frame_side_data
 
+INTERLACED = "interlaced; upscaled as it is: --deinterlace auto makes whole frames of it"
+DEINTERLACED = (
+    "interlaced, so deinterlaced: --deinterlace fields keeps its motion (50 frames of 50 fields),"
+    " off its fields"
+)
 _LEFT_OUT = {
     Kind.DOVI_RPU_BUFFER: "Dolby Vision's metadata is left out",
     Kind.DOVI_METADATA: "Dolby Vision's metadata is left out",
@@ -40,7 +46,7 @@ class _Traits(NamedTuple):
     def list_losses(self) -> Iterator[str]:
         """Yield what is lost of any frame, in words."""
         if self.interlaced:
-            yield "interlaced; upscaled as it is, deinterlace it first"
+            yield INTERLACED
         for kind, note in _LEFT_OUT.items():
             if kind in self.kinds:
                 yield note
@@ -64,8 +70,11 @@ class _Traits(NamedTuple):
 class FrameMonitor:
     """Compares the frames of a video, each given once, in order."""
 
-    def __init__(self) -> None:
-        self._noted: set[str] = set()
+    def __init__(self, filters: FilterOptions) -> None:
+        """filters: what becomes of interlaced frames."""
+        is_wanted = filters.inverse_telecine or filters.deinterlace in ("on", "fields")
+        self._noted = {INTERLACED} if is_wanted else set()
+        self._is_deinterlaced = filters.deinterlace == "auto"
         self._first: _Traits | None = None
         self._last: _Traits | None = None
 
@@ -94,6 +103,8 @@ class FrameMonitor:
         notes = dict.fromkeys((*traits.list_losses(), *traits.list_changes(self._first)))
         new = [note for note in notes if note not in self._noted]
         self._noted.update(new)
+        if self._is_deinterlaced:
+            new = [DEINTERLACED if note == INTERLACED else note for note in new]
         return new
 
 

@@ -3,43 +3,39 @@
 The samples are the decoder's own: the only conversion is that of packed formats to planes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as Kind
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from sr.io.read_policy import DEFAULT_MAX_PIXELS, Damaged
+from sr.io.video.filter_options import NO_FILTERS, FilterOptions
 from sr.io.video.frame import Frame, Planes, VideoError, VideoInfo
-from sr.io.video.pixels.color import resolve_color
 from sr.io.video.pixels.planes import (
     choose_equal_format,
-    detect_layout,
     extract_planes,
-    is_transparent,
 )
+from sr.io.video.read.black_bars import find_bars
 from sr.io.video.read.container import check_num_pixels, choose_stream, open_container
 from sr.io.video.read.decode_errors import DamageError, DecodeErrors
-from sr.io.video.read.decoder import Decoder, has_hidden_alpha
-from sr.io.video.read.frame_metadata import (
-    is_copyable,
-    list_spatial,
-    parse_display_matrix,
-    parse_mastering,
-    read_frame_side_data,
-)
+from sr.io.video.read.decoder import Decoder
+from sr.io.video.read.field_filter import FieldFilter
 from sr.io.video.read.frame_monitor import FrameMonitor, describe_size
-from sr.io.video.read.probe import Probe, probe_stream
-from sr.io.video.read.stream_side_data import NO_CROPPING, parse_cropping, read_stream_side_data
+from sr.io.video.read.probe import probe_stream
+from sr.io.video.read.stream_info import change_times, make_info
+from sr.io.video.read.stream_side_data import (
+    NO_CROPPING,
+    Cropping,
+    parse_cropping,
+    read_stream_side_data,
+)
 
-_CHROMA_IN_THE_MIDDLE = ("mjpeg", "mjpegb", "mpeg1video", "webp")
 _MAX_LAST_DURATION = 10  # seconds, of the last frame; longer ones are faults
 NUM_AHEAD = 24  # frames decoded before any work: about a second
 
@@ -61,6 +57,7 @@ class VideoReader:
         *,
         alpha: bool,
         max_pixels: int,
+        filters: FilterOptions = NO_FILTERS,
     ) -> None:
         name = str(path)
         probe = probe_stream(path, container, stream)
@@ -70,7 +67,8 @@ class VideoReader:
         self._decoder = Decoder(
             container, stream, probe, self._errors, alpha=alpha, max_pixels=max_pixels
         )
-        self._decoded = self._decode_frames()
+        self._filters = filters
+        self._decoded = FieldFilter(filters).filter_frames(self._decode_frames())
         first = next(self._decoded, None)
         if first is None:
             reason = f" ({self.damage[0]})" if self.damage else ""
@@ -81,7 +79,8 @@ class VideoReader:
         self._first: tuple[av.VideoFrame, int | None] | None = first
         self._original = describe_size(first[0])
         side_data = read_stream_side_data(container, stream)
-        info = _make_info(name, stream, probe, first[0], side_data, alpha=alpha)
+        info = make_info(name, stream, probe, first[0], side_data, alpha=alpha)
+        info = change_times(info, filters)
         self._decoded_size = (info.width, info.height)
         self._format = choose_equal_format(first[0].format, info.layout)
         self._cropping = parse_cropping(side_data)
@@ -89,6 +88,10 @@ class VideoReader:
         if not self._cropping.fits(info.layout, info.height, info.width):
             cropping_notes = ("cropping is left out: it would cut through chroma samples",)
             self._cropping = NO_CROPPING
+        if filters.crop_bars:
+            bars = find_bars(path, stream=stream.index, layout=info.layout, max_pixels=max_pixels)
+            self._cropping = self._cropping.add(bars)
+            cropping_notes += (_describe_bars(bars),)
         crop = self._cropping
         self.info = replace(
             info,
@@ -136,19 +139,24 @@ class VideoReader:
 
     def _decode_frames(self) -> Iterator[tuple[av.VideoFrame, int | None]]:
         """Decode as `Decoder.decode_frames`, and add to `found` what begins with each frame."""
-        monitor = FrameMonitor()
+        monitor = FrameMonitor(self._filters)
         for number, (frame, time) in enumerate(self._decoder.decode_frames()):
             if notes := monitor.find_new(frame, self._decoder.aspect_ratio):
-                place = self._decoder.describe_place(time, number)
+                place = self._describe_place(time, number)
                 where = f", from {place} on" if number else ""
                 self.found += [note + where for note in notes]
             yield frame, time
+
+    def _describe_place(self, time: int | None, number: int) -> str:
+        """Describe the place of a frame that is handed out."""
+        ticks = self._filters.ticks_per_tick
+        return self._decoder.describe_place(None if time is None else time // ticks, number)
 
     def _extract(self, frame: av.VideoFrame, number: int, time: int | None) -> Planes:
         """Return a frame's planes, of the first one's size and format."""
         size = describe_size(frame)
         if size != self._original and self._errors.stop:
-            place = self._decoder.describe_place(time, number)
+            place = self._describe_place(time, number)
             self._errors.add(f"{place} of {size} after {self._original}")
         try:
             if size != self._original:
@@ -158,7 +166,7 @@ class VideoReader:
                 )
             planes = extract_planes(frame, self.info.layout)
         except (av.FFmpegError, ValueError) as error:
-            place = self._decoder.describe_place(time, number)
+            place = self._describe_place(time, number)
             raise VideoError(f"{self.info.name}: {place}: {error}") from error
         if self._cropping == NO_CROPPING:
             return planes
@@ -173,18 +181,22 @@ def open_video(
     damaged: Damaged = "continue",
     alpha: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    filters: FilterOptions = NO_FILTERS,
 ) -> Iterator[VideoReader]:
     """Open a video and decode its first frame.
 
     stream: index in the file of the video stream; None for the one that players would show.
     damaged: whether to pass over faults in the middle, or to end with `DamageError` at the first.
     alpha: hand out transparency, if there is any; else it is left out. max_pixels: of a frame.
-    Raises `VideoError` naming the file for what cannot be read.
+    filters: deinterlacing and the like. Raises `VideoError` naming the file for what cannot be
+    read.
     """
     with open_container(path, max_pixels=max_pixels) as container:
         chosen = choose_stream(container, path, stream)
         check_num_pixels(chosen, path, max_pixels)
-        yield VideoReader(path, container, chosen, damaged, alpha=alpha, max_pixels=max_pixels)
+        yield VideoReader(
+            path, container, chosen, damaged, alpha=alpha, max_pixels=max_pixels, filters=filters
+        )
 
 
 class _Clock:
@@ -212,54 +224,7 @@ class _Clock:
         return duration if is_usual else self._step
 
 
-def _make_info(
-    name: str,
-    stream: VideoStream,
-    probe: Probe,
-    frame: av.VideoFrame,
-    side_data: Mapping[str, str],
-    *,
-    alpha: bool,
-) -> VideoInfo:
-    """Return what is known of a stream with its first frame; side_data: the container's."""
-    codec = stream.codec_context
-    pixels = frame.format
-    try:
-        layout = detect_layout(pixels, alpha=alpha)
-        color, notes = resolve_color(
-            frame.colorspace,
-            frame.color_primaries,
-            frame.color_trc,
-            2 if pixels.name.startswith("yuvj") else frame.color_range,
-            layout=layout,
-            width=frame.width,
-            height=frame.height,
-            codec=codec.name,
-        )
-    except ValueError as error:
-        raise VideoError(f"{name}: {error}") from error
-    contents = read_frame_side_data(frame)
-    mastering = parse_mastering(contents)
-    spatial = list_spatial(contents, side_data)
-    if Kind.CONTENT_LIGHT_LEVEL in contents and mastering is None:
-        notes += ("the content's light level is left out, as the mastering display is unknown",)
-    return VideoInfo(
-        name=name,
-        stream=stream.index,
-        width=frame.width,
-        height=frame.height,
-        layout=layout,
-        color=color,
-        siting="center" if codec.name in _CHROMA_IN_THE_MIDDLE else "left",
-        time_base=stream.time_base or 1 / probe.rate,
-        rate=probe.rate,
-        num_frames=probe.num_frames,
-        sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
-        display_matrix=parse_display_matrix(contents),
-        mastering=mastering,
-        notes=probe.notes + notes,
-        codec=codec.codec.canonical_name,
-        has_alpha=is_transparent(frame) or has_hidden_alpha(stream),
-        spatial=spatial,
-        is_spatial_copyable=is_copyable(spatial, side_data),
-    )
+def _describe_bars(bars: Cropping) -> str:
+    sides = {name: getattr(bars, name) for name in ("left", "right", "top", "bottom")}
+    found = ", ".join(f"{number} at the {name}" for name, number in sides.items() if number)
+    return f"black bars are cropped, in pixels: {found}" if found else "no black bars were found"

@@ -4,7 +4,7 @@ PyAV hands it out only within the text in which FFmpeg describes a file.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import av.logging
 from av.container import InputContainer
@@ -37,6 +37,10 @@ class Cropping:
             and self.left + self.right < width
             and self.top + self.bottom < height
         )
+
+    def add(self, other: "Cropping") -> "Cropping":
+        """Return the wider of both at each side."""
+        return Cropping(*(max(pair) for pair in zip(astuple(self), astuple(other), strict=True)))
 
     def apply(self, planes: Planes, layout: Layout) -> Planes:
         """Return copies of what stays."""

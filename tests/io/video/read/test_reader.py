@@ -16,6 +16,7 @@ from sr.io.video.frame import Color, Frame, Layout, VideoError, VideoInfo
 from sr.io.video.read.container import open_container
 from sr.io.video.read.decode_errors import DamageError
 from sr.io.video.read.frame_metadata import read_frame_side_data
+from sr.io.video.read.frame_monitor import INTERLACED
 from sr.io.video.read.reader import open_video
 
 QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 24 << 16, 0, 1 << 30)
@@ -209,7 +210,7 @@ def test_interlaced_video_is_said(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     make_clip(path, 3, options={"x264-params": "interlaced=1"})
     with open_video(path) as reader:
-        assert "interlaced; upscaled as it is, deinterlace it first" in reader.info.notes
+        assert INTERLACED in reader.info.notes
 
 
 def join_streams(path: Path, *parts: Path) -> Path:
@@ -254,7 +255,7 @@ def test_what_begins_later_is_found_by_looking_ahead_and_while_reading(tmp_path:
     plain = make_clip(tmp_path / "a.h264", 3)
     interlaced = make_clip(tmp_path / "b.h264", 3, options={"x264-params": "interlaced=1"})
     path = join_streams(tmp_path / "clip.h264", plain, interlaced)
-    note = "interlaced; upscaled as it is, deinterlace it first, from frame 3 on"
+    note = f"{INTERLACED}, from frame 3 on"
     with open_video(path) as reader:
         assert reader.found == []
         assert reader.look_ahead(2) == []
