@@ -75,7 +75,7 @@ def break_runs(folder: Path, num_images: int, num_frames: int) -> list[str]:
     inputs, out = folder / "faults", folder / "faults-out"
     make_inputs(inputs, num_images, num_frames)
     model = write_compact(folder / "tiny.safetensors", 2)
-    flags = ["-i", str(inputs), "-m", str(model), "--resume"]
+    flags = ["-i", str(inputs), "-m", str(model), "--resume", "--backend", "torch"]
     run_to_end([*flags, "-o", str(folder / "faults-one")], folder)
     log = folder / "faults.jsonl"
 

@@ -13,18 +13,15 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 _STORE = 100 << 20  # bytes of each node's object store
+_NUM_STARTS = 3
 _ACTOR = "UpscaleWorker"  # in the title of its process
 
 
 @contextmanager
 def start_cluster(num_nodes: int) -> Iterator[Any]:
     """Start nodes of one core each, next to a head without any, and end them all."""
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # where much else runs
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster()
+    cluster = _retry(_start_head)
     try:
-        cluster.add_node(num_cpus=0, object_store_memory=_STORE, include_dashboard=False)
         for _ in range(num_nodes):
             add_node(cluster)
         yield cluster
@@ -34,7 +31,23 @@ def start_cluster(num_nodes: int) -> Iterator[Any]:
 
 def add_node(cluster: Any) -> Any:
     """Add a node of one core."""
-    return cluster.add_node(num_cpus=1, object_store_memory=_STORE)
+    return _retry(lambda: cluster.add_node(num_cpus=1, object_store_memory=_STORE))
+
+
+def _start_head() -> Any:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    cluster.add_node(num_cpus=0, object_store_memory=_STORE, include_dashboard=False)
+    return cluster
+
+
+def _retry(start: Callable[[], Any]) -> Any:
+    """Start again what Ray gives up after 30 seconds, as it does where much else runs."""
+    for _ in range(_NUM_STARTS - 1):
+        with suppress(Exception):  # of no type of its own
+            return start()
+    return start()
 
 
 def start_infer(arguments: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
