@@ -74,6 +74,21 @@ def check_shared_folders(options: InferOptions) -> None:
         )
 
 
+def refuse_hopeless(tasks: Sequence[Task]) -> None:
+    """Raise UsageError where no video of a run can be encoded as it is asked for.
+
+    Also where other processes are writing all results. tasks: all of the run, probed.
+    """
+    videos = [task for task in tasks if task.kind == "video" and not task.skipped]
+    if videos:
+        from sr.io.video.encode.codecs import EncoderError
+
+        if all(isinstance(task.error, EncoderError) for task in videos):
+            raise UsageError(videos[0].describe_error())  # not of one odd file alone
+    if tasks and all(isinstance(task.error, LockedError) for task in tasks):
+        raise UsageError(tasks[0].describe_error())
+
+
 def _check_kinds(tasks: Sequence[Task]) -> None:
     images = [str(task.source) for task in tasks if task.kind != "video"]
     if images:

@@ -20,6 +20,7 @@ from sr.inference.check_tasks import (
     check_shared_folders,
     check_tasks,
     locate_scores,
+    refuse_hopeless,
 )
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_models import load_models
@@ -29,7 +30,7 @@ from sr.inference.named_files import ModelFiles, find_models
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run_summary import RunSummary, emit_end
-from sr.inference.scheduler import Scheduler, refuse_hopeless
+from sr.inference.scheduler import Scheduler
 from sr.inference.share_tasks import is_shared, share_tasks
 from sr.inference.suggest_model import NUM_LOOKED_AT, describe_signs, look_at_tasks
 from sr.inference.tasks import Task, find_tasks

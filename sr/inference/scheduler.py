@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from sr.device import name_precision
-from sr.errors import UsageError, UserError
+from sr.errors import UserError
 from sr.evaluation.references import References
 from sr.evaluation.scores import check_scorable, read_scorable, score_against_file
 from sr.inference.archive import ArchivePlan, probe_archive, upscale_archive
@@ -28,7 +28,7 @@ from sr.inference.mask import Mask
 from sr.inference.options import STREAM, InferOptions
 from sr.inference.share_tasks import is_shared
 from sr.inference.tasks import Task, is_foreseen, is_skipped
-from sr.io.process_lock import LockedError, check_unlocked, hold_lock
+from sr.io.process_lock import check_unlocked, hold_lock
 from sr.io.video.formats import is_pattern
 from sr.losses.lpips import LPIPS
 from sr.tiling.multi_device import DevicePool
@@ -41,21 +41,6 @@ NUM_PROBES = 4  # headers read at a time; those of BMPs come with the whole imag
 IMAGES_PER_DEVICE = 2  # one is read or written while the other goes through the network
 
 SHARE_OF_RESULTS = 0.25  # of the free memory, for those of all images that are worked on
-
-
-def refuse_hopeless(tasks: Sequence[Task]) -> None:
-    """Raise UsageError where no video of a run can be encoded as it is asked for.
-
-    Also where other processes are writing all results. tasks: all of the run, probed.
-    """
-    videos = [task for task in tasks if task.kind == "video" and not task.skipped]
-    if videos:
-        from sr.io.video.encode.codecs import EncoderError
-
-        if all(isinstance(task.error, EncoderError) for task in videos):
-            raise UsageError(videos[0].describe_error())  # not of one odd file alone
-    if tasks and all(isinstance(task.error, LockedError) for task in tasks):
-        raise UsageError(tasks[0].describe_error())
 
 
 class Scheduler:
