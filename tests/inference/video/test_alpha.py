@@ -153,6 +153,17 @@ def test_vp9_keeps_transparency_and_times(tmp_path: Path, name: str) -> None:
     assert seconds == pytest.approx([0, 0.04, 0.08])
 
 
+def test_prores_4444_becomes_webm_of_vp9_with_what_is_lost_said(tmp_path: Path) -> None:
+    source = write_discs(tmp_path / "in.mov", "prores_ks", "yuva444p10le", profile="4444")
+    output, listener = tmp_path / "out.webm", Listener()
+    assert upscale(source, output, video=VideoOptions(), listener=listener).exit_code == 0
+    notes = " ".join(listener.warnings)
+    assert "12 bits per sample become 8" in notes
+    assert "chroma 4:4:4 becomes 4:2:0" in notes
+    for number, planes in enumerate(read_alpha_frames(output)):
+        np.testing.assert_allclose(planes[3], draw_disc(number)[..., 3], atol=16)
+
+
 def test_vp9_with_transparency_is_upscaled_as_it_is_read(tmp_path: Path) -> None:
     source = write_discs(tmp_path / "in.webm", "libvpx-vp9", "yuva420p", lossless="1")
     output = tmp_path / "out.webm"

@@ -24,12 +24,10 @@ class Quality:
     """The option for a constant quality."""
 
     option: str
-    lowest: float
-    """The best image."""
+    lowest: float  # the best image
     highest: float
     default: float
-    whole: bool = False
-    """It takes whole numbers only."""
+    whole: bool = False  # it takes whole numbers only
     also: Mapping[str, str] = field(default_factory=dict)
     """Options without which it has no effect."""
 
@@ -73,7 +71,8 @@ class Codec:
     """Frames per second that it takes at most."""
     max_depth: int = 16
     """Bits per sample that it encodes at most: NVENC lists formats that hold more."""
-    only_420: bool = False  # whatever it lists
+    only_420: Literal["no", "alpha", "all"] = "no"
+    """4:2:0 alone, whatever it lists; alpha: with transparency."""
     segment_format: Literal["nut", "mov"] = "nut"
     """FFmpeg's container for segments of its streams."""
     on_gpu: bool = False
@@ -86,14 +85,14 @@ class Codec:
         try:
             listed = av.codec.Codec(self.encoder, "w").video_formats or []
         except ValueError as fault:  # of PyAV's UnknownCodecError
-            message = f"this build of PyAV has no encoder {self.encoder}"
-            raise EncoderError(message) from fault
+            raise EncoderError(f"this build of PyAV has no encoder {self.encoder}") from fault
         layouts: dict[Layout, str] = {}
         for name in sorted((one.name for one in listed), key=_PACKED.__contains__):
             layout = None if name.startswith("yuvj") else Layout.parse(_PACKED.get(name, name))
             if layout is None or (layout.alpha and not self.alpha_suffixes):
                 continue
-            if self.only_420 and (layout.kind, layout.chroma_shift) != ("yuv", (1, 1)):
+            is_420 = (layout.kind, layout.chroma_shift) == ("yuv", (1, 1))
+            if not is_420 and self.only_420 in ("all", "alpha" if layout.alpha else "all"):
                 continue
             # FFV1's slices spoil 4:1:1 and 4:1:0 whose sizes are no multiples of 4.
             if max(layout.chroma_shift) < 2 and layout.depth <= self.max_depth:
@@ -176,6 +175,7 @@ _ALL = (
         defaults={"deadline": "good", "row-mt": "1", "tile-columns": "2"},
         alpha_suffixes=(_MKV, _WEBM),
         even=False,
+        only_420="alpha",
     ),
     Codec(
         "ffv1",
@@ -190,7 +190,7 @@ _ALL = (
     _describe_nvenc("h264_nvenc", (_MP4, _MKV), highest=51, default=21, max_depth=8),
     _describe_nvenc("hevc_nvenc", (_MP4, _MKV), highest=51, default=24, max_depth=10),
     _describe_nvenc(
-        "av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, max_depth=10, only_420=True
+        "av1_nvenc", (_MP4, _MKV, _WEBM), highest=63, default=30, max_depth=10, only_420="all"
     ),
 )
 
