@@ -1,13 +1,15 @@
 """Sizes in the headers of formats that are decoded as a whole: known before memory is taken."""
 
 import struct
-from itertools import count
+from itertools import chain, count
 from typing import NamedTuple
 
 _SIZ = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream, ISO/IEC 15444-1, A.5.1
 _CODESTREAM = b"\xff\x0a"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # ISO/IEC 18181-1, D.2
 _SIZE_BITS = (9, 13, 18, 30)
+_EXR_TILED = 0x200  # bit of the version
+_EXR_LINES = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)  # of a chunk, by the number of its compression
 
 
 class CodedSize(NamedTuple):
@@ -55,27 +57,60 @@ def read_jpegxl_size(content: bytes) -> tuple[int, int]:
     return height, height * across // down
 
 
-def read_exr_size(content: bytes) -> tuple[int, int]:
-    """Return the larger (height, width) of an OpenEXR's windows.
+class ExrHeader(NamedTuple):
+    """height, width: the larger of both windows. has_colors: with primaries of its own."""
 
-    Raises ValueError, IndexError and struct.error.
+    height: int
+    width: int
+    has_colors: bool
+
+
+def read_exr_header(content: bytes) -> ExrHeader:
+    """Read the header of an OpenEXR, and check that the file has all of its chunks.
+
+    Raises ValueError, LookupError and struct.error.
     """
-    position, sizes = 8, []
+    position, attributes = 8, {}
     while content[position] != 0:
         name, _, rest = content[position : position + 600].partition(b"\0")
         kind, _, _ = rest.partition(b"\0")
         position += len(name) + len(kind) + 2
         (length,) = struct.unpack_from("<i", content, position)
-        if name in (b"dataWindow", b"displayWindow"):
-            left, top, right, bottom = struct.unpack_from("<4i", content, position + 4)
-            sizes.append((bottom - top + 1, right - left + 1))
         if length < 0:
             raise ValueError("an attribute of a negative size")
         position += 4 + length
-    height, width = (max(side) for side in zip(*sizes, strict=True))
-    if min(height, width) < 1:
+        attributes[name] = content[position - length : position]
+    windows = [struct.unpack("<4i", attributes[name]) for name in (b"dataWindow", b"displayWindow")]
+    sides = [(bottom - top + 1, right - left + 1) for left, top, right, bottom in windows]
+    if min(chain(*sides)) < 1:
         raise ValueError("an empty window")
-    return height, width
+    height, width = (max(side) for side in zip(*sides, strict=True))
+    is_tiled = bool(struct.unpack_from("<I", content, 4)[0] & _EXR_TILED)
+    if is_tiled:
+        across, down, levels = struct.unpack("<2IB", attributes[b"tiles"])
+        if levels & 15:
+            raise ValueError("several levels of detail")
+    else:
+        across, down = sides[0][1], _EXR_LINES[attributes[b"compression"][0]]
+    num_chunks = -(-sides[0][0] // down) * -(-sides[0][1] // across)
+    _check_exr_chunks(content, position + 1, num_chunks, is_tiled=is_tiled)
+    return ExrHeader(height, width, b"chromaticities" in attributes)
+
+
+def _check_exr_chunks(content: bytes, table: int, num_chunks: int, *, is_tiled: bool) -> None:
+    """Check that all chunks lie inside the file: FFmpeg leaves black what lacks. Raises ValueError.
+
+    table: where the chunks' places are, 8 bytes each.
+    """
+    if table + 8 * num_chunks > len(content):
+        raise ValueError("its end is missing")
+    place = 16 if is_tiled else 4  # of a chunk's size
+    for start in struct.unpack_from(f"<{num_chunks}Q", content, table):
+        if start + place + 4 > len(content):
+            raise ValueError("its end is missing")
+        (length,) = struct.unpack_from("<i", content, start + place)
+        if length < 0 or start + place + 4 + length > len(content):
+            raise ValueError("its end is missing")
 
 
 def _find_codestream(content: bytes) -> bytes:

@@ -12,63 +12,20 @@
 import io
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pyvips
 
-from sr.io.coded_sizes import (
-    read_exr_size,
-    read_jpeg2000_size,
-    read_jpegxl_size,
-    read_pnm_size,
-)
+from sr.io.coded_sizes import read_jpeg2000_size, read_jpegxl_size, read_pnm_size
+from sr.io.decode_animation import decode_apng
+from sr.io.decode_exr import decode_exr
+from sr.io.decoded_image import CodedFile, DecodedImage, Pixels, drop_opaque, import_extra
 from sr.io.image_formats import EXPECTED, ImageError
-from sr.io.light_curve import encode_linear
-from sr.io.read_policy import AboveWhite
 
-Pixels = npt.NDArray[Any]
-CheckSize = Callable[[int, int, int], None]
-"""Raises ImageError for (height, width, frames) that are too many."""
-
-
-class CodedFile(NamedTuple):
-    """A file to decode. name: for messages. above_white: of OpenEXR."""
-
-    content: bytes
-    name: str
-    check_size: CheckSize
-    above_white: AboveWhite
-
-
-_EXTRA = "pip install 'sr[formats]'"
 _FAULTS = (
     *(EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError),
     *(struct.error, OverflowError),
 )
 """What the decoders raise at damaged files."""
-_INTERPRETATIONS = {
-    "uint8": ("uchar", "b-w", "srgb"),
-    "uint16": ("ushort", "grey16", "rgb16"),
-    "float32": ("float", "b-w", "scrgb"),
-}
-
-
-@dataclass(frozen=True)
-class DecodedImage:
-    """pixels: (frames*H, W, C), uint8, uint16 or float32; of these C as in `Header`."""
-
-    pixels: Pixels
-    num_frames: int = 1
-    profile: bytes | None = None
-    exif: bytes | None = None
-    xmp: bytes | None = None
-    delays: tuple[int, ...] = ()
-    loop: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def decode_image(kind: str, file: CodedFile) -> DecodedImage:
@@ -87,27 +44,6 @@ def decode_image(kind: str, file: CodedFile) -> DecodedImage:
             f"{file.name}: {EXPECTED}, got {NAMES[kind]} that is damaged, cut short or unusual"
             f" ({text})"
         ) from error
-
-
-def make_image(decoded: DecodedImage) -> pyvips.Image:
-    """Make libvips' image of a decoded one."""
-    pixels = np.ascontiguousarray(decoded.pixels)
-    height, width, bands = pixels.shape
-    kind, gray, color = _INTERPRETATIONS[str(pixels.dtype)]
-    image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, kind)
-    image = image.copy(interpretation=gray if bands <= 2 else color)
-    blobs = {
-        "icc-profile-data": decoded.profile,
-        "exif-data": decoded.exif,
-        "xmp-data": decoded.xmp,
-    }
-    for key, blob in blobs.items():
-        if blob:
-            image.set_type(pyvips.GValue.blob_type, key, blob)
-    if decoded.delays:
-        image.set_type(pyvips.GValue.array_int_type, "delay", list(decoded.delays))
-        image.set_type(pyvips.GValue.gint_type, "loop", decoded.loop)
-    return image
 
 
 def _decode_pnm(file: CodedFile) -> DecodedImage:
@@ -156,34 +92,15 @@ def _decode_with_pillow(file: CodedFile) -> DecodedImage:
             pixels = np.asarray(opened.convert(mode))
         else:
             pixels = np.asarray(opened)
-    return DecodedImage(pixels.reshape(*pixels.shape[:2], -1))
-
-
-def _decode_apng(file: CodedFile) -> DecodedImage:
-    from PIL import Image
-
-    frames, delays = [], []
-    with Image.open(io.BytesIO(file.content), formats=("PNG",)) as opened:
-        num_frames = getattr(opened, "n_frames", 1)
-        file.check_size(opened.height, opened.width, num_frames)
-        notes = [] if file.content[24] <= 8 else ["16 bits per channel of an animated PNG become 8"]
-        for number in range(num_frames):
-            opened.seek(number)
-            delays.append(round(opened.info.get("duration", 100)))
-            frames.append(np.asarray(opened.convert("RGBA")))
-        pixels = np.concatenate(frames)
-        profile, loop = opened.info.get("icc_profile"), opened.info.get("loop", 0)
-    if (pixels[..., 3] == 255).all():
-        pixels = pixels[..., :3]
-    return DecodedImage(
-        pixels, num_frames, profile=profile, delays=tuple(delays), loop=loop, notes=notes
-    )
+        is_dds = opened.format == "DDS"  # of which Pillow reads all kinds with alpha
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    return DecodedImage(drop_opaque(pixels) if is_dds else pixels)
 
 
 def _decode_jpegxl(file: CodedFile) -> DecodedImage:
     height, width = read_jpegxl_size(file.content)
     file.check_size(height, width, 1)
-    imagecodecs = _import_extra(file.name, "JPEG XL", "imagecodecs")
+    imagecodecs = import_extra(file.name, "JPEG XL", "imagecodecs")
     pixels = imagecodecs.jpegxl_decode(file.content)
     if pixels.ndim > 3 or (pixels.ndim == 3 and pixels.shape[2] > 4):
         raise ValueError("an animation, or channels other than colors and transparency")
@@ -194,7 +111,7 @@ def _decode_jpegxl(file: CodedFile) -> DecodedImage:
 
 
 def _decode_heic(file: CodedFile) -> DecodedImage:
-    heif = _import_extra(file.name, "HEIC", "pi_heif", "pillow_heif")
+    heif = import_extra(file.name, "HEIC", "pi_heif", "pillow_heif")
     opened = heif.open_heif(io.BytesIO(file.content), convert_hdr_to_8bit=False)
     file.check_size(opened.size[1], opened.size[0], 1)
     pixels = np.asarray(opened)
@@ -209,55 +126,15 @@ def _decode_heic(file: CodedFile) -> DecodedImage:
     )
 
 
-def _decode_exr(file: CodedFile) -> DecodedImage:
-    """Decode linear float, and encode it as sRGB is."""
-    import av
-
-    height, width = read_exr_size(file.content)
-    file.check_size(height, width, 1)
-    context = av.CodecContext.create("exr", "r")
-    assert isinstance(context, av.VideoCodecContext)
-    frames = [*context.decode(av.Packet(file.content)), *context.decode(None)]
-    frame = frames[0]
-    num_planes = len(frame.planes)
-    if not frame.format.name.endswith("f32le"):
-        frame = frame.reformat(
-            format={1: "grayf32le", 3: "gbrpf32le"}.get(num_planes, "gbrapf32le")
-        )
-    planes = []
-    for plane in frame.planes:
-        memory: Any = plane
-        rows = np.frombuffer(memory, np.float32).reshape(-1, plane.line_size // 4)
-        planes.append(rows[: frame.height, : frame.width])
-    if num_planes >= 3:
-        green, blue, red, *alpha = planes
-        planes = [red, green, blue, *alpha]
-    pixels, notes = encode_linear(np.dstack(planes), file.name, file.above_white)
-    return DecodedImage(pixels, notes=notes)
-
-
-def _import_extra(name: str, format_name: str, *modules: str) -> Any:
-    for module in modules:
-        try:
-            return import_module(module)
-        except ImportError:
-            continue
-    package = modules[0].replace("_", "-")
-    raise ImageError(
-        f"{name}: expected the extra `formats` ({_EXTRA}; of it {package}) for {format_name}, got"
-        " none installed"
-    )
-
-
 _DECODERS: dict[str, Callable[[CodedFile], DecodedImage]] = {
     "pnm": _decode_pnm,
     "jpeg2000": _decode_jpeg2000,
     "tga": _decode_with_pillow,
     "dds": _decode_with_pillow,
-    "apng": _decode_apng,
+    "apng": decode_apng,
     "jpegxl": _decode_jpegxl,
     "heic": _decode_heic,
-    "exr": _decode_exr,
+    "exr": decode_exr,
 }
 NAMES = {
     "pnm": "a PNM",

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyvips
 
 from sr.io.bmp import load_bitmap, read_bitmap_size
-from sr.io.decoded_formats import NAMES, CodedFile, decode_image, make_image
+from sr.io.decoded_formats import NAMES, decode_image
+from sr.io.decoded_image import CodedFile, make_image
 from sr.io.image_facts import ImageFacts
 from sr.io.image_formats import EXPECTED, ImageError, get_first_line
 from sr.io.jpeg_segments import END

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from sr.io import decoded_formats
+from sr.io import decoded_image
 from sr.io.image_formats import ImageError
 from sr.io.image_reader import open_image, read_header
 
@@ -55,11 +55,12 @@ def encode_heic(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
-def encode_exr(pixels: Pixels) -> bytes:
+def encode_exr(pixels: Pixels, compression: str = "none") -> bytes:
     """pixels: (H, W, 1, 3 or 4), float32."""
     pix_fmt = {1: "grayf32le", 3: "gbrpf32le", 4: "gbrapf32le"}[pixels.shape[2]]
     context: Any = av.CodecContext.create("exr", "w")
     context.height, context.width = pixels.shape[:2]
+    context.options = {"compression": compression}
     context.pix_fmt, context.time_base = pix_fmt, Fraction(1, 25)
     frame = av.VideoFrame(context.width, context.height, pix_fmt)
     order = [1, 2, 0, 3] if pixels.shape[2] >= 3 else [0]
@@ -135,6 +136,14 @@ def test_heic_of_10_bits_has_16_and_its_white_is_white() -> None:
     with open_image(encode_heic(white)) as image:
         assert image.header.depth == 16
         assert image.read().min() >= 65535 - 128
+
+
+def test_dds_that_is_opaque_has_no_alpha() -> None:
+    for kind, num_bands in (("DXT1", 3), ("DXT5", 4)):
+        pixels = RGBA8 if num_bands == 4 else RGB8
+        assert (
+            read_header(encode_with_pillow("DDS", pixels, pixel_format=kind)).num_bands == num_bands
+        )
 
 
 def encode_srgb(linear: Pixels) -> Pixels:
@@ -231,7 +240,7 @@ def test_a_missing_extra_is_named(
     def refuse(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(decoded_formats, "import_module", refuse)
+    monkeypatch.setattr(decoded_image, "import_module", refuse)
     with pytest.raises(ImageError, match=rf"the extra `formats`.*for {format_name}"):
         read_header(path)
 
@@ -240,6 +249,66 @@ def test_a_missing_extra_is_named(
 def test_archives_are_no_images_and_named(start: bytes) -> None:
     with pytest.raises(ImageError, match="got an archive; repack it as CBZ or ZIP"):
         read_header(start + bytes(40))
+
+
+@pytest.mark.parametrize("compression", ["none", "zip16"])
+@pytest.mark.parametrize("share", [0.05, 0.6, 0.999])
+def test_open_exr_that_is_cut_short_is_refused(compression: str, share: float) -> None:
+    content = encode_exr(RANDOM.random((40, 36, 3), np.float32), compression)
+    with pytest.raises(ImageError, match="got an OpenEXR that is damaged"):
+        read_header(content[: int(share * len(content))])
+
+
+def test_open_exr_with_a_damaged_block_is_refused() -> None:
+    pixels = RANDOM.integers(0, 5, (40, 36, 3)).astype(np.float32) / 4  # noise is not compressed
+    content = bytearray(encode_exr(pixels, "zip16"))
+    content[-400:-300] = bytes(100)
+    with pytest.raises(ImageError, match="got an OpenEXR that is damaged"):
+        read_header(bytes(content))
+
+
+def encode_tiles(pixels: Pixels, size: int) -> bytes:
+    """Encode an OpenEXR of square tiles without compression. pixels: (H, W, 3), float32."""
+    height, width, _ = pixels.shape
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    attributes = [
+        (
+            "channels",
+            "chlist",
+            b"".join(b"%c\0" % name + struct.pack("<i4x2i", 2, 1, 1) for name in b"BGR") + b"\0",
+        ),
+        ("chromaticities", "chromaticities", bytes(32)),
+        ("compression", "compression", b"\0"),
+        ("dataWindow", "box2i", window),
+        ("displayWindow", "box2i", window),
+        ("lineOrder", "lineOrder", b"\0"),
+        ("pixelAspectRatio", "float", struct.pack("<f", 1)),
+        ("screenWindowCenter", "v2f", bytes(8)),
+        ("screenWindowWidth", "float", struct.pack("<f", 1)),
+        ("tiles", "tiledesc", struct.pack("<2IB", size, size, 0)),
+    ]
+    header = struct.pack("<2I", 20000630, 0x202) + b"".join(
+        b"%s\0%s\0" % (name.encode(), kind.encode()) + struct.pack("<i", len(value)) + value
+        for name, kind, value in attributes
+    )
+    chunks = []
+    for down in range(-(-height // size)):
+        for across in range(-(-width // size)):
+            rows, columns = (slice(size * i, size * (i + 1)) for i in (down, across))
+            tile = pixels[rows, columns, ::-1].transpose(0, 2, 1).tobytes()
+            chunks.append(struct.pack("<5i", across, down, 0, 0, len(tile)) + tile)
+    places = np.cumsum([len(header) + 1 + 8 * len(chunks), *map(len, chunks[:-1])])
+    return header + b"\0" + places.astype("<u8").tobytes() + b"".join(chunks)
+
+
+def test_tiles_of_open_exr_are_read_and_primaries_of_its_own_said() -> None:
+    linear = RANDOM.random((40, 36, 3), np.float32)
+    content = encode_tiles(linear, 16)
+    with open_image(content) as image:
+        np.testing.assert_allclose(image.read(), encode_srgb(linear), atol=1e-5)
+        assert any("are taken for those of BT.709" in note for note in image.header.notes)
+    with pytest.raises(ImageError, match="its end is missing"):
+        read_header(content[:-1])
 
 
 def test_open_exr_with_a_broken_header_is_refused() -> None:

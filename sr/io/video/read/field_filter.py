@@ -18,8 +18,7 @@ TimedFrame = tuple[av.VideoFrame, int | None]
 """A frame with its time, None where it has none."""
 
 _UNIT = Fraction(1, 25)  # seconds per frame as the filters see it; any serves
-_PARITIES = {"auto": "auto", "top": "tff", "bottom": "bff"}
-_ORDERS = {"auto": "auto", "top": "tff", "bottom": "bff"}
+_ORDERS = {"auto": "auto", "top": "tff", "bottom": "bff"}  # as all of the filters call them
 
 
 class FieldFilter:
@@ -60,17 +59,17 @@ class FieldFilter:
 
 def _describe_filters(options: FilterOptions) -> list[tuple[str, str]]:
     """Return the names and arguments of the filters, in order."""
-    parity = _PARITIES[options.field_order]
+    order = _ORDERS[options.field_order]
     if options.inverse_telecine:
-        filters = [("fieldmatch", f"order={_ORDERS[options.field_order]}:combmatch=full")]
+        filters = [("fieldmatch", f"order={order}:combmatch=full")]
         if options.deinterlace != "off":  # what fits no other field, and is flagged for that
-            filters.append(("bwdif", f"mode=send_frame:deint=interlaced:parity={parity}"))
+            filters.append(("bwdif", f"mode=send_frame:deint=interlaced:parity={order}"))
         return [*filters, ("decimate", f"cycle={TELECINE_CYCLE}")]
     if options.deinterlace == "off":
         return []
     mode = "send_field" if options.deinterlace == "fields" else "send_frame"
     which = "interlaced" if options.deinterlace == "auto" else "all"
-    return [("bwdif", f"mode={mode}:deint={which}:parity={parity}")]
+    return [("bwdif", f"mode={mode}:deint={which}:parity={order}")]
 
 
 class _Run:
