@@ -85,22 +85,15 @@ def probe_archive(task: Task, options: InferOptions, scale: int) -> ArchivePlan:
     """
     folder = locate_segments(task.output)
     pages: dict[str, Task] = {}
-    names: dict[str, str] = {}
     with open_archive(task.source) as archive:
+        names = _name_pages(archive, options)
         for number, entry in enumerate(list_pages(archive)):
-            names[entry.filename] = _name_page(entry.filename, options)
             suffix = PurePosixPath(names[entry.filename]).suffix
             page = Task(task.source / entry.filename, folder / f"page-{number:05d}{suffix}")
             _try(page, partial(_probe, page, archive, entry, options, scale))
             pages[entry.filename] = page
-        taken = Counter(names.get(entry.filename, entry.filename) for entry in archive.infolist())
     if not pages:
         raise ArchiveError(f"{task.source}: expected images in the archive, got none")
-    if twice := [name for name, count in taken.items() if count > 1]:
-        raise ArchiveError(
-            f"{task.source}: expected pages of different names, two would be {twice[0]}. Leave out"
-            " --ext"
-        )
     counts = Counter(warning for page in pages.values() for warning in page.warnings)
     task.warnings += [f"{text} ({count} page(s))" for text, count in counts.items()]
     plan = ArchivePlan(task.source, task.output, pages, names)
@@ -215,13 +208,25 @@ def _probe(
         page.content = None
 
 
-def _name_page(name: str, options: InferOptions) -> str:
-    """Return the name of a page's result: in its own format, if that is written, else as PNG."""
-    path = PurePosixPath(name)
+def _name_pages(archive: zipfile.ZipFile, options: InferOptions) -> dict[str, str]:
+    """Name the pages' results: in their own formats, if those are written, else as PNG.
+
+    A new name that is taken gets the whole old one: a.gif.png next to a.png.
+    """
     ext = options.output.ext
-    if ext == "auto" and path.suffix.lower() in WRITABLE_SUFFIXES:
-        return name
-    return str(path.with_suffix(".png" if ext == "auto" else f".{ext}"))
+    names: dict[str, str] = {}
+    taken = set(archive.namelist())
+    for entry in list_pages(archive):
+        old = new = entry.filename
+        path = PurePosixPath(old)
+        if ext != "auto" or path.suffix.lower() not in WRITABLE_SUFFIXES:
+            suffix = ".png" if ext == "auto" else f".{ext}"
+            new, longer = str(path.with_suffix(suffix)), old
+            while new != old and new in taken:
+                new = longer = f"{longer}{suffix}"
+        taken.add(new)
+        names[old] = new
+    return names
 
 
 def _list_dependencies(plan: ArchivePlan, options: InferOptions, precision: str) -> dict[str, Any]:

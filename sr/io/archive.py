@@ -29,11 +29,22 @@ MAX_PAGE_BYTES = 2**31
 _EXPECTED = "expected an archive of images (CBZ or ZIP)"
 _FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 """What zipfile raises at damaged archives and at ways to compress that it does not know."""
-_ENCRYPTED = 1  # bit of an entry's flags
+_ENCRYPTED, _UTF8 = 1, 0x800  # bits of an entry's flags
+_OTHER_ARCHIVES = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z"}
 
 
 class ArchiveError(UserError):
     """An archive that cannot be read or written; the message names it."""
+
+
+class _EntryInOldCode(zipfile.ZipInfo):
+    """An entry whose name is in no known code: many programs write their own code page's.
+
+    zipfile reads it as code page 437, which has a character for each byte, and would write UTF-8.
+    """
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802, zipfile's own
+        return self.filename.encode("cp437"), self.flag_bits & ~_UTF8
 
 
 @contextmanager
@@ -42,6 +53,10 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     if is_pipe(path):
         raise ArchiveError(f"{path}: {_EXPECTED} in a file, got a pipe")
     with _convert_errors(str(path)):
+        with path.open("rb") as file:
+            other = _OTHER_ARCHIVES.get(file.read(4))
+        if other is not None:
+            raise ArchiveError(f"{path}: {_EXPECTED}, got {other}; repack it as CBZ or ZIP")
         archive = zipfile.ZipFile(path)
     with archive:
         _check_entries(archive, path)
@@ -62,13 +77,17 @@ def is_page(entry: zipfile.ZipInfo) -> bool:
 
 def read_page(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """Read an entry whole. Raises ArchiveError for a damaged one."""
-    name = f"{archive.filename}/{entry.filename}"
+    name = _name_entry(archive, entry)
     if entry.file_size > MAX_PAGE_BYTES:
         raise ArchiveError(
             f"{name}: expected at most {MAX_PAGE_BYTES} bytes, got {entry.file_size}"
         )
     with _convert_errors(name):
         return archive.read(entry)
+
+
+def _name_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
+    return f"{archive.filename}/{entry.filename}"
 
 
 def write_archive(
@@ -87,18 +106,26 @@ def write_archive(
         archive.comment = source.comment
         for entry in source.infolist():
             name, file = pages.get(entry.filename, (entry.filename, None))
-            target = zipfile.ZipInfo(name, entry.date_time)
-            target.external_attr = entry.external_attr
+            target = _copy_entry(entry, name)
             if file is None and not entry.is_dir():
                 target.compress_type = zipfile.ZIP_DEFLATED
             if entry.is_dir():
                 archive.writestr(target, b"")
             elif file is None:
-                with source.open(entry) as content:
+                with _convert_faults(_name_entry(source, entry)), source.open(entry) as content:
                     _copy(archive, target, content)
             else:
                 with file.open("rb") as content:  # images are stored: they hardly shrink
                     _copy(archive, target, content)
+
+
+def _copy_entry(entry: zipfile.ZipInfo, name: str) -> zipfile.ZipInfo:
+    """Make an entry of another name with the rest of what the archive says of this one."""
+    kind = zipfile.ZipInfo if entry.flag_bits & _UTF8 else _EntryInOldCode
+    target = kind(name, entry.date_time)
+    target.create_system, target.external_attr = entry.create_system, entry.external_attr
+    target.comment = entry.comment
+    return target
 
 
 def _copy(archive: zipfile.ZipFile, target: zipfile.ZipInfo, content: IO[bytes]) -> None:
@@ -139,8 +166,18 @@ def _find_fault(entry: zipfile.ZipInfo) -> str | None:
 @contextmanager
 def _convert_errors(name: str) -> Iterator[None]:
     try:
-        yield
-    except _FAULTS as error:
-        raise ArchiveError(f"{name}: {_EXPECTED}, got a damaged or other file ({error})") from error
+        with _convert_faults(name):
+            yield
     except OSError as error:
         raise ArchiveError(f"{name}: {error.strerror}") from error
+
+
+@contextmanager
+def _convert_faults(name: str) -> Iterator[None]:
+    """Convert those of content that is read, not those of disks."""
+    try:
+        yield
+    except ArchiveError:
+        raise
+    except _FAULTS as error:
+        raise ArchiveError(f"{name}: {_EXPECTED}, got a damaged or other file ({error})") from error

@@ -118,9 +118,54 @@ def test_pages_take_the_format_that_is_asked_for(tmp_path: Path) -> None:
     upscale(source, tmp_path / "out.cbz", ext="webp")
     pages = [name for name in read(tmp_path / "out.cbz") if name.endswith(".webp")]
     assert pages == ["pages/001.webp", "pages/000.webp"]
-    twice = write_book(tmp_path / "twice.cbz", 1, {"pages/000.jpg": encode(3, "jpeg")})
-    (task,) = upscale(twice, tmp_path / "twice_x2.cbz", ext="webp").tasks
-    assert "two would be pages/000.webp" in str(task.error)
+
+
+def test_pages_whose_new_names_would_be_the_same_keep_their_suffixes_too(tmp_path: Path) -> None:
+    gif = encode(3, "gif")
+    source = write_book(tmp_path / "book.cbz", 2, {"pages/000.gif": gif, "pages/000.gif.png": gif})
+    assert upscale(source, tmp_path / "out.cbz").exit_code == 0
+    after = read(tmp_path / "out.cbz")
+    assert [name for name in after if "000" in name] == [
+        *("pages/000.png", "pages/000.gif.png.png", "pages/000.gif.png"),
+    ]
+    expected = np.kron(decode(read(source)["pages/000.png"]), np.ones((2, 2, 1)))
+    np.testing.assert_array_equal(decode(after["pages/000.png"]), expected)
+    upscale(source, tmp_path / "webp.cbz", ext="webp")
+    assert [name for name in read(tmp_path / "webp.cbz") if "000" in name] == [
+        *("pages/000.webp", "pages/000.gif.webp", "pages/000.gif.png.webp"),
+    ]
+
+
+def test_names_in_an_old_code_page_and_comments_of_entries_stay(tmp_path: Path) -> None:
+    source = write_book(tmp_path / "book.cbz", 0, {"XXXX.gif": encode(3, "gif")})
+    with zipfile.ZipFile(source, "a") as archive:
+        entry = zipfile.ZipInfo("XXXX.txt")
+        entry.comment, entry.create_system = b"a comment", 0
+        archive.writestr(entry, "text")
+    shift_jis = "\u65e5\u672c".encode("shift_jis")
+    source.write_bytes(source.read_bytes().replace(b"XXXX", shift_jis))
+    assert upscale(source, tmp_path / "out.cbz").exit_code == 0
+    with zipfile.ZipFile(tmp_path / "out.cbz", metadata_encoding="shift_jis") as archive:
+        assert archive.namelist()[-2:] == ["\u65e5\u672c.png", "\u65e5\u672c.txt"]
+        entry = archive.infolist()[-1]
+    assert (entry.comment, entry.create_system) == (b"a comment", 0)
+
+
+def test_a_damaged_file_that_is_no_page_is_named(tmp_path: Path) -> None:
+    source = write_book(tmp_path / "book.cbz", more={"notes.txt": b"hello"})
+    source.write_bytes(source.read_bytes().replace(b"hello", b"hxllo"))
+    (task,) = upscale(source, tmp_path / "out.cbz").tasks
+    assert str(task.error).startswith(f"{source}/notes.txt: expected an archive of images")
+    assert not (tmp_path / "out.cbz").exists()
+
+
+@pytest.mark.parametrize(("start", "name"), [(b"Rar!\x1a\7\0", "RAR"), (b"7z\xbc\xaf", "7z")])
+def test_comics_of_other_archives_are_refused_by_name(
+    tmp_path: Path, start: bytes, name: str
+) -> None:
+    (tmp_path / "a.cbz").write_bytes(start + bytes(99))
+    (task,) = upscale(tmp_path / "a.cbz", tmp_path / "out.cbz").tasks
+    assert f"got {name}; repack it as CBZ or ZIP" in str(task.error)
 
 
 class StopAt(CountingNetwork):
