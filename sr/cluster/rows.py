@@ -1,16 +1,16 @@
 """Tasks -> blocks of rows for Ray Data, and back in an actor.
 
 A block is what an actor does at a time, and what is done again if it dies: several images, so that
-one is read while another goes through the network, or one video. Paths are bytes: names of files
-need not be text. No pixels travel.
+one is read while another goes through the network, or one video or archive. Paths are bytes: names
+of files need not be text. No pixels travel.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from sr.inference.tasks import Task
+from sr.inference.tasks import Kind, Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,13 +23,13 @@ Block = Mapping[int, Task]
 
 
 def split_tasks(tasks: Block, num_actors: int) -> Iterator[Block]:
-    """Yield blocks of images, then of single videos."""
+    """Yield blocks of images, then of single videos and archives."""
     images = [index for index, task in tasks.items() if task.kind == "image"]
     size = min(_MAX_ROWS, max(1, len(images) // (_BLOCKS_PER_ACTOR * num_actors)))
     for start in range(0, len(images), size):
         yield {index: tasks[index] for index in images[start : start + size]}
     for index, task in tasks.items():
-        if task.kind == "video":
+        if task.kind != "image":
             yield {index: task}
 
 
@@ -45,6 +45,7 @@ def make_table(block: Block, *, is_own: bool = True) -> "pa.Table":
             "output": pa.array([os.fsencode(task.output) for task in tasks], pa.binary()),
             "kind": [task.kind for task in tasks],
             "key": pa.array([os.fsencode(task.key) for task in tasks], pa.binary()),
+            "page": [task.page or 0 for task in tasks],
             "is_own": [is_own] * len(block),
         }
     )
@@ -52,16 +53,17 @@ def make_table(block: Block, *, is_own: bool = True) -> "pa.Table":
 
 def read_rows(columns: Mapping[str, Sequence[Any]]) -> dict[int, Task]:
     """Return the tasks of a block."""
-    names = ("index", "source", "output", "kind", "key", "is_own")
+    names = ("index", "source", "output", "kind", "key", "page", "is_own")
     tasks = {}
-    for index, source, output, kind, key, is_own in zip(
+    for index, source, output, kind, key, page, is_own in zip(
         *(columns[name] for name in names), strict=True
     ):
         tasks[int(index)] = Task(
             Path(os.fsdecode(source)),
             Path(os.fsdecode(output)),
-            "video" if kind == "video" else "image",
+            cast("Kind", str(kind)),
             os.fsdecode(key),
             bool(is_own),
+            int(page) or None,
         )
     return tasks

@@ -237,8 +237,8 @@ def _open_source(task: "Task", options: InferOptions) -> AbstractContextManager[
     return open_image(
         source,
         max_pixels=options.runtime.max_pixels,
-        frames=options.output.frames,
-        page=options.output.page,
+        frames=options.output.load_frames,
+        page=task.page or options.output.page,
         damaged=options.video.damaged or "stop",
         name=task.name,
         above_white=options.output.above_white,
@@ -247,8 +247,10 @@ def _open_source(task: "Task", options: InferOptions) -> AbstractContextManager[
 
 def _make_grain(task: "Task", options: InferOptions) -> FilmGrain | None:
     """Return the grain of an image: that of its name, so that it is the same at every run."""
-    levels = options.texture.grain
-    return FilmGrain(levels, crc32(os.fsencode(task.source.name))) if levels else None
+    levels, name = options.texture.grain, os.fsencode(task.source.name)
+    if task.page is not None:
+        name += b"/%d" % task.page
+    return FilmGrain(levels, crc32(name)) if levels else None
 
 
 def _choose_suffix(task: "Task", options: InferOptions) -> str:

@@ -52,9 +52,10 @@ class OutputOptions:
     alpha: Annotated[Alpha, Flag(RESULT)] = "model"
     """Alpha channel, of videos too: upscaled by the network, by bicubic interpolation, or
     dropped."""
-    frames: Annotated[Literal["refuse", "each"], Flag(RESULT)] = "refuse"
-    """Animations and files with several pages: refused, or each frame is upscaled (to .webp or
-    .tif). Reduced copies in a TIFF do not count as pages."""
+    frames: Annotated[Literal["refuse", "each", "files"], Flag(RESULT)] = "refuse"
+    """Animations and files with several pages: refused; each frame is upscaled into the same file
+    (.webp or .tif); or each becomes a file of its own, NAME_p001_x4.png. Reduced copies in a TIFF
+    do not count as pages."""
     page: Annotated[int | None, Flag(RESULT, "N", default="none", min=1)] = None
     """Upscale only this page or frame of a file with several, which may differ in size; 1 is the
     first."""
@@ -90,13 +91,18 @@ class OutputOptions:
             raise UsageError(
                 f"-s {self.outscale:g}: expected a number above 0, at most {MAX_FACTOR:g}"
             )
-        if self.page is not None and self.frames == "each":
-            raise UsageError("--page and --frames each: expected one of them, got both")
+        if self.page is not None and self.frames != "refuse":
+            raise UsageError(f"--page and --frames {self.frames}: expected one of them, got both")
         if self.lossless and (self.ext == "jpg" or self.path.suffix.lower() in (".jpg", ".jpeg")):
             raise UsageError("--lossless: JPEG is always lossy; take webp, avif, png or tif")
         if self.overwrite and self.keeps_existing:
             other = "--skip-existing" if self.skip_existing else "--resume"
             raise UsageError(f"--overwrite and {other}: expected one of them, got both")
+
+    @property
+    def load_frames(self) -> Literal["refuse", "each"]:
+        """What is done with several frames where they are read: `files` reads one at a time."""
+        return "each" if self.frames == "each" else "refuse"
 
     @property
     def keeps_existing(self) -> bool:
@@ -214,6 +220,8 @@ class InferOptions:
     def __post_init__(self) -> None:
         if self.sha256 is not None and (len(self.models) != 1 or self.models == ("auto",)):
             raise UsageError("--sha256: needs -m once, the model whose file it is of")
+        if self.reference is not None and self.output.frames == "files":
+            raise UsageError("--reference: expected images of one frame, got --frames files")
         if self.lpips is not None and self.reference is None:
             raise UsageError("--lpips: needs --reference, the originals to compare with")
         if self.shard is not None and STREAM in self.inputs:

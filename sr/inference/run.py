@@ -32,6 +32,7 @@ from sr.inference.output_size import label_size
 from sr.inference.run_summary import RunSummary, emit_end
 from sr.inference.scheduler import Scheduler
 from sr.inference.share_tasks import is_shared, share_tasks
+from sr.inference.split_pages import split_pages
 from sr.inference.suggest_model import NUM_LOOKED_AT, describe_signs, look_at_tasks
 from sr.inference.tasks import Task, find_tasks
 from sr.inference.video.resume import read_dependencies
@@ -175,6 +176,7 @@ def find_checked_tasks(
     """
     check_shared_folders(options)
     all_tasks, num_ignored = find_tasks(options, model.scale)
+    all_tasks = split_pages(all_tasks, options)
     if options.shard is not None:
         check_collisions(all_tasks)
     tasks = share_tasks(all_tasks, options)

@@ -64,7 +64,9 @@ def _measure_work(task: Task, options: InferOptions) -> float:
             return float(task.source.stat().st_size)  # near the pixels of its images
         from sr.io.image_reader import read_header
 
-        header = read_header(task.source)
+        header = read_header(
+            task.source, frames=options.output.load_frames, page=task.page or options.output.page
+        )
         return header.height * header.width * header.num_frames
     except Exception:  # noqa: BLE001, whatever a file makes a reader raise; the probe reports it
         return 0.0

@@ -63,7 +63,8 @@ def look_at_tasks(tasks: Sequence[Task], options: InferOptions) -> list[Signs]:
                 return _look_at_video(task.source, options)
             if task.kind == "archive":
                 return _look_at_archive(task.source, options)
-            return look_at_image(task.source if task.content is None else task.content, options)
+            source = task.source if task.content is None else task.content
+            return look_at_image(source, options, task.page)
         except Exception:  # noqa: BLE001, the probe meets it too, and it costs that input alone
             return Signs()
 
@@ -81,8 +82,13 @@ def _look_at_archive(source: Path, options: InferOptions) -> Signs:
     return degraded[0] if degraded and 2 * len(degraded) >= len(signs) else Signs()
 
 
-def look_at_image(source: Path | bytes, options: InferOptions | None = None) -> Signs:
-    """Look at an image file, or the content of one. Raises ImageError."""
+def look_at_image(
+    source: Path | bytes, options: InferOptions | None = None, page: int | None = None
+) -> Signs:
+    """Look at an image file, or the content of one. Raises ImageError.
+
+    page: the only one, counted from 1; None for what the options say.
+    """
     output = None if options is None else options.output
     with source.open("rb") if isinstance(source, Path) else BytesIO(source) as file:
         is_jpeg = file.read(3) == jpeg_segments.SIGNATURE
@@ -92,8 +98,8 @@ def look_at_image(source: Path | bytes, options: InferOptions | None = None) -> 
     with open_image(
         source,
         max_pixels=DEFAULT_MAX_PIXELS if options is None else options.runtime.max_pixels,
-        frames="refuse" if output is None else output.frames,
-        page=None if output is None else output.page,
+        frames="refuse" if output is None else output.load_frames,
+        page=page or (None if output is None else output.page),
     ) as image:
         height, width = image.header.height, image.header.width
         rows, columns = _cut_middle(height), _cut_middle(width)

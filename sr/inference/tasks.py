@@ -46,6 +46,8 @@ class Task:
     """The source relative to the input folder, in NFC: the same on all machines."""
     is_own: bool = True
     """False for a video of another shard, which is helped with."""
+    page: int | None = None
+    """The only page or frame that is read, counted from 1; None for what the options say."""
     content: bytes | None = None
     """What standard input or another pipe holds, where that is the source."""
     skipped: bool = False
@@ -261,8 +263,11 @@ def _check_file(kind: Kind, num_inputs: int, output: OutputOptions) -> None:
     if kind == "archive" or path.suffix.lower() in ARCHIVE_SUFFIXES:
         _check_archive(kind, path)
         return
-    if is_pattern(path) and kind == "image":
-        raise UsageError(f"-o {path}: expected a video for a pattern of frames, got an image")
+    if is_pattern(path) and kind == "image" and output.frames != "files":
+        raise UsageError(
+            f"-o {path}: expected a video for a pattern of frames, got an image; the pages of one"
+            " become files with --frames files"
+        )
     if is_pattern(path) and path.suffix.lower() not in WRITABLE_SUFFIXES:
         raise UsageError(
             f"-o {path}: expected frames as .png, .jpg, .webp, .tif or .avif, got {path.suffix}"

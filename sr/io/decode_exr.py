@@ -16,7 +16,7 @@ def decode_exr(file: CodedFile) -> DecodedImage:
     from sr.io.video.ffmpeg_log import capture_log
 
     header = read_exr_header(file.content)
-    file.check_size(header.height, header.width, 1)
+    file.choose_frames(header.height, header.width, 1)
     context = av.CodecContext.create("exr", "r")
     assert isinstance(context, av.VideoCodecContext)
     context.thread_count = 1  # what it prints belongs to this thread

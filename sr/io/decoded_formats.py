@@ -3,7 +3,7 @@
 | format | by |
 |---|---|
 | PNM (PBM, PGM, PPM), JPEG 2000 | OpenCV |
-| TGA, DDS, animated PNG | Pillow |
+| TGA, DDS, animated PNG and AVIF | Pillow |
 | OpenEXR | FFmpeg, in PyAV |
 | JPEG XL | imagecodecs, of the extra `formats` |
 | HEIC | pi-heif, of the extra `formats`, or pillow-heif |
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sr.io.coded_sizes import read_jpeg2000_size, read_jpegxl_size, read_pnm_size
-from sr.io.decode_animation import decode_apng
+from sr.io.decode_animation import decode_animated_avif, decode_apng
 from sr.io.decode_exr import decode_exr
 from sr.io.decoded_image import CodedFile, DecodedImage, Pixels, drop_opaque, import_extra
 from sr.io.image_formats import EXPECTED, ImageError
@@ -48,7 +48,7 @@ def decode_image(kind: str, file: CodedFile) -> DecodedImage:
 
 def _decode_pnm(file: CodedFile) -> DecodedImage:
     size = read_pnm_size(file.content)
-    file.check_size(size.height, size.width, 1)
+    file.choose_frames(size.height, size.width, 1)
     return DecodedImage(_decode_with_opencv(file.content, size.max_value))
 
 
@@ -56,7 +56,7 @@ def _decode_jpeg2000(file: CodedFile) -> DecodedImage:
     from PIL import Image
 
     size = read_jpeg2000_size(file.content)
-    file.check_size(size.height, size.width, 1)
+    file.choose_frames(size.height, size.width, 1)
     with Image.open(io.BytesIO(file.content)) as opened:  # nothing is decoded
         profile = opened.info.get("icc_profile")
     return DecodedImage(_decode_with_opencv(file.content, size.max_value), profile=profile)
@@ -85,7 +85,7 @@ def _decode_with_pillow(file: CodedFile) -> DecodedImage:
     from PIL import Image
 
     with Image.open(io.BytesIO(file.content), formats=("TGA", "DDS")) as opened:
-        file.check_size(opened.height, opened.width, 1)
+        file.choose_frames(opened.height, opened.width, 1)
         if opened.mode not in ("L", "LA", "RGB", "RGBA"):
             is_clear = "transparency" in opened.info or opened.mode == "PA"
             mode = "L" if opened.mode == "1" else "RGBA" if is_clear else "RGB"
@@ -99,7 +99,7 @@ def _decode_with_pillow(file: CodedFile) -> DecodedImage:
 
 def _decode_jpegxl(file: CodedFile) -> DecodedImage:
     height, width = read_jpegxl_size(file.content)
-    file.check_size(height, width, 1)
+    file.choose_frames(height, width, 1)
     imagecodecs = import_extra(file.name, "JPEG XL", "imagecodecs")
     pixels = imagecodecs.jpegxl_decode(file.content)
     if pixels.ndim > 3 or (pixels.ndim == 3 and pixels.shape[2] > 4):
@@ -113,7 +113,7 @@ def _decode_jpegxl(file: CodedFile) -> DecodedImage:
 def _decode_heic(file: CodedFile) -> DecodedImage:
     heif = import_extra(file.name, "HEIC", "pi_heif", "pillow_heif")
     opened = heif.open_heif(io.BytesIO(file.content), convert_hdr_to_8bit=False)
-    file.check_size(opened.size[1], opened.size[0], 1)
+    file.choose_frames(opened.size[1], opened.size[0], 1)
     pixels = np.asarray(opened)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if pixels.dtype == np.uint16:
@@ -132,6 +132,7 @@ _DECODERS: dict[str, Callable[[CodedFile], DecodedImage]] = {
     "tga": _decode_with_pillow,
     "dds": _decode_with_pillow,
     "apng": decode_apng,
+    "avis": decode_animated_avif,
     "jpegxl": _decode_jpegxl,
     "heic": _decode_heic,
     "exr": decode_exr,
@@ -142,6 +143,7 @@ NAMES = {
     "tga": "a TGA",
     "dds": "a DDS",
     "apng": "an animated PNG",
+    "avis": "an animated AVIF",
     "jpegxl": "a JPEG XL",
     "heic": "a HEIC",
     "exr": "an OpenEXR",

@@ -13,8 +13,9 @@ from sr.io.image_formats import ImageError
 from sr.io.read_policy import AboveWhite
 
 Pixels = npt.NDArray[Any]
-CheckSize = Callable[[int, int, int], None]
-"""Raises ImageError for (height, width, frames) that are too many."""
+ChooseFrames = Callable[[int, int, int], list[int]]
+"""Returns which of frames of (height, width, number) are to be decoded, counted from 0; raises
+ImageError for too many pixels, or too many frames."""
 
 
 class CodedFile(NamedTuple):
@@ -22,7 +23,7 @@ class CodedFile(NamedTuple):
 
     content: bytes
     name: str
-    check_size: CheckSize
+    choose_frames: ChooseFrames
     above_white: AboveWhite
 
 
@@ -35,7 +36,8 @@ _INTERPRETATIONS = {
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """pixels: (frames*H, W, C), uint8, uint16 or float32; of these C as in `Header`."""
+    """pixels: (num_frames*H, W, C), uint8, uint16 or float32, C as in `Header`; of those frames
+    that were chosen."""
 
     pixels: Pixels
     num_frames: int = 1

@@ -1,6 +1,6 @@
 """What a file says that libvips does not: color without a profile, pages, unusual samples.
 
-What is no image to upscale is refused here: camera raw, animated AVIF, archives.
+What is no image to upscale is refused here: camera raw, archives.
 """
 
 from collections.abc import Mapping
@@ -96,11 +96,6 @@ def _read_avif(file: BinaryIO, name: str) -> ImageFacts:
     facts = avif_boxes.read_facts(file)
     if _RAW_BRAND in facts.brands:
         _refuse_raw(name)
-    if facts.is_animated:
-        raise ImageError(
-            f"{name}: expected an image of one frame, got an animated AVIF; give -o a video"
-            " (.mp4, .mkv, .webm, or a pattern such as %05d.png)"
-        )
     notes = []
     if facts.has_gain_map:
         notes.append("HDR gain map left out")
@@ -108,9 +103,9 @@ def _read_avif(file: BinaryIO, name: str) -> ImageFacts:
         notes.append("HDR mastering metadata left out")
     codes = None if facts.has_profile else facts.codes
     is_heic = _AVIF_BRAND not in facts.brands and any(b in facts.brands for b in _HEIC_BRANDS)
-    return ImageFacts(
-        "heic" if is_heic else "avif", tuple(notes), make_encoding(codes), is_gray=facts.is_gray
-    )
+    kind = "avis" if facts.is_animated else "heic" if is_heic else "avif"
+    is_gray = facts.is_gray and not facts.is_animated  # of one Pillow gives colors
+    return ImageFacts(kind, tuple(notes), make_encoding(codes), is_gray=is_gray)
 
 
 def _refuse_raw(name: str) -> None:

@@ -26,7 +26,7 @@ from sr.io.read_policy import AboveWhite, Damaged
 Frames = Literal["refuse", "each"]
 
 DAMAGE_HINT = ". --damaged continue takes what can be decoded"
-_PILLOW_FAULTS = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
+PILLOW_FAULTS = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
 """What Pillow raises at damaged files."""
 _AT_ONCE = 2**28  # pixels that are decoded as a whole
 _DECODED_AT_ONCE = frozenset(NAMES) | {"bmp"}
@@ -63,12 +63,12 @@ def load_image(
         return _load_decoded(file, name, facts, options)
     if facts.is_lab8:
         return _load_lab(file, name, facts, options)
-    opener, notes = _Opener(source, file, facts), []
+    opener, notes = Opener(source, file, facts), []
     if facts.lacks_end:
         content = file.read()
         if _has_all_pixels(content, name, options.max_pixels):
             notes.append("the end of the JPEG is missing, all pixels are there")
-            opener = _Opener(content + END, file, facts)
+            opener = Opener(content + END, file, facts)
         elif options.damaged == "stop":
             raise ImageError(f"{name}: {EXPECTED}, got a JPEG damaged or cut short{DAMAGE_HINT}")
     try:
@@ -84,7 +84,7 @@ def load_image(
         if facts.kind == "png":  # libvips gives nothing of one
             file.seek(0)
             source = repair(file.read(), options.max_pixels)
-        opener = _Opener(source, file, facts, fail_on="none")
+        opener = Opener(source, file, facts, fail_on="none")
         loaded = _load_with_vips(opener, name, facts, options)
     return replace(loaded, notes=notes)
 
@@ -110,7 +110,7 @@ def convert_errors(name: str, hint: str = "") -> Iterator[None]:
         raise ImageError(f"{name}: could not be read: {error.strerror}") from error
 
 
-class _Opener:
+class Opener:
     """Opens a file through libvips, lazily and for any order.
 
     By descriptor, not by name: libvips remembers images by name (a changed file would come back
@@ -148,13 +148,13 @@ class _Opener:
 
 
 def _load_with_vips(
-    opener: _Opener, name: str, facts: ImageFacts, options: LoadOptions
+    opener: Opener, name: str, facts: ImageFacts, options: LoadOptions
 ) -> LoadedImage:
     first = opener.open() if facts.pages is None else opener.open(page=facts.pages[0])
     loader = first.get("vips-loader").removesuffix("_source")
     if not loader.startswith(_LOADERS):
         raise ImageError(f"{name}: {EXPECTED}, got a file of another kind")
-    pages: Sequence[int] = facts.pages or range(_count_pages(first))
+    pages: Sequence[int] = facts.pages or range(count_pages(first))
     pages = _choose_pages(name, pages, options)
     size = (first.height, first.width)
     _check_num_pixels(name, [size] * len(pages), options.max_pixels)
@@ -175,7 +175,8 @@ def _load_with_vips(
     return LoadedImage(images, 1, loader)
 
 
-def _count_pages(image: pyvips.Image) -> int:
+def count_pages(image: pyvips.Image) -> int:
+    """Return the pages or frames of the file that an image is of."""
     return image.get("n-pages") if image.get_typeof("n-pages") else 1
 
 
@@ -190,7 +191,8 @@ def _choose_pages(name: str, pages: Sequence[int], options: LoadOptions) -> list
     if len(pages) > 1 and options.frames == "refuse":
         raise ImageError(
             f"{name}: expected an image of one frame, got {len(pages)} pages or frames."
-            " --frames each upscales all of them, --page one"
+            " --frames each upscales all of them into one file, --frames files into one file"
+            " each, --page one of them"
         )
     return list(pages)
 
@@ -219,16 +221,13 @@ def _load_decoded(
         file.seek(0)
         return LoadedImage([load_bitmap(file, name, size)], 1, "bmp")
 
-    def check(height: int, width: int, num_frames: int) -> None:
-        _check_num_pixels(name, [(height, width)] * num_frames, min(options.max_pixels, _AT_ONCE))
-        _choose_pages(name, range(num_frames), options)
+    def choose(height: int, width: int, num_frames: int) -> list[int]:
+        pages = _choose_pages(name, range(num_frames), options)
+        _check_num_pixels(name, [(height, width)] * len(pages), min(options.max_pixels, _AT_ONCE))
+        return pages
 
-    decoded = decode_image(facts.kind, CodedFile(file.read(), name, check, options.above_white))
-    image, num_frames = make_image(decoded), decoded.num_frames
-    pages = _choose_pages(name, range(num_frames), options)
-    height = image.height // num_frames
-    image = image.crop(0, pages[0] * height, image.width, len(pages) * height)
-    return LoadedImage([image], len(pages), facts.kind, decoded.notes)
+    decoded = decode_image(facts.kind, CodedFile(file.read(), name, choose, options.above_white))
+    return LoadedImage([make_image(decoded)], decoded.num_frames, facts.kind, decoded.notes)
 
 
 def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions) -> LoadedImage:
@@ -252,7 +251,7 @@ def _load_lab(file: BinaryIO, name: str, facts: ImageFacts, options: LoadOptions
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: expected 8-bit Lab of fewer pixels ({error})") from error
-    except _PILLOW_FAULTS as error:
+    except PILLOW_FAULTS as error:
         raise ImageError(f"{name}: {EXPECTED}, got 8-bit Lab that is damaged ({error})") from error
     _check_alike(name, images)
     return LoadedImage(images, 1, "tiffload")

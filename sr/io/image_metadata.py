@@ -80,7 +80,8 @@ def read_metadata(image: pyvips.Image, facts: ImageFacts) -> Metadata:
         loop=_field(image, "loop") or 0,
         encoding=facts.encoding,
         light=facts.light,
-        is_oriented=facts.kind in ("avif", "heic") or _field(image, "orientation") is not None,
+        is_oriented=facts.kind in ("avif", "avis", "heic")
+        or _field(image, "orientation") is not None,
     )
 
 

@@ -139,11 +139,37 @@ def test_a_gray_avif_is_gray(mode: str) -> None:
     assert np.abs(read[..., 0] - expected).max() <= 1
 
 
-def test_an_animated_avif_is_refused_by_name() -> None:
-    first = Image.fromarray(noise(16, 24, 3))
-    content = encode_image(first, "AVIF", save_all=True, append_images=[first.rotate(180)])
-    with (
-        pytest.raises(ImageError, match="one frame, got an animated AVIF; give -o a video"),
-        open_image(content, frames="each"),
-    ):
-        pass
+def test_frames_of_an_animated_avif_are_read() -> None:
+    frames = [Image.fromarray(noise(16, 24, 3)) for _ in range(3)]
+    content = encode_image(
+        *(frames[0], "AVIF"),
+        save_all=True,
+        append_images=frames[1:],
+        duration=40,
+        quality=100,
+        subsampling="4:4:4",
+    )
+    with pytest.raises(ImageError, match=r"got 3 pages or frames\. --frames each"):
+        open_image(content).__enter__()
+    with open_image(content, frames="each") as image:
+        assert (image.header.num_frames, image.header.num_bands) == (3, 3)
+        assert image.metadata.delays == (40, 40, 40)
+        for number, frame in enumerate(frames):
+            assert np.abs(image.read(frame=number) - np.asarray(frame, int)).max() <= 6
+    with open_image(content, page=2, max_pixels=16 * 24) as image:
+        assert np.abs(image.read() - np.asarray(frames[1], int)).max() <= 6
+    with pytest.raises(ImageError, match="an animated AVIF that is damaged"):
+        open_image(content[:-200], page=3).__enter__()
+
+
+def test_frames_of_an_animated_png_are_turned_upright() -> None:
+    frames = [Image.fromarray(noise(16, 24, 3)) for _ in range(2)]
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned clockwise
+    content = encode_image(
+        *(frames[0], "PNG"), save_all=True, append_images=frames[1:], exif=exif.tobytes()
+    )
+    with open_image(content, frames="each") as image:
+        for number, frame in enumerate(frames):
+            expected = np.asarray(frame.rotate(-90, expand=True))
+            np.testing.assert_array_equal(image.read(frame=number), expected)
