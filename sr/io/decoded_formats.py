@@ -5,6 +5,7 @@
 | PNM (PBM, PGM, PPM), JPEG 2000 | OpenCV |
 | TGA, DDS, animated PNG and AVIF | Pillow |
 | OpenEXR | FFmpeg, in PyAV |
+| camera raw | LibRaw, in rawpy, of the extra `raw` |
 | JPEG XL | imagecodecs, of the extra `formats` |
 | HEIC | pi-heif, of the extra `formats`, or pillow-heif |
 """
@@ -18,6 +19,7 @@ import numpy as np
 from sr.io.coded_sizes import read_jpeg2000_size, read_jpegxl_size, read_pnm_size
 from sr.io.decode_animation import decode_animated_avif, decode_apng
 from sr.io.decode_exr import decode_exr
+from sr.io.decode_raw import decode_raw
 from sr.io.decoded_image import CodedFile, DecodedImage, Pixels, drop_opaque, import_extra
 from sr.io.image_formats import EXPECTED, ImageError
 
@@ -136,6 +138,7 @@ _DECODERS: dict[str, Callable[[CodedFile], DecodedImage]] = {
     "jpegxl": _decode_jpegxl,
     "heic": _decode_heic,
     "exr": decode_exr,
+    "raw": decode_raw,
 }
 NAMES = {
     "pnm": "a PNM",
@@ -147,6 +150,7 @@ NAMES = {
     "jpegxl": "a JPEG XL",
     "heic": "a HEIC",
     "exr": "an OpenEXR",
+    "raw": "camera raw",
 }
 """Of all kinds that are decoded here."""
 

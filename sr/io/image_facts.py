@@ -1,6 +1,6 @@
 """What a file says that libvips does not: color without a profile, pages, unusual samples.
 
-What is no image to upscale is refused here: camera raw, archives.
+What is no image to upscale is refused here: archives.
 """
 
 from collections.abc import Mapping
@@ -51,16 +51,16 @@ def read_facts(file: BinaryIO, name: str) -> ImageFacts:
     if not head:
         raise ImageError(f"{name}: {EXPECTED}, got an empty file")
     if head.startswith(_RAW_STARTS):
-        _refuse_raw(name)
+        return ImageFacts("raw")
     if head.startswith(png_chunks.SIGNATURE):
         return _read_png(file)
     if head.startswith(jpeg_segments.SIGNATURE):
         notes = jpeg_segments.describe_more_images(file)
         return ImageFacts("jpeg", tuple(notes), lacks_end=not jpeg_segments.has_end(file))
     if head.startswith(tiff_directories.MAGIC):
-        return _read_tiff(file, name)
+        return _read_tiff(file)
     if head[4:8] == b"ftyp":
-        return _read_avif(file, name)
+        return _read_avif(file)
     if head.startswith(_ARCHIVE_STARTS):
         raise ImageError(f"{name}: {EXPECTED}, got an archive; repack it as CBZ or ZIP")
     kind = detect_kind(head, name)
@@ -75,10 +75,10 @@ def _read_png(file: BinaryIO) -> ImageFacts:
     return ImageFacts(kind, encoding=png_chunks.parse_encoding(chunks), light=light)
 
 
-def _read_tiff(file: BinaryIO, name: str) -> ImageFacts:
+def _read_tiff(file: BinaryIO) -> ImageFacts:
     directories = tiff_directories.read_directories(file)
     if tiff_directories.is_camera_raw(file, directories):
-        _refuse_raw(name)
+        return ImageFacts("raw")
     if not directories:
         return ImageFacts("tiff")
     pages = tuple(number for number, each in enumerate(directories) if each.is_page) or (0,)
@@ -92,10 +92,10 @@ def _read_tiff(file: BinaryIO, name: str) -> ImageFacts:
     )
 
 
-def _read_avif(file: BinaryIO, name: str) -> ImageFacts:
+def _read_avif(file: BinaryIO) -> ImageFacts:
     facts = avif_boxes.read_facts(file)
     if _RAW_BRAND in facts.brands:
-        _refuse_raw(name)
+        return ImageFacts("raw")
     notes = []
     if facts.has_gain_map:
         notes.append("HDR gain map left out")
@@ -106,9 +106,3 @@ def _read_avif(file: BinaryIO, name: str) -> ImageFacts:
     kind = "avis" if facts.is_animated else "heic" if is_heic else "avif"
     is_gray = facts.is_gray and not facts.is_animated  # of one Pillow gives colors
     return ImageFacts(kind, tuple(notes), make_encoding(codes), is_gray=is_gray)
-
-
-def _refuse_raw(name: str) -> None:
-    raise ImageError(
-        f"{name}: {EXPECTED}, got camera raw; develop it first, into a 16-bit TIFF for example"
-    )

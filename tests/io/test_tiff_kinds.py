@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,11 @@ def test_a_second_sample_of_gray_without_a_meaning_is_left_out() -> None:
     ],
     ids=["dng", "cfa", "preview", "cr2", "raf", "rw2", "cr3"],
 )
-def test_camera_raw_is_refused_by_name(content: bytes) -> None:
-    with pytest.raises(ImageError, match="got camera raw; develop it first"):
+def test_camera_raw_is_refused_by_name_without_what_develops_it(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)  # as if it were not installed
+    with pytest.raises(ImageError, match=r"got camera raw; develop it first.*the extra `raw`"):
         read_header(content)
 
 
