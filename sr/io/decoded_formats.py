@@ -116,7 +116,7 @@ def _decode_heic(file: CodedFile) -> DecodedImage:
     heif = import_extra(file.name, "HEIC", "pi_heif", "pillow_heif")
     opened = heif.open_heif(io.BytesIO(file.content), convert_hdr_to_8bit=False)
     file.choose_frames(opened.size[1], opened.size[0], 1)
-    pixels = np.asarray(opened)
+    pixels = np.array(opened)  # a copy: an array of its memory would not keep it
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if pixels.dtype == np.uint16:
         pixels = pixels | (pixels >> opened.info["bit_depth"])  # shifted left; white is 65535

@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from sr.io import decoded_image
+from sr.io.decoded_formats import decode_image
+from sr.io.decoded_image import CodedFile
 from sr.io.image_formats import ImageError
 from sr.io.image_reader import open_image, read_header
 
@@ -129,6 +131,24 @@ def test_jpeg_2000_of_12_bits_becomes_16() -> None:
         assert image.header.depth == 16
         expected = np.rint(levels.astype(float) * 65535 / 4095)
         np.testing.assert_array_equal(image.read(), expected)
+
+
+@pytest.mark.parametrize("module", ["pi_heif", "pillow_heif"])
+def test_pixels_of_heic_outlive_what_decoded_them(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, heif = encode_heic(RGB8), pytest.importorskip(module)
+    monkeypatch.setattr(decoded_image, "import_module", lambda _: heif)
+    for _ in range(20):
+        with open_image(content) as image:
+            others = [np.full_like(RGB8, 255) for _ in range(20)]  # where freed memory was
+            assert np.abs(image.read().astype(int) - RGB8).max() <= 3
+        del others
+    file = CodedFile(content, "a.heic", lambda *_: [0], "refuse")
+    pixels = decode_image("heic", file).pixels
+    while isinstance(pixels.base, np.ndarray):
+        pixels = pixels.base
+    assert pixels.flags.owndata
 
 
 def test_heic_of_10_bits_has_16_and_its_white_is_white() -> None:
