@@ -1,48 +1,14 @@
 """Camera raw through rawpy: developed into 16 bits of sRGB, upright, or refused."""
 
-import io
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
-import tifffile
+from helpers.image_formats import Linear, encode_dng
 
 from sr.io.image_formats import ImageError
 from sr.io.image_reader import open_image, read_header
 
 pytest.importorskip("rawpy")
-
-Linear = npt.NDArray[np.uint16]
-_XYZ_TO_SRGB = (
-    *(3.2404542, -1.5371385, -0.4985314),
-    *(-0.9692660, 1.8760108, 0.0415560),
-    *(0.0556434, -0.2040259, 1.0572252),
-)  # so that the camera's colors are those of sRGB
-
-
-def encode_dng(linear: Linear, orientation: int = 1, bayer: bool = False) -> bytes:
-    """Encode a DNG of a camera that sees sRGB. linear: (H, W, 3)."""
-    matrix = [part for each in _XYZ_TO_SRGB for part in (round(each * 10_000), 10_000)]
-    tags = [
-        (274, "H", 1, orientation, True),
-        (271, "s", 0, "Test", True),
-        (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
-        (50708, "s", 0, "Test camera", True),
-        (50721, "2i", 9, tuple(matrix), True),  # ColorMatrix1
-        (50728, "2I", 3, (1, 1, 1, 1, 1, 1), True),  # AsShotNeutral
-        (50778, "H", 1, 21, True),  # CalibrationIlluminant1: D65
-    ]
-    more: Mapping[str, Any] = {"photometric": "linear_raw", "planarconfig": "contig"}
-    if bayer:
-        tags += [(33421, "H", 2, (2, 2), True), (33422, "B", 4, (0, 1, 1, 2), True)]
-        sensor = linear[..., 1].copy()
-        sensor[::2, ::2], sensor[1::2, 1::2] = linear[::2, ::2, 0], linear[1::2, 1::2, 2]
-        linear, more = sensor, {"photometric": "cfa"}
-    file = io.BytesIO()
-    tifffile.imwrite(file, linear, extratags=tags, metadata=None, **more)
-    return file.getvalue()
 
 
 def draw_linear() -> Linear:

@@ -3,15 +3,14 @@
 import io
 import struct
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from helpers.image_formats import encode_exr
 from PIL import Image
 
 from sr.io import decoded_image
@@ -55,23 +54,6 @@ def encode_heic(pixels: Pixels) -> bytes:
     image = heif.from_bytes(mode, pixels.shape[1::-1], pixels.tobytes())
     image.save(file, quality=-1, chroma=444, matrix_coefficients=0)
     return file.getvalue()
-
-
-def encode_exr(pixels: Pixels, compression: str = "none") -> bytes:
-    """pixels: (H, W, 1, 3 or 4), float32."""
-    pix_fmt = {1: "grayf32le", 3: "gbrpf32le", 4: "gbrapf32le"}[pixels.shape[2]]
-    context: Any = av.CodecContext.create("exr", "w")
-    context.height, context.width = pixels.shape[:2]
-    context.options = {"compression": compression}
-    context.pix_fmt, context.time_base = pix_fmt, Fraction(1, 25)
-    frame = av.VideoFrame(context.width, context.height, pix_fmt)
-    order = [1, 2, 0, 3] if pixels.shape[2] >= 3 else [0]
-    for plane, band in zip(frame.planes, order, strict=False):
-        rows = np.zeros((plane.height, plane.line_size // 4), np.float32)
-        rows[:, : plane.width] = pixels[..., band]
-        plane.update(rows.tobytes())
-    frame.pts = 0
-    return b"".join(bytes(each) for each in [*context.encode(frame), *context.encode(None)])
 
 
 EXACT: dict[str, tuple[Callable[[], bytes], Pixels]] = {
