@@ -167,9 +167,10 @@ class InferOptions:
 
     inputs: Annotated[Sequence[Path], Flag(INPUT, "PATH...", ("-i", "--input"))]
     """Images (PNG, JPEG, WebP, TIFF, AVIF, BMP, GIF, JPEG 2000, OpenEXR, PNM, TGA, DDS; JPEG XL and
-    HEIC with the extra `formats`, camera raw with `raw`; 8 and 16 bit, float, gray, RGB, CMYK, Lab, with or without
-    alpha), archives of images (CBZ, ZIP), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of
-    all; image sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated.
+    HEIC with the extra `formats`, camera raw with `raw`; 8 and 16 bit, float, gray, RGB, CMYK, Lab,
+    with or without alpha), archives of images (CBZ, ZIP), videos (MP4, MOV, MKV, WebM, AVI, ...),
+    and folders of all; image sequences as a pattern (frames/%05d.png). Accepts several paths, and
+    can be repeated.
     A pipe can hold an image; `-` alone: one image from standard input."""
     output: OutputOptions
     model: Annotated[
