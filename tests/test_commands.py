@@ -54,7 +54,7 @@ def save_heic(path: Path) -> None:
 
 def save_raw(path: Path) -> None:
     pytest.importorskip("rawpy")
-    path.write_bytes(encode_dng(np.full((16, 16, 3), 9000, np.uint16)))
+    path.write_bytes(encode_dng(np.full((32, 32, 3), 9000, np.uint16)))
 
 
 def save_floats(path: Path) -> None:
@@ -103,7 +103,7 @@ MAKERS: dict[str, Callable[[Path], Any]] = {
     "render.exr": save_exr,
     "float.tif": save_floats,
     "photo.jxl": save_jpegxl,
-    "photo.heic": save_heic,
+    "image.heic": save_heic,
     "photo.dng": save_raw,
     "book.cbz": save_archive,
     "photos.zip": save_archive,
@@ -115,7 +115,7 @@ MAKERS: dict[str, Callable[[Path], Any]] = {
     "clip.mp4": lambda path: make_clip(path, 2),
     "dvd.vob": lambda path: make_clip(path, 2, codec="mpeg2video"),
     "tape.avi": lambda path: make_clip(path, 2, codec="ffv1"),
-    **dict.fromkeys(("scan.tif", "moving.gif", "moving.png", "moving.avif"), save_frames),
+    **dict.fromkeys(("scan.tif", "moving.gif", "spinner.png", "banner.avif"), save_frames),
 }
 
 

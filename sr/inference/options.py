@@ -66,8 +66,11 @@ class OutputOptions:
     """Quality of lossy image formats."""
     lossless: Annotated[bool, Flag(RESULT)] = False
     """Lossless WebP and AVIF."""
-    above_white: Annotated[AboveWhite, Flag(RESULT)] = "refuse"
-    """OpenEXR's values above 1: refused, cut off, or compressed by a curve from 0.8 on."""
+    above_white: Annotated[
+        AboveWhite | None, Flag(RESULT, default="refuse for OpenEXR, clip for float TIFF")
+    ] = None
+    """Values above 1 of OpenEXR and float TIFF: refused, cut off, or compressed by a curve from 0.8
+    on."""
     suffix: Annotated[str | None, Flag(FILES, "TEXT", default="_x and the scale")] = None
     """Appended to the name of each input."""
     overwrite: Annotated[bool, Flag(FILES)] = False

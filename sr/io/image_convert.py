@@ -10,6 +10,8 @@ import pyvips
 from sr.io.image_facts import ImageFacts
 from sr.io.image_formats import ImageError
 from sr.io.image_metadata import Metadata, profile_fits
+from sr.io.light_curve import KNEE
+from sr.io.read_policy import AboveWhite
 
 _BANDS = {  # of the pixel kinds that are read, by libvips' format and interpretation
     ("uchar", "b-w"): (1, 2),
@@ -45,9 +47,15 @@ class ConvertedImage:
 
 
 def convert_pixels(
-    image: pyvips.Image, name: str, facts: ImageFacts, metadata: Metadata
+    image: pyvips.Image,
+    name: str,
+    facts: ImageFacts,
+    metadata: Metadata,
+    above_white: AboveWhite,
 ) -> ConvertedImage:
     """Convert an image as libvips loaded it; raises ImageError for kinds that are not read.
+
+    above_white: what to do about float values above 1.
 
     A float image is decoded here, to find values that are out of range.
     """
@@ -78,7 +86,7 @@ def convert_pixels(
         image = image.icc_export(output_profile="srgb", pcs="lab", depth=lab_depth)
         metadata = replace(metadata, profile=None)
     elif image.format == "float":
-        image = _limit_floats(image, notes)
+        image = _limit_floats(image, notes, name, above_white)
     if metadata.profile and not profile_fits(metadata.profile, image.bands):
         notes.append("color profile left out: damaged, or for another kind of pixels")
         metadata = replace(metadata, profile=None)
@@ -123,13 +131,40 @@ def _decode_icc_lab(image: pyvips.Image) -> pyvips.Image:
     return lab.cast("float").copy(interpretation="lab")
 
 
-def _limit_floats(image: pyvips.Image, notes: list[str]) -> pyvips.Image:
+def _limit_floats(
+    image: pyvips.Image, notes: list[str], name: str, above_white: AboveWhite
+) -> pyvips.Image:
     """Limit float values to [0, 1], NaN to 0, and report what there was."""
     is_nan = image != image  # as IEEE 754 has it
     if is_nan.max() > 0:
         notes.append("values that are no numbers (NaN) become 0")
         image = is_nan.ifthenelse(0, image).copy(interpretation=image.interpretation)
     least, most = image.min(), image.max()
+    if most > 1 and above_white == "refuse":
+        raise ImageError(
+            f"{name}: expected values up to 1, got up to {most:.4g}. --above-white curve compresses"
+            " what is bright, --above-white clip cuts it off"
+        )
+    if most > 1 and above_white == "curve":
+        notes.append(f"values above 1, up to {most:.4g}, are compressed by a curve")
+        image, most = _compress_bright(image), 1
     if least < 0 or most > 1:
         notes.append(f"values from {least:.4g} to {most:.4g} are limited to 0 to 1")
     return image.clamp()
+
+
+def _compress_bright(image: pyvips.Image) -> pyvips.Image:
+    """Bend the brightest channel toward 1, as `sr.io.light_curve` does; the hue stays."""
+    num_colors = 1 if image.bands <= 2 else 3
+    limit = 1e30  # infinite values would become none
+    colors = (image[:num_colors] > limit).ifthenelse(limit, image[:num_colors])
+    peak = colors[0]
+    for number in range(1, num_colors):
+        peak = (colors[number] > peak).ifthenelse(colors[number], peak)
+    is_bright = peak > KNEE
+    bent = 1 - (1 - KNEE) ** 2 / (peak + 1 - 2 * KNEE)
+    share = is_bright.ifthenelse(bent / is_bright.ifthenelse(peak, 1), 1)
+    colors = colors * share
+    if image.bands > num_colors:
+        colors = colors.bandjoin(image[num_colors])
+    return colors.cast("float").copy(interpretation=image.interpretation)

@@ -41,7 +41,7 @@ class LoadOptions:
     frames: Frames
     page: int | None
     damaged: Damaged
-    above_white: AboveWhite = "refuse"
+    above_white: AboveWhite | None = None
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,8 @@ def _load_decoded(
         _check_num_pixels(name, [(height, width)] * len(pages), min(options.max_pixels, _AT_ONCE))
         return pages
 
-    decoded = decode_image(facts.kind, CodedFile(file.read(), name, choose, options.above_white))
+    coded = CodedFile(file.read(), name, choose, options.above_white or "refuse")
+    decoded = decode_image(facts.kind, coded)
     return LoadedImage([make_image(decoded)], decoded.num_frames, facts.kind, decoded.notes)
 
 

@@ -115,7 +115,7 @@ def open_image(
     page: int | None = None,
     damaged: Damaged = "stop",
     name: str = "standard input",
-    above_white: AboveWhite = "refuse",
+    above_white: AboveWhite | None = None,
 ) -> Iterator[ImageReader]:
     """Open an image file, or the content of one.
 
@@ -124,7 +124,7 @@ def open_image(
     header, because a small file can hold endless pixels. frames: what to do with animations and
     several pages. page: of these the only one to be read, counted from 1. damaged: refuse damage,
     or leave empty what cannot be decoded. name: of content, for messages. above_white: what to do
-    about OpenEXR's values above 1.
+    about values above 1; None refuses those of OpenEXR, and cuts off those of float TIFF.
     """
     image = _read_file(source, LoadOptions(max_pixels, frames, page, damaged, above_white), name)
     try:
@@ -151,15 +151,18 @@ def _read_file(source: Path | bytes, options: LoadOptions, content_name: str) ->
     ):
         facts = read_facts(file, name)
         loaded = load_image(source, file, name, facts, options)
-        return _make_reader(name, facts, loaded, is_strict=options.damaged == "stop")
+        return _make_reader(name, facts, loaded, options)
 
 
 def _make_reader(
-    name: str, facts: ImageFacts, loaded: LoadedImage, *, is_strict: bool
+    name: str, facts: ImageFacts, loaded: LoadedImage, options: LoadOptions
 ) -> ImageReader:
     """Convert the images where needed, and turn their frames upright."""
     metadata = read_metadata(loaded.images[0], facts)
-    converted = [convert_pixels(image, name, facts, metadata) for image in loaded.images]
+    above_white = options.above_white or "clip"
+    converted = [
+        convert_pixels(image, name, facts, metadata, above_white) for image in loaded.images
+    ]
     frames = [
         frame.autorot()
         for each in converted
@@ -174,6 +177,7 @@ def _make_reader(
         first.depth,
         (*loaded.notes, *facts.notes, *first.notes),
     )
+    is_strict = options.damaged == "stop"
     return ImageReader(name, header, first.bits, loaded.loader, first.metadata, frames, is_strict)
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sr.io.image_formats import ImageError
 from sr.io.read_policy import AboveWhite
 
-_KNEE = 0.8  # of linear light, from where on the curve bends
+KNEE = 0.8  # from where on the curve of values above 1 bends
 
 
 def encode_linear(
@@ -49,7 +49,7 @@ def encode_linear(
 def _compress(colors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Bend the brightest channel from the knee on toward 1, smoothly; the hue stays."""
     peak = colors.max(axis=2, keepdims=True)
-    bent = 1 - (1 - _KNEE) ** 2 / (np.maximum(peak, _KNEE) + 1 - 2 * _KNEE)
-    share = np.where(peak > _KNEE, bent / np.maximum(peak, _KNEE), 1)
+    bent = 1 - (1 - KNEE) ** 2 / (np.maximum(peak, KNEE) + 1 - 2 * KNEE)
+    share = np.where(peak > KNEE, bent / np.maximum(peak, KNEE), 1)
     compressed: npt.NDArray[np.float32] = colors * share
     return compressed

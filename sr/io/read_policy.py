@@ -9,4 +9,4 @@ Damaged = Literal["continue", "stop"]
 """What to do about damage: take what can be decoded, or read no further."""
 
 AboveWhite = Literal["refuse", "clip", "curve"]
-"""What to do about values above 1, which only OpenEXR has."""
+"""What to do about values above 1, of OpenEXR and float TIFF."""

@@ -166,6 +166,32 @@ def test_float_out_of_range_and_nan_are_limited_and_reported() -> None:
         assert image.read()[2, 2, 0] == 1
 
 
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_float_above_1_is_compressed_or_refused_where_that_is_asked_for(bands: int) -> None:
+    ramp = np.linspace(0, 8, 64, dtype=np.float32).reshape(8, 8, 1) * np.ones(bands, np.float32)
+    extra: dict[str, Any] = {}
+    if bands >= 3:
+        ramp[..., 1] *= 0.5
+    if bands == 4:
+        ramp[..., 3], extra = 0.5, {"extrasamples": [2]}
+    ramp[7, 7, 0] = np.inf
+    content = encode_tiff(
+        ramp.squeeze(), photometric="rgb" if bands >= 3 else "minisblack", **extra
+    )
+    with pytest.raises(ImageError, match="expected values up to 1, got up to inf"):
+        open_image(content, above_white="refuse").__enter__()
+    with open_image(content, above_white="curve") as image:
+        read = image.read()
+        assert image.header.notes == ("values above 1, up to inf, are compressed by a curve",)
+    dark = ramp[..., 0] <= 0.8
+    np.testing.assert_allclose(read[dark], ramp[dark], atol=1e-6)
+    bright = read[..., 0].ravel()
+    assert (np.diff(bright) > 0).all()
+    assert bright[-1] == 1
+    if bands == 4:
+        assert (read[..., 3] == 0.5).all()
+
+
 def encode_lab(*pages: Pixels) -> bytes:
     """L, and signed a and b, of 8 bits."""
     first, *others = (
