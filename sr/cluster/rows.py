@@ -1,8 +1,8 @@
 """Tasks -> blocks of rows for Ray Data, and back in an actor.
 
 A block is what an actor does at a time, and what is done again if it dies: several images, so that
-one is read while another goes through the network, or one video. Paths are bytes: names of files
-need not be text. No pixels travel.
+one is read while another goes through the network, or one video or archive. Paths are bytes: names
+of files need not be text. No pixels travel.
 """
 
 import os
@@ -23,13 +23,13 @@ Block = Mapping[int, Task]
 
 
 def split_tasks(tasks: Block, num_actors: int) -> Iterator[Block]:
-    """Yield blocks of images, then of single videos."""
+    """Yield blocks of images, then of single videos and archives."""
     images = [index for index, task in tasks.items() if task.kind == "image"]
     size = min(_MAX_ROWS, max(1, len(images) // (_BLOCKS_PER_ACTOR * num_actors)))
     for start in range(0, len(images), size):
         yield {index: tasks[index] for index in images[start : start + size]}
     for index, task in tasks.items():
-        if task.kind == "video":
+        if task.kind != "image":
             yield {index: task}
 
 
@@ -60,7 +60,7 @@ def read_rows(columns: Mapping[str, Sequence[Any]]) -> dict[int, Task]:
         tasks[int(index)] = Task(
             Path(os.fsdecode(source)),
             Path(os.fsdecode(output)),
-            "video" if kind == "video" else "image",
+            kind,
             os.fsdecode(key),
             bool(is_own),
         )

@@ -11,15 +11,15 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from sr.cluster.connect import ActorPool, connect, import_ray, plan_actors
+from sr.cluster.driver import Driver
 from sr.cluster.model_copies import put_models
 from sr.cluster.progress import watch_progress
-from sr.cluster.rows import Block, make_table, split_tasks
+from sr.cluster.rows import Block, make_table
 from sr.cluster.task_result import TaskResult
 from sr.cluster.worker import UpscaleWorker, WorkerSetup
-from sr.errors import UserError
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_models import load_models
 from sr.inference.named_files import find_models
@@ -33,7 +33,6 @@ from sr.io.atomic_write import remove_abandoned
 from sr.io.hash_code import hash_code
 
 _MAX_RETRIES = 3  # of a block whose actor died, each time on another one
-_NUM_ROUNDS = 2  # the second takes alone what was lost in the first
 
 
 def run_on_cluster(
@@ -69,7 +68,7 @@ def run_on_cluster(
             backend=options.runtime.backend,
             precision=options.runtime.precision,
         )
-        driver = _Driver(tasks, emit)
+        driver = Driver(tasks, emit)
         summary = RunSummary(tasks)
         with (
             emit_end(summary, emit, started=started, num_removed=num_removed),
@@ -82,79 +81,14 @@ def run_on_cluster(
                 num_threads=max(1, int(pool.num_cpus)),
                 progress=progress,
             )
-            driver.run(setup, pool, worker)
+            driver.run(partial(_do_blocks, setup=setup, pool=pool, worker=worker), pool.max_size)
     return summary
-
-
-class _Driver:
-    """Sends tasks to actors, and keeps how each ended."""
-
-    def __init__(self, tasks: Sequence[Task], emit: Emit) -> None:
-        self._tasks = tasks
-        self._emit = emit
-        self._waiting: dict[int, Task] = {}
-        self._noted: set[str] = set()
-
-    def run(self, setup: WorkerSetup, pool: ActorPool, worker: type[UpscaleWorker]) -> None:
-        """Have all tasks done. Raises a fault of the program that an actor met."""
-        for index, task in enumerate(self._tasks):
-            if task.skipped:
-                self._add(TaskResult(index, is_done=True, skipped=True, events=[_SKIPPED]))
-            else:
-                self._waiting[index] = task
-        for number in range(_NUM_ROUNDS):
-            blocks = [*split_tasks(self._waiting, pool.max_size)]
-            if number:
-                blocks = [{index: task} for block in blocks for index, task in block.items()]
-            for result in _do_blocks(blocks, setup, pool, worker):
-                if result.fault is not None:
-                    raise result.fault from UserError(result.traceback)
-                self._add(result)
-            if not self._waiting:
-                return
-        for index in [*self._waiting]:
-            error = UserError(
-                "the processes that worked on it were ended by the system, again and again: out of"
-                " memory, killed, or on machines that were lost"
-            )
-            fields = {"error": f"{self._tasks[index].name}: {error}", "megapixels": 0.0}
-            self._add(TaskResult(index, error=error, events=[("item_failed", fields)]))
-
-    def report_progress(self, index: int, fields: dict[str, Any]) -> None:
-        """Report progress of a task that is not done."""
-        if index in self._waiting:
-            self._emit("progress", **self._place(index), **fields)
-
-    def _add(self, result: TaskResult) -> None:
-        for event, fields in result.notes:
-            if str(fields) not in self._noted:
-                self._noted.add(str(fields))
-                self._emit(event, **fields)
-        task = self._tasks[result.index]
-        if self._waiting.pop(result.index, None) is None and not task.skipped:
-            return  # of a helper
-        task.is_done, task.skipped, task.error = result.is_done, result.skipped, result.error
-        for event, fields in result.events:
-            more = {"output": task.output} if event == "item_done" else {}
-            self._emit(event, **self._place(result.index), **more, **fields)
-
-    def _place(self, index: int) -> dict[str, Any]:
-        return {
-            "picture": index + 1,
-            "pictures": len(self._tasks),
-            "source": self._tasks[index].source,
-        }
-
-
-_SKIPPED: Any = ("item_done", {"skipped": True, "seconds": 0.0, "megapixels": 0.0})
 
 
 def _do_blocks(
     blocks: Sequence[Block], setup: WorkerSetup, pool: ActorPool, worker: type[UpscaleWorker]
 ) -> Iterator[TaskResult]:
     """Yield how each task ended, in any order; none for those that were lost with their actors."""
-    if not blocks:
-        return
     import ray.data
 
     tables = [make_table(block) for block in blocks]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sr.io.event_log import Event
+from sr.io.video.frame import OutputMismatchError
 
 
 class RemoteError(RuntimeError):
@@ -17,6 +18,8 @@ class TaskResult:
 
     index: int
     """Of the task, in the driver's list."""
+    is_own: bool = True
+    """False of an actor that helped with a video of another's."""
     is_done: bool = False
     skipped: bool = False
     error: BaseException | None = None
@@ -29,6 +32,13 @@ class TaskResult:
     """Of this task, without progress."""
     notes: list[tuple[Event, dict[str, Any]]] = field(default_factory=list)
     """Of the actor, not of this task."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing else can come of the task; of helpers: that they joined the segments."""
+        if self.is_own:
+            return True
+        return (self.is_done and not self.skipped) or isinstance(self.error, OutputMismatchError)
 
     def dump(self) -> bytes:
         """Return bytes that `load` takes."""

@@ -65,20 +65,22 @@ def test_tasks_come_back_from_rows_as_they_were() -> None:
     tasks = {
         3: Task(odd, Path("/out/a_x2.png"), "image", "below/\udcff.png"),
         7: Task(Path("/in/b.mp4"), Path("/out/b_x2.mp4"), "video", "b.mp4"),
+        8: Task(Path("/in/c.cbz"), Path("/out/c_x2.cbz"), "archive", "c.cbz"),
     }
     columns = make_table(tasks).to_pydict()
     assert read_rows(columns) == tasks
     helped = read_rows(make_table(tasks, is_own=False).to_pydict())
-    assert [task.is_own for task in helped.values()] == [False, False]
+    assert [task.is_own for task in helped.values()] == [False] * 3
 
 
 @pytest.mark.parametrize(("num_images", "num_actors"), [(0, 3), (1, 3), (1000, 3), (90, 3)])
 def test_every_task_is_in_one_block(num_images: int, num_actors: int) -> None:
     tasks = {number: Task(Path(f"{number}.png"), Path("out")) for number in range(num_images)}
     tasks |= {-1: Task(Path("a.mp4"), Path("out"), "video")}
+    tasks |= {-2: Task(Path("a.cbz"), Path("out"), "archive")}
     blocks = [*split_tasks(tasks, num_actors)]
     assert sorted(index for block in blocks for index in block) == sorted(tasks)
-    assert all(len(block) == 1 for block in blocks if -1 in block)
+    assert all(len(block) == 1 for block in blocks if -1 in block or -2 in block)
     assert len(blocks) > min(num_images, 8 * num_actors)
     assert max(map(len, blocks)) <= 16
 
