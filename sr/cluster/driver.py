@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sr.cluster.rows import Block, split_tasks
-from sr.cluster.task_result import TaskResult
+from sr.cluster.task_result import SKIPPED, TaskResult, make_failed
 from sr.errors import UserError
 from sr.inference.events import Emit
 from sr.inference.tasks import Task
@@ -29,7 +29,7 @@ class Driver:
         """Have all tasks done by so many actors. Raises a fault of the program that one met."""
         for index, task in enumerate(self._tasks):
             if task.skipped:
-                self._add(TaskResult(index, is_done=True, skipped=True, events=[_SKIPPED]))
+                self._add(TaskResult(index, is_done=True, skipped=True, events=[SKIPPED]))
             else:
                 self._waiting[index] = task
         for number in range(_NUM_ROUNDS):
@@ -42,13 +42,12 @@ class Driver:
                 if result.fault is not None:
                     raise result.fault from UserError(result.traceback)
                 self._add(result)
-        for index in [*self._waiting]:
+        for index, task in [*self._waiting.items()]:
             error = UserError(
                 "the processes that worked on it were ended by the system, again and again: out of"
                 " memory, killed, or on machines that were lost"
             )
-            fields = {"error": f"{self._tasks[index].name}: {error}", "megapixels": 0.0}
-            self._add(TaskResult(index, error=error, events=[("item_failed", fields)]))
+            self._add(make_failed(index, task, error))
 
     def report_progress(self, index: int, fields: dict[str, Any]) -> None:
         """Report progress of a task that is not done."""
@@ -78,6 +77,3 @@ class Driver:
             "pictures": len(self._tasks),
             "source": self._tasks[index].source,
         }
-
-
-_SKIPPED: Any = ("item_done", {"skipped": True, "seconds": 0.0, "megapixels": 0.0})

@@ -20,17 +20,21 @@ from sr.cluster.progress import watch_progress
 from sr.cluster.rows import Block, make_table
 from sr.cluster.task_result import TaskResult
 from sr.cluster.worker import UpscaleWorker, WorkerSetup
+from sr.errors import UsageError
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_models import load_models
-from sr.inference.named_files import find_models
+from sr.inference.named_files import exists, find_models
 from sr.inference.options import InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run import find_checked_tasks, find_recorded_backend, make_folders
 from sr.inference.run_summary import RunSummary, emit_end
 from sr.inference.share_tasks import is_shared
-from sr.inference.tasks import Task
+from sr.inference.tasks import Task, is_file_name, is_video_name
 from sr.io.atomic_write import remove_abandoned
 from sr.io.hash_code import hash_code
+from sr.io.object_path import ObjectPath, forget_listings
+from sr.io.video.formats import is_pattern
+from sr.models.loaded_model import LoadedGenerator
 
 _MAX_RETRIES = 3  # of a block whose actor died, each time on another one
 
@@ -46,9 +50,9 @@ def run_on_cluster(
     options = _make_absolute(options)
     files = find_models(options)
     generator = load_models(files)
-    tasks, num_ignored, _ = find_checked_tasks(options, generator)
+    tasks, num_ignored = _find_tasks(options, generator)
     started = time.perf_counter()
-    folders = make_folders(tasks)
+    folders = make_folders([task for task in tasks if not isinstance(task.output, ObjectPath)])
     emit = send_one_at_a_time(emit)
     with connect(options.cluster):
         pool = plan_actors(options.cluster)
@@ -118,6 +122,32 @@ def _do_blocks(
         )
     for row in results.iter_rows():
         yield TaskResult.load(row["result"])
+
+
+def _find_tasks(options: InferOptions, generator: LoadedGenerator) -> tuple[list[Task], int]:
+    """Return the tasks, and how many files are ignored. Raises UserError for what cannot be."""
+    try:
+        tasks, num_ignored, _ = find_checked_tasks(options, generator)
+        _check_stores(options)
+    finally:
+        forget_listings()
+    for task in tasks:
+        if task.content is not None:
+            raise UsageError(f"{task.source}: --cluster: expected a file, got a pipe")
+    return tasks, num_ignored
+
+
+def _check_stores(options: InferOptions) -> None:
+    """Refuse what cannot be in an object store, and one that cannot be written to."""
+    output = options.output.path
+    to_video = is_video_name(output)
+    for path in options.inputs:
+        if isinstance(path, ObjectPath) and ((to_video and path.is_dir()) or not exists(path)):
+            raise UsageError(f"{path}: expected a folder of this machine for the frames of a video")
+    if isinstance(output, ObjectPath):
+        if is_pattern(output):
+            raise UsageError(f"-o {output}: expected a folder of this machine for numbered images")
+        (output.parent if is_file_name(output) else output).check_writable()
 
 
 def _make_absolute(options: InferOptions) -> InferOptions:

@@ -11,6 +11,7 @@ import numpy as np
 
 from sr.cluster.model_copies import ModelCopy, take_models
 from sr.cluster.rows import read_rows
+from sr.cluster.staging import do_staged, remove_abandoned_folders
 from sr.cluster.task_result import TaskResult
 from sr.device import resolve_device
 from sr.errors import UserError
@@ -66,6 +67,7 @@ class UpscaleWorker:
                 f" {socket.gethostname()} in {Path(__file__).parents[1]}"
             )
         keep_freed_memory()
+        remove_abandoned_folders()
         torch.set_num_threads(setup.num_threads)
         self._options = options = take_models(setup.options, setup.models)
         for name in options.runtime.devices:
@@ -80,7 +82,9 @@ class UpscaleWorker:
         try:
             if self._fault is not None:
                 raise self._fault
-            results = self._upscale(read_rows(block))
+            overwrite = self._options.output.overwrite
+            ended = do_staged(read_rows(block), self._upscale, overwrite=overwrite)
+            results = [*ended.values()]
             results[0].notes, self._warnings = self._warnings, []
         except Exception as error:  # noqa: BLE001, the driver raises it
             text = traceback.format_exc()
@@ -90,7 +94,7 @@ class UpscaleWorker:
         dumped[:] = [result.dump() for result in results]
         return {"result": dumped}
 
-    def _upscale(self, tasks: Mapping[int, Task]) -> list[TaskResult]:
+    def _upscale(self, tasks: Mapping[int, Task]) -> dict[int, TaskResult]:
         """Do tasks, again where another process has one, which may be of an actor given up."""
         results: dict[int, TaskResult] = {}
         waiting, deadline = dict(tasks), time.monotonic() + _LOCK_PATIENCE
@@ -104,7 +108,7 @@ class UpscaleWorker:
             }
             if waiting:
                 time.sleep(_POLL)
-        return list(results.values())
+        return results
 
     def _try(self, tasks: Mapping[int, Task]) -> dict[int, TaskResult]:
         results = {index: TaskResult(index) for index in tasks}

@@ -21,6 +21,7 @@ from sr.inference.parse_flags import (
 from sr.inference.shards import Shard, parse_shard
 from sr.inference.texture_options import TextureOptions
 from sr.inference.video_options import VideoOptions
+from sr.io.object_path import ObjectPath, parse_place
 from sr.io.read_policy import DEFAULT_MAX_PIXELS, AboveWhite
 
 Alpha = Literal["model", "bicubic", "drop"]
@@ -82,6 +83,7 @@ class OutputOptions:
     """Continue interrupted videos after their last complete segment; finished ones are skipped."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "path", parse_place(self.path))
         sizes = {"-s": self.outscale, "--size": self.size, "--long-side": self.long_side}
         given = [name for name, value in sizes.items() if value is not None]
         if len(given) > 1:
@@ -212,6 +214,7 @@ class InferOptions:
     """SHA-256 that the file of -m must have, else it is not opened."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", [parse_place(path) for path in self.inputs])
         if self.sha256 is not None and (len(self.models) != 1 or self.models == ("auto",)):
             raise UsageError("--sha256: needs -m once, the model whose file it is of")
         if self.lpips is not None and self.reference is None:
@@ -220,6 +223,12 @@ class InferOptions:
             raise UsageError("--shard: expected files or folders, got standard input")
         if self.shard is None and self.shard_by != "hash":
             raise UsageError(f"--shard-by {self.shard_by}: needs --shard")
+        for path in (*self.inputs, self.output.path):
+            if self.cluster.engine is None and isinstance(path, ObjectPath):
+                raise UsageError(
+                    f"{path}: object stores need --cluster ray, on one machine too (`--address"
+                    " local` starts one there)"
+                )
         if self.cluster.engine is not None:
             self._check_cluster()
         if self.resample is not None:
