@@ -40,7 +40,8 @@ class OutputOptions:
 
     path: Annotated[Path, Flag(INPUT, "PATH", ("-o", "--output"))]
     """Folder for the results, created if it is missing; or, for one input, a file (.png, .jpg,
-    .webp, .tif, .avif; .mp4, .mkv, .webm; .cbz, .zip) or `-` for standard output."""
+    .webp, .tif, .avif; .mp4, .mkv, .webm; .cbz, .zip) or `-` for standard output. With --cluster
+    also s3:// and gs://."""
     outscale: Annotated[
         float | None, Flag(SIZE, "FACTOR", ("-s", "--outscale"), default="the model's")
     ] = None
@@ -165,7 +166,7 @@ class InferOptions:
     HEIC with the extra `formats`; 8 and 16 bit, float, gray, RGB, CMYK, Lab, with or without
     alpha), archives of images (CBZ, ZIP), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of
     all; image sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated.
-    A pipe can hold an image; `-` alone: one image from standard input."""
+    With --cluster also s3:// and gs://. A pipe can hold an image; `-` alone: one image from standard input."""
     output: OutputOptions
     model: Annotated[
         str | Sequence[str] | None,

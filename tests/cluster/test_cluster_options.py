@@ -1,8 +1,10 @@
 """What is refused before a cluster is looked for, and what needs none."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -132,3 +134,17 @@ def test_a_cluster_where_no_actor_fits_is_refused(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UsageError, match="expected a machine with 4 cores and 0 GPUs, got none"):
         plan_actors(ClusterOptions("ray", cpus_per_actor=4.0))
     assert plan_actors(ClusterOptions("ray", cpus_per_actor=4.0, actors=(1, 3))).max_size == 3
+
+
+def test_a_pipe_is_refused_on_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ray.data")
+    os.mkfifo(tmp_path / "pipe.png")
+    writer = Thread(target=(tmp_path / "pipe.png").write_bytes, args=[b"image"])
+    writer.start()
+    model = write_compact(tmp_path / "model.safetensors", 2)
+    flags = ["-i", str(tmp_path / "pipe.png"), "-o", str(tmp_path / "out"), "-m", str(model)]
+    with pytest.raises(SystemExit) as end:
+        infer.main([*flags, "--cluster", "ray"])
+    writer.join()
+    assert end.value.code == 2
+    assert "expected a file, got a pipe" in " ".join(capsys.readouterr().err.split())
