@@ -10,6 +10,7 @@ from typing import Any
 
 from sr.errors import UsageError
 from sr.inference.cluster_options import ClusterOptions
+from sr.vulkan import capture_native_errors
 
 _MAX_THREADS = 8  # of an actor without a GPU, where not asked for otherwise
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -54,7 +55,8 @@ def connect(options: ClusterOptions) -> Iterator[None]:
         more = {"include_dashboard": False}
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
+        with capture_native_errors():  # Ray's core writes that it follows the variable above
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"--address {options.address}: cannot connect to a Ray cluster: {error}"

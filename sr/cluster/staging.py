@@ -47,14 +47,14 @@ def do_staged(
         def fetch(index: int) -> Task | TaskResult:
             return _fetch(index, tasks[index], folder / str(index), overwrite=overwrite)
 
-        def finish(result: TaskResult) -> TaskResult:
-            return _finish(result, tasks[result.index], local[result.index])
+        def deliver(result: TaskResult) -> TaskResult:
+            return _deliver(result, tasks[result.index], local[result.index])
 
         fetched = dict(zip(tasks, threads.map(fetch, tasks), strict=True))
         local = {index: each for index, each in fetched.items() if isinstance(each, Task)}
         ended = {index: each for index, each in fetched.items() if isinstance(each, TaskResult)}
         done = do_tasks(local) if local else {}
-        return ended | dict(zip(done, threads.map(finish, done.values()), strict=True))
+        return ended | dict(zip(done, threads.map(deliver, done.values()), strict=True))
 
 
 def remove_abandoned_folders() -> None:
@@ -94,7 +94,7 @@ def _fetch(index: int, task: Task, folder: Path, *, overwrite: bool) -> Task | T
     return replace(task, source=source, output=output)
 
 
-def _finish(result: TaskResult, task: Task, local: Task) -> TaskResult:
+def _deliver(result: TaskResult, task: Task, local: Task) -> TaskResult:
     """Upload what was written, and name URLs where names of temporary files are."""
     names = {str(local.source): str(task.source), str(local.output): str(task.output)}
     kept = f" are kept in {locate_segments(local.output)}"
@@ -108,7 +108,7 @@ def _finish(result: TaskResult, task: Task, local: Task) -> TaskResult:
     if not isinstance(task.output, ObjectPath):
         return result
     try:
-        # Whatever came of the task: a video that ends early, or is found at fault, is written, too.
+        # However the task ended: a video that ends early, or fails its check, is written, too.
         for path in sorted(local.output.parent.glob("[!.]*")):
             (task.output.parent / path.name).upload(path)
     except UserError as error:

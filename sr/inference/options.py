@@ -166,7 +166,8 @@ class InferOptions:
     HEIC with the extra `formats`; 8 and 16 bit, float, gray, RGB, CMYK, Lab, with or without
     alpha), archives of images (CBZ, ZIP), videos (MP4, MOV, MKV, WebM, AVI, ...), and folders of
     all; image sequences as a pattern (frames/%05d.png). Accepts several paths, and can be repeated.
-    With --cluster also s3:// and gs://. A pipe can hold an image; `-` alone: one image from standard input."""
+    With --cluster also s3:// and gs://. A pipe can hold an image; `-` alone: one image from
+    standard input."""
     output: OutputOptions
     model: Annotated[
         str | Sequence[str] | None,

@@ -18,6 +18,7 @@ from sr.cluster.task_result import RemoteError, TaskResult
 from sr.errors import UsageError
 from sr.inference.cluster_options import ClusterOptions
 from sr.inference.tasks import Task
+from sr.io.object_path import ObjectPath
 from sr.io.video.frame import OutputMismatchError
 
 
@@ -25,6 +26,8 @@ from sr.io.video.frame import OutputMismatchError
     ("flags", "message"),
     [
         (["--cluster", "slurm"], "expected ray, got slurm"),
+        (["-i", "s3://bucket/in"], "s3://bucket/in: object stores need --cluster ray"),
+        (["-i", "gs://", "--cluster", "ray"], "gs://: expected gs://BUCKET/KEY"),
         (["--actors", "4"], "need --cluster ray"),
         (["--cluster", "ray", "--actors", "4-2"], "--actors: expected N or MIN-MAX"),
         (["--cluster", "ray", "--actors", "0"], "--actors: expected N or MIN-MAX"),
@@ -69,10 +72,13 @@ def test_tasks_come_back_from_rows_as_they_were() -> None:
         7: Task(Path("/in/b.mp4"), Path("/out/b_x2.mp4"), "video", "b.mp4"),
         8: Task(Path("/in/c.cbz"), Path("/out/c_x2.cbz"), "archive", "c.cbz"),
     }
+    stored = ObjectPath("s3://bucket/in/d e.png"), ObjectPath("gs://bucket/d.png")
+    tasks[9] = Task(*stored, "image", "d e.png")
     columns = make_table(tasks).to_pydict()
     assert read_rows(columns) == tasks
+    assert str(read_rows(columns)[9].source) == "s3://bucket/in/d e.png"
     helped = read_rows(make_table(tasks, is_own=False).to_pydict())
-    assert [task.is_own for task in helped.values()] == [False] * 3
+    assert [task.is_own for task in helped.values()] == [False] * 4
 
 
 @pytest.mark.parametrize(("num_images", "num_actors"), [(0, 3), (1, 3), (1000, 3), (90, 3)])
