@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from sr.errors import UserError
+from sr.openvino_devices import list_openvino_devices
 from sr.vulkan import MissingNcnnError, VulkanDevice, list_vulkan_devices
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -25,22 +26,26 @@ class DeviceError(UserError):
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of "auto" | "cpu" | "cuda" | "cuda:N" | "mps" | "vulkan" | "vulkan:N".
+    """Return the device of "auto", "cpu", "cuda[:N]", "mps", "vulkan[:N]" or "openvino:NAME".
 
     "auto" is CUDA where there is a usable GPU, then Apple's MPS, then the CPU. CUDA and Vulkan come
     with a number, so that devices are equal if they are the same. A Vulkan device is for the back
-    end ncnn; torch has no tensors there. Raises `DeviceError` for a device that is not there,
-    MissingNcnnError for Vulkan without the extra `ncnn`.
+    end ncnn, and `xpu`, with the number in OpenVINO's list, for the back end openvino; torch has no
+    tensors there. Raises `DeviceError` for a device that is not there, MissingNcnnError for Vulkan
+    without the extra `ncnn`, MissingOpenVinoError likewise.
     """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|mps|(cuda|vulkan)(:[0-9]{1,4})?", name):
+    if not re.fullmatch(r"cpu|mps|(cuda|vulkan)(:[0-9]{1,4})?|openvino:[A-Za-z0-9.]+", name):
         raise DeviceError(
-            f"device: expected auto, cpu, cuda, cuda:N, mps, vulkan or vulkan:N, got {name!r}"
+            "device: expected auto, cpu, cuda, cuda:N, mps, vulkan, vulkan:N or openvino:NAME, got"
+            f" {name!r}"
         )
     kind, _, number = name.partition(":")
+    if kind == "openvino":
+        return torch.device("xpu", _find_openvino_device(number))
     if kind == "cuda":
         num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(number or 0) >= num_devices:
@@ -56,6 +61,13 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def name_device(device: torch.device) -> str:
+    """Return the name that users know a device by."""
+    if device.type == "xpu":
+        return f"openvino:{list_openvino_devices()[device.index].name}"
+    return str(device)
+
+
 def find_vulkan_device(index: int | None) -> VulkanDevice:
     """Return the Vulkan device of this number; of None the first GPU, else the first device.
 
@@ -69,6 +81,15 @@ def find_vulkan_device(index: int | None) -> VulkanDevice:
         asked = "vulkan" if index is None else f"vulkan:{index}"
         raise DeviceError(f"device: expected one of the Vulkan devices ({known}), got {asked}")
     return devices[index]
+
+
+def _find_openvino_device(name: str) -> int:
+    devices = list_openvino_devices()
+    names = [device.name for device in devices]
+    if name.upper() not in names:
+        known = ", ".join(map(str, devices))
+        raise DeviceError(f"device: expected one of OpenVINO's ({known}), got openvino:{name}")
+    return names.index(name.upper())
 
 
 def find_vulkan_gpu() -> torch.device | None:
@@ -102,10 +123,13 @@ def resolve_precision(name: str, device: torch.device, *, prefer_fp16: bool = Fa
         )
     if name == "bf16" and device.type != "cpu" and not _accelerator_has_bf16(device):
         raise DeviceError(
-            f"precision: expected fp16 or fp32 on {device}, which is not made for bf16, got bf16"
+            f"precision: expected fp16 or fp32 on {name_device(device)}, which is not made for"
+            " bf16, got bf16"
         )
-    if name == "fp16" and device.type == "vulkan" and not find_vulkan_device(device.index).has_fp16:
-        raise DeviceError(f"precision: expected fp32 on {device}, which has no fp16, got fp16")
+    if name == "fp16" and device.type in ("vulkan", "xpu") and not _device_has_fp16(device):
+        raise DeviceError(
+            f"precision: expected fp32 on {name_device(device)}, which has no fp16, got fp16"
+        )
     return _DTYPES[name]
 
 
@@ -145,14 +169,18 @@ def name_cpu() -> str:
 def _choose_fastest(device: torch.device, prefer_fp16: bool) -> torch.dtype:
     if device.type == "cpu":
         return torch.bfloat16 if cpu_has_bf16() else torch.float32
-    if device.type == "vulkan":
-        has_fp16 = find_vulkan_device(device.index).has_fp16
-        return torch.float16 if has_fp16 else torch.float32
+    if device.type in ("vulkan", "xpu"):
+        return torch.float16 if _device_has_fp16(device) else torch.float32
     if _accelerator_has_bf16(device) and not prefer_fp16:
         return torch.bfloat16
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0):
         return torch.float16  # Volta and Turing: tensor cores without bf16
     return torch.float32
+
+
+def _device_has_fp16(device: torch.device) -> bool:
+    devices = list_openvino_devices() if device.type == "xpu" else list_vulkan_devices()
+    return devices[device.index].has_fp16
 
 
 def _accelerator_has_bf16(device: torch.device) -> bool:

@@ -18,6 +18,11 @@ from sr.device import (
     resolve_device,
     resolve_precision,
 )
+from sr.openvino_devices import (
+    MissingOpenVinoError,
+    OpenVinoDevice,
+    list_openvino_devices,
+)
 from sr.vulkan import MissingNcnnError, VulkanDevice, list_vulkan_devices
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
@@ -105,7 +110,38 @@ def test_vulkan_is_fp16_where_the_device_has_it(monkeypatch: pytest.MonkeyPatch)
         resolve_precision("fp16", device)
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", "", "vulkan:", "vulkan:-1"])
+def pretend_openvino(monkeypatch: pytest.MonkeyPatch, **has_fp16: bool) -> None:
+    found = tuple(OpenVinoDevice(name, "Card", fp16) for name, fp16 in has_fp16.items())
+    monkeypatch.setattr(devices, "list_openvino_devices", lambda: found)
+
+
+def test_devices_of_openvino_go_by_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_openvino(monkeypatch, CPU=False, GPU=True)
+    gpu = resolve_device("openvino:gpu")
+    assert gpu == torch.device("xpu", 1)
+    assert resolve_precision("auto", gpu) == resolve_precision("fp16", gpu) == torch.float16
+    with pytest.raises(DeviceError, match="expected fp16 or fp32"):
+        resolve_precision("bf16", gpu)
+    cpu = resolve_device("openvino:CPU")
+    assert resolve_precision("auto", cpu) == torch.float32
+    with pytest.raises(DeviceError, match="which has no fp16"):
+        resolve_precision("fp16", cpu)
+    with pytest.raises(
+        DeviceError, match=r"openvino:CPU \(Card\), openvino:GPU \(Card\)\), got openvino:NPU"
+    ):
+        resolve_device("openvino:NPU")
+
+
+def test_openvino_without_its_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    list_openvino_devices.cache_clear()
+    with pytest.raises(MissingOpenVinoError, match=r"pip install -e '\.\[openvino\]'"):
+        resolve_device("openvino:GPU")
+
+
+@pytest.mark.parametrize(
+    "name", ["gpu", "openvino", "openvino:", "cuda:", "cuda:x", "CPU", "", "vulkan:", "vulkan:-1"]
+)
 def test_unknown_device_names_are_refused(name: str) -> None:
     with pytest.raises(DeviceError, match="expected auto, cpu"):
         resolve_device(name)

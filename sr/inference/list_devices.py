@@ -5,12 +5,19 @@ import torch
 
 from sr.device import cpu_has_bf16, name_cpu, resolve_precision
 from sr.errors import UserError
+from sr.openvino_devices import list_openvino_devices
 from sr.vulkan import VulkanDevice, list_vulkan_devices
 
 
 def describe_devices() -> dict[str, str]:
     """Return name -> what is known; for a kind that is missing, what it needs."""
-    return {"cpu": _describe_cpu(), **_describe_cuda(), **_describe_mps(), **_describe_vulkan()}
+    return {
+        "cpu": _describe_cpu(),
+        **_describe_cuda(),
+        **_describe_mps(),
+        **_describe_vulkan(),
+        **_describe_openvino(),
+    }
 
 
 def _describe_cpu() -> str:
@@ -53,6 +60,20 @@ def _describe_vulkan_device(device: VulkanDevice) -> str:
     precisions = "fp32, fp16" if device.has_fp16 else "fp32"
     kind = device.kind if device.is_gpu else "runs on the CPU, slow"
     return f"{device.name} ({kind}), {device.num_mib / 1024:.1f} GiB; {precisions}"
+
+
+def _describe_openvino() -> dict[str, str]:
+    """Describe OpenVINO's devices; its CPU is what `--backend openvino` uses."""
+    try:
+        devices = list_openvino_devices()
+    except UserError as error:
+        return {"openvino": f"not known: {error}"}
+    others = {
+        f"openvino:{device.name}": device.full_name + ("; fp32, fp16" if device.has_fp16 else "")
+        for device in devices
+        if device.name != "CPU"
+    }
+    return others or {"openvino": "none but the CPU: no driver of a GPU or an NPU was found"}
 
 
 def _list_precisions(device: torch.device) -> str:

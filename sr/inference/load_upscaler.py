@@ -30,6 +30,8 @@ from sr.tiling.upscaler import Upscaler
 if TYPE_CHECKING:
     from sr.motion.methods import FlowMethod
 
+_WITHOUT_TENSORS = ("vulkan", "xpu")  # devices of ncnn and OpenVINO, where torch has none
+
 
 def load_upscalers(
     models: ModelFiles | Path,
@@ -116,7 +118,7 @@ def _make_upscaler(
     try:
         generator = use_backend(generator, backend, device=device, precision=dtype)
     except ModelFileError as error:
-        if device.type != "vulkan" or precision != "auto" or dtype == torch.float32:
+        if device.type not in _WITHOUT_TENSORS or precision != "auto" or dtype == torch.float32:
             raise
         dtype = torch.float32
         generator = use_backend(generator, backend, device=device, precision=dtype)
@@ -133,7 +135,7 @@ def _make_upscaler(
             f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
             "not match; -t 0 takes the whole image at once"
         )
-    tensor_device = torch.device("cpu") if device.type == "vulkan" else device
+    tensor_device = torch.device("cpu") if device.type in _WITHOUT_TENSORS else device
     return Upscaler(
         network,
         scale=generator.scale,
@@ -162,6 +164,8 @@ def _choose_backend(
     backend, is_program = runtime.backend, holds_ncnn_program(generator)
     if backend == "auto" and (is_program or device.type == "vulkan"):
         backend = "ncnn"
+    if backend == "auto" and device.type == "xpu":
+        backend = "openvino"
     if backend == "auto":
         backend = "onnxruntime" if generator.on_cpu_only else "torch"
     if backend == "ncnn":
@@ -171,7 +175,7 @@ def _choose_backend(
             device = find_vulkan_gpu() or torch.device("cpu")
         if device.type == "cpu" and not is_program:
             warn("backend ncnn is slower than torch on the CPU; it is made for --device vulkan")
-    elif backend in BACKENDS[1:] and device.type not in ("cpu", "vulkan"):
+    elif backend in BACKENDS[1:] and device.type not in ("cpu", *_WITHOUT_TENSORS):
         warn(f"{name} is run on the CPU, where {backend} is; not on {device}")
         device = torch.device("cpu")
     return backend, device

@@ -133,20 +133,21 @@ class RuntimeOptions:
         tuple[str, ...],
         Flag(
             NETWORK,
-            "auto|cpu|cuda[:N]|mps|vulkan[:N]",
+            "auto|cpu|cuda[:N]|mps|vulkan[:N]|openvino:NAME",
             ("--device",),
             default="auto",
             parse=parse_devices,
         ),
     ] = ("auto",)
     """Where to compute. auto: a GPU of CUDA or MPS if there is one, else the CPU. vulkan: GPUs of
-    AMD, Intel, NVIDIA and Apple by ncnn, with the extra `ncnn`. Several, separated by commas, share
-    the images, or the tiles of one image. `sr-info --devices` lists them."""
+    AMD, Intel, NVIDIA and Apple by ncnn, with the extra `ncnn`. openvino:GPU, openvino:NPU: those
+    of Intel by OpenVINO, with the extra `openvino`. Several, separated by commas, share the images,
+    or the tiles of one image. `sr-info --devices` lists them."""
     backend: Annotated[str, Flag(NETWORK, "auto|torch|onnxruntime|openvino|ncnn")] = "auto"
     """Runtime of the network. auto: for runs of a minute or more on a CPU the fastest of those that
     are installed, measured once for each network and remembered; else torch. onnxruntime and
-    openvino run on the CPU, ncnn by Vulkan or, slower than torch, on the CPU; each needs the extra
-    of its name (`onnx` for onnxruntime)."""
+    openvino run on the CPU (openvino also on --device openvino:NAME), ncnn by Vulkan or, slower
+    than torch, on the CPU; each needs the extra of its name (`onnx` for onnxruntime)."""
     compile: Annotated[bool, Flag(NETWORK)] = False
     """Use torch.compile: a minute at the start, then faster; for many images."""
     tta: Annotated[bool, Flag(NETWORK)] = False

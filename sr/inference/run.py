@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from sr.device import name_precision, resolve_device
+from sr.device import name_device, name_precision, resolve_device
 from sr.errors import UsageError
 from sr.evaluation.references import References
 from sr.evaluation.scores import write_scores
@@ -264,7 +264,7 @@ def _describe_run(groups: Sequence[_Group]) -> dict[str, Any]:
         "scale": first.scale,
         "tile_size": first.tile_size,
         "halo": first.halo,
-        "device": ", ".join(str(upscaler.network_device) for upscaler in group.upscalers),
+        "device": ", ".join(name_device(upscaler.network_device) for upscaler in group.upscalers),
         "backend": group.options.runtime.backend,
         "precision": name_precision(first.dtype),
         "size": label_size(group.options.output, first.scale),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from sr.device import DeviceError, name_precision
+from sr.device import DeviceError, name_device, name_precision
 from sr.errors import ModelFileError
 from sr.models.composite import use_parts
 from sr.models.loaded_model import LoadedGenerator, measure_difference
@@ -13,13 +13,21 @@ from sr.models.ncnn_convert import choose_padding, load_converted
 from sr.models.ncnn_file import read_pair
 from sr.models.ncnn_network import NcnnNetwork, NcnnPair, Pad
 from sr.models.onnx_model import OnnxNetwork, export_onnx, require_onnx
-from sr.models.openvino_network import OpenVinoNetwork, holds_type, read_program, trace_network
+from sr.models.openvino_network import (
+    OpenVinoDeviceNetwork,
+    OpenVinoNetwork,
+    holds_type,
+    read_program,
+    trace_network,
+)
 from sr.networks.composite import Resampler
+from sr.openvino_devices import list_openvino_devices
 from sr.vulkan import import_ncnn
 
 BACKENDS = ("torch", "onnxruntime", "openvino", "ncnn")
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}  # of the [0, 1] range
-_TOLERANCE_OF_NCNN = {torch.float32: 1e-4, torch.float16: 5e-2}
+_ONLY_BACKENDS = {"vulkan": "ncnn", "xpu": "openvino"}  # of devices where torch has no tensors
+# Of the [0, 1] range.
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 5e-2}
 # For files with float16 or 8-bit integers inside, which each runtime rounds elsewhere.
 FLOAT16_TOLERANCE = 2e-2
 INT8_TOLERANCE = 0.1  # seen: 0.015; of a program that swaps colors: 0.3, of a factor of 0.9: 0.18
@@ -32,17 +40,20 @@ def use_backend(
 
     Of what is put together of several, each is run by it. What has no weights stays as it is.
 
-    The others than torch run on the CPU, ncnn also on Vulkan devices, and their result is compared
-    with the network's on two images first: at most 1e-4 of the [0, 1] range apart in fp32, 5e-2 in
-    OpenVINO's bf16 (seen: 1.6e-2, torch's own bf16: 2e-2) and in ncnn's fp16 (seen: 1e-2). Raises
+    The others than torch run on the CPU, ncnn also on Vulkan devices, openvino on those of its own
+    (`xpu`), and their result is compared with the network's on two images first: at most 1e-4 of
+    the [0, 1] range apart in fp32, 5e-2 in OpenVINO's bf16 (seen: 1.6e-2, torch's own bf16: 2e-2),
+    in fp16 by ncnn (seen: 1e-2) and by OpenVINO (never seen). Raises
     DeviceError for a backend, device or precision that cannot be had, ModelFileError for a network
     that the backend cannot run, or not rightly.
     """
     if backend not in BACKENDS:
         raise DeviceError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
-    if device.type == "vulkan" and backend != "ncnn":
+    only = _ONLY_BACKENDS.get(device.type, backend)
+    if backend != only:
         raise DeviceError(
-            f"backend {backend}: expected another device, got {device}, where only ncnn runs"
+            f"backend {backend}: expected another device, got {name_device(device)}, where only"
+            f" {only} runs"
         )
     if generator.parts:
         return use_parts(
@@ -74,11 +85,13 @@ def _use_backend(
         )
     if backend == "ncnn":
         return _use_ncnn(generator, device, precision)
-    if device.type != "cpu":
-        raise DeviceError(f"backend {backend}: runs on the CPU only, got device {device}")
+    if device.type not in ("cpu", "xpu"):
+        raise DeviceError(
+            f"backend {backend}: runs on the CPU only, got device {name_device(device)}"
+        )
     if backend == "onnxruntime":
         return _use_onnxruntime(generator, precision)
-    return _use_openvino(generator, precision)
+    return _use_openvino(generator, device, precision)
 
 
 def holds_ncnn_program(generator: LoadedGenerator) -> bool:
@@ -103,11 +116,15 @@ def _use_onnxruntime(generator: LoadedGenerator, precision: torch.dtype) -> Load
     return replace(generator, network=network, reduced_precisions=frozenset(), on_cpu_only=True)
 
 
-def _use_openvino(generator: LoadedGenerator, precision: torch.dtype) -> LoadedGenerator:
+def _use_openvino(
+    generator: LoadedGenerator, device: torch.device, precision: torch.dtype
+) -> LoadedGenerator:
     source = generator.network
-    reduced = generator.reduced_precisions & {torch.bfloat16}
+    usual = torch.bfloat16 if device.type == "cpu" else torch.float16
+    reduced = generator.reduced_precisions & {usual}
     if precision != torch.float32 and precision not in reduced:
-        allowed = "fp32 or bf16" if reduced else f"fp32, which {generator.architecture} needs"
+        needed = f"fp32, which {generator.architecture} needs"
+        allowed = f"fp32 or {name_precision(usual)}" if reduced else needed
         raise DeviceError(
             f"backend openvino: expected precision {allowed}, got {name_precision(precision)}"
         )
@@ -121,8 +138,14 @@ def _use_openvino(generator: LoadedGenerator, precision: torch.dtype) -> LoadedG
             tolerance = INT8_TOLERANCE
     else:
         program = trace_network(source, name)
-    network = OpenVinoNetwork(program, name, precision).eval()
-    _check(network, generator, name, tolerance)
+    network: nn.Module
+    if device.type == "cpu":
+        network = OpenVinoNetwork(program, name, precision).eval()
+    else:
+        network = OpenVinoDeviceNetwork(program, name, list_openvino_devices()[device.index].name)
+    # Of these, the one on the CPU has its precision by itself.
+    autocast = torch.float32 if device.type == "cpu" else precision
+    _check(network.eval(), generator, name, tolerance, autocast)
     return replace(generator, network=network, reduced_precisions=reduced, on_cpu_only=True)
 
 
@@ -130,7 +153,7 @@ def _use_ncnn(
     generator: LoadedGenerator, device: torch.device, precision: torch.dtype
 ) -> LoadedGenerator:
     if device.type not in ("cpu", "vulkan"):
-        raise DeviceError(f"backend ncnn: runs on vulkan or cpu, got device {device}")
+        raise DeviceError(f"backend ncnn: runs on vulkan or cpu, got device {name_device(device)}")
     reduced = generator.reduced_precisions & {torch.float16} if device.type == "vulkan" else set()
     if precision != torch.float32 and precision not in reduced:
         allowed = "fp32 or fp16" if reduced else "fp32"
@@ -152,7 +175,7 @@ def _use_ncnn(
 
     def load(pair: NcnnPair, pad: Pad | None) -> NcnnNetwork:
         network = NcnnNetwork(pair, name, device=number, pad=pad).eval()
-        _check(network, generator, name, _TOLERANCE_OF_NCNN[precision], precision)
+        _check(network, generator, name, TOLERANCE[precision], precision)
         return network
 
     if isinstance(source, NcnnNetwork):

@@ -163,7 +163,9 @@ def _make_remote(url: str, sha256: str | None) -> RemoteFile:
     name = PurePosixPath(unquote(urlsplit(url).path)).name
     if Path(name).suffix.lower() not in SUFFIXES[:-1]:
         raise ModelFileError(f"{url}: expected a name that ends in {', '.join(SUFFIXES[:-1])}")
-    plain = re.sub(r"^[.]|[^A-Za-z0-9._-]", "_", name[-100:])
+    # Windows has no files CON, nul.pth or COM1.onnx.
+    kept = r"^[.]|^(?=(?i:con|prn|aux|nul|com\d|lpt\d)[.])|[^A-Za-z0-9._-]"
+    plain = re.sub(kept, "_", name[-100:])
     return RemoteFile(
         name=url,
         urls=(url,),

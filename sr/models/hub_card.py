@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr.models.loaded_model import LoadedGenerator
+from sr.models.remote_file import RemoteFile
 
 TASK = "image-to-image"
 METRICS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS"}
@@ -56,8 +57,13 @@ def make_page(
     repository: str,
     license_name: str,
     formats: Sequence[str],
+    source: RemoteFile | None = None,
 ) -> str:
-    """Return the text of README.md. formats: endings of the files, such as `.pth`."""
+    """Return the text of README.md.
+
+    formats: endings of the files, such as `.pth`. source: where the model was downloaded from,
+    whose author gets the credit.
+    """
     from huggingface_hub import EvalResult, ModelCardData
 
     metrics = read_metrics(file, name, generator)
@@ -86,7 +92,13 @@ def make_page(
         eval_results=results or None,
     ).to_yaml()
     body = _make_body(file, name, generator, license_name)
+    body += _make_credit(source) if source is not None else ""
     return f"---\n{header}\n---\n{body}\n{_make_usage(name, generator, repository, formats)}"
+
+
+def _make_credit(source: RemoteFile) -> str:
+    author = f" by {source.author}" if source.author else ""
+    return f"\nWeights{author}, license: {source.license}, from {source.urls[0]}\n"
 
 
 def _make_body(file: Path, name: str, generator: LoadedGenerator, license_name: str) -> str:

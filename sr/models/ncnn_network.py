@@ -16,6 +16,7 @@ from sr.errors import ModelFileError
 from sr.models.ncnn_graph import Graph
 from sr.models.ncnn_program import Program
 from sr.networks.padding import pad_to_multiple
+from sr.tiling.runner import is_autocast_to_float16
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE
 from sr.vulkan import capture_native_errors, count_free_mib, import_ncnn
 
@@ -63,7 +64,7 @@ class NcnnNetwork(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (N, 3, H, W), RGB in [0, 1]. Returns (N, 3, scale*H, scale*W), not clamped."""
-        is_half = self.device is not None and _is_autocast_to_float16()
+        is_half = self.device is not None and is_autocast_to_float16()
         if self._net is None or self._is_half != is_half:
             self._net = None  # its memory is free before another takes some
             self._net, self._is_half = self._open_net(is_half=is_half), is_half
@@ -140,10 +141,6 @@ class NcnnNetwork(nn.Module):
             reason = f": {lines[-1]}" if lines else ""
             raise ModelFileError(f"{self.name}: ncnn cannot load it{reason}")
         return net
-
-
-def _is_autocast_to_float16() -> bool:
-    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.float16
 
 
 def _pad_as_stated(pair: NcnnPair) -> Pad:

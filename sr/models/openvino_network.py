@@ -1,15 +1,17 @@
-"""Networks and ONNX programs run through OpenVINO, on the CPU.
+"""Networks and ONNX programs run through OpenVINO, on the CPU, or on its GPUs and NPUs.
 
 Needs the extra `openvino`. A network is traced and converted with free batch, height and width;
 tracing takes a second where an ONNX export takes five. It follows the branches that its example
 took, so what it gives has to be compared with the network (`sr.models.backends`).
 
-One program serves tiles of all sizes. For Compact on one thread of a busy machine, tiles of three
-sizes in turn took 1.22, 0.51 and 0.40 s (medians of 3), and 1.08, 0.52 and 0.58 s by a program
-compiled for each size: no difference beyond the noise.
+On the CPU one program serves tiles of all sizes. For Compact on one thread of a busy machine, tiles
+of three sizes in turn took 1.22, 0.51 and 0.40 s (medians of 3), and 1.08, 0.52 and 0.58 s by a
+program compiled for each size: no difference beyond the noise.
 """
 
-import sys
+import re
+from collections.abc import Mapping
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,36 +23,60 @@ from sr.device import DeviceError, name_precision
 from sr.errors import ModelFileError
 from sr.models.quiet import silence_output
 from sr.networks.fuse_layers import fuse_layers
+from sr.openvino_devices import import_openvino
+from sr.tiling.runner import is_autocast_to_float16
 
-PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
+PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
+NUM_SIZES = 8  # of tiles whose programs are kept: those inside an image, at its edges, of the next
+# In OpenVINO's own words and in those of OpenCL and Level Zero, which it passes on.
+_OUT_OF_MEMORY = "max size of memory|OUT_OF_[A-Z]*_?MEMORY|OUT_OF_RESOURCES|ALLOCATION_FAILURE"
 _EXAMPLE_SIZE = (2, 3, 24, 32)
 
 
 class OpenVinoNetwork(nn.Module):
-    """A compiled program behind the shapes of a network. name: what messages call it."""
+    """A program compiled for the CPU, behind the shapes of a network.
+
+    name: what messages call it. Raises DeviceError for a precision that this CPU does not have.
+    """
 
     def __init__(self, program: Any, name: str, precision: torch.dtype) -> None:
         super().__init__()
         self._name = name
-        self._request = _compile(program, name, precision).create_infer_request()
+        self._request = _compile(program, name, precision, "CPU", _list_cpu_options())
 
     def forward(self, lr: Tensor) -> Tensor:
         """lr: (B, 3, H, W), RGB in [0, 1]. Returns (B, 3, scale*H, scale*W), not clamped."""
-        image = lr.detach().to("cpu", torch.float32).contiguous().numpy()
-        try:
-            (sr,) = self._request.infer([image], share_inputs=True).values()
-        except RuntimeError as error:
-            raise ModelFileError(
-                f"{self._name}: cannot be run on {tuple(lr.shape)}: {_last_line(error)}"
-            ) from None
-        if sr.size == 0:  # all that OpenVINO says of an allocation that failed
-            raise MemoryError(f"{self._name}: not enough memory for {tuple(lr.shape)}")
-        return torch.from_numpy(sr).to(lr.device)
+        return _infer(self._request, lr, self._name)
+
+
+class OpenVinoDeviceNetwork(nn.Module):
+    """A program for a GPU or an NPU, compiled for each size of tiles when that first comes.
+
+    NPUs run no program of free sizes. Inside torch.autocast of float16 it computes in float16.
+    name: what messages call it. device: a name of OpenVINO's, such as GPU.1.
+    """
+
+    def __init__(self, program: Any, name: str, device: str) -> None:
+        super().__init__()
+        self._program = program
+        self._name = name
+        self._device = device
+        self._find_request = lru_cache(NUM_SIZES)(self._compile)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """As OpenVinoNetwork. Raises DeviceError for a precision that the device does not have."""
+        dtype = torch.float16 if is_autocast_to_float16() else torch.float32
+        return _infer(self._find_request(tuple(lr.shape), dtype), lr, self._name)
+
+    def _compile(self, shape: tuple[int, ...], dtype: torch.dtype) -> Any:
+        program = self._program.clone()
+        program.reshape(list(shape))
+        return _compile(program, self._name, dtype, self._device, {})
 
 
 def trace_network(network: nn.Module, name: str) -> Any:
     """Return the OpenVINO model of a network. Raises ModelFileError where there is none."""
-    openvino = _openvino()
+    openvino = import_openvino()
     free = openvino.PartialShape([-1, 3, -1, -1])
     example = torch.rand(_EXAMPLE_SIZE, generator=torch.Generator().manual_seed(0))
     try:
@@ -65,7 +91,7 @@ def trace_network(network: nn.Module, name: str) -> Any:
 
 def read_program(program: Path | bytes, name: str) -> Any:
     """Return the OpenVINO model of an ONNX program, float32 at its ends."""
-    openvino = _openvino()
+    openvino = import_openvino()
     source = program if isinstance(program, Path) else BytesIO(program)
     try:
         model = openvino.Core().read_model(source)
@@ -83,44 +109,55 @@ def holds_type(program: Any, name: str) -> bool:
     return any(output.get_element_type().get_type_name() == name for output in outputs)
 
 
-def _openvino() -> Any:
-    """Import the package; it reports that to its makers unless barred from it."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # bars an import
+def _compile(
+    program: Any, name: str, precision: torch.dtype, device: str, options: Mapping[str, Any]
+) -> Any:
+    """Compile the program. Returns what runs it."""
+    hint = PRECISIONS[precision]  # else what the device likes best: bf16 or f16 where it has them
+    options = {**options, "INFERENCE_PRECISION_HINT": hint}
     try:
-        import openvino
-    except ImportError as error:
-        raise ModelFileError(
-            f"backend openvino needs the extra `openvino` ({error.name} is missing): "
-            "pip install -e '.[openvino]'"
-        ) from None
-    return openvino
+        compiled = import_openvino().Core().compile_model(program, device, options)
+    except RuntimeError as error:
+        raise _explain(error, f"{name}: cannot be compiled for {device}") from None
+    given = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if given != hint:
+        raise DeviceError(
+            f"backend openvino: expected precision {given}, all that this {device} has, got "
+            f"{name_precision(precision)}"
+        )
+    return compiled.create_infer_request()
 
 
-def _compile(program: Any, name: str, precision: torch.dtype) -> Any:
-    """Compile the program for this CPU; threads as torch has them, on cores that others use too."""
-    hint = PRECISIONS[precision]
-    options = {
-        "INFERENCE_PRECISION_HINT": hint,  # else bf16 wherever the CPU has it
+def _list_cpu_options() -> dict[str, Any]:
+    """Threads as torch has them, on cores that others use too."""
+    return {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
     }
+
+
+def _infer(request: Any, lr: Tensor, name: str) -> Tensor:
+    image = lr.detach().to("cpu", torch.float32).contiguous().numpy()
     try:
-        compiled = _openvino().Core().compile_model(program, "CPU", options)
+        (sr,) = request.infer([image], share_inputs=True).values()
     except RuntimeError as error:
-        raise ModelFileError(f"{name}: cannot be compiled: {_last_line(error)}") from None
-    given = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    if given != hint:
-        raise DeviceError(
-            f"backend openvino: expected precision {given}, all that this CPU has, got "
-            f"{name_precision(precision)}"
-        )
-    return compiled
+        raise _explain(error, f"{name}: cannot be run on {tuple(lr.shape)}") from None
+    if sr.size == 0:  # all that OpenVINO says of an allocation on the CPU that failed
+        raise MemoryError(f"{name}: not enough memory for {tuple(lr.shape)}")
+    return torch.from_numpy(sr).to(lr.device)
+
+
+def _explain(error: RuntimeError, message: str) -> Exception:
+    """Return what to raise; MemoryError where a GPU's memory is what is missing."""
+    message = f"{message}: {_last_line(error)}"
+    is_of_memory = re.search(_OUT_OF_MEMORY, str(error)) is not None
+    return MemoryError(message) if is_of_memory else ModelFileError(message)
 
 
 def _conversion_errors() -> tuple[type[Exception], ...]:
     """Return what OpenVINO's converters raise; the classes have no common one below Exception."""
-    frontend = _openvino().frontend
+    frontend = import_openvino().frontend
     return (
         RuntimeError,
         frontend.GeneralFailure,

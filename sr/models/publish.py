@@ -7,6 +7,7 @@ from pathlib import Path
 from sr.errors import ModelFileError, UsageError, UserError
 from sr.io.https import is_offline
 from sr.models.convert import convert_model
+from sr.models.find_model import find_source
 from sr.models.hub import connect_hub, describe_fault, find_endpoint, parse_reference
 from sr.models.hub_card import make_page
 from sr.models.load import load_generator
@@ -48,12 +49,14 @@ def prepare_publication(
 ) -> Publication:
     """Write what is to be uploaded into an empty folder.
 
-    license_name: SPDX identifier; None for what the file states. suffixes: of the formats. Raises
-    ModelFileError for a file that is no model or cannot be had in any format, and UsageError where
-    no license is stated.
+    license_name: SPDX identifier; None for what the file states, or the place that it was
+    downloaded from. suffixes: of the formats. Raises ModelFileError for a file that is no model or
+    cannot be had in any format, and UsageError where no license is stated.
     """
     generator = load_generator(model)
-    license_name = license_name or str(generator.metadata.get("licence") or "")
+    source = find_source(model)
+    stated = generator.metadata.get("licence") or (source and source.license) or ""
+    license_name = license_name or str(stated).removeprefix("not stated")
     if not license_name:
         raise UsageError(f"{model}: states no license; expected one by --license")
     name, notes, formats = model.stem, [], []
@@ -76,6 +79,7 @@ def prepare_publication(
         repository=repository,
         license_name=license_name,
         formats=formats,
+        source=source,
     )
     readme = folder / "README.md"
     readme.write_text(page, encoding="utf-8")

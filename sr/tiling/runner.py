@@ -130,6 +130,11 @@ def use_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
+def is_autocast_to_float16() -> bool:
+    """Return whether other runtimes, whose tensors are on the CPU, are to compute in float16."""
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.float16
+
+
 def run_network(network: Network, lr: Tensor, dtype: torch.dtype) -> Tensor:
     """Run one pass as `NetworkRunner` does, but never a second one; for measurements.
 

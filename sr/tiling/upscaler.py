@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sr.device import choose_shared_device, hold_device
+from sr.device import choose_shared_device, hold_device, name_device
 from sr.memory import is_out_of_memory, release_memory
 from sr.motion.frame_window import Window
 from sr.networks.packed_window import num_packed_channels
@@ -272,7 +272,8 @@ class Upscaler:
         haloed = batch[0][0].haloed
         size = f"{haloed.width}x{haloed.height} LR pixels"
         if not smaller:
-            message = f"not enough memory on {self.network_device} for a tile of {size} and halo"
+            name = name_device(self.network_device)
+            message = f"not enough memory on {name} for a tile of {size} and halo"
             raise MemoryError(f"{message}: {reason.splitlines()[0]}" if reason else message)
         self._area_limit = _TOO_MUCH * measure_area(batch)
         if len(batch) > 1:

@@ -74,7 +74,7 @@ def test_vulkan_means_ncnn_and_fp16_where_the_device_has_it(
 def test_a_network_that_fails_in_fp16_is_loaded_in_fp32(
     model: Path, half_vulkan: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(backends._TOLERANCE_OF_NCNN, torch.float16, 1e-9)
+    monkeypatch.setitem(backends.TOLERANCE, torch.float16, 1e-9)
     listener = Listener()
     (upscaler,) = load_upscalers(model, listener, RuntimeOptions(devices=("vulkan:0",)))
     assert upscaler.dtype == torch.float32

@@ -1,11 +1,13 @@
 """Back ends: the same image whoever runs the network, and a word where that cannot be."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +18,11 @@ from sr.errors import ModelFileError, UserError
 from sr.models.backends import BACKENDS, TOLERANCE, use_backend
 from sr.models.loaded_model import LoadedGenerator
 from sr.models.onnx_model import read_onnx, write_onnx
-from sr.models.openvino_network import OpenVinoNetwork, _openvino
+from sr.models.openvino_network import OpenVinoDeviceNetwork, OpenVinoNetwork
 from sr.networks.compact import Compact
 from sr.networks.rrdb import RRDBNet
 from sr.networks.srresnet import SRResNet
+from sr.openvino_devices import import_openvino, list_openvino_devices
 
 CPU = torch.device("cpu")
 SIZES = ((1, 3, 7, 11), (3, 3, 24, 32), (2, 3, 40, 17))
@@ -31,7 +34,7 @@ def has(*packages: str) -> bool:
 
 
 def openvino_has_bf16() -> bool:
-    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 needs_openvino = pytest.mark.skipif(not has("openvino"), reason="needs the extra openvino")
@@ -192,6 +195,65 @@ def test_an_onnx_file_is_run_by_onnxruntime_as_it_is_and_by_torch_not(onnx_path:
     assert run_by(loaded, "onnxruntime") is loaded
     with pytest.raises(ModelFileError, match="torch cannot run; take onnxruntime or openvino"):
         run_by(loaded, "torch")
+
+
+@pytest.fixture
+def by_device() -> LoadedGenerator:
+    """A network on a device of OpenVINO's: its CPU stands for GPUs and NPUs."""
+    (number,) = (n for n, each in enumerate(list_openvino_devices()) if each.name == "CPU")
+    device = torch.device("xpu", number)
+    return use_backend(compact(), "openvino", device=device, precision=torch.float32)
+
+
+@needs_openvino
+def test_on_a_device_of_openvinos_each_size_is_compiled_once(by_device: LoadedGenerator) -> None:
+    assert_equal_results(compact(), by_device, 1e-5)
+    network = by_device.network
+    assert isinstance(network, OpenVinoDeviceNetwork)
+    before = network._find_request.cache_info()
+    assert_equal_results(compact(), by_device, 1e-5)
+    after = network._find_request.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (0, len(SIZES))
+    assert by_device.reduced_precisions == {torch.float16}
+
+
+@needs_openvino
+def test_a_device_of_openvinos_computes_in_the_precision_of_autocast(
+    by_device: LoadedGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hints = []
+
+    def compile_for(*arguments: Any) -> object:
+        hints.append(arguments[2])
+        return compact_by("openvino").network._request
+
+    monkeypatch.setattr("sr.models.openvino_network._compile", compile_for)
+    lr = torch.rand(1, 3, 9, 9)
+    with torch.autocast("cpu", torch.float16):
+        by_device.network(lr)
+    by_device.network(lr)
+    assert hints == [torch.float16, torch.float32]
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "[GPU] Exceeded max size of memory object allocation: requested 9 bytes",
+        "[GPU] clEnqueueNDRangeKernel, error code: -5 CL_OUT_OF_RESOURCES",
+        "ZE_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
+    ],
+)
+def test_memory_that_a_device_of_openvinos_could_not_get_is_reported(
+    by_device: LoadedGenerator, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    class Request:
+        def infer(self, *_: object, **__: object) -> object:
+            raise RuntimeError(fault)
+
+    monkeypatch.setattr(by_device.network, "_find_request", lambda *_: Request())
+    with pytest.raises(MemoryError, match=re.escape(fault)):
+        by_device.network(torch.rand(1, 3, 8, 8))
 
 
 @needs_onnx

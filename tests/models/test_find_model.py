@@ -168,6 +168,15 @@ def test_other_addresses_are_refused(url: str) -> None:
         resolve_model(url, SHA256)
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"), [("nul.pth", "_nul.pth"), ("COM1.onnx", "_COM1.onnx"), ("con2.pt", "con2.pt")]
+)
+def test_a_file_has_no_name_that_windows_keeps_for_devices(
+    name: str, kept: str, cache: Path
+) -> None:
+    assert find_remote(f"https://example.com/{name}", SHA256).file.name == kept
+
+
 def test_a_password_in_an_address_is_refused_and_not_repeated(cache: Path) -> None:
     with pytest.raises(UserError, match="without a user's name and password") as error:
         resolve_model("https://jane:secret@example.com/m.pth", SHA256)

@@ -18,6 +18,7 @@ from sr.models.convert import convert_model
 from sr.models.hub_card import Metric, read_metrics
 from sr.models.load import load_generator
 from sr.models.publish import parse_target, prepare_publication, upload_publication
+from sr.models.remote_file import RemoteFile
 
 REPOSITORY = "jane/tiny"
 WEIGHTS_ONLY = (".safetensors", ".pth")  # a program takes seconds to make
@@ -142,6 +143,19 @@ def test_every_format_is_the_same_model_and_those_left_out_are_named(
 def test_a_model_without_a_license_is_not_published(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="states no license; expected one by --license"):
         prepare_publication(model, tmp_path, REPOSITORY)
+
+
+def test_the_author_of_a_downloaded_model_gets_the_credit(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://example.com/tiny.pth"
+    remote = RemoteFile("tiny", (url,), "0" * 64, None, "CC-BY-4.0", "Jane Roe", model)
+    monkeypatch.setattr("sr.models.publish.find_source", {model: remote}.get)
+    out = tmp_path / "out"
+    out.mkdir()
+    text = prepare_publication(model, out, REPOSITORY, suffixes=(".pth",)).files[0].read_text()
+    assert read_header(text)["license"] == "cc-by-4.0"
+    assert f"Weights by Jane Roe, license: CC-BY-4.0, from {url}" in text
 
 
 @pytest.mark.parametrize(
