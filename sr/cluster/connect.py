@@ -64,13 +64,13 @@ def connect(options: ClusterOptions) -> Iterator[None]:
     finally:
         for number, handler in handlers.items():  # Ray would end the process where it stands
             signal.signal(number, handler)
-    try:
-        _keep_quiet()
-        # Where Ray writes that processes and machines were lost, with pages of their logs.
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+    # Where Ray writes that processes and machines were lost, with pages of their logs.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        try:
+            _keep_quiet()
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def plan_actors(options: ClusterOptions) -> ActorPool:
