@@ -79,7 +79,7 @@ def test_tiles_do_not_change_the_result(
         (["--overwrite", "--skip-existing"], "expected one of them, got both"),
         (
             ["--device", "gpu"],
-            "expected auto, cpu, cuda, cuda:N, mps, vulkan or vulkan:N, got 'gpu'",
+            "expected auto, cpu, cuda, cuda:N, mps, vulkan, vulkan:N or openvino:NAME, got 'gpu'",
         ),
         (["--device", "cpu", "--precision", "fp16"], "precision: expected bf16 or fp32 on a CPU"),
         (["--precision", "int8"], "expected auto, fp32, bf16 or fp16"),
@@ -98,7 +98,7 @@ def test_tiles_do_not_change_the_result(
         (["--backend", "tensorrt"], "backend: expected one of torch, onnxruntime, openvino"),
         (
             ["--device", "cpu,gpu"],
-            "expected auto, cpu, cuda, cuda:N, mps, vulkan or vulkan:N, got 'gpu'",
+            "expected auto, cpu, cuda, cuda:N, mps, vulkan, vulkan:N or openvino:NAME, got 'gpu'",
         ),
         (["-i", "-"], "-i -: standard input is one image; expected no other inputs"),
         (["-o", "o.png"], "-o o.png: expected a folder for 2 inputs"),
