@@ -1,12 +1,13 @@
 """What runs on a Ray cluster withstand and cost: nodes of one core each, as processes here.
 
-    PYTHONPATH=tests:benchmarks python benchmarks/cluster.py faults speed driver [--out RESULT.md]
+    PYTHONPATH=tests:benchmarks:. python benchmarks/cluster.py faults speed driver [--out RESULT.md]
 
 faults: small images and a clip through a tiny network, on two nodes. On the way an actor is killed,
 a node is removed (another one comes), and the driver is killed with -9; then the same command
 again. Results must be those of one process, byte by byte, none computed twice.
 speed: one node against two, and against one process; start-up does not count, since times are those
-between the first and the last event of a log. Other load on the machine changes them; it is shown.
+between the first and the last event of a log. Other load on the machine, which is shown, changes
+them; CPU time of all processes of the driver and of Ray it changes less.
 driver: paths that are made up, and actors that do nothing: milliseconds of Ray per path, and memory
 of the driver.
 """
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -123,26 +125,59 @@ def time_nodes(folder: Path, num_images: int) -> list[str]:
         with start_cluster(num_nodes) as cluster:
             command = [*flags, "-o", str(folder / f"speed-{num_nodes}"), *list_on_cluster(cluster)]
             fixed = ["--actors", str(num_nodes)]
-            rows[f"nodes: {num_nodes}"] = measure_run([*command, *fixed], folder)
+            rows[f"nodes: {num_nodes}"] = measure_run([*command, *fixed], folder, cluster)
     one = rows["nodes: 1"][0]
-    lines = ["| | ms per image | of double | load |", "|---|---|---|---|"]
-    for name, (milliseconds, load) in rows.items():
+    lines = ["| | ms per image | of double | CPU ms per image | load |", "|---|---|---|---|---|"]
+    for name, (milliseconds, cpu, load) in rows.items():
         share = f"{one / milliseconds / 2:.2f}" if name == "nodes: 2" else ""
-        lines.append(f"| {name} | {milliseconds:.1f} | {share} | {load:.1f} |")
+        lines.append(f"| {name} | {milliseconds:.1f} | {share} | {cpu:.1f} | {load:.1f} |")
     return lines
 
 
-def measure_run(command: Sequence[str], folder: Path) -> tuple[float, float]:
-    """Return milliseconds per image between the first and the last one, and the machine's load."""
+def measure_run(
+    command: Sequence[str], folder: Path, cluster: Any = None
+) -> tuple[float, float, float]:
+    """Return milliseconds per image, also of CPU, and the machine's load.
+
+    Between the first and the last image.
+    """
     log = folder / f"speed-{time.monotonic_ns()}.jsonl"
-    run_to_end([*command, "--log", str(log), "--device", "cpu"], folder)
+    output = folder / "run.txt"
+    driver = start_infer([*command, "--log", str(log), "--device", "cpu"], output)
+    samples: dict[int, float] = {}  # CPU seconds by images done
+    while driver.poll() is None:
+        num_done = log.read_bytes().count(b'"item_done"') if log.exists() else 0
+        if num_done and num_done not in samples:
+            samples[num_done] = measure_cpu(driver.pid, cluster)
+        time.sleep(0.05)
+    if driver.returncode:
+        raise SystemExit(f"exit code {driver.returncode}:\n{output.read_text()[-3000:]}")
+    (first, *_, last), cpu = samples, [*samples.values()]
     times = [
         datetime.fromisoformat(event["time"])
         for event in read_events(log)
         if event["event"] == "item_done"
     ]
     seconds = (times[-1] - times[0]).total_seconds()
-    return 1000 * seconds / (len(times) - 1), os.getloadavg()[0]
+    return (
+        1000 * seconds / (len(times) - 1),
+        1000 * (cpu[-1] - cpu[0]) / (last - first),
+        os.getloadavg()[0],
+    )
+
+
+def measure_cpu(driver: int, cluster: Any) -> float:
+    """Return the CPU seconds of a driver, the processes of a cluster, and all of their children."""
+    roots = [driver]
+    for node in [] if cluster is None else cluster.list_all_nodes():
+        roots += [each.process.pid for kind in node.all_processes.values() for each in kind]
+    processes: dict[int, float] = {}
+    for root in roots:
+        with suppress(psutil.Error):
+            for process in [psutil.Process(root), *psutil.Process(root).children(recursive=True)]:
+                with suppress(psutil.Error):
+                    processes[process.pid] = sum(process.cpu_times()[:2])
+    return sum(processes.values())
 
 
 class IdleWorker:
@@ -188,7 +223,8 @@ def watch_driver(folder: Path, num_paths: int) -> list[str]:
     seconds = times[-1] - times[0]
     memory = ", ".join(f"{size:.0f}" for size in sizes.values())
     return [
-        f"- {len(times)} paths in {seconds:.0f} s: {1000 * seconds / len(times):.2f} ms each",
+        f"- {len(times)} paths in {seconds:.0f} s: {1000 * seconds / len(times):.2f} ms each, with"
+        f" a load of {os.getloadavg()[0]:.1f}",
         f"- memory of the driver after each tenth of them, MiB: {memory}",
     ]
 

@@ -37,7 +37,7 @@ interrupted run. A folder or a pattern (frames/%05d.png) is read as a video if -
 out/%05d.png writes a video as numbered images.
 
 --shard I/N takes one of N equal shares of the inputs, on as many machines with a shared folder.
---cluster ray spreads them over the machines of a Ray cluster.
+--cluster ray spreads them over the machines of a Ray cluster, from folders, s3:// or gs://.
 
 Exit codes: 0 success, 1 internal error, or a video failed verification, 2 invalid option, model or
 usage, or another process writes the same results, 3 some inputs failed, the others are done, or the

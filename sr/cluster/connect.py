@@ -10,6 +10,7 @@ from typing import Any
 
 from sr.errors import UsageError
 from sr.inference.cluster_options import ClusterOptions
+from sr.vulkan import capture_native_errors
 
 _MAX_THREADS = 8  # of an actor without a GPU, where not asked for otherwise
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -54,7 +55,8 @@ def connect(options: ClusterOptions) -> Iterator[None]:
         more = {"include_dashboard": False}
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
+        with capture_native_errors():  # Ray's core writes that it follows the variable above
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(
             f"--address {options.address}: cannot connect to a Ray cluster: {error}"
@@ -62,13 +64,13 @@ def connect(options: ClusterOptions) -> Iterator[None]:
     finally:
         for number, handler in handlers.items():  # Ray would end the process where it stands
             signal.signal(number, handler)
-    try:
-        _keep_quiet()
-        # Where Ray writes that processes and machines were lost, with pages of their logs.
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+    # Where Ray writes that processes and machines were lost, with pages of their logs.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        try:
+            _keep_quiet()
             yield
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def plan_actors(options: ClusterOptions) -> ActorPool:

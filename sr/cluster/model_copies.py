@@ -35,7 +35,7 @@ def put_models(files: ModelFiles) -> list[ModelCopy]:
     for path in paths:
         contents = {each.name: each.read_bytes() for each in _list_files(path)}
         references = {name: ray.put(content) for name, content in contents.items()}
-        copies.append(ModelCopy(path.absolute(), _hash([*contents.values()]), references))
+        copies.append(ModelCopy(path.absolute(), hash_contents([*contents.values()]), references))
     return copies
 
 
@@ -70,7 +70,9 @@ def _locate(copy: ModelCopy) -> Path:
 
 def _is_there(copy: ModelCopy, folder: Path) -> bool:
     try:
-        return _hash([(folder / name).read_bytes() for name in copy.contents]) == copy.sha256
+        return (
+            hash_contents([(folder / name).read_bytes() for name in copy.contents]) == copy.sha256
+        )
     except OSError:
         return False
 
@@ -82,7 +84,8 @@ def _list_files(path: Path) -> list[Path]:
     return [path]
 
 
-def _hash(contents: list[bytes]) -> str:
+def hash_contents(contents: list[bytes]) -> str:
+    """Return the SHA-256 of the files of a model, one after the other."""
     digest = hashlib.sha256()
     for content in contents:
         digest.update(content)

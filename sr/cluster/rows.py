@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sr.inference.tasks import Kind, Task
+from sr.io.object_path import parse_place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,8 +60,8 @@ def read_rows(columns: Mapping[str, Sequence[Any]]) -> dict[int, Task]:
         *(columns[name] for name in names), strict=True
     ):
         tasks[int(index)] = Task(
-            Path(os.fsdecode(source)),
-            Path(os.fsdecode(output)),
+            parse_place(Path(os.fsdecode(source))),
+            parse_place(Path(os.fsdecode(output))),
             cast("Kind", str(kind)),
             os.fsdecode(key),
             bool(is_own),

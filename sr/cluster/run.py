@@ -11,29 +11,32 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from sr.cluster.connect import ActorPool, connect, import_ray, plan_actors
+from sr.cluster.driver import Driver
 from sr.cluster.model_copies import put_models
 from sr.cluster.progress import watch_progress
-from sr.cluster.rows import Block, make_table, split_tasks
+from sr.cluster.rows import Block, make_table
 from sr.cluster.task_result import TaskResult
 from sr.cluster.worker import UpscaleWorker, WorkerSetup
-from sr.errors import UserError
+from sr.errors import UsageError
 from sr.inference.events import Emit, send_one_at_a_time
 from sr.inference.load_models import load_models
-from sr.inference.named_files import find_models
+from sr.inference.named_files import exists, find_models
 from sr.inference.options import InferOptions
 from sr.inference.output_size import label_size
 from sr.inference.run import find_checked_tasks, find_recorded_backend, make_folders
 from sr.inference.run_summary import RunSummary, emit_end
 from sr.inference.share_tasks import is_shared
-from sr.inference.tasks import Task
+from sr.inference.tasks import Task, is_file_name, is_video_name
 from sr.io.atomic_write import remove_abandoned
 from sr.io.hash_code import hash_code
+from sr.io.object_path import ObjectPath, forget_listings
+from sr.io.video.formats import is_pattern
+from sr.models.loaded_model import LoadedGenerator
 
 _MAX_RETRIES = 3  # of a block whose actor died, each time on another one
-_NUM_ROUNDS = 2  # the second takes alone what was lost in the first
 
 
 def run_on_cluster(
@@ -47,9 +50,9 @@ def run_on_cluster(
     options = _make_absolute(options)
     files = find_models(options)
     generator = load_models(files)
-    tasks, num_ignored, _ = find_checked_tasks(options, generator)
+    tasks, num_ignored = _find_tasks(options, generator)
     started = time.perf_counter()
-    folders = make_folders(tasks)
+    folders = make_folders([task for task in tasks if not isinstance(task.output, ObjectPath)])
     emit = send_one_at_a_time(emit)
     with connect(options.cluster):
         pool = plan_actors(options.cluster)
@@ -69,7 +72,7 @@ def run_on_cluster(
             backend=options.runtime.backend,
             precision=options.runtime.precision,
         )
-        driver = _Driver(tasks, emit)
+        driver = Driver(tasks, emit)
         summary = RunSummary(tasks)
         with (
             emit_end(summary, emit, started=started, num_removed=num_removed),
@@ -82,79 +85,14 @@ def run_on_cluster(
                 num_threads=max(1, int(pool.num_cpus)),
                 progress=progress,
             )
-            driver.run(setup, pool, worker)
+            driver.run(partial(_do_blocks, setup=setup, pool=pool, worker=worker), pool.max_size)
     return summary
-
-
-class _Driver:
-    """Sends tasks to actors, and keeps how each ended."""
-
-    def __init__(self, tasks: Sequence[Task], emit: Emit) -> None:
-        self._tasks = tasks
-        self._emit = emit
-        self._waiting: dict[int, Task] = {}
-        self._noted: set[str] = set()
-
-    def run(self, setup: WorkerSetup, pool: ActorPool, worker: type[UpscaleWorker]) -> None:
-        """Have all tasks done. Raises a fault of the program that an actor met."""
-        for index, task in enumerate(self._tasks):
-            if task.skipped:
-                self._add(TaskResult(index, is_done=True, skipped=True, events=[_SKIPPED]))
-            else:
-                self._waiting[index] = task
-        for number in range(_NUM_ROUNDS):
-            blocks = [*split_tasks(self._waiting, pool.max_size)]
-            if number:
-                blocks = [{index: task} for block in blocks for index, task in block.items()]
-            for result in _do_blocks(blocks, setup, pool, worker):
-                if result.fault is not None:
-                    raise result.fault from UserError(result.traceback)
-                self._add(result)
-            if not self._waiting:
-                return
-        for index in [*self._waiting]:
-            error = UserError(
-                "the processes that worked on it were ended by the system, again and again: out of"
-                " memory, killed, or on machines that were lost"
-            )
-            fields = {"error": f"{self._tasks[index].name}: {error}", "megapixels": 0.0}
-            self._add(TaskResult(index, error=error, events=[("item_failed", fields)]))
-
-    def report_progress(self, index: int, fields: dict[str, Any]) -> None:
-        """Report progress of a task that is not done."""
-        if index in self._waiting:
-            self._emit("progress", **self._place(index), **fields)
-
-    def _add(self, result: TaskResult) -> None:
-        for event, fields in result.notes:
-            if str(fields) not in self._noted:
-                self._noted.add(str(fields))
-                self._emit(event, **fields)
-        task = self._tasks[result.index]
-        if self._waiting.pop(result.index, None) is None and not task.skipped:
-            return  # of a helper
-        task.is_done, task.skipped, task.error = result.is_done, result.skipped, result.error
-        for event, fields in result.events:
-            more = {"output": task.output} if event == "item_done" else {}
-            self._emit(event, **self._place(result.index), **more, **fields)
-
-    def _place(self, index: int) -> dict[str, Any]:
-        return {
-            "picture": index + 1,
-            "pictures": len(self._tasks),
-            "source": self._tasks[index].source,
-        }
-
-
-_SKIPPED: Any = ("item_done", {"skipped": True, "seconds": 0.0, "megapixels": 0.0})
 
 
 def _do_blocks(
     blocks: Sequence[Block], setup: WorkerSetup, pool: ActorPool, worker: type[UpscaleWorker]
 ) -> Iterator[TaskResult]:
     """Yield how each task ended, in any order; none for those that were lost with their actors."""
-    if not blocks:
-        return
     import ray.data
 
     tables = [make_table(block) for block in blocks]
@@ -184,6 +122,32 @@ def _do_blocks(
         )
     for row in results.iter_rows():
         yield TaskResult.load(row["result"])
+
+
+def _find_tasks(options: InferOptions, generator: LoadedGenerator) -> tuple[list[Task], int]:
+    """Return the tasks, and how many files are ignored. Raises UserError for what cannot be."""
+    try:
+        tasks, num_ignored, _ = find_checked_tasks(options, generator)
+        _check_stores(options)
+    finally:
+        forget_listings()
+    for task in tasks:
+        if task.content is not None:
+            raise UsageError(f"{task.source}: --cluster: expected a file, got a pipe")
+    return tasks, num_ignored
+
+
+def _check_stores(options: InferOptions) -> None:
+    """Refuse what cannot be in an object store, and one that cannot be written to."""
+    output = options.output.path
+    to_video = is_video_name(output)
+    for path in options.inputs:
+        if isinstance(path, ObjectPath) and ((to_video and path.is_dir()) or not exists(path)):
+            raise UsageError(f"{path}: expected a folder of this machine for the frames of a video")
+    if isinstance(output, ObjectPath):
+        if is_pattern(output):
+            raise UsageError(f"-o {output}: expected a folder of this machine for numbered images")
+        (output.parent if is_file_name(output) else output).check_writable()
 
 
 def _make_absolute(options: InferOptions) -> InferOptions:

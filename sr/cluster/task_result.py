@@ -1,10 +1,18 @@
 """How a task ended in an actor, as it travels to the driver."""
 
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sr.inference.tasks import Task
 from sr.io.event_log import Event
+from sr.io.video.frame import OutputMismatchError
+
+SKIPPED: tuple[Event, dict[str, Any]] = (
+    "item_done",
+    {"skipped": True, "seconds": 0.0, "megapixels": 0.0},
+)
+"""Event of a task whose result was there."""
 
 
 class RemoteError(RuntimeError):
@@ -17,6 +25,8 @@ class TaskResult:
 
     index: int
     """Of the task, in the driver's list."""
+    is_own: bool = True
+    """False of an actor that helped with a video of another's."""
     is_done: bool = False
     skipped: bool = False
     error: BaseException | None = None
@@ -30,6 +40,13 @@ class TaskResult:
     notes: list[tuple[Event, dict[str, Any]]] = field(default_factory=list)
     """Of the actor, not of this task."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing else can come of the task; of helpers: that they joined the segments."""
+        if self.is_own:
+            return True
+        return (self.is_done and not self.skipped) or isinstance(self.error, OutputMismatchError)
+
     def dump(self) -> bytes:
         """Return bytes that `load` takes."""
         self.error = self.error and _make_portable(self.error)
@@ -42,6 +59,12 @@ class TaskResult:
         result = pickle.loads(data)  # noqa: S301, of our own actors
         assert isinstance(result, TaskResult)
         return result
+
+
+def make_failed(index: int, task: Task, error: BaseException) -> TaskResult:
+    """Return how a task ended that could not even be tried."""
+    fields = {"error": replace(task, error=error).describe_error(), "megapixels": 0.0}
+    return TaskResult(index, task.is_own, error=error, events=[("item_failed", fields)])
 
 
 def _make_portable(error: BaseException) -> BaseException:

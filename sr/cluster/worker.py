@@ -11,6 +11,7 @@ import numpy as np
 
 from sr.cluster.model_copies import ModelCopy, take_models
 from sr.cluster.rows import read_rows
+from sr.cluster.staging import do_staged, remove_abandoned_folders
 from sr.cluster.task_result import TaskResult
 from sr.device import resolve_device
 from sr.errors import UserError
@@ -66,6 +67,7 @@ class UpscaleWorker:
                 f" {socket.gethostname()} in {Path(__file__).parents[1]}"
             )
         keep_freed_memory()
+        remove_abandoned_folders()
         torch.set_num_threads(setup.num_threads)
         self._options = options = take_models(setup.options, setup.models)
         for name in options.runtime.devices:
@@ -77,17 +79,22 @@ class UpscaleWorker:
         self._mask = read_mask(options.texture.mask, options.runtime.max_pixels)
 
     def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
-        tasks = read_rows(block)
-        if self._fault is None:
-            results = self._upscale(tasks)
+        try:
+            if self._fault is not None:
+                raise self._fault
+            overwrite = self._options.output.overwrite
+            ended = do_staged(read_rows(block), self._upscale, overwrite=overwrite)
+            results = [*ended.values()]
             results[0].notes, self._warnings = self._warnings, []
-        else:
-            results = [TaskResult(index, fault=self._fault) for index in tasks]
+        except Exception as error:  # noqa: BLE001, the driver raises it
+            text = traceback.format_exc()
+            indices = map(int, block["index"])
+            results = [TaskResult(index, fault=error, traceback=text) for index in indices]
         dumped = np.empty(len(results), dtype=object)
         dumped[:] = [result.dump() for result in results]
         return {"result": dumped}
 
-    def _upscale(self, tasks: Mapping[int, Task]) -> list[TaskResult]:
+    def _upscale(self, tasks: Mapping[int, Task]) -> dict[int, TaskResult]:
         """Do tasks, again where another process has one, which may be of an actor given up."""
         results: dict[int, TaskResult] = {}
         waiting, deadline = dict(tasks), time.monotonic() + _LOCK_PATIENCE
@@ -101,7 +108,7 @@ class UpscaleWorker:
             }
             if waiting:
                 time.sleep(_POLL)
-        return list(results.values())
+        return results
 
     def _try(self, tasks: Mapping[int, Task]) -> dict[int, TaskResult]:
         results = {index: TaskResult(index) for index in tasks}
@@ -109,34 +116,21 @@ class UpscaleWorker:
         emit = self._make_listener(results, indices)
         listed = list(tasks.values())
         scheduler = Scheduler(listed, self._options, self._upscalers, None, None, self._mask)
-        try:
-            scheduler.probe_tasks()
-            # After the probe, which may leave some of the tasks out.
-            scheduler.run_tasks(emit, waits=all(task.is_own for task in listed))
-        except UserError as error:
-            for task in tasks.values():
-                if not task.is_done and task.error is None:
-                    task.error = error
-            self._add_failures(tasks, results)
-        except Exception as error:  # noqa: BLE001, the driver raises it
-            for result in results.values():
-                result.fault, result.traceback = error, traceback.format_exc()
+        scheduler.probe_tasks()
+        # After the probe, which may leave some of the tasks out.
+        scheduler.run_tasks(emit, waits=all(task.is_own for task in listed))
         for index, task in tasks.items():
             result = results[index]
-            result.is_done, result.skipped, result.error = task.is_done, task.skipped, task.error
+            result.is_own, result.is_done = task.is_own, task.is_done
+            result.skipped, result.error = task.skipped, task.error
         return results
-
-    def _add_failures(self, tasks: Mapping[int, Task], results: Mapping[int, TaskResult]) -> None:
-        for index, task in tasks.items():
-            events = results[index].events
-            if task.error is not None and not any(name == "item_failed" for name, _ in events):
-                fields = {"error": task.describe_error(), "megapixels": task.megapixels}
-                events.append(("item_failed", fields))
 
     def _make_listener(self, results: Mapping[int, TaskResult], indices: Sequence[int]) -> Emit:
         report = {index: limit_progress(self._make_reporter(index), 1.0) for index in indices}
 
         def emit(event: Event, **fields: Any) -> None:
+            if "picture" not in fields:
+                return  # a note that this actor waits for others
             index = indices[fields.pop("picture") - 1]
             if event == "progress":
                 report[index](event, **fields)

@@ -14,7 +14,8 @@ class ClusterOptions:
 
     engine: Annotated[Literal["ray"] | None, Flag(MACHINES, names=("--cluster",))] = None
     """Spread the inputs over the machines of a Ray cluster that share the folders, with the extra
-    `ray`. Videos are shared by segments, unless --overwrite is given."""
+    `ray`; or have inputs and results in S3 or Google Cloud Storage (s3://, gs://), with the extra
+    `s3` or `gcs`. Videos in folders are shared by segments, unless --overwrite is given."""
     address: Annotated[str, Flag(MACHINES, "auto|local|HOST:PORT")] = "auto"
     """With --cluster: where the cluster's head is. auto: in RAY_ADDRESS, else the one that runs on
     this machine, else, as by local, a new one of this machine alone."""

@@ -42,7 +42,7 @@ def refuse_missing(inputs: Sequence[Path]) -> None:
 def exists(path: Path) -> bool:
     """Return whether there is such a file or folder."""
     try:
-        return path.exists()
+        return path.is_dir() or path.exists()  # of an object store, the folder itself is listed
     except OSError:  # of a name that no file can have
         return False
 

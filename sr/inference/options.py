@@ -21,6 +21,7 @@ from sr.inference.parse_flags import (
 from sr.inference.shards import Shard, parse_shard
 from sr.inference.texture_options import TextureOptions
 from sr.inference.video_options import VideoOptions
+from sr.io.object_path import ObjectPath, parse_place
 from sr.io.read_policy import DEFAULT_MAX_PIXELS, AboveWhite
 
 Alpha = Literal["model", "bicubic", "drop"]
@@ -39,7 +40,8 @@ class OutputOptions:
 
     path: Annotated[Path, Flag(INPUT, "PATH", ("-o", "--output"))]
     """Folder for the results, created if it is missing; or, for one input, a file (.png, .jpg,
-    .webp, .tif, .avif; .mp4, .mkv, .webm; .cbz, .zip) or `-` for standard output."""
+    .webp, .tif, .avif; .mp4, .mkv, .webm; .cbz, .zip) or `-` for standard output. With --cluster
+    also s3:// and gs://."""
     outscale: Annotated[
         float | None, Flag(SIZE, "FACTOR", ("-s", "--outscale"), default="the model's")
     ] = None
@@ -86,6 +88,7 @@ class OutputOptions:
     """Continue interrupted videos after their last complete segment; finished ones are skipped."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "path", parse_place(self.path))
         sizes = {"-s": self.outscale, "--size": self.size, "--long-side": self.long_side}
         given = [name for name, value in sizes.items() if value is not None]
         if len(given) > 1:
@@ -173,8 +176,8 @@ class InferOptions:
     HEIC with the extra `formats`, camera raw with `raw`; 8 and 16 bit, float, gray, RGB, CMYK, Lab,
     with or without alpha), archives of images (CBZ, ZIP), videos (MP4, MOV, MKV, WebM, AVI, ...),
     and folders of all; image sequences as a pattern (frames/%05d.png). Accepts several paths, and
-    can be repeated.
-    A pipe can hold an image; `-` alone: one image from standard input."""
+    can be repeated. With --cluster also s3:// and gs://. A pipe can hold an image; `-` alone: one
+    image from standard input."""
     output: OutputOptions
     model: Annotated[
         str | Sequence[str] | None,
@@ -223,6 +226,7 @@ class InferOptions:
     """SHA-256 that the file of -m must have, else it is not opened."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", [parse_place(path) for path in self.inputs])
         if self.sha256 is not None and (len(self.models) != 1 or self.models == ("auto",)):
             raise UsageError("--sha256: needs -m once, the model whose file it is of")
         if self.reference is not None and self.output.frames == "files":
@@ -235,6 +239,8 @@ class InferOptions:
             raise UsageError(f"--shard-by {self.shard_by}: needs --shard")
         if self.cluster.engine is not None:
             self._check_cluster()
+        else:
+            self._check_places()
         if self.resample is not None:
             self._check_resample()
         if "auto" in self.models and len(self.models) > 1:
@@ -252,6 +258,14 @@ class InferOptions:
         if self.model is None:
             return ()
         return (self.model,) if isinstance(self.model, str) else tuple(self.model)
+
+    def _check_places(self) -> None:
+        for path in (*self.inputs, self.output.path):
+            if isinstance(path, ObjectPath):
+                raise UsageError(
+                    f"{path}: object stores need --cluster ray, on one machine too (`--address"
+                    " local` starts one there)"
+                )
 
     def _check_cluster(self) -> None:
         if self.shard is not None:

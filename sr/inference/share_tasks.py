@@ -7,6 +7,7 @@ from dataclasses import replace
 from sr.inference.options import InferOptions
 from sr.inference.shards import Shard, split_by_work
 from sr.inference.tasks import Task
+from sr.io.object_path import ObjectPath
 from sr.io.video.formats import is_pattern
 
 NUM_THREADS = 8  # that read headers, mostly waiting for the disk
@@ -32,8 +33,12 @@ def share_tasks(tasks: Sequence[Task], options: InferOptions) -> list[Task]:
 
 
 def is_shared(task: Task, options: InferOptions) -> bool:
-    """Return whether several runs compute a task together: a video that becomes one file."""
-    return options.shares_videos and task.kind == "video" and not is_pattern(task.output)
+    """Return whether several runs compute a task together: a video that becomes one file.
+
+    Object stores know no leases.
+    """
+    is_file = not (is_pattern(task.output) or isinstance(task.output, ObjectPath))
+    return options.shares_videos and task.kind == "video" and is_file
 
 
 def _choose_keys(tasks: Sequence[Task], options: InferOptions, shard: Shard) -> set[str]:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr.io.object_path import ObjectPath
+
 TRAINING_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
 """Of the files that `sr.io.rgb8` reads."""
 
@@ -51,6 +53,8 @@ def list_files(folder: Path, recursive: bool, suffixes: Collection[str]) -> Fold
 
 
 def _walk_files(folder: Path, recursive: bool) -> list[Path]:
+    if isinstance(folder, ObjectPath):
+        return [*folder.list_objects(recursive=recursive)]
     found: list[Path] = []
     seen: set[str] = set()  # a linked folder may lead back to one of its parents
     for root, folders, files in os.walk(folder, followlinks=True):

@@ -1,8 +1,10 @@
 """What is refused before a cluster is looked for, and what needs none."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from sr.cluster.task_result import RemoteError, TaskResult
 from sr.errors import UsageError
 from sr.inference.cluster_options import ClusterOptions
 from sr.inference.tasks import Task
+from sr.io.object_path import ObjectPath
 from sr.io.video.frame import OutputMismatchError
 
 
@@ -23,6 +26,8 @@ from sr.io.video.frame import OutputMismatchError
     ("flags", "message"),
     [
         (["--cluster", "slurm"], "expected ray, got slurm"),
+        (["-i", "s3://bucket/in"], "s3://bucket/in: object stores need --cluster ray"),
+        (["-i", "gs://", "--cluster", "ray"], "gs://: expected gs://BUCKET/KEY"),
         (["--actors", "4"], "need --cluster ray"),
         (["--cluster", "ray", "--actors", "4-2"], "--actors: expected N or MIN-MAX"),
         (["--cluster", "ray", "--actors", "0"], "--actors: expected N or MIN-MAX"),
@@ -68,8 +73,11 @@ def test_tasks_come_back_from_rows_as_they_were() -> None:
         8: Task(Path("/in/c.cbz"), Path("/out/c_x2.cbz"), "archive", "c.cbz"),
         9: Task(Path("/in/d.tif"), Path("/out/d_p002_x2.png"), "image", "d.tif/2", page=2),
     }
+    stored = ObjectPath("s3://bucket/in/d e.png"), ObjectPath("gs://bucket/d.png")
+    tasks[10] = Task(*stored, "image", "d e.png")
     columns = make_table(tasks).to_pydict()
     assert read_rows(columns) == tasks
+    assert str(read_rows(columns)[10].source) == "s3://bucket/in/d e.png"
     helped = read_rows(make_table(tasks, is_own=False).to_pydict())
     assert [task.is_own for task in helped.values()] == [False] * 4
 
@@ -133,3 +141,17 @@ def test_a_cluster_where_no_actor_fits_is_refused(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UsageError, match="expected a machine with 4 cores and 0 GPUs, got none"):
         plan_actors(ClusterOptions("ray", cpus_per_actor=4.0))
     assert plan_actors(ClusterOptions("ray", cpus_per_actor=4.0, actors=(1, 3))).max_size == 3
+
+
+def test_a_pipe_is_refused_on_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ray.data")
+    os.mkfifo(tmp_path / "pipe.png")
+    writer = Thread(target=(tmp_path / "pipe.png").write_bytes, args=[b"image"])
+    writer.start()
+    model = write_compact(tmp_path / "model.safetensors", 2)
+    flags = ["-i", str(tmp_path / "pipe.png"), "-o", str(tmp_path / "out"), "-m", str(model)]
+    with pytest.raises(SystemExit) as end:
+        infer.main([*flags, "--cluster", "ray"])
+    writer.join()
+    assert end.value.code == 2
+    assert "expected a file, got a pipe" in " ".join(capsys.readouterr().err.split())

@@ -86,6 +86,20 @@ def test_what_is_killed_is_done_by_others_and_by_the_same_command_again(
     assert len(computed) == len(set(computed))
 
 
+def test_a_run_that_is_stopped_says_so_and_ends_its_actors(
+    cluster: Any, inputs: Path, tmp_path: Path
+) -> None:
+    model = write_compact(tmp_path / "model.safetensors", 2)
+    out, log = tmp_path / "out", tmp_path / "log.txt"
+    flags = ["-i", str(inputs), "-m", str(model), "-o", str(out), *list_on_cluster(cluster)]
+    driver = start_infer(flags, log)
+    wait_until(lambda: count_results(out) >= 5)
+    driver.send_signal(signal.SIGTERM)
+    assert driver.wait() == 143
+    assert "goes on" in log.read_text().splitlines()[-1]
+    wait_until(lambda: not find_actors(cluster))
+
+
 class Dying:
     """An actor that dies of one input, as of one that takes all memory."""
 
