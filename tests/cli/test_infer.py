@@ -94,7 +94,7 @@ def test_tiles_do_not_change_the_result(
         (["--size", "9"], "--size: expected WIDTHxHEIGHT in pixels"),
         (["-t", "many"], "-t: expected auto or a number of pixels, 0 or more, got many"),
         (["--alpha", "keep"], "--alpha: expected model or bicubic or drop, got keep"),
-        (["--frames", "all"], "--frames: expected refuse or each, got all"),
+        (["--frames", "all"], "--frames: expected refuse or each or files, got all"),
         (["--backend", "tensorrt"], "backend: expected one of torch, onnxruntime, openvino"),
         (
             ["--device", "cpu,gpu"],
