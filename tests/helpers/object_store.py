@@ -1,5 +1,6 @@
 """An S3 server of this machine, for tests; they are skipped without moto and s3fs."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,3 +36,4 @@ def start_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     finally:
         server.stop()
         s3fs.S3FileSystem.clear_instance_cache()
+        gc.collect()  # sessions that were not closed: here, where warnings of them are no errors
