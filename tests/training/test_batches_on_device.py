@@ -47,7 +47,7 @@ def assert_equal(ours: list[Crop], theirs: list[Crop]) -> None:
         assert torch.equal(one["hr"], other["hr"])
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])  # a worker takes seconds to start
+@pytest.mark.parametrize("num_workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_batches_depend_on_their_number_alone(tiny_options: MakeOptions, num_workers: int) -> None:
     options = tiny_options(ON_DEVICE)
     whole = load(options, 8)

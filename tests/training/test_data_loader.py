@@ -25,7 +25,7 @@ MIXED = (
 
 @pytest.mark.parametrize(
     ("degradation", "num_workers"),
-    [("null", 0), ("{type: Light}", 1)],  # a worker takes seconds to start
+    [("null", 0), pytest.param("{type: Light}", 1, marks=pytest.mark.slow)],
 )
 def test_a_mixture_goes_on_where_it_was_left_with_or_without_workers(
     tiny_options: Callable[..., Options],

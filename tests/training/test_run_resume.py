@@ -52,6 +52,7 @@ def test_runs_with_optimizers_of_pytorch_optimizer_resume_too(
     assert_a_resumed_run_equals_an_unbroken_one(tiny_options, *common, interruption=stop_after(3))
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_with_a_worker_that_reads_beyond_the_cache_equals_one_without(
     tiny_options: MakeOptions, stop_after: Callable[[int], CatchInterruption]
 ) -> None:
