@@ -46,6 +46,9 @@ from sr.cluster.task_result import TaskResult
 from sr.inference.cluster_options import ClusterOptions
 from sr.inference.options import InferOptions, OutputOptions
 
+WORK = {"compact_nano_x4": 1.0, "span_x4 --tta": 0.2}
+"""Model and flags -> share of --images: what takes milliseconds an image, and much longer."""
+
 
 def main() -> None:
     """Print what each part found."""
@@ -115,22 +118,24 @@ def break_runs(folder: Path, num_images: int, num_frames: int) -> list[str]:
 
 
 def time_nodes(folder: Path, num_images: int) -> list[str]:
-    """Return a table of one process, one node and two nodes."""
-    inputs = folder / "speed"
-    make_inputs(inputs, num_images, 0)
-    flags = ["-i", str(inputs), "-m", "compact_nano_x4", "--backend", "torch"]
-    rows = {}
-    rows["one process"] = measure_run([*flags, "-o", str(folder / "speed-0")], folder)
-    for num_nodes in (1, 2):
-        with start_cluster(num_nodes) as cluster:
-            command = [*flags, "-o", str(folder / f"speed-{num_nodes}"), *list_on_cluster(cluster)]
-            fixed = ["--actors", str(num_nodes)]
-            rows[f"nodes: {num_nodes}"] = measure_run([*command, *fixed], folder, cluster)
-    one = rows["nodes: 1"][0]
+    """Return a table of one process, one node and two nodes, for little and for much work."""
     lines = ["| | ms per image | of double | CPU ms per image | load |", "|---|---|---|---|---|"]
-    for name, (milliseconds, cpu, load) in rows.items():
-        share = f"{one / milliseconds / 2:.2f}" if name == "nodes: 2" else ""
-        lines.append(f"| {name} | {milliseconds:.1f} | {share} | {cpu:.1f} | {load:.1f} |")
+    for work, share in WORK.items():
+        inputs = folder / f"speed {work}"
+        make_inputs(inputs, round(share * num_images), 0)
+        flags = ["-i", str(inputs), "-m", *work.split(), "--backend", "torch", "--device", "cpu"]
+        rows = {"one process": measure_run([*flags, "-o", f"{inputs}-0"], folder)}
+        for num_nodes in (1, 2):
+            with start_cluster(num_nodes) as cluster:
+                command = [*flags, "-o", f"{inputs}-{num_nodes}", *list_on_cluster(cluster)]
+                fixed = ["--actors", str(num_nodes)]
+                rows[f"nodes: {num_nodes}"] = measure_run([*command, *fixed], folder, cluster)
+        one = rows["nodes: 1"][0]
+        for name, (milliseconds, cpu, load) in rows.items():
+            double = f"{one / milliseconds / 2:.2f}" if name == "nodes: 2" else ""
+            lines.append(
+                f"| {work}, {name} | {milliseconds:.1f} | {double} | {cpu:.1f} | {load:.1f} |"
+            )
     return lines
 
 
@@ -143,7 +148,7 @@ def measure_run(
     """
     log = folder / f"speed-{time.monotonic_ns()}.jsonl"
     output = folder / "run.txt"
-    driver = start_infer([*command, "--log", str(log), "--device", "cpu"], output)
+    driver = start_infer([*command, "--log", str(log)], output)
     samples: dict[int, float] = {}  # CPU seconds by images done
     while driver.poll() is None:
         num_done = log.read_bytes().count(b'"item_done"') if log.exists() else 0
