@@ -5,9 +5,10 @@
 faults: small images and a clip through a tiny network, on two nodes. On the way an actor is killed,
 a node is removed (another one comes), and the driver is killed with -9; then the same command
 again. Results must be those of one process, byte by byte, none computed twice.
-speed: one node against two, and against one process; start-up does not count, since times are those
-between the first and the last event of a log. Other load on the machine, which is shown, changes
-them; CPU time of all processes of the driver and of Ray it changes less.
+speed: one node against two, and against one process, all on one core a node, the driver and Ray's
+own processes among them; start-up does not count, since times are those between the first and the
+last event of a log. Other load on the machine, which is shown, changes them; CPU time of all
+processes of the driver and of Ray it changes less.
 driver: paths that are made up, and actors that do nothing: milliseconds of Ray per path, and memory
 of the driver.
 """
@@ -46,7 +47,7 @@ from sr.cluster.task_result import TaskResult
 from sr.inference.cluster_options import ClusterOptions
 from sr.inference.options import InferOptions, OutputOptions
 
-WORK = {"compact_nano_x4": 1.0, "span_x4 --tta": 0.2}
+WORK = {"compact_nano_x4": 1.0, "span_x4 --tta": 0.1}
 """Model and flags -> share of --images: what takes milliseconds an image, and much longer."""
 
 
@@ -124,8 +125,10 @@ def time_nodes(folder: Path, num_images: int) -> list[str]:
         inputs = folder / f"speed {work}"
         make_inputs(inputs, round(share * num_images), 0)
         flags = ["-i", str(inputs), "-m", *work.split(), "--backend", "torch", "--device", "cpu"]
+        take_cores(1)
         rows = {"one process": measure_run([*flags, "-o", f"{inputs}-0"], folder)}
         for num_nodes in (1, 2):
+            take_cores(num_nodes)
             with start_cluster(num_nodes) as cluster:
                 command = [*flags, "-o", f"{inputs}-{num_nodes}", *list_on_cluster(cluster)]
                 fixed = ["--actors", str(num_nodes)]
@@ -137,6 +140,11 @@ def time_nodes(folder: Path, num_images: int) -> list[str]:
                 f"| {work}, {name} | {milliseconds:.1f} | {double} | {cpu:.1f} | {load:.1f} |"
             )
     return lines
+
+
+def take_cores(count: int) -> None:
+    """Keep this process, and what it starts, to so many cores: a node's threads take more."""
+    os.sched_setaffinity(0, range(count))
 
 
 def measure_run(
