@@ -187,12 +187,17 @@ def _accelerator_has_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere
 
 
+def choose_tensor_device(device: torch.device) -> torch.device:
+    """Return where a network on `device` has its tensors: the CPU for ncnn and OpenVINO."""
+    return torch.device("cpu") if device.type in ("vulkan", "xpu") else device
+
+
 def choose_shared_device(device: torch.device) -> torch.device:
     """Return where several threads may work at a time: on `device`, but instead of MPS on the CPU.
 
     torch 2.14 ends the process where two threads use MPS at once (pytorch/pytorch#197805).
     """
-    return torch.device("cpu") if device.type == "mps" else device
+    return torch.device("cpu") if device.type == "mps" else choose_tensor_device(device)
 
 
 def hold_device(device: torch.device) -> AbstractContextManager[object]:

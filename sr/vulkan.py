@@ -4,21 +4,14 @@ Needs the extra `ncnn`. Its library reports to the terminal whatever it finds an
 Python's streams; that is kept back, or put into messages.
 """
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from tempfile import TemporaryFile
-from threading import RLock
 from typing import Any
 
 from sr.errors import UserError
+from sr.native_errors import capture_native_errors
 
 _KINDS = ("discrete GPU", "integrated GPU", "virtual GPU", "CPU")  # as ncnn numbers them
-_STDERR = 2
-_capturing = RLock()  # of two at once, one would put back what the other has put there
 _ONE_LAYER = "7767517\n1 1\nInput data 0 1 data\n"
 
 
@@ -68,37 +61,6 @@ def list_vulkan_devices() -> tuple[VulkanDevice, ...]:
 def count_free_mib(index: int) -> int:
     """Return the MiB of a device's memory that this process may take, by its driver."""
     return int(import_ncnn().get_gpu_device(index).get_heap_budget())
-
-
-@contextmanager
-def capture_native_errors() -> Iterator[list[str]]:
-    """Keep back what is written to standard error inside, by libraries too; give it at the end.
-
-    Concerns the whole process: what other threads report meanwhile is kept back, too.
-    """
-    lines: list[str] = []
-    with _capturing, TemporaryFile() as file:
-        copy = _redirect_errors(file.fileno())
-        try:
-            yield lines
-        finally:
-            if copy is not None:
-                os.dup2(copy, _STDERR)
-                os.close(copy)
-            file.seek(0)
-            lines += file.read().decode(errors="replace").splitlines()
-
-
-def _redirect_errors(target: int) -> int | None:
-    """Lead standard error to a file. Returns a copy of what it was, None where it is closed."""
-    try:
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        copy = os.dup(_STDERR)
-    except (OSError, ValueError):  # ValueError: of Python's stream
-        return None
-    os.dup2(target, _STDERR)
-    return copy
 
 
 def _describe(ncnn: Any, index: int) -> VulkanDevice:

@@ -11,6 +11,7 @@ from sr import device as devices
 from sr.device import (
     DeviceError,
     choose_shared_device,
+    choose_tensor_device,
     cpu_has_bf16,
     find_vulkan_gpu,
     hold_device,
@@ -231,6 +232,13 @@ def test_bf16_instructions_are_read_from_the_system_where_torch_does_not_say(
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(Path, "read_text", read)
     assert cpu_has_bf16() is expected
+
+
+@pytest.mark.parametrize("kind", ["vulkan", "xpu"])
+def test_where_torch_has_no_tensors_they_are_on_the_cpu(kind: str) -> None:
+    device = torch.device(kind, 0)
+    assert choose_tensor_device(device) == choose_shared_device(device) == CPU
+    assert choose_tensor_device(MPS) == MPS
 
 
 def test_one_thread_at_a_time_uses_mps() -> None:

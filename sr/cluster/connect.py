@@ -10,7 +10,7 @@ from typing import Any
 
 from sr.errors import UsageError
 from sr.inference.cluster_options import ClusterOptions
-from sr.vulkan import capture_native_errors
+from sr.native_errors import capture_native_errors
 
 _MAX_THREADS = 8  # of an actor without a GPU, where not asked for otherwise
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -10,6 +10,7 @@ from sr.build import build_flow
 from sr.device import (
     DeviceError,
     choose_shared_device,
+    choose_tensor_device,
     find_vulkan_gpu,
     resolve_device,
     resolve_precision,
@@ -29,8 +30,6 @@ from sr.tiling.upscaler import Upscaler
 
 if TYPE_CHECKING:
     from sr.motion.methods import FlowMethod
-
-_WITHOUT_TENSORS = ("vulkan", "xpu")  # devices of ncnn and OpenVINO, where torch has none
 
 
 def load_upscalers(
@@ -118,7 +117,7 @@ def _make_upscaler(
     try:
         generator = use_backend(generator, backend, device=device, precision=dtype)
     except ModelFileError as error:
-        if device.type not in _WITHOUT_TENSORS or precision != "auto" or dtype == torch.float32:
+        if device == choose_tensor_device(device) or precision != "auto" or dtype == torch.float32:
             raise
         dtype = torch.float32
         generator = use_backend(generator, backend, device=device, precision=dtype)
@@ -135,13 +134,12 @@ def _make_upscaler(
             f"{generator.architecture} may look farther than a tile and its halo, so tiles may "
             "not match; -t 0 takes the whole image at once"
         )
-    tensor_device = torch.device("cpu") if device.type in _WITHOUT_TENSORS else device
     return Upscaler(
         network,
         scale=generator.scale,
         halo=halo,
         tile_size=tile_size,
-        device=tensor_device,
+        device=choose_tensor_device(device),
         network_device=device,
         dtype=dtype,
         multiple=multiple,
@@ -175,7 +173,7 @@ def _choose_backend(
             device = find_vulkan_gpu() or torch.device("cpu")
         if device.type == "cpu" and not is_program:
             warn("backend ncnn is slower than torch on the CPU; it is made for --device vulkan")
-    elif backend in BACKENDS[1:] and device.type not in ("cpu", *_WITHOUT_TENSORS):
+    elif backend in BACKENDS[1:] and choose_tensor_device(device).type != "cpu":
         warn(f"{name} is run on the CPU, where {backend} is; not on {device}")
         device = torch.device("cpu")
     return backend, device

@@ -27,7 +27,7 @@ FREE_BYTES = 2**26  # of what is held, whatever the archive weighs: text shrinks
 MAX_PAGE_BYTES = 2**31
 
 _EXPECTED = "expected an archive of images (CBZ or ZIP)"
-_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 """What zipfile raises at damaged archives and at ways to compress that it does not know."""
 _ENCRYPTED, _UTF8 = 1, 0x800  # bits of an entry's flags
 _OTHER_ARCHIVES = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z"}

@@ -10,7 +10,7 @@ import pyvips
 from sr.io.image_facts import ImageFacts
 from sr.io.image_formats import ImageError
 from sr.io.image_metadata import Metadata, profile_fits
-from sr.io.light_curve import KNEE
+from sr.io.light_curve import KNEE, bend_bright
 from sr.io.read_policy import AboveWhite
 
 _BANDS = {  # of the pixel kinds that are read, by libvips' format and interpretation
@@ -162,8 +162,8 @@ def _compress_bright(image: pyvips.Image) -> pyvips.Image:
     for number in range(1, num_colors):
         peak = (colors[number] > peak).ifthenelse(colors[number], peak)
     is_bright = peak > KNEE
-    bent = 1 - (1 - KNEE) ** 2 / (peak + 1 - 2 * KNEE)
-    share = is_bright.ifthenelse(bent / is_bright.ifthenelse(peak, 1), 1)
+    bright = is_bright.ifthenelse(peak, 1)
+    share = is_bright.ifthenelse(bend_bright(bright) / bright, 1)
     colors = colors * share
     if image.bands > num_colors:
         colors = colors.bandjoin(image[num_colors])

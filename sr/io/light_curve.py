@@ -46,10 +46,15 @@ def encode_linear(
     return np.concatenate([encoded, alpha], axis=2).astype(np.float32), notes
 
 
+def bend_bright(peak: Any) -> Any:
+    """Return the curve's value, below 1, of one from the knee on; of numpy's arrays or libvips'."""
+    return 1 - (1 - KNEE) ** 2 / (peak + 1 - 2 * KNEE)
+
+
 def _compress(colors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Bend the brightest channel from the knee on toward 1, smoothly; the hue stays."""
     peak = colors.max(axis=2, keepdims=True)
-    bent = 1 - (1 - KNEE) ** 2 / (np.maximum(peak, KNEE) + 1 - 2 * KNEE)
-    share = np.where(peak > KNEE, bent / np.maximum(peak, KNEE), 1)
+    bright = np.maximum(peak, KNEE)
+    share = np.where(peak > KNEE, bend_bright(bright) / bright, 1)
     compressed: npt.NDArray[np.float32] = colors * share
     return compressed

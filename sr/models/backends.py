@@ -140,7 +140,7 @@ def _use_openvino(
         program = trace_network(source, name)
     network: nn.Module
     if device.type == "cpu":
-        network = OpenVinoNetwork(program, name, precision).eval()
+        network = OpenVinoNetwork(program, name, precision)
     else:
         network = OpenVinoDeviceNetwork(program, name, list_openvino_devices()[device.index].name)
     # Of these, the one on the CPU has its precision by itself.

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from sr.errors import ModelFileError
 from sr.models.ncnn_graph import Graph
 from sr.models.ncnn_program import Program
+from sr.native_errors import capture_native_errors
 from sr.networks.padding import pad_to_multiple
 from sr.tiling.runner import is_autocast_to_float16
 from sr.tiling.upscaler import DEFAULT_TILE_SIZE
-from sr.vulkan import capture_native_errors, count_free_mib, import_ncnn
+from sr.vulkan import count_free_mib, import_ncnn
 
 # LR pixels. Drivers end what keeps a GPU busy for seconds, and one tile is one piece of work.
 MAX_VULKAN_TILE_SIZE = 256

@@ -137,13 +137,13 @@ def test_pages_whose_new_names_would_be_the_same_keep_their_suffixes_too(tmp_pat
 
 
 def test_names_in_an_old_code_page_and_comments_of_entries_stay(tmp_path: Path) -> None:
-    source = write_book(tmp_path / "book.cbz", 0, {"XXXX.gif": encode(3, "gif")})
+    source = write_book(tmp_path / "book.cbz", 0, {"NAME.gif": encode(3, "gif")})
     with zipfile.ZipFile(source, "a") as archive:
-        entry = zipfile.ZipInfo("XXXX.txt")
+        entry = zipfile.ZipInfo("NAME.txt")
         entry.comment, entry.create_system = b"a comment", 0
         archive.writestr(entry, "text")
     shift_jis = "\u65e5\u672c".encode("shift_jis")
-    source.write_bytes(source.read_bytes().replace(b"XXXX", shift_jis))
+    source.write_bytes(source.read_bytes().replace(b"NAME", shift_jis))
     assert upscale(source, tmp_path / "out.cbz").exit_code == 0
     with zipfile.ZipFile(tmp_path / "out.cbz", metadata_encoding="shift_jis") as archive:
         assert archive.namelist()[-2:] == ["\u65e5\u672c.png", "\u65e5\u672c.txt"]

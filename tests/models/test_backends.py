@@ -222,10 +222,11 @@ def test_a_device_of_openvinos_computes_in_the_precision_of_autocast(
     by_device: LoadedGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hints = []
+    request = compact_by("openvino").network._request  # traced here, not inside autocast
 
     def compile_for(*arguments: Any) -> object:
         hints.append(arguments[2])
-        return compact_by("openvino").network._request
+        return request
 
     monkeypatch.setattr("sr.models.openvino_network._compile", compile_for)
     lr = torch.rand(1, 3, 9, 9)
