@@ -119,16 +119,20 @@ def break_runs(folder: Path, num_images: int, num_frames: int) -> list[str]:
 
 
 def time_nodes(folder: Path, num_images: int) -> list[str]:
-    """Return a table of one process, one node and two nodes, for little and for much work."""
+    """Return a table of one process, one node and two nodes, for little and for much work.
+
+    This process, and what it starts, gets a core for each node: a node's threads would take more.
+    """
     lines = ["| | ms per image | of double | CPU ms per image | load |", "|---|---|---|---|---|"]
+    cores = os.sched_getaffinity(0)
     for work, share in WORK.items():
         inputs = folder / f"speed {work}"
         make_inputs(inputs, round(share * num_images), 0)
         flags = ["-i", str(inputs), "-m", *work.split(), "--backend", "torch", "--device", "cpu"]
-        take_cores(1)
+        os.sched_setaffinity(0, sorted(cores)[:1])
         rows = {"one process": measure_run([*flags, "-o", f"{inputs}-0"], folder)}
         for num_nodes in (1, 2):
-            take_cores(num_nodes)
+            os.sched_setaffinity(0, sorted(cores)[:num_nodes])
             with start_cluster(num_nodes) as cluster:
                 command = [*flags, "-o", f"{inputs}-{num_nodes}", *list_on_cluster(cluster)]
                 fixed = ["--actors", str(num_nodes)]
@@ -139,12 +143,8 @@ def time_nodes(folder: Path, num_images: int) -> list[str]:
             lines.append(
                 f"| {work}, {name} | {milliseconds:.1f} | {double} | {cpu:.1f} | {load:.1f} |"
             )
+    os.sched_setaffinity(0, cores)
     return lines
-
-
-def take_cores(count: int) -> None:
-    """Keep this process, and what it starts, to so many cores: a node's threads take more."""
-    os.sched_setaffinity(0, range(count))
 
 
 def measure_run(
