@@ -1,15 +1,16 @@
-"""Measure PSNR, SSIM, LPIPS and time of models and bicubic on image sets: Markdown, CSV, a plot.
+"""Measure quality and time of models and bicubic on image sets: Markdown, CSV, a plot.
 
     python benchmarks/quality.py FOLDER [-m MODEL ...] [--sets Set5 Set14 BSD100] [-o OUT]
-        [--lpips WEIGHTS] [--no-reference niqe_bundled niqe piqe] [--no-time] [--per-image]
+        [--lpips WEIGHTS] [--vgg16 WEIGHTS] [--no-reference niqe_bundled niqe piqe]
+        [--no-time] [--per-image]
         [--degraded Light|Real|RealESRGAN [--seed 0] [--save-lr FOLDER]]
 
 FOLDER has one folder per set with `HR/`; if a set has `LR_x4/` (x2, x3 likewise), its images are
 upscaled, else LR is made by MATLAB's bicubic downscaling. A model is the name of a bundled one or
 any file that infer.py accepts; the default are all bundled single-image models. They run in the
 engine of infer.py, in fp32 unless --precision is given. PSNR and SSIM are measured on Y, without a
-border of `scale` pixels, with the code of validation during training; LPIPS with AlexNet on RGB of
-the same pixels, if its weights are given.
+border of `scale` pixels, with the code of validation during training; on RGB of the same pixels
+LPIPS with AlexNet, if its weights are given, and with VGG16's LPIPS with VGG16 and DISTS.
 
 Time: in memory, on an image of noise; all models in turn in every round. --degraded makes LR as in
 training for real images, seeded by file name (degraded_images.py), and ignores LR_xN. No-reference
@@ -26,8 +27,9 @@ from typing import Any
 
 import torch
 from degraded_images import KINDS, degradation_of, find_blindly_degraded, save_lr
-from no_reference import METRICS, Metric, load_metrics
-from provenance import file_hash, provenance
+from no_reference import METRICS
+from provenance import provenance
+from quality_measures import Measures, describe_weights, load_measures
 from quality_methods import (
     CPU,
     Method,
@@ -43,22 +45,12 @@ from torch import Tensor
 from sr.build_data import find_image_sources
 from sr.data.sources import Pair, Source, refuse_small_images
 from sr.device import resolve_device
-from sr.inference.load_upscaler import load_lpips
-from sr.io.rgb8 import image_to_tensor, tensor_to_rgb8
-from sr.losses.lpips import LPIPS
+from sr.io.rgb8 import image_to_tensor
 from sr.memory import keep_freed_memory
 from sr.options.image_sources import HRFolders, PairedFolders
-from sr.training.validate import MIN_SIDE, refuse_few_blocks, validate
+from sr.training.validate import refuse_few_blocks, validate
 
 MIN_TIME_SIZE = 64  # pixels
-
-
-@dataclass(frozen=True)
-class Measures:
-    """Metrics in addition to PSNR and SSIM."""
-
-    lpips: LPIPS | None
-    metrics: Mapping[str, Metric]
 
 
 @dataclass(frozen=True)
@@ -105,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"--time-size: expected {MIN_TIME_SIZE} or more, got {given.time_size}")
     try:
         device = resolve_device(given.device)
-        measures = Measures(load_lpips(given.lpips, device), load_metrics(given.no_reference))
+        measures = load_measures(given, device)
         methods = load_methods(given.model or bundled_models(), device, given.precision)
         by_scale = with_bicubic(methods)
         sets = {scale: _sets(given, scale, measures) for scale in by_scale}
@@ -138,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-m", "--model", type=Path, nargs="+", help="names or files; all bundled ones if not given")
     add("--sets", nargs="+", help="folders in FOLDER; every one with HR/ if not given")
     add("--lpips", metavar="WEIGHTS", help="AlexNet's: torchvision (downloaded once), or a file")
+    add("--vgg16", metavar="WEIGHTS", help="for LPIPS with VGG16, and DISTS; as --lpips")
     add("--no-reference", nargs="+", default=(), choices=METRICS, help="no-reference metrics")
     add("--degraded", choices=KINDS, help="LR as in training for real images, of this kind")
     add("--seed", type=int, default=0, help="of --degraded")
@@ -158,11 +151,9 @@ def _sets(given: argparse.Namespace, scale: int, measures: Measures) -> list[Ima
     if not names:
         raise ValueError(f"{given.folder}: expected folders with HR/ in it, got none")
     sets = [_find(given, name, scale) for name in names]
-    needed = "SSIM" if measures.lpips is None else "AlexNet"
-    least = MIN_SIDE[needed] + 2 * scale
     sources = [each for found in sets for each in found.sources]
-    refuse_small_images(sources, least, needed)
-    if any(name.startswith("niqe") for name in measures.metrics):
+    refuse_small_images(sources, measures.least_side + 2 * scale, "what is measured")
+    if measures.needs_blocks:
         refuse_few_blocks(sources, scale)
     return sets if given.sets else sorted(sets, key=lambda found: len(found.sources))
 
@@ -203,28 +194,24 @@ def _score_set(
             row.images.append((name, _scores(row.method, loaded, measures)))
         if measures.metrics:
             hr = image_to_tensor(loaded.pair[1])
-            original.images.append((name, _score_pixels(hr, scale, measures.metrics)))
+            original.images.append((name, measures.judge(hr, scale)))
     sys.stderr.write(f"x{scale} {images.name}: {len(images.sources)} images done\n")
     return [*rows, original] if measures.metrics else rows
 
 
 def _scores(method: Method, loaded: Loaded, measures: Measures) -> dict[str, float]:
     found: dict[str, float] = {}
+    hr = image_to_tensor(loaded.pair[1])
 
     def record(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor | None) -> None:
-        found.update(_score_pixels(sr, method.scale, measures.metrics))
+        found.update(measures.compare(sr, hr, method.scale))
+        found.update(measures.judge(sr, method.scale))
 
     of_one = {"": [loaded]}
     scores = validate(
         method.module, of_one, method.scale, CPU, contextlib.nullcontext, record, measures.lpips
     )
     return {**scores[""], **found}
-
-
-def _score_pixels(sr: Tensor, border: int, metrics: Mapping[str, Metric]) -> dict[str, float]:
-    """Score the pixels that are also compared with the original."""
-    image = tensor_to_rgb8(sr)[border:-border, border:-border]
-    return {name: metric(image) for name, metric in metrics.items()}
 
 
 def _head(
@@ -252,11 +239,7 @@ def _head(
     head["LR"] = "; ".join(
         f"{found.name} x{scale}: {found.lr}" for scale, each in sets.items() for found in each
     )
-    if given.lpips is not None:
-        own = given.lpips != "torchvision"
-        origin = f"SHA-256 {file_hash(Path(given.lpips))}" if own else "torchvision"
-        head["LPIPS"] = f"AlexNet, version 0.1; weights: {origin}"
-    return head
+    return {**head, **describe_weights(given)}
 
 
 def _write(given: argparse.Namespace, text: str, rows: Sequence[Row]) -> None:

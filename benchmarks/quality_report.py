@@ -17,7 +17,13 @@ from quality_methods import BICUBIC, Method, Seconds
 ORIGINAL = "original"
 """Name of the rows of the hr images themselves, which have no-reference metrics only."""
 
-FIDELITY = {"psnr_y": ("PSNR Y, dB", 2), "ssim_y": ("SSIM Y", 4), "lpips": ("LPIPS", 4)}
+FIDELITY = {
+    "psnr_y": ("PSNR Y, dB", 2),
+    "ssim_y": ("SSIM Y", 4),
+    "lpips": ("LPIPS", 4),
+    "lpips_vgg16": ("LPIPS of VGG16", 4),
+    "dists": ("DISTS", 4),
+}
 NO_REFERENCE = {
     "niqe_bundled": ("NIQE, own parameters", 2),
     "niqe": ("NIQE", 2),
@@ -25,7 +31,7 @@ NO_REFERENCE = {
 }
 """Score -> its title and the digits that are shown."""
 
-PLOTTED = ("psnr_y", "lpips", "niqe", "niqe_bundled")
+PLOTTED = ("psnr_y", "lpips", "lpips_vgg16", "dists", "niqe", "niqe_bundled")
 MARGIN = 1.7  # around the first and last points; wide enough for a tick
 MARKERS = "osD^vP*Xp<>hd"
 COUNTED = "Weights: at inference; SPAN's branches are fused to one convolution each."

@@ -5,9 +5,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from torchvision.models import vgg16
 
 from sr.data.imresize import imresize
 from sr.io.rgb8 import image_to_tensor, read_rgb8, write_rgb8
+from sr.losses.dists import DISTS
+from sr.losses.lpips import LPIPS
 from sr.metrics.niqe import niqe
 from sr.metrics.psnr import psnr
 from sr.metrics.ssim import ssim
@@ -194,7 +198,7 @@ def test_what_cannot_be_had_is_reported(
     message: str,
 ) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(quality, "load_metrics", dict.fromkeys)  # without their packages
+    monkeypatch.setattr("quality_measures.load_metrics", dict.fromkeys)  # without their packages
     with pytest.raises(SystemExit):
         quality.main([str(folder), "-m", str(model), *options])
     assert message in capsys.readouterr().err
@@ -233,3 +237,26 @@ def test_niqe_takes_the_parameters_of_the_package(tmp_path: Path) -> None:
     pristine = no_reference.read_pristine(path)
     assert pristine.mean.shape == (36,)
     assert pristine.covariance.dtype == np.float64
+
+
+def test_distances_of_vgg16_are_those_of_the_same_pixels(
+    quality: ModuleType, folder: Path, model: Path, tmp_path: Path
+) -> None:
+    vgg16_file = tmp_path / "vgg16.safetensors"
+    save_file(vgg16(weights=None).features.state_dict(prefix="features."), vgg16_file)
+    run(quality, folder, model, tmp_path / "out", "--vgg16", str(vgg16_file), "--sets", "few")
+    rows = rows_of(tmp_path / "out.csv")
+    distances = {"lpips_vgg16": LPIPS("VGG16", vgg16_file), "dists": DISTS(vgg16_file)}
+    for name, distance in distances.items():
+        expected = []
+        for path in sorted((folder / "few" / "HR").iterdir()):
+            hr = read_rgb8(path)[:30]
+            sr = imresize(imresize(hr, 0.5), 2)
+            pair = (image_to_tensor(image)[..., 2:-2, 2:-2] for image in (sr, hr))
+            with torch.no_grad():
+                expected.append(float(distance(*pair)))
+        assert float(rows[0][name]) == pytest.approx(np.mean(expected), rel=1e-4)
+        assert 0 < float(rows[1][name]) != float(rows[0][name])
+    text = (tmp_path / "out.md").read_text(encoding="utf-8")
+    assert "few: PSNR Y, dB / SSIM Y / LPIPS of VGG16 / DISTS" in text
+    assert "- LPIPS of VGG16, DISTS: VGG16; weights: SHA-256 " in text

@@ -18,6 +18,7 @@ from sr.data.lr_only import LRImage
 from sr.data.sources import Source, raise_faults, refuse_small_images
 from sr.device import full_fp32, tune_convolutions
 from sr.io.rgb8 import image_to_tensor
+from sr.losses.dists import DISTS
 from sr.losses.lpips import LPIPS
 from sr.metrics.luma import crop_and_quantize
 from sr.metrics.niqe import BLOCK_SIZE, MIN_BLOCKS, count_blocks
@@ -162,6 +163,18 @@ def checkpoint_score(scores: Scores, by: ScoreName) -> float | None:
     return fmean(measured) if by == "psnr_y" else -fmean(measured)
 
 
+def measure_distance(sr: Tensor, hr: Tensor, border: int, distance: LPIPS | DISTS) -> float:
+    """Return LPIPS or DISTS of what is inside the border, in 8 bits, computed in fp32.
+
+    sr, hr: (1, 3, H, W), RGB in [0, 1].
+    """
+    images = crop_and_quantize(sr, hr, border=border, channel="rgb")  # in [0, 255]
+    device = distance.features.mean.device
+    x, y = ((image[None] / 255).to(device, torch.float32) for image in images)
+    with torch.inference_mode():
+        return float(distance(x, y))
+
+
 def refuse_small_results(
     sets: ValidationSets, scale: int, lpips: str | None, *, niqe: bool
 ) -> None:
@@ -207,7 +220,7 @@ def _average(measured: Iterable[Measured], scale: int, lpips: LPIPS | None) -> d
     rows = []
     for (sr, hr), row in measured:
         if lpips is not None and hr is not None:
-            row["lpips"] = _measure_lpips(sr, hr, scale, lpips)
+            row["lpips"] = measure_distance(sr, hr, scale, lpips)
         rows.append(row)
     return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
 
@@ -226,11 +239,3 @@ def _compare(sr: Tensor, hr: Tensor, border: int) -> dict[str, float]:
         "psnr_rgb": psnr(sr, hr, border=border, channel="rgb"),
         "ssim_rgb": ssim(sr, hr, border=border, channel="rgb"),
     }
-
-
-def _measure_lpips(sr: Tensor, hr: Tensor, border: int, lpips: LPIPS) -> float:
-    images = crop_and_quantize(sr, hr, border=border, channel="rgb")  # in [0, 255]
-    device = lpips.features.mean.device
-    x, y = ((image[None] / 255).to(device, torch.float32) for image in images)
-    with torch.inference_mode():
-        return float(lpips(x, y))
