@@ -248,7 +248,17 @@ def _find_frames(options: Options, source: ClipSource, min_frames: int) -> Seque
             photos = tuple(list_images(source.photos, source.exclude))
             width, height = source.frame_size
             return [
-                MovingPhoto(path, number, source.num_frames, (height, width), source.speed, photos)
+                MovingPhoto(
+                    path,
+                    number,
+                    source.num_frames,
+                    (height, width),
+                    source.speed,
+                    photos,
+                    source.object_share,
+                    source.most_objects,
+                    source.bend,
+                )
                 for path, number in product(photos, range(source.clips_per_photo))
             ]
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from sr.options.base import Factor, Section
+from sr.options.base import Factor, Probability, Section
 from sr.options.flow import DISOptions, FlowOptions
 
 
@@ -57,7 +57,8 @@ class VideoFiles(_Clips):
 
 
 class MovingPhotos(_Clips):
-    """Synthetic clips from photographs: a virtual camera pans, zooms and rotates."""
+    """Synthetic clips from photographs: a virtual camera pans, zooms and rotates; in some, parts of
+    other photographs move in front."""
 
     type: Literal["MovingPhotos"]
     photos: tuple[Path, ...] = Field(min_length=1)
@@ -72,6 +73,13 @@ class MovingPhotos(_Clips):
     """Width and height of the frames, in HR pixels."""
     speed: PositiveFloat = 8.0
     """Fastest pan, in HR pixels per frame, uniform from 0; zoom and rotation are added."""
+    object_share: Probability = 0.3
+    """Share of clips in which something moves in front."""
+    most_objects: PositiveInt = 1
+    """How many things at most, each in its own way."""
+    bend: Annotated[float, Field(ge=0)] = 0.0
+    """How far their points sway, in HR pixels: waves that go through them, as people and animals
+    bend; 0: they are rigid."""
 
 
 class WindowOptions(Section):

@@ -135,6 +135,41 @@ def test_in_some_clips_a_part_of_another_photograph_moves_in_front(tmp_path: Pat
     assert all(max(share) < 0.9 for share in with_front)
 
 
+def write_plain(path: Path, color: tuple[int, int, int]) -> Path:
+    write_rgb8(path, np.full((120, 160, 3), color, np.uint8))
+    return path
+
+
+def test_as_many_objects_move_in_front_as_are_asked_for(tmp_path: Path) -> None:
+    gray = write_plain(tmp_path / "gray.png", (128, 128, 128))
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    plain = tuple(write_plain(tmp_path / f"{color}.png", color) for color in colors)
+    counts = set()
+    for number in range(12):
+        alone = MovingPhoto(gray, number, 2, SIZE, 6, plain, object_share=0)
+        assert all((frame == 128).all() for frame in alone.read())
+        crowded = replace(alone, object_share=1, most_objects=3)
+        frame = crowded.read()[0]
+        counts.add(sum(bool((frame == color).all(axis=-1).any()) for color in colors))
+    assert counts >= {1, 2}
+    assert max(counts) <= 3
+
+
+def test_objects_that_bend_change_their_outline(tmp_path: Path) -> None:
+    gray = write_plain(tmp_path / "gray.png", (128, 128, 128))
+    red = write_plain(tmp_path / "red.png", (255, 0, 0))
+
+    def measure_change(bend: float) -> float:
+        changes = []
+        for number in range(6):
+            made = MovingPhoto(gray, number, 2, SIZE, 0.001, (red,), object_share=1, bend=bend)
+            first, second = (frame[..., 0] > 190 for frame in made.read())
+            changes.append(float((first != second).mean()))
+        return float(np.mean(changes))
+
+    assert measure_change(6) > 2 * measure_change(0)
+
+
 def test_the_identity_changes_with_whatever_changes_the_frames(photo: Path, tmp_path: Path) -> None:
     other = Path(copy2(photo, tmp_path / "other.png"))
     first = MovingPhoto(photo, 0, 4, SIZE, 4, (photo, other))
@@ -145,9 +180,12 @@ def test_the_identity_changes_with_whatever_changes_the_frames(photo: Path, tmp_
         replace(first, speed=5),
         replace(first, path=other),
         replace(first, others=(photo,)),
+        replace(first, object_share=1),
+        replace(first, most_objects=2),
+        replace(first, bend=3),
     ]
     identities = {made.identity for made in (first, *others)}
-    assert len(identities) == 7
+    assert len(identities) == 10
     for path in (photo, other):  # of the other, too: it may be in front
         os.utime(path, ns=(0, 0))
         assert first.identity not in identities
