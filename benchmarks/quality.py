@@ -194,7 +194,7 @@ def _score_set(
             row.images.append((name, _scores(row.method, loaded, measures)))
         if measures.metrics:
             hr = image_to_tensor(loaded.pair[1])
-            original.images.append((name, measures.judge(hr, scale)))
+            original.images.append((name, measures.score_alone(hr, scale)))
     sys.stderr.write(f"x{scale} {images.name}: {len(images.sources)} images done\n")
     return [*rows, original] if measures.metrics else rows
 
@@ -205,7 +205,7 @@ def _scores(method: Method, loaded: Loaded, measures: Measures) -> dict[str, flo
 
     def record(_set: str, _index: int, _lr: Tensor, sr: Tensor, _hr: Tensor | None) -> None:
         found.update(measures.compare(sr, hr, method.scale))
-        found.update(measures.judge(sr, method.scale))
+        found.update(measures.score_alone(sr, method.scale))
 
     of_one = {"": [loaded]}
     scores = validate(

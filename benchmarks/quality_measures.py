@@ -52,7 +52,7 @@ class Measures:
             for name, distance in self.distances.items()
         }
 
-    def judge(self, image: Tensor, border: int) -> dict[str, float]:
+    def score_alone(self, image: Tensor, border: int) -> dict[str, float]:
         """Measure the same pixels without an original. image: as sr."""
         pixels = tensor_to_rgb8(image)[border:-border, border:-border]
         return {name: metric(pixels) for name, metric in self.metrics.items()}
