@@ -4,7 +4,7 @@
 
 They go to sr/web/samples, one WebP a bundled model for images. The photograph is "Casa Mila" of
 datasets/samples (CC0-1.0); for the model for degraded photographs it is blurred and saved as JPEG
-before.
+before. For the model for graphics it is rendered text, as JPEG.
 """
 
 import io
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
+from which_model import compress, draw_text
 
 from sr import Upscaler
 from sr.models.bundled import BUNDLED
@@ -20,7 +21,7 @@ from sr.web.model_cards import SAMPLES
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "datasets" / "samples" / "casa-mila.png"
 SIDE, GAP = 224, 8  # pixels
 CORNER = (60, 40)  # left and top of the part
-DEGRADED = "compact_real_x4"
+DEGRADED, GRAPHICS = "compact_real_x4", "graphics_x4"
 
 
 def main() -> None:
@@ -30,19 +31,26 @@ def main() -> None:
         photograph = opened.convert("RGB")
     for bundled in BUNDLED:
         if not bundled.read_facts().takes_clips:
-            source = degrade(photograph) if bundled.name == DEGRADED else photograph
-            make_sample(bundled.name, source).save(SAMPLES / f"{bundled.name}.webp", quality=85)
+            sample = make_sample(bundled.name, *choose_source(bundled.name, photograph))
+            sample.save(SAMPLES / f"{bundled.name}.webp", quality=85)
 
 
-def make_sample(name: str, photograph: Image.Image) -> Image.Image:
+def choose_source(name: str, photograph: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+    """Return what suits the model, and left and top of the part of it."""
+    if name == GRAPHICS:
+        return compress(draw_text(), quality=60), (0, 0)
+    return degrade(photograph) if name == DEGRADED else photograph, CORNER
+
+
+def make_sample(name: str, source: Image.Image, corner: tuple[int, int]) -> Image.Image:
     """Return the part, enlarged without a model, and the model's result at its right."""
     upscaler = Upscaler.load(name, device="cpu")
     side = SIDE // upscaler.scale
-    box = (*CORNER, CORNER[0] + side, CORNER[1] + side)
-    result = Image.fromarray(np.asarray(upscaler(np.asarray(photograph))))
-    left, top = (upscaler.scale * each for each in CORNER)
+    box = (*corner, corner[0] + side, corner[1] + side)
+    result = Image.fromarray(np.asarray(upscaler(np.asarray(source))))
+    left, top = (upscaler.scale * each for each in corner)
     sheet = Image.new("RGB", (2 * SIDE + GAP, SIDE), "white")
-    sheet.paste(photograph.crop(box).resize((SIDE, SIDE), Image.Resampling.NEAREST), (0, 0))
+    sheet.paste(source.crop(box).resize((SIDE, SIDE), Image.Resampling.NEAREST), (0, 0))
     sheet.paste(result.crop((left, top, left + SIDE, top + SIDE)), (SIDE + GAP, 0))
     return sheet
 

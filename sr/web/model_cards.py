@@ -14,6 +14,7 @@ SECONDS_PER_MEGAPIXEL = {
     "compact_tiny_x4": 0.07,
     "compact_nano_x4": 0.04,
     "compact_real_x4": 0.65,
+    "graphics_x4": 0.54,
     "compact_x2": 2.63,
 }
 SAMPLES = Path(__file__).parent / "samples"  # made by benchmarks/model_samples.py
