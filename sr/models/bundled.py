@@ -79,7 +79,7 @@ BUNDLED = (
     BundledModel("compact_x2", "clean images and videos, x2", ("clean", "text", "video")),
     BundledModel(
         "compact_real_x4",
-        "JPEG artifacts, blur, noise; adds detail",
+        "JPEG artifacts, blur, noise",
         ("photo", "dejpeg", "denoise"),
     ),
     BundledModel(
