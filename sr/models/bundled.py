@@ -82,9 +82,7 @@ BUNDLED = (
         "JPEG artifacts, blur, noise",
         ("photo", "dejpeg", "denoise"),
     ),
-    BundledModel(
-        "graphics_x4", "text, screenshots and drawings after JPEG", ("text", "dejpeg")
-    ),
+    BundledModel("graphics_x4", "text, screenshots and drawings after JPEG", ("text", "dejpeg")),
     BundledModel(
         "compact_tiny_x4", "fast: clean videos, slow computers", ("clean", "fast", "video")
     ),
