@@ -9,7 +9,6 @@ bicubic, the models, the original; each HR pixel is shown as ZOOM x ZOOM.
 """
 
 import argparse
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 from quality_methods import Method, bundled_models, load_methods, with_bicubic
+from which_model import compress
 
 from sr.data.hr_only import HRImage
 from sr.data.sources import Image, Pair
@@ -72,16 +72,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--zoom", type=int, default=2, help="size of an HR pixel in the sheet")
     given = parser.parse_args(arguments)
     try:
-        methods = with_bicubic(
-            load_methods(given.model or bundled_models(), resolve_device("cpu"), "fp32")
-        )
-        scale = 4 if given.model is None else min(methods)
-        if given.model is not None and len(methods) > 1:
-            parser.error(f"-m: expected models of one scale, got {', '.join(map(str, methods))}")
-        rows = {name: make_row(CROPS[name], given.folder, methods[scale]) for name in given.rows}
+        models = given.model or bundled_models(scale=4)
+        by_scale = with_bicubic(load_methods(models, resolve_device("cpu"), "fp32"))
+        methods, *others = by_scale.values()
+        if others:
+            parser.error(f"-m: expected models of one scale, got {', '.join(map(str, by_scale))}")
+        rows = {name: make_row(CROPS[name], given.folder, methods) for name in given.rows}
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    titles = [*(method.name for method in methods[scale]), "original"]
+    titles = [*(method.name for method in methods), "original"]
     arrange(rows, titles, given.zoom).save(given.output)
 
 
@@ -96,14 +95,9 @@ def load_pair(crop: Crop, folder: Path, scale: int) -> Pair:
     """Return the whole images."""
     path = folder / crop.image
     lr, hr = HRImage(path, scale, 1.0, read_size(path)).load()
-    return lr if crop.quality is None else compress(lr, crop.quality), hr
-
-
-def compress(image: Image, quality: int) -> Image:
-    """Return what a JPEG file makes of it, with 4:2:0 chroma."""
-    file = io.BytesIO()
-    Pictures.fromarray(image).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    return np.asarray(Pictures.open(file))
+    if crop.quality is not None:
+        lr = np.asarray(compress(Pictures.fromarray(lr), crop.quality))
+    return lr, hr
 
 
 def arrange(

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from crop_sheet import compress
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
+from which_model import compress
 
 from sr.data.imresize import imresize
 from sr.data.sources import Image
@@ -50,7 +50,8 @@ def main() -> None:
     for name, hr in make_images(given.benchmarks):
         for folder in folders:
             write_rgb8(folder / f"{name}.png", hr)
-        write_rgb8(compressed / f"{name}.png", compress(imresize(hr, 0.25), QUALITY))
+        lr = Pictures.fromarray(imresize(hr, 0.25))
+        write_rgb8(compressed / f"{name}.png", np.asarray(compress(lr, QUALITY)))
 
 
 def make_images(benchmarks: Path) -> Iterator[tuple[str, Image]]:

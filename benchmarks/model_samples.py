@@ -7,7 +7,6 @@ datasets/samples (CC0-1.0); for the model for degraded photographs it is blurred
 before. For the model for graphics it is rendered text, as JPEG.
 """
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -57,10 +56,7 @@ def make_sample(name: str, source: Image.Image, corner: tuple[int, int]) -> Imag
 
 def degrade(image: Image.Image) -> Image.Image:
     """Return an image as it comes from the web: a little blurred, JPEG of quality 40."""
-    file = io.BytesIO()
-    image.filter(ImageFilter.GaussianBlur(0.6)).save(file, "JPEG", quality=40)
-    with Image.open(file) as opened:
-        return opened.convert("RGB")
+    return compress(image.filter(ImageFilter.GaussianBlur(0.6)), quality=40)
 
 
 if __name__ == "__main__":

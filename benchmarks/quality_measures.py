@@ -32,13 +32,9 @@ class Measures:
     @property
     def least_side(self) -> int:
         """Of an image, in pixels, its border not counted."""
-        return MIN_SIDE[self._most_demanding]
-
-    @property
-    def _most_demanding(self) -> str:
         if self.lpips is not None:
-            return "AlexNet"
-        return "VGG16" if self.distances else "SSIM"
+            return MIN_SIDE["AlexNet"]
+        return MIN_SIDE["VGG16" if self.distances else "SSIM"]
 
     @property
     def needs_blocks(self) -> bool:

@@ -75,9 +75,12 @@ class Engine(nn.Module):
         return self.upscaler(lr)
 
 
-def bundled_models() -> list[Path]:
-    """Files of the bundled models that enlarge single images."""
-    return [model.file for model in BUNDLED if not model.read_facts().takes_clips]
+def bundled_models(scale: int | None = None) -> list[Path]:
+    """Files of the bundled models that enlarge single images. scale: None for all."""
+    facts = {model.file: model.read_facts() for model in BUNDLED}
+    return [
+        file for file, each in facts.items() if not each.takes_clips and scale in (None, each.scale)
+    ]
 
 
 def load_methods(models: Sequence[Path], device: torch.device, precision: str) -> list[Method]:
