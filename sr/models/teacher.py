@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sr.errors import ModelFileError
 from sr.models.load import load_generator
@@ -16,12 +17,19 @@ _FAULTS_OF_NETWORKS = (AssertionError, LookupError, RuntimeError, TypeError, Val
 
 
 class Teacher(nn.Module):
-    """A trained generator of single images, in eval mode and without gradients."""
+    """A trained generator of single images, in eval mode and without gradients.
 
-    def __init__(self, generator: LoadedGenerator, description: dict[str, str]) -> None:
-        """description: of the model, for metadata."""
+    Results of a larger scale than the pupil's are shrunk to it, by antialiased bicubic
+    interpolation: a model of scale 4 teaches one of scale 2 what its enlargement shows at half its
+    size.
+    """
+
+    def __init__(self, generator: LoadedGenerator, description: dict[str, str], scale: int) -> None:
+        """description: of the model, for metadata. scale: of the results, at most the model's."""
         super().__init__()
         self.network = generator.network
+        self.scale = scale
+        self._shrinks = generator.scale != scale
         self.description = description
         self._reduced_precisions = generator.reduced_precisions
 
@@ -35,15 +43,19 @@ class Teacher(nn.Module):
         unfit = reduced and torch.get_autocast_dtype(device) not in self._reduced_precisions
         with torch.no_grad(), torch.autocast(device, enabled=False) if unfit else nullcontext():
             sr: Tensor = self.network(lr)
-        return sr
+        return self._shrink(sr, lr) if self._shrinks else sr
+
+    def _shrink(self, sr: Tensor, lr: Tensor) -> Tensor:
+        size = [self.scale * side for side in lr.shape[2:]]
+        return functional.interpolate(sr.float(), size, mode="bicubic", antialias=True)
 
 
 def load_teacher(path: Path, scale: int, lr_size: int) -> Teacher:
     """Return the teacher in a model file, on the CPU.
 
     lr_size: side of the crops that it is to upscale, LR pixels; tried once. Raises ModelFileError
-    for a file that is no model, one of another scale or of several frames, and one that cannot take
-    such crops.
+    for a file that is no model, one of a smaller scale or of several frames, and one that cannot
+    take such crops.
     """
     generator = load_generator(path)
     if generator.takes_clips:
@@ -51,9 +63,11 @@ def load_teacher(path: Path, scale: int, lr_size: int) -> Teacher:
             f"{path}: expected a model of single images, got {generator.architecture}, which sees "
             "several frames"
         )
-    if generator.scale != scale:
-        raise ModelFileError(f"{path}: expected a model of scale {scale}, got {generator.scale}")
-    teacher = Teacher(generator, _describe(path, generator))
+    if generator.scale < scale:
+        raise ModelFileError(
+            f"{path}: expected a model of scale {scale} or more, got {generator.scale}"
+        )
+    teacher = Teacher(generator, _describe(path, generator), scale)
     _try_crops(path, teacher, scale, lr_size)
     return teacher
 

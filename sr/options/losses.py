@@ -64,8 +64,8 @@ class TeacherOptions(TermOptions):
     """Distance of sr and what a trained model, the teacher, makes of the same input."""
 
     model: str = Field(min_length=1)
-    """File of any model that the program reads, or a name that `infer.py -m` takes; of the same
-    scale, and of single images."""
+    """File of any model that the program reads, or a name that `infer.py -m` takes; of
+    single images, and of the same scale or a larger one, whose results are shrunk."""
     criterion: Literal["L1", "MSE", "Charbonnier"] = "L1"
     """Distance of two results, pixel by pixel."""
     inputs: tuple[Literal["lr", "zoomed"], ...] = ("lr",)

@@ -30,7 +30,7 @@ class Recorder(nn.Module):
 def test_a_teacher_runs_in_reduced_precision_only_where_it_can(able: bool) -> None:
     allowed = frozenset({torch.bfloat16} if able else ())
     loaded = LoadedGenerator(Recorder(), 1, 0, "", "", reduced_precisions=allowed)
-    teacher = Teacher(loaded, {})
+    teacher = Teacher(loaded, {}, 1)
     lr = torch.rand(1, 3, 4, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         sr = teacher(lr)
@@ -50,6 +50,24 @@ def test_weights_without_metadata_teach_and_their_licence_is_not_known(tmp_path:
         "licence": "",
     }
     assert teacher(torch.rand(2, 3, 5, 6)).shape == (2, 3, 20, 24)
+
+
+def test_a_teacher_of_a_larger_scale_teaches_at_the_pupils() -> None:
+    enlarge = nn.Upsample(scale_factor=4, mode="bilinear")
+    teacher = Teacher(LoadedGenerator(enlarge, 4, 2, "", ""), {}, 2)
+    ramp = torch.linspace(0, 1, 12).expand(2, 3, 10, 12)
+    halved = teacher(ramp)
+    expected = nn.Upsample(scale_factor=2, mode="bilinear")(ramp)
+    assert halved.shape == (2, 3, 20, 24)
+    torch.testing.assert_close(halved[..., 4:-4], expected[..., 4:-4], atol=1e-3, rtol=0)
+
+
+def test_files_of_a_larger_scale_are_shrunk_and_of_a_smaller_one_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x4.pth"
+    torch.save(Compact(4, 8, 2).state_dict(), path)
+    assert load_teacher(path, 2, 8)(torch.rand(2, 3, 6, 5)).shape == (2, 3, 12, 10)
+    with pytest.raises(ModelFileError, match="expected a model of scale 8 or more, got 4"):
+        load_teacher(path, 8, 8)
 
 
 @pytest.mark.parametrize("lr_size", [4, 7])
