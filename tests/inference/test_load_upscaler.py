@@ -115,7 +115,8 @@ def test_the_advice_on_tiles_is_followed(
 
 def test_the_self_ensemble_takes_the_networks_place(model: Path) -> None:
     lr = torch.rand(1, 3, 9, 12, generator=torch.Generator().manual_seed(0))
-    plain, ensemble = load(model, Listener()), load(model, Listener(), tta=True)
+    plain = load(model, Listener(), precision="fp32")
+    ensemble = load(model, Listener(), precision="fp32", tta=True)
     with torch.no_grad():
         network = SelfEnsemble(load_generator(model).network)
         torch.testing.assert_close(ensemble(lr), network(lr))
