@@ -28,7 +28,7 @@ from sr.losses.ms_ssim import ms_ssim_loss
 from sr.losses.ms_ssim_l1 import ms_ssim_l1_loss
 from sr.losses.perceptual import PerceptualLoss, measure_distance
 from sr.losses.s3im import S3IM
-from sr.losses.teacher_term import TeacherTerm, add_terms
+from sr.losses.teacher_term import TeacherTerm
 from sr.losses.temporal import temporal_loss
 from sr.losses.uncertainty import UncertaintyWeights
 from sr.options.base import Section
@@ -173,9 +173,6 @@ def _build_contrastive(options: ContrastiveOptions, parts: LossParts) -> Callabl
 def _build_teacher(options: TeacherOptions, parts: LossParts) -> Callable[..., Tensor]:
     assert parts.teacher is not None  # the caller loads the file
     criterion = _build_pixel(_PIXEL_OPTIONS[options.criterion], parts)
-    if options.perceptual is not None:
-        features = _compare_features(measure_distance)(options.perceptual, parts)
-        criterion = add_terms(criterion, features, options.perceptual.weight)
     return _run_in(parts.autocast, TeacherTerm(criterion, parts.teacher))
 
 

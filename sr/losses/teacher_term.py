@@ -36,12 +36,3 @@ class TeacherTerm:
         with torch.no_grad():
             target = self.teacher(inputs).float().clamp(0, 1)
         return self.criterion(sr, target)
-
-
-def add_terms(first: Term, second: Term, weight: float) -> Term:
-    """Return the criterion first + weight * second."""
-
-    def compare(sr: Tensor, target: Tensor) -> Tensor:
-        return first(sr, target) + weight * second(sr, target)
-
-    return compare

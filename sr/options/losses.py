@@ -68,18 +68,9 @@ class TeacherOptions(TermOptions):
     single images, and of the same scale or a larger one, whose results are shrunk."""
     criterion: Literal["L1", "MSE", "Charbonnier"] = "L1"
     """Distance of two results, pixel by pixel."""
-    perceptual: PerceptualOptions | None = None
-    """Distance of the features of both results, as losses.perceptual of sr and hr; added to the
-    criterion with this weight. It keeps the teacher's textures, whose mean over what fits an input
-    is smooth."""
     inputs: tuple[Literal["lr", "zoomed"], ...] = ("lr",)
     """What both upscale: lr; with `zoomed` also parts of hr of lr's size, of which there is no
     original (Zhang et al. 2023). Each step then upscales twice as many crops."""
-
-    @property
-    def least_crop_size(self) -> int:
-        """That of the features."""
-        return 1 if self.perceptual is None else self.perceptual.least_crop_size
 
     @model_validator(mode="after")
     def _inputs_begin_with_lr(self) -> Self:

@@ -53,9 +53,6 @@ def check_files(options: Options, *, resumes: bool = False) -> None:
     files = {
         **({} if resumes else initial),
         **{f"losses.{key}.weights": getattr(term, "weights", None) for key, term in terms},
-        "losses.teacher.perceptual.weights": (
-            losses.teacher and losses.teacher.perceptual and losses.teacher.perceptual.weights
-        ),
         "validate.lpips.weights": options.validate_.lpips and options.validate_.lpips.weights,
     }
     for key, path in files.items():

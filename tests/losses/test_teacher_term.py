@@ -4,7 +4,7 @@ from torch import Tensor
 
 from sr.losses.combined import CombinedLoss, WeightedTerm
 from sr.losses.pixel import l1, mse
-from sr.losses.teacher_term import TeacherTerm, add_terms
+from sr.losses.teacher_term import TeacherTerm
 
 
 def enlarge(lr: Tensor) -> Tensor:
@@ -55,9 +55,3 @@ def test_a_teachers_term_without_inputs_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="expected the generator's inputs, got none"):
         loss(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8))
-
-
-def test_two_criteria_are_added_up_with_a_weight() -> None:
-    sr, target = torch.rand(2, 1, 3, 4, 4)
-    both = add_terms(l1, mse, 0.5)(sr, target)
-    torch.testing.assert_close(both, l1(sr, target) + 0.5 * mse(sr, target))

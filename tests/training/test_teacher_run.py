@@ -66,42 +66,6 @@ def test_a_teacher_alone_trains_the_generator(
     assert losses[-1] < losses[0]
 
 
-PERCEPTUAL = "{type: VGG16, layers: {conv2_2: 1.0}, weights: %s, weight: 0.01}"
-
-
-def test_features_of_the_teachers_results_are_part_of_its_term(
-    tiny_options: MakeOptions, teacher: Path
-) -> None:
-    alone, both = (
-        tiny_options(*taught(teacher), f"name={name}", *more)
-        for name, more in {
-            "alone": (),
-            "both": (f"losses.teacher.perceptual={PERCEPTUAL % 'random'}",),
-        }.items()
-    )
-    for options in (alone, both):
-        assert run.train(options)
-    first, other = (read_progress(options)[0]["loss_teacher"] for options in (alone, both))
-    assert other > first
-
-
-def test_features_ask_for_their_crop_and_their_weights(
-    tiny_options: MakeOptions, teacher: Path, tmp_path: Path
-) -> None:
-    deep = PERCEPTUAL.replace("conv2_2", "conv5_3") % "random"
-    with pytest.raises(UserError, match=r"crop_size: expected at least 16 for losses\.teacher"):
-        tiny_options(
-            *taught(teacher),
-            f"losses.teacher.perceptual={deep}",
-            "datasets.train.crop_size=12",
-        )
-    options = tiny_options(
-        *taught(teacher), f"losses.teacher.perceptual={PERCEPTUAL % (tmp_path / 'no.pth')}"
-    )
-    with pytest.raises(UserError, match=r"losses\.teacher\.perceptual\.weights: .*no such model"):
-        run.train(options)
-
-
 def test_a_teacher_of_a_larger_scale_trains_the_generator(
     tiny_options: MakeOptions, tmp_path: Path
 ) -> None:
