@@ -3,7 +3,7 @@
     python benchmarks/model_samples.py
 
 They go to sr/web/samples, one WebP a bundled model for images. The photograph is "Casa Mila" of
-datasets/samples (CC0-1.0); for the model for degraded photographs it is blurred and saved as JPEG
+datasets/samples (CC0-1.0); for the models for degraded photographs it is blurred and saved as JPEG
 before. For the model for graphics it is rendered text, as JPEG.
 """
 
@@ -14,13 +14,13 @@ from PIL import Image, ImageFilter
 from which_model import compress, draw_text
 
 from sr import Upscaler
-from sr.models.bundled import BUNDLED
+from sr.models.bundled import BUNDLED, FOR_DEGRADED, SMALL_FOR_DEGRADED
 from sr.web.model_cards import SAMPLES
 
 PHOTOGRAPH = Path(__file__).resolve().parents[1] / "datasets" / "samples" / "casa-mila.png"
 SIDE, GAP = 224, 8  # pixels
 CORNER = (60, 40)  # left and top of the part
-DEGRADED, GRAPHICS = "compact_real_x4", "graphics_x4"
+GRAPHICS = "graphics_x4"
 
 
 def main() -> None:
@@ -38,7 +38,8 @@ def choose_source(name: str, photograph: Image.Image) -> tuple[Image.Image, tupl
     """Return what suits the model, and left and top of the part of it."""
     if name == GRAPHICS:
         return compress(draw_text(), quality=60), (0, 0)
-    return degrade(photograph) if name == DEGRADED else photograph, CORNER
+    is_for_degraded = name in (FOR_DEGRADED, SMALL_FOR_DEGRADED)
+    return degrade(photograph) if is_for_degraded else photograph, CORNER
 
 
 def make_sample(name: str, source: Image.Image, corner: tuple[int, int]) -> Image.Image:

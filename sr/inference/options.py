@@ -31,7 +31,7 @@ ResampleMethod = Literal["nearest", "bicubic"]
 
 DEFAULT_RESAMPLING, MAX_RESAMPLING = 4, 16  # factors of --resample
 STREAM = Path("-")  # standard input or output in a pipe
-_DEFAULT_MODELS = "span_x4; compact_x2 if -s is at most 2"  # of `sr.models.bundled`
+_DEFAULT_MODELS = "span_x4; span_x2 if -s is at most 2"  # of `sr.models.bundled`
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from sr.inference.video.resume import read_dependencies
 from sr.io.atomic_write import remove_abandoned
 from sr.io.process_lock import hold_lock
 from sr.models.backends import holds_ncnn_program
-from sr.models.bundled import FOR_DEGRADED
+from sr.models.bundled import name_for_degraded
 from sr.models.loaded_model import LoadedGenerator
 from sr.tiling.upscaler import Upscaler
 
@@ -138,14 +138,17 @@ def _group_tasks(
     if not is_auto and num_waiting > NUM_LOOKED_AT:
         waiting = waiting[:: -(-num_waiting // NUM_LOOKED_AT)]
     signs = look_at_tasks(waiting, options)
-    for note in describe_signs(waiting, signs, num_inputs=num_waiting, is_auto=is_auto):
+    for_degraded = name_for_degraded(options.output.outscale)
+    for note in describe_signs(
+        waiting, signs, num_inputs=num_waiting, is_auto=is_auto, model=for_degraded
+    ):
         emit("note", message=note)
     if not is_auto:
         return [(options, tasks)]
     bad = {id(task) for task, each in zip(waiting, signs, strict=True) if each.reason}
     groups = [
         (replace(options, model=None), [task for task in tasks if id(task) not in bad]),
-        (replace(options, model=FOR_DEGRADED), [task for task in tasks if id(task) in bad]),
+        (replace(options, model=for_degraded), [task for task in tasks if id(task) in bad]),
     ]
     return [(each, group) for each, group in groups if group]
 

@@ -20,7 +20,7 @@ from sr.io.archive import list_pages, open_archive, read_page
 from sr.io.degradation_signs import estimate_noise, is_pixel_art, measure_blockiness
 from sr.io.image_reader import open_image
 from sr.io.read_policy import DEFAULT_MAX_PIXELS
-from sr.models.bundled import FOR_DEGRADED
+from sr.models.bundled import name_for_degraded
 
 JPEG_QUALITY = 85  # below it blocks and rings show in results of models for clean images
 BLOCKINESS = 0.7  # levels; a JPEG of about 80 that was saved again as another file
@@ -28,7 +28,6 @@ NOISE = 6.0  # levels
 NOISE_OF_COLOR = 3.0  # levels, of the difference of red and green, where texture hardly shows
 BITS_PER_PIXEL = 0.05  # of H.264
 NUM_LOOKED_AT = 32  # inputs of a run that are looked at for a hint
-_ADVICE = f"-m {FOR_DEGRADED} is made for that, -m auto chooses by itself"
 _NUM_THREADS = 4
 _NUM_PAGES = 4  # of an archive that are looked at
 _SAMPLE = 768  # pixels a side, from the middle
@@ -51,7 +50,9 @@ def suggest_model(source: Path | bytes, options: InferOptions | None = None) -> 
 
     source: a file, or its content. Raises ImageError for what is no image.
     """
-    return FOR_DEGRADED if look_at_image(source, options).reason else None
+    if not look_at_image(source, options).reason:
+        return None
+    return name_for_degraded(None if options is None else options.output.outscale)
 
 
 def look_at_tasks(tasks: Sequence[Task], options: InferOptions) -> list[Signs]:
@@ -129,12 +130,12 @@ def describe_degradation(colors: npt.NDArray[np.float32]) -> str:
 
 
 def describe_signs(
-    tasks: Sequence[Task], signs: Sequence[Signs], *, num_inputs: int, is_auto: bool
+    tasks: Sequence[Task], signs: Sequence[Signs], *, num_inputs: int, is_auto: bool, model: str
 ) -> list[str]:
     """Return a line for the user on degraded inputs, and one on pixel art, where there are some.
 
-    tasks: those that were looked at, of num_inputs to do. is_auto: the model for them is
-    taken.
+    tasks: those that were looked at, of num_inputs to do. model: the one for degraded inputs.
+    is_auto: it is taken.
     """
     notes = []
     bad = [(task, each.reason) for task, each in zip(tasks, signs, strict=True) if each.reason]
@@ -146,8 +147,8 @@ def describe_signs(
             if len(tasks) < num_inputs:
                 seen = f"the {len(tasks)} inputs looked at"
             found = f"{len(bad)} of {seen} are compressed or noisy, such as {found}"
-        what = f"{FOR_DEGRADED} is taken" if is_auto else _ADVICE
-        notes.append(f"{found}; {what}")
+        advice = f"-m {model} is made for that, -m auto chooses by itself"
+        notes.append(f"{found}; {f'{model} is taken' if is_auto else advice}")
     art = [task for task, each in zip(tasks, signs, strict=True) if each.is_pixel_art]
     if art:
         more = f" and {len(art) - 1} more" if len(art) > 1 else ""

@@ -76,11 +76,20 @@ class BundledModel:
 BUNDLED = (
     BundledModel("span_x4", "clean images and videos", ("clean", "text", "video")),
     BundledModel("compact_x4", "clean images, for programs that read SRVGGNetCompact", ("clean",)),
-    BundledModel("compact_x2", "clean images and videos, x2", ("clean", "text", "video")),
+    BundledModel("span_x2", "clean images and videos, x2", ("clean", "text", "video")),
+    BundledModel(
+        "compact_x2", "clean images, x2, for programs that read SRVGGNetCompact", ("clean",)
+    ),
+    BundledModel(
+        "span_small_x4", "clean images and videos, in half the time", ("clean", "text", "video")
+    ),
     BundledModel(
         "compact_real_x4",
         "JPEG artifacts, blur, noise",
         ("photo", "dejpeg", "denoise"),
+    ),
+    BundledModel(
+        "compact_real_x2", "JPEG artifacts, blur, noise, x2", ("photo", "dejpeg", "denoise")
     ),
     BundledModel("graphics_x4", "text, screenshots and drawings after JPEG", ("text", "dejpeg")),
     BundledModel(
@@ -93,26 +102,37 @@ BUNDLED = (
     ),
     BundledModel("rbpn_small_x4", "clean videos: three frames per result", ("video",)),
     BundledModel(
-        "iseebetter_small_x4", "as rbpn_small_x4; sharper, adds detail, flickers", ("video",)
+        "iseebetter_small_x4",
+        "a demonstration of iSeeBetter's loss: as rbpn_small_x4, sharper, flickers",
+        ("video",),
     ),
 )
 DEFAULT = "span_x4"
-SMALL_DEFAULT = "compact_x2"
 FOR_DEGRADED = "compact_real_x4"
-SMALL_FACTOR = 2.0  # the largest enlargement that SMALL_DEFAULT is taken for
+SMALL_DEFAULT = "span_x2"
+SMALL_FOR_DEGRADED = "compact_real_x2"
+SMALL_FACTOR = 2.0  # the largest enlargement that models of scale 2 are taken for
 
 
 def choose_default_model(outscale: float | None = None) -> Path:
     """Return the file of the model that is taken where none is named.
 
     outscale: the enlargement that is asked for; None where it is the model's, or differs from
-    image to image. compact_x2 up to 2, since it makes fewer pixels than a model of scale 4
-    whose result is shrunk, and better ones; span_x4 above, and for None.
+    image to image. SMALL_DEFAULT up to 2, since it makes fewer pixels than a model of scale 4
+    whose result is shrunk, and better ones; DEFAULT above, and for None.
     """
-    is_small = outscale is not None and outscale <= SMALL_FACTOR
-    found = find_bundled(SMALL_DEFAULT if is_small else DEFAULT)
+    found = find_bundled(SMALL_DEFAULT if _is_small(outscale) else DEFAULT)
     assert found is not None
     return found.file
+
+
+def name_for_degraded(outscale: float | None = None) -> str:
+    """Return the name of the model that suits compressed and noisy images; outscale: as above."""
+    return SMALL_FOR_DEGRADED if _is_small(outscale) else FOR_DEGRADED
+
+
+def _is_small(outscale: float | None) -> bool:
+    return outscale is not None and outscale <= SMALL_FACTOR
 
 
 def find_bundled(name: str) -> BundledModel | None:

@@ -9,13 +9,16 @@ from sr.models.bundled import BUNDLED, DEFAULT, BundledModel
 
 # Seconds per output megapixel on two CPU cores, fp32: the table in README.md.
 SECONDS_PER_MEGAPIXEL = {
-    "span_x4": 0.54,
-    "compact_x4": 0.64,
-    "compact_tiny_x4": 0.07,
-    "compact_nano_x4": 0.04,
-    "compact_real_x4": 0.65,
-    "graphics_x4": 0.54,
-    "compact_x2": 2.63,
+    "span_x4": 0.34,
+    "span_small_x4": 0.16,
+    "compact_x4": 0.43,
+    "compact_tiny_x4": 0.05,
+    "compact_nano_x4": 0.02,
+    "compact_real_x4": 0.43,
+    "graphics_x4": 0.34,
+    "span_x2": 1.29,
+    "compact_x2": 1.62,
+    "compact_real_x2": 1.59,
 }
 SAMPLES = Path(__file__).parent / "samples"  # made by benchmarks/model_samples.py
 _LICENSE = re.compile(r"^\| license \| (.*?)[,;|]", re.MULTILINE)

@@ -25,7 +25,7 @@ def find(model: str | None = None, **sizes: Any) -> Path:
 
 def test_a_model_is_found_by_its_name_or_the_scale() -> None:
     assert find().stem == find("span_x4").stem == "span_x4"
-    assert find(outscale=2).stem == find(outscale=0.5).stem == "compact_x2"
+    assert find(outscale=2).stem == find(outscale=0.5).stem == "span_x2"
     assert find(outscale=2.1).stem == find(long_side=30).stem == "span_x4"
     assert find("span_x4", outscale=2).stem == "span_x4"
     assert find("compact_x4.safetensors", outscale=2).stem == "compact_x4"

@@ -132,18 +132,18 @@ def test_a_run_has_one_line_however_many_inputs() -> None:
         Signs("noise of 9 levels"),
         Signs(is_pixel_art=True),
     ]
-    (bad, art) = describe_signs(tasks, signs, num_inputs=4, is_auto=False)
+    (bad, art) = describe_signs(tasks, signs, num_inputs=4, is_auto=False, model="a_x4")
     assert bad == (
-        "2 of 4 inputs are compressed or noisy, such as 1.jpg: JPEG quality 40; -m compact_real_x4"
+        "2 of 4 inputs are compressed or noisy, such as 1.jpg: JPEG quality 40; -m a_x4"
         " is made for that, -m auto chooses by itself"
     )
     assert art.startswith("3.jpg: few colors and no gradients")
-    (line, _) = describe_signs(tasks, signs, num_inputs=99, is_auto=True)
+    (line, _) = describe_signs(tasks, signs, num_inputs=99, is_auto=True, model="a_x4")
     assert line.startswith("2 of the 4 inputs looked at are")
-    assert line.endswith("; compact_real_x4 is taken")
-    (line,) = describe_signs(tasks[1:2], signs[1:2], num_inputs=1, is_auto=False)
+    assert line.endswith("; a_x4 is taken")
+    (line,) = describe_signs(tasks[1:2], signs[1:2], num_inputs=1, is_auto=False, model="a_x4")
     assert line.startswith("1.jpg: JPEG quality 40; -m")
-    assert describe_signs(tasks[:1], signs[:1], num_inputs=1, is_auto=False) == []
+    assert describe_signs(tasks[:1], signs[:1], num_inputs=1, is_auto=False, model="a_x4") == []
 
 
 def test_what_cannot_be_read_has_no_signs(tmp_path: Path) -> None:
@@ -205,6 +205,20 @@ def test_auto_takes_for_each_input_the_model_that_suits_it(
         apart = tmp_path / "apart" / f"{name}_x4.png"
         assert run("-i", source, "-o", apart, "-m", model, "--precision", "fp32") == 0
         assert apart.read_bytes() == (tmp_path / "auto" / f"{name}_x4.png").read_bytes()
+
+
+@pytest.mark.usefixtures("small_models")
+def test_auto_takes_models_of_scale_2_for_small_enlargements(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    draw_photo().save(folder / "clean.png")
+    draw_photo(1).save(folder / "bad.jpg", quality=40)
+    assert run("-i", folder, "-o", tmp_path / "auto", "-m", "auto", "-s", "2") == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "JPEG quality 40; compact_real_x2 is taken" in shown
+    assert "span_x2.safetensors, compact_real_x2.safetensors: x2, 2 input(s)" in shown
 
 
 @pytest.mark.usefixtures("small_models")

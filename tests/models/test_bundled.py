@@ -49,7 +49,7 @@ def test_the_defaults_are_for_images_and_by_the_enlargement() -> None:
         choose_default_model(2.0).stem
         == choose_default_model(0.5).stem
         == SMALL_DEFAULT
-        == "compact_x2"
+        == "span_x2"
     )
 
 
