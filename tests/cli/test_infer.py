@@ -71,7 +71,10 @@ def test_tiles_do_not_change_the_result(
     ("arguments", "message"),
     [
         (["-m", "none.safetensors"], "none.safetensors: no such model file. Bundled models: span"),
-        (["-m", "spam_x4"], "spam_x4: no such model file, did you mean span_x4 or span_x2? Bundled models"),
+        (
+            ["-m", "spam_x4"],
+            "spam_x4: no such model file, did you mean span_x4 or span_x2? Bundled",
+        ),
         (["-m", "in"], "in: a folder; expected a model file"),
         (["-m", "in/a.png"], "expected a model file"),
         (["-s", "0"], "-s 0: expected a number above 0"),
