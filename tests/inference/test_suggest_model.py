@@ -184,14 +184,20 @@ def run(*arguments: object) -> Any:
     return stop.value.code
 
 
-@pytest.mark.usefixtures("small_models")
-def test_auto_takes_for_each_input_the_model_that_suits_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a clean image and a compressed one."""
     folder = tmp_path / "in"
     folder.mkdir()
     draw_photo().save(folder / "clean.png")
     draw_photo(1).save(folder / "bad.jpg", quality=40)
+    return folder
+
+
+@pytest.mark.usefixtures("small_models")
+def test_auto_takes_for_each_input_the_model_that_suits_it(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     draw_photo(2).save(folder / "other.png")
     assert run("-i", folder, "-o", tmp_path / "auto", "-m", "auto", "--precision", "fp32") == 0
     shown = " ".join(capsys.readouterr().err.split())
@@ -209,12 +215,8 @@ def test_auto_takes_for_each_input_the_model_that_suits_it(
 
 @pytest.mark.usefixtures("small_models")
 def test_auto_takes_models_of_scale_2_for_small_enlargements(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    draw_photo().save(folder / "clean.png")
-    draw_photo(1).save(folder / "bad.jpg", quality=40)
     assert run("-i", folder, "-o", tmp_path / "auto", "-m", "auto", "-s", "2") == 0
     shown = " ".join(capsys.readouterr().err.split())
     assert "JPEG quality 40; compact_real_x2 is taken" in shown
@@ -223,13 +225,10 @@ def test_auto_takes_models_of_scale_2_for_small_enlargements(
 
 @pytest.mark.usefixtures("small_models")
 def test_auto_does_the_inputs_of_one_model_where_others_write_those_of_the_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, results = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
+    results = tmp_path / "out"
     results.mkdir()
-    draw_photo().save(folder / "clean.png")
-    draw_photo(1).save(folder / "bad.jpg", quality=40)
     with hold_elsewhere(results / "bad_x4.png"):
         assert run("-i", folder, "-o", results, "-m", "auto") == 3
     assert (results / "clean_x4.png").is_file()
