@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,15 @@ def test_image_sequences_continue_with_the_first_file_that_is_missing(
     assert len(list(pattern.parent.iterdir())) == 6
 
 
+def wait_for_segment(output: Path, number: int, is_alive: Callable[[], bool]) -> None:
+    """Wait until a segment, counted from 0, is complete."""
+    deadline = time.monotonic() + 120
+    while not (locate_segments(output) / f"segment-{number:05}").exists():
+        assert is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @contextmanager
 def start_slowly(source: Path, output: Path) -> Iterator["subprocess.Popen[str]"]:
     """Start a program, and wait until two segments are complete."""
@@ -133,11 +142,7 @@ def start_slowly(source: Path, output: Path) -> Iterator["subprocess.Popen[str]"
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + 120
-        while not (locate_segments(output) / "segment-00001").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for_segment(output, 1, lambda: process.poll() is None)
         yield process
 
 
@@ -183,6 +188,7 @@ def test_sigterm_keeps_the_segments_as_an_interrupt_does(
     class Terminated(CountingNetwork):
         def forward(self, lr: Tensor) -> Tensor:
             if self.num_calls == 12:
+                wait_for_segment(output, 0, lambda: True)  # the encoder may be behind
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(0.3)  # the main thread hears of it
             return super().forward(lr)
