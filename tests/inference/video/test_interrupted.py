@@ -22,7 +22,7 @@ from sr.errors import UsageError
 from sr.inference.options import InferOptions, OutputOptions, RuntimeOptions
 from sr.inference.run import LONG_RUN, run
 from sr.inference.run_summary import RunSummary
-from sr.inference.video.resume import locate_segments
+from sr.inference.video.resume import MANIFEST, locate_segments
 from sr.inference.video_options import VideoOptions
 from sr.tiling.upscaler import Upscaler
 
@@ -122,10 +122,11 @@ def test_image_sequences_continue_with_the_first_file_that_is_missing(
     assert len(list(pattern.parent.iterdir())) == 6
 
 
-def wait_for_segment(output: Path, number: int, is_alive: Callable[[], bool]) -> None:
-    """Wait until a segment, counted from 0, is complete."""
+def wait_for_segments(output: Path, count: int, is_alive: Callable[[], bool]) -> None:
+    """Wait until so many segments are complete: their lines follow the manifest's first one."""
+    manifest = locate_segments(output) / MANIFEST
     deadline = time.monotonic() + 120
-    while not (locate_segments(output) / f"segment-{number:05}").exists():
+    while not manifest.exists() or manifest.read_bytes().count(b"\n") <= count:
         assert is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -142,7 +143,7 @@ def start_slowly(source: Path, output: Path) -> Iterator["subprocess.Popen[str]"
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        wait_for_segment(output, 1, lambda: process.poll() is None)
+        wait_for_segments(output, 2, lambda: process.poll() is None)
         yield process
 
 
@@ -188,7 +189,7 @@ def test_sigterm_keeps_the_segments_as_an_interrupt_does(
     class Terminated(CountingNetwork):
         def forward(self, lr: Tensor) -> Tensor:
             if self.num_calls == 12:
-                wait_for_segment(output, 0, lambda: True)  # the encoder may be behind
+                wait_for_segments(output, 1, lambda: True)  # the encoder may be behind
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(0.3)  # the main thread hears of it
             return super().forward(lr)
